@@ -1,0 +1,89 @@
+"""Every error that shiftbench raises on purpose, and the exit code the command line gives it.
+
+ShiftbenchError
+├── ParamsError          2  params.yaml or a command-line argument is wrong
+│   └── PluginError      2  no such plugin, or a plugin file that does not keep its family's contract
+├── DataError            3  bytes are missing, damaged or not what they claim to be
+│   ├── ChecksumError    3  a file's sha256 is not the expected one
+│   ├── DuplicateKeyError 3 two samples have the same key
+│   ├── SchemaError      3  a table has other columns or types than declared in schema.py
+│   ├── RangeError       3  a value (label, pixel, severity, probability) lies outside its range
+│   └── FetchError       3  no provider could bring an original
+├── ModelError           3  a model's outputs do not fit (shape, NaN, unsafe checkpoint)
+└── StaleError           4  code or inputs moved under a recipe; nothing was written
+
+A message says what was wrong, where (file, key, sample), what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShiftbenchError(Exception):
+    """Base of all errors raised on purpose; the command line prints it without a traceback."""
+
+    code = 1
+
+
+class ParamsError(ShiftbenchError):
+    """A wrong parameter: names its file, key, value and what is allowed."""
+
+    code = 2
+
+
+class PluginError(ParamsError):
+    """No plugin of that name, or its file does not keep the family's contract."""
+
+
+class DataError(ShiftbenchError):
+    """Bytes are missing, damaged or not what they claim to be."""
+
+    code = 3
+
+
+class ChecksumError(DataError):
+    """The sha256 of a file or sample is not the recorded one."""
+
+
+class DuplicateKeyError(DataError):
+    """Two samples of one dataset have the same key."""
+
+
+class SchemaError(DataError):
+    """A table has other columns or types than its declared schema."""
+
+
+class RangeError(DataError):
+    """A value lies outside its declared range; the message names the sample's key."""
+
+
+class FetchError(DataError):
+    """No provider could bring an original; the message lists what each one said."""
+
+
+class ModelError(ShiftbenchError):
+    """A model's outputs or checkpoint cannot be used."""
+
+    code = 3
+
+
+class StaleError(ShiftbenchError):
+    """Code or inputs changed between planning and writing."""
+
+    code = 4
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the hint for a wrong name: the near matches, or all names when none is near.
+
+    Example:
+        >>> near("foq", ["fog", "snow"])
+        'did you mean fog?'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {', '.join(close)}?"
+    return f"known: {', '.join(known)}" if known else "none are known"

@@ -1,0 +1,95 @@
+"""Refs: the names of everything that is made, and the paths that follow from the names.
+
+A Ref is (kind, name). Its path, relative to the output root, is a pure function of both, so that a
+name is a path and a path is a name. Plugins return Refs from `needs(params)`; `plan` expands them.
+
+| kind     | name                                              | path                                          |
+| -------- | ------------------------------------------------- | --------------------------------------------- |
+| sources  | `fashion_mnist`                                   | data/sources/NAME/manifest.json               |
+| shards   | `fashion_mnist/test/fog/3`                        | data/shards/NAME/manifest.json (data/local/…) |
+| weights  | `fashion_mnist/convnet-erm-s0`                    | weights/NAME.safetensors                      |
+| records  | `fashion_mnist/convnet-erm-s0/plain/fashion_mnist/test/fog/3` | results/records/NAME.parquet      |
+| features | as records                                        | results/features/NAME.npy                     |
+| scores   | `WEIGHTS/METHOD/DETECTOR/dataset/split/shift/severity` | results/scores/NAME.parquet              |
+| tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
+| report   | `index`                                           | results/report/index.html                     |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+LOCAL = "local"  # licence forbids to pass it on: kept in data/local, never pushed
+
+_PATHS = {
+    "sources": "data/sources/{}/manifest.json",
+    "shards": "data/shards/{}/manifest.json",
+    "weights": "weights/{}.safetensors",
+    "records": "results/records/{}.parquet",
+    "features": "results/features/{}.npy",
+    "scores": "results/scores/{}.parquet",
+    "tables": "results/tables/{}/metrics.parquet",
+    "report": "results/report/{}.html",
+}
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Ref:
+    """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle)."""
+
+    kind: str
+    name: str
+    local: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path relative to the output root, with forward slashes."""
+        path = _PATHS[self.kind].format(self.name)
+        return path.replace("data/shards/", "data/local/", 1) if self.local else path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name's components."""
+        return PurePosixPath(self.name).parts
+
+
+def number(severity: float) -> str:
+    """Spell a severity as a path component: `3`, `2.5`.
+
+    Example:
+        >>> number(3.0), number(2.5)
+        ('3', '2.5')
+    """
+    return f"{float(severity):g}"
+
+
+def sources(name: str) -> Ref:
+    """Originals `sources/<name>.yaml`."""
+    return Ref("sources", name)
+
+
+def shards(dataset: str, split: str, shift: str = "identity", severity: float = 0) -> Ref:
+    """Shards of one (dataset, split, shift, severity); clean ones are `identity` at severity 0."""
+    return Ref("shards", f"{dataset}/{split}/{shift}/{number(severity)}")
+
+
+def weights(dataset: str, model: str, trainer: str, seed: int = 0) -> Ref:
+    """A trained instance: what it learnt from, the model, the trainer and the training seed."""
+    return Ref("weights", f"{dataset}/{model}-{trainer}-s{seed}")
+
+
+def records(of: Ref, method: str, stream: str, step: str) -> Ref:
+    """Per-sample rows of weights `of` under `method` at one position of a stream."""
+    return Ref("records", f"{of.name}/{method}/{stream}/{step}")
+
+
+def features(of: Ref) -> Ref:
+    """Penultimate features (float32, one row per record, same order) beside the records `of`."""
+    return Ref("features", of.name)
+
+
+def scores(of: Ref, detector: str) -> Ref:
+    """OOD scores of the records `of` under `detector`."""
+    dataset, weight, method, *rest = of.parts
+    return Ref("scores", "/".join((dataset, weight, method, detector, *rest)))
