@@ -1,0 +1,79 @@
+# Everything that is needed daily. `make help` lists the targets.
+#   PYTHON=/path/to/python3.12   the interpreter for .venv (default: the first of 3.11, 3.12, 3.13 found)
+#   CORES=4                      jobs at a time (default: the profile's)
+#   ARGS="..."                   passed on to Snakemake or pytest
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run smoke record test test-all golden check lock clean
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+SNAKEMAKE := snakemake $(if $(CORES),--cores $(CORES))
+
+# The environment is current when its stamp names this checkout, this lock and these dependencies.
+STAMP := $(BIN)/../shiftbench.stamp
+WANTED = $$(cat requirements.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
+PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+
+setup: ## the virtual environment .venv, from requirements.lock (does nothing when it is current)
+	@[ "$$(cat $(STAMP) 2>/dev/null)" = "$(WANTED)" ] || $(MAKE) --no-print-directory .venv
+
+.PHONY: .venv
+.venv:
+	@if [ ! -x $(BIN)/python ]; then \
+	    for python in $(PYTHONS); do \
+	        if "$$python" -c '$(USABLE)' 2>/dev/null; then echo "creating .venv with $$($$python --version)"; exec "$$python" -m venv .venv; fi; \
+	    done; \
+	    echo "shiftbench needs Python 3.11, 3.12 or 3.13 with its venv module; found: $$(python3 --version 2>&1 || true)."; \
+	    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.12"; \
+	    exit 1; \
+	fi >&2
+	@echo "installing requirements.lock, torch and torchvision into .venv (a few minutes, once)"
+	@python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable .
+	@echo "$(WANTED)" > $(STAMP)
+
+run: setup ## the default campaign (params.yaml), and the page that reports it
+	@$(SNAKEMAKE) $(ARGS)
+	@echo "report: $(CURDIR)/results/report/index.html"
+
+smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
+	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
+
+record: setup ## run, record what was made in dvc.lock, and push it to the remote
+	@dvc repro
+	@dvc push
+
+test: setup ## the tests, without slow ones
+	@pytest -m "not slow and not gpu" $(ARGS)
+
+test-all: setup ## the tests, slow ones too
+	@pytest -m "not gpu" $(ARGS)
+
+golden: setup ## write the golden values in tests/golden/ again (look at the diff before you commit it)
+	@pytest --quiet --update-golden tests $(ARGS)
+
+check: setup ## format, lint and types, with the locked tools
+	@ruff format --check
+	@ruff check
+	@snakefmt --check --compact-diff Snakefile workflow
+	@mypy
+	@snakemake --lint
+
+lock: ## write requirements.lock again with the newest releases (then run the tests on 3.11, 3.12 and 3.13)
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	python -m venv "$$scratch"; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,timm,onnx,dev]'; \
+	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
+	mv "$$scratch/lock" requirements.lock
+
+clean: ## remove caches and builds; data and results stay
+	@rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,128 @@
+"""What all tests share: markers that know when to skip, no silent skips in CI, golden values."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
+"""CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write golden values instead of comparing"
+    )
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+# --- markers -----------------------------------------------------------------------------------
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers():
+        reason = missing(marker)
+        if reason:
+            pytest.skip(reason)
+
+
+def missing(marker: pytest.Mark) -> str | None:
+    """Return what this machine lacks for a test with `marker`, or None."""
+    if marker.name == "needs":
+        lacking = [command for command in marker.args if shutil.which(command) is None]
+        return f"needs {', '.join(lacking)}" if lacking else None
+    check = {"browser": _no_browser, "gpu": _no_gpu, "network": _no_registry}.get(marker.name)
+    return check() if check else None
+
+
+def _no_browser() -> str | None:
+    programs = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    if programs:
+        return f"needs {', '.join(programs)} (Debian: apt-get install chromium chromium-driver)"
+    return None if importlib.util.find_spec("selenium") else "needs selenium (make setup)"
+
+
+def _no_gpu() -> str | None:
+    import torch
+
+    return None if torch.cuda.is_available() else "needs a CUDA device"
+
+
+@functools.cache
+def _no_registry() -> str | None:
+    """Ask pip for the versions of a small package, once, without waiting long for an answer."""
+    command = [sys.executable, "-m", "pip", "index", "versions", "six", "--retries=0"]
+    answer = subprocess.run([*command, "--timeout=10"], capture_output=True, check=False)
+    return None if answer.returncode == 0 else "needs a package registry, and none answers"
+
+
+# --- CI lets nothing be skipped ----------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _fail_if_skipped(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _fail_if_skipped(report)
+
+
+def _fail_if_skipped(report: Any) -> Any:
+    if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (and SHIFTBENCH_NO_SKIPS=1 allows no skip)"
+    return report
+
+
+# --- determinism -------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Training differs with the number of threads, and two busy cores are slower than one."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
+    """Compare `value` with the one stored under `name` in tests/golden/<test module>.json.
+
+    `make golden` stores instead. Values are JSON: digests, numbers, lists and dicts of them.
+    """
+    path = GOLDEN / f"{request.path.stem}.json"
+    update = request.config.getoption("--update-golden")
+
+    def check(name: str, value: Any) -> None:
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        if update:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({**stored, name: value}, indent=1, sort_keys=True) + "\n")
+            return
+        assert name in stored, f"no golden value {name!r} in {path}; make golden writes it"
+        assert value == stored[name], f"{name} differs from {path}; on purpose? then make golden"
+
+    return check
