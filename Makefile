@@ -66,12 +66,12 @@ check: setup ## format, lint and types, with the locked tools
 	@mypy
 	@snakemake --lint
 
-lock: ## write requirements.lock again with the newest releases (then run the tests on 3.11, 3.12 and 3.13)
+lock: ## write requirements.lock again with the newest releases (from Python 3.11; then test on 3.12 and 3.13 too)
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,timm,onnx,dev]'; \
-	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
+	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock
 
 clean: ## remove caches and builds; data and results stay
