@@ -1,0 +1,220 @@
+"""Stage evaluate: weights x method x stream -> one row per sample, and features beside.
+
+One process loads the weights once and evaluates every position whose receipt does not hold. Samples are
+read, checked and prepared in a second thread while the net computes; order and batches do not depend
+on it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import binomtest
+
+from shiftbench import devices, nets, plugins, recipe, schema, shards
+from shiftbench.errors import ModelError
+from shiftbench.progress import track
+from shiftbench.recipe import Cell, Run
+from shiftbench.sample import Sample
+from shiftbench.tasks import LabelSpace
+
+Outputs = dict[str, np.ndarray]
+Predictor = Callable[[list[Sample]], Outputs]
+AHEAD = 3  # batches prepared ahead of the net
+
+
+def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Evaluate one (weights, method) at every stale position."""
+    spec = run.job.cells[0].recipe
+    weights = next(run.path(ref) for ref in run.job.cells[0].inputs if ref.kind == "weights")
+    with devices.hold(device) as held:
+        predictor = nets.load(spec["model"], weights, held, spec["precision"], spec["threads"])
+        method = plugins.find("methods", spec["method"]["use"])
+        wrapped = method.wrap(predictor, spec["method"]["options"], run.inputs(run.job.cells[0]))
+        for cells in track(list(_positions(run, todo, method)), run.job.name):
+            _evaluate_position(run, cells, wrapped, predictor.classes, method, held, set(todo))
+
+
+def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:
+    """Group records and features of one position; a stream that is seen whole is walked whole."""
+    by_name: dict[str, list[Cell]] = {}
+    wanted = {cell.ref.name for cell in todo}
+    streams = {_stream(cell) for cell in todo}
+    for cell in run.job.cells:
+        walked = method.SEES == "stream" and _stream(cell) in streams
+        if cell.ref.name in wanted or walked:
+            by_name.setdefault(cell.ref.name, []).append(cell)
+    yield from by_name.values()
+
+
+def _stream(cell: Cell) -> tuple[str, ...]:
+    return cell.ref.parts[3:-1]
+
+
+def _evaluate_position(
+    run: Run, cells: list[Cell], predictor: Predictor, classes: list[str], method: ModuleType, device: str, todo: set[Any]
+) -> None:
+    spec = cells[0].recipe
+    folder = next(run.path(ref).parent for ref in cells[0].inputs if ref.kind == "shards" and ref.name == spec["data"])
+    if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
+        predictor.reset()  # type: ignore[attr-defined]
+    table, features, batch = evaluate_shards(predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES)
+    run.note(device=device, batch_size=batch)
+    for cell in (cell for cell in cells if cell in todo):
+        write = _write_records if cell.ref.kind == "records" else _write_features
+        write(run, cell, table if cell.ref.kind == "records" else features)
+
+
+def _write_records(run: Run, cell: Cell, table: pa.Table) -> None:
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint)
+        run.commit(cell, {output.name: temporary})
+
+
+def _write_features(run: Run, cell: Cell, features: np.ndarray | None) -> None:
+    if features is None:
+        raise ModelError(f"{cell.ref.path}: this model gives no features; drop `features:` and detectors that need them")
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        with temporary.open("wb") as stream:
+            np.save(stream, features)
+        run.commit(cell, {output.name: temporary})
+
+
+def evaluate_shards(
+    predictor: Predictor, folder: Path, classes: list[str], batch_size: int, outputs_mode: str = "full", sees: str = "sample"
+) -> tuple[pa.Table, np.ndarray | None, int]:
+    """Evaluate a predictor on one folder of shards.
+
+    Args:
+        predictor: samples -> outputs of the task (`logits` float32 (n, C), `features` float32 (n, d)).
+        folder: shards.
+        classes: the model's C class names, in the order of its logits.
+        batch_size: samples per call; halved on GPU memory exhaustion when `sees` is `sample`.
+        outputs_mode: `full` or `top20`.
+        sees: what the method sees; only independent samples may be split into smaller batches.
+
+    Returns:
+        Records sorted by key; features (n, d) in the same order, or None; the batch size really used.
+
+    Raises:
+        ModelError: NaN or a wrong number of outputs; names the sample.
+        ChecksumError: damaged shards.
+    """
+    about = shards.manifest(folder)
+    task = plugins.find("tasks", about["task"])
+    space = LabelSpace(tuple(classes), tuple(about["classes"]))
+    tables: list[pa.Table] = [task.schema(len(classes), outputs_mode).empty_table()]
+    features: list[np.ndarray] = []
+    guard = Halving(predictor, batch_size, allowed=sees == "sample")
+    for batch in ahead(batches(shards.read(folder), batch_size)):
+        outputs = guard(batch)
+        tables.append(task.rows(batch, outputs, space, outputs_mode))
+        if "features" in outputs:
+            features.append(outputs["features"].astype(np.float32, copy=False))
+    return pa.concat_tables(tables), np.concatenate(features) if features else None, guard.size
+
+
+def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield lists of `size` samples; the last may be shorter."""
+    batch: list[Sample] = []
+    for sample in samples:
+        batch.append(sample)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def ahead(items: Iterable[list[Sample]], depth: int = AHEAD) -> Iterator[list[Sample]]:
+    """Draw items in a second thread, in order; an error there is raised here."""
+    line: queue.Queue[list[Sample] | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def draw() -> None:
+        try:
+            for item in items:
+                line.put(item)
+                if stopped.is_set():
+                    return
+            line.put(None)
+        except BaseException as error:  # noqa: BLE001 - handed over to the consumer
+            line.put(error)
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        while (item := line.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+
+
+class Halving:
+    """A predictor that halves its batch when the GPU's memory is exhausted."""
+
+    def __init__(self, predictor: Predictor, size: int, *, allowed: bool) -> None:
+        self.predictor, self.size, self.allowed = predictor, size, allowed
+
+    def __call__(self, batch: list[Sample]) -> Outputs:
+        """Predict one batch, in as many pieces as memory asks for."""
+        while True:
+            try:
+                parts = [self.predictor(piece) for piece in batches(batch, self.size)]
+                return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            except devices.out_of_memory() as error:
+                if not self.allowed or self.size == 1:
+                    raise ModelError(
+                        f"out of GPU memory at batch size {self.size}; set evaluate.batch_size to a smaller value"
+                    ) from error
+                self.size //= 2
+
+
+def evaluate(model: Any, suite: Path | str | Iterable[Path | str], classes: list[str] | None = None, batch_size: int = 256) -> Any:
+    """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
+
+    Args:
+        model: a torch module (float32 (n, c, h, w) in [0, 1] -> logits), or a callable on a list of
+            `Sample` that returns logits (n, C) or a dict of outputs.
+        suite: a folder of shards, or several.
+        classes: the model's class names in the order of its logits; default: the dataset's.
+        batch_size: samples per call.
+
+    Returns:
+        A Polars frame: dataset, split, shift, severity, n, accuracy, and 95% interval (Wilson).
+
+    Example:
+        >>> evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"))  # doctest: +SKIP
+    """
+    import polars as pl
+
+    folders = [Path(suite)] if isinstance(suite, str | Path) else sorted(Path(folder) for folder in suite)
+    predictor = nets.as_predictor(model)
+    rows = []
+    for folder in folders:
+        about = shards.manifest(folder)
+        names = classes if classes is not None else about["classes"]
+        table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
+        rows.append({key: about[key] for key in ("dataset", "split", "shift", "severity")} | _accuracy(table))
+    return pl.DataFrame(rows)
+
+
+def _accuracy(table: pa.Table) -> dict[str, Any]:
+    correct = table.column("correct").drop_null().to_numpy()
+    n, hits = len(correct), int(correct.sum())
+    if n == 0:
+        return {"n": 0, "accuracy": None, "ci_low": None, "ci_high": None}
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return {"n": n, "accuracy": hits / n, "ci_low": interval.low, "ci_high": interval.high}
+

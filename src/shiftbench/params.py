@@ -1,0 +1,370 @@
+"""params.yaml: every scientific choice of a run, read once, checked whole and frozen.
+
+Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
+refused before any job starts. `schema()` and `document()` generate params.schema.json and docs/params.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError, near
+
+Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(BaseModel):
+    """A plugin under a name of yours: the file (`use`, default: the name) and its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: Name | None = Field(None, description="plugin file; default: the key itself")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options given in params.yaml (not merged with the plugin's defaults)."""
+        return dict(self.model_extra or {})
+
+
+class Subset(_Strict):
+    """How much of each split: a number of samples or a fraction; nested and deterministic."""
+
+    train: Amount = 1.0
+    val: Amount = 1.0
+    test: Amount = 1.0
+
+
+class Dataset(Component):
+    """A dataset, how much of it, and what happens to a sample that cannot be read."""
+
+    subset: Subset = Subset()
+    on_error: Literal["fail", "skip"] = Field(
+        "fail", description="a bad sample stops the run, or is skipped, counted and shown in the report"
+    )
+    redistribute: bool | None = Field(
+        None, description="override of the licence's answer: may shards be pushed to a remote?"
+    )
+
+
+class Shift(Component):
+    """A shift and its severities."""
+
+    severities: tuple[Annotated[float, Field(ge=0.0)], ...] = (1, 2, 3, 4, 5)
+    fresh: bool = Field(False, description="draw new random words for every severity")
+
+
+class Weights(_Strict):
+    """The product models x trainers x seeds; each is one trained instance."""
+
+    models: tuple[Name, ...]
+    trainers: tuple[Name, ...]
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
+
+
+class Campaign(_Strict):
+    """What is compared with what: weights under methods on a dataset, its shifts and OOD sets."""
+
+    dataset: Name
+    split: Literal["train", "val", "test"] = "test"
+    weights: tuple[Weights, ...]
+    methods: tuple[Name, ...] = ("plain",)
+    shifts: tuple[Name, ...] = ()
+    streams: tuple[Name, ...] = ()
+    ood: tuple[Name, ...] = Field((), description="datasets of other classes, for detectors")
+    detectors: tuple[Name, ...] = ()
+    metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
+    features: tuple[Literal["train", "val", "test"], ...] = Field(
+        (), description="clean splits whose penultimate features are kept as float32 .npy"
+    )
+
+
+class Fetch(_Strict):
+    """Where originals are looked for before any package client is asked."""
+
+    folders: tuple[str, ...] = Field((), description="folders that hold SOURCE/FILE; they come first")
+    offline: bool = Field(False, description="never use the network")
+
+
+class Shards(_Strict):
+    """How shards are cut."""
+
+    max_mb: Annotated[int, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
+
+
+class Evaluate(_Strict):
+    """How a forward pass is made."""
+
+    batch_size: Annotated[int, Field(gt=0)] = 256
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job")
+    outputs: Literal["full", "top20"] = "full"
+
+
+class Train(_Strict):
+    """What all trainings share."""
+
+    threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job; changes weights")
+
+
+class Bootstrap(_Strict):
+    """The one resampler."""
+
+    draws: Annotated[int, Field(ge=0, le=100_000)] = 1000
+
+
+class Params(_Strict):
+    """The whole of params.yaml."""
+
+    root: str = Field(".", description="output root, relative to the repository; enters no recipe")
+    seed: Annotated[int, Field(ge=0)] = 0
+    plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
+    fetch: Fetch = Fetch()
+    shards: Shards = Shards()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    bootstrap: Bootstrap = Bootstrap()
+    datasets: dict[Name, Dataset] = {}
+    shifts: dict[Name, Shift] = {}
+    streams: dict[Name, Component] = {}
+    models: dict[Name, Component] = {}
+    trainers: dict[Name, Component] = {}
+    methods: dict[Name, Component] = {}
+    detectors: dict[Name, Component] = {}
+    metrics: dict[Name, Component] = {}
+    campaigns: dict[Name, Campaign]
+
+    def component(self, family: str, name: str) -> Component:
+        """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
+        entry: Component | None = getattr(self, family).get(name)
+        return entry if entry is not None else _DEFAULTS.get(family, Component)()
+
+    def use(self, family: str, name: str) -> str:
+        """Return the plugin file behind `name`."""
+        return self.component(family, name).use or name
+
+    def options(self, family: str, name: str) -> dict[str, Any]:
+        """Return the plugin's defaults with the entry's options over them."""
+        module = plugins.find(family, self.use(family, name))
+        return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
+
+
+_DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift}
+_PLUGIN_SECTIONS = ("datasets", "shifts", "streams", "models", "trainers", "methods", "detectors", "metrics")
+
+
+def load(*files: str | Path) -> Params:
+    """Read params.yaml and overlays (later files win, key by key), and check all of it.
+
+    Raises:
+        ParamsError: unreadable YAML, unknown key, wrong type, value out of range, unknown plugin or
+            option; the message names file, key, value and what is allowed.
+    """
+    if not files:
+        raise ParamsError("no params file given; expected params.yaml")
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merge(merged, _read(Path(file)))
+    where = " + ".join(str(file) for file in files)
+    try:
+        params = Params.model_validate(merged)
+    except pydantic.ValidationError as error:
+        raise ParamsError(_explain(where, error)) from None
+    home = Path(files[0]).resolve().parent
+    plugins.Folders.use(tuple((home / folder).resolve() for folder in params.plugins))
+    _check_plugins(where, params)
+    return params
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ParamsError(f"{file} does not exist; run in the repository's root or name another file")
+    try:
+        content = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{file} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
+    return content
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None and isinstance(base.get(key), Mapping | list | tuple):
+            merged.pop(key)
+        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            merged[key] = _merge(base[key], value)
+        else:
+            merged[key] = {} if value is None and key not in base else value
+    return merged
+
+
+def _explain(where: str, error: pydantic.ValidationError) -> str:
+    lines = [f"{where}: {error.error_count()} wrong parameter(s)"]
+    for problem in error.errors():
+        path = [str(part) for part in problem["loc"]]
+        key = ".".join(path)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: unknown key; {near(path[-1], _known_keys(path[:-1]))}")
+        else:
+            lines.append(f"  {key} = {problem['input']!r}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    """Return the keys that are allowed at a path of params.yaml."""
+    model: Any = Params
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+            args = getattr(model, "__args__", ())
+            model = next((a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model)
+    fields = getattr(model, "model_fields", {})
+    return list(fields)
+
+
+def _check_plugins(where: str, params: Params) -> None:
+    for family in _PLUGIN_SECTIONS:
+        for name in getattr(params, family):
+            _check_component(where, params, family, name)
+    for campaign_name, campaign in params.campaigns.items():
+        for family, name in _asked(campaign):
+            try:
+                plugins.file(family, params.use(family, name))
+            except ParamsError as error:
+                listed = getattr(params, family)
+                hint = f"; {near(name, [*listed, *plugins.names(family)])}"
+                raise ParamsError(
+                    f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
+                    f"listed under {family}: nor a plugin file{hint}"
+                ) from error
+
+
+def _asked(campaign: Campaign) -> list[tuple[str, str]]:
+    asked = [("datasets", campaign.dataset)]
+    asked += [("datasets", name) for name in campaign.ood]
+    asked += [("datasets", spec.dataset) for spec in campaign.weights if spec.dataset]
+    for spec in campaign.weights:
+        asked += [("models", name) for name in spec.models]
+        asked += [("trainers", name) for name in spec.trainers]
+    asked += [("shifts", name) for name in campaign.shifts]
+    asked += [("streams", name) for name in campaign.streams]
+    asked += [("methods", name) for name in campaign.methods]
+    asked += [("detectors", name) for name in campaign.detectors]
+    asked += [("metrics", name) for name in campaign.metrics or ()]
+    return asked
+
+
+def _check_component(where: str, params: Params, family: str, name: str) -> None:
+    key = f"{family}.{name}"
+    try:
+        module = plugins.find(family, params.use(family, name))
+    except ParamsError as error:
+        raise ParamsError(f"{where}: {key}: {error}") from error
+    allowed: dict[str, Any] = getattr(module, "PARAMS", {})
+    for option, value in params.component(family, name).options.items():
+        if option not in allowed:
+            raise ParamsError(
+                f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
+            )
+        if not _fits(value, allowed[option]):
+            raise ParamsError(
+                f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
+                f"(default {allowed[option]!r}), found {type(value).__name__}"
+            )
+    if family == "shifts":
+        _check_severities(where, key, module, params.shifts[name])
+
+
+def _fits(value: object, default: object) -> bool:
+    if default is None or value is None:
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    for severity in shift.severities:
+        if not low <= severity <= high:
+            raise ParamsError(
+                f"{where}: {key}.severities holds {severity:g}; allowed are {low:g} to {high:g}"
+            )
+    if len(set(shift.severities)) != len(shift.severities):
+        raise ParamsError(f"{where}: {key}.severities holds a value twice: {list(shift.severities)}")
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of params.yaml."""
+    return Params.model_json_schema()
+
+
+def document() -> str:
+    """Return docs/params.md: every key of params.yaml and every option of every plugin."""
+    lines = ["# params.yaml", "", "Generated by `shiftbench docs`; do not edit.", ""]
+    lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    lines += _rows("", Params)
+    for family in _PLUGIN_SECTIONS:
+        lines += ["", f"## {family}", "", "| name | option | default | what it is |", "| --- | --- | --- | --- |"]
+        for name in plugins.names(family):
+            lines += _plugin_rows(family, name)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(prefix: str, model: type[BaseModel]) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        inner = _inner(field.annotation)
+        entry = f"{prefix}{name}"
+        if inner is None:
+            default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+            rows.append(f"| `{entry}` | {_type(field.annotation)} | {default} | {field.description or ''} |")
+            continue
+        about = (inner.__doc__ or "").splitlines()[0]
+        many = getattr(field.annotation, "__origin__", None)
+        entry += ".NAME" if many is dict else "[]" if many is tuple else ""
+        rows.append(f"| `{entry}` | {inner.__name__} | | {about} |")
+        rows += _rows(f"{entry}.", inner)
+    return rows
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _type(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return text.replace("typing.", "").replace("|", "\\|")
+
+
+def _plugin_rows(family: str, name: str) -> list[str]:
+    module = plugins.find(family, name)
+    about = (module.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
+    options = getattr(module, "PARAMS", {}) or {"": ""}
+    return [
+        f"| `{name if i == 0 else ''}` | {f'`{option}`' if option else ''} | "
+        f"{f'`{default!r}`' if option else ''} | {about if i == 0 else ''} |"
+        for i, (option, default) in enumerate(options.items())
+    ]

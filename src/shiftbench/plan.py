@@ -1,0 +1,455 @@
+"""The plan: from params to cells, jobs, recipe files and stamps. The only product of names anywhere.
+
+`Plan.of(params)` expands campaigns into Refs, each Ref into a Cell (recipe, inputs, fingerprint), and
+every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge of the
+DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
+stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
+compares time stamps, reruns exactly what receipts say.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from shiftbench import code, plugins, recipe, refs
+from shiftbench.errors import ParamsError, PluginError, near
+from shiftbench.params import Campaign, Params
+from shiftbench.recipe import Cell, Job
+from shiftbench.refs import Ref
+
+OLD = 946_684_800  # 2000-01-01: older than any output
+VERBS = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
+_VERB_OF = {
+    "sources": "fetch",
+    "shards": "shift",
+    "previews": "shift",
+    "weights": "train",
+    "records": "evaluate",
+    "features": "evaluate",
+    "scores": "score",
+    "tables": "aggregate",
+    "report": "report",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One position of a stream: what is evaluated, and what it is relative to."""
+
+    stream: str
+    step: str
+    data: Ref
+    dataset: str
+    split: str
+    shift: str
+    severity: float
+    reference: str | None
+    sees: tuple[Ref, ...] = ()
+
+
+@dataclass
+class Plan:
+    """All cells that params ask for, and the jobs that make them."""
+
+    params: Params
+    cells: dict[Ref, Cell] = field(default_factory=dict)
+    _open: list[Ref] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, params: Params) -> Plan:
+        """Expand params into cells; looks at code, never at outputs.
+
+        Raises:
+            ParamsError: a campaign asks for what does not exist or does not fit.
+        """
+        plan = cls(params)
+        for name in params.campaigns:
+            plan.want(Ref("tables", name))
+        plan.want(Ref("report", "index"))
+        return plan
+
+    # ------------------------------------------------------------------ cells
+
+    def want(self, ref: Ref) -> Ref:
+        """Make sure that `ref` and all it needs are planned; returns it with its place settled.
+
+        Raises:
+            PluginError: needs go round in a circle.
+        """
+        ref = self._settle(ref)
+        if ref in self.cells:
+            return ref
+        if ref in self._open:
+            circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
+            raise PluginError(f"needs go round in a circle: {circle}")
+        self._open.append(ref)
+        own, inputs = getattr(self, f"_{ref.kind}")(ref)
+        inputs = tuple(dict.fromkeys(self.want(need) for need in inputs))
+        self._open.pop()
+        upstream = {need.path: self.cells[need].fingerprint for need in inputs}
+        content = {"verb": _VERB_OF[ref.kind], "output": f"{ref.kind}/{ref.name}", **own, "upstream": upstream}
+        self.cells[ref] = Cell.of(ref, content, inputs)
+        return ref
+
+    def _settle(self, ref: Ref) -> Ref:
+        """Send shards that may not be passed on to data/local."""
+        if ref.kind != "shards":
+            return ref
+        dataset, *_ = ref.parts
+        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        given = self.params.component("datasets", dataset).redistribute  # type: ignore[attr-defined]
+        return Ref("shards", ref.name, local=not (module.REDISTRIBUTE if given is None else given))
+
+    def _sources(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        file = plugins.PACKAGE / "sources" / f"{ref.name}.yaml"
+        if not file.is_file():
+            known = [path.stem for path in file.parent.glob("*.yaml")]
+            raise ParamsError(f"no source {ref.name!r}: {file} does not exist; {near(ref.name, known)}")
+        content = yaml.safe_load(file.read_text())
+        return {"bytes": {key: content[key] for key in ("files", "tree") if key in content}}, []
+
+    def _shards(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        dataset, split, shift, severity = ref.parts
+        if shift == "identity":
+            return self._clean_shards(dataset, split)
+        own = self._plugin("shifts", shift, {"dataset": dataset, "split": split})
+        clean = refs.shards(dataset, split)
+        content = {
+            "shift": own.content,
+            "severity": float(severity),
+            "seed": self.params.seed,
+            "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
+            "max_mb": self.params.shards.max_mb,
+            "code": self._code("shift", own.module),
+        }
+        return content, [clean, *own.needs]
+
+    def _clean_shards(self, dataset: str, split: str) -> tuple[dict[str, Any], list[Ref]]:
+        own = self._plugin("datasets", dataset, {"split": split})
+        entry = self.params.component("datasets", dataset)
+        subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
+        content = {
+            "dataset": own.content,
+            "subset": subset[split],
+            "on_error": entry.on_error,  # type: ignore[attr-defined]
+            "max_mb": self.params.shards.max_mb,
+            "code": self._code("shift", own.module, self._task(dataset)),
+        }
+        originals = [refs.sources(name) for name in getattr(own.module, "SOURCES", ())]
+        return content, [*originals, *own.needs]
+
+    def _previews(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        dataset, split, shift, severity = ref.parts
+        return {"code": self._code("shift")}, [refs.shards(dataset, split, shift, float(severity))]
+
+    def _weights(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        dataset, name = ref.parts
+        model_name, trainer_name, seed = _weights_parts(name)
+        context = {"dataset": dataset, "model": model_name, "seed": seed}
+        model = self._plugin("models", model_name, context)
+        trainer = self._plugin("trainers", trainer_name, context)
+        content = {
+            "model": model.content,
+            "trainer": trainer.content,
+            "seed": [self.params.seed, seed],
+            "threads": self.params.train.threads,
+            "code": self._code("train", trainer.module, model.module),
+        }
+        default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
+        own = trainer.needs if hasattr(trainer.module, "needs") else default
+        return content, [*own, *model.needs]
+
+    def _records(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        dataset, name, method_name, *_ = ref.parts
+        of = Ref("weights", f"{dataset}/{name}")
+        model_name, _, seed = _weights_parts(name)
+        position = self.position(ref)
+        context = {"dataset": dataset, "weights": of.name, "seed": seed}
+        model = self._plugin("models", model_name, {"dataset": dataset, "model": model_name, "seed": seed})
+        method = self._plugin("methods", method_name, context)
+        content = {
+            "model": model.content,
+            "method": method.content,
+            "data": position.data.name,
+            "seed": self.params.seed,
+            **self.params.evaluate.model_dump(),
+            "code": self._code("evaluate", method.module, model.module, self._task(position.data.parts[0])),
+        }
+        return content, [of, position.data, *position.sees, *method.needs, *model.needs]
+
+    def _features(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        return self._records(Ref("records", ref.name))
+
+    def _scores(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        dataset, name, method, detector_name, *stream = ref.parts
+        of = Ref("records", "/".join((dataset, name, method, *stream)))
+        fit = Ref("records", "/".join((dataset, name, method, dataset, "train", "identity", "0")))
+        detector = self._plugin("detectors", detector_name, {"dataset": dataset, "weights": f"{dataset}/{name}"})
+        wants = set(detector.module.NEEDS)
+        needs = [of, *detector.needs]
+        needs += [refs.features(of)] if "features" in wants else []
+        needs += [fit] if "train_logits" in wants else []
+        needs += [fit, refs.features(fit)] if "train_features" in wants else []
+        return {"detector": detector.content, "code": self._code("score", detector.module)}, needs
+
+    def _tables(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        campaign = self.params.campaigns[ref.name]
+        rows = self.rows(campaign)
+        names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
+        metrics = {name: self._plugin("metrics", name, {}) for name in names}
+        content = {
+            "campaign": ref.name,
+            "task": self._task_name(campaign.dataset),
+            "rows": rows,
+            "metrics": {name: metric.content for name, metric in metrics.items()},
+            "draws": self.params.bootstrap.draws,
+            "seed": self.params.seed,
+            "code": self._code("aggregate", *(metric.module for metric in metrics.values())),
+        }
+        for record in self._kept_features(campaign):  # made beside the records, but no input: a cache
+            self.want(refs.features(record))
+        return content, [Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]]
+
+    def _report(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+        campaigns = self.params.campaigns
+        tables = [Ref("tables", name) for name in campaigns]
+        shown = {p.data for c in campaigns.values() for p in self.positions(c)}
+        previews = [Ref("previews", data.name) for data in sorted(shown)]
+        content = {
+            "campaigns": {name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()},
+            "datasets": {name: self._about(name) for name in sorted({d.parts[0] for d in shown})},
+            "code": self._code("report"),
+        }
+        return content, [*tables, *previews]
+
+    def _about(self, dataset: str) -> dict[str, str]:
+        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        return {"licence": module.LICENCE, "citation": module.CITATION}
+
+    # -------------------------------------------------------------- plugins
+
+    def _plugin(self, family: str, name: str, context: dict[str, Any]) -> _Used:
+        file = self.params.use(family, name)
+        module = plugins.find(family, file)
+        options = self.params.options(family, name)
+        needs: Callable[[dict[str, Any]], list[Ref]] = getattr(module, "needs", lambda _: [])
+        content = {"name": name, "use": file, "options": _plain(options)}
+        return _Used(module, content, list(needs({**options, **context})))
+
+    def _task_name(self, dataset: str) -> str:
+        task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
+        return task
+
+    def _task(self, dataset: str) -> ModuleType:
+        return plugins.find("tasks", self._task_name(dataset))
+
+    def _code(self, stage: str, *modules: ModuleType) -> dict[str, str]:
+        files = [code.stage(stage), *(Path(str(module.__file__)) for module in modules)]
+        return dict(_closure(tuple(files)))
+
+    # ------------------------------------------------------------- positions
+
+    def positions(self, campaign: Campaign) -> list[Position]:
+        """Return every position that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
+        clean = self._plain(campaign.dataset, campaign.split, "identity", 0, None)
+        found = [clean]
+        for shift in campaign.shifts:
+            for severity in self._severities(shift):
+                found.append(self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean)))
+        for stream in campaign.streams:
+            found += self._stream(stream, _at(clean))
+        found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood]
+        others = [split for split in campaign.features if split != campaign.split]
+        found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
+        return found
+
+    def position(self, ref: Ref) -> Position:
+        """Return the position that a records Ref names."""
+        _, _, _, *stream = ref.parts
+        if len(stream) == 4:
+            dataset, split, shift, severity = stream
+            return self._plain(dataset, split, shift, float(severity), None)
+        name, step = stream
+        return next(p for p in self._stream(name, None) if p.step == step)
+
+    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> Position:
+        data = self._settle(refs.shards(dataset, split, shift, severity))
+        domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
+        if domain:
+            if domain["clean"] != dataset:
+                raise ParamsError(
+                    f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
+                    f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
+                )
+            data = self._settle(refs.shards(domain["dataset"], domain.get("split", split)))
+        stream = f"{dataset}/{split}/{shift}"
+        return Position(stream, refs.number(severity), data, dataset, split, shift, severity, reference)
+
+    def _severities(self, shift: str) -> tuple[float, ...]:
+        module = plugins.find("shifts", self.params.use("shifts", shift))
+        if getattr(module, "DOMAIN", None):
+            return (1.0,)
+        return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
+
+    def _stream(self, name: str, reference: str | None) -> list[Position]:
+        module = plugins.find("streams", self.params.use("streams", name))
+        found: list[Position] = []
+        for number, step in enumerate(module.steps(self.params.options("streams", name))):
+            data = self._settle(refs.shards(step.dataset, step.split, step.shift, step.severity))
+            before = tuple(position.data for position in found)
+            found.append(
+                Position(
+                    name, f"{number:03d}", data, step.dataset, step.split, step.shift, step.severity, reference, before
+                )
+            )
+        return found
+
+    def weights(self, campaign: Campaign) -> list[Ref]:
+        """Return a campaign's weights: models x trainers x seeds."""
+        return [
+            refs.weights(spec.dataset or campaign.dataset, model, trainer, seed)
+            for spec in campaign.weights
+            for model in spec.models
+            for trainer in spec.trainers
+            for seed in spec.seeds
+        ]
+
+    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
+        """Return one row per evaluation cell of a campaign, as aggregate reads it."""
+        found = []
+        for of in self.weights(campaign):
+            for method in campaign.methods:
+                for position in self.positions(campaign):
+                    record = refs.records(of, method, position.stream, position.step)
+                    for detector in (None, *self._detectors(campaign, position)):
+                        found.append(_row(campaign, of, method, detector, position, record))
+        return found
+
+    def _detectors(self, campaign: Campaign, position: Position) -> tuple[str, ...]:
+        """Detectors look at the clean set and at the OOD sets."""
+        looked_at = position.shift == "identity"
+        return campaign.detectors if looked_at else ()
+
+    def _kept_features(self, campaign: Campaign) -> list[Ref]:
+        return [
+            refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
+            for of in self.weights(campaign)
+            for method in campaign.methods
+            for split in campaign.features
+        ]
+
+    # ------------------------------------------------------------------ jobs
+
+    @functools.cached_property
+    def jobs(self) -> dict[str, Job]:
+        """All jobs by `verb/name`, in the order of the data's path."""
+        groups: dict[tuple[int, str], list[Cell]] = {}
+        for cell in self.cells.values():
+            verb, name = _job_of(cell.ref)
+            groups.setdefault((VERBS.index(verb), name), []).append(cell)
+        jobs = {}
+        for (verb_index, name), cells in sorted(groups.items()):
+            ordered = tuple(sorted(cells, key=lambda cell: cell.ref))
+            jobs[f"{VERBS[verb_index]}/{name}"] = Job(VERBS[verb_index], name, ordered, self.params.plugins)
+        return jobs
+
+    def of_verb(self, verb: str) -> list[Job]:
+        """Return the jobs of one stage."""
+        return [job for job in self.jobs.values() if job.verb == verb]
+
+    def targets(self, verb: str = "report") -> list[str]:
+        """Return the outputs of a stage that a user asks for, relative to the output root."""
+        return [path for job in self.of_verb(verb) for path in job.outputs]
+
+    def status(self, root: Path) -> dict[str, dict[Ref, str]]:
+        """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
+        return {
+            name: {cell.ref: recipe.status(root, cell) for cell in job.cells} for name, job in self.jobs.items()
+        }
+
+    def write(self, root: Path) -> None:
+        """Write the recipe files (only when their content changes) and stamp them.
+
+        A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
+        count as old: Snakemake makes them only where something stale needs them, so that records
+        pulled without their shards are at rest.
+        """
+        wanted = set()
+        for name, states in self.status(root).items():
+            job = self.jobs[name]
+            file = root / job.recipe_path
+            wanted.add(file)
+            text = job.text()
+            if not file.is_file() or file.read_text() != text:
+                recipe.write_bytes(file, text.encode())
+            stale = any(state not in ("fresh", "missing") for state in states.values())
+            os.utime(file, None if stale else (OLD, OLD))
+        for file in set((root / "recipes").rglob("*.json")) - wanted:
+            file.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    module: ModuleType
+    content: dict[str, Any]
+    needs: list[Ref]
+
+
+@functools.cache
+def _closure(files: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(code.closure(files).items())
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+
+
+def _weights_parts(name: str) -> tuple[str, str, int]:
+    model, trainer, seed = name.split("-")
+    return model, trainer, int(seed.removeprefix("s"))
+
+
+def _at(position: Position) -> str:
+    return f"{position.stream}/{position.step}"
+
+
+def _row(
+    campaign: Campaign, of: Ref, method: str, detector: str | None, position: Position, record: Ref
+) -> dict[str, Any]:
+    return {
+        "weights": of.name,
+        "method": method,
+        "detector": detector,
+        "dataset": position.dataset,
+        "split": position.split,
+        "shift": position.shift,
+        "severity": position.severity,
+        "step": position.step if position.sees or "/" not in position.stream else None,
+        "reference": position.reference,
+        "ood": position.dataset in campaign.ood and position.dataset != campaign.dataset,
+        "records": record.name,
+        "scores": refs.scores(record, detector).name if detector else None,
+    }
+
+
+def _job_of(ref: Ref) -> tuple[str, str]:
+    """Return (verb, job name): which cells are made by one process."""
+    verb, parts = _VERB_OF[ref.kind], ref.parts
+    length = {"shift": 3, "evaluate": 3, "score": 4}.get(verb, len(parts))
+    return verb, "/".join(parts[:length])
+
+
+def explain(plan: Plan, root: Path, names: Iterable[str]) -> list[str]:
+    """Return one line per cell of the named jobs that is not fresh, with the reason."""
+    states = plan.status(root)
+    return [
+        f"{ref.path}: {state}" for name in names for ref, state in states[name].items() if state != "fresh"
+    ]

@@ -1,0 +1,289 @@
+"""Recipes and receipts: what decides an output, and the proof of what was made from what.
+
+A *recipe* is everything that decides an output: names, parameters, digests of code, fingerprints of
+what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `X.receipt.json`
+(deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed) and
+`X.run.json` (volatile: environment, device, time; in no byte comparison).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench import code, environment, plugins
+from shiftbench.errors import DataError, StaleError
+from shiftbench.refs import Ref
+
+Recipe = dict[str, Any]
+
+
+def canonical(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Return the sha256 of a recipe, hexadecimal."""
+    return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write JSON atomically: beside, fsync, rename."""
+    text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: Path, data: bytes) -> None:
+    """Write bytes atomically: beside, fsync, rename.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with writing(file) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[Path]:
+    """Give a temporary path beside `file`; on success flush it to disk and rename it into place.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with scratch(file) as temporary:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(file)
+
+
+@contextmanager
+def scratch(output: Path) -> Iterator[Path]:
+    """Give a temporary path beside an output, for `Run.commit`; removed if it was not committed."""
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+    except OSError as error:
+        raise DataError(
+            f"cannot write {output}: {error.strerror}; make the folder writable or set another `root:`"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One output: its Ref, its recipe, and the Refs that it is made from."""
+
+    ref: Ref
+    recipe: Recipe
+    inputs: tuple[Ref, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...]) -> Cell:
+        """Make a cell; the fingerprint follows from the recipe."""
+        return cls(ref, recipe, inputs, fingerprint(recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Cells that one process makes: all severities of a shift, all records of some weights."""
+
+    verb: str
+    name: str
+    cells: tuple[Cell, ...]
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def recipe_path(self) -> str:
+        """Path of the job's recipe file relative to the output root."""
+        return f"recipes/{self.verb}/{self.name}.json"
+
+    @property
+    def outputs(self) -> list[str]:
+        """Paths of the cells' outputs relative to the output root."""
+        return [cell.ref.path for cell in self.cells]
+
+    @property
+    def inputs(self) -> list[Ref]:
+        """What the cells are made from, without what the job makes itself; sorted."""
+        own = {cell.ref for cell in self.cells}
+        return sorted({ref for cell in self.cells for ref in cell.inputs} - own)
+
+    def text(self) -> str:
+        """Return the recipe file's content."""
+        cells = [
+            {
+                "ref": [cell.ref.kind, cell.ref.name, cell.ref.local],
+                "fingerprint": cell.fingerprint,
+                "recipe": cell.recipe,
+                "inputs": [[ref.kind, ref.name, ref.local] for ref in cell.inputs],
+            }
+            for cell in self.cells
+        ]
+        content = {"verb": self.verb, "name": self.name, "plugins": list(self.plugins), "cells": cells}
+        return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, file: Path) -> Job:
+        """Read a recipe file."""
+        content = json.loads(file.read_text())
+        cells = tuple(
+            Cell(Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"])
+            for c in content["cells"]
+        )
+        return cls(content["verb"], content["name"], cells, tuple(content["plugins"]))
+
+
+def receipt_path(root: Path, ref: Ref) -> Path:
+    """Return where the receipt of `ref` stands."""
+    return root / f"{ref.path}.receipt.json"
+
+
+def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
+    """Read the receipt of `ref`; None when the output or its receipt is not there."""
+    if not (root / ref.path).exists():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(receipt_path(root, ref).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content
+
+
+def made(root: Path, ref: Ref) -> str | None:
+    """Return the sha256 of `ref` as its receipt states it; None when it is not there."""
+    content = receipt(root, ref)
+    return content["made"][Path(ref.path).name] if content else None
+
+
+def status(root: Path, cell: Cell) -> str:
+    """Tell how a cell stands: `fresh`, `missing`, or why it is stale."""
+    content = receipt(root, cell.ref)
+    if content is None:
+        return "missing"
+    if content["fingerprint"] != cell.fingerprint:
+        return "recipe changed: " + "; ".join(differences(content["recipe"], cell.recipe)[:4])
+    for ref in cell.inputs:
+        now, then = made(root, ref), content["consumed"].get(ref.path)
+        if now is not None and now != then:
+            return f"input bytes changed: {ref.path}"
+    return "fresh"
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """List what differs between two recipes, as `key: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
+    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _short(value: object) -> str:
+    text = canonical(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Run:
+    """A job at work: which cells are to be made, and how a made one is put in place."""
+
+    def __init__(self, file: Path) -> None:
+        below = max(i for i, part in enumerate(file.parts) if part == "recipes")
+        self.root = Path(*file.parts[:below])
+        self.job = Job.read(file)
+        self.started = time.time()
+        self.notes: dict[str, Any] = {}
+
+    def path(self, ref: Ref) -> Path:
+        """Return where `ref` stands."""
+        return self.root / ref.path
+
+    def inputs(self, cell: Cell) -> dict[Ref, Path]:
+        """Return the cell's inputs by Ref."""
+        return {ref: self.path(ref) for ref in cell.inputs}
+
+    def todo(self) -> list[Cell]:
+        """Return the cells whose receipt does not hold any more, in plan order."""
+        return [cell for cell in self.job.cells if status(self.root, cell) != "fresh"]
+
+    def note(self, **facts: object) -> None:
+        """Add facts to the run files of the cells committed from now on."""
+        self.notes.update(facts)
+
+    def commit(self, cell: Cell, files: dict[str, Path]) -> None:
+        """Put a cell's files in place: receipt away, renames, new receipt last.
+
+        Args:
+            cell: the cell that was made.
+            files: final name (beside the output) -> temporary file; the output itself is one.
+
+        Raises:
+            StaleError: code or an input changed since the recipe was written.
+        """
+        self.check_code(cell)
+        output = self.path(cell.ref)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
+        consumed = {ref.path: made(self.root, ref) for ref in cell.inputs}
+        receipt_path(self.root, cell.ref).unlink(missing_ok=True)
+        for name in sorted(files, key=lambda name: name == output.name):
+            _sync(files[name])
+            files[name].replace(output.with_name(name))
+        run = {"environment": environment.describe(), "seconds": round(time.time() - self.started, 3)}
+        write_json(output.with_name(f"{output.name}.run.json"), {**run, **self.notes})
+        content = {"fingerprint": cell.fingerprint, "recipe": cell.recipe, "made": digests, "consumed": consumed}
+        write_json(receipt_path(self.root, cell.ref), content)
+
+    def check_code(self, cell: Cell) -> None:
+        """Refuse when a source file moved under the recipe.
+
+        Raises:
+            StaleError: names the file.
+        """
+        for name, digest in cell.recipe.get("code", {}).items():
+            if code.digest(code.locate(name)) != digest:
+                raise StaleError(
+                    f"{name} changed after the recipe of {cell.ref.path} was written; nothing was written. "
+                    "Run again: the new code gets its own recipe"
+                )
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
+    """Run one job from its recipe file under a lock that the kernel releases after a kill.
+
+    Returns:
+        The number of cells that were made.
+    """
+    run = Run(file.resolve())
+    plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.plugins))
+    lock = run.root / "recipes" / ".locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        todo = run.todo()
+        for cell in todo:
+            run.check_code(cell)
+        if todo:
+            make(run, todo)
+    return len(todo)

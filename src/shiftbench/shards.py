@@ -1,0 +1,278 @@
+"""Shards: WebDataset tars with a manifest and an index, byte-identical by construction.
+
+A folder of shards holds `000000.tar` ..., `index.parquet` (one row per sample: key, tar, offset, size,
+sha256, pixel digest) and `manifest.json` (counts, sha256 of each tar and of the index, classes,
+licence). Any WebDataset reader can read the tars; `read` also checks each sample against the index
+before it is used, and each tar at its end.
+
+Tar members are sorted by key, then by field, with fixed metadata (mtime 0, mode 0644, owner 0), in
+the ustar format without compression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench import codecs
+from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
+from shiftbench.sample import Sample
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+MANIFEST, INDEX = "manifest.json", "index.parquet"
+
+_INDEX_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("tar", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+        ("pixels", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one sample lies: tar, byte offset, size, the sha256 of these bytes, its pixel digest."""
+
+    key: str
+    tar: str
+    offset: int
+    size: int
+    sha256: str
+    pixels: str
+
+
+def write(
+    samples: Iterable[Sample], folder: Path, fields: dict[str, str], about: dict[str, Any], max_bytes: int
+) -> list[str]:
+    """Write shards into an empty folder.
+
+    Args:
+        samples: in ascending order of their keys, so that they can be streamed.
+        folder: exists and is empty.
+        fields: payload field -> extension inside the tar, from the task.
+        about: facts for the manifest (dataset, split, shift, severity, classes, licence, ...).
+        max_bytes: a new tar is begun before this size would be passed.
+
+    Returns:
+        The names of the files that were written.
+
+    Raises:
+        DuplicateKeyError: two samples have one key.
+        DataError: keys out of order, a key with a dot, or a field without extension.
+    """
+    entries: list[Entry] = []
+    packed = ((sample.key, pack(sample, fields), pixels(sample)) for sample in _ordered(samples))
+    tars: dict[str, dict[str, Any]] = {}
+    for name, group in _cut(packed, max_bytes):
+        data, rows = _join(name, group)
+        (folder / name).write_bytes(data)
+        entries += rows
+        tars[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "samples": len(rows)}
+    _write_index(folder / INDEX, entries)
+    manifest = {
+        **about,
+        "fields": fields,
+        "samples": len(entries),
+        "tars": tars,
+        "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
+        "pixels": hashlib.sha256("".join(f"{e.key} {e.pixels}\n" for e in entries).encode()).hexdigest(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1) + "\n")
+    return [*tars, INDEX, MANIFEST]
+
+
+def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
+    last = ""
+    for sample in samples:
+        if sample.key == last:
+            raise DuplicateKeyError(f"two samples have the key {sample.key!r}; keys must be unique")
+        if sample.key < last:
+            raise DataError(f"sample {sample.key!r} comes after {last!r}; shards are written in key order")
+        if "." in sample.key:
+            raise DataError(f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot")
+        last = sample.key
+        yield sample
+
+
+def pack(sample: Sample, fields: dict[str, str]) -> bytes:
+    """Return a sample's tar members, headers and padding included."""
+    parts = []
+    for field in sorted(sample.fields):
+        if field not in fields:
+            raise DataError(f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}")
+        extension = fields[field]
+        parts.append(_member(f"{sample.key}.{extension}", codecs.encode(extension, sample.fields[field])))
+    return b"".join(parts)
+
+
+def _member(name: str, data: bytes) -> bytes:
+    header = tarfile.TarInfo(name)  # mtime 0, owner 0:0, mode 0644
+    header.size = len(data)
+    try:
+        head = header.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError as error:
+        raise DataError(f"key of {name!r} is too long for a tar header; shorten it") from error
+    return head + data + bytes(-len(data) % BLOCK)
+
+
+def pixels(sample: Sample) -> str:
+    """Return the digest of a sample's decoded payload, independent of any codec."""
+    hasher = hashlib.sha256()
+    for field in sorted(sample.fields):
+        hasher.update(f"{field}={codecs.pixel_digest(sample.fields[field])};".encode())
+    return hasher.hexdigest()[:32]
+
+
+Packed = tuple[str, bytes, str]
+
+
+def _cut(packed: Iterable[Packed], max_bytes: int) -> Iterator[tuple[str, list[Packed]]]:
+    group: list[Packed] = []
+    size = number = 0
+    for item in packed:
+        if group and size + len(item[1]) + len(END) > max_bytes:
+            yield f"{number:06d}.tar", group
+            group, size, number = [], 0, number + 1
+        group.append(item)
+        size += len(item[1])
+    if group or not number:
+        yield f"{number:06d}.tar", group
+
+
+def _join(tar: str, group: list[Packed]) -> tuple[bytes, list[Entry]]:
+    rows, offset = [], 0
+    for key, data, digest in group:
+        rows.append(Entry(key, tar, offset, len(data), hashlib.sha256(data).hexdigest(), digest))
+        offset += len(data)
+    return b"".join([data for _, data, _ in group] + [END]), rows
+
+
+def _write_index(file: Path, entries: list[Entry]) -> None:
+    columns = {name: [getattr(entry, name) for entry in entries] for name in _INDEX_SCHEMA.names}
+    pq.write_table(pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False)
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a folder of shards.
+
+    Raises:
+        DataError: there is none.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise DataError(f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def index(folder: Path) -> list[Entry]:
+    """Read the index, checked against the manifest.
+
+    Raises:
+        ChecksumError: the index is not the one that the manifest names.
+    """
+    data = (folder / INDEX).read_bytes()
+    if hashlib.sha256(data).hexdigest() != manifest(folder)["index"]:
+        raise ChecksumError(f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}")
+    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+    return [Entry(**row) for row in rows]
+
+
+def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
+    """Yield the samples of a folder of shards in key order, each checked before it is yielded.
+
+    Args:
+        folder: holds manifest.json.
+        fields: which payload fields to decode; default: all.
+
+    Raises:
+        ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
+    """
+    about = manifest(folder)
+    wanted = {ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)}
+    by_tar: dict[str, list[Entry]] = {}
+    for entry in index(folder):
+        by_tar.setdefault(entry.tar, []).append(entry)
+    for tar, entries in by_tar.items():
+        data = memoryview(_tar_bytes(folder, tar))
+        for entry in entries:
+            yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
+        if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
+            raise ChecksumError(f"{folder / tar} is not the tar that the manifest names; {_cure(folder)}")
+
+
+def _tar_bytes(folder: Path, tar: str) -> bytes:
+    try:
+        return (folder / tar).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{folder / tar} is missing; {_cure(folder)}") from None
+
+
+def _checked(folder: Path, data: memoryview, entry: Entry) -> memoryview:
+    part = data[entry.offset : entry.offset + entry.size]
+    if hashlib.sha256(part).hexdigest() != entry.sha256:
+        raise ChecksumError(
+            f"{folder / entry.tar}: sample {entry.key!r} is damaged (its bytes do not have the recorded sha256); "
+            f"{_cure(folder)}"
+        )
+    return part
+
+
+def _cure(folder: Path) -> str:
+    return f"rebuild it with `shiftbench repair {folder}`"
+
+
+def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
+    """Decode the wanted members of one sample; `wanted` maps extensions to fields."""
+    fields: dict[str, Any] = {}
+    at, stem = 0, len(key) + 1
+    while at < len(data):
+        name, size = _header(data[at : at + BLOCK])
+        extension = name[stem:]
+        if extension in wanted:
+            body = bytes(data[at + BLOCK : at + BLOCK + size])
+            fields[wanted[extension]] = codecs.decode(extension, body)
+        at += BLOCK + size + (-size % BLOCK)
+    return fields
+
+
+def _header(block: memoryview) -> tuple[str, int]:
+    name = bytes(block[:100]).rstrip(b"\0").decode()
+    prefix = bytes(block[345:500]).rstrip(b"\0").decode()
+    return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)
+
+
+def damaged(folder: Path) -> list[str]:
+    """Return what is wrong with a folder of shards, one line each; empty when all bytes are as recorded."""
+    problems: list[str] = []
+    try:
+        entries = index(folder)
+    except (DataError, FileNotFoundError) as error:
+        return [str(error)]
+    for tar, facts in manifest(folder)["tars"].items():
+        try:
+            data = memoryview(_tar_bytes(folder, tar))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        for entry in (entry for entry in entries if entry.tar == tar):
+            try:
+                _checked(folder, data, entry)
+            except ChecksumError as error:
+                problems.append(str(error))
+        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+            problems.append(f"{folder / tar}: sha256 is not the recorded one")
+    return problems

@@ -1,0 +1,177 @@
+"""Stage shift: sample x severity -> shifted sample, as shards.
+
+Clean shards (`identity`) are made from a dataset's originals; every other shift is made from the clean
+shards, so that a clone that pulled those needs no original. Previews, a few samples of each folder of
+shards, are made beside, for the report.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import codecs, plugins, recipe, shards, splits
+from shiftbench.errors import DataError, RangeError, ShiftbenchError
+from shiftbench.progress import track
+from shiftbench.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+
+PREVIEW_SAMPLES = 4
+
+
+def run(run: Run, todo: list[Cell]) -> None:
+    """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
+    for cell in track(todo, run.job.name):
+        if cell.ref.kind == "shards":
+            make_shards(run, cell)
+    for cell in run.todo():
+        if cell.ref.kind == "previews":
+            make_preview(run, cell)
+
+
+def make_shards(run: Run, cell: Cell) -> None:
+    """Make one folder of shards and commit it."""
+    output = run.path(cell.ref)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=output.parent))
+    try:
+        samples, about = (_clean if "dataset" in cell.recipe else _shifted)(run, cell)
+        task = plugins.find("tasks", about["task"])
+        dataset, split, shift, severity = cell.ref.parts
+        facts = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+        names = shards.write(samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000)
+        _drop_old_tars(output.parent, names)
+        run.commit(cell, {name: temporary / name for name in names})
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _drop_old_tars(folder: Path, names: list[str]) -> None:
+    for old in folder.glob("*.tar"):
+        if old.name not in names:
+            old.unlink()
+
+
+def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
+    spec, split = cell.recipe["dataset"], cell.ref.parts[1]
+    module = plugins.find("datasets", spec["use"])
+    inputs = run.inputs(cell)
+    sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+    made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
+    options = {**spec["options"], "name": spec["name"]}
+    classes = list(module.classes(options, sources) if hasattr(module, "classes") else module.CLASSES)
+    about = {
+        "task": module.TASK,
+        "classes": classes,
+        "licence": module.LICENCE,
+        "citation": module.CITATION,
+        "redistribute": not cell.ref.local,
+        "skipped": [],
+    }
+    task = plugins.find("tasks", module.TASK)
+    native = _native(module, split, sources, options, made)
+    kept = splits.subset(splits.cut(native, split, module), cell.recipe["subset"])
+    checked = _readable(kept, task, classes, cell.recipe["on_error"], about["skipped"])
+    return sorted(checked, key=lambda sample: sample.key), about
+
+
+def _native(
+    module: ModuleType, split: str, sources: dict[str, Path], options: dict[str, Any], made: dict[Ref, Path]
+) -> Iterator[Sample | DataError]:
+    """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
+    extra = {"inputs": made} if made else {}
+    yield from module.samples(splits.native(split, module), sources, options, **extra)
+
+
+def _readable(
+    samples: Iterable[Sample | DataError], task: ModuleType, classes: list[str], policy: str, skipped: list[str]
+) -> Iterator[Sample]:
+    """Yield the good samples; a bad one stops the run or is noted, as the dataset's `on_error` says."""
+    for sample in samples:
+        try:
+            if isinstance(sample, DataError):
+                raise sample
+            _check(sample, task, classes)
+        except DataError as error:
+            if policy == "fail":
+                raise
+            skipped.append(str(error))
+            continue
+        yield sample
+
+
+def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
+    missing = [field for field in task.REQUIRED if field not in sample.fields]
+    if missing:
+        raise DataError(f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it")
+    label = sample.fields.get("label", 0)
+    if not 0 <= label < len(classes):
+        raise RangeError(f"{sample.key}: label {label} lies outside the {len(classes)} classes (0 to {len(classes) - 1})")
+
+
+def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return the shifted samples of clean shards, and the manifest's facts."""
+    clean = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
+    about = shards.manifest(clean)
+    spec = cell.recipe["shift"]
+    module = plugins.find("shifts", spec["use"])
+    context = (cell.recipe["seed"], spec["name"], about["dataset"], cell.recipe["fresh"])
+    kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
+    samples = (
+        shift_sample(sample, module, cell.recipe["severity"], spec["options"], *context)
+        for sample in shards.read(clean)
+    )
+    return samples, {**kept, "skipped": []}
+
+
+def shift_sample(
+    sample: Sample,
+    module: ModuleType,
+    severity: float,
+    options: dict[str, Any],
+    seed: int,
+    name: str,
+    dataset: str,
+    fresh: bool = False,
+) -> Sample:
+    """Apply one shift to one sample with the random words of its identity.
+
+    Raises:
+        ShiftbenchError: from the shift, with the sample's key in front.
+    """
+    words = Words(seed, name, dataset, sample.key, severity if fresh else None)
+    try:
+        if module.FIELD is None:
+            shifted: Sample = module.apply(sample, severity, words, **options)
+            return shifted
+        value = module.apply(sample.fields[module.FIELD], severity, words, **options)
+    except ShiftbenchError as error:
+        raise type(error)(f"{sample.key}: {error}") from error
+    return sample.with_field(module.FIELD, value)
+
+
+def make_preview(run: Run, cell: Cell) -> None:
+    """Write the first samples of a folder of shards as JSON: text, or PNG in base64."""
+    folder = run.path(cell.inputs[0]).parent
+    rows = []
+    for sample, _ in zip(shards.read(folder), range(PREVIEW_SAMPLES), strict=False):
+        row: dict[str, Any] = {"key": sample.key, "label": sample.fields.get("label")}
+        if "image" in sample.fields:
+            row["png"] = base64.b64encode(codecs.encode("png", sample.fields["image"])).decode()
+        if "text" in sample.fields:
+            row["text"] = sample.fields["text"]
+        rows.append(row)
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        content = {"classes": shards.manifest(folder)["classes"], "samples": rows}
+        temporary.write_text(json.dumps(content, sort_keys=True))
+        run.commit(cell, {output.name: temporary})
