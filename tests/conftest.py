@@ -9,14 +9,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the number of threads
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 """CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
 
@@ -25,12 +29,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write golden values instead of comparing"
     )
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    """The checkout."""
-    return ROOT
 
 
 # --- markers -----------------------------------------------------------------------------------
@@ -96,15 +94,27 @@ def _fail_if_skipped(report: Any) -> Any:
     return report
 
 
-# --- determinism -------------------------------------------------------------------------------
+# --- shared fixtures ----------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Training differs with the number of threads, and two busy cores are slower than one."""
-    import torch
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
 
-    torch.set_num_threads(1)
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[WebDriver]:
+    """Headless Chromium, driven by selenium; its tests are marked `browser`."""
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,1600"):
+        options.add_argument(f"--{flag}")
+    driver = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture

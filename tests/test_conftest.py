@@ -1,0 +1,79 @@
+"""The rules of tests/conftest.py: who skips, what CI makes of it, golden values, the browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
+SKIPS = """
+import pytest
+
+@pytest.mark.needs("a-program-that-is-not-there")
+def test_a(): pass
+"""
+SKIPS_WHOLE_FILE = "import pytest\npytest.importorskip('a_module_that_is_not_there')\n"
+GOLDEN = "def test_a(golden): golden('digest', {value!r})\n"
+
+
+def run(folder: Path, text: str, *options: str, no_skips: str = "") -> tuple[int, str]:
+    """Run a test file of its own under our conftest; return exit code and output."""
+    (folder / "test_sample.py").write_text(text)
+    shutil.copy(Path(__file__).parent / "conftest.py", folder)
+    shutil.copy(Path(__file__).parent.parent / "pyproject.toml", folder)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "test_sample.py",
+        *options,
+    ]
+    environment = {**os.environ, "SHIFTBENCH_NO_SKIPS": no_skips}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_skip_is_named_with_what_is_lacking(tmp_path: Path) -> None:
+    code, output = run(tmp_path, SKIPS)
+    assert code == 0
+    assert "SKIPPED test_sample.py::test_a - Skipped: needs a-program-that-is-not-there" in output
+
+
+@pytest.mark.parametrize("text", [SKIPS, SKIPS_WHOLE_FILE], ids=["test", "file"])
+def test_a_skip_fails_where_none_is_allowed(tmp_path: Path, text: str) -> None:
+    code, output = run(tmp_path, text, no_skips="1")
+    assert code != 0
+    assert re.search(r"a.program.that.is.not.there|a_module_that_is_not_there", output)
+    assert "SHIFTBENCH_NO_SKIPS=1 allows no skip" in output
+
+
+def test_golden_values_are_compared_and_written_on_request(tmp_path: Path) -> None:
+    stored = tmp_path / "golden" / "test_sample.json"
+    assert "no golden value 'digest'" in run(tmp_path, GOLDEN.format(value="one"))[1]
+    assert run(tmp_path, GOLDEN.format(value="one"), "--update-golden")[0] == 0
+    assert json.loads(stored.read_text()) == {"digest": "one"}
+    assert run(tmp_path, GOLDEN.format(value="one"))[0] == 0
+    assert "digest differs from" in run(tmp_path, GOLDEN.format(value="two"))[1]
+
+
+@pytest.mark.browser
+def test_browser_runs_a_page(browser: WebDriver, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<p id=a></p><script>document.getElementById('a').textContent = 6 * 7</script>")
+    browser.get(page.as_uri())
+    assert browser.find_element("id", "a").text == "42"
