@@ -1,0 +1,63 @@
+"""Empirical risk minimisation: cross-entropy on the train split, optional random shift and flip.
+
+Source: Vapnik, "Principles of Risk Minimization", NeurIPS 1991; the schedule is Smith and Topin,
+"Super-Convergence", 2018 (one cycle).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench.losses import cross_entropy
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "smoothing": 0.0,
+    "shift": 0,
+    "flip": False,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+
+    def loss(
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, draws: _loop.Draws
+    ) -> torch.Tensor:
+        seen = move(batch, draws, job.params["shift"], flip=job.params["flip"])
+        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
+
+
+def move(batch: npt.NDArray[Any], draws: _loop.Draws, shift: int, *, flip: bool) -> npt.NDArray[Any]:
+    """Shift each image by up to `shift` pixels (edges repeated) and mirror every second one.
+
+    Args:
+        batch: (n, channels, h, w).
+        draws: random numbers of this step.
+        shift: largest shift in pixels; 0 leaves the images where they are.
+        flip: mirror left to right with probability one half.
+    """
+    count, _, height, width = batch.shape
+    if flip:
+        mirrored = draws.uniform(count) < 0.5
+        batch = np.where(mirrored[:, None, None, None], batch[..., ::-1], batch)
+    if shift:
+        dy, dx = draws.integers(-shift, shift + 1, count), draws.integers(-shift, shift + 1, count)
+        rows = np.clip(np.arange(height) + dy[:, None], 0, height - 1)
+        columns = np.clip(np.arange(width) + dx[:, None], 0, width - 1)
+        each = np.arange(count)[:, None, None]
+        moved = batch.transpose(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
+        batch = np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+    return batch
