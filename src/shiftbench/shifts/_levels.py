@@ -1,0 +1,62 @@
+"""What the shifts share: constants at a continuous severity, and pixel sizes relative to 224 px."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shiftbench.errors import RangeError
+
+RANGE = (0.0, 5.0)
+REFERENCE_SIDE = 224
+
+
+def at(
+    name: str,
+    levels: Mapping[int, float | tuple[float, ...]],
+    severity: float,
+    zero: float | tuple[float, ...],
+) -> tuple[float, ...]:
+    """Return the constants at `severity`, linear between the levels.
+
+    Args:
+        name: the module's `__name__`; its last part is the shift's name in messages.
+        levels: constants of levels 1 to 5.
+        severity: 0 to 5.
+        zero: constants at severity 0, where the shift changes nothing.
+
+    Raises:
+        RangeError: the severity lies outside 0 to 5, or is not a number.
+
+    Example:
+        >>> at("fog", {1: 2.0, 2: 4.0, 3: 5.0, 4: 6.0, 5: 7.0}, 1.5, zero=0.0)
+        (3.0,)
+    """
+    check(name, severity)
+    low = min(int(severity), 4)
+    part = severity - low
+    before = _tuple(zero if low == 0 else levels[low])
+    after = _tuple(levels[low + 1])
+    return tuple(a + (b - a) * part for a, b in zip(before, after, strict=True))
+
+
+def check(name: str, severity: float, allowed: tuple[float, float] = RANGE) -> None:
+    """Refuse a severity outside `allowed`.
+
+    Raises:
+        RangeError: it lies outside, or is not a number.
+    """
+    low, high = allowed
+    if not low <= severity <= high:
+        raise RangeError(
+            f"shift {name.rpartition('.')[2]!r}: severity {severity:g} lies outside {low:g} to {high:g}; "
+            "set it within that range"
+        )
+
+
+def scale(shape: tuple[int, ...]) -> float:
+    """Return the size of one reference pixel (of a 224 px image) in this image's pixels."""
+    return min(shape[:2]) / REFERENCE_SIDE
+
+
+def _tuple(value: float | tuple[float, ...]) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)

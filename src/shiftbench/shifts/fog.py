@@ -1,0 +1,71 @@
+"""Fog: a plasma fractal is laid over the image, which is darkened to keep its brightest value.
+
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (amount,
+decay of the fractal's detail) from `make_imagenet_c.py`, the fractal is the diamond-square algorithm of
+https://github.com/FLHerne/mapgen. Differs: the map is the power of two at or above the longer side (there
+256 for all), so that any size works and fog has the same shapes relative to the image; one map for all
+severities of a sample, of which only amount and detail change; rounded, not truncated.
+
+Takes 16-bit words: one per map point but the first, in rounds from coarse to fine; each round takes
+its squares, then its upper, then its left diamonds. Floats: float32 sums, products and quotients of
+single numbers only, which are the same on every CPU.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels
+
+FIELD = "image"
+LEVELS = {1: (1.5, 2.0), 2: (2.0, 2.0), 3: (2.5, 1.7), 4: (2.5, 1.5), 5: (3.0, 1.4)}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {}
+
+
+def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+    """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+    """
+    amount, decay = _levels.at(__name__, LEVELS, severity, zero=(0.0, 2.0))
+    brightest = int(value.max())
+    if amount == 0 or brightest == 0:  # the brightest value is kept: black stays black
+        return value.copy()
+    height, width = value.shape[:2]
+    side = 1 << (max(height, width) - 1).bit_length()
+    gain = np.float32(brightest / (brightest + 255 * amount))
+    fog = plasma(side, decay, words)[:height, :width] * np.float32(255 * amount) * gain
+    foggy = value * gain
+    foggy += np.repeat(fog, 3, axis=1).reshape(value.shape) if value.ndim == 3 else fog
+    return np.rint(foggy, out=foggy).astype(np.uint8)
+
+
+def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
+    """Return a height map float32 (side, side) from 0 to 1; `side` is a power of two.
+
+    Each round halves the spacing of known points: a new point is the mean of its four neighbours
+    (the map wraps around) plus a uniform wobble, whose reach shrinks with the square of `decay`.
+    """
+    field = np.zeros((side, side), dtype=np.float32)
+    reach, step = 100.0 * 100.0, side
+    while step >= 2:
+        half = step // 2
+        shape = (side // step, side // step)
+        wobble = (words.uniform((3, *shape)) * np.float32(2) - np.float32(1)) * np.float32(reach)
+        corners = field[::step, ::step]
+        rows = corners + np.roll(corners, -1, axis=0)
+        centres = (rows + np.roll(rows, -1, axis=1)) * np.float32(0.25) + wobble[0]
+        across = corners + np.roll(corners, -1, axis=1)
+        upper = (centres + np.roll(centres, 1, axis=0) + across) * np.float32(0.25) + wobble[1]
+        left = (centres + np.roll(centres, 1, axis=1) + rows) * np.float32(0.25) + wobble[2]
+        field[half::step, half::step] = centres
+        field[::step, half::step] = upper
+        field[half::step, ::step] = left
+        reach, step = reach / (decay * decay), half
+    lowest = field.min()
+    spread = field.max() - lowest
+    return (field - lowest) / spread if spread > 0 else field

@@ -1,0 +1,28 @@
+"""Identity: the clean data, which every shifted number is relative to.
+
+It takes the whole sample of any task and has one severity, 0.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels
+
+FIELD = None
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 0.0)
+PARAMS: dict[str, object] = {}
+
+Value = TypeVar("Value")
+
+
+def apply(value: Value, severity: float, words: Words) -> Value:
+    """Return `value` itself; `words` is not used.
+
+    Raises:
+        RangeError: a severity other than 0.
+    """
+    _levels.check(__name__, severity, RANGE)
+    return value
