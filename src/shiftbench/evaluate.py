@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from scipy.stats import binomtest
 
 from shiftbench import devices, nets, plugins, recipe, schema, shards
@@ -32,14 +33,24 @@ AHEAD = 3  # batches prepared ahead of the net
 
 def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
     """Evaluate one (weights, method) at every stale position."""
-    spec = run.job.cells[0].recipe
-    weights = next(run.path(ref) for ref in run.job.cells[0].inputs if ref.kind == "weights")
+    first = run.job.cells[0]
+    weights = run.path(first.inputs[0])
+    classes = nets.classes_of(weights)
+    method = plugins.find("methods", first.recipe["method"]["use"])
     with devices.hold(device) as held:
-        predictor = nets.load(spec["model"], weights, held, spec["precision"], spec["threads"])
-        method = plugins.find("methods", spec["method"]["use"])
-        wrapped = method.wrap(predictor, spec["method"]["options"], run.inputs(run.job.cells[0]))
+        predictor = _load(run, first, weights, classes, held)
+        wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
         for cells in track(list(_positions(run, todo, method)), run.job.name):
-            _evaluate_position(run, cells, wrapped, predictor.classes, method, held, set(todo))
+            _evaluate_position(run, cells, wrapped, classes, method, held)
+
+
+def _load(run: Run, cell: Cell, weights: Path, classes: list[str], device: str) -> Predictor:
+    spec = cell.recipe
+    torch.set_num_threads(spec["threads"])
+    model = plugins.find("models", spec["model"]["use"])
+    return nets.load_predictor(
+        model, weights, spec["model"]["options"], classes, device, precision=spec["precision"], inputs=run.inputs(cell)
+    )
 
 
 def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:
@@ -59,7 +70,7 @@ def _stream(cell: Cell) -> tuple[str, ...]:
 
 
 def _evaluate_position(
-    run: Run, cells: list[Cell], predictor: Predictor, classes: list[str], method: ModuleType, device: str, todo: set[Any]
+    run: Run, cells: list[Cell], predictor: Predictor, classes: list[str], method: ModuleType, device: str
 ) -> None:
     spec = cells[0].recipe
     folder = next(run.path(ref).parent for ref in cells[0].inputs if ref.kind == "shards" and ref.name == spec["data"])
@@ -67,9 +78,13 @@ def _evaluate_position(
         predictor.reset()  # type: ignore[attr-defined]
     table, features, batch = evaluate_shards(predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES)
     run.note(device=device, batch_size=batch)
-    for cell in (cell for cell in cells if cell in todo):
-        write = _write_records if cell.ref.kind == "records" else _write_features
-        write(run, cell, table if cell.ref.kind == "records" else features)
+    for cell in cells:
+        if recipe.status(run.root, cell) == "fresh":
+            continue  # a stream is walked whole, but only what is stale is written
+        if cell.ref.kind == "records":
+            _write_records(run, cell, table)
+        else:
+            _write_features(run, cell, features)
 
 
 def _write_records(run: Run, cell: Cell, table: pa.Table) -> None:
@@ -200,7 +215,7 @@ def evaluate(model: Any, suite: Path | str | Iterable[Path | str], classes: list
     import polars as pl
 
     folders = [Path(suite)] if isinstance(suite, str | Path) else sorted(Path(folder) for folder in suite)
-    predictor = nets.as_predictor(model)
+    predictor = as_predictor(model)
     rows = []
     for folder in folders:
         about = shards.manifest(folder)
@@ -218,3 +233,16 @@ def _accuracy(table: pa.Table) -> dict[str, Any]:
     interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
     return {"n": n, "accuracy": hits / n, "ci_low": interval.low, "ci_high": interval.high}
 
+
+def as_predictor(model: Any) -> Predictor:
+    """Make a predictor of a torch module (images in [0, 1]) or of a callable on samples."""
+    if not isinstance(model, torch.nn.Module):
+        return lambda samples: out if isinstance(out := model(samples), dict) else {"logits": np.asarray(out)}
+
+    def predict(samples: list[Sample]) -> Outputs:
+        images = np.stack([np.atleast_3d(sample.fields["image"]) for sample in samples])
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            return {"logits": model.eval()(batch).float().cpu().numpy()}
+
+    return predict

@@ -6,6 +6,7 @@ A *predictor* is called with samples and gives `{"logits": float32 (n, classes),
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -148,6 +149,20 @@ def load_predictor(
     net = model.build(params, len(classes))
     load_into(net, read_state(weights), weights)
     return TorchPredictor(net, model, params, device, precision)
+
+
+def classes_of(weights: Path) -> list[str]:
+    """Return the class names, in the order of the logits, from a weights file's metadata.
+
+    Raises:
+        ModelError: the file states none.
+    """
+    with safetensors.safe_open(weights, framework="pt") as opened:
+        stated = (opened.metadata() or {}).get("classes")
+    if stated is None:
+        raise ModelError(f"{weights} does not state its classes; make it with the train stage (`given` for yours)")
+    classes: list[str] = json.loads(stated)
+    return classes
 
 
 def load_into(net: torch.nn.Module, state: State, where: Path | str) -> None:

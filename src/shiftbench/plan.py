@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from shiftbench import code, plugins, recipe, refs
+from shiftbench import code, pins, plugins, recipe, refs
 from shiftbench.errors import ParamsError, PluginError, near
 from shiftbench.params import Campaign, Params
+from shiftbench.params import load as load_params
 from shiftbench.recipe import Cell, Job
 from shiftbench.refs import Ref
 
@@ -242,6 +243,8 @@ class Plan:
         options = self.params.options(family, name)
         needs: Callable[[dict[str, Any]], list[Ref]] = getattr(module, "needs", lambda _: [])
         content = {"name": name, "use": file, "options": _plain(options)}
+        if options.get("path"):
+            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
         return _Used(module, content, list(needs({**options, **context})))
 
     def _task_name(self, dataset: str) -> str:
@@ -366,8 +369,12 @@ class Plan:
         return [job for job in self.jobs.values() if job.verb == verb]
 
     def targets(self, verb: str = "report") -> list[str]:
-        """Return the outputs of a stage that a user asks for, relative to the output root."""
-        return [path for job in self.of_verb(verb) for path in job.outputs]
+        """Return the outputs of a stage that a user asks for, relative to the output root.
+
+        Features are left out: a cache, made beside the records and missed by nobody in a clone.
+        """
+        cells = [cell for job in self.of_verb(verb) for cell in job.cells]
+        return [cell.ref.path for cell in cells if cell.ref.kind != "features"]
 
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
         """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
@@ -453,3 +460,19 @@ def explain(plan: Plan, root: Path, names: Iterable[str]) -> list[str]:
     return [
         f"{ref.path}: {state}" for name in names for ref, state in states[name].items() if state != "fresh"
     ]
+
+
+def load(scale: str | None = None) -> tuple[Plan, Path]:
+    """Read params.yaml (and the overlay `params/SCALE.yaml`); return the plan and the output root.
+
+    Raises:
+        ParamsError: wrong params, or no such scale.
+    """
+    files = [Path("params.yaml")]
+    if scale:
+        files.append(Path("params") / f"{scale}.yaml")
+        if not files[-1].is_file():
+            known = [path.stem for path in Path("params").glob("*.yaml")]
+            raise ParamsError(f"no scale {scale!r}: {files[-1]} does not exist; {near(scale, known)}")
+    checked = load_params(*files)
+    return Plan.of(checked), Path(checked.root)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import code, environment, plugins
+from shiftbench import code, environment, pins, plugins
 from shiftbench.errors import DataError, StaleError
 from shiftbench.refs import Ref
 
@@ -114,6 +114,11 @@ class Job:
     def recipe_path(self) -> str:
         """Path of the job's recipe file relative to the output root."""
         return f"recipes/{self.verb}/{self.name}.json"
+
+    @property
+    def rule(self) -> str:
+        """Name of the Snakemake rule."""
+        return f"{self.verb}_{self.name}".translate(str.maketrans("/-.", "___"))
 
     @property
     def outputs(self) -> list[str]:
@@ -277,13 +282,14 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
     """
     run = Run(file.resolve())
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.plugins))
-    lock = run.root / "recipes" / ".locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
+    lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         todo = run.todo()
         for cell in todo:
             run.check_code(cell)
+            pins.check(cell.recipe)
         if todo:
             make(run, todo)
     return len(todo)

@@ -1,0 +1,25 @@
+"""shiftbench: from params.yaml to a report. The plan names every job; Snakemake orders and runs them."""
+
+from shiftbench import plan as plans
+
+PLAN, ROOT = plans.load(config.get("scale"))
+if workflow.is_main_process:
+    PLAN.write(ROOT)
+
+
+container: None
+
+
+rule all:
+    input:
+        [ROOT / path for path in PLAN.targets("report")],
+    default_target: True
+
+
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/shift.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/report.smk"
