@@ -110,7 +110,9 @@ def report(recipe: Recipe) -> None:
 @app.command(rich_help_panel="The run")
 def plan(
     scale: Scale = None,
-    estimate: Annotated[bool, typer.Option(help="also hours and GB, before anything starts")] = False,
+    estimate: Annotated[
+        bool, typer.Option(help="also hours and GB, before anything starts")
+    ] = False,
     write: Annotated[bool, typer.Option(help="write and stamp the recipe files")] = False,
     as_json: Json = False,
 ) -> None:
@@ -124,7 +126,15 @@ def plan(
     if as_json:
         out.print_json(json.dumps(rows))
         return
-    columns = ["stage", "jobs", "outputs", "fresh", "stale", "missing", *(["hours", "GB"] if estimate else [])]
+    columns = [
+        "stage",
+        "jobs",
+        "outputs",
+        "fresh",
+        "stale",
+        "missing",
+        *(["hours", "GB"] if estimate else []),
+    ]
     table = Table(*columns)
     for row in rows:
         table.add_row(*(estimates.spell(row[column]) for column in columns))
@@ -137,7 +147,11 @@ def why(output: str, scale: Scale = None) -> None:
     from shiftbench import recipe
 
     planned, root = _load(scale)
-    hits = [cell for cell in planned.cells.values() if output in (cell.ref.path, cell.ref.name) or cell.ref.path.endswith(output)]
+    hits = [
+        cell
+        for cell in planned.cells.values()
+        if output in (cell.ref.path, cell.ref.name) or cell.ref.path.endswith(output)
+    ]
     if not hits:
         known = [cell.ref.path for cell in planned.cells.values()]
         raise ParamsError(f"nothing planned is called {output!r}; {near(output, known)}")
@@ -158,13 +172,18 @@ def _decided(recipe: dict[str, Any]) -> list[str]:
 
 
 @app.command(rich_help_panel="The run")
-def prune(stages: Annotated[list[str], typer.Argument(help="shards weights records tables")], scale: Scale = None) -> None:
+def prune(
+    stages: Annotated[list[str], typer.Argument(help="shards weights records tables")],
+    scale: Scale = None,
+) -> None:
     """Move what the plan no longer names to .trash/."""
     from shiftbench import prune as pruning
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
-        raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}")
+        raise ParamsError(
+            f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}"
+        )
     planned, root = _load(scale)
     for name in pruning.prune(planned, root, stages):
         err.print(f"pruned {name}")
@@ -172,7 +191,10 @@ def prune(stages: Annotated[list[str], typer.Argument(help="shards weights recor
 
 @app.command(rich_help_panel="The store")
 def pull(
-    what: Annotated[list[str] | None, typer.Argument(help="records, fashion_mnist/test/fog/3, ...; default: all")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(help="records, fashion_mnist/test/fog/3, ...; default: all"),
+    ] = None,
     remote: Annotated[str | None, typer.Option(help="DVC remote; default: the default one")] = None,
     scale: Scale = None,
 ) -> None:
@@ -182,7 +204,9 @@ def pull(
     planned, root = _load(scale)
     planned.write(root)
     checked, missing = store.pull(planned, root, what or [], remote)
-    out.print(f"{checked} outputs pulled and checked against their receipts; {len(missing)} planned outputs are not here")
+    out.print(
+        f"{checked} outputs pulled and checked against their receipts; {len(missing)} planned outputs are not here"
+    )
 
 
 @app.command(rich_help_panel="The store")
@@ -201,7 +225,9 @@ def repair(path: str, scale: Scale = None) -> None:
     command = [sys.executable, "-m", "snakemake", *(str(root / name) for name in again)]
     overlay = ["--config", f"scale={scale}"] if scale else []
     if subprocess.run([*command, *overlay], check=False).returncode:
-        raise ShiftbenchError("the damaged outputs were dropped, but making them again failed; see the log above")
+        raise ShiftbenchError(
+            "the damaged outputs were dropped, but making them again failed; see the log above"
+        )
     out.print(f"repaired {len(again)} output(s)")
 
 

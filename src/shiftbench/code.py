@@ -100,7 +100,11 @@ def _without_docstring(node: ast.AST, field: str, value: object) -> object:
     if not (has and field == "body" and isinstance(value, list) and value):
         return value
     first = value[0]
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
         return value[1:]
     return value
 
@@ -118,7 +122,9 @@ def _imports(path: Path, _mtime: int) -> tuple[Path, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             inner = [_module(f"{node.module}.{alias.name}") for alias in node.names]
             found += [hit for hit in inner if hit] or [hit for hit in [_module(node.module)] if hit]
-        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "ASSETS" for t in node.targets):
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "ASSETS" for t in node.targets
+        ):
             found += [path.parent / asset for asset in ast.literal_eval(node.value)]
     return tuple(found)
 

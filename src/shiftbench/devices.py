@@ -33,7 +33,9 @@ def hold(device: str = "auto") -> Iterator[str]:
             yield f"cuda:{_first_free(count, stack)}"
         return
     if not device.startswith("cuda") or not count:
-        raise ParamsError(f"device {device!r} does not exist here; known: auto, cpu{', cuda:N' if count else ''}")
+        raise ParamsError(
+            f"device {device!r} does not exist here; known: auto, cpu{', cuda:N' if count else ''}"
+        )
     yield device
 
 

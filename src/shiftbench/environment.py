@@ -38,13 +38,17 @@ def _version(name: str) -> str | None:
 def _cpu() -> str:
     try:
         with open("/proc/cpuinfo") as lines:  # noqa: PTH123
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
 
 
 def _gpu() -> dict[str, Any]:
-    torch = sys.modules.get("torch")  # importing it here would cost seconds in stages that need none
+    torch = sys.modules.get(
+        "torch"
+    )  # importing it here would cost seconds in stages that need none
     if torch is None or not torch.cuda.is_available():
         return {}
     return {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}

@@ -14,9 +14,25 @@ from shiftbench import plan as plans
 from shiftbench.plan import Plan
 from shiftbench.recipe import Job
 
-SECONDS = {"fetch": 30.0, "shift": 8.0, "train": 80.0, "evaluate": 25.0, "score": 2.0, "aggregate": 8.0, "report": 6.0}
+SECONDS = {
+    "fetch": 30.0,
+    "shift": 8.0,
+    "train": 80.0,
+    "evaluate": 25.0,
+    "score": 2.0,
+    "aggregate": 8.0,
+    "report": 6.0,
+}
 """Rough seconds of one job."""
-MEGABYTES = {"fetch": 50.0, "shift": 3.0, "train": 2.0, "evaluate": 0.3, "score": 0.05, "aggregate": 2.0, "report": 6.0}
+MEGABYTES = {
+    "fetch": 50.0,
+    "shift": 3.0,
+    "train": 2.0,
+    "evaluate": 0.3,
+    "score": 0.05,
+    "aggregate": 2.0,
+    "report": 6.0,
+}
 """Rough size of one output in 10^6 bytes."""
 
 

@@ -49,7 +49,13 @@ def _load(run: Run, cell: Cell, weights: Path, classes: list[str], device: str) 
     torch.set_num_threads(spec["threads"])
     model = plugins.find("models", spec["model"]["use"])
     return nets.load_predictor(
-        model, weights, spec["model"]["options"], classes, device, precision=spec["precision"], inputs=run.inputs(cell)
+        model,
+        weights,
+        spec["model"]["options"],
+        classes,
+        device,
+        precision=spec["precision"],
+        inputs=run.inputs(cell),
     )
 
 
@@ -70,13 +76,24 @@ def _stream(cell: Cell) -> tuple[str, ...]:
 
 
 def _evaluate_position(
-    run: Run, cells: list[Cell], predictor: Predictor, classes: list[str], method: ModuleType, device: str
+    run: Run,
+    cells: list[Cell],
+    predictor: Predictor,
+    classes: list[str],
+    method: ModuleType,
+    device: str,
 ) -> None:
     spec = cells[0].recipe
-    folder = next(run.path(ref).parent for ref in cells[0].inputs if ref.kind == "shards" and ref.name == spec["data"])
+    folder = next(
+        run.path(ref).parent
+        for ref in cells[0].inputs
+        if ref.kind == "shards" and ref.name == spec["data"]
+    )
     if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
         predictor.reset()  # type: ignore[attr-defined]
-    table, features, batch = evaluate_shards(predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES)
+    table, features, batch = evaluate_shards(
+        predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES
+    )
     run.note(device=device, batch_size=batch)
     for cell in cells:
         if recipe.status(run.root, cell) == "fresh":
@@ -96,7 +113,9 @@ def _write_records(run: Run, cell: Cell, table: pa.Table) -> None:
 
 def _write_features(run: Run, cell: Cell, features: np.ndarray | None) -> None:
     if features is None:
-        raise ModelError(f"{cell.ref.path}: this model gives no features; drop `features:` and detectors that need them")
+        raise ModelError(
+            f"{cell.ref.path}: this model gives no features; drop `features:` and detectors that need them"
+        )
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
         with temporary.open("wb") as stream:
@@ -105,7 +124,12 @@ def _write_features(run: Run, cell: Cell, features: np.ndarray | None) -> None:
 
 
 def evaluate_shards(
-    predictor: Predictor, folder: Path, classes: list[str], batch_size: int, outputs_mode: str = "full", sees: str = "sample"
+    predictor: Predictor,
+    folder: Path,
+    classes: list[str],
+    batch_size: int,
+    outputs_mode: str = "full",
+    sees: str = "sample",
 ) -> tuple[pa.Table, np.ndarray | None, int]:
     """Evaluate a predictor on one folder of shards.
 
@@ -196,7 +220,12 @@ class Halving:
                 self.size //= 2
 
 
-def evaluate(model: Any, suite: Path | str | Iterable[Path | str], classes: list[str] | None = None, batch_size: int = 256) -> Any:
+def evaluate(
+    model: Any,
+    suite: Path | str | Iterable[Path | str],
+    classes: list[str] | None = None,
+    batch_size: int = 256,
+) -> Any:
     """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
 
     Args:
@@ -214,14 +243,19 @@ def evaluate(model: Any, suite: Path | str | Iterable[Path | str], classes: list
     """
     import polars as pl
 
-    folders = [Path(suite)] if isinstance(suite, str | Path) else sorted(Path(folder) for folder in suite)
+    folders = (
+        [Path(suite)] if isinstance(suite, str | Path) else sorted(Path(folder) for folder in suite)
+    )
     predictor = as_predictor(model)
     rows = []
     for folder in folders:
         about = shards.manifest(folder)
         names = classes if classes is not None else about["classes"]
         table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
-        rows.append({key: about[key] for key in ("dataset", "split", "shift", "severity")} | _accuracy(table))
+        rows.append(
+            {key: about[key] for key in ("dataset", "split", "shift", "severity")}
+            | _accuracy(table)
+        )
     return pl.DataFrame(rows)
 
 
@@ -237,7 +271,9 @@ def _accuracy(table: pa.Table) -> dict[str, Any]:
 def as_predictor(model: Any) -> Predictor:
     """Make a predictor of a torch module (images in [0, 1]) or of a callable on samples."""
     if not isinstance(model, torch.nn.Module):
-        return lambda samples: out if isinstance(out := model(samples), dict) else {"logits": np.asarray(out)}
+        return lambda samples: (
+            out if isinstance(out := model(samples), dict) else {"logits": np.asarray(out)}
+        )
 
     def predict(samples: list[Sample]) -> Outputs:
         images = np.stack([np.atleast_3d(sample.fields["image"]) for sample in samples])

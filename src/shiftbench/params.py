@@ -51,7 +51,8 @@ class Dataset(Component):
 
     subset: Subset = Subset()
     on_error: Literal["fail", "skip"] = Field(
-        "fail", description="a bad sample stops the run, or is skipped, counted and shown in the report"
+        "fail",
+        description="a bad sample stops the run, or is skipped, counted and shown in the report",
     )
     redistribute: bool | None = Field(
         None, description="override of the licence's answer: may shards be pushed to a remote?"
@@ -94,7 +95,9 @@ class Campaign(_Strict):
 class Fetch(_Strict):
     """Where originals are looked for before any package client is asked."""
 
-    folders: tuple[str, ...] = Field((), description="folders that hold SOURCE/FILE; they come first")
+    folders: tuple[str, ...] = Field(
+        (), description="folders that hold SOURCE/FILE; they come first"
+    )
     offline: bool = Field(False, description="never use the network")
 
 
@@ -116,7 +119,9 @@ class Evaluate(_Strict):
 class Train(_Strict):
     """What all trainings share."""
 
-    threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job; changes weights")
+    threads: Annotated[int, Field(gt=0)] = Field(
+        1, description="torch threads of a job; changes weights"
+    )
 
 
 class Bootstrap(_Strict):
@@ -162,7 +167,16 @@ class Params(_Strict):
 
 
 _DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift}
-_PLUGIN_SECTIONS = ("datasets", "shifts", "streams", "models", "trainers", "methods", "detectors", "metrics")
+_PLUGIN_SECTIONS = (
+    "datasets",
+    "shifts",
+    "streams",
+    "models",
+    "trainers",
+    "methods",
+    "detectors",
+    "metrics",
+)
 
 
 def load(*files: str | Path) -> Params:
@@ -190,7 +204,9 @@ def load(*files: str | Path) -> Params:
 
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise ParamsError(f"{file} does not exist; run in the repository's root or name another file")
+        raise ParamsError(
+            f"{file} does not exist; run in the repository's root or name another file"
+        )
     try:
         content = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:
@@ -232,7 +248,9 @@ def _known_keys(path: list[str]) -> list[str]:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             model = model.model_fields[part].annotation
             args = getattr(model, "__args__", ())
-            model = next((a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model)
+            model = next(
+                (a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model
+            )
     fields = getattr(model, "model_fields", {})
     return list(fields)
 
@@ -310,7 +328,9 @@ def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
                 f"{where}: {key}.severities holds {severity:g}; allowed are {low:g} to {high:g}"
             )
     if len(set(shift.severities)) != len(shift.severities):
-        raise ParamsError(f"{where}: {key}.severities holds a value twice: {list(shift.severities)}")
+        raise ParamsError(
+            f"{where}: {key}.severities holds a value twice: {list(shift.severities)}"
+        )
 
 
 def schema() -> dict[str, Any]:
@@ -324,7 +344,13 @@ def document() -> str:
     lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     lines += _rows("", Params)
     for family in _PLUGIN_SECTIONS:
-        lines += ["", f"## {family}", "", "| name | option | default | what it is |", "| --- | --- | --- | --- |"]
+        lines += [
+            "",
+            f"## {family}",
+            "",
+            "| name | option | default | what it is |",
+            "| --- | --- | --- | --- |",
+        ]
         for name in plugins.names(family):
             lines += _plugin_rows(family, name)
     return "\n".join(lines) + "\n"
@@ -336,8 +362,14 @@ def _rows(prefix: str, model: type[BaseModel]) -> list[str]:
         inner = _inner(field.annotation)
         entry = f"{prefix}{name}"
         if inner is None:
-            default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
-            rows.append(f"| `{entry}` | {_type(field.annotation)} | {default} | {field.description or ''} |")
+            default = (
+                "required"
+                if field.is_required()
+                else f"`{field.get_default(call_default_factory=True)!r}`"
+            )
+            rows.append(
+                f"| `{entry}` | {_type(field.annotation)} | {default} | {field.description or ''} |"
+            )
             continue
         about = (inner.__doc__ or "").splitlines()[0]
         many = getattr(field.annotation, "__origin__", None)

@@ -45,7 +45,11 @@ def digest(path: str, where: str) -> str:
     """
     file = path.partition(":")[0]
     entries = _entries()
-    lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(entries.items()) if _below(name, file)]
+    lines = [
+        f"{entry['sha256']}  {name}\n"
+        for name, entry in sorted(entries.items())
+        if _below(name, file)
+    ]
     if not lines:
         raise ParamsError(
             f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; "
@@ -81,7 +85,9 @@ def _check_file(file: Path, entry: dict[str, Any]) -> None:
     if (stat.st_size, stat.st_mtime_ns) == (entry["size"], entry["mtime_ns"]):
         return
     if _describe(file)["sha256"] != entry["sha256"]:
-        raise ChecksumError(f"{file} is not the file that was pinned; `shiftbench pin {file}` accepts the new one")
+        raise ChecksumError(
+            f"{file} is not the file that was pinned; `shiftbench pin {file}` accepts the new one"
+        )
 
 
 def _entries() -> dict[str, Any]:

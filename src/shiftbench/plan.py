@@ -96,7 +96,12 @@ class Plan:
         inputs = tuple(dict.fromkeys(self.want(need) for need in inputs))
         self._open.pop()
         upstream = {need.path: self.cells[need].fingerprint for need in inputs}
-        content = {"verb": _VERB_OF[ref.kind], "output": f"{ref.kind}/{ref.name}", **own, "upstream": upstream}
+        content = {
+            "verb": _VERB_OF[ref.kind],
+            "output": f"{ref.kind}/{ref.name}",
+            **own,
+            "upstream": upstream,
+        }
         self.cells[ref] = Cell.of(ref, content, inputs)
         return ref
 
@@ -113,7 +118,9 @@ class Plan:
         file = plugins.PACKAGE / "sources" / f"{ref.name}.yaml"
         if not file.is_file():
             known = [path.stem for path in file.parent.glob("*.yaml")]
-            raise ParamsError(f"no source {ref.name!r}: {file} does not exist; {near(ref.name, known)}")
+            raise ParamsError(
+                f"no source {ref.name!r}: {file} does not exist; {near(ref.name, known)}"
+            )
         content = yaml.safe_load(file.read_text())
         return {"bytes": {key: content[key] for key in ("files", "tree") if key in content}}, []
 
@@ -174,7 +181,9 @@ class Plan:
         model_name, _, seed = _weights_parts(name)
         position = self.position(ref)
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
-        model = self._plugin("models", model_name, {"dataset": dataset, "model": model_name, "seed": seed})
+        model = self._plugin(
+            "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
+        )
         method = self._plugin("methods", method_name, context)
         content = {
             "model": model.content,
@@ -182,7 +191,9 @@ class Plan:
             "data": position.data.name,
             "seed": self.params.seed,
             **self.params.evaluate.model_dump(),
-            "code": self._code("evaluate", method.module, model.module, self._task(position.data.parts[0])),
+            "code": self._code(
+                "evaluate", method.module, model.module, self._task(position.data.parts[0])
+            ),
         }
         return content, [of, position.data, *position.sees, *method.needs, *model.needs]
 
@@ -193,7 +204,9 @@ class Plan:
         dataset, name, method, detector_name, *stream = ref.parts
         of = Ref("records", "/".join((dataset, name, method, *stream)))
         fit = Ref("records", "/".join((dataset, name, method, dataset, "train", "identity", "0")))
-        detector = self._plugin("detectors", detector_name, {"dataset": dataset, "weights": f"{dataset}/{name}"})
+        detector = self._plugin(
+            "detectors", detector_name, {"dataset": dataset, "weights": f"{dataset}/{name}"}
+        )
         wants = set(detector.module.NEEDS)
         needs = [of, *detector.needs]
         needs += [refs.features(of)] if "features" in wants else []
@@ -215,9 +228,13 @@ class Plan:
             "seed": self.params.seed,
             "code": self._code("aggregate", *(metric.module for metric in metrics.values())),
         }
-        for record in self._kept_features(campaign):  # made beside the records, but no input: a cache
+        for record in self._kept_features(
+            campaign
+        ):  # made beside the records, but no input: a cache
             self.want(refs.features(record))
-        return content, [Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]]
+        return content, [
+            Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
+        ]
 
     def _report(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         campaigns = self.params.campaigns
@@ -225,7 +242,9 @@ class Plan:
         shown = {p.data for c in campaigns.values() for p in self.positions(c)}
         previews = [Ref("previews", data.name) for data in sorted(shown)]
         content = {
-            "campaigns": {name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()},
+            "campaigns": {
+                name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
+            },
             "datasets": {name: self._about(name) for name in sorted({d.parts[0] for d in shown})},
             "code": self._code("report"),
         }
@@ -266,7 +285,9 @@ class Plan:
         found = [clean]
         for shift in campaign.shifts:
             for severity in self._severities(shift):
-                found.append(self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean)))
+                found.append(
+                    self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean))
+                )
         for stream in campaign.streams:
             found += self._stream(stream, _at(clean))
         found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood]
@@ -283,7 +304,9 @@ class Plan:
         name, step = stream
         return next(p for p in self._stream(name, None) if p.step == step)
 
-    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> Position:
+    def _plain(
+        self, dataset: str, split: str, shift: str, severity: float, reference: str | None
+    ) -> Position:
         data = self._settle(refs.shards(dataset, split, shift, severity))
         domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
         if domain:
@@ -294,7 +317,9 @@ class Plan:
                 )
             data = self._settle(refs.shards(domain["dataset"], domain.get("split", split)))
         stream = f"{dataset}/{split}/{shift}"
-        return Position(stream, refs.number(severity), data, dataset, split, shift, severity, reference)
+        return Position(
+            stream, refs.number(severity), data, dataset, split, shift, severity, reference
+        )
 
     def _severities(self, shift: str) -> tuple[float, ...]:
         module = plugins.find("shifts", self.params.use("shifts", shift))
@@ -310,7 +335,15 @@ class Plan:
             before = tuple(position.data for position in found)
             found.append(
                 Position(
-                    name, f"{number:03d}", data, step.dataset, step.split, step.shift, step.severity, reference, before
+                    name,
+                    f"{number:03d}",
+                    data,
+                    step.dataset,
+                    step.split,
+                    step.shift,
+                    step.severity,
+                    reference,
+                    before,
                 )
             )
         return found
@@ -361,8 +394,16 @@ class Plan:
         jobs = {}
         for (verb_index, name), cells in sorted(groups.items()):
             ordered = tuple(sorted(cells, key=lambda cell: cell.ref))
-            jobs[f"{VERBS[verb_index]}/{name}"] = Job(VERBS[verb_index], name, ordered, self.params.plugins)
+            verb = VERBS[verb_index]
+            jobs[f"{verb}/{name}"] = Job(verb, name, ordered, self._settings(verb))
         return jobs
+
+    def _settings(self, verb: str) -> dict[str, Any]:
+        """Return where a job looks for things; it decides no byte, so it is in no fingerprint."""
+        plugin_folders = {"plugins": list(self.params.plugins)}
+        return plugin_folders | (
+            self.params.fetch.model_dump(mode="json") if verb == "fetch" else {}
+        )
 
     def of_verb(self, verb: str) -> list[Job]:
         """Return the jobs of one stage."""
@@ -379,7 +420,8 @@ class Plan:
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
         """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
         return {
-            name: {cell.ref: recipe.status(root, cell) for cell in job.cells} for name, job in self.jobs.items()
+            name: {cell.ref: recipe.status(root, cell) for cell in job.cells}
+            for name, job in self.jobs.items()
         }
 
     def write(self, root: Path) -> None:
@@ -416,7 +458,9 @@ def _closure(files: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
+    }
 
 
 def _weights_parts(name: str) -> tuple[str, str, int]:
@@ -458,7 +502,10 @@ def explain(plan: Plan, root: Path, names: Iterable[str]) -> list[str]:
     """Return one line per cell of the named jobs that is not fresh, with the reason."""
     states = plan.status(root)
     return [
-        f"{ref.path}: {state}" for name in names for ref, state in states[name].items() if state != "fresh"
+        f"{ref.path}: {state}"
+        for name in names
+        for ref, state in states[name].items()
+        if state != "fresh"
     ]
 
 
@@ -473,6 +520,8 @@ def load(scale: str | None = None) -> tuple[Plan, Path]:
         files.append(Path("params") / f"{scale}.yaml")
         if not files[-1].is_file():
             known = [path.stem for path in Path("params").glob("*.yaml")]
-            raise ParamsError(f"no scale {scale!r}: {files[-1]} does not exist; {near(scale, known)}")
+            raise ParamsError(
+                f"no scale {scale!r}: {files[-1]} does not exist; {near(scale, known)}"
+            )
     checked = load_params(*files)
     return Plan.of(checked), Path(checked.root)

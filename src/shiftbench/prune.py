@@ -29,7 +29,9 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
     moved = []
     for out in [out for stage in stages for out in OUTS[stage]]:
         (root / out).mkdir(parents=True, exist_ok=True)
-        for file in sorted(path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()):
+        for file in sorted(
+            path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()
+        ):
             name = file.relative_to(root).as_posix()
             if str(Path(name).parent) in folders or _owner(name) in owners:
                 continue

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ Recipe = dict[str, Any]
 
 def canonical(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    )
 
 
 def fingerprint(recipe: Recipe) -> str:
@@ -108,7 +110,7 @@ class Job:
     verb: str
     name: str
     cells: tuple[Cell, ...]
-    plugins: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)  # where to look, never what is made
 
     @property
     def recipe_path(self) -> str:
@@ -142,7 +144,7 @@ class Job:
             }
             for cell in self.cells
         ]
-        content = {"verb": self.verb, "name": self.name, "plugins": list(self.plugins), "cells": cells}
+        content = {"verb": self.verb, "name": self.name, "settings": self.settings, "cells": cells}
         return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -153,7 +155,7 @@ class Job:
             Cell(Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"])
             for c in content["cells"]
         )
-        return cls(content["verb"], content["name"], cells, tuple(content["plugins"]))
+        return cls(content["verb"], content["name"], cells, content["settings"])
 
 
 def receipt_path(root: Path, ref: Ref) -> Path:
@@ -196,7 +198,11 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """List what differs between two recipes, as `key: old -> new`."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
-        return [line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
+        return [
+            line
+            for key in keys
+            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
     return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
 
 
@@ -236,7 +242,8 @@ class Run:
 
         Args:
             cell: the cell that was made.
-            files: final name (beside the output) -> temporary file; the output itself is one.
+            files: final name (beside the output) -> temporary file, or the file itself where it
+                stands in place already; the output itself is one.
 
         Raises:
             StaleError: code or an input changed since the recipe was written.
@@ -249,10 +256,19 @@ class Run:
         receipt_path(self.root, cell.ref).unlink(missing_ok=True)
         for name in sorted(files, key=lambda name: name == output.name):
             _sync(files[name])
-            files[name].replace(output.with_name(name))
-        run = {"environment": environment.describe(), "seconds": round(time.time() - self.started, 3)}
+            if files[name] != output.with_name(name):
+                files[name].replace(output.with_name(name))
+        run = {
+            "environment": environment.describe(),
+            "seconds": round(time.time() - self.started, 3),
+        }
         write_json(output.with_name(f"{output.name}.run.json"), {**run, **self.notes})
-        content = {"fingerprint": cell.fingerprint, "recipe": cell.recipe, "made": digests, "consumed": consumed}
+        content = {
+            "fingerprint": cell.fingerprint,
+            "recipe": cell.recipe,
+            "made": digests,
+            "consumed": consumed,
+        }
         write_json(receipt_path(self.root, cell.ref), content)
 
     def check_code(self, cell: Cell) -> None:
@@ -281,7 +297,7 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
         The number of cells that were made.
     """
     run = Run(file.resolve())
-    plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.plugins))
+    plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:

@@ -55,7 +55,11 @@ class Entry:
 
 
 def write(
-    samples: Iterable[Sample], folder: Path, fields: dict[str, str], about: dict[str, Any], max_bytes: int
+    samples: Iterable[Sample],
+    folder: Path,
+    fields: dict[str, str],
+    about: dict[str, Any],
+    max_bytes: int,
 ) -> list[str]:
     """Write shards into an empty folder.
 
@@ -80,7 +84,11 @@ def write(
         data, rows = _join(name, group)
         (folder / name).write_bytes(data)
         entries += rows
-        tars[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "samples": len(rows)}
+        tars[name] = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
+            "samples": len(rows),
+        }
     _write_index(folder / INDEX, entries)
     manifest = {
         **about,
@@ -88,7 +96,9 @@ def write(
         "samples": len(entries),
         "tars": tars,
         "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
-        "pixels": hashlib.sha256("".join(f"{e.key} {e.pixels}\n" for e in entries).encode()).hexdigest(),
+        "pixels": hashlib.sha256(
+            "".join(f"{e.key} {e.pixels}\n" for e in entries).encode()
+        ).hexdigest(),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1) + "\n")
     return [*tars, INDEX, MANIFEST]
@@ -100,9 +110,13 @@ def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
         if sample.key == last:
             raise DuplicateKeyError(f"two samples have the key {sample.key!r}; keys must be unique")
         if sample.key < last:
-            raise DataError(f"sample {sample.key!r} comes after {last!r}; shards are written in key order")
+            raise DataError(
+                f"sample {sample.key!r} comes after {last!r}; shards are written in key order"
+            )
         if "." in sample.key:
-            raise DataError(f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot")
+            raise DataError(
+                f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot"
+            )
         last = sample.key
         yield sample
 
@@ -112,9 +126,13 @@ def pack(sample: Sample, fields: dict[str, str]) -> bytes:
     parts = []
     for field in sorted(sample.fields):
         if field not in fields:
-            raise DataError(f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}")
+            raise DataError(
+                f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}"
+            )
         extension = fields[field]
-        parts.append(_member(f"{sample.key}.{extension}", codecs.encode(extension, sample.fields[field])))
+        parts.append(
+            _member(f"{sample.key}.{extension}", codecs.encode(extension, sample.fields[field]))
+        )
     return b"".join(parts)
 
 
@@ -162,7 +180,9 @@ def _join(tar: str, group: list[Packed]) -> tuple[bytes, list[Entry]]:
 
 def _write_index(file: Path, entries: list[Entry]) -> None:
     columns = {name: [getattr(entry, name) for entry in entries] for name in _INDEX_SCHEMA.names}
-    pq.write_table(pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False)
+    pq.write_table(
+        pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False
+    )
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -173,7 +193,9 @@ def manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise DataError(f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`")
+        raise DataError(
+            f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
+        )
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 
@@ -186,7 +208,9 @@ def index(folder: Path) -> list[Entry]:
     """
     data = (folder / INDEX).read_bytes()
     if hashlib.sha256(data).hexdigest() != manifest(folder)["index"]:
-        raise ChecksumError(f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}")
+        raise ChecksumError(
+            f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
+        )
     rows = pq.read_table(pa.BufferReader(data)).to_pylist()
     return [Entry(**row) for row in rows]
 
@@ -202,7 +226,9 @@ def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
         ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
     """
     about = manifest(folder)
-    wanted = {ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)}
+    wanted = {
+        ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)
+    }
     by_tar: dict[str, list[Entry]] = {}
     for entry in index(folder):
         by_tar.setdefault(entry.tar, []).append(entry)
@@ -211,7 +237,9 @@ def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
         for entry in entries:
             yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
-            raise ChecksumError(f"{folder / tar} is not the tar that the manifest names; {_cure(folder)}")
+            raise ChecksumError(
+                f"{folder / tar} is not the tar that the manifest names; {_cure(folder)}"
+            )
 
 
 def _tar_bytes(folder: Path, tar: str) -> bytes:

@@ -47,7 +47,9 @@ def make_shards(run: Run, cell: Cell) -> None:
         task = plugins.find("tasks", about["task"])
         dataset, split, shift, severity = cell.ref.parts
         facts = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
-        names = shards.write(samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000)
+        names = shards.write(
+            samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000
+        )
         _drop_old_tars(output.parent, names)
         run.commit(cell, {name: temporary / name for name in names})
     finally:
@@ -68,7 +70,9 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
     made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
     options = {**spec["options"], "name": spec["name"]}
-    classes = list(module.classes(options, sources) if hasattr(module, "classes") else module.CLASSES)
+    classes = list(
+        module.classes(options, sources) if hasattr(module, "classes") else module.CLASSES
+    )
     about = {
         "task": module.TASK,
         "classes": classes,
@@ -85,7 +89,11 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
 
 
 def _native(
-    module: ModuleType, split: str, sources: dict[str, Path], options: dict[str, Any], made: dict[Ref, Path]
+    module: ModuleType,
+    split: str,
+    sources: dict[str, Path],
+    options: dict[str, Any],
+    made: dict[Ref, Path],
 ) -> Iterator[Sample | DataError]:
     """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
     extra = {"inputs": made} if made else {}
@@ -93,7 +101,11 @@ def _native(
 
 
 def _readable(
-    samples: Iterable[Sample | DataError], task: ModuleType, classes: list[str], policy: str, skipped: list[str]
+    samples: Iterable[Sample | DataError],
+    task: ModuleType,
+    classes: list[str],
+    policy: str,
+    skipped: list[str],
 ) -> Iterator[Sample]:
     """Yield the good samples; a bad one stops the run or is noted, as the dataset's `on_error` says."""
     for sample in samples:
@@ -112,10 +124,14 @@ def _readable(
 def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
     missing = [field for field in task.REQUIRED if field not in sample.fields]
     if missing:
-        raise DataError(f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it")
+        raise DataError(
+            f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it"
+        )
     label = sample.fields.get("label", 0)
     if not 0 <= label < len(classes):
-        raise RangeError(f"{sample.key}: label {label} lies outside the {len(classes)} classes (0 to {len(classes) - 1})")
+        raise RangeError(
+            f"{sample.key}: label {label} lies outside the {len(classes)} classes (0 to {len(classes) - 1})"
+        )
 
 
 def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:

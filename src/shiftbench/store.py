@@ -28,14 +28,21 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
         return [out for out in OUTS[asked] if out != "data/local"]
     planned = [cell.ref for cell in plan.cells.values()]
     homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
-    hits = {home for home in homes for ref in planned if (ref.path + "/").startswith((home + "/", home + "."))}
+    hits = {
+        home
+        for home in homes
+        for ref in planned
+        if (ref.path + "/").startswith((home + "/", home + "."))
+    }
     if not hits:
         known = [*OUTS, *{ref.parts[0] for ref in planned}]
         raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
     return sorted(hits)
 
 
-def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) -> tuple[int, list[str]]:
+def pull(
+    plan: Plan, root: Path, asked: list[str], remote: str | None = None
+) -> tuple[int, list[str]]:
     """Pull what is asked (default: everything that may be passed on), and check every digest.
 
     Returns:
@@ -47,12 +54,25 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     """
     words = asked or [stage for stage in OUTS if stage != "features"]
     targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
-    command = [sys.executable, "-m", "dvc", "pull", "--force", *(["--remote", remote] if remote else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "dvc",
+        "pull",
+        "--force",
+        *(["--remote", remote] if remote else []),
+    ]
     done = subprocess.run([*command, *(str(root / target) for target in targets)], check=False)
     if done.returncode:
-        raise DataError("dvc pull failed (its words are above); is the remote reachable and was it pushed to?")
+        raise DataError(
+            "dvc pull failed (its words are above); is the remote reachable and was it pushed to?"
+        )
     (root / "data/local").mkdir(parents=True, exist_ok=True)
-    checked = [cell for cell in plan.cells.values() if _is_under(cell, targets) and recipe.receipt(root, cell.ref)]
+    checked = [
+        cell
+        for cell in plan.cells.values()
+        if _is_under(cell, targets) and recipe.receipt(root, cell.ref)
+    ]
     problems = [problem for cell in checked for problem in verify(root, cell)]
     if problems:
         raise ChecksumError("\n".join(problems))
@@ -92,8 +112,14 @@ def repair(plan: Plan, root: Path, path: str) -> list[str]:
     Raises:
         ParamsError: no planned output lies there.
     """
-    name = Path(path).resolve().relative_to(root.resolve()).as_posix() if Path(path).exists() else path
-    cells = [cell for cell in plan.cells.values() if name in cell.ref.path or cell.ref.path.startswith(name) or _beside(cell, name)]
+    name = (
+        Path(path).resolve().relative_to(root.resolve()).as_posix() if Path(path).exists() else path
+    )
+    cells = [
+        cell
+        for cell in plan.cells.values()
+        if name in cell.ref.path or cell.ref.path.startswith(name) or _beside(cell, name)
+    ]
     if not cells:
         raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
     damaged = [cell for cell in cells if verify(root, cell)]

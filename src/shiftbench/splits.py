@@ -1,0 +1,125 @@
+"""Splits and subsets: decided by hashes of names, never by the order of files.
+
+| original has  | train                    | val                  | test            |
+| ------------- | ------------------------ | -------------------- | --------------- |
+| train and test| nine tenths of train     | a tenth of train     | test            |
+| only `all`    | 0.8 of all x nine tenths | 0.8 of all x a tenth | a fifth of all  |
+
+What a dataset calls a group (an object, a review; the key by default) falls into one split as a whole.
+The hash knows the group's name only: datasets that share group names (our five looks of one label
+space) cut them alike, so an object that one of them trains on is a test object in none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.sample import Sample
+
+SPLITS = ("train", "val", "test")
+VAL = 0.1
+TEST = 0.2
+
+
+def unit(purpose: str, name: str) -> float:
+    """Return a number in [0, 1) that depends on both arguments only; purposes are independent.
+
+    Example:
+        >>> unit("test", "cat") == unit("test", "cat"), unit("test", "cat") == unit("val", "cat")
+        (True, False)
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=8, person=purpose.encode()).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def native(split: str, module: ModuleType) -> str:
+    """Return the native split of a dataset that `split` is read (and perhaps cut) from.
+
+    Raises:
+        ParamsError: the dataset has no such split, and none that it can be cut from.
+    """
+    if split not in SPLITS:
+        raise ParamsError(f"no split {split!r}; {near(split, SPLITS)}")
+    for name in (split, *(("train",) if split == "val" else ()), "all"):
+        if name in module.NATIVE:
+            return name
+    raise ParamsError(
+        f"dataset {module.__name__.rpartition('.')[2]} has no split {split!r} and none to cut it from; "
+        f"it has {', '.join(module.NATIVE)}"
+    )
+
+
+def belongs(split: str, group: str, native_splits: tuple[str, ...]) -> bool:
+    """Tell whether a group of the native split that `split` is read from belongs to `split`."""
+    if "all" in native_splits and "test" not in native_splits:
+        in_test = unit("test", group) < TEST
+        if in_test or split == "test":
+            return in_test and split == "test"
+    if split == "test" or "val" in native_splits:
+        return True
+    return (unit("val", group) < VAL) == (split == "val")
+
+
+def cut(
+    samples: Iterable[Sample | DataError], split: str, module: ModuleType
+) -> Iterator[Sample | DataError]:
+    """Keep the samples of the native split that belong to `split`; errors pass through.
+
+    Args:
+        samples: of `native(split, module)`.
+        split: train, val or test.
+        module: the dataset; its `NATIVE` and, where it has one, `group(sample) -> str`.
+    """
+    group: Callable[[Sample], str] = getattr(module, "group", _key)
+    for sample in samples:
+        if isinstance(sample, DataError) or belongs(split, group(sample), module.NATIVE):
+            yield sample
+
+
+def subset(
+    samples: Iterable[Sample | DataError], amount: float | None
+) -> Iterator[Sample | DataError]:
+    """Keep a part that is nested: every smaller amount is contained in every larger one.
+
+    Args:
+        samples: of one split; errors pass through.
+        amount: how many (an int of at least 1; all when there are fewer), which fraction in (0, 1]
+            (a float; the number kept is near it, not equal), or None for all.
+
+    Raises:
+        ParamsError: another amount.
+    """
+    if amount is None:
+        return iter(samples)
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        raise ParamsError(f"subset is {amount!r}; expected a number of samples or a fraction in (0, 1]")
+    if isinstance(amount, int):
+        if amount < 1:
+            raise ParamsError(f"subset is {amount}; a number of samples is at least 1")
+        return _smallest(samples, amount)
+    if not 0 < amount <= 1:
+        raise ParamsError(f"subset is {amount}; a fraction lies in (0, 1]")
+    return (s for s in samples if isinstance(s, DataError) or unit("subset", s.key) < amount)
+
+
+def _smallest(samples: Iterable[Sample | DataError], amount: int) -> Iterator[Sample | DataError]:
+    """Yield the errors, then the `amount` samples of smallest hash, holding no more than those."""
+    heap: list[tuple[float, str, Sample]] = []
+    for sample in samples:
+        if isinstance(sample, DataError):
+            yield sample
+            continue
+        entry = (-unit("subset", sample.key), sample.key, sample)
+        if len(heap) < amount:
+            heapq.heappush(heap, entry)
+        elif entry[0] > heap[0][0]:
+            heapq.heapreplace(heap, entry)
+    yield from (sample for _, _, sample in sorted(heap, key=lambda entry: entry[1]))
+
+
+def _key(sample: Sample) -> str:
+    return sample.key
