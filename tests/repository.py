@@ -1,0 +1,82 @@
+"""Checkouts of this repository for the workflow tests, driven as a user drives them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[1]
+TINY = HOME / "tests/workflow/params.yaml"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A checkout with its own sources, driven through the command line."""
+
+    path: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout, its sources first on the path."""
+        env = os.environ | {
+            "PYTHONPATH": str(self.path / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "200",
+        }
+        done = subprocess.run(command, cwd=self.path, env=env, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def make(self, *targets: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake."""
+        return self.run("snakemake", "--cores", str(cores), *targets)
+
+    def planned(self) -> set[str]:
+        """Return the rules that a run would start now."""
+        said = self.run("snakemake", "-n", "--quiet", "reason")
+        rules = set(re.findall(r"^(?:local)?rule (\w+):", said.stdout + said.stderr, re.MULTILINE))
+        return rules - {"all"}
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace the only place of `old` in a file."""
+        file = self.path / name
+        text = file.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
+        file.write_text(text.replace(old, new))
+
+    def bytes(self, *folders: str) -> dict[str, bytes]:
+        """Return what was made, without run files and the logs of time."""
+        files = [file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()]
+        return {str(f.relative_to(self.path)): f.read_bytes() for f in files if not f.name.endswith(".run.json")}
+
+
+def checkout(path: Path) -> Repository:
+    """Copy the tracked files, as they are now, into a new git repository with tiny params."""
+    path.mkdir(parents=True)
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=HOME, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in names:
+        if (HOME / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HOME / name, path / name)
+    shutil.copy(TINY, path / "params.yaml")
+    repository = Repository(path)
+    repository.run("git", "init", "-q", "-b", "main")
+    repository.run("git", "config", "user.email", "tests@example.org")
+    repository.run("git", "config", "user.name", "Tests")
+    repository.run("git", "add", "-A")
+    repository.run("git", "commit", "-q", "-m", "tiny")
+    return repository
+
+
+def clone(author: Repository, path: Path) -> Repository:
+    """Clone the author's repository, as a colleague does."""
+    author.run("git", "clone", "-q", str(author.path), str(path))
+    return Repository(path)

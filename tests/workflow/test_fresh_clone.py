@@ -1,0 +1,138 @@
+"""A clone that pulled has it all and nothing to redo; a change there redoes exactly what it touches.
+
+The expected jobs are written out by hand: they are the promise, not what the plan computes.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from repository import clone
+
+pytestmark = pytest.mark.workflow
+
+NOISE, CONTRAST = "shift_tiny_test_gaussian_noise", "shift_tiny_test_contrast"
+TRAIN = {"train_tiny_convnet_erm_s0", "train_tiny_convnet_erm_s1"}
+EVALUATE = {"evaluate_tiny_convnet_erm_s0_plain", "evaluate_tiny_convnet_erm_s1_plain"}
+SCORE = {"score_tiny_convnet_erm_s0_plain_msp", "score_tiny_convnet_erm_s1_plain_msp"}
+END = {"aggregate_tiny", "report_index"}
+
+PARAMS, SHIFT = "params.yaml", "src/shiftbench/shifts/contrast.py"
+
+CASES = {
+    "a severity": (
+        (PARAMS, "gaussian_noise: {severities: [1, 3]}", "gaussian_noise: {severities: [1, 2.5]}"),
+        {NOISE} | EVALUATE | END,
+        "train_tiny_convnet_erm_s0",
+    ),
+    "the seed": (
+        (PARAMS, "seed: 0", "seed: 1"),
+        {NOISE, CONTRAST} | TRAIN | EVALUATE | SCORE | END,
+        "shift_tiny_train_identity",
+    ),
+    "a trainer's epochs": (
+        (PARAMS, "epochs: 1", "epochs: 2"),
+        TRAIN | EVALUATE | SCORE | END,
+        CONTRAST,
+    ),
+    "a metric's parameter": ((PARAMS, "bins: 10", "bins: 12"), END, "evaluate_tiny_convnet_erm_s0_plain"),
+    "the batch size": (
+        (PARAMS, "bootstrap:", "evaluate: {batch_size: 16}\nbootstrap:"),
+        EVALUATE | SCORE | END,
+        "train_tiny_convnet_erm_s0",
+    ),
+    "a shift more": (
+        (PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise, contrast, fog]"),
+        {"shift_tiny_test_fog"} | EVALUATE | END,
+        CONTRAST,
+    ),
+    "a shift less": (
+        (PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise]"),
+        END,
+        "evaluate_tiny_convnet_erm_s0_plain",
+    ),
+    "a model more": (
+        (PARAMS, "models: [convnet]", "models: [convnet, vit]"),
+        {"train_tiny_vit_erm_s0", "train_tiny_vit_erm_s1"}
+        | {"evaluate_tiny_vit_erm_s0_plain", "evaluate_tiny_vit_erm_s1_plain"}
+        | {"score_tiny_vit_erm_s0_plain_msp", "score_tiny_vit_erm_s1_plain_msp"}
+        | END,
+        "evaluate_tiny_convnet_erm_s0_plain",
+    ),
+    "a comment": ((SHIFT, "FIELD =", "# what it changes\nFIELD ="), set(), CONTRAST),
+    "a docstring": ((SHIFT, '"""Contrast', '"""The contrast'), set(), CONTRAST),
+    "arithmetic of a shift": ((SHIFT, "FIELD =", "CHANGED = 1\nFIELD ="), {CONTRAST} | EVALUATE | END, NOISE),
+    "a helper that two shifts share": (
+        ("src/shiftbench/shifts/_levels.py", "from __future__ import annotations", "CHANGED = 1"),
+        {NOISE, CONTRAST} | EVALUATE | END,
+        "train_tiny_convnet_erm_s0",
+    ),
+    "a class-list file": (
+        ("tests/workflow/mine/datasets/classes.txt", "zero one two", "zero one two three"),
+        {"shift_tiny_test_identity", "shift_tiny_train_identity", "shift_tiny_val_identity"}
+        | {NOISE, CONTRAST}
+        | TRAIN
+        | EVALUATE
+        | SCORE
+        | END,
+        "fetch_tiny",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_change_plans_exactly_what_it_touches(colleague, case):
+    edit, expected, untouched = CASES[case]
+    colleague.edit(*edit)
+    planned = colleague.planned()
+    assert planned == expected
+    assert untouched not in planned
+
+
+def test_nothing_to_redo_and_equal_results(author, colleague):
+    assert colleague.planned() == set()
+    assert "up to date" in colleague.run("dvc", "status").stdout
+    outs = ("data/shards", "weights", "results/records", "results/scores", "results/tables", "results/report")
+    assert colleague.bytes(*outs) == author.bytes(*outs)
+
+
+def test_rerun_right_after_a_run_does_nothing_and_git_is_clean(author):
+    assert author.planned() == set()
+    assert author.run("git", "status", "--porcelain").stdout == ""
+    assert "up to date" in author.run("dvc", "status").stdout
+
+
+def test_records_without_shards_are_at_rest(author, tmp_path):
+    partial = clone(author, tmp_path / "partial")
+    partial.run("shiftbench", "pull", "records", "tables")
+    assert partial.planned() == set()
+    assert not (partial.path / "data/shards/tiny").exists()
+    partial.edit(PARAMS, "bins: 10", "bins: 12")
+    assert partial.planned() == END
+
+
+def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
+    weights = colleague.path / "weights/tiny/convnet-erm-s0.safetensors"
+    other = colleague.path / "weights/tiny/convnet-erm-s1.safetensors"
+    weights.write_bytes(other.read_bytes())
+    receipt = weights.with_name(f"{weights.name}.receipt.json")
+    content = json.loads(receipt.read_text())
+    content["made"][weights.name] = json.loads(other.with_name(f"{other.name}.receipt.json").read_text())["made"][other.name]
+    receipt.write_text(json.dumps(content))
+    expected = {"evaluate_tiny_convnet_erm_s0_plain", "score_tiny_convnet_erm_s0_plain_msp"}
+    assert colleague.planned() >= expected
+    assert not colleague.planned() & {"evaluate_tiny_convnet_erm_s1_plain", "train_tiny_convnet_erm_s0"}
+
+
+def test_repro_after_a_change_tells_the_truth_and_prunes(colleague, tmp_path):
+    colleague.run("dvc", "remote", "add", "--default", "mine", str(tmp_path / "mine"))
+    colleague.edit(PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise]")
+    colleague.run("dvc", "repro", "--quiet")
+    assert "up to date" in colleague.run("dvc", "status").stdout
+    assert colleague.planned() == set()
+    assert not (colleague.path / "data/shards/tiny/test/contrast").exists()
+    assert (colleague.path / ".trash/data/shards/tiny/test/contrast/3/manifest.json").is_file()
+    lock = (colleague.path / "dvc.lock").read_text()
+    before = colleague.run("git", "show", "HEAD:dvc.lock").stdout
+    assert lock != before
