@@ -1,10 +1,14 @@
 """shiftbench: from params.yaml to a report. The plan names every job; Snakemake orders and runs them."""
 
+import sys
+
 from shiftbench import plan as plans
 
 PLAN, ROOT = plans.load(config.get("scale"))
 if workflow.is_main_process:
     PLAN.write(ROOT)
+    for original in PLAN.left_out:
+        print(original, file=sys.stderr)
 
 
 container: None

@@ -19,7 +19,7 @@ from shiftbench.errors import PluginError
 PACKAGE = plugins.PACKAGE
 
 NOT_COUNTED = frozenset(
-    "__init__ __main__ cli code docs devices environment errors params pins plan plugins progress prune recipe refs store".split()
+    "__init__ __main__ cli code docs devices environment errors leftout params pins plan plugins progress prune recipe refs store".split()
 )
 """Modules that decide which jobs run and how they are told, never the bytes of an output."""
 

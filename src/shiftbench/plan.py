@@ -12,15 +12,16 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import yaml
 
-from shiftbench import code, pins, plugins, recipe, refs
+from shiftbench import code, leftout, pins, plugins, recipe, refs
 from shiftbench.errors import ParamsError, PluginError, near
+from shiftbench.leftout import LeftOut
 from shiftbench.params import Campaign, Params
 from shiftbench.params import load as load_params
 from shiftbench.recipe import Cell, Job
@@ -61,21 +62,35 @@ class Plan:
     """All cells that params ask for, and the jobs that make them."""
 
     params: Params
+    left_out: tuple[LeftOut, ...] = ()
+    lost: frozenset[Ref] = frozenset()
     cells: dict[Ref, Cell] = field(default_factory=dict)
     _open: list[Ref] = field(default_factory=list)
 
     @classmethod
-    def of(cls, params: Params) -> Plan:
+    def of(
+        cls, params: Params, left_out: tuple[LeftOut, ...] = (), lost: frozenset[Ref] = frozenset()
+    ) -> Plan:
         """Expand params into cells; looks at code, never at outputs.
+
+        Args:
+            params: what to run.
+            left_out: originals that this machine cannot bring, for the report.
+            lost: what cannot be made without them; not planned.
 
         Raises:
             ParamsError: a campaign asks for what does not exist or does not fit.
         """
-        plan = cls(params)
-        for name in params.campaigns:
+        plan = cls(params, left_out, lost)
+        for name in plan.campaigns:
             plan.want(Ref("tables", name))
         plan.want(Ref("report", "index"))
         return plan
+
+    @functools.cached_property
+    def campaigns(self) -> dict[str, Campaign]:
+        """The campaigns of which something can be made here."""
+        return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
 
     # ------------------------------------------------------------------ cells
 
@@ -237,15 +252,16 @@ class Plan:
         ]
 
     def _report(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        campaigns = self.params.campaigns
+        campaigns = self.campaigns
         tables = [Ref("tables", name) for name in campaigns]
-        shown = {p.data for c in campaigns.values() for p in self.positions(c)}
+        shown = {p.data for c in campaigns.values() for p in self.positions(c)} - self.lost
         previews = [Ref("previews", data.name) for data in sorted(shown)]
         content = {
             "campaigns": {
                 name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
             },
             "datasets": {name: self._about(name) for name in sorted({d.parts[0] for d in shown})},
+            "left_out": [asdict(original) for original in self.left_out],
             "code": self._code("report"),
         }
         return content, [*tables, *previews]
@@ -365,6 +381,8 @@ class Plan:
             for method in campaign.methods:
                 for position in self.positions(campaign):
                     record = refs.records(of, method, position.stream, position.step)
+                    if record in self.lost:
+                        continue
                     for detector in (None, *self._detectors(campaign, position)):
                         found.append(_row(campaign, of, method, detector, position, record))
         return found
@@ -380,6 +398,7 @@ class Plan:
             for of in self.weights(campaign)
             for method in campaign.methods
             for split in campaign.features
+            if of not in self.lost
         ]
 
     # ------------------------------------------------------------------ jobs
@@ -524,4 +543,7 @@ def load(scale: str | None = None) -> tuple[Plan, Path]:
                 f"no scale {scale!r}: {files[-1]} does not exist; {near(scale, known)}"
             )
     checked = load_params(*files)
-    return Plan.of(checked), Path(checked.root)
+    root = Path(checked.root)
+    whole = Plan.of(checked)
+    left_out, lost = leftout.find(whole, root)
+    return (Plan.of(checked, tuple(left_out), lost) if lost else whole), root
