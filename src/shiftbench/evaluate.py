@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 from scipy.stats import binomtest
 
-from shiftbench import devices, nets, plugins, recipe, schema, shards
+from shiftbench import devices, make_callable, nets, plugins, recipe, schema, shards
 from shiftbench.errors import ModelError
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
@@ -282,3 +282,6 @@ def as_predictor(model: Any) -> Predictor:
             return {"logits": model.eval()(batch).float().cpu().numpy()}
 
     return predict
+
+
+make_callable(__name__, evaluate)

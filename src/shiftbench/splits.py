@@ -45,7 +45,7 @@ def native(split: str, module: ModuleType) -> str:
     if split not in SPLITS:
         raise ParamsError(f"no split {split!r}; {near(split, SPLITS)}")
     has: tuple[str, ...] = module.NATIVE
-    for name in (split, *(("train",) if split == "val" else ()), "all"):
+    for name in (split, "all") if split != "val" else (split, "train", "all"):
         if name in has:
             return name
     raise ParamsError(
