@@ -6,7 +6,7 @@ refused before any job starts. `schema()` and `document()` generate params.schem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -196,10 +196,26 @@ def load(*files: str | Path) -> Params:
         params = Params.model_validate(merged)
     except pydantic.ValidationError as error:
         raise ParamsError(_explain(where, error)) from None
-    home = Path(files[0]).resolve().parent
-    plugins.Folders.use(tuple((home / folder).resolve() for folder in params.plugins))
+    _search(Path(files[0]), params.plugins)
     _check_plugins(where, params)
     return params
+
+
+def use_plugins(file: str | Path) -> None:
+    """Search the folders that a params file lists under `plugins:`; nothing else of it is checked.
+
+    Raises:
+        ParamsError: unreadable YAML, or `plugins:` is no list of folders.
+    """
+    folders = _read(Path(file)).get("plugins") or []
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
+    _search(Path(file), folders)
+
+
+def _search(file: Path, folders: Iterable[str]) -> None:
+    home = file.resolve().parent
+    plugins.Folders.use(tuple((home / folder).resolve() for folder in folders))
 
 
 def _read(file: Path) -> dict[str, Any]:

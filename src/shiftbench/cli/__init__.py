@@ -1,0 +1,23 @@
+"""The command line `shiftbench`: one verb per stage, and what a user asks of a benchmark."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from shiftbench.cli.app import app, err, escaped
+from shiftbench.errors import ShiftbenchError
+
+__all__ = ["app", "main"]
+
+for _panel in ("stages", "run", "store", "looking", "yours"):  # the order of the help page
+    importlib.import_module(f"shiftbench.cli.{_panel}")
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose is printed without a traceback."""
+    try:
+        app()
+    except ShiftbenchError as error:
+        err.print(f"[bold red]error:[/] {escaped(str(error))}")
+        sys.exit(error.code)

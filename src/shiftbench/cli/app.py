@@ -1,0 +1,36 @@
+"""What the commands share: the application, the two consoles, the options that many of them have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="A data-versioned, reproducible benchmark of out-of-distribution robustness.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
+Device = Annotated[str, typer.Option(help="auto, cpu, or cuda:N")]
+Scale = Annotated[str | None, typer.Option(help="overlay: NAME for params/NAME.yaml")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def escaped(text: str) -> str:
+    """Keep brackets of a text from being read as markup."""
+    return text.replace("[", r"\[")
+
+
+def use_plugin_folders() -> None:
+    """Search the plugin folders of params.yaml; the rest of it may still be wrong while one looks."""
+    from shiftbench import params
+
+    if Path("params.yaml").is_file():
+        params.use_plugins("params.yaml")

@@ -1,0 +1,97 @@
+"""The run: what is planned, why an output is as it is, and what nothing names any more."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from shiftbench import plan as plans
+from shiftbench.cli.app import Json, Scale, app, err, escaped, out
+from shiftbench.errors import ParamsError, near
+
+PANEL = "The run"
+
+
+@app.command(rich_help_panel=PANEL)
+def plan(
+    scale: Scale = None,
+    estimate: Annotated[
+        bool, typer.Option(help="also hours and GB, before anything starts")
+    ] = False,
+    write: Annotated[bool, typer.Option(help="write and stamp the recipe files")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what the plan names and what of it is to be made."""
+    from shiftbench import estimate as estimates
+
+    planned, root = plans.load(scale)
+    if write:
+        planned.write(root)
+    rows = estimates.table(planned, root)
+    if as_json:
+        out.print_json(json.dumps(rows))
+        return
+    columns = [
+        "stage",
+        "jobs",
+        "outputs",
+        "fresh",
+        "stale",
+        "missing",
+        *(["hours", "GB"] if estimate else []),
+    ]
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(estimates.spell(row[column]) for column in columns))
+    out.print(table)
+
+
+@app.command(rich_help_panel=PANEL)
+def why(output: str, scale: Scale = None) -> None:
+    """Tell what decided an output, and what changed since."""
+    from shiftbench import recipe
+
+    planned, root = plans.load(scale)
+    hits = [
+        cell
+        for cell in planned.cells.values()
+        if output in (cell.ref.path, cell.ref.name) or cell.ref.path.endswith(output)
+    ]
+    if not hits:
+        known = [cell.ref.path for cell in planned.cells.values()]
+        raise ParamsError(f"nothing planned is called {output!r}; {near(output, known)}")
+    for cell in hits:
+        content = recipe.receipt(root, cell.ref)
+        out.print(f"[bold]{cell.ref.path}[/]: {escaped(recipe.status(root, cell))}")
+        if content and content["fingerprint"] != cell.fingerprint:
+            for line in recipe.differences(content["recipe"], cell.recipe):
+                out.print("  changed  " + escaped(line))
+        for line in _decided(cell.recipe):
+            out.print("  " + escaped(line))
+
+
+def _decided(recipe: dict[str, Any]) -> list[str]:
+    from shiftbench.recipe import canonical
+
+    return [f"{key:9} {canonical(value)}" for key, value in sorted(recipe.items())]
+
+
+@app.command(rich_help_panel=PANEL)
+def prune(
+    stages: Annotated[list[str], typer.Argument(help="shards weights records tables")],
+    scale: Scale = None,
+) -> None:
+    """Move what the plan no longer names to .trash/."""
+    from shiftbench import prune as pruning
+
+    unknown = [stage for stage in stages if stage not in pruning.OUTS]
+    if unknown:
+        raise ParamsError(
+            f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}"
+        )
+    planned, root = plans.load(scale)
+    for name in pruning.prune(planned, root, stages):
+        err.print(f"pruned {name}")

@@ -1,0 +1,61 @@
+"""The stages: what the rules call, one recipe file at a time."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from shiftbench.cli.app import Device, Recipe, app, err
+
+PANEL = "Stages"
+
+
+def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
+    from shiftbench import recipe
+
+    stage = importlib.import_module(f"shiftbench.{verb}")
+    count = recipe.execute(recipe_file, lambda run, todo: stage.run(run, todo, **options))
+    err.print(f"{verb} {recipe_file.stem}: {count} made")
+
+
+@app.command(rich_help_panel=PANEL)
+def fetch(recipe: Recipe) -> None:
+    """Bring originals, checked by sha256."""
+    _stage("fetch", recipe)
+
+
+@app.command(rich_help_panel=PANEL)
+def shift(recipe: Recipe) -> None:
+    """Make shards of one (dataset, split, shift)."""
+    _stage("shift", recipe)
+
+
+@app.command(rich_help_panel=PANEL)
+def train(recipe: Recipe, device: Device = "cpu") -> None:
+    """Make weights."""
+    _stage("train", recipe, device=device)
+
+
+@app.command(rich_help_panel=PANEL)
+def evaluate(recipe: Recipe, device: Device = "auto") -> None:
+    """Write one row per sample."""
+    _stage("evaluate", recipe, device=device)
+
+
+@app.command(rich_help_panel=PANEL)
+def score(recipe: Recipe) -> None:
+    """Fit detectors and write OOD scores."""
+    _stage("score", recipe)
+
+
+@app.command(rich_help_panel=PANEL)
+def aggregate(recipe: Recipe) -> None:
+    """Turn rows into metrics with intervals."""
+    _stage("aggregate", recipe)
+
+
+@app.command(rich_help_panel=PANEL)
+def report(recipe: Recipe) -> None:
+    """Write the static page."""
+    _stage("report", recipe)

@@ -1,0 +1,29 @@
+"""Yours: plugins and campaigns of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shiftbench.cli.app import app, escaped, out, use_plugin_folders
+
+PANEL = "Yours"
+
+
+@app.command(rich_help_panel=PANEL)
+def new(
+    family: Annotated[str, typer.Argument(help="shifts, datasets, models, metrics, ...")],
+    name: Annotated[str, typer.Argument(help="its name: in params, in paths and in tables")],
+    into: Annotated[Path, typer.Option(help="your folder of plugins")] = Path("mine"),
+) -> None:
+    """Write a plugin of your own to begin with; it runs as it is."""
+    from shiftbench import new as scaffolds
+
+    use_plugin_folders()
+    out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
+    for line in scaffolds.lines(family, name, into):
+        out.print(f"  {escaped(line)}", soft_wrap=True)
+    if Path("tests/contracts").is_dir():
+        out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")

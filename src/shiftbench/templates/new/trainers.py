@@ -1,0 +1,43 @@
+"""NAME: mixup, training on convex pairs of images and of their labels.
+
+Source: Zhang, Cisse, Dauphin and Lopez-Paz 2018, https://arxiv.org/abs/1710.09412. Differs: the
+weight of a pair is uniform in [0, `most`], not drawn from a beta distribution.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "most": 0.5,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+
+    def loss(
+        net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, draws: _loop.Draws
+    ) -> torch.Tensor:
+        share = float(draws.uniform(1)[0]) * job.params["most"]
+        other = draws.permutation(len(batch))
+        mixed = (1 - share) * batch + share * batch[other]
+        logits = net(_loop.tensor(mixed.astype(np.float32), net))
+        own, others = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[other])
+        mean: torch.Tensor = (1 - share) * own + share * others
+        return mean
+
+    return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
