@@ -1,0 +1,39 @@
+"""ELPV: electroluminescence pictures of solar cells, cut out of 44 modules, with defect probabilities.
+
+Four probabilities occur (0, 1/3, 2/3, 1); the label is `defective` above one half. The data may be used
+for non-commercial purposes only. No picture occurs twice. Which cells come from one module is not
+published, so that splits are by cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftbench.datasets._pictures import read_array
+from shiftbench.errors import DataError
+from shiftbench.sample import Sample
+
+CLASSES = ("functional", "defective")
+LICENCE = "CC BY-NC-SA 4.0 (non-commercial)"
+CITATION = (
+    "Deitsch et al., Automatic classification of defective photovoltaic module cells in "
+    "electroluminescence images, Solar Energy 185, 2019, doi:10.1016/j.solener.2019.02.067"
+)
+THRESHOLD = 0.5
+
+
+def samples(kind: str, folder: Path) -> Iterator[Sample | DataError]:
+    """Yield cells of `kind` (mono, poly): `image` uint8 (300, 300), `label` 0 or 1, `meta` probability."""
+    for line in (folder / "labels.csv").read_text(encoding="utf-8").splitlines():
+        path, probability, found = line.split()
+        if found != kind:
+            continue
+        key = f"elpv_{kind}/all/{Path(path).stem}"
+        try:
+            image = read_array(folder / path, key)
+        except DataError as error:
+            yield error
+            continue
+        fields = {"image": image, "label": int(float(probability) > THRESHOLD)}
+        yield Sample(key, {**fields, "meta": {"probability": probability}})

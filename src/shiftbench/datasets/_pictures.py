@@ -1,0 +1,112 @@
+"""Helpers of datasets: picture files to arrays, and folders of them to samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from shiftbench.errors import DataError, DuplicateKeyError
+from shiftbench.sample import Sample
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 80_000_000  # a picture above is an accident or an attack; Pillow warns a little higher
+WHITE = (255, 255, 255, 255)
+
+
+def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
+    """Open and load a picture; nothing in its metadata (EXIF rotation, colour profile) is applied.
+
+    Raises:
+        DataError: truncated, of unknown format, or above MAX_PIXELS; the message begins with `key`.
+    """
+    try:
+        picture = Image.open(source)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise DataError(
+                f"{key}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS} are read"
+            )
+        picture.load()
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as error:
+        where = f" ({source})" if isinstance(source, Path) else ""
+        raise DataError(f"{key}: the picture{where} cannot be read: {error}") from error
+    return picture
+
+
+def to_array(picture: Image.Image) -> np.ndarray:
+    """Return uint8 (h, w) of a grey picture, else (h, w, 3); what is transparent becomes white."""
+    if picture.mode.startswith("I;16"):
+        return (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
+    if picture.mode in ("1", "L"):
+        return np.array(picture.convert("L"))
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        picture = on_white(picture.convert("RGBA"))
+    return np.array(picture.convert("RGB"))
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return an RGBA picture composited on white (Pillow's integer arithmetic)."""
+    return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
+
+
+def read_array(source: Path | IO[bytes], key: str) -> np.ndarray:
+    """Return a picture file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
+    return to_array(open_picture(source, key))
+
+
+def list_classes(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders below `folder`, sorted; hidden ones do not count.
+
+    Raises:
+        DataError: there is no such folder, or it holds no folders.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is not a folder; give the one that holds a folder of pictures per class"
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    if not names:
+        raise DataError(f"{folder} holds no folders; expected one folder of pictures per class")
+    return tuple(names)
+
+
+def class_samples(
+    prefix: str, folder: Path, labels: dict[str, int]
+) -> Iterator[Sample | DataError]:
+    """Yield the pictures of folder/CLASS/**, in the order of their paths.
+
+    Args:
+        prefix: of the keys: `prefix/CLASS/path-without-suffix`, dots made underscores.
+        folder: that holds one folder per class.
+        labels: class folder -> label.
+
+    Raises:
+        DuplicateKeyError: two files give one key (`a.jpg` and `a.png`).
+    """
+    seen: dict[str, Path] = {}
+    for name, label in labels.items():
+        for path in sorted((folder / name).rglob("*")):
+            if path.suffix.lower() not in SUFFIXES or not path.is_file():
+                continue
+            stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
+            key = f"{prefix}/{stem}"
+            if key in seen:
+                raise DuplicateKeyError(f"{key}: both {seen[key]} and {path}; rename one")
+            seen[key] = path
+            yield _sample(key, path, label)
+
+
+def _sample(key: str, path: Path, label: int) -> Sample | DataError:
+    try:
+        return Sample(key, {"image": read_array(path, key), "label": label})
+    except DataError as error:
+        return error

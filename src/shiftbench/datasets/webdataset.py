@@ -1,0 +1,102 @@
+"""Someone else's WebDataset shards: tars in which picture and label stand side by side.
+
+    datasets:
+      theirs: {use: webdataset, path: "/data/theirs-{000000..000009}.tar", classes: [cat, dog]}
+
+`path` is a pattern of files or addresses as the webdataset library reads it. `image` and `label` name the
+extensions (alternatives divided by `;`); the label is a number written in ASCII, the position in
+`classes`. A fifth becomes test, by the hash of the key.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.datasets._pictures import read_array
+from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.sample import Sample
+
+TASK = "classification"
+NATIVE = ("all",)
+SOURCES: tuple[str, ...] = ()
+LICENCE = "as the shards' owner states"
+CITATION = "none: the user's own data"
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {
+    "path": "",
+    "image": "jpg;jpeg;png;webp",
+    "label": "cls",
+    "classes": [],
+}
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the class names that params gives.
+
+    Raises:
+        ParamsError: none are given.
+    """
+    if not params["classes"]:
+        raise ParamsError(
+            "webdataset: option classes is missing; list the names in the order of the labels"
+        )
+    return tuple(map(str, params["classes"]))
+
+
+def samples(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[Sample | DataError]:
+    """Yield all samples in the order of the shards; a bad one is yielded as its error.
+
+    Raises:
+        ParamsError: no path is given.
+        DataError: a shard is missing or damaged.
+        DuplicateKeyError: two samples have one key.
+    """
+    prefix = f"{params.get('name', 'webdataset')}/all"
+    count = len(classes(params, sources))
+    seen: set[str] = set()
+    for raw in _members(params["path"]):
+        key = f"{prefix}/{raw['__key__'].replace('.', '_')}"
+        if key in seen:
+            raise DuplicateKeyError(
+                f"{key}: occurs a second time, in {raw['__url__']}; keys must be unique"
+            )
+        seen.add(key)
+        try:
+            yield _sample(key, raw, params, count)
+        except DataError as error:
+            yield error
+
+
+def _members(path: str) -> Iterator[dict[str, Any]]:
+    from webdataset import WebDataset
+
+    if not path:
+        raise ParamsError("webdataset: option path is missing; give the shards' files or addresses")
+    if path.startswith("pipe:"):
+        raise ParamsError("webdataset: option path is a shell command; give files or addresses")
+    try:
+        yield from WebDataset(path, shardshuffle=False, empty_check=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"webdataset: shards {path} cannot be read: {error}") from error
+
+
+def _sample(key: str, raw: dict[str, Any], params: dict[str, Any], count: int) -> Sample:
+    image, label = (_field(key, raw, params[option]) for option in ("image", "label"))
+    if not label.strip().isdigit() or int(label) >= count:
+        raise RangeError(
+            f"{key}: label {label[:20]!r} is no number below {count} in {raw['__url__']}"
+        )
+    return Sample(key, {"image": read_array(io.BytesIO(image), key), "label": int(label)})
+
+
+def _field(key: str, raw: dict[str, Any], wanted: str) -> bytes:
+    for extension in wanted.split(";"):
+        if extension in raw:
+            return bytes(raw[extension])
+    there = ", ".join(name for name in raw if not name.startswith("__"))
+    raise DataError(f"{key}: no member with extension {wanted} in {raw['__url__']}; it has {there}")
