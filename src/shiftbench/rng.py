@@ -42,7 +42,7 @@ _DRAWS = 1 << 16
 
 
 def _digest(size: int, *parts: str | int | float) -> int:
-    """Hash a sequence of parts; each is preceded by its length, so that no two sequences collide."""
+    """Hash a sequence of parts; the length before each keeps any two sequences apart."""
     state = hashlib.blake2b(digest_size=size, person=b"shiftbench")
     for part in parts:
         data = str(part).encode()
@@ -54,8 +54,8 @@ def derive(seed: int, *names: str | int) -> int:
     """Return a seed in [0, 2**63) for the purpose `names`, e.g. of one training run.
 
     Example:
-        >>> derive(0, "fashion_mnist", "convnet", "init") != derive(0, "fashion_mnist", "convnet", "order")
-        True
+        >>> derive(0, "convnet", "init") == derive(0, "convnet", "order")
+        False
     """
     return _digest(8, "derive", seed, *names) >> 1
 
@@ -64,7 +64,7 @@ def unit_hash(*names: str | int) -> int:
     """Return the 64-bit hash of a unit (a sample key, a group, a cluster), in [0, 2**64).
 
     Example:
-        >>> held_out = unit_hash("fashion_mnist/train/000123") * 10 >> 64 == 0  # a tenth of all units
+        >>> held_out = unit_hash("fashion_mnist/train/000123") * 10 >> 64 == 0  # a tenth of all
     """
     return _digest(8, "unit", *names)
 
@@ -117,20 +117,24 @@ class Words:
             RangeError: an expected count is negative, not finite or above 10,000.
         """
         rates = np.asarray(lam, dtype=np.float64)
+        if not rates.size:
+            return np.zeros(rates.shape, dtype=np.int64)
         if not np.all((rates >= 0) & (rates <= POISSON_LIMIT)):
+            low, high = rates.min(), rates.max()
             raise RangeError(
-                f"Poisson rates must lie in [0, {POISSON_LIMIT:g}]; got {rates.min()} to {rates.max()}"
+                f"Poisson rates lie in 0 to {POISSON_LIMIT:g}; got {low:g} to {high:g}"
             )
         distinct, which = np.unique(rates, return_inverse=True)
         tables = [poisson_table(float(rate)) for rate in distinct]
         starts = np.cumsum([0] + [len(table) for table in tables])[:-1]
         joined = np.concatenate([table + i * _DRAWS for i, table in enumerate(tables)])
         wanted = which.ravel() * _DRAWS + self.words16(rates.size)
-        counts = np.searchsorted(joined, wanted, side="right") - starts[which.ravel()]
-        return counts.astype(np.int64).reshape(rates.shape)
+        found = np.searchsorted(joined, wanted, side="right") - starts[which.ravel()]
+        counts: NDArray[np.int64] = found.astype(np.int64).reshape(rates.shape)
+        return counts
 
     def integers(self, low: int, high: int, shape: int | tuple[int, ...] = ()) -> NDArray[np.int64]:
-        """Return int64 in [low, high), by multiply-and-shift of 32-bit words (bias below 2**-32 x span).
+        """Return int64 in [low, high): 32-bit words, multiplied and shifted.
 
         Raises:
             RangeError: the interval is empty or longer than 2**32.
@@ -181,7 +185,7 @@ def _normal_floats() -> NDArray[np.float32]:
     return floats
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def poisson_table(rate: float) -> NDArray[np.int64]:
     """Return thresholds t: the count of a 16-bit word w is the number of t[k] <= w.
 

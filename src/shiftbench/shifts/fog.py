@@ -41,7 +41,8 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     fog = plasma(side, decay, words)[:height, :width] * np.float32(255 * amount) * gain
     foggy = value * gain
     foggy += np.repeat(fog, 3, axis=1).reshape(value.shape) if value.ndim == 3 else fog
-    return np.rint(foggy, out=foggy).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(foggy, out=foggy).astype(np.uint8)
+    return rounded
 
 
 def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:

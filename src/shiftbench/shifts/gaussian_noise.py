@@ -33,12 +33,14 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     noise = np.take(_noise_table(deviation), words.words16(value.size)).reshape(value.shape)
-    return np.asarray(cv2.add(value, noise, dtype=cv2.CV_8U)).reshape(value.shape)
+    noisy: NDArray[np.uint8] = np.asarray(cv2.add(value, noise, dtype=cv2.CV_8U), dtype=np.uint8)
+    return noisy.reshape(value.shape)
 
 
 @lru_cache(maxsize=16)
 def _noise_table(deviation: float) -> NDArray[np.int16]:
     """Noise in grey levels for each 16-bit word."""
-    table = np.rint(normal_table() * (255 * deviation / (1 << NORMAL_BITS))).astype(np.int16)
+    levels = np.rint(normal_table() * (255 * deviation / (1 << NORMAL_BITS)))
+    table: NDArray[np.int16] = levels.astype(np.int16)
     table.flags.writeable = False
     return table

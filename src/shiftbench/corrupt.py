@@ -1,0 +1,164 @@
+"""Shifts without the workflow: one image or text, or a batch of tensors.
+
+    from shiftbench import corrupt
+    corrupt(image, "fog", severity=3.0, seed=0, key="a")
+
+    from shiftbench.corrupt import Corrupt
+    foggy = Corrupt("fog", severity=3.0)(batch, keys)
+
+The random words of a value belong to (seed, shift, dataset, key). The dataset is what stands before the
+key's first slash: with a sample's own key (`fashion_mnist/test/000123`) the result is the shards' to the
+byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shiftbench import codecs, plugins
+from shiftbench.errors import DataError, ParamsError, RangeError, near
+from shiftbench.rng import Words
+
+if TYPE_CHECKING:
+    import torch
+
+
+def corrupt(
+    image: Any, name: str, severity: float = 3.0, seed: int = 0, key: str = "a", **params: object
+) -> Any:
+    """Return a shifted copy of one value.
+
+    Args:
+        image: uint8 (h, w) or (h, w, 3), RGB; a str for a text shift.
+        name: the shift's name.
+        severity: 0 (identity) to 5.
+        seed: seed of the random words.
+        key: identity of the value; equal keys get the same noise.
+        **params: options of the shift.
+
+    Raises:
+        PluginError: no shift of that name; the near ones are listed.
+        ParamsError: an unknown option, or a domain shift, which is other data and cannot be applied.
+        DataError: not what the shift takes.
+        RangeError: severity outside the shift's range.
+
+    Example:
+        >>> corrupt(np.zeros((28, 28), dtype=np.uint8), "gaussian_noise").shape
+        (28, 28)
+    """
+    shift, options = _shift(name, params)
+    value = image if shift.FIELD == "text" else codecs.image(image)
+    if shift.FIELD == "text" and not isinstance(value, str):
+        raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
+    shifted = shift.apply(value, severity, _words(seed, name, key), **options)
+    return shifted.copy() if shifted is value and isinstance(value, np.ndarray) else shifted
+
+
+class Corrupt:
+    """A shift as a transform of image tensors, for one image or a batch.
+
+    Args:
+        name: the shift's name, of an image shift.
+        severity: 0 to 5.
+        seed: seed of the random words.
+        **params: options of the shift.
+
+    Raises:
+        PluginError, ParamsError, RangeError: as `corrupt`.
+    """
+
+    def __init__(self, name: str, severity: float = 3.0, seed: int = 0, **params: object) -> None:
+        self._shift, self._options = _shift(name, params)
+        if self._shift.FIELD == "text":
+            raise ParamsError(f"shift {name!r} changes texts; Corrupt takes images")
+        self.name, self.severity, self.seed = name, severity, seed
+        self._apply(np.zeros((1, 1), dtype=np.uint8), "")  # a wrong severity or option is told now
+
+    def __call__(
+        self, images: torch.Tensor, keys: Sequence[str] | str | None = None
+    ) -> torch.Tensor:
+        """Return shifted images, same shape, dtype and device.
+
+        Args:
+            images: (c, h, w) or (n, c, h, w) with c 1 or 3; uint8, or floating in 0 to 1 (rounded to
+                256 levels first).
+            keys: identity of each image (one str for one image). Without keys an image's own
+                pixels are its identity: pure, but equal images get the same noise.
+
+        Raises:
+            DataError: another shape or dtype, or not one key for each image.
+            RangeError: floating values outside 0 to 1.
+        """
+        import torch
+
+        batch = _as_bytes(images)
+        names = [keys] if isinstance(keys, str) else keys
+        if names is not None and len(names) != len(batch):
+            raise DataError(f"{len(batch)} images need as many keys; got {len(names)}")
+        shifted = [
+            self._apply(image, _content(image) if names is None else names[number])
+            for number, image in enumerate(batch)
+        ]
+        stacked = np.stack(shifted) if shifted else batch
+        channels_first = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
+        result = torch.from_numpy(np.ascontiguousarray(channels_first)).to(images.device)
+        result = result.reshape(images.shape)
+        return result.to(images.dtype) / 255 if images.is_floating_point() else result
+
+    def __repr__(self) -> str:
+        """Show what it does."""
+        return f"Corrupt({self.name!r}, severity={self.severity:g}, seed={self.seed})"
+
+    def _apply(self, image: np.ndarray, key: str) -> np.ndarray:
+        words = _words(self.seed, self.name, key)
+        shifted: np.ndarray = self._shift.apply(image, self.severity, words, **self._options)
+        return shifted
+
+
+def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, object]]:
+    shift = plugins.find("shifts", name)
+    if getattr(shift, "DOMAIN", None):
+        raise ParamsError(
+            f"shift {name!r} is a domain shift: other data ({shift.DOMAIN['dataset']}), "
+            "which cannot be applied to an image"
+        )
+    unknown = params.keys() - shift.PARAMS.keys()
+    if unknown:
+        raise ParamsError(
+            f"shift {name!r} has no option {min(unknown)!r} ({near(min(unknown), shift.PARAMS)})"
+        )
+    return shift, {**shift.PARAMS, **params}
+
+
+def _words(seed: int, name: str, key: str) -> Words:
+    return Words(seed, name, key.partition("/")[0] if "/" in key else "", key)
+
+
+def _content(image: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+
+
+def _as_bytes(images: torch.Tensor) -> np.ndarray:
+    """Return uint8 (n, h, w) or (n, h, w, 3) of a tensor (c, h, w) or (n, c, h, w)."""
+    import torch
+
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
+        raise DataError(
+            f"images are (c, h, w) or (n, c, h, w) with c 1 or 3; got {tuple(images.shape)}"
+        )
+    batch = images.reshape(-1, *images.shape[-3:])
+    if images.is_floating_point():
+        if batch.numel() and not (batch.min() >= 0 and batch.max() <= 1):
+            raise RangeError(
+                "floating images lie in 0 to 1; shift before normalising, or pass uint8"
+            )
+        batch = (batch * 255).round().to(torch.uint8)
+    elif images.dtype != torch.uint8:
+        raise DataError(f"images are uint8, or floating in 0 to 1; got {images.dtype}")
+    pixels = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels

@@ -1,0 +1,81 @@
+"""Character noise: typing mistakes in a text (neighbouring keys, swapped and dropped letters).
+
+Source: the kinds are those of Belinkov & Bisk 2018, https://arxiv.org/abs/1711.02173, section 3.2
+("keyboard typo", "swap") and of Pruthi et al. 2019, https://arxiv.org/abs/1905.11268 ("drop"); the levels
+are the rates of Qiu et al. 2022 (MMRobustness), https://arxiv.org/abs/2212.08044, 0.05 x level in
+https://github.com/Jielin-Qiu/MM_Robustness. Differs: the rate is the share of a text's letters that is
+touched (there the share of words, in which some letters are), the three kinds are mixed evenly, and
+a stronger severity keeps the mistakes of a weaker one and adds to them.
+
+Takes raw words: one per letter (which come first), then two 16-bit words per letter (kind, neighbour).
+"""
+
+from __future__ import annotations
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels
+
+FIELD = "text"
+LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {}
+ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+
+def apply(value: str, severity: float, words: Words) -> str:
+    """Return a text with typing mistakes; what is no letter stays.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+    """
+    (rate,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    letters = [place for place, character in enumerate(value) if character.isalpha()]
+    order = words.choice(len(letters))
+    kinds = words.uniform(len(letters))
+    picks = words.uniform(len(letters))
+    typed = list(value)
+    for index in order[: round(rate * len(letters))]:
+        _mistype(typed, letters[index], float(kinds[index]), float(picks[index]))
+    return "".join(typed)
+
+
+def _mistype(typed: list[str], place: int, kind: float, pick: float) -> None:
+    """Make one mistake in `typed`, a list of single characters or dropped ones ("")."""
+    letter = typed[place]
+    near = NEIGHBOURS.get(letter.lower(), "")
+    other = _partner(typed, place)
+    if kind < 1 / 3 and near:
+        key = near[int(pick * len(near))]
+        typed[place] = key.upper() if letter.isupper() else key
+    elif kind < 2 / 3 and typed[other] != letter:
+        typed[place], typed[other] = typed[other], letter
+    else:
+        typed[place] = ""
+
+
+def _partner(typed: list[str], place: int) -> int:
+    """Return where the next letter is, the one before at a word's end, or `place` for a lone letter."""
+    for other in (place + 1, place - 1):
+        if 0 <= other < len(typed) and typed[other].isalpha():
+            return other
+    return place
+
+
+def _neighbours() -> dict[str, str]:
+    """Return the keys that touch each key; a row is half a key to the right of the one above."""
+    places = {
+        key: (row, column + row / 2)
+        for row, keys in enumerate(ROWS)
+        for column, key in enumerate(keys)
+    }
+    return {
+        key: "".join(
+            other
+            for other, (row, column) in places.items()
+            if other != key and abs(row - at[0]) <= 1 and abs(column - at[1]) <= 1
+        )
+        for key, at in places.items()
+    }
+
+
+NEIGHBOURS = _neighbours()
