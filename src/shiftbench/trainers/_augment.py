@@ -6,8 +6,6 @@ blur and compression are left out (Hendrycks et al., "AugMix", ICLR 2020, sectio
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -121,14 +119,14 @@ def _rotation(degrees: Floats, height: int, width: int) -> Floats:
 def warp(images: Images, matrices: Floats) -> Images:
     """Return the images under an affine map each: bilinear, black outside, truncated to uint8."""
     height, width = images.shape[2:]
-    y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
-    points = np.stack([x, y, np.ones_like(x)], -1)
-    position = torch.from_numpy(np.einsum("hwk,nik->nhwi", points, matrices))
+    maps = torch.from_numpy(matrices)[:, None, None]
+    x = torch.arange(width, dtype=torch.float64) + 0.5
+    y = (torch.arange(height, dtype=torch.float64) + 0.5)[:, None, None]
+    position = x[:, None] * maps[..., 0] + y * maps[..., 1] + maps[..., 2]
     size = torch.tensor([width, height], dtype=torch.float64)
     inside = ((position >= 0) & (position < size)).all(-1)[:, None]
     grid = (2 * position / size - 1).float()
     pixels = torch.from_numpy(images).float()
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
     # 1e-3 lifts values that float32 left just below an integer, before truncation.
-    warped: npt.NDArray[Any] = ((moved + 1e-3) * inside).to(torch.uint8).numpy()
-    return warped
+    return ((moved + 1e-3) * inside).to(torch.uint8).numpy()

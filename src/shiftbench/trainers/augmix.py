@@ -60,7 +60,8 @@ def mix(batch: npt.NDArray[np.uint8], draws: _loop.Draws, params: Any) -> npt.ND
     # Dirichlet(1, ..., 1) is exponentials over their sum, Beta(1, 1) is uniform.
     parts = -np.log1p(-draws.uniform(count, width))
     shares = (parts / parts.sum(1, keepdims=True)).astype(np.float32)
-    mixed = np.einsum("nkchw,nk->nchw", chains.reshape(count, width, *batch.shape[1:]), shares)
+    views = chains.reshape(count, width, *batch.shape[1:])
+    mixed = sum(views[:, k] * shares[:, k, None, None, None] for k in range(width))
     weight = draws.uniform(count, 1, 1, 1).astype(np.float32)
     return (1 - weight) * batch + weight * mixed
 
