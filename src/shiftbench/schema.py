@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shiftbench import plugins
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError, near
 
 VERSION = 1
@@ -61,8 +62,8 @@ class Format:
 
     @property
     def arrow(self) -> pa.Schema:
-        """The pyarrow schema (types only)."""
-        return pa.schema([(column.name, column.dtype) for column in self.columns])
+        """The pyarrow schema; its metadata names the format."""
+        return pa.schema([(column.name, column.dtype) for column in self.columns], metadata={_NAME: self.name})
 
     @property
     def names(self) -> list[str]:
@@ -199,18 +200,35 @@ DIFFERENCES = Format(
 FORMATS = (RECORDS_FULL, RECORDS_TOP20, SCORES, INDEX, LOG, METRICS, REPLICATES, DIFFERENCES)
 
 
-def of(names: Sequence[str]) -> Format:
-    """Return the declared format that has exactly these columns.
+def of(found: pa.Schema) -> Format:
+    """Return the format that a schema's metadata names, else the declared one with the same columns.
 
     Raises:
-        SchemaError: none has; names the nearest.
+        SchemaError: there is none; names the nearest.
     """
+    if found.metadata and _NAME in found.metadata:
+        return named(found.metadata[_NAME].decode())
     for form in FORMATS:
-        if set(form.names) == set(names):
+        if set(form.names) == set(found.names):
             return form
-    closest = max(FORMATS, key=lambda form: len(set(form.names) & set(names)))
-    differ = ", ".join(sorted(set(closest.names) ^ set(names)))
-    raise SchemaError(f"no declared format has the columns {', '.join(names)}; {closest.name} is nearest, they differ in {differ}")
+    closest = max(FORMATS, key=lambda form: len(set(form.names) & set(found.names)))
+    differ = ", ".join(sorted(set(closest.names) ^ set(found.names)))
+    raise SchemaError(f"no format has the columns {', '.join(found.names)}; {closest.name} is nearest, they differ in {differ}")
+
+
+def named(name: str) -> Format:
+    """Return a format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
+
+    Raises:
+        SchemaError: there is none of that name.
+    """
+    kind, _, rest = name.partition("/")
+    task = rest.partition("/")[0]
+    own = plugins.find("tasks", task).FORMATS if kind == "records" and task in plugins.names("tasks") else ()
+    for form in (*FORMATS, *own):
+        if form.name == name:
+            return form
+    raise SchemaError(f"no format is named {name!r} ({near(name, [form.name for form in (*FORMATS, *own)])})")
 
 
 def table(rows: Iterable[dict[str, object]], form: Format) -> pa.Table:
@@ -230,14 +248,14 @@ def write(table: pa.Table, file: Path, fingerprint: str, form: Format | None = N
         table: rows in any order.
         file: is overwritten; put it in place with a rename.
         fingerprint: of the recipe, kept in the metadata.
-        form: default: the declared format with these columns (a task of your own brings its own).
+        form: default: see `of`.
 
     Raises:
         SchemaError: other columns or types than declared, or a null where none may be.
         RangeError: a value outside its column's range; names the row.
         DuplicateKeyError: two rows have one key.
     """
-    form = form or of(table.column_names)
+    form = form or of(table.schema)
     check(table.schema, form, file)
     rows = _sorted(table.select(form.names), form)
     _check_keys(rows, form, file)
@@ -266,21 +284,21 @@ def _check_keys(rows: pa.Table, form: Format, file: Path) -> None:
         equal = pc.or_(pc.fill_null(pc.equal(one, two), False), pc.and_(one.is_null(), two.is_null()))  # noqa: FBT003
         same = equal if same is None else pc.and_(same, equal)
     if pc.any(same).as_py():
-        row = _row(rows, form, pc.index(same, True).as_py())  # noqa: FBT003
+        row = _row(rows, form, pc.index(same, True).as_py())
         raise DuplicateKeyError(f"{file}: two rows have the key {row}; {form.name} needs unique keys")
 
 
 def _check_values(rows: pa.Table, column: Column, form: Format, file: Path) -> None:
     values = rows.column(column.name)
     if values.null_count and not column.nullable:
-        row = _row(rows, form, pc.index(values.is_null(), True).as_py())  # noqa: FBT003
+        row = _row(rows, form, pc.index(values.is_null(), True).as_py())
         raise SchemaError(f"{file}: column {column.name!r} of row {row} is null; {form.name} needs a value")
     if column.low is None:
         return
     inside = pc.greater_equal(values, column.low)
     if column.high is not None:
         inside = pc.and_(inside, pc.less_equal(values, column.high))
-    where = pc.index(inside, False).as_py()  # noqa: FBT003
+    where = pc.index(inside, False).as_py()
     if where >= 0:
         found = values[where].as_py()
         raise RangeError(f"{file}: {column.name} of row {_row(rows, form, where)} is {found}; expected {column.range}")
@@ -321,28 +339,24 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
         form: what it must be; default: the format that its metadata names.
 
     Raises:
-        SchemaError: no such format, or other columns or types than declared.
+        SchemaError: no such format, other columns or types than declared, or one of `columns` is not there.
         FileNotFoundError: there is no such file.
     """
     with pq.ParquetFile(file) as parquet:
-        check(parquet.schema_arrow, form or named(parquet, file), file)
+        form = form or _format_of(parquet, file)
+        check(parquet.schema_arrow, form, file)
+        for name in columns or ():
+            if name not in form.names:
+                raise SchemaError(f"{file}: expected a column {name!r}, found {form.name}, which has {', '.join(form.names)}")
         return parquet.read(columns=columns, use_threads=False)
 
 
-def named(parquet: pq.ParquetFile, file: Path) -> Format:
-    """Return the declared format that a file's metadata names.
-
-    Raises:
-        SchemaError: it names none, or one of another version.
-    """
+def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
     facts = parquet.metadata.metadata or {}
-    name, version = facts.get(_NAME, b"").decode(), facts.get(_VERSION, b"").decode()
+    version = facts.get(_VERSION, b"none").decode()
     if version != str(VERSION):
-        raise SchemaError(f"{file}: expected formats of version {VERSION}, found {version or 'none'}; {_CURE}")
-    for form in FORMATS:
-        if form.name == name:
-            return form
-    raise SchemaError(f"{file}: no format {name!r} ({near(name, [form.name for form in FORMATS])})")
+        raise SchemaError(f"{file}: expected formats of version {VERSION}, found {version}; {_CURE}")
+    return named(facts.get(_NAME, b"").decode())
 
 
 def document() -> str:

@@ -11,6 +11,7 @@ from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"text": "txt", "label": "cls", "meta": "json"}
 REQUIRED = ("text", "label")
+FORMATS = tuple(_classified.FORMATS.values())
 METRICS = ("accuracy", "error", "ece", "nll", "brier", "mce", "relative_mce", "auc_severity", "auroc", "fpr95", "fpr95_idpos", "aupr_out")  # fmt: skip
 
 

@@ -1,0 +1,107 @@
+"""Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences.
+
+    records, a few cells at a time -> integer contributions -> sums under every draw -> rows
+    rows -> means over training seeds -> curves over severity -> paired differences
+
+Records are read column by column, a batch of cells at a time. Sums are exact integers, so the
+tables are equal, byte by byte, for any number of threads, order of cells or machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from shiftbench import bootstrap, plugins, schema
+from shiftbench.errors import ParamsError, near
+from shiftbench.metrics import _compare
+from shiftbench.metrics._cells import Campaign, CellRows, Metric
+from shiftbench.metrics._rows import Floats, Row
+
+__all__ = ["CellRows", "Tables", "aggregate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What aggregate makes; formats METRICS, REPLICATES and DIFFERENCES of `schema`."""
+
+    metrics: pa.Table
+    replicates: pa.Table
+    differences: pa.Table
+
+
+def aggregate(
+    cells: Sequence[CellRows], metrics: Mapping[str, Mapping[str, Any]], draws: int, seed: int, threads: int = 1
+) -> Tables:
+    """Compute all tables of a campaign.
+
+    Args:
+        cells: evaluation cells, in any order.
+        metrics: name -> options; `use` names the metric's file where it is not the name.
+        draws: bootstrap draws per row.
+        seed: the campaign's seed.
+        threads: batches of cells at a time; changes no result.
+
+    Raises:
+        SchemaError: a file is not of its declared format.
+        DuplicateKeyError: a file holds two rows of one key.
+        ParamsError: a metric lacks another that it is computed from, or an ID set.
+    """
+    chosen = _metrics(metrics)
+    ordered = sorted(cells, key=lambda cell: (cell.dataset, cell.split, cell.file))  # equal keys meet in a batch
+    campaign = Campaign(ordered, chosen, draws, seed)
+    with threadpool_limits(1):  # the pool's threads are the parallelism; BLAS threads within would only compete
+        rows = [*campaign.sample_rows(threads), *campaign.detection_rows(threads)]
+        rows += list(_compare.means(rows))
+        rows += [row for metric in chosen if metric.module.KIND == "curve" for row in _curve(metric, rows)]
+        rows.sort(key=_compare.order)
+        differences = list(_compare.differences(campaign, rows))
+    return Tables(_metric_table(rows), _replicate_table(rows), schema.table(differences, schema.DIFFERENCES))
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
+    chosen = []
+    for name, given in metrics.items():
+        options = {key: value for key, value in given.items() if key != "use"}
+        module = plugins.find("metrics", given.get("use", name))
+        unknown = sorted(set(options) - set(module.PARAMS))
+        if unknown:
+            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})")
+        chosen.append(Metric(name, module, {**module.PARAMS, **options}))
+    return chosen
+
+
+def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
+    present = {row.metric for row in rows}
+    for source in metric.module.sources(metric.params):
+        if source not in present:
+            raise ParamsError(f"metrics.{metric.name} is computed from {source!r}, which is not asked for; add it ({near(source, present)})")
+    return [replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)]
+
+
+def _metric_table(rows: list[Row]) -> pa.Table:
+    draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
+    low, high = bootstrap.interval(draws)
+    enough = np.array([row.n > 1 for row in rows], dtype=bool)
+    columns = {name: [getattr(row, name) for row in rows] for name in (*_compare.IDENTITY, "n", "seed", "unit")}
+    columns["value"] = _null(np.array([row.value for row in rows], dtype=np.float64))
+    columns["ci_low"] = _null(np.where(enough, low, np.nan))
+    columns["ci_high"] = _null(np.where(enough, high, np.nan))
+    return pa.table({name: columns[name] for name in schema.METRICS.names}, schema=schema.METRICS.arrow)
+
+
+def _replicate_table(rows: list[Row]) -> pa.Table:
+    columns = {name: [getattr(row, name) for row in rows] for name in _compare.IDENTITY}
+    ends = np.cumsum([0, *(len(row.draws) for row in rows)], dtype=np.int32)
+    flat = np.concatenate([row.draws for row in rows]) if rows else np.empty(0)
+    lists = pa.ListArray.from_arrays(ends, _null(flat))
+    return pa.table({**columns, "draws": lists}, schema=schema.REPLICATES.arrow)
+
+
+def _null(values: Floats) -> pa.Array:
+    return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null

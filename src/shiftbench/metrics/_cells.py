@@ -1,0 +1,286 @@
+"""From the files of a campaign's cells to metric rows: reading, matching by key, summing."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from shiftbench import bootstrap, schema
+from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError
+from shiftbench.metrics._contributions import Contributions, Sums, weighted
+from shiftbench.metrics._rows import Floats, Row, Rows
+from shiftbench.refs import number
+
+BATCH_CELLS, BATCH_ROWS = 32, 4_000_000
+A, B = TypeVar("A"), TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class CellRows:
+    """One cell of a campaign: who it is, and its file of records or (with a detector) of scores.
+
+    Attributes:
+        severity: None for a domain shift, which has no levels.
+        reference: clean partner as dataset/split/shift/severity; None for the clean set itself.
+        step: position in a stream, None outside of one.
+        ood: the dataset is out-of-distribution: it has no sample metrics, and its scores are compared
+            with the ID scores of the same weights, method, detector and split.
+    """
+
+    campaign: str
+    task: str
+    weights: str
+    method: str
+    dataset: str
+    split: str
+    shift: str
+    severity: float | None
+    file: Path
+    reference: str | None = None
+    step: int | None = None
+    detector: str | None = None
+    ood: bool = False
+
+    @property
+    def position(self) -> str:
+        """The cell as `reference` names it."""
+        return f"{self.dataset}/{self.split}/{self.shift}/{number(self.severity or 0)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric under the name that params gives it."""
+
+    name: str
+    module: ModuleType
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The samples of a cell: keys, what is resampled, and a number equal for equal lists."""
+
+    keys: pa.StringArray
+    units: pa.StringArray
+    unit: str
+    number: int
+
+
+class Lists:
+    """Interned lists of samples: cells of one dataset have the same keys, and so one matrix of weights."""
+
+    def __init__(self) -> None:
+        self._known: list[Samples] = []
+        self._lock = threading.Lock()
+
+    def intern(self, table: pa.Table, file: Path) -> Samples:
+        """Return the samples of a table.
+
+        Raises:
+            DuplicateKeyError: two rows have one key.
+        """
+        keys = table.column("key").combine_chunks()
+        clusters = table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
+        own = clusters is None or clusters.null_count == len(clusters)
+        units = keys if own else pc.coalesce(clusters, keys)
+        with self._lock:
+            for known in self._known:
+                if known.keys.equals(keys) and known.units.equals(units):
+                    return known
+            _refuse_duplicates(keys, file)
+            found = Samples(keys, units, "key" if own else "cluster", len(self._known))
+            self._known.append(found)
+            return found
+
+
+def _refuse_duplicates(keys: pa.StringArray, file: Path) -> None:
+    counts = pc.value_counts(keys)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        key = min(row["values"] for row in twice.to_pylist())
+        raise DuplicateKeyError(f"{file}: two rows have the key {key!r}; samples must be unique")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One row to be: a metric of a cell or of one of its groups, and what its samples contribute."""
+
+    cell: int
+    group: str | None
+    metric: Metric
+    contributions: Contributions
+
+
+class Campaign:
+    """A campaign's cells, read as needed."""
+
+    def __init__(self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int) -> None:
+        self.cells, self.draws, self.seed = cells, draws, seed
+        self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
+        self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
+        self.lists = Lists()
+
+    # ------------------------------------------------------------------- metrics of records
+
+    def sample_rows(self, threads: int) -> Iterator[Row]:
+        """Yield the rows of sample metrics, a batch of cells at a time."""
+        wanted = [at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood]
+        if self.sample:
+            yield from itertools.chain.from_iterable(_each(self._batch, self._batches(wanted), threads))
+
+    def _batches(self, wanted: list[int]) -> Iterator[list[int]]:
+        batch: list[int] = []
+        size = 0
+        for at in wanted:
+            rows = pq.read_metadata(self.cells[at].file).num_rows
+            if batch and (len(batch) == BATCH_CELLS or size + rows > BATCH_ROWS):
+                yield batch
+                batch, size = [], 0
+            batch.append(at)
+            size += rows
+        if batch:
+            yield batch
+
+    def _batch(self, batch: list[int]) -> list[Row]:
+        by_list: dict[int, tuple[Samples, list[_Part]]] = {}
+        for at in batch:
+            samples, rows = self.read(at)
+            parts = by_list.setdefault(samples.number, (samples, []))[1]
+            parts += [_Part(at, group, metric, reduce(metric, part)) for group, part in _groups(rows) for metric in self.sample]
+        return [row for samples, parts in by_list.values() for row in self._rows(samples, parts)]
+
+    def _rows(self, samples: Samples, parts: list[_Part]) -> list[Row]:
+        matrix = bootstrap.weights(samples.units, self.draws, self.seed)
+        sums = weighted([part.contributions for part in parts], matrix)
+        return [self._row(part, total, samples) for part, total in zip(parts, sums, strict=True)]
+
+    def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
+        values = finish(part.metric, sums)
+        basis = (samples.number, _digest(part.contributions.count))
+        return _new(self.cells[part.cell], part.metric, values, int(sums.count[0]), samples.unit, basis, part.cell, part.group)
+
+    def read(self, at: int) -> tuple[Samples, Rows]:
+        """Return the samples of a cell and the columns that the metrics name."""
+        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in self.sample))
+        file = self.cells[at].file
+        table = schema.read(file, sorted(columns))
+        return self.lists.intern(table, file), Rows(table)
+
+    def shared(self, metric: Metric, one: Row, two: Row) -> tuple[Floats, Floats, int]:
+        """Compute two rows of one metric again, on the samples that count for both.
+
+        Returns:
+            Value and replicates of each, float64 (1 + draws,), and the number of shared samples.
+        """
+        sides = [self._counting(metric, row) for row in (one, two)]
+        both = sides[0][0].filter(pc.is_in(sides[0][0], value_set=sides[1][0]))
+        values = []
+        for _, samples, rows in sides:
+            inside = pc.is_in(samples.keys, value_set=both).to_numpy(zero_copy_only=False)
+            part = Rows(rows.table, inside.astype(np.int64) * rows.counting)
+            matrix = bootstrap.weights(samples.units, self.draws, self.seed)
+            values.append(finish(metric, weighted([reduce(metric, part)], matrix)[0]))
+        return values[0], values[1], len(both)
+
+    def _counting(self, metric: Metric, row: Row) -> tuple[pa.StringArray, Samples, Rows]:
+        assert row.cell is not None  # noqa: S101 - callers hold rows of one cell; tells mypy
+        samples, rows = self.read(row.cell)
+        rows = rows if row.group is None else rows.only(row.group)
+        counts = reduce(metric, rows).count.astype(bool)
+        return samples.keys.filter(pa.array(counts)), samples, rows
+
+    # -------------------------------------------------------------------- metrics of scores
+
+    def detection_rows(self, threads: int) -> Iterator[Row]:
+        """Yield the rows of detection metrics: each OOD set against the ID set of the same weights."""
+        pairs = [(self._id_of(cell), at) for at, cell in enumerate(self.cells) if cell.detector is not None and cell.ood]
+        if self.detection:
+            yield from itertools.chain.from_iterable(_each(self._detect, pairs, threads))
+
+    def _id_of(self, ood: CellRows) -> int:
+        def who(cell: CellRows) -> tuple[str | None, ...]:
+            return cell.weights, cell.method, cell.detector, cell.split
+
+        found = [at for at, cell in enumerate(self.cells) if not cell.ood and cell.reference is None and who(cell) == who(ood)]
+        if len(found) != 1:
+            raise ParamsError(
+                f"campaign {ood.campaign}: the scores of {ood.position} under {ood.detector} need one clean ID set of "
+                f"{ood.weights} ({ood.method}, split {ood.split}) to be compared with; found {len(found)}"
+            )
+        return found[0]
+
+    def _detect(self, pair: tuple[int, int]) -> list[Row]:
+        (id_samples, id_scores), (ood_samples, ood_scores) = (self._scores(at) for at in pair)
+        sides = [bootstrap.weights(samples.units, self.draws, self.seed) for samples in (id_samples, ood_samples)]
+        rows = []
+        for metric in self.detection:
+            values = metric.module.compute(id_scores, ood_scores, *sides, **metric.params)
+            basis = (id_samples.number, ood_samples.number)
+            n = len(id_scores) + len(ood_scores)
+            row = _new(self.cells[pair[1]], metric, values, n, ood_samples.unit, basis, None, None)
+            rows.append(row.derived([row], values, reference=self.cells[pair[0]].position))
+        return rows
+
+    def _scores(self, at: int) -> tuple[Samples, Floats]:
+        file = self.cells[at].file
+        table = schema.read(file, form=schema.SCORES)
+        samples, scores = self.lists.intern(table, file), table.column("score").to_numpy()
+        if not np.isfinite(scores).all():
+            key = samples.keys[int(np.argmin(np.isfinite(scores)))].as_py()
+            raise RangeError(f"{file}: the score of sample {key!r} is not finite; make the scores again")
+        return samples, scores
+
+
+def _each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(function, items)
+
+
+def _groups(rows: Rows) -> Iterator[tuple[str | None, Rows]]:
+    yield None, rows
+    for group in sorted(pc.unique(rows.table.column("group")).drop_null().to_pylist()):
+        yield group, rows.only(group)
+
+
+def reduce(metric: Metric, rows: Rows) -> Contributions:
+    """Return what each sample contributes to a metric."""
+    contributions: Contributions = metric.module.reduce(rows, **metric.params)
+    return contributions
+
+
+def finish(metric: Metric, sums: Sums) -> Floats:
+    """Return a metric's value and replicates from its sums."""
+    values: Floats = metric.module.finish(sums, **metric.params)
+    return values
+
+
+def _digest(count: NDArray[np.int64]) -> str:
+    return "" if count.all() else hashlib.blake2b(count.tobytes(), digest_size=16).hexdigest()
+
+
+def _new(
+    cell: CellRows, metric: Metric, values: Floats, n: int, unit: str, basis: object, at: int | None, group: str | None
+) -> Row:
+    seed = cell.weights.rpartition("-s")[2]
+    return Row(
+        campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,
+        dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
+        group=group, step=cell.step, metric=metric.name, value=float(values[0]), draws=values[1:], n=n,
+        seed=int(seed) if "-s" in cell.weights and seed.isdigit() else None, unit=unit, basis=basis, cell=at,
+    )  # fmt: skip

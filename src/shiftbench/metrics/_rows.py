@@ -1,0 +1,123 @@
+"""What metrics see and give: the columns of one cell's records, and finished rows with replicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shiftbench.refs import number
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Rows:
+    """Columns of one cell's records as integers; rows that are masked out count for nothing.
+
+    Args:
+        table: records, or the columns of them that the metrics name.
+        mask: 0 or 1 per row, int64 (n,); default: all count.
+
+    Attributes:
+        counting: 1 where the row counts; int64 (n,).
+    """
+
+    def __init__(self, table: pa.Table, mask: Ints | None = None) -> None:
+        self.table, self.mask = table, mask
+        self.counting: Ints = np.ones(len(table), dtype=np.int64) if mask is None else mask
+        self._columns: dict[str, Ints] = {}
+        self._present = [self.counting]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def column(self, name: str) -> Ints:
+        """Return an integer or boolean column as int64 (n,), 0 where it is null or masked out."""
+        if name not in self._columns:
+            values = self.table.column(name).combine_chunks()
+            values = values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
+            integers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+            self._columns[name] = integers if self.mask is None else integers * self.mask
+        return self._columns[name]
+
+    def present(self, name: str) -> Ints:
+        """Return 1 where a column has a value and the row counts, else 0; int64 (n,).
+
+        Columns with the same gaps give the same array object, so that it is added up only once.
+        """
+        column = self.table.column(name)
+        if not column.null_count:
+            return self.counting
+        mask = column.is_valid().to_numpy().astype(np.int64) * self.counting
+        for known in self._present:
+            if np.array_equal(known, mask):
+                return known
+        self._present.append(mask)
+        return mask
+
+    def only(self, group: str) -> Rows:
+        """Return the same rows, of which only those of a group count."""
+        inside = np.equal(np.asarray(self.table.column("group").to_pylist(), dtype=object), group)
+        return Rows(self.table, inside.astype(np.int64) * self.counting)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric row; see `schema.METRICS`. `value` and `draws` (float64, one per draw) are NaN where undefined.
+
+    `basis` says which samples count (equal for equal samples), `cell` which cell the row comes from, None when from
+    several.
+    """
+
+    campaign: str
+    task: str
+    weights: str
+    method: str
+    detector: str | None
+    dataset: str
+    split: str
+    reference: str | None
+    shift: str | None
+    severity: float | None
+    group: str | None
+    step: int | None
+    metric: str
+    value: float
+    draws: Floats
+    n: int
+    seed: int | None
+    unit: str
+    basis: object = field(default=None, compare=False)
+    cell: int | None = field(default=None, compare=False)
+
+    @property
+    def all(self) -> Floats:
+        """Value and replicates together, float64 (1 + draws,)."""
+        return np.concatenate([[self.value], self.draws])
+
+    @property
+    def position(self) -> str:
+        """The cell as `reference` names it."""
+        return f"{self.dataset}/{self.split}/{self.shift}/{number(self.severity or 0)}"
+
+    def derived(self, rows: list[Row], values: Floats, **changes: object) -> Row:
+        """Return a row computed from `rows`, with this row's identity but for `changes`.
+
+        Args:
+            rows: what it was computed from; n is their smallest.
+            values: value and replicates, float64 (1 + draws,).
+            changes: fields that differ.
+        """
+        bases = tuple(dict.fromkeys(row.basis for row in rows))
+        return replace(
+            self,
+            value=float(values[0]),
+            draws=values[1:],
+            n=min(row.n for row in rows),
+            basis=bases[0] if len(bases) == 1 else bases,
+            cell=None,
+            **changes,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,37 @@
+"""Area under the precision-recall curve of OOD detection, OOD positive.
+
+Convention: trapezoids with one vertex per distinct score and a last vertex (recall 0, precision 1), as OpenOOD
+has it: scikit-learn's `auc` over `precision_recall_curve`, not `average_precision_score`. Depends on
+how many ID and OOD samples there are, unlike auroc.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.metrics import _ranked
+from shiftbench.metrics._ranked import Counts
+from shiftbench.metrics._rows import Floats
+
+KIND = "detection"
+PARAMS: dict[str, object] = {}
+UNIT = "share"
+RANGE = (0.0, 1.0)
+HIGHER_IS_BETTER = True
+
+
+def compute(id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]) -> Floats:
+    """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
+    return _ranked.curve(_area, id, ood, id_weights, ood_weights)
+
+
+def _area(counts: Counts) -> Floats:
+    flagged = counts.id + counts.ood
+    # A draw may leave nothing above the first thresholds: no vertex, so the last one stands there.
+    precision = np.divide(counts.ood, flagged, out=np.ones(flagged.shape), where=flagged > 0)
+    before = np.concatenate([np.ones_like(precision[:1]), precision[:-1]])
+    step = np.diff(counts.ood, axis=0, prepend=0) / counts.ood[-1]
+    # Added threshold by threshold: np.sum's order depends on the memory layout.
+    area: Floats = np.add.accumulate(step * (precision + before) / 2, axis=0)[-1]
+    return area

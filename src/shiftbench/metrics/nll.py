@@ -1,0 +1,27 @@
+"""Negative log-likelihood: mean of -log probability of the label, in nats.
+
+Source: scikit-learn `log_loss`, without its clipping of probabilities at machine epsilon.
+"""
+
+from __future__ import annotations
+
+from shiftbench.metrics._contributions import Contributions, Sums, ratio
+from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.schema import E9
+
+KIND = "sample"
+COLUMNS = ("nll_e9",)
+PARAMS: dict[str, object] = {}
+UNIT = "nat"
+RANGE = (0.0, None)
+HIGHER_IS_BETTER = False
+
+
+def reduce(rows: Rows) -> Contributions:
+    """Each sample adds its billionths of a nat."""
+    return Contributions(rows.present("nll_e9"), (rows.column("nll_e9"),))
+
+
+def finish(sums: Sums) -> Floats:
+    """Mean; float64 (k,)."""
+    return ratio(sums.sums[0], sums.count * E9)
