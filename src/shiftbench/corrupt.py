@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftbench import codecs, plugins
+from shiftbench import codecs, make_callable, plugins
 from shiftbench.errors import DataError, ParamsError, RangeError, near
 from shiftbench.rng import Words
 
@@ -52,11 +52,17 @@ def corrupt(
         (28, 28)
     """
     shift, options = _shift(name, params)
-    value = image if shift.FIELD == "text" else codecs.image(image)
-    if shift.FIELD == "text" and not isinstance(value, str):
-        raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
+    value = _checked(shift.FIELD, name, image)
     shifted = shift.apply(value, severity, _words(seed, name, key), **options)
     return shifted.copy() if shifted is value and isinstance(value, np.ndarray) else shifted
+
+
+def _checked(field: str | None, name: str, value: object) -> Any:
+    if isinstance(value, str) and field != "image":
+        return value
+    if field == "text":
+        raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
+    return codecs.image(value)
 
 
 class Corrupt:
@@ -162,3 +168,6 @@ def _as_bytes(images: torch.Tensor) -> np.ndarray:
         raise DataError(f"images are uint8, or floating in 0 to 1; got {images.dtype}")
     pixels = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+make_callable(__name__, corrupt)
