@@ -13,6 +13,7 @@ single numbers only, which are the same on every CPU.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +41,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     gain = np.float32(brightest / (brightest + 255 * amount))
     fog = plasma(side, decay, words)[:height, :width] * np.float32(255 * amount) * gain
     foggy = value * gain
-    foggy += np.repeat(fog, 3, axis=1).reshape(value.shape) if value.ndim == 3 else fog
+    foggy += cv2.merge([fog] * 3) if value.ndim == 3 else fog
     rounded: NDArray[np.uint8] = np.rint(foggy, out=foggy).astype(np.uint8)
     return rounded
 
@@ -51,22 +52,39 @@ def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
     Each round halves the spacing of known points: a new point is the mean of its four neighbours
     (the map wraps around) plus a uniform wobble, whose reach shrinks with the square of `decay`.
     """
-    field = np.zeros((side, side), dtype=np.float32)
-    reach, step = 100.0 * 100.0, side
-    while step >= 2:
-        half = step // 2
-        shape = (side // step, side // step)
-        wobble = (words.uniform((3, *shape)) * np.float32(2) - np.float32(1)) * np.float32(reach)
-        corners = field[::step, ::step]
-        rows = corners + np.roll(corners, -1, axis=0)
-        centres = (rows + np.roll(rows, -1, axis=1)) * np.float32(0.25) + wobble[0]
-        across = corners + np.roll(corners, -1, axis=1)
-        upper = (centres + np.roll(centres, 1, axis=0) + across) * np.float32(0.25) + wobble[1]
-        left = (centres + np.roll(centres, 1, axis=1) + rows) * np.float32(0.25) + wobble[2]
-        field[half::step, half::step] = centres
-        field[::step, half::step] = upper
-        field[half::step, ::step] = left
-        reach, step = reach / (decay * decay), half
+    field = np.zeros((1, 1), dtype=np.float32)
+    reach = 100.0 * 100.0
+    while len(field) < side:
+        field = _refined(field, np.float32(reach), words)
+        reach /= decay * decay
     lowest = field.min()
     spread = field.max() - lowest
     return (field - lowest) / spread if spread > 0 else field
+
+
+def _refined(corners: NDArray[np.float32], reach: np.float32, words: Words) -> NDArray[np.float32]:
+    """Return a map of twice the points per side."""
+    drawn = words.words16(3 * corners.size).astype(np.float32).reshape(3, *corners.shape)
+    wobble = (drawn - np.float32(32767.5)) * (reach / np.float32(32768))
+    quarter = np.float32(0.25)
+    rows, across = corners + _after(corners, 0), corners + _after(corners, 1)
+    centres = (rows + _after(rows, 1)) * quarter + wobble[0]
+    finer = np.empty((2 * len(corners), 2 * len(corners)), dtype=np.float32)
+    finer[::2, ::2] = corners
+    finer[1::2, 1::2] = centres
+    finer[::2, 1::2] = (centres + _before(centres, 0) + across) * quarter + wobble[1]
+    finer[1::2, ::2] = (centres + _before(centres, 1) + rows) * quarter + wobble[2]
+    return finer
+
+
+def _after(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return the next point along an axis, the first after the last (np.roll is 5 times slower)."""
+    return np.concatenate(
+        (field[1:], field[:1]) if axis == 0 else (field[:, 1:], field[:, :1]), axis
+    )
+
+
+def _before(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    return np.concatenate(
+        (field[-1:], field[:-1]) if axis == 0 else (field[:, -1:], field[:, :-1]), axis
+    )
