@@ -74,16 +74,26 @@ def _no_registry() -> str | None:
 # --- CI lets nothing be skipped ----------------------------------------------------------------
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    return _fail_if_skipped(report)
+def pytest_configure(config: pytest.Config) -> None:
+    # Hooks of a conftest see only the tests beside it, not the docstring examples of src/.
+    if NO_SKIPS:
+        config.pluginmanager.register(NoSkips())
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    return _fail_if_skipped(report)
+class NoSkips:
+    """A skipped test or file is a failed one, with the same reason."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        return _fail_if_skipped(report)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self,
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        return _fail_if_skipped(report)
 
 
 def _fail_if_skipped(report: Any) -> Any:
