@@ -17,9 +17,13 @@ from shiftbench import plugins
 from shiftbench.errors import PluginError
 
 PACKAGE = plugins.PACKAGE
+MISSING = "missing"
 
 NOT_COUNTED = frozenset(
-    "__init__ __main__ cli code docs devices environment errors leftout params pins plan plugins progress prune recipe refs store".split()
+    (
+        "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins "
+        "progress prune recipe refs store"
+    ).split()
 )
 """Modules that decide which jobs run and how they are told, never the bytes of an output."""
 
@@ -34,7 +38,8 @@ def closure(files: Iterable[Path]) -> dict[str, str]:
         if name in found:
             continue
         found[name] = digest(path)
-        queue.extend(_imports(path, path.stat().st_mtime_ns))
+        if found[name] != MISSING:
+            queue.extend(_imports(path, path.stat().st_mtime_ns))
     return dict(sorted(found.items()))
 
 
@@ -63,7 +68,7 @@ def digest(path: Path) -> str:
     empty fields, so that the digest is the same under Python 3.11 to 3.13.
     """
     if not path.is_file():
-        return "missing"
+        return MISSING
     stat = path.stat()
     return _digest(path, stat.st_mtime_ns, stat.st_size)
 
@@ -83,10 +88,11 @@ def _tokens(node: object) -> Iterable[str]:
     if isinstance(node, ast.AST):
         yield f"({type(node).__name__}"
         for field, value in ast.iter_fields(node):
-            if field in ("type_comment", "kind", "ctx") or value is None or value == []:
+            kept = _significant(node, field, value)
+            if field in ("type_comment", "kind", "ctx") or kept is None or kept == []:
                 continue
             yield field
-            yield from _tokens(_without_docstring(node, field, value))
+            yield from _tokens(kept)
         yield ")"
     elif isinstance(node, list):
         for item in node:
@@ -95,18 +101,21 @@ def _tokens(node: object) -> Iterable[str]:
         yield f"{type(node).__name__}:{node!r}"
 
 
-def _without_docstring(node: ast.AST, field: str, value: object) -> object:
-    has = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    if not (has and field == "body" and isinstance(value, list) and value):
+def _significant(node: ast.AST, field: str, value: object) -> object:
+    """Drop a docstring, and the empty pieces that Python 3.12 alone leaves in f-strings."""
+    if not isinstance(value, list) or not value:
         return value
-    first = value[0]
-    if (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    ):
+    if isinstance(node, ast.JoinedStr):
+        return [part for part in value if not (isinstance(part, ast.Constant) and not part.value)]
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if isinstance(node, documented) and field == "body" and _is_text(value[0]):
         return value[1:]
     return value
+
+
+def _is_text(node: ast.AST) -> bool:
+    constant = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(constant, ast.Constant) and isinstance(constant.value, str)
 
 
 @functools.cache

@@ -43,7 +43,7 @@ def digest(path: str, where: str) -> str:
     Raises:
         ParamsError: nothing there is pinned; names the key and the command.
     """
-    file = path.partition(":")[0]
+    file = _file(path)
     entries = _entries()
     lines = [
         f"{entry['sha256']}  {name}\n"
@@ -63,19 +63,28 @@ def check(recipe: dict[str, Any]) -> None:
 
     Raises:
         ChecksumError: a file is not the pinned one.
-        DataError: a file is gone.
+        DataError: a file is gone, or a new one lies in a pinned folder.
     """
     entries = _entries()
-    for path in _pinned_paths(recipe):
-        for name, entry in entries.items():
-            if _below(name, path.partition(":")[0]):
-                _check_file(Path(name), entry)
+    for file in map(_file, _pinned_paths(recipe)):
+        known = {name for name in entries if _below(name, file)}
+        for name in sorted(known):
+            _check_file(Path(name), entries[name])
+        for stranger in sorted({str(found) for found in _files(Path(file))} - known):
+            raise DataError(
+                f"{stranger} is not pinned, but lies in {file}; `shiftbench pin {file}` adds it"
+            )
 
 
 def _pinned_paths(recipe: dict[str, Any]) -> Iterator[str]:
     for value in recipe.values():
         if isinstance(value, dict) and "pinned" in value:
             yield str(value["options"]["path"])
+
+
+def _file(path: str) -> str:
+    """Return the file or folder of an option: `./net.py:predict` is in `net.py`."""
+    return str(Path(path.partition(":")[0]))
 
 
 def _check_file(file: Path, entry: dict[str, Any]) -> None:
@@ -100,7 +109,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _below(name: str, path: str) -> bool:
-    return (name + "/").startswith(path.rstrip("/") + "/")
+    return (name + "/").startswith(path + "/")
 
 
 def _describe(file: Path) -> dict[str, Any]:

@@ -11,19 +11,23 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench import code, environment, pins, plugins
-from shiftbench.errors import DataError, StaleError
+from shiftbench.errors import StaleError
+from shiftbench.files import scratch as scratch
+from shiftbench.files import sha256 as sha256
+from shiftbench.files import sync, writable
+from shiftbench.files import write_bytes as write_bytes
+from shiftbench.files import write_json as write_json
 from shiftbench.refs import Ref
 
 Recipe = dict[str, Any]
+_RECEIPT = {"fingerprint", "recipe", "made", "consumed"}
 
 
 def canonical(value: object) -> str:
@@ -36,56 +40,6 @@ def canonical(value: object) -> str:
 def fingerprint(recipe: Recipe) -> str:
     """Return the sha256 of a recipe, hexadecimal."""
     return hashlib.sha256(canonical(recipe).encode()).hexdigest()
-
-
-def sha256(file: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write JSON atomically: beside, fsync, rename."""
-    text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
-    write_bytes(file, text.encode())
-
-
-def write_bytes(file: Path, data: bytes) -> None:
-    """Write bytes atomically: beside, fsync, rename.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
-    with writing(file) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def writing(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file`; on success flush it to disk and rename it into place.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
-    with scratch(file) as temporary:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(file)
-
-
-@contextmanager
-def scratch(output: Path) -> Iterator[Path]:
-    """Give a temporary path beside an output, for `Run.commit`; removed if it was not committed."""
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-    except OSError as error:
-        raise DataError(
-            f"cannot write {output}: {error.strerror}; make the folder writable or set another `root:`"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +122,11 @@ def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
     if not (root / ref.path).exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(receipt_path(root, ref).read_text())
+        content: Any = json.loads(receipt_path(root, ref).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return content
+    whole = isinstance(content, dict) and content.keys() >= _RECEIPT
+    return content if whole else None
 
 
 def made(root: Path, ref: Ref) -> str | None:
@@ -255,7 +210,7 @@ class Run:
         consumed = {ref.path: made(self.root, ref) for ref in cell.inputs}
         receipt_path(self.root, cell.ref).unlink(missing_ok=True)
         for name in sorted(files, key=lambda name: name == output.name):
-            _sync(files[name])
+            sync(files[name])
             if files[name] != output.with_name(name):
                 files[name].replace(output.with_name(name))
         run = {
@@ -285,11 +240,6 @@ class Run:
                 )
 
 
-def _sync(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
 def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
     """Run one job from its recipe file under a lock that the kernel releases after a kill.
 
@@ -299,8 +249,9 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
     run = Run(file.resolve())
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as held:
+    with writable(lock):
+        held = lock.open("w")
+    with held:
         fcntl.flock(held, fcntl.LOCK_EX)
         todo = run.todo()
         for cell in todo:

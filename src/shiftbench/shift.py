@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import codecs, plugins, recipe, shards, splits
+from shiftbench import codecs, files, plugins, recipe, shards, splits
 from shiftbench.errors import DataError, RangeError, ShiftbenchError
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
@@ -40,9 +38,7 @@ def run(run: Run, todo: list[Cell]) -> None:
 def make_shards(run: Run, cell: Cell) -> None:
     """Make one folder of shards and commit it."""
     output = run.path(cell.ref)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=output.parent))
-    try:
+    with files.scratch_folder(output) as temporary:
         samples, about = (_clean if "dataset" in cell.recipe else _shifted)(run, cell)
         task = plugins.find("tasks", about["task"])
         dataset, split, shift, severity = cell.ref.parts
@@ -52,8 +48,6 @@ def make_shards(run: Run, cell: Cell) -> None:
         )
         _drop_old_tars(output.parent, names)
         run.commit(cell, {name: temporary / name for name in names})
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _drop_old_tars(folder: Path, names: list[str]) -> None:

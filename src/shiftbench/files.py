@@ -1,0 +1,100 @@
+"""Files that are whole or not there: written beside, flushed to disk, renamed into place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shiftbench.errors import DataError
+
+_UNWRITABLE = {
+    getattr(errno, name)
+    for name in "EACCES EPERM EROFS ENOSPC EDQUOT ENOTDIR EISDIR EEXIST ENAMETOOLONG".split()
+}
+
+
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write JSON atomically: beside, fsync, rename."""
+    text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: Path, data: bytes) -> None:
+    """Write bytes atomically: beside, fsync, rename.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with scratch(file) as temporary:
+        temporary.write_bytes(data)
+        sync(temporary)
+        temporary.replace(file)
+
+
+@contextmanager
+def scratch(output: Path) -> Iterator[Path]:
+    """Give a temporary path beside an output; removed if it was not renamed.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
+    with writable(output):
+        try:
+            yield temporary
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(output: Path) -> Iterator[Path]:
+    """Give an empty folder beside an output, which is gone afterwards.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with writable(output):
+        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=output.parent))
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def writable(output: Path) -> Iterator[None]:
+    """Make the folder of an output, and say it in our words when it or the disk refuses.
+
+    Raises:
+        DataError: no permission, no space, a file where a folder should be.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise DataError(
+            f"cannot write {output}: {error.strerror}; make the folder writable or set another `root:`"
+        ) from error
+
+
+def sync(file: Path) -> None:
+    """Flush a file to disk."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,69 @@
+"""A small campaign of scaffolds in a folder of its own, for tests that plan and never run Snakemake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shiftbench import new, params, plugins
+from shiftbench import plan as plans
+
+PLUGINS = {
+    "datasets": "shapes",
+    "shifts": "bright",
+    "models": "perceptron",
+    "trainers": "mixup",
+    "methods": "mirror",
+    "detectors": "margin",
+    "metrics": "balanced",
+}
+PARAMS: dict[str, Any] = {
+    "plugins": ["mine"],
+    "datasets": {"shapes": {"count": 60}},
+    "shifts": {"bright": {"severities": [1, 2.5]}},
+    "trainers": {"mixup": {"epochs": 1}},
+    "metrics": {"balanced": {}},
+    "campaigns": {
+        "small": {
+            "dataset": "shapes",
+            "weights": [{"models": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}],
+            "shifts": ["bright"],
+            "detectors": ["margin"],
+        }
+    },
+}
+
+
+def make(folder: Path) -> None:
+    """Write the plugins into `folder`/mine; a plugin of a test's own is one more file there."""
+    plugins.Folders.use(())
+    for family, name in PLUGINS.items():
+        new.scaffold(family, name, folder / "mine")
+
+
+def add(folder: Path, family: str, name: str, text: str) -> None:
+    """Write a plugin."""
+    file = folder / "mine" / family / f"{name}.py"
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_text(text)
+
+
+def load(folder: Path, **over: Any) -> params.Params:
+    """Write params.yaml into `folder` with entries laid over, and read it; `a__b=1` sets a.b."""
+    content = yaml.safe_load(yaml.safe_dump(PARAMS))
+    for path, value in over.items():
+        at = content
+        *above, last = path.split("__")
+        for key in above:
+            at = at.setdefault(key, {})
+        at[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    return params.load(folder / "params.yaml")
+
+
+def plan(folder: Path, **over: Any) -> plans.Plan:
+    """Plan the campaign with entries laid over."""
+    plans._closure.cache_clear()
+    return plans.Plan.of(load(folder, **over))

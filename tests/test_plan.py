@@ -1,0 +1,317 @@
+"""The plan: names, edges, fingerprints and stamps; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import campaign
+import pytest
+
+from shiftbench import recipe
+from shiftbench.errors import ParamsError, PluginError
+from shiftbench.plan import OLD, Plan
+from shiftbench.refs import Ref
+
+BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
+W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
+R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/bright/1.parquet"
+CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identity/0.parquet"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a plugin of each family."""
+    campaign.make(tmp_path)
+    return tmp_path
+
+
+def fingerprints(plan: Plan) -> dict[str, str]:
+    return {cell.ref.path: cell.fingerprint for cell in plan.cells.values()}
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    """Return the kinds of what both have, with other fingerprints."""
+    old, new = fingerprints(before), fingerprints(after)
+    return {path for path in old.keys() & new.keys() if old[path] != new[path]}
+
+
+def test_every_name_is_a_path(home: Path) -> None:
+    """The whole plan, written out by hand."""
+    shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
+        "test/bright/1", "test/bright/2.5", "test/identity/0", "train/identity/0", "val/identity/0")]  # fmt: skip
+    previews = [f"results/previews/shapes/test/{part}.json" for part in ("bright/1", "bright/2.5", "identity/0")]
+    weights = [f"weights/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
+    records = [
+        f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/{part}.parquet"
+        for seed in (0, 1)
+        for part in ("bright/1", "bright/2.5", "identity/0")
+    ]
+    scores = [
+        f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet"
+        for seed in (0, 1)
+    ]
+    end = ["results/tables/small/metrics.parquet", "results/report/index.html"]
+    expected = [*shards, *previews, *weights, *records, *scores, *end]
+    assert sorted(fingerprints(campaign.plan(home))) == sorted(expected)
+
+
+def test_a_job_covers_all_severities(home: Path) -> None:
+    jobs = campaign.plan(home).jobs
+    assert list(jobs) == [
+        "shift/shapes/test/bright",
+        "shift/shapes/test/identity",
+        "shift/shapes/train/identity",
+        "shift/shapes/val/identity",
+        "train/shapes/perceptron-mixup-s0",
+        "train/shapes/perceptron-mixup-s1",
+        "evaluate/shapes/perceptron-mixup-s0/plain",
+        "evaluate/shapes/perceptron-mixup-s1/plain",
+        "score/shapes/perceptron-mixup-s0/plain/margin",
+        "score/shapes/perceptron-mixup-s1/plain/margin",
+        "aggregate/small",
+        "report/index",
+    ]
+    job = jobs["evaluate/shapes/perceptron-mixup-s0/plain"]
+    assert job.rule == "evaluate_shapes_perceptron_mixup_s0_plain"
+    assert len(job.outputs) == 3
+    assert Ref("weights", "shapes/perceptron-mixup-s0") in job.inputs
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "the seed": ({"seed": 1}, BRIGHT, "data/shards/shapes/test/identity/0/manifest.json"),
+    "a dataset's option": ({"datasets__shapes__size": 32}, W0, "none"),
+    "a subset of test": ({"datasets__shapes__subset": {"test": 5}}, CLEAN_R0, W0),
+    "the batch size": ({"evaluate": {"batch_size": 8}}, R0, W0),
+    "threads of a training": ({"train": {"threads": 2}}, R0, BRIGHT),
+    "a trainer's option": ({"trainers__mixup__epochs": 2}, R0, BRIGHT),
+    "a shift's option": ({"shifts__bright__spread": 0.1}, R0, CLEAN_R0),
+    "fresh words": ({"shifts__bright__fresh": True}, R0, CLEAN_R0),
+    "the number of draws": ({"bootstrap": {"draws": 7}}, "results/tables/small/metrics.parquet", R0),
+    "a metric's entry": ({"metrics__more": {"use": "balanced"}}, "results/tables/small/metrics.parquet", R0),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> None:
+    over, moved, kept = CHANGES[case]
+    found = changed(campaign.plan(home), campaign.plan(home, **over))
+    assert moved in found
+    assert kept not in found
+    assert "results/report/index.html" in found
+
+
+@pytest.mark.parametrize("over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}])
+def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
+    assert changed(campaign.plan(home), campaign.plan(home, **over)) == set()
+
+
+def test_one_severity_more_leaves_the_others(home: Path) -> None:
+    found = changed(campaign.plan(home), campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]))
+    assert found == {"results/tables/small/metrics.parquet", "results/report/index.html"}
+
+
+def test_arithmetic_of_a_plugin_counts_and_a_comment_does_not(home: Path) -> None:
+    before = campaign.plan(home)
+    file = home / "mine/shifts/bright.py"
+    file.write_text(file.read_text() + "\n# a comment\n")
+    assert changed(before, campaign.plan(home)) == set()
+    file.write_text(file.read_text().replace("1: 25", "1: 26"))
+    found = changed(before, campaign.plan(home))
+    assert {BRIGHT, R0} <= found
+    assert not {CLEAN_R0, W0} & found
+
+
+def test_one_file_under_two_names(home: Path) -> None:
+    plan = campaign.plan(
+        home,
+        models={"wide": {"use": "perceptron", "hidden": 99}},
+        campaigns__small__weights=[{"models": ["perceptron", "wide"], "trainers": ["mixup"]}],
+    )
+    specs = {cell.ref.name: cell.recipe["model"] for cell in plan.cells.values() if cell.ref.kind == "weights"}
+    assert specs["shapes/wide-mixup-s0"] == {"name": "wide", "use": "perceptron", "options": {"size": 28, "hidden": 99}}
+    assert specs["shapes/perceptron-mixup-s0"]["options"]["hidden"] == 64
+
+
+ASKS_A_MODEL = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
+def needs(params):
+    return [refs.weights("shapes", params["judge"], "mixup", 7)]
+"""
+
+
+def test_needs_are_expanded_recursively(home: Path) -> None:
+    """A shift that asks a model: its weights are planned, and the shards that they are trained on."""
+    campaign.add(home, "shifts", "adversary", ASKS_A_MODEL)
+    plan = campaign.plan(home, campaigns__small__shifts=["adversary"], campaigns__small__split="val")
+    judge = Ref("weights", "shapes/perceptron-mixup-s7")
+    shifted = plan.cells[Ref("shards", "shapes/val/adversary/1")]
+    assert judge in shifted.inputs
+    assert Ref("shards", "shapes/train/identity/0") in plan.cells[judge].inputs
+    assert shifted.recipe["upstream"][judge.path] == plan.cells[judge].fingerprint
+    assert list(plan.cells).index(judge) < list(plan.cells).index(shifted.ref)
+
+
+def test_a_circle_of_needs_is_refused(home: Path) -> None:
+    text = (home / "mine/datasets/shapes.py").read_text()
+    for name, other in (("hen", "egg"), ("egg", "hen")):
+        need = f"\n\ndef needs(params):\n    return [refs.shards({other!r}, 'train')]\n"
+        campaign.add(home, "datasets", name, f"{text}\nfrom shiftbench import refs\n{need}")
+    with pytest.raises(
+        PluginError,
+        match=r"needs go round in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
+        "-> shards:hen/train/identity/0",
+    ):
+        campaign.plan(home, campaigns__small__dataset="hen")
+
+
+STREAM = """
+from types import SimpleNamespace
+PARAMS = {"severities": [1, 5, 1]}
+def steps(params):
+    return [
+        SimpleNamespace(dataset="shapes", split="test", shift="bright", severity=severity, support=False)
+        for severity in params["severities"]
+    ]
+"""
+
+
+def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
+    campaign.add(home, "streams", "day", STREAM)
+    plan = campaign.plan(home, campaigns__small__streams=["day"], campaigns__small__shifts=[])
+    positions = [p for p in plan.positions(plan.params.campaigns["small"]) if p.stream == "day"]
+    assert [p.step for p in positions] == ["000", "001", "002"]
+    assert [p.severity for p in positions] == [1, 5, 1]
+    assert [len(p.sees) for p in positions] == [0, 1, 2]
+    assert {p.reference for p in positions} == {"shapes/test/identity/0"}
+    last = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
+    assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {
+        "shapes/test/bright/1",
+        "shapes/test/bright/5",
+    }
+    rows = [row for row in plan.rows(plan.params.campaigns["small"]) if row["records"].endswith("day/002")]
+    assert {row["step"] for row in rows} == {"002"}
+
+
+DOMAIN = """
+DOMAIN = {"dataset": "sketches", "clean": "shapes", "split": "test"}
+PARAMS = {}
+"""
+
+
+def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) -> None:
+    campaign.add(home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text())
+    campaign.add(home, "shifts", "to_sketches", DOMAIN)
+    plan = campaign.plan(home, campaigns__small__shifts=["to_sketches"])
+    cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
+    assert cell.recipe["data"] == "sketches/test/identity/0"
+    row = next(row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name)
+    assert row["reference"] == "shapes/test/identity/0"
+    campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    with pytest.raises(ParamsError, match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'"):
+        campaign.plan(home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others")
+
+
+def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
+    plan = campaign.plan(home, datasets__shapes__redistribute=False)
+    paths = [cell.ref.path for cell in plan.cells.values() if cell.ref.kind == "shards"]
+    assert paths
+    assert all(path.startswith("data/local/shapes/") for path in paths)
+
+
+def test_ood_sets_and_detectors(home: Path) -> None:
+    campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    plan = campaign.plan(home, campaigns__small__ood=["others"])
+    rows = plan.rows(plan.params.campaigns["small"])
+    scored = {(row["dataset"], row["shift"], row["ood"]) for row in rows if row["detector"]}
+    assert scored == {("shapes", "identity", False), ("others", "identity", True)}
+
+
+# ------------------------------------------------------------------- stamps
+
+
+def settle(plan: Plan, root: Path, kinds: tuple[str, ...]) -> None:
+    """Put an output and its receipt in place for every cell of some kinds."""
+    for cell in plan.cells.values():
+        if cell.ref.kind in kinds:
+            output = root / cell.ref.path
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(cell.ref.path)
+            consumed = {ref.path: recipe.made(root, ref) for ref in cell.inputs}
+            content = {
+                "fingerprint": cell.fingerprint,
+                "recipe": cell.recipe,
+                "made": {output.name: recipe.sha256(output)},
+                "consumed": consumed,
+            }
+            recipe.write_json(recipe.receipt_path(root, cell.ref), content)
+
+
+def stale(root: Path) -> set[str]:
+    """Return the jobs whose recipe is stamped newer than any output."""
+    folder = root / "recipes"
+    files = folder.rglob("*.json")
+    return {f.relative_to(folder).with_suffix("").as_posix() for f in files if f.stat().st_mtime != OLD}
+
+
+def test_what_is_missing_or_fresh_is_stamped_old(home: Path) -> None:
+    plan = campaign.plan(home)
+    plan.write(home)
+    assert stale(home) == set()
+    settle(plan, home, ("shards", "weights", "records"))
+    plan.write(home)
+    assert stale(home) == set()
+    assert set(plan.status(home)["train/shapes/perceptron-mixup-s0"].values()) == {"fresh"}
+
+
+def test_what_is_stale_is_stamped_now_with_the_reason(home: Path) -> None:
+    settle(campaign.plan(home), home, ("shards", "weights", "records"))
+    plan = campaign.plan(home, trainers__mixup__epochs=2)
+    plan.write(home)
+    assert stale(home) == {
+        *(f"train/shapes/perceptron-mixup-s{seed}" for seed in (0, 1)),
+        *(f"evaluate/shapes/perceptron-mixup-s{seed}/plain" for seed in (0, 1)),
+    }
+    ref = Ref("weights", "shapes/perceptron-mixup-s0")
+    state = plan.status(home)["train/shapes/perceptron-mixup-s0"][ref]
+    assert state == "recipe changed: trainer.options.epochs: 1 -> 2"
+
+
+def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
+    plan = campaign.plan(home)
+    settle(plan, home, ("shards", "weights", "records"))
+    retrained = Ref("weights", "shapes/perceptron-mixup-s0")
+    receipt = recipe.receipt(home, retrained)
+    assert receipt
+    made = {Path(retrained.path).name: "0" * 64}
+    recipe.write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
+    plan.write(home)
+    assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}
+
+
+def test_recipe_files_change_only_with_their_content(home: Path) -> None:
+    campaign.plan(home).write(home)
+    file = home / "recipes/aggregate/small.json"
+    before = file.stat().st_ino
+    campaign.plan(home).write(home)
+    assert file.stat().st_ino == before
+    campaign.plan(home, campaigns__small__shifts=[]).write(home)
+    assert file.stat().st_ino != before
+    assert not (home / "recipes/shift/shapes/test/bright.json").exists()
+
+
+def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
+    plan = campaign.plan(home)
+    plan.write(home)
+    for file in (home / "recipes").rglob("*.json"):
+        text = file.read_text()
+        assert str(home) not in text
+        assert os.uname().nodename not in text
+        job = recipe.Job.read(file)
+        assert job.text() == text
+        assert all(recipe.fingerprint(cell.recipe) == cell.fingerprint for cell in job.cells)
+    settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
+    assert settings == {"plugins": ["mine"]}
