@@ -10,18 +10,21 @@ tables are equal, byte by byte, for any number of threads, order of cells or mac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from shiftbench import bootstrap, plugins, schema
+from shiftbench import bootstrap, plugins, recipe, schema
 from shiftbench.errors import ParamsError, near
 from shiftbench.metrics import _compare
 from shiftbench.metrics._cells import Campaign, CellRows, Metric
 from shiftbench.metrics._rows import Floats, Row
+from shiftbench.recipe import Cell, Run
+from shiftbench.refs import Ref
 
 __all__ = ["CellRows", "Tables", "aggregate"]
 
@@ -105,3 +108,42 @@ def _replicate_table(rows: list[Row]) -> pa.Table:
 
 def _null(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null
+
+
+def run(run: Run, todo: list[Cell]) -> None:
+    """Make the tables of one campaign."""
+    for cell in todo:
+        spec = cell.recipe
+        metrics = {
+            name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
+        }
+        cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
+        tables = aggregate(cells, metrics, spec["draws"], spec["seed"])
+        _commit(run, cell, tables)
+
+
+def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
+    kind = "scores" if row["detector"] else "records"
+    given = ("weights", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
+    return CellRows(
+        campaign=spec["campaign"],
+        task=spec["task"],
+        file=run.path(Ref(kind, row[kind])),
+        step=None if row["step"] is None else int(row["step"]),
+        **{name: row[name] for name in given},
+    )
+
+
+def _commit(run: Run, cell: Cell, tables: Tables) -> None:
+    output = run.path(cell.ref)
+    made = {
+        output.name: (tables.metrics, schema.METRICS),
+        "replicates.parquet": (tables.replicates, schema.REPLICATES),
+        "differences.parquet": (tables.differences, schema.DIFFERENCES),
+    }
+    with ExitStack() as stack:
+        files = {}
+        for name, (table, form) in made.items():
+            files[name] = stack.enter_context(recipe.scratch(output.with_name(name)))
+            schema.write(table, files[name], cell.fingerprint, form)
+        run.commit(cell, files)

@@ -52,7 +52,7 @@ class Position:
     dataset: str
     split: str
     shift: str
-    severity: float
+    severity: float | None
     reference: str | None
     sees: tuple[Ref, ...] = ()
 
@@ -164,7 +164,8 @@ class Plan:
             "subset": subset[split],
             "on_error": entry.on_error,  # type: ignore[attr-defined]
             "max_mb": self.params.shards.max_mb,
-            "code": self._code("shift", own.module, self._task(dataset)),
+            "fields": dict(self._task(dataset).FIELDS),
+            "code": self._code("shift", own.module),
         }
         originals = [refs.sources(name) for name in getattr(own.module, "SOURCES", ())]
         return content, [*originals, *own.needs]
@@ -332,10 +333,9 @@ class Plan:
                     f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
                 )
             data = self._settle(refs.shards(domain["dataset"], domain.get("split", split)))
-        stream = f"{dataset}/{split}/{shift}"
-        return Position(
-            stream, refs.number(severity), data, dataset, split, shift, severity, reference
-        )
+        stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
+        level = None if domain else severity
+        return Position(stream, step, data, dataset, split, shift, level, reference)
 
     def _severities(self, shift: str) -> tuple[float, ...]:
         module = plugins.find("shifts", self.params.use("shifts", shift))

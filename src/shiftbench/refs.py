@@ -95,3 +95,9 @@ def scores(of: Ref, detector: str) -> Ref:
     """OOD scores of the records `of` under `detector`."""
     dataset, weight, method, *rest = of.parts
     return Ref("scores", "/".join((dataset, weight, method, detector, *rest)))
+
+
+def records_of(scores: Ref) -> Ref:
+    """Inverse of `scores`: the records that a score file is about."""
+    dataset, weight, method, _, *rest = scores.parts
+    return Ref("records", "/".join((dataset, weight, method, *rest)))

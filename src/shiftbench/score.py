@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shiftbench import schema
+from shiftbench import plugins, recipe, refs, schema
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import ModelError
+from shiftbench.recipe import Cell, Run
+from shiftbench.refs import Ref
 
 
 def score_cell(detector: ModuleType, params: dict[str, Any], rows: Rows, train: Rows | None = None) -> pa.Table:
@@ -42,3 +44,28 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
     if not np.isfinite(scores).all():
         at = int(np.argmin(np.isfinite(scores)))
         raise ModelError(f"detector {name}: the score of sample {rows.keys[at]!r} is {scores[at]}; a score must be finite")
+
+
+def run(run: Run, todo: list[Cell]) -> None:
+    """Score the records of one (weights, method) under one detector."""
+    for cell in todo:
+        spec = cell.recipe["detector"]
+        detector = plugins.find("detectors", spec["use"])
+        table = score_cell(detector, spec["options"], *_rows(run, cell))
+        output = run.path(cell.ref)
+        with recipe.scratch(output) as temporary:
+            schema.write(table, temporary, cell.fingerprint, schema.SCORES)
+            run.commit(cell, {output.name: temporary})
+
+
+def _rows(run: Run, cell: Cell) -> tuple[Rows, Rows | None]:
+    """Read the cell's own rows, and those of the training split where the detector is fitted on them."""
+    own = refs.records_of(cell.ref)
+    others = [ref for ref in cell.inputs if ref.kind == "records" and ref != own]
+    return _read(run, cell, own), _read(run, cell, others[0]) if others else None
+
+
+def _read(run: Run, cell: Cell, records: Ref) -> Rows:
+    features = refs.features(records)
+    beside = np.load(run.path(features), mmap_mode="r") if features in cell.inputs else None
+    return Rows(schema.read(run.path(records)), beside)
