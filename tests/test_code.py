@@ -38,7 +38,7 @@ class A:
 
 SAME = {
     "a comment": ("    return f", "    # why\n    return f"),
-    "a docstring": ('    """Doc."""\n    def', '    def'),
+    "a docstring": ('    """Doc."""\n    def', "    def"),
     "another docstring": ('"""Doc."""\nfrom', '"""What it is."""\nfrom'),
     "formatting": ("{1: 0.5, 2: -0.0,", "{\n    1: 0.5,\n    2: -0.0,\n   "),
     "quotes": ('"and"', "'and'"),
@@ -105,7 +105,9 @@ def test_assets_count_by_their_bytes_and_a_missing_one_shows(tmp_path: Path) -> 
     assert code.digest(tmp_path / "gone.txt") == "missing"
 
 
-def test_closure_follows_imports_and_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closure_follows_imports_and_assets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "shifts").mkdir()
     (tmp_path / "shifts/mine.py").write_text(
         'from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\nASSETS = ("t.csv",)\n'
@@ -126,23 +128,32 @@ def test_closure_follows_imports_and_assets(tmp_path: Path, monkeypatch: pytest.
 
 def test_what_only_tells_or_plans_does_not_count() -> None:
     """A list to be read by eye: none of these can change a byte of an output."""
-    assert sorted(code.NOT_COUNTED) == (
-        "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins "
-        "progress prune recipe refs store"
-    ).split()
+    assert (
+        sorted(code.NOT_COUNTED)
+        == (
+            "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins "
+            "progress prune recipe refs store"
+        ).split()
+    )
     for stage in ("shift", "train", "evaluate"):
-        modules = {name.split("/")[1].removesuffix(".py") for name in code.closure([code.stage(stage)])}
+        modules = {
+            name.split("/")[1].removesuffix(".py") for name in code.closure([code.stage(stage)])
+        }
         assert not modules & code.NOT_COUNTED
         assert stage in modules
 
 
 def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="neither in the package nor in a folder under `plugins:`"):
+    with pytest.raises(
+        PluginError, match="neither in the package nor in a folder under `plugins:`"
+    ):
         code.spell(tmp_path / "stray.py")
 
 
 def test_digest_needs_nothing_but_the_standard_library() -> None:
     """It runs in other interpreters above, and before anything heavy in every job."""
     program = "import sys; from shiftbench import code; print('numpy' in sys.modules or 'torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert said.stdout.strip() == "False"

@@ -24,7 +24,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recipe(path: str) -> dict[str, object]:
-    return {"dataset": {"options": {"path": path}, "pinned": pins.digest(path, "datasets.mine.path")}}
+    return {
+        "dataset": {"options": {"path": path}, "pinned": pins.digest(path, "datasets.mine.path")}
+    }
 
 
 def test_pin_records_every_file() -> None:
@@ -63,7 +65,9 @@ def test_touched_file_is_hashed_again_and_other_bytes_are_refused(here: Path) ->
     os.utime("photos/two.png", (1, 1))
     pins.check(asked)
     Path("photos/two.png").write_bytes(b"2wo")
-    with pytest.raises(ChecksumError, match=r"photos/two.png is not the file that was pinned; `shiftbench pin"):
+    with pytest.raises(
+        ChecksumError, match=r"photos/two.png is not the file that was pinned; `shiftbench pin"
+    ):
         pins.check(asked)
     Path("photos/two.png").unlink()
     with pytest.raises(DataError, match=r"photos/two.png is pinned in sources.lock but gone"):
@@ -74,13 +78,17 @@ def test_a_new_file_in_a_pinned_folder_is_refused(here: Path) -> None:
     pins.pin([Path("photos")])
     asked = recipe("./photos")
     (here / "photos/three.png").write_bytes(b"three")
-    with pytest.raises(DataError, match=r"photos/three.png is not pinned, but lies in photos; `shiftbench pin photos`"):
+    with pytest.raises(
+        DataError,
+        match=r"photos/three.png is not pinned, but lies in photos; `shiftbench pin photos`",
+    ):
         pins.check(asked)
 
 
 def test_unpinned_and_missing_paths_are_refused() -> None:
     with pytest.raises(
-        ParamsError, match=r"datasets.mine.path = 'photos' is not pinned.*run `shiftbench pin photos`"
+        ParamsError,
+        match=r"datasets.mine.path = 'photos' is not pinned.*run `shiftbench pin photos`",
     ):
         pins.digest("photos", "datasets.mine.path")
     with pytest.raises(DataError, match="nowhere does not exist; nothing was pinned"):

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import campaign
 import pytest
 
+import campaign
 from shiftbench import recipe
 from shiftbench.errors import ParamsError, PluginError
 from shiftbench.plan import OLD, Plan
@@ -42,7 +42,10 @@ def test_every_name_is_a_path(home: Path) -> None:
     """The whole plan, written out by hand."""
     shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
         "test/bright/1", "test/bright/2.5", "test/identity/0", "train/identity/0", "val/identity/0")]  # fmt: skip
-    previews = [f"results/previews/shapes/test/{part}.json" for part in ("bright/1", "bright/2.5", "identity/0")]
+    previews = [
+        f"results/previews/shapes/test/{part}.json"
+        for part in ("bright/1", "bright/2.5", "identity/0")
+    ]
     weights = [f"weights/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
     records = [
         f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/{part}.parquet"
@@ -89,8 +92,16 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a trainer's option": ({"trainers__mixup__epochs": 2}, R0, BRIGHT),
     "a shift's option": ({"shifts__bright__spread": 0.1}, R0, CLEAN_R0),
     "fresh words": ({"shifts__bright__fresh": True}, R0, CLEAN_R0),
-    "the number of draws": ({"bootstrap": {"draws": 7}}, "results/tables/small/metrics.parquet", R0),
-    "a metric's entry": ({"metrics__more": {"use": "balanced"}}, "results/tables/small/metrics.parquet", R0),
+    "the number of draws": (
+        {"bootstrap": {"draws": 7}},
+        "results/tables/small/metrics.parquet",
+        R0,
+    ),
+    "a metric's entry": (
+        {"metrics__more": {"use": "balanced"}},
+        "results/tables/small/metrics.parquet",
+        R0,
+    ),
 }
 
 
@@ -103,13 +114,17 @@ def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> Non
     assert "results/report/index.html" in found
 
 
-@pytest.mark.parametrize("over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}])
+@pytest.mark.parametrize(
+    "over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}]
+)
 def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
     assert changed(campaign.plan(home), campaign.plan(home, **over)) == set()
 
 
 def test_one_severity_more_leaves_the_others(home: Path) -> None:
-    found = changed(campaign.plan(home), campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]))
+    found = changed(
+        campaign.plan(home), campaign.plan(home, shifts__bright__severities=[1, 2.5, 4])
+    )
     assert found == {"results/tables/small/metrics.parquet", "results/report/index.html"}
 
 
@@ -130,8 +145,16 @@ def test_one_file_under_two_names(home: Path) -> None:
         models={"wide": {"use": "perceptron", "hidden": 99}},
         campaigns__small__weights=[{"models": ["perceptron", "wide"], "trainers": ["mixup"]}],
     )
-    specs = {cell.ref.name: cell.recipe["model"] for cell in plan.cells.values() if cell.ref.kind == "weights"}
-    assert specs["shapes/wide-mixup-s0"] == {"name": "wide", "use": "perceptron", "options": {"size": 28, "hidden": 99}}
+    specs = {
+        cell.ref.name: cell.recipe["model"]
+        for cell in plan.cells.values()
+        if cell.ref.kind == "weights"
+    }
+    assert specs["shapes/wide-mixup-s0"] == {
+        "name": "wide",
+        "use": "perceptron",
+        "options": {"size": 28, "hidden": 99},
+    }
     assert specs["shapes/perceptron-mixup-s0"]["options"]["hidden"] == 64
 
 
@@ -146,7 +169,9 @@ def needs(params):
 def test_needs_are_expanded_recursively(home: Path) -> None:
     """A shift that asks a model: its weights are planned, and the shards that they are trained on."""
     campaign.add(home, "shifts", "adversary", ASKS_A_MODEL)
-    plan = campaign.plan(home, campaigns__small__shifts=["adversary"], campaigns__small__split="val")
+    plan = campaign.plan(
+        home, campaigns__small__shifts=["adversary"], campaigns__small__split="val"
+    )
     judge = Ref("weights", "shapes/perceptron-mixup-s7")
     shifted = plan.cells[Ref("shards", "shapes/val/adversary/1")]
     assert judge in shifted.inputs
@@ -192,7 +217,11 @@ def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path)
         "shapes/test/bright/1",
         "shapes/test/bright/5",
     }
-    rows = [row for row in plan.rows(plan.params.campaigns["small"]) if row["records"].endswith("day/002")]
+    rows = [
+        row
+        for row in plan.rows(plan.params.campaigns["small"])
+        if row["records"].endswith("day/002")
+    ]
     assert {row["step"] for row in rows} == {"002"}
 
 
@@ -208,11 +237,18 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
     plan = campaign.plan(home, campaigns__small__shifts=["to_sketches"])
     cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
     assert cell.recipe["data"] == "sketches/test/identity/0"
-    row = next(row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name)
+    row = next(
+        row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name
+    )
     assert row["reference"] == "shapes/test/identity/0"
     campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
-    with pytest.raises(ParamsError, match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'"):
-        campaign.plan(home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others")
+    with pytest.raises(
+        ParamsError,
+        match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'",
+    ):
+        campaign.plan(
+            home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others"
+        )
 
 
 def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
@@ -254,7 +290,9 @@ def stale(root: Path) -> set[str]:
     """Return the jobs whose recipe is stamped newer than any output."""
     folder = root / "recipes"
     files = folder.rglob("*.json")
-    return {f.relative_to(folder).with_suffix("").as_posix() for f in files if f.stat().st_mtime != OLD}
+    return {
+        f.relative_to(folder).with_suffix("").as_posix() for f in files if f.stat().st_mtime != OLD
+    }
 
 
 def test_what_is_missing_or_fresh_is_stamped_old(home: Path) -> None:

@@ -63,7 +63,9 @@ def test_bytes_are_the_recorded_ones(tmp_path: Path) -> None:
 def test_no_field_of_a_tar_header_tells_when_or_who(tmp_path: Path) -> None:
     with tarfile.open(written(tmp_path / "a") / "000000.tar") as tar:
         members = tar.getmembers()
-    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+        (0, 0, 0, "", "", 0o644)
+    }
     each = [f"tiny/test/000{number}.{end}" for number in range(3) for end in ("png", "cls", "json")]
     assert [m.name for m in members] == each  # by key, then by field: image, label, meta
 
@@ -113,7 +115,9 @@ def test_a_damaged_sample_is_refused_by_name_before_it_is_used(tmp_path: Path) -
     flip(folder / entry.tar, entry.offset + entry.size - 600)
     reader = shards.read(folder)
     assert [next(reader).key for _ in range(4)] == [s.key for s in SAMPLES[:4]]
-    with pytest.raises(ChecksumError, match=rf"{entry.tar}: sample 'tiny/test/0004' is damaged.*shiftbench repair"):
+    with pytest.raises(
+        ChecksumError, match=rf"{entry.tar}: sample 'tiny/test/0004' is damaged.*shiftbench repair"
+    ):
         next(reader)
     assert any("'tiny/test/0004' is damaged" in line for line in shards.damaged(folder))
 
@@ -129,12 +133,18 @@ def test_damage_between_samples_is_found_at_the_end_of_the_tar(tmp_path: Path) -
 def test_missing_and_changed_files_are_refused_by_name(tmp_path: Path) -> None:
     folder = written(tmp_path / "a")
     (folder / "000001.tar").unlink()
-    with pytest.raises(DataError, match=r"000001.tar is missing; rebuild it with `shiftbench repair"):
+    with pytest.raises(
+        DataError, match=r"000001.tar is missing; rebuild it with `shiftbench repair"
+    ):
         list(shards.read(folder))
     flip(folder / "index.parquet", 100)
-    with pytest.raises(ChecksumError, match=r"index.parquet is not the file that the manifest names"):
+    with pytest.raises(
+        ChecksumError, match=r"index.parquet is not the file that the manifest names"
+    ):
         list(shards.read(folder))
-    with pytest.raises(DataError, match=r"no shards in .*nowhere: manifest.json is missing; run `shiftbench pull`"):
+    with pytest.raises(
+        DataError, match=r"no shards in .*nowhere: manifest.json is missing; run `shiftbench pull`"
+    ):
         shards.manifest(tmp_path / "nowhere")
 
 

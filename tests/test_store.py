@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import campaign
 import pytest
-from test_plan import settle
 
+import campaign
 from shiftbench import recipe, store
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.plan import Plan
 from shiftbench.prune import prune
+from test_plan import settle
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
@@ -70,7 +70,9 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
     (home / W0).write_text("other")
     assert store.repair(plan, home, "weights") == [W0]
     assert not (home / W0).exists()
-    assert not recipe.receipt_path(home, plan.cells[next(r for r in plan.cells if r.path == W0)].ref).exists()
+    assert not recipe.receipt_path(
+        home, plan.cells[next(r for r in plan.cells if r.path == W0)].ref
+    ).exists()
     assert (home / W0.replace("s0", "s1")).exists()
     assert store.repair(plan, home, "results/records") == []
 
@@ -78,13 +80,17 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
 def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
     (home / BRIGHT).write_text("other")
     assert store.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == [BRIGHT]
-    with pytest.raises(ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"):
+    with pytest.raises(
+        ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"
+    ):
         store.repair(plan, home, "nowhere")
 
 
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    with pytest.raises(DataError, match="dvc pull failed .*is the remote reachable and was it pushed to"):
+    with pytest.raises(
+        DataError, match=r"dvc pull failed .*is the remote reachable and was it pushed to"
+    ):
         store.pull(plan, home, ["weights"])
 
 
@@ -93,9 +99,14 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     stray = home / "results/records/shapes/stray.parquet"
     stray.write_text("no one's")
     moved = prune(after, home, ["shards", "records"])
-    assert set(moved) >= {"data/shards/shapes/test/bright/2.5/manifest.json", "results/records/shapes/stray.parquet"}
+    assert set(moved) >= {
+        "data/shards/shapes/test/bright/2.5/manifest.json",
+        "results/records/shapes/stray.parquet",
+    }
     assert (home / ".trash/results/records/shapes/stray.parquet").read_text() == "no one's"
     assert not (home / "data/shards/shapes/test/bright/2.5").exists()
     assert (home / BRIGHT).is_file()
-    assert recipe.receipt_path(home, next(ref for ref in after.cells if ref.path == BRIGHT)).is_file()
+    assert recipe.receipt_path(
+        home, next(ref for ref in after.cells if ref.path == BRIGHT)
+    ).is_file()
     assert prune(after, home, ["shards", "weights", "records", "tables"]) == []

@@ -9,7 +9,11 @@ import pytest
 
 from shiftbench import plugins
 
-MINE = tuple(Path(folder).resolve() for folder in os.environ.get("SHIFTBENCH_PLUGINS", "").split(os.pathsep) if folder)
+MINE = tuple(
+    Path(folder).resolve()
+    for folder in os.environ.get("SHIFTBENCH_PLUGINS", "").split(os.pathsep)
+    if folder
+)
 plugins.Folders.use(MINE)  # before the modules here ask for names
 
 
