@@ -281,7 +281,7 @@ def _check_plugins(where: str, params: Params) -> None:
                 plugins.file(family, params.use(family, name))
             except ParamsError as error:
                 listed = getattr(params, family)
-                hint = f"; {near(name, [*listed, *plugins.names(family)])}"
+                hint = f"; {near(name, {*listed, *plugins.names(family)})}"
                 raise ParamsError(
                     f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
                     f"listed under {family}: nor a plugin file{hint}"
