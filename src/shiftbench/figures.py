@@ -1,0 +1,236 @@
+"""The report's figures: plotly figures without colours of their own, so that the page can be light, dark or printed.
+
+A weights' colour, dash and marker follow from its place in the list of the campaign, the same in
+every figure. Text and grid colours are set by the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import plotly.graph_objects as go
+
+from shiftbench.leaderboard import Entry
+from shiftbench.measures import Measure
+
+Figure = dict[str, Any]
+At = TypeVar("At", float, str)
+
+# Eight hues that keep apart under the common colour-vision deficiencies, on white and on near-black:
+# Okabe and Ito 2008, "Color universal design", with yellow darkened and black made grey.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one weights is drawn everywhere."""
+
+    label: str
+    colour: str
+    dash: str
+    symbol: str
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> dict[str, Style]:
+        """Give each label a style; after eight the hues come again with another dash."""
+        return {
+            label: cls(label, COLOURS[i % 8], DASHES[i // 8 % 4], SYMBOLS[(i + i // 8) % 8])
+            for i, label in enumerate(labels)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[At]):
+    """One weights in one figure: entries at positions (severities, or names of shifts)."""
+
+    style: Style
+    at: tuple[At, ...]
+    entries: tuple[Entry, ...]
+
+
+def curves(lines: Iterable[Line[float]], measure: Measure, title: str) -> Figure:
+    """Draw value over severity with bands of 95% intervals."""
+    lines = list(lines)
+    traces = [_band(line, measure) for line in lines] + [_line(line, measure) for line in lines]
+    ticks = sorted({at for line in lines for at in line.at})
+    layout = _layout(title, "severity", _axis(measure))
+    layout["xaxis"] |= {"tickvals": ticks, "range": [-0.2, max([*ticks, 1]) + 0.2]}
+    return _figure([trace for trace in traces if trace], layout)
+
+
+def _line(line: Line[float], measure: Measure) -> go.Scatter:
+    return go.Scatter(
+        x=list(line.at),
+        y=[measure.number(entry.value) for entry in line.entries],
+        name=line.style.label,
+        mode="lines+markers",
+        line={"color": line.style.colour, "dash": line.style.dash, "width": 2},
+        marker={"symbol": line.style.symbol, "size": 7},
+        text=[_hover(entry, measure) for entry in line.entries],
+        hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+    )
+
+
+def _band(line: Line[float], measure: Measure) -> go.Scatter | None:
+    """Return the interval as a closed polygon; points without an interval are left out."""
+    kept = [
+        (at, e)
+        for at, e in zip(line.at, line.entries, strict=True)
+        if e.low is not None and e.high is not None
+    ]
+    if not kept:
+        return None
+    lows = [measure.number(entry.low) for _, entry in kept]
+    highs = [measure.number(entry.high) for _, entry in kept]
+    at = [at for at, _ in kept]
+    return go.Scatter(
+        x=[*at, *reversed(at)],
+        y=[*highs, *reversed(lows)],
+        name=line.style.label,
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=_clear(line.style.colour),
+        hoverinfo="skip",
+    )
+
+
+def points(lines: Iterable[Line[str]], measure: Measure, title: str) -> Figure:
+    """Draw one point with its interval per weights and row; rows are names, the first on top."""
+    lines = list(lines)
+    rows = list(dict.fromkeys(at for line in lines for at in line.at))
+    traces = []
+    for number, line in enumerate(lines):
+        offset = (number - (len(lines) - 1) / 2) * min(0.16, 0.7 / max(1, len(lines)))
+        traces.append(_points(line, measure, [rows.index(at) + offset for at in line.at]))
+    layout = _layout(title, _axis(measure), "")
+    layout["yaxis"] |= {
+        "tickvals": list(range(len(rows))),
+        "ticktext": rows,
+        "range": [len(rows) - 0.5, -0.5],
+    }
+    layout["margin"] |= {"l": 150}
+    layout["height"] = 110 + len(rows) * max(46, 14 * len(lines))
+    return _figure(traces, layout)
+
+
+def _points(line: Line[str], measure: Measure, y: list[float]) -> go.Scatter:
+    return go.Scatter(
+        x=[measure.number(entry.value) for entry in line.entries],
+        y=y,
+        name=line.style.label,
+        mode="markers",
+        marker={"color": line.style.colour, "symbol": line.style.symbol, "size": 9},
+        error_x=_error(line.entries, measure),
+        text=[_hover(entry, measure) for entry in line.entries],
+        hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+    )
+
+
+def _error(entries: Sequence[Entry], measure: Measure) -> dict[str, Any]:
+    def arm(entry: Entry, end: float | None) -> float:
+        value, tip = measure.number(entry.value), measure.number(end)
+        return 0.0 if value is None or tip is None else abs(tip - value)
+
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [arm(entry, entry.high) for entry in entries],
+        "arrayminus": [arm(entry, entry.low) for entry in entries],
+        "thickness": 1.5,
+        "width": 3,
+    }
+
+
+def scatter(
+    pairs: Iterable[tuple[Style, Entry, Entry]], across: Measure, up: Measure, title: str
+) -> Figure:
+    """Draw one point per weights: a value on the clean set against one under shift, both with intervals."""
+    traces = [
+        go.Scatter(
+            x=[across.number(clean.value)],
+            y=[up.number(shifted.value)],
+            name=style.label,
+            mode="markers",
+            marker={"color": style.colour, "symbol": style.symbol, "size": 11},
+            error_x=_error([clean], across),
+            error_y=_error([shifted], up),
+            text=[f"clean {_hover(clean, across)}<br>shifted {_hover(shifted, up)}"],
+            hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+        )
+        for style, clean, shifted in pairs
+    ]
+    layout = _layout(title, f"clean {_axis(across)}", f"shifted {_axis(up)}")
+    return _figure(traces, layout | {"height": 360})
+
+
+def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int) -> Figure:
+    """Draw accuracy over confidence in bins, with the share of samples in each bin below.
+
+    Args:
+        rows: per bin that holds samples: samples, right ones, sum of confidences.
+        style: of the weights.
+        count: number of bins over [0, 1].
+    """
+    total = sum(n for n, _, _ in rows) or 1
+    confidence = [100 * sure / n for n, _, sure in rows]
+    accuracy = [100 * right / n for n, right, _ in rows]
+    shares = [100 * n / total for n, _, _ in rows]
+    text = [
+        f"{n:,} samples<br>accuracy {a:.1f}%<br>confidence {c:.1f}%"
+        for (n, _, _), a, c in zip(rows, accuracy, confidence, strict=True)
+    ]
+    hover = {"text": text, "hovertemplate": "%{text}<extra></extra>"}
+    line, marker = {"color": style.colour, "width": 2}, {"symbol": style.symbol, "size": 7}
+    bars = {"width": 60 / count, "marker": {"color": _clear(style.colour, 0.45)}, "yaxis": "y2"}
+    ideal = {"dash": "dot", "width": 1.5, "color": COLOURS[-1]}
+    traces = [
+        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=ideal, hoverinfo="skip"),
+        go.Bar(x=confidence, y=shares, **bars, **hover),
+        go.Scatter(
+            x=confidence, y=accuracy, mode="lines+markers", line=line, marker=marker, **hover
+        ),
+    ]
+    layout = _layout(style.label, "confidence, %", "accuracy, %")
+    layout["xaxis"] |= {"range": [0, 102], "anchor": "y2"}
+    layout["yaxis"] |= {"range": [0, 102], "domain": [0.3, 1]}
+    layout["yaxis2"] = {"domain": [0, 0.2], "anchor": "x", "rangemode": "tozero", "nticks": 3}
+    layout["yaxis2"] |= {"title": {"text": "share, %"}}
+    return _figure(traces, layout | {"height": 340})
+
+
+def _hover(entry: Entry, measure: Measure) -> str:
+    interval = measure.interval(entry.low, entry.high)
+    return f"{measure.text(entry.value)}{measure.symbol} {interval}<br>n = {entry.n:,}"
+
+
+def _axis(measure: Measure) -> str:
+    unit = "%" if measure.percent else measure.unit
+    return f"{measure.title}, {unit}" if unit else measure.title
+
+
+def _clear(colour: str, alpha: float = 0.16) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def _layout(title: str, x: str, y: str) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "x": 0.02, "font": {"size": 14}},
+        "xaxis": {"title": {"text": x}, "zeroline": False},
+        "yaxis": {"title": {"text": y}, "zeroline": False},
+        "margin": {"l": 56, "r": 14, "t": 40 if title else 8, "b": 44},
+        "height": 280,
+        "showlegend": False,
+        "hovermode": "closest",
+    }
+
+
+def _figure(traces: list[Any], layout: dict[str, Any]) -> Figure:
+    """Check a figure against plotly's schema and return it as JSON values, without plotly's template."""
+    figure: Figure = go.Figure(traces, layout | {"template": {}}).to_plotly_json()
+    return figure

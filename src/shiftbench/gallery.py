@@ -1,0 +1,122 @@
+"""Shifted samples at rising severity, from the previews that the shift stage made."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One sample at one severity: a PNG in base64 with its size in pixels, or a text; neither: not there."""
+
+    png: str | None = None
+    width: int = 0
+    height: int = 0
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One sample: its key, the name of its class, and what it looks like at each severity."""
+
+    key: str
+    label: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The samples of one dataset under one shift; `identity`: as they are."""
+
+    dataset: str
+    split: str
+    shift: str
+    severities: tuple[float, ...]
+    strips: tuple[Strip, ...]
+
+
+def boards(files: Mapping[Ref, Path]) -> list[Board]:
+    """Return one board per (dataset, split, shift), with the clean partner first; sorted.
+
+    Args:
+        files: previews by Ref; a dataset's own samples are `identity` at severity 0.
+
+    Raises:
+        DataError: a preview is not one; names the file.
+    """
+    shots: dict[tuple[str, str, str], dict[float, dict[str, Any]]] = {}
+    for ref, file in files.items():
+        dataset, split, shift, severity = ref.parts
+        shots.setdefault((dataset, split, shift), {})[float(severity)] = _read(file)
+    found = []
+    for dataset, split, shift in sorted(
+        shots, key=lambda place: (*place[:2], place[2] != "identity", place[2])
+    ):
+        clean = shots.get((dataset, split, "identity"), {})
+        found.append(_board(dataset, split, shift, clean | shots[dataset, split, shift]))
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text())
+        samples = {sample["key"]: sample for sample in content["samples"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is not a preview ({error!r}); make it again") from error
+    return {"classes": content.get("classes", []), "samples": samples, "file": file}
+
+
+def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, Any]]) -> Board:
+    severities = tuple(sorted(shots))
+    first = shots[severities[0]]
+    strips = tuple(
+        Strip(
+            key,
+            _label(sample, first["classes"]),
+            tuple(_picture(shots[s], key) for s in severities),
+        )
+        for key, sample in first["samples"].items()
+    )
+    return Board(dataset, split, shift, severities, strips)
+
+
+def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
+    label = sample.get("label")
+    return str(classes[label]) if isinstance(label, int) and 0 <= label < len(classes) else ""
+
+
+def _picture(shot: dict[str, Any], key: str) -> Picture:
+    sample = shot["samples"].get(key, {})
+    if "png" in sample:
+        return Picture(sample["png"], *_size(sample["png"], shot["file"], key))
+    return Picture(text=sample.get("text"))
+
+
+def _size(png: str, file: Path, key: str) -> tuple[int, int]:
+    """Return width and height from a PNG's header."""
+    try:
+        head = base64.b64decode(png[:32], validate=True)
+        width, height = struct.unpack(">II", head[16:24])
+    except (ValueError, struct.error) as error:
+        raise DataError(
+            f"{file}: the picture of {key!r} is not base64 of a PNG; make the preview again"
+        ) from error
+    if not head.startswith(_PNG):
+        raise DataError(f"{file}: the picture of {key!r} is not a PNG; make the preview again")
+    return width, height
+
+
+def datasets(found: Iterable[Board]) -> list[str]:
+    """Return the datasets of some boards, in their order."""
+    return list(dict.fromkeys(board.dataset for board in found))

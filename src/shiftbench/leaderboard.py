@@ -1,0 +1,292 @@
+"""From a campaign's tables to a leaderboard: columns with intervals, paired differences and marks.
+
+A column averages the metric rows of one or more positions (the clean set; all shifts at all levels; all
+OOD sets). Means, their intervals and their differences are computed from the replicates, which are
+paired by construction; where aggregate compared two weights itself, its differences are shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shiftbench import bootstrap, formats
+from shiftbench.measures import Measure, spell
+
+Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
+PLACE = ("dataset", "split", "shift", "severity", "detector")
+_IDENTITY = list(formats.METRICS.key)
+_PAIRED = [name for name in _IDENTITY if name != "weights"]
+_LEAD = (
+    "accuracy",
+)  # first where it is there; `error` is its complement and is left out beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What aggregate made of one campaign; formats METRICS, REPLICATES, DIFFERENCES, and bins of confidence."""
+
+    metrics: pl.DataFrame
+    replicates: pl.DataFrame
+    differences: pl.DataFrame
+    reliability: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value with its 95% interval and the samples behind it (of each position); None: not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Value of `a` minus value of `b`, paired, with interval and two-sided p-value."""
+
+    a: Who
+    b: Who
+    value: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    n: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval is there and leaves out zero."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a leaderboard.
+
+    Attributes:
+        key: unique in the campaign, fit for an HTML id and a JSON key.
+        group: heading that it stands under.
+        detector: of detection metrics, else None.
+        positions: how many positions it averages.
+        entries: by weights and method; training seeds and their means.
+        differences: between all pairs of means.
+        best: who leads; empty where the direction is not known.
+        tied: who does not differ significantly from the leader.
+    """
+
+    key: str
+    group: str
+    measure: Measure
+    detector: str | None
+    positions: int
+    entries: dict[Who, Entry]
+    differences: list[Difference] = field(default_factory=list)
+    best: frozenset[Who] = frozenset()
+    tied: frozenset[Who] = frozenset()
+
+    @property
+    def title(self) -> str:
+        """The metric's name, with the detector's where there is one."""
+        return (
+            f"{self.measure.title} {spell(self.detector)}" if self.detector else self.measure.title
+        )
+
+    @property
+    def n(self) -> int | None:
+        """The number of samples where it is the same in all entries."""
+        found = {entry.n for entry in self.entries.values() if entry.value is not None}
+        return found.pop() if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The metric rows of a campaign, by what they are."""
+
+    clean: pl.DataFrame
+    levels: pl.DataFrame
+    domains: pl.DataFrame
+    curves: pl.DataFrame
+    detection: pl.DataFrame
+
+    @classmethod
+    def of(cls, tables: Tables, dataset: str, split: str) -> Places:
+        """Sort the rows of whole test sets; subgroups and positions of streams are left out."""
+        rows = tables.metrics.filter(
+            pl.col("group").is_null(), pl.col("step").is_null(), pl.col("split") == split
+        )
+        sample = rows.filter(pl.col("detector").is_null())
+        clean = sample.filter(
+            pl.col("reference").is_null(),
+            pl.col("shift") == "identity",
+            pl.col("dataset") == dataset,
+        )
+        shifted = sample.filter(
+            pl.col("reference").is_not_null(),
+            pl.col("shift").is_not_null(),
+            pl.col("metric").is_in(clean["metric"].unique().to_list()),
+        )
+        return cls(
+            clean,
+            shifted.filter(pl.col("severity").is_not_null()),
+            shifted.filter(pl.col("severity").is_null()),
+            sample.filter(pl.col("shift").is_null()),
+            rows.filter(pl.col("detector").is_not_null()),
+        )
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics of single cells, the leading one first."""
+        return _ordered(self.clean)
+
+    @property
+    def who(self) -> list[Who]:
+        """Means over seeds, and weights without a seed."""
+        found = pl.concat([self.clean, self.detection]).filter(pl.col("seed").is_null())
+        return sorted(set(found.select("weights", "method").iter_rows()))
+
+
+def _ordered(rows: pl.DataFrame) -> list[str]:
+    names: list[str] = sorted(rows["metric"].unique().to_list())
+    lead = [name for name in _LEAD if name in names]
+    return [*lead, *(name for name in names if name not in lead and not (lead and name == "error"))]
+
+
+def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any]]) -> list[Column]:
+    """Return the columns of a campaign's leaderboard.
+
+    Args:
+        tables: what aggregate made.
+        places: the rows of `tables`, sorted.
+        about: what is known about metrics by name (unit, higher_is_better, meaning, options).
+    """
+    averaged = [name for name in places.metrics if name in (*places.metrics[:1], "ece")]
+    wanted = [("clean", name, None, places.clean) for name in places.metrics]
+    wanted += [("corruptions", name, None, places.levels) for name in averaged]
+    wanted += [("corruptions", name, None, places.curves) for name in _ordered(places.curves)]
+    wanted += [("domain shifts", name, None, places.domains) for name in averaged[:1]]
+    for detector in sorted(places.detection["detector"].unique().to_list()):
+        scored = places.detection.filter(pl.col("detector") == detector)
+        wanted += [("OOD sets", name, detector, scored) for name in _ordered(scored)]
+    return [
+        _column(
+            tables, rows.filter(pl.col("metric") == name), group, Measure.of(name, about), detector
+        )
+        for group, name, detector, rows in wanted
+        if (rows["metric"] == name).any()
+    ]
+
+
+def _column(
+    tables: Tables, rows: pl.DataFrame, group: str, measure: Measure, detector: str | None
+) -> Column:
+    series = _series(tables, rows)
+    entries = {who: one.entry for who, one in series.items()}
+    means = sorted(
+        set(rows.filter(pl.col("seed").is_null()).select("weights", "method").iter_rows())
+    )
+    positions = rows.select(PLACE).unique().height
+    known = _known(tables, rows) if positions == 1 else {}
+    differences = [
+        known.get((a, b)) or _difference(a, b, series[a], series[b])
+        for a, b in itertools.combinations(means, 2)
+    ]
+    best = _best(means, entries, measure)
+    tied = {
+        who
+        for one in differences
+        for who, other in ((one.a, one.b), (one.b, one.a))
+        if other in best and one.low is not None and not one.significant
+    }
+    parts = [group.replace(" ", "-"), measure.name, detector]
+    key = "-".join(part for part in parts if part)
+    return Column(
+        key, group, measure, detector, positions, entries, differences, best, frozenset(tied) - best
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """Mean over positions: the value and its replicates, float64 (1 + draws,), NaN where not defined."""
+
+    values: NDArray[np.float64]
+    n: int
+    given: tuple[float | None, float | None] | None = (
+        None  # the row's own interval, where it is one row
+    )
+
+    @property
+    def entry(self) -> Entry:
+        low, high = self.given or _ends(self.values)
+        return Entry(_maybe(self.values[0]), low, high, self.n)
+
+
+def _series(tables: Tables, rows: pl.DataFrame) -> dict[Who, _Series]:
+    """Return the mean over all positions per weights and method; not defined where a position is missing."""
+    whole = rows.select(PLACE).unique().height
+    joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
+    parts = joined.partition_by("weights", "method", as_dict=True, maintain_order=True)
+    return {
+        (str(weights), str(method)): _mean(part, whole) for (weights, method), part in parts.items()
+    }
+
+
+def _mean(part: pl.DataFrame, whole: int) -> _Series:
+    draws = [
+        np.asarray(one if one is not None else [], dtype=np.float64)
+        for one in part["draws"].to_list()
+    ]
+    rows = [
+        np.concatenate([[np.nan if v is None else v], d])
+        for v, d in zip(part["value"], draws, strict=True)
+    ]
+    n = int(part["n"].min() or 0)  # type: ignore[arg-type]
+    if part.height != whole:
+        return _Series(np.full(len(rows[0]), np.nan), n)
+    values = np.add.accumulate(rows)[-1] / whole  # one after another: the same sum everywhere
+    given = (part["ci_low"][0], part["ci_high"][0]) if whole == 1 else None
+    return _Series(values, n, given)
+
+
+def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
+    values = one.values - two.values
+    low, high = _ends(values)
+    return Difference(
+        a, b, _maybe(values[0]), low, high, _maybe(bootstrap.p_value(values[1:])), min(one.n, two.n)
+    )
+
+
+def _known(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:
+    """Return the differences that aggregate computed in the place of `rows`."""
+    found = tables.differences.join(
+        rows.select(_PAIRED).unique(), on=_PAIRED, how="semi", nulls_equal=True
+    )
+    known: dict[tuple[Who, Who], Difference] = {}
+    for row in found.iter_rows(named=True):
+        a, b = (row["weights_a"], row["method"]), (row["weights_b"], row["method"])
+        ends = row["difference"], row["ci_low"], row["ci_high"]
+        known[a, b] = Difference(a, b, *ends, row["p_value"], row["n"])
+    return known
+
+
+def _best(means: list[Who], entries: dict[Who, Entry], measure: Measure) -> frozenset[Who]:
+    values = {who: value for who in means if (value := entries[who].value) is not None}
+    if measure.higher_is_better is None or len(values) < 2:  # a race needs two
+        return frozenset()
+    top = (max if measure.higher_is_better else min)(values.values())
+    return frozenset(who for who, value in values.items() if value == top)
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    low, high = bootstrap.interval(values[1:])
+    return _maybe(low), _maybe(high)
+
+
+def _maybe(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,121 @@
+"""How the report spells names and prints numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
+
+from shiftbench import plugins
+
+DASH = "\N{EN DASH}"  # printed where a value is missing
+_MINUS = "\N{MINUS SIGN}"
+PERCENT = ("share", "probability")
+_BORROWED = "that of the metric"  # of the metric that the option `of` names
+_SPELLED = {
+    "aupr": "AUPR", "auc": "AUC", "auroc": "AUROC", "ece": "ECE", "fpr95": "FPR95", "idpos": "(ID positive)",
+    "jpeg": "JPEG", "mce": "mCE", "msp": "MSP", "nll": "NLL", "ood": "OOD",
+}  # fmt: skip
+
+
+def spell(name: str) -> str:
+    """Spell a name for reading: `relative_mce` becomes `relative mCE`.
+
+    Example:
+        >>> spell("relative_mce"), spell("jpeg_compression")
+        ('relative mCE', 'JPEG compression')
+    """
+    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+
+
+def _plugin(name: str) -> dict[str, Any]:
+    if name not in plugins.names("metrics"):
+        return {}
+    module = plugins.find("metrics", name)
+    meaning = (module.__doc__ or "").strip().partition("\n")[0]
+    return {
+        "unit": module.UNIT,
+        "higher_is_better": module.HIGHER_IS_BETTER,
+        "meaning": meaning,
+        "options": {key: value for key, value in module.PARAMS.items() if value is not None},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric as the report shows it.
+
+    Attributes:
+        name: as params.yaml names it.
+        unit: `share` and `probability` are printed as percent.
+        higher_is_better: None where it is not known.
+        meaning: one sentence.
+        options: what params.yaml says of it.
+    """
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool | None = None
+    meaning: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, about: Mapping[str, Mapping[str, Any]]) -> Measure:
+        """Describe a metric from the recipe, else from the plugin of that name, else by its name alone."""
+        known = about[name] if name in about else _plugin(name)
+        found = cls(name, **known)
+        if found.unit != _BORROWED:
+            return found
+        return replace(found, unit=cls.of(str(found.options.get("of")), about).unit)
+
+    @property
+    def title(self) -> str:
+        """The name, spelled for reading."""
+        return spell(self.name)
+
+    @property
+    def percent(self) -> bool:
+        """Whether values are printed as percent."""
+        return self.unit in PERCENT
+
+    @property
+    def symbol(self) -> str:
+        """The unit behind a number, or nothing."""
+        return "%" if self.percent else ""
+
+    @property
+    def arrow(self) -> str:
+        """Which direction is better."""
+        return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
+
+    @property
+    def direction(self) -> str:
+        """Which direction is better, in words."""
+        return {True: "higher is better", False: "lower is better", None: ""}[self.higher_is_better]
+
+    def number(self, value: float | None) -> float | None:
+        """Scale a value as it is printed: percent by 100; None where it is not defined."""
+        if value is None or not isfinite(value):
+            return None
+        return value * 100 if self.percent else value
+
+    def text(self, value: float | None, *, sign: bool = False) -> str:
+        """Print a value: percent with one decimal, anything else with three; a dash where it is missing.
+
+        Example:
+            >>> Measure("accuracy", "share").text(0.9123), Measure("nll", "nat").text(0.25)
+            ('91.2', '0.250')
+        """
+        scaled = self.number(value)
+        if scaled is None:
+            return DASH
+        digits = 1 if self.percent else 3
+        rounded = round(scaled, digits) + 0.0  # no -0.0
+        return f"{rounded:{'+' if sign else ''}.{digits}f}".replace("-", _MINUS)
+
+    def interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
+        """Print an interval in brackets, or nothing where there is none."""
+        if self.number(low) is None or self.number(high) is None:
+            return ""
+        return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"
