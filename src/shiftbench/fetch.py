@@ -1,13 +1,14 @@
 """Stage fetch: an original into data/sources/NAME, checked by sha256, whoever brings it.
 
-Tried in order: the user's folders (files, or the packages that the clients leave), the cache shared by
-all runs of this machine, the source's providers. Every byte is checked before it is used, a folder
+Tried in order: what is already there, the user's folders (files, or the packages that the clients leave),
+the cache shared by all runs of this machine, the source's providers. Every byte is checked before it is used, a folder
 appears whole or not at all, and its manifest.json, written last, does not tell who served.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import json
 import os
@@ -67,7 +68,9 @@ def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False
     """
     source = load_source(name)
     refused: list[str] = []
-    for label, bring in _chain(name, source, folders, offline=offline):
+    _sweep(folder)
+    chain = _chain(name, source, [folder, *folders], offline=offline)
+    for label, bring in chain:
         try:
             with _scratch(folder) as work, _spinner(f"fetching {name}: {label}"):
                 bring(work)
@@ -97,7 +100,10 @@ def _chain(
     name: str, source: Source, folders: list[Path], *, offline: bool
 ) -> Iterator[tuple[str, Bring]]:
     """Yield (label, function that puts the wanted files into an empty folder)."""
-    for home in folders:
+    folder, *homes = folders
+    if folder.is_dir():
+        yield "already there", partial(_link_tree, source, folder)
+    for home in homes:
         yield f"folder {home}", partial(_from_folder, name, source, home)
     kept = cache_home() / "originals" / name
     yield "cache", partial(_from_cache, source, kept)
@@ -156,14 +162,24 @@ def _from_cache(source: Source, kept: Path, work: Path) -> None:
 
 
 def _from_provider(provider: Provider, source: Source, kept: Path, work: Path) -> None:
-    """Download and unpack into the cache's scratch, check, keep there, link from there."""
+    """Download and unpack beside the cache, check, keep there, link from there; one run at a time."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch(kept) as unpacked, _scratch(kept) as packages:
-        package = providers.download(provider, packages, cache_home())
-        providers.unpack(package, provider, source, unpacked)
-        verify(source, unpacked)
-        _replace(unpacked, kept)
-    _link_tree(source, kept, work)
+    with _lock(kept):
+        _sweep(kept)
+        with _scratch(kept) as unpacked, _scratch(kept) as packages:
+            package = providers.download(provider, packages, cache_home())
+            providers.unpack(package, provider, source, unpacked)
+            verify(source, unpacked)
+            _replace(unpacked, kept)
+        _link_tree(source, kept, work)
+
+
+@contextlib.contextmanager
+def _lock(kept: Path) -> Iterator[None]:
+    """Hold a lock that the kernel releases after a kill."""
+    with kept.with_name(f".{kept.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _link_tree(source: Source, home: Path, work: Path) -> None:
@@ -184,12 +200,23 @@ def _link_tree(source: Source, home: Path, work: Path) -> None:
 def _scratch(beside: Path) -> Iterator[Path]:
     """Yield an empty folder on the same file system, which is gone afterwards."""
     beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".part-", dir=beside.parent, ignore_cleanup_errors=True
-    ) as name:
+    part = tempfile.TemporaryDirectory(
+        prefix=_part(beside), dir=beside.parent, ignore_cleanup_errors=True
+    )
+    with part as name:
         folder = Path(name) / beside.name
         folder.mkdir()
         yield folder
+
+
+def _sweep(beside: Path) -> None:
+    """Remove what a killed run left."""
+    for left in beside.parent.glob(f"{_part(beside)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _part(beside: Path) -> str:
+    return f".part-{beside.name}."
 
 
 def manifest_text(name: str, source: Source, files: dict[str, Original]) -> str:
@@ -213,7 +240,8 @@ def _install(
 def _replace(new: Path, folder: Path) -> None:
     """Move a complete folder into place; a run that did so at the same moment has the same bytes."""
     for path in sorted(new.rglob("*")):
-        _sync(path)
+        if path.is_dir() or path.stat().st_nlink == 1:  # a hard link is on the disk since its first name
+            _sync(path)
     _sync(new)
     if folder.exists():
         with _scratch(folder) as old:
