@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from shiftbench.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
+T = TypeVar("T")
 Outputs = dict[str, np.ndarray]
 Predictor = Callable[[list[Sample]], Outputs]
 AHEAD = 3  # batches prepared ahead of the net
@@ -154,8 +155,10 @@ def evaluate_shards(
     tables: list[pa.Table] = [task.schema(len(classes), outputs_mode).empty_table()]
     features: list[np.ndarray] = []
     guard = Halving(predictor, batch_size, allowed=sees == "sample")
-    for batch in ahead(batches(shards.read(folder), batch_size)):
-        outputs = guard(batch)
+    prepare = getattr(predictor, "prepare", None)  # a net's input is prepared ahead, too
+    drawn = ((b, prepare(b) if prepare else None) for b in batches(shards.read(folder), batch_size))
+    for batch, prepared in ahead(drawn):
+        outputs = guard(batch, prepared)
         tables.append(task.rows(batch, outputs, space, outputs_mode))
         if "features" in outputs:
             features.append(outputs["features"].astype(np.float32, copy=False))
@@ -174,9 +177,9 @@ def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
-def ahead(items: Iterable[list[Sample]], depth: int = AHEAD) -> Iterator[list[Sample]]:
+def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
     """Draw items in a second thread, in order; an error there is raised here."""
-    line: queue.Queue[list[Sample] | BaseException | None] = queue.Queue(depth)
+    line: queue.Queue[T | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
 
     def draw() -> None:
@@ -206,18 +209,26 @@ class Halving:
     def __init__(self, predictor: Predictor, size: int, *, allowed: bool) -> None:
         self.predictor, self.size, self.allowed = predictor, size, allowed
 
-    def __call__(self, batch: list[Sample]) -> Outputs:
+    def __call__(self, batch: list[Sample], prepared: np.ndarray | None = None) -> Outputs:
         """Predict one batch, in as many pieces as memory asks for."""
         while True:
             try:
-                parts = [self.predictor(piece) for piece in batches(batch, self.size)]
+                parts = [self._piece(batch, prepared, at) for at in range(0, len(batch), self.size)]
                 return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             except devices.out_of_memory() as error:
                 if not self.allowed or self.size == 1:
                     raise ModelError(
-                        f"out of GPU memory at batch size {self.size}; set evaluate.batch_size to a smaller value"
+                        f"out of GPU memory at batch size {self.size}; "
+                        "set evaluate.batch_size to a smaller value"
                     ) from error
                 self.size //= 2
+
+    def _piece(self, batch: list[Sample], prepared: np.ndarray | None, at: int) -> Outputs:
+        piece = slice(at, at + self.size)
+        if prepared is None:
+            return self.predictor(batch[piece])
+        outputs: Outputs = self.predictor.predict_prepared(prepared[piece])  # type: ignore[attr-defined]
+        return outputs
 
 
 def evaluate(
