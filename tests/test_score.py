@@ -18,7 +18,9 @@ NAMES = tuple("abcdef")
 def rows(n: int = 30, mode: str = "full", features: np.ndarray | None = None) -> Rows:
     logits = np.random.default_rng(5).normal(scale=3, size=(n, len(NAMES))).astype(np.float32)
     samples = [Sample(f"toy/test/{i:03d}", {"label": i % len(NAMES)}) for i in range(n)]
-    return Rows(classification.rows(samples, {"logits": logits}, LabelSpace(NAMES, NAMES), mode), features)
+    return Rows(
+        classification.rows(samples, {"logits": logits}, LabelSpace(NAMES, NAMES), mode), features
+    )
 
 
 def test_scores_are_the_papers_formulas() -> None:
@@ -42,12 +44,14 @@ def test_bad_input_is_named() -> None:
     some = rows(3)
     broken = SimpleNamespace(__name__="shiftbench.detectors.mine", PARAMS={}, fit=lambda *_: None)
     broken.score = lambda *_: np.array([0, np.nan, 0])
-    with pytest.raises(ModelError, match="detector mine: the score of sample 'toy/test/001' is nan"):
+    with pytest.raises(
+        ModelError, match="detector mine: the score of sample 'toy/test/001' is nan"
+    ):
         score_cell(broken, {}, some)  # type: ignore[arg-type]
     broken.score = lambda *_: np.zeros(2)
     with pytest.raises(ModelError, match=r"expected 3 scores, one per sample, found shape \(2,\)"):
         score_cell(broken, {}, some)  # type: ignore[arg-type]
-    with pytest.raises(ParamsError, match="needs all logits.*set evaluate.outputs: full"):
+    with pytest.raises(ParamsError, match=r"needs all logits.*set evaluate.outputs: full"):
         score_cell(msp, {}, rows(3, "top20"))
     with pytest.raises(DataError, match="needs features, but none were kept"):
         _ = some.features

@@ -39,7 +39,11 @@ class Tables:
 
 
 def aggregate(
-    cells: Sequence[CellRows], metrics: Mapping[str, Mapping[str, Any]], draws: int, seed: int, threads: int = 1
+    cells: Sequence[CellRows],
+    metrics: Mapping[str, Mapping[str, Any]],
+    draws: int,
+    seed: int,
+    threads: int = 1,
 ) -> Tables:
     """Compute all tables of a campaign.
 
@@ -56,15 +60,20 @@ def aggregate(
         ParamsError: a metric lacks another that it is computed from, or an ID set.
     """
     chosen = _metrics(metrics)
-    ordered = sorted(cells, key=lambda cell: (cell.dataset, cell.split, cell.file))  # equal keys meet in a batch
+    # Cells of one dataset side by side: equal keys meet in a batch.
+    ordered = sorted(cells, key=lambda cell: (cell.dataset, cell.split, cell.file))
     campaign = Campaign(ordered, chosen, draws, seed)
-    with threadpool_limits(1):  # the pool's threads are the parallelism; BLAS threads within would only compete
+    # The pool's threads are the parallelism; threads of BLAS within them would only compete.
+    with threadpool_limits(1):
         rows = [*campaign.sample_rows(threads), *campaign.detection_rows(threads)]
         rows += list(_compare.means(rows))
-        rows += [row for metric in chosen if metric.module.KIND == "curve" for row in _curve(metric, rows)]
+        curves = [metric for metric in chosen if metric.module.KIND == "curve"]
+        rows += [row for metric in curves for row in _curve(metric, rows)]
         rows.sort(key=_compare.order)
         differences = list(_compare.differences(campaign, rows))
-    return Tables(_metric_table(rows), _replicate_table(rows), schema.table(differences, schema.DIFFERENCES))
+    return Tables(
+        _metric_table(rows), _replicate_table(rows), schema.table(differences, schema.DIFFERENCES)
+    )
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
@@ -74,7 +83,9 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
         module = plugins.find("metrics", given.get("use", name))
         unknown = sorted(set(options) - set(module.PARAMS))
         if unknown:
-            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})")
+            raise ParamsError(
+                f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})"
+            )
         chosen.append(Metric(name, module, {**module.PARAMS, **options}))
     return chosen
 
@@ -83,19 +94,29 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
     present = {row.metric for row in rows}
     for source in metric.module.sources(metric.params):
         if source not in present:
-            raise ParamsError(f"metrics.{metric.name} is computed from {source!r}, which is not asked for; add it ({near(source, present)})")
-    return [replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)]
+            raise ParamsError(
+                f"metrics.{metric.name} is computed from {source!r}, which is not asked for; "
+                f"add it to metrics ({near(source, present)})"
+            )
+    return [
+        replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)
+    ]
 
 
 def _metric_table(rows: list[Row]) -> pa.Table:
     draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
     low, high = bootstrap.interval(draws)
     enough = np.array([row.n > 1 for row in rows], dtype=bool)
-    columns = {name: [getattr(row, name) for row in rows] for name in (*_compare.IDENTITY, "n", "seed", "unit")}
+    columns = {
+        name: [getattr(row, name) for row in rows]
+        for name in (*_compare.IDENTITY, "n", "seed", "unit")
+    }
     columns["value"] = _null(np.array([row.value for row in rows], dtype=np.float64))
     columns["ci_low"] = _null(np.where(enough, low, np.nan))
     columns["ci_high"] = _null(np.where(enough, high, np.nan))
-    return pa.table({name: columns[name] for name in schema.METRICS.names}, schema=schema.METRICS.arrow)
+    return pa.table(
+        {name: columns[name] for name in schema.METRICS.names}, schema=schema.METRICS.arrow
+    )
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:
@@ -124,7 +145,17 @@ def run(run: Run, todo: list[Cell]) -> None:
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     kind = "scores" if row["detector"] else "records"
-    given = ("weights", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
+    given = (
+        "weights",
+        "method",
+        "dataset",
+        "split",
+        "shift",
+        "severity",
+        "reference",
+        "detector",
+        "ood",
+    )
     return CellRows(
         campaign=spec["campaign"],
         task=spec["task"],

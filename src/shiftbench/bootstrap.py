@@ -93,11 +93,15 @@ def interval(replicates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return ends[0], ends[1]
 
 
-def _pick(ordered: NDArray[np.float64], at: NDArray[np.int64], defined: NDArray[np.int64]) -> NDArray[np.float64]:
+def _pick(
+    ordered: NDArray[np.float64], at: NDArray[np.int64], defined: NDArray[np.int64]
+) -> NDArray[np.float64]:
     if not ordered.shape[-1]:
         return np.full(ordered.shape[:-1], np.nan)
-    values: NDArray[np.float64] = np.take_along_axis(ordered, np.maximum(at, 0)[..., None], axis=-1)[..., 0]
-    return np.where(defined >= 2, values, np.nan)  # noqa: PLR2004 - two points make an interval
+    values: NDArray[np.float64] = np.take_along_axis(
+        ordered, np.maximum(at, 0)[..., None], axis=-1
+    )[..., 0]
+    return np.where(defined >= 2, values, np.nan)
 
 
 def p_value(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,9 @@ from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 
 
-def score_cell(detector: ModuleType, params: dict[str, Any], rows: Rows, train: Rows | None = None) -> pa.Table:
+def score_cell(
+    detector: ModuleType, params: dict[str, Any], rows: Rows, train: Rows | None = None
+) -> pa.Table:
     """Return the scores of one cell.
 
     Args:
@@ -33,17 +35,25 @@ def score_cell(detector: ModuleType, params: dict[str, Any], rows: Rows, train: 
     """
     options = {**detector.PARAMS, **params}
     state = detector.fit(train, options)
-    scores = np.asarray(detector.score(rows, state, options), dtype=np.float64) if len(rows) else np.zeros(0)
+    scores = (
+        np.asarray(detector.score(rows, state, options), dtype=np.float64)
+        if len(rows)
+        else np.zeros(0)
+    )
     _check(scores, rows, detector.__name__.rpartition(".")[2])
     return pa.table({"key": rows.table.column("key"), "score": scores}, schema=schema.SCORES.arrow)
 
 
 def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
     if scores.shape != (len(rows),):
-        raise ModelError(f"detector {name}: expected {len(rows)} scores, one per sample, found shape {scores.shape}")
+        raise ModelError(
+            f"detector {name}: expected {len(rows)} scores, one per sample, found shape {scores.shape}"
+        )
     if not np.isfinite(scores).all():
         at = int(np.argmin(np.isfinite(scores)))
-        raise ModelError(f"detector {name}: the score of sample {rows.keys[at]!r} is {scores[at]}; a score must be finite")
+        raise ModelError(
+            f"detector {name}: the score of sample {rows.keys[at]!r} is {scores[at]}; it must be finite"
+        )
 
 
 def run(run: Run, todo: list[Cell]) -> None:

@@ -47,8 +47,12 @@ class Rows:
             ParamsError: the records hold the largest logits only.
         """
         if "logits" not in self.table.column_names:
-            raise ParamsError("this detector needs all logits, but the records hold the 20 largest; set evaluate.outputs: full")
-        flat = self.table.column("logits").combine_chunks().flatten().to_numpy()
+            raise ParamsError(
+                "this detector needs all logits, but the records hold the 20 largest; set evaluate.outputs: full"
+            )
+        flat: NDArray[np.float32] = (
+            self.table.column("logits").combine_chunks().flatten().to_numpy()
+        )
         return flat.reshape(len(self), -1) if len(self) else flat.reshape(0, 1)
 
     @cached_property
@@ -59,7 +63,11 @@ class Rows:
             DataError: there are none, or not one per record.
         """
         if self.beside is None:
-            raise DataError("this detector needs features, but none were kept; name the splits under the campaign's `features:`")
+            raise DataError(
+                "this detector needs features, but none were kept; name the splits under the campaign's `features:`"
+            )
         if len(self.beside) != len(self):
-            raise DataError(f"{len(self.beside)} rows of features for {len(self)} records; evaluate the cell again")
+            raise DataError(
+                f"{len(self.beside)} rows of features for {len(self)} records; evaluate the cell again"
+            )
         return self.beside

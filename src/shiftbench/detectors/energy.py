@@ -26,5 +26,7 @@ def fit(train: Rows | None, params: dict[str, Any]) -> None:
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
     """Return the energy, float64 (n,); higher = more OOD."""
     temperature = params["temperature"]
-    energy: NDArray[np.float64] = -temperature * logsumexp(rows.logits.astype(np.float64) / temperature, axis=1)
+    energy: NDArray[np.float64] = -temperature * logsumexp(
+        rows.logits.astype(np.float64) / temperature, axis=1
+    )
     return energy

@@ -25,5 +25,7 @@ def fit(train: Rows | None, params: dict[str, Any]) -> None:
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
     """Return -max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD."""
-    scores: NDArray[np.float64] = -softmax(rows.logits.astype(np.float64) / params["temperature"], axis=1).max(axis=1)
+    scores: NDArray[np.float64] = -softmax(
+        rows.logits.astype(np.float64) / params["temperature"], axis=1
+    ).max(axis=1)
     return scores

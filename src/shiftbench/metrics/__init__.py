@@ -1,10 +1,10 @@
 """Metrics: one file each; see docs/extending.md.
 
-| KIND      | computed from                     | defines                                                       |
-| --------- | --------------------------------- | ------------------------------------------------------------- |
-| sample    | records of one cell               | `reduce(rows, **params) -> Contributions`, `finish(sums, **params)`, `COLUMNS` |
-| detection | OOD scores of an ID and an OOD set | `compute(id, ood, id_weights, ood_weights, **params)`         |
-| curve     | rows of other metrics             | `compute(rows, **params) -> list[Row]`, `sources(params)`     |
+| KIND      | computed from                      | defines                                                        |
+| --------- | ---------------------------------- | -------------------------------------------------------------- |
+| sample    | records of one cell, `COLUMNS`     | `reduce(rows, **params)` -> Contributions, `finish(sums, **params)` |
+| detection | OOD scores of an ID and an OOD set | `compute(id, ood, id_weights, ood_weights, **params)`          |
+| curve     | rows of `sources(params)`          | `compute(rows, **params)` -> list of Row                       |
 
 All declare `PARAMS`, `UNIT`, `RANGE` and `HIGHER_IS_BETTER`; values are float64 (1 + draws,), the data
 as they are first, NaN where not defined.

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -25,7 +25,8 @@ from shiftbench.metrics._rows import Floats, Row, Rows
 from shiftbench.refs import number
 
 BATCH_CELLS, BATCH_ROWS = 32, 4_000_000
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class Lists:
             DuplicateKeyError: two rows have one key.
         """
         keys = table.column("key").combine_chunks()
-        clusters = table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
+        clusters = (
+            table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
+        )
         own = clusters is None or clusters.null_count == len(clusters)
         units = keys if own else pc.coalesce(clusters, keys)
         with self._lock:
@@ -127,7 +130,9 @@ class _Part:
 class Campaign:
     """A campaign's cells, read as needed."""
 
-    def __init__(self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int) -> None:
+    def __init__(
+        self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int
+    ) -> None:
         self.cells, self.draws, self.seed = cells, draws, seed
         self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
@@ -137,9 +142,13 @@ class Campaign:
 
     def sample_rows(self, threads: int) -> Iterator[Row]:
         """Yield the rows of sample metrics, a batch of cells at a time."""
-        wanted = [at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood]
+        wanted = [
+            at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood
+        ]
         if self.sample:
-            yield from itertools.chain.from_iterable(_each(self._batch, self._batches(wanted), threads))
+            yield from itertools.chain.from_iterable(
+                _each(self._batch, self._batches(wanted), threads)
+            )
 
     def _batches(self, wanted: list[int]) -> Iterator[list[int]]:
         batch: list[int] = []
@@ -159,7 +168,8 @@ class Campaign:
         for at in batch:
             samples, rows = self.read(at)
             parts = by_list.setdefault(samples.number, (samples, []))[1]
-            parts += [_Part(at, group, metric, reduce(metric, part)) for group, part in _groups(rows) for metric in self.sample]
+            for group, part in _groups(rows):
+                parts += [_Part(at, group, metric, reduce(metric, part)) for metric in self.sample]
         return [row for samples, parts in by_list.values() for row in self._rows(samples, parts)]
 
     def _rows(self, samples: Samples, parts: list[_Part]) -> list[Row]:
@@ -170,11 +180,16 @@ class Campaign:
     def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
         values = finish(part.metric, sums)
         basis = (samples.number, _digest(part.contributions.count))
-        return _new(self.cells[part.cell], part.metric, values, int(sums.count[0]), samples.unit, basis, part.cell, part.group)
+        row = _new(
+            self.cells[part.cell], part.metric.name, values, int(sums.count[0]), samples.unit
+        )
+        return replace(row, group=part.group, basis=basis, cell=part.cell)
 
     def read(self, at: int) -> tuple[Samples, Rows]:
         """Return the samples of a cell and the columns that the metrics name."""
-        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in self.sample))
+        columns = {"key", "group", "cluster"}.union(
+            *(metric.module.COLUMNS for metric in self.sample)
+        )
         file = self.cells[at].file
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
@@ -206,7 +221,10 @@ class Campaign:
 
     def detection_rows(self, threads: int) -> Iterator[Row]:
         """Yield the rows of detection metrics: each OOD set against the ID set of the same weights."""
-        pairs = [(self._id_of(cell), at) for at, cell in enumerate(self.cells) if cell.detector is not None and cell.ood]
+        outside = [
+            at for at, cell in enumerate(self.cells) if cell.detector is not None and cell.ood
+        ]
+        pairs = [(self._id_of(self.cells[at]), at) for at in outside]
         if self.detection:
             yield from itertools.chain.from_iterable(_each(self._detect, pairs, threads))
 
@@ -214,7 +232,10 @@ class Campaign:
         def who(cell: CellRows) -> tuple[str | None, ...]:
             return cell.weights, cell.method, cell.detector, cell.split
 
-        found = [at for at, cell in enumerate(self.cells) if not cell.ood and cell.reference is None and who(cell) == who(ood)]
+        clean = [
+            at for at, cell in enumerate(self.cells) if not cell.ood and cell.reference is None
+        ]
+        found = [at for at in clean if who(self.cells[at]) == who(ood)]
         if len(found) != 1:
             raise ParamsError(
                 f"campaign {ood.campaign}: the scores of {ood.position} under {ood.detector} need one clean ID set of "
@@ -224,14 +245,17 @@ class Campaign:
 
     def _detect(self, pair: tuple[int, int]) -> list[Row]:
         (id_samples, id_scores), (ood_samples, ood_scores) = (self._scores(at) for at in pair)
-        sides = [bootstrap.weights(samples.units, self.draws, self.seed) for samples in (id_samples, ood_samples)]
+        sides = [
+            bootstrap.weights(samples.units, self.draws, self.seed)
+            for samples in (id_samples, ood_samples)
+        ]
         rows = []
         for metric in self.detection:
             values = metric.module.compute(id_scores, ood_scores, *sides, **metric.params)
-            basis = (id_samples.number, ood_samples.number)
             n = len(id_scores) + len(ood_scores)
-            row = _new(self.cells[pair[1]], metric, values, n, ood_samples.unit, basis, None, None)
-            rows.append(row.derived([row], values, reference=self.cells[pair[0]].position))
+            row = _new(self.cells[pair[1]], metric.name, values, n, ood_samples.unit)
+            basis = (id_samples.number, ood_samples.number)
+            rows.append(replace(row, reference=self.cells[pair[0]].position, basis=basis))
         return rows
 
     def _scores(self, at: int) -> tuple[Samples, Floats]:
@@ -240,7 +264,9 @@ class Campaign:
         samples, scores = self.lists.intern(table, file), table.column("score").to_numpy()
         if not np.isfinite(scores).all():
             key = samples.keys[int(np.argmin(np.isfinite(scores)))].as_py()
-            raise RangeError(f"{file}: the score of sample {key!r} is not finite; make the scores again")
+            raise RangeError(
+                f"{file}: the score of sample {key!r} is not finite; make the scores again"
+            )
         return samples, scores
 
 
@@ -274,13 +300,11 @@ def _digest(count: NDArray[np.int64]) -> str:
     return "" if count.all() else hashlib.blake2b(count.tobytes(), digest_size=16).hexdigest()
 
 
-def _new(
-    cell: CellRows, metric: Metric, values: Floats, n: int, unit: str, basis: object, at: int | None, group: str | None
-) -> Row:
-    seed = cell.weights.rpartition("-s")[2]
+def _new(cell: CellRows, metric: str, values: Floats, n: int, unit: str) -> Row:
+    head, _, seed = cell.weights.rpartition("-s")
     return Row(
         campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,
         dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
-        group=group, step=cell.step, metric=metric.name, value=float(values[0]), draws=values[1:], n=n,
-        seed=int(seed) if "-s" in cell.weights and seed.isdigit() else None, unit=unit, basis=basis, cell=at,
+        group=None, step=cell.step, metric=metric, value=float(values[0]), draws=values[1:], n=n,
+        seed=int(seed) if head and seed.isdigit() else None, unit=unit,
     )  # fmt: skip

@@ -38,8 +38,9 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
         if row.seed is not None:
             family = row.weights.rpartition("-s")[0]
             families.setdefault((family, *identity(row, _PAIRED)), []).append(row)
-    for (family, *_), members in families.items():
+    for members in families.values():
         members.sort(key=lambda row: row.seed or 0)
+        family = members[0].weights.rpartition("-s")[0]
         values = np.add.accumulate([row.all for row in members])[-1] / len(members)
         yield members[0].derived(members, values, weights=family, seed=None)
 
@@ -62,13 +63,20 @@ def differences(campaign: Campaign, rows: Iterable[Row]) -> Iterator[dict[str, o
             yield from _compared(campaign, metrics, pairs)
 
 
-def _compared(campaign: Campaign, metrics: dict[str, Metric], pairs: list[tuple[Row, Row]]) -> Iterator[dict[str, object]]:
+def _compared(
+    campaign: Campaign, metrics: dict[str, Metric], pairs: list[tuple[Row, Row]]
+) -> Iterator[dict[str, object]]:
     found = [_difference(campaign, metrics, one, two) for one, two in pairs]
     replicates = np.stack([values[1:] for values, _ in found])
     lows, highs = bootstrap.interval(replicates)
     p_values = bootstrap.p_value(replicates)
-    for (one, two), (values, n), low, high, p_value in zip(pairs, found, lows, highs, p_values, strict=True):
-        numbers = {"difference": values[0], "ci_low": low, "ci_high": high, "p_value": p_value}
+    for at, ((one, two), (values, n)) in enumerate(zip(pairs, found, strict=True)):
+        numbers = {
+            "difference": values[0],
+            "ci_low": lows[at],
+            "ci_high": highs[at],
+            "p_value": p_values[at],
+        }
         yield {
             **{name: getattr(one, name) for name in _PAIRED},
             "weights_a": one.weights,
@@ -78,7 +86,9 @@ def _compared(campaign: Campaign, metrics: dict[str, Metric], pairs: list[tuple[
         }
 
 
-def _difference(campaign: Campaign, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
+def _difference(
+    campaign: Campaign, metrics: dict[str, Metric], one: Row, two: Row
+) -> tuple[Floats, int]:
     if one.basis != two.basis and one.cell is not None and two.cell is not None:
         left, right, n = campaign.shared(metrics[one.metric], one, two)
         return left - right, n

@@ -24,7 +24,9 @@ LEVELS = [1.0, 2.0, 3.0, 4.0, 5.0]
 CLEAN_ALEXNET = 0.435
 
 
-def ratios(rows: list[Row], normaliser: str, shifts: list[str] | None, of: str, *, relative: bool) -> list[Row]:
+def ratios(
+    rows: list[Row], normaliser: str, shifts: list[str] | None, of: str, *, relative: bool
+) -> list[Row]:
     """Return summed errors by those of the normaliser, per shift and meaned over shifts.
 
     Args:
@@ -43,32 +45,54 @@ def ratios(rows: list[Row], normaliser: str, shifts: list[str] | None, of: str, 
     for place, own in found.items():
         base = None if normaliser == "alexnet" else _curves.normaliser(found, place, normaliser)
         known = ALEXNET if base is None else base
-        wanted = sorted(shift for shift in own if shift in known) if shifts is None else sorted(shifts)
-        per_shift = [own[shift].row(_ratio(own[shift], base, relative=relative)) for shift in wanted if shift in own]
+        wanted = (
+            sorted(shift for shift in own if shift in known) if shifts is None else sorted(shifts)
+        )
+        per_shift = [
+            own[shift].row(_ratio(own[shift], base, relative=relative))
+            for shift in wanted
+            if shift in own
+        ]
         results += per_shift
         if per_shift:
             missing = len(per_shift) < len(wanted)
-            results.append(_curves.mean(per_shift, [row.all * np.nan if missing else row.all for row in per_shift]))
+            results.append(
+                _curves.mean(
+                    per_shift, [row.all * np.nan if missing else row.all for row in per_shift]
+                )
+            )
     return results
 
 
 def _ratio(own: Curve, base: dict[str, Curve] | None, *, relative: bool) -> Floats:
     above = _total(own, relative=relative)
-    below = _alexnet(own, relative=relative) if base is None else _total(_like(own, base), relative=relative)
+    below = (
+        _alexnet(own, relative=relative)
+        if base is None
+        else _total(_like(own, base), relative=relative)
+    )
     return above / below if isinstance(below, float) else ratio(above, below)
 
 
 def _like(own: Curve, base: dict[str, Curve]) -> Curve:
     other = base.get(own.shift)
     if other is None or list(other.rows) != list(own.rows):
-        at = ", ".join(f"{severity:g}" for severity in own.rows)
-        raise ParamsError(f"the normaliser is not evaluated under {own.shift} at severities {at}; evaluate it there too")
+        raise ParamsError(
+            f"the normaliser is not evaluated under {own.shift} at severities {_levels(own)}; evaluate it there too"
+        )
     return other
+
+
+def _levels(curve: Curve) -> str:
+    return ", ".join(f"{severity:g}" for severity in curve.rows)
 
 
 def _total(curve: Curve, *, relative: bool) -> Floats:
     if relative and curve.clean is None:
-        raise ParamsError(f"{curve.first.weights} has no clean row of {curve.first.metric} for {curve.shift}; evaluate the clean set too")
+        first = curve.first
+        raise ParamsError(
+            f"{first.weights} has no clean {first.metric} for {curve.shift}; evaluate the clean set too"
+        )
     values = [row.all for row in curve.rows.values()]
     if relative and curve.clean is not None:
         values = [value - curve.clean.all for value in values]
@@ -80,9 +104,8 @@ def _total(curve: Curve, *, relative: bool) -> Floats:
 
 def _alexnet(curve: Curve, *, relative: bool) -> float:
     if curve.shift not in ALEXNET or list(curve.rows) != LEVELS:
-        at = ", ".join(f"{severity:g}" for severity in curve.rows)
         raise ParamsError(
-            f"normaliser 'alexnet' has errors of ImageNet-C's {len(ALEXNET)} shifts over severities 1 to 5; found {curve.shift} "
-            f"at {at}. Name weights of this campaign as normaliser, or evaluate all five"
+            f"normaliser 'alexnet' has errors of ImageNet-C's {len(ALEXNET)} shifts over severities 1 to 5; "
+            f"found {curve.shift} at {_levels(curve)}. Name weights of this campaign, or evaluate all five"
         )
     return len(LEVELS) * (ALEXNET[curve.shift] - (CLEAN_ALEXNET if relative else 0))

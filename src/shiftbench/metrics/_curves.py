@@ -41,7 +41,9 @@ def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
         if row.reference is not None and row.shift is not None and row.severity is not None:
             levels.setdefault(_place(row), {}).setdefault(row.shift, {})[row.severity] = row
     return {
-        place: {shift: _curve(shift, found, clean, place) for shift, found in sorted(shifts.items())}
+        place: {
+            shift: _curve(shift, found, clean, place) for shift, found in sorted(shifts.items())
+        }
         for place, shifts in levels.items()
     }
 
@@ -50,7 +52,9 @@ def _place(row: Row) -> Place:
     return row.weights, row.method, row.detector, row.dataset, row.split
 
 
-def _curve(shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place) -> Curve:
+def _curve(
+    shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place
+) -> Curve:
     ordered = dict(sorted(found.items()))
     reference = next(iter(ordered.values())).reference
     return Curve(shift, ordered, clean.get((*place, reference)))
@@ -64,7 +68,9 @@ def mean(found: list[Row], values: list[Floats]) -> Row:
     return found[0].derived(found, total / len(values), shift=None)
 
 
-def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:
+def normaliser(
+    all_curves: dict[Place, dict[str, Curve]], place: Place, name: str
+) -> dict[str, Curve]:
     """Return the curves of the weights that a metric is relative to, in the same place.
 
     Weights are named in full (`fashion_mnist/convnet-erm-s0`), without the dataset that they learnt from, or
@@ -73,7 +79,7 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
     Raises:
         ParamsError: no such weights in this campaign.
     """
-    weights, method, *rest = place
+    _, method, *rest = place
     names = sorted({str(other[0]) for other in all_curves})
     matching = [other for other in names if name in (other, other.partition("/")[2])]
     for own_method in (method, "plain"):
@@ -82,4 +88,6 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
             if found is not None:
                 return found
     short = [other.partition("/")[2] for other in names]
-    raise ParamsError(f"normaliser {name!r} has no errors in this campaign ({near(name, short)}); evaluate it too, or name another")
+    raise ParamsError(
+        f"normaliser {name!r} has no errors in this campaign ({near(name, short)}); evaluate it too, or name another"
+    )

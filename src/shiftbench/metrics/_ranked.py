@@ -84,7 +84,8 @@ def rate(positive: Ints, negative: Ints, tpr: float) -> Floats:
     """Return the negatives' share at the first threshold where the positives' share reaches `tpr`.
 
     Args:
-        positive, negative: counts at or above each threshold, int64 (thresholds, k), the last row all.
+        positive: counts at or above each threshold, int64 (thresholds, k), the last row all.
+        negative: the same.
         tpr: in (0, 1], compared in millionths so that 0.95 of 20 is exactly 19.
     """
     reached = positive * 1_000_000 >= positive[-1] * round(tpr * 1_000_000)

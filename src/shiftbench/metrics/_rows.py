@@ -51,7 +51,7 @@ class Rows:
         column = self.table.column(name)
         if not column.null_count:
             return self.counting
-        mask = column.is_valid().to_numpy().astype(np.int64) * self.counting
+        mask: Ints = column.is_valid().to_numpy().astype(np.int64) * self.counting
         for known in self._present:
             if np.array_equal(known, mask):
                 return known

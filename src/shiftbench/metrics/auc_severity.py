@@ -28,7 +28,11 @@ def compute(rows: list[Row], of: str) -> list[Row]:
     """Return the area per shift and its mean, for all weights."""
     results: list[Row] = []
     for shifts in _curves.curves(rows, of).values():
-        areas = [curve.row(_area(curve, curve.clean)) for curve in shifts.values() if curve.clean is not None]
+        areas = [
+            curve.row(_area(curve, curve.clean))
+            for curve in shifts.values()
+            if curve.clean is not None
+        ]
         results += areas
         if areas:
             results.append(_curves.mean(areas, [row.all for row in areas]))

@@ -1,8 +1,8 @@
 """Area under the precision-recall curve of OOD detection, OOD positive.
 
-Convention: trapezoids with one vertex per distinct score and a last vertex (recall 0, precision 1), as OpenOOD
-has it: scikit-learn's `auc` over `precision_recall_curve`, not `average_precision_score`. Depends on
-how many ID and OOD samples there are, unlike auroc.
+Source: OpenOOD `metrics.py` (Zhang et al. 2023): scikit-learn's `auc` over `precision_recall_curve`, that is
+trapezoids with one vertex per distinct score and a last one (recall 0, precision 1); not
+`average_precision_score`. Unlike auroc it depends on how many ID and OOD samples there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 
 
-def compute(id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]) -> Floats:
+def compute(
+    id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]
+) -> Floats:
     """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
     return _ranked.curve(_area, id, ood, id_weights, ood_weights)
 

@@ -20,7 +20,9 @@ RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 
 
-def compute(id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]) -> Floats:
+def compute(
+    id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]
+) -> Floats:
     """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
     return _ranked.curve(_area, id, ood, id_weights, ood_weights)
 

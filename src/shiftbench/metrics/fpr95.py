@@ -22,7 +22,13 @@ HIGHER_IS_BETTER = False
 
 
 def compute(
-    id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8], tpr: float
+    id: Floats,
+    ood: Floats,
+    id_weights: NDArray[np.uint8],
+    ood_weights: NDArray[np.uint8],
+    tpr: float,
 ) -> Floats:
     """Return the false positive rate for each draw, float64 (k,), from weights uint8 (n, k), (m, k)."""
-    return _ranked.curve(lambda counts: _ranked.rate(counts.ood, counts.id, tpr), id, ood, id_weights, ood_weights)
+    return _ranked.curve(
+        lambda counts: _ranked.rate(counts.ood, counts.id, tpr), id, ood, id_weights, ood_weights
+    )

@@ -21,8 +21,14 @@ HIGHER_IS_BETTER = False
 
 
 def compute(
-    id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8], tpr: float
+    id: Floats,
+    ood: Floats,
+    id_weights: NDArray[np.uint8],
+    ood_weights: NDArray[np.uint8],
+    tpr: float,
 ) -> Floats:
     """Return the false positive rate for each draw, float64 (k,), from weights uint8 (n, k), (m, k)."""
     # With the scores turned round, ID is what `_ranked` calls OOD.
-    return _ranked.curve(lambda counts: _ranked.rate(counts.ood, counts.id, tpr), -ood, -id, ood_weights, id_weights)
+    return _ranked.curve(
+        lambda counts: _ranked.rate(counts.ood, counts.id, tpr), -ood, -id, ood_weights, id_weights
+    )

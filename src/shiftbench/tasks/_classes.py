@@ -36,9 +36,15 @@ class LabelSpace:
 
     def __post_init__(self) -> None:
         for owner, names in (("model", self.model_classes), ("dataset", self.dataset_classes)):
-            twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+            twice = (
+                sorted({name for name in names if names.count(name) > 1})
+                if len(set(names)) < len(names)
+                else []
+            )
             if twice:
-                raise RangeError(f"the {owner} has the class {twice[0]!r} twice; class names must be unique")
+                raise RangeError(
+                    f"the {owner} has the class {twice[0]!r} twice; class names must be unique"
+                )
 
     @cached_property
     def to_model(self) -> NDArray[np.int32]:
@@ -62,5 +68,7 @@ class LabelSpace:
         count = len(self.dataset_classes)
         for key, label in zip(keys, labels, strict=True):
             if not 0 <= label < count:
-                raise RangeError(f"sample {key!r} has the label {label}; expected 0 to {count - 1} ({count} classes)")
+                raise RangeError(
+                    f"sample {key!r} has the label {label}; expected 0 to {count - 1} ({count} classes)"
+                )
         return self.to_model[np.asarray(labels, dtype=np.int64)]

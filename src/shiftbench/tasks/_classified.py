@@ -14,6 +14,11 @@ from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.sample import Sample
 from shiftbench.tasks._classes import UNKNOWN, LabelSpace
 
+METRICS = (
+    *("accuracy", "error", "ece", "nll", "brier"),
+    *("mce", "relative_mce", "auc_severity"),
+    *("auroc", "fpr95", "fpr95_idpos", "aupr_out"),
+)
 FORMATS = {"full": schema.RECORDS_FULL, "top20": schema.RECORDS_TOP20}
 
 
@@ -28,7 +33,9 @@ def form(outputs: str) -> schema.Format:
     return FORMATS[outputs]
 
 
-def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
+def rows(
+    samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str
+) -> pa.Table:
     """Return one record per sample, in the order of the samples.
 
     Args:
@@ -54,7 +61,9 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 def checked(outputs: dict[str, np.ndarray], keys: list[str], classes: int) -> NDArray[np.float32]:
     """Return the logits float32 (n, C), or say what is wrong with them."""
     if "logits" not in outputs:
-        raise ModelError(f"the model gives no logits (it gives {', '.join(sorted(outputs)) or 'nothing'})")
+        raise ModelError(
+            f"the model gives no logits (it gives {', '.join(sorted(outputs)) or 'nothing'})"
+        )
     logits = np.asarray(outputs["logits"], dtype=np.float32)
     if logits.shape != (len(keys), classes):
         raise ModelError(
@@ -64,7 +73,9 @@ def checked(outputs: dict[str, np.ndarray], keys: list[str], classes: int) -> ND
     finite = np.isfinite(logits).all(axis=1)
     if not finite.all():
         at = int(np.argmin(finite))
-        raise ModelError(f"sample {keys[at]!r}: a logit is {_worst(logits[at])}; a model must give finite logits")
+        raise ModelError(
+            f"sample {keys[at]!r}: a logit is {_worst(logits[at])}; a model must give finite logits"
+        )
     return logits
 
 
@@ -72,7 +83,9 @@ def _worst(row: NDArray[np.float32]) -> float:
     return float(row[~np.isfinite(row)][0])
 
 
-def judged(logits: NDArray[np.float32], labels: NDArray[np.int32], space: LabelSpace) -> dict[str, Any]:
+def judged(
+    logits: NDArray[np.float32], labels: NDArray[np.int32], space: LabelSpace
+) -> dict[str, Any]:
     """Return the columns label, prediction, correct, confidence_e9, nll_e9 and brier_e9.
 
     The softmax runs in float64 over the allowed classes; results are rounded to billionths here, once.
@@ -103,7 +116,10 @@ def _e9(values: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
 
 def _meta(samples: list[Sample]) -> dict[str, pa.Array]:
     metas: list[dict[str, str]] = [sample.fields.get("meta") or {} for sample in samples]
-    return {name: pa.array([meta.get(name) for meta in metas], pa.string()) for name in ("group", "cluster")}
+    return {
+        name: pa.array([meta.get(name) for meta in metas], pa.string())
+        for name in ("group", "cluster")
+    }
 
 
 def _all(logits: NDArray[np.float32]) -> dict[str, pa.Array]:
@@ -124,5 +140,9 @@ def _largest(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> dict[str
 
 def _lists(values: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
     n, width = values.shape
-    offsets = np.arange(0, n * width + 1, width, dtype=np.int32) if width else np.zeros(n + 1, dtype=np.int32)
+    offsets = (
+        np.arange(0, n * width + 1, width, dtype=np.int32)
+        if width
+        else np.zeros(n + 1, dtype=np.int32)
+    )
     return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values).ravel(), dtype))

@@ -12,7 +12,7 @@ from shiftbench.tasks._classes import LabelSpace
 FIELDS = {"text": "txt", "label": "cls", "meta": "json"}
 REQUIRED = ("text", "label")
 FORMATS = tuple(_classified.FORMATS.values())
-METRICS = ("accuracy", "error", "ece", "nll", "brier", "mce", "relative_mce", "auc_severity", "auroc", "fpr95", "fpr95_idpos", "aupr_out")  # fmt: skip
+METRICS = _classified.METRICS
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
@@ -24,6 +24,8 @@ def schema(classes: int, outputs: str) -> pa.Schema:
     return _classified.form(outputs).arrow
 
 
-def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
+def rows(
+    samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str
+) -> pa.Table:
     """Return one record per sample, in their order; see `_classified.rows`."""
     return _classified.rows(samples, outputs, space, outputs_mode)

@@ -1,0 +1,175 @@
+"""Aggregation of many synthetic records with intervals, against pandas on what pandas can hold.
+
+    python benchmarks/aggregation.py [--samples 100000] [--cells 1000] [--draws 1000] [--threads 2]
+                                     [--pandas-cells 4] [--folder DIR]
+
+Writes `cells` record files of `samples` rows (the columns that the metrics read, and a few logits), then
+times `aggregate` for accuracy, nll, brier and ece with all replicates and paired differences, reading
+included. pandas does the same for `pandas-cells` of the files: it joins the weights to the records by
+key and takes weighted means under every draw. Prints one JSON object: seconds, peak memory of the process that
+aggregates, and the ratio of rows per second. Goal on 2 cores, at the defaults: under 60 s, under 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench import bootstrap, schema
+from shiftbench.aggregate import CellRows, aggregate
+
+METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}
+MODELS = 10
+
+
+def synthesise(folder: Path, samples: int, cells: int) -> list[CellRows]:
+    """Write records of 10 weights under cells / 10 shifts; all share their keys."""
+    keys = pa.array([f"synthetic/test/{i:09d}" for i in range(samples)])
+    found = []
+    for number in range(cells):
+        file = folder / f"{number:05d}.parquet"
+        if not file.exists():
+            schema.write(_records(keys, number), file, "benchmark")
+        weights, shift = f"synthetic/net{number % MODELS}", f"shift{number // MODELS}"
+        found.append(
+            CellRows(
+                "bench",
+                "classification",
+                weights,
+                "plain",
+                "synthetic",
+                "test",
+                shift,
+                1.0,
+                file,
+                "x",
+            )
+        )
+    return found
+
+
+def _records(keys: pa.Array, number: int) -> pa.Table:
+    random = np.random.default_rng(number)
+    n = len(keys)
+    confidence = random.beta(4, 2, n)
+    correct = random.random(n) < confidence
+    label = random.integers(0, 10, n, dtype=np.int32)
+    nll = np.where(correct, -np.log(confidence), -np.log((1 - confidence) / 9))
+    brier = np.where(correct, (1 - confidence) ** 2, confidence**2 + 1)
+    columns = {
+        "key": keys,
+        "label": label,
+        "prediction": np.where(correct, label, (label + 1) % 10).astype(np.int32),
+        "correct": correct,
+        "confidence_e9": np.rint(confidence * schema.E9).astype(np.int64),
+        "nll_e9": np.clip(np.rint(nll * schema.E9), 0, schema.NLL_LIMIT).astype(np.int64),
+        "brier_e9": np.clip(np.rint(brier * schema.E9), 0, 2 * schema.E9).astype(np.int64),
+        "group": pa.nulls(n, pa.string()),
+        "cluster": pa.nulls(n, pa.string()),
+        "logits": pa.ListArray.from_arrays(
+            np.arange(n + 1, dtype=np.int32), pa.array(confidence.astype(np.float32))
+        ),
+    }
+    return pa.table(columns, schema=schema.RECORDS_FULL.arrow)
+
+
+def ours(cells: list[CellRows], draws: int, threads: int) -> None:
+    """Aggregate all cells."""
+    tables = aggregate(cells, METRICS, draws, 0, threads)
+    assert len(tables.metrics) == len(cells) * len(METRICS)
+
+
+def theirs(cells: list[CellRows], draws: int) -> None:
+    """The same of fewer cells, as one would write it in pandas."""
+    import pandas as pd
+
+    columns = ["key", "correct", "confidence_e9", "nll_e9", "brier_e9"]
+    frames = [
+        pd.read_parquet(cell.file, columns=columns).assign(cell=i) for i, cell in enumerate(cells)
+    ]
+    records = pd.concat(frames, ignore_index=True)
+    units = pa.array(frames[0]["key"].astype(str))
+    matrix = pd.DataFrame(bootstrap.weights(units, draws, 0), index=frames[0]["key"])
+    records["bin"] = np.maximum((records["confidence_e9"] * 15 - 1) // schema.E9, 0)
+    records["gap"] = records["correct"] - records["confidence_e9"] / schema.E9
+    for draw in range(1 + draws):
+        weight = records["key"].map(matrix[draw])
+        total = weight.groupby(records["cell"]).sum()
+        for column in ("correct", "nll_e9", "brier_e9"):
+            (records[column] * weight).groupby(records["cell"]).sum() / total
+        gaps = (records["gap"] * weight).groupby([records["cell"], records["bin"]]).sum().abs()
+        gaps.groupby(level=0).sum() / total
+
+
+def measure(work: Callable[..., None], *arguments: Any) -> dict[str, float]:
+    """Run in a fresh process; return seconds and peak memory in GB, imports included."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_timed, args=(sender, work, arguments))
+    process.start()
+    result: dict[str, float] = receiver.recv()
+    process.join()
+    return result
+
+
+def _timed(sender: Any, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    start = time.perf_counter()
+    work(*arguments)
+    seconds = time.perf_counter() - start
+    sender.send(
+        {
+            "seconds": round(seconds, 2),
+            "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (
+        ("samples", 100_000),
+        ("cells", 1000),
+        ("draws", 1000),
+        ("threads", 2),
+        ("pandas-cells", 4),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--folder", type=Path, help="keep the synthetic records here")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        cells = synthesise(folder, given.samples, given.cells)
+        result: dict[str, Any] = {
+            "rows": given.samples * given.cells,
+            "draws": given.draws,
+            "threads": given.threads,
+        }
+        result["shiftbench"] = measure(ours, cells, given.draws, given.threads)
+        few = cells[: given.pandas_cells]
+        result["pandas"] = (
+            {"rows": given.samples * len(few), **measure(theirs, few, given.draws)} if few else None
+        )
+    if few:
+        speeds = [
+            len(some) / result[who]["seconds"]
+            for some, who in ((cells, "shiftbench"), (few, "pandas"))
+        ]
+        result["times_pandas"] = round(speeds[0] / speeds[1], 1)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import binned_statistic
+from sklearn import metrics as peer
+from sklearn.calibration import calibration_curve
+
+from shiftbench import plugins, schema
+from shiftbench.errors import RangeError
+from shiftbench.metrics import _contributions
+from shiftbench.metrics._contributions import Contributions, weighted
+from shiftbench.metrics._rows import Rows
+from shiftbench.sample import Sample
+from shiftbench.tasks import LabelSpace, classification
+
+NAMES = plugins.names("metrics")
+CLASSES = tuple("abcde")
+N = 300
+
+
+def of_kind(kind: str) -> list[str]:
+    return [name for name in NAMES if kind == plugins.find("metrics", name).KIND]
+
+
+def records(n: int = N) -> pa.Table:
+    random = np.random.default_rng(3)
+    some = [
+        Sample(f"toy/test/{i:03d}", {"label": int(label)})
+        for i, label in enumerate(random.integers(0, 5, n))
+    ]
+    logits = random.normal(scale=2, size=(n, 5)).astype(np.float32)
+    return classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
+
+
+def value(
+    metric: ModuleType, table: pa.Table, weights: np.ndarray | None = None, **params: Any
+) -> np.ndarray:
+    weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
+    options = {**metric.PARAMS, **params}
+    (sums,) = weighted([metric.reduce(Rows(table), **options)], weights)
+    found: np.ndarray = metric.finish(sums, **options)
+    return found
+
+
+def poisson(n: int, draws: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(1, (n, draws)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declarations(name: str) -> None:
+    metric = plugins.find("metrics", name)
+    assert "Source:" in metric.__doc__
+    assert metric.KIND in ("sample", "detection", "curve")
+    assert metric.UNIT
+    assert isinstance(metric.HIGHER_IS_BETTER, bool)
+    low, high = metric.RANGE
+    assert low is None or high is None or low < high
+
+
+@pytest.mark.parametrize("name", of_kind("sample"))
+def test_sample_metrics(name: str) -> None:
+    metric = plugins.find("metrics", name)
+    table = records()
+    whole = value(metric, table)
+    low, high = metric.RANGE
+    assert (low is None or whole >= low) and (high is None or whole <= high)  # noqa: PT018
+    # The order of rows does not matter, not in the last bit.
+    order = pa.array(np.random.default_rng(0).permutation(N))
+    assert np.array_equal(value(metric, table.take(order)), whole)
+    # A weight is a number of copies.
+    weights = poisson(N, 3)
+    for draw, found in enumerate(value(metric, table, weights)):
+        copies = table.take(pa.array(np.repeat(np.arange(N), weights[:, draw])))
+        assert value(metric, copies)[0] == found
+    # Of nothing there is no value.
+    assert np.isnan(value(metric, table.slice(0, 0))).all()
+    assert np.isnan(value(metric, table, weights * np.uint8(0))).all()
+
+
+def ece(label: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> float:
+    every = np.repeat(np.arange(len(label)), weights)
+    right, confidence = (shares.argmax(1) == label)[every], shares.max(1)[every]
+    true, predicted = calibration_curve(
+        right, confidence, n_bins=15
+    )  # scikit-learn: bins (low, high]
+    sizes = binned_statistic(-confidence, None, "count", bins=np.linspace(-1, 0, 16)).statistic[
+        ::-1
+    ]
+    return float((np.abs(true - predicted) * sizes[sizes > 0]).sum() / len(every))
+
+
+PEERS = {
+    "accuracy": lambda label, shares, w: peer.accuracy_score(
+        label, shares.argmax(1), sample_weight=w
+    ),
+    "error": lambda label, shares, w: peer.zero_one_loss(label, shares.argmax(1), sample_weight=w),
+    "nll": lambda label, shares, w: peer.log_loss(label, shares, sample_weight=w),
+    "brier": lambda label, shares, w: peer.brier_score_loss(
+        label, shares, sample_weight=w, scale_by_half=False
+    ),
+    "ece": ece,
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_sample_metrics_agree_with_scikit_learn(name: str) -> None:
+    table = records()
+    raw = np.array(table["logits"].to_pylist())
+    shares = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    weights = poisson(N, 3)
+    found = value(plugins.find("metrics", name), table, weights)
+    expected = [
+        PEERS[name](table["label"].to_numpy(), shares, weights[:, draw]) for draw in range(3)
+    ]
+    assert found == pytest.approx(expected, abs=2e-9)
+
+
+def test_sample_metrics_by_hand() -> None:
+    columns = {
+        "correct": pa.array([True, True, False, False, None]),
+        "confidence_e9": pa.array(
+            [900_000_000, 800_000_000, 600_000_000, 300_000_000, 999_999_999]
+        ),
+        "nll_e9": pa.array([100_000_000, 200_000_000, 900_000_000, 1_200_000_000, None]),
+    }
+    table = pa.table(columns)
+    expected = {
+        "accuracy": 0.5,  # 2 of 4; the fifth has no label
+        "error": 0.5,
+        "nll": 0.6,  # (0.1 + 0.2 + 0.9 + 1.2) / 4
+        "ece": 0.3,  # each its own bin: (|1 - 0.9| + |1 - 0.8| + |0 - 0.6| + |0 - 0.3|) / 4
+    }
+    assert {name: value(plugins.find("metrics", name), table)[0] for name in expected} == expected
+    # One bin: |2 - (0.9 + 0.8 + 0.6 + 0.3)| / 4
+    assert value(plugins.find("metrics", "ece"), table, bins=1) == pytest.approx([0.15])
+
+
+def test_bins_of_ece_are_closed_above() -> None:
+    # 1/5 exactly lies in (0, 1/5]: with 0.1 in one bin, |1 + 0 - 0.3| / 2; in two, (0.8 + 0.1) / 2.
+    table = pa.table({"correct": [True, False], "confidence_e9": [200_000_000, 100_000_000]})
+    assert value(plugins.find("metrics", "ece"), table, bins=5) == pytest.approx([0.35])
+
+
+def test_sums_are_exact_for_large_values() -> None:
+    largest = schema.NLL_LIMIT
+    column = np.array([largest, largest - 1, 1, 3] * 500)
+    weights = poisson(2000, 2)
+    (sums,) = weighted([Contributions(np.ones(2000, dtype=np.int64), (column,))], weights)
+    exact = [
+        sum(int(a) * int(b) for a, b in zip(column, weights[:, draw], strict=True))
+        for draw in range(2)
+    ]
+    assert sums.sums[0].tolist() == exact
+    with pytest.raises(RangeError, match="too large to be added exactly"):
+        weighted([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
+    assert (
+        _contributions._block([np.full((1, 10), float(largest))], 10) == 2
+    )  # 2 x 8 x 2**49 = 2**53
+
+
+# ------------------------------------------------------------------------------------ detection
+
+
+def scores() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(7)
+    return random.integers(0, 30, 200).astype(float), random.integers(10, 40, 150).astype(
+        float
+    )  # many ties
+
+
+def detect(
+    metric: ModuleType, inside: np.ndarray, outside: np.ndarray, *weights: np.ndarray
+) -> np.ndarray:
+    sides = weights or [np.ones((len(side), 1), dtype=np.uint8) for side in (inside, outside)]
+    found: np.ndarray = metric.compute(inside, outside, *sides, **metric.PARAMS)
+    return found
+
+
+@pytest.mark.parametrize("name", of_kind("detection"))
+def test_detection_metrics(name: str) -> None:
+    metric = plugins.find("metrics", name)
+    inside, outside = scores()
+    whole = detect(metric, inside, outside)
+    assert metric.RANGE[0] <= whole[0] <= metric.RANGE[1]
+    order = np.random.default_rng(0).permutation(len(inside))
+    assert np.array_equal(detect(metric, inside[order], outside), whole)
+    # Only the order of scores counts.
+    assert np.array_equal(detect(metric, inside**3, outside**3), whole)
+    # A weight is a number of copies.
+    weights = poisson(len(inside), 70), poisson(len(outside), 70, 1)
+    found = detect(metric, inside, outside, *weights)
+    for draw in (0, 1, 69):
+        copies = [
+            np.repeat(side, w[:, draw]) for side, w in zip((inside, outside), weights, strict=True)
+        ]
+        assert detect(metric, *copies)[0] == pytest.approx(found[draw], abs=1e-12)
+    # Separated sets are told apart; of nothing there is no value.
+    best = detect(metric, inside, inside.max() + 1 + outside)
+    assert best == pytest.approx([metric.RANGE[1 if metric.HIGHER_IS_BETTER else 0]])
+    assert np.isnan(detect(metric, inside[:0], outside)).all()
+    assert np.isnan(detect(metric, inside, outside, weights[0], weights[1] * np.uint8(0))).all()
+
+
+def fpr(truth: np.ndarray, score: np.ndarray) -> float:
+    false, true, _ = peer.roc_curve(truth, score, drop_intermediate=False)
+    return float(false[np.argmax(true >= 0.95)])
+
+
+def aupr(truth: np.ndarray, score: np.ndarray) -> float:
+    precision, recall, _ = peer.precision_recall_curve(truth, score)
+    return float(peer.auc(recall, precision))
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("auroc", peer.roc_auc_score),
+        ("aupr_out", aupr),
+        ("fpr95", fpr),
+        ("fpr95_idpos", lambda truth, score: fpr(1 - truth, -score)),
+    ],
+)
+def test_detection_metrics_agree_with_scikit_learn(name: str, reference: Any) -> None:
+    for inside, outside in (scores(), (scores()[0], scores()[0]), (np.ones(5), np.ones(3))):
+        truth = np.repeat([0, 1], [len(inside), len(outside)])
+        expected = reference(truth, np.concatenate([inside, outside]))
+        assert detect(plugins.find("metrics", name), inside, outside) == pytest.approx(
+            [expected], abs=1e-12
+        )
+
+
+def test_detection_metrics_by_hand() -> None:
+    # 20 ID scores 0..19 and 20 OOD scores 10..29. 19 of 20 OOD lie at or above 11; of the ID, 11..19: 9 of 20.
+    # 19 of 20 ID lie at or below 18; of the OOD, 10..18: 9 of 20. OOD beats ID in 345 and ties in 10 of 400 pairs.
+    inside, outside = np.arange(20.0), np.arange(10.0, 30.0)
+    names = ("fpr95", "fpr95_idpos", "auroc")
+    found = {name: detect(plugins.find("metrics", name), inside, outside)[0] for name in names}
+    assert found == {"fpr95": 0.45, "fpr95_idpos": 0.45, "auroc": 0.875}
+    # Not symmetric: OOD 4 x 5 and one 0 against ID 0, 1, 2, 9: all OOD must be found, and with it all ID flagged;
+    # 95% of ID needs the 9, and with it all OOD accepted.
+    assert detect(
+        plugins.find("metrics", "fpr95"), np.array([0.0, 1, 2, 9]), np.array([5.0, 5, 5, 5, 0])
+    ) == [1]
+    assert detect(
+        plugins.find("metrics", "fpr95_idpos"), np.array([0.0, 1, 2, 3]), np.array([5.0, 5, 5, 2])
+    ) == [0.25]
