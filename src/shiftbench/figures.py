@@ -16,11 +16,11 @@ from shiftbench.leaderboard import Entry
 from shiftbench.measures import Measure
 
 Figure = dict[str, Any]
-At = TypeVar("At", float, str)
+At = TypeVar("At")  # a severity, or the name of a shift
 
 # Eight hues that keep apart under the common colour-vision deficiencies, on white and on near-black:
-# Okabe and Ito 2008, "Color universal design", with yellow darkened and black made grey.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
+# Okabe and Ito 2008, "Color universal design", with blue lightened, yellow darkened and black made grey.
+COLOURS = ("#2a83c9", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star")
 

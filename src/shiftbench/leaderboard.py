@@ -47,6 +47,11 @@ class Entry:
     high: float | None
     n: int
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Entry:
+        """Read an entry off a metric row."""
+        return cls(row["value"], row["ci_low"], row["ci_high"], row["n"])
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -33,6 +33,7 @@ from shiftbench import __version__, formats, gallery, recipe, schema
 from shiftbench.chapters import Chapter, ends
 from shiftbench.leaderboard import Tables
 from shiftbench.measures import DASH, Measure, spell
+from shiftbench.panels import panels
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.reliability import RELIABILITY
@@ -84,7 +85,9 @@ def _tables(run: Run, ref: Ref) -> Tables:
         return frame
 
     binned = read(RELIABILITY) if f"{RELIABILITY.name}.parquet" in made else None
-    return Tables(read(formats.METRICS), read(formats.REPLICATES), read(formats.DIFFERENCES), binned)
+    return Tables(
+        read(formats.METRICS), read(formats.REPLICATES), read(formats.DIFFERENCES), binned
+    )
 
 
 # ---------------------------------------------------------------------------------------- the page
@@ -98,10 +101,10 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
         chapters: one per campaign.
         boards: samples of the gallery.
     """
-    panels = {chapter.name: chapter.panels for chapter in chapters}
+    shown = {chapter.name: panels(chapter) for chapter in chapters}
     drawn = {
         id: shots
-        for many in panels.values()
+        for many in shown.values()
         for panel in many
         for id, shots in panel.figures.items()
     }
@@ -111,7 +114,7 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
         .get_template("index.html")
         .render(
             chapters=chapters,
-            panels=panels,
+            panels=shown,
             boards=boards,
             measures=_measures(chapters),
             datasets=cell.recipe["datasets"],
