@@ -20,7 +20,6 @@ import safetensors
 import safetensors.torch
 import torch
 
-from shiftbench import plugins
 from shiftbench.errors import ModelError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -59,8 +58,7 @@ class TorchPredictor:
     ) -> None:
         self.device = pick_device(device)
         self.precision = precision
-        # Convolutions are 1.5 times faster on CPUs with channels last (EfficientNet-Lite0, 128 px).
-        self.net = net.to(self.device, memory_format=torch.channels_last).eval()
+        self.net = place(net, self.device).eval()
         self.model, self.params = model, params
 
     def __call__(self, samples: Sequence[Sample]) -> Outputs:
@@ -91,6 +89,15 @@ class TorchPredictor:
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
 
 
+def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """Move a net to a device, its convolutions with channels last.
+
+    On CPUs that layout is 1.5 times faster (measured: EfficientNet-Lite0 at 128 px).
+    """
+    placed: torch.nn.Module = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
+
+
 def both(net: Any, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return features and logits; a net whose head needs more than features defines `predict`."""
     if hasattr(net, "predict"):
@@ -98,6 +105,20 @@ def both(net: Any, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return features, logits
     features = net.features(inputs)
     return features, net.head(features)
+
+
+def with_head(model: ModuleType, state: State, weight: torch.Tensor, bias: torch.Tensor) -> State:
+    """Return a state dict whose head is another linear layer; a model may say how (`with_head`).
+
+    Args:
+        model: plugin of the family `models`.
+        state: of the net; empty for a black box, which keeps its head alone.
+        weight: (classes, d).
+        bias: (classes,).
+    """
+    head = {"head.weight": weight.float(), "head.bias": bias.float()}
+    changed: State = {**state, **head}
+    return model.with_head(changed) if hasattr(model, "with_head") else changed
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
@@ -122,13 +143,15 @@ def pick_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda"):
         if not torch.cuda.is_available():
-            raise ModelError(f"device {name!r} asked for, but torch sees no CUDA device; use auto or cpu")
+            raise ModelError(
+                f"device {name!r} asked for, but torch sees no CUDA device; use auto or cpu"
+            )
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 
-def load_predictor(
+def load_predictor(  # noqa: PLR0913 - the contract of a model
     model: ModuleType,
     weights: Path,
     params: Mapping[str, Any],
@@ -169,7 +192,9 @@ def classes_of(weights: Path) -> list[str]:
     with safetensors.safe_open(weights, framework="pt") as opened:
         stated = (opened.metadata() or {}).get("classes")
     if stated is None:
-        raise ModelError(f"{weights} does not state its classes; make it with the train stage (`given` for yours)")
+        raise ModelError(
+            f"{weights} does not state its classes; make it with the train stage (`given` for yours)"
+        )
     classes: list[str] = json.loads(stated)
     return classes
 
@@ -229,12 +254,16 @@ def _unwrap(content: Any, file: Path) -> State:
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(torch.is_tensor(value) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        torch.is_tensor(value) for value in content.values()
+    ):
         raise ModelError(f"{file} holds no state dict of tensors; save `model.state_dict()`")
     return dict(content)
 
 
-def state_bytes(state: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+def state_bytes(
+    state: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Return the safetensors file of a state dict: equal tensors and metadata give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     return safetensors.torch.save(tensors, dict(sorted((metadata or {}).items())))

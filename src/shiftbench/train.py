@@ -89,7 +89,7 @@ def _deterministic(threads: int) -> Iterator[None]:
     """Fix the number of threads and the kernels, keep torch's global generator as it was."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(mode=True)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
@@ -135,7 +135,10 @@ def _classes(dataset: str, inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
     for ref, path in inputs.items():
         if ref.kind == "shards" and ref.parts[0] == dataset:
             return tuple(shards.manifest(path.parent)["classes"])
-    return tuple(plugins.find("datasets", dataset).CLASSES)
+    module = plugins.find("datasets", dataset)
+    return tuple(
+        module.CLASSES if hasattr(module, "CLASSES") else module.classes(module.PARAMS, {})
+    )
 
 
 def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:

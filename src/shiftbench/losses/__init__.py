@@ -1,0 +1,1 @@
+"""Loss functions, imported by the trainers that use them; one file each."""

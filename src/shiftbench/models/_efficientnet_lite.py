@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,7 +13,9 @@ from shiftbench.models._pretrained import Split
 from shiftbench.refs import Ref
 
 HALF = (0.5, 0.5, 0.5)
-CITATION = "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946; the Lite variants by R. Liu, 2020"
+CITATION = (
+    "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946; the Lite variants by R. Liu, 2020"
+)
 
 
 def build(architecture: str, classes: int) -> Split:
@@ -24,7 +25,7 @@ def build(architecture: str, classes: int) -> Split:
 
 
 def pretrained(architecture: str, source: str, inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the packaged ImageNet weights under our names.
+    """Return the packaged ImageNet weights under timm's names.
 
     The package names its tensors otherwise, in the same order and with the same shapes as timm.
     """
@@ -33,5 +34,4 @@ def pretrained(architecture: str, source: str, inputs: Mapping[Ref, Path]) -> ne
     timm = _optional.package("timm", "timm")
     with torch.device("meta"):
         names = list(timm.create_model(architecture).state_dict())
-        net = build(architecture, 1000)
-    return net.adopt(dict(zip(names, nets.read_state(file).values(), strict=True)))
+    return dict(zip(names, nets.read_state(file).values(), strict=True))

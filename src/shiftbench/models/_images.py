@@ -43,8 +43,8 @@ def resize(image: Pixels, height: int, width: int, kind: str = "bicubic") -> Pix
 
 def centre_crop(image: Pixels, size: int) -> Pixels:
     """Return the middle square; the image is at least `size` in both directions."""
-    top = int(round((image.shape[0] - size) / 2.0))
-    left = int(round((image.shape[1] - size) / 2.0))
+    top = round((image.shape[0] - size) / 2)
+    left = round((image.shape[1] - size) / 2)
     return image[top : top + size, left : left + size]
 
 

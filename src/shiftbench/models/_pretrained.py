@@ -35,7 +35,7 @@ class Split(nn.Module):
     """
 
     mean: torch.Tensor
-    std: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(
         self, net: nn.Module, classes: int, mean: Sequence[float], std: Sequence[float]
@@ -45,9 +45,9 @@ class Split(nn.Module):
         parent, _, name = self.head_name.rpartition(".")
         setattr(net.get_submodule(parent), name, nn.Identity())
         self.body = net
-        scale = 255 * torch.tensor(std).reshape(-1, 1, 1)
-        self.register_buffer("mean", torch.tensor(mean).reshape(-1, 1, 1) / (scale / 255), False)
-        self.register_buffer("scale", 1 / scale, False)
+        centre, spread = (torch.tensor(value).reshape(-1, 1, 1) for value in (mean, std))
+        self.register_buffer("mean", centre / spread, persistent=False)
+        self.register_buffer("scale", 1 / (255 * spread), persistent=False)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Return penultimate features (n, d)."""
@@ -65,7 +65,9 @@ class Split(nn.Module):
             return state
         prefix = f"{self.head_name}."
         return {
-            f"head.{name.removeprefix(prefix)}" if name.startswith(prefix) else f"body.{name}": tensor
+            f"head.{name.removeprefix(prefix)}"
+            if name.startswith(prefix)
+            else f"body.{name}": tensor
             for name, tensor in state.items()
         }
 

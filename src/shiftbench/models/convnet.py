@@ -53,11 +53,6 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     return ConvNet(params["width"], params["norm"], params["features"], classes)
 
 
-def prepare(sample: Sample, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (1, size, size); colour becomes grey, another size is resized (bicubic)."""
-    return prepare_batch([sample], params)[0]
-
-
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """Return uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -42,11 +42,6 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
     return _efficientnet_lite.pretrained(ARCHITECTURE, SOURCE, inputs)
 
 
-def prepare(sample: Sample, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (3, size, size)."""
-    return prepare_batch([sample], params)[0]
-
-
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """Return uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

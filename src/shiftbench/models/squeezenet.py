@@ -84,7 +84,9 @@ class Arrays(pickle.Unpickler):
         """Return numpy's own constructors, refuse all else."""
         module = module.replace("numpy.core", "numpy._core")
         if (module, name) not in self.ALLOWED:
-            raise ModelError(f"refused to load {module}.{name} from a pickle; only arrays are allowed")
+            raise ModelError(
+                f"refused to load {module}.{name} from a pickle; only arrays are allowed"
+            )
         return super().find_class(module, name)
 
 
@@ -131,9 +133,9 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     return SqueezeNet(classes)
 
 
-def prepare(sample: Sample, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (3, size, size), RGB."""
-    return prepare_batch([sample], params)[0]
+def with_head(state: nets.State) -> nets.State:
+    """Return the state dict with the note that its head is linear in the features."""
+    return {**state, "rectify": torch.tensor(0, dtype=torch.uint8)}
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

@@ -19,7 +19,7 @@ from shiftbench.models import _images
 from shiftbench.sample import Sample
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"width": 64, "depth": 4, "heads": 4, "mlp": 2, "patch": 7, "size": 28}
+PARAMS: dict[str, object] = {"width": 64, "depth": 4, "heads": 4, "mlp": 2, "size": 28}
 
 
 class Block(nn.Module):
@@ -30,7 +30,9 @@ class Block(nn.Module):
         self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, mlp * width), nn.GELU(), nn.Linear(mlp * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp * width), nn.GELU(), nn.Linear(mlp * width, width)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map tokens (n, t, width) to tokens of the same shape."""
@@ -48,9 +50,9 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, params: Mapping[str, Any], classes: int) -> None:
         super().__init__()
-        width, patch = params["width"], params["patch"]
-        self.patches = nn.Conv2d(1, width, patch, stride=patch)
-        self.position = nn.Parameter(0.02 * torch.randn(1, (params["size"] // patch) ** 2, width))
+        width, side = params["width"], -(-params["size"] // 8)
+        self.stem = _stem(width)
+        self.position = nn.Parameter(0.02 * torch.randn(1, side * side, width))
         blocks = [Block(width, params["heads"], params["mlp"]) for _ in range(params["depth"])]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width)
@@ -58,7 +60,7 @@ class VisionTransformer(nn.Module):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Return tokens (n, t, width) of images: patches plus position (equation 1)."""
-        patches = self.patches(x.float() / 127.5 - 1.0)
+        patches: torch.Tensor = self.stem(x.float() / 127.5 - 1.0)
         return patches.flatten(2).transpose(1, 2) + self.position
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -75,14 +77,18 @@ class VisionTransformer(nn.Module):
         return logits
 
 
+def _stem(width: int) -> nn.Sequential:
+    """Return three 3x3 convolutions of stride 2: a token for every 8x8 pixels."""
+    layers: list[nn.Module] = []
+    for before, after in ((1, width // 4), (width // 4, width // 2), (width // 2, width)):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, width, 1))
+
+
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """Return the net with fresh weights from torch's generator."""
     return VisionTransformer(params, classes)
-
-
-def prepare(sample: Sample, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (1, size, size); colour becomes grey, another size is resized (bicubic)."""
-    return prepare_batch([sample], params)[0]
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

@@ -1,0 +1,1 @@
+"""Ways of making weights: training, probing, fine-tuning, or taking them as they are; one file each."""

@@ -35,7 +35,9 @@ def apply(images: Images, operation: npt.NDArray[np.int64], level: Floats, sign:
     for index in range(COLOUR):
         rows = np.flatnonzero(operation == index)
         if len(rows):
-            out[rows] = _map_values(images[rows], tables(images[rows], OPERATIONS[index], level[rows]))
+            out[rows] = _map_values(
+                images[rows], tables(images[rows], OPERATIONS[index], level[rows])
+            )
     rows = np.flatnonzero(operation >= COLOUR)
     if len(rows):
         matrices = affine(operation[rows], level[rows], sign[rows], images.shape[2:])
@@ -55,8 +57,8 @@ def tables(images: Images, name: str, level: Floats) -> npt.NDArray[np.uint8]:
         table = np.where(values < threshold[:, None], values, 255 - values)
     else:
         histogram = _histogram(images)
-        table = _autocontrast(histogram) if name == "autocontrast" else _equalize(histogram)
-        return table.reshape(count, channels, 256)
+        own = _autocontrast(histogram) if name == "autocontrast" else _equalize(histogram)
+        return own.reshape(count, channels, 256)
     return np.repeat(table.astype(np.uint8)[:, None], channels, axis=1)
 
 
@@ -92,7 +94,9 @@ def _map_values(images: Images, table: npt.NDArray[np.uint8]) -> Images:
     return mapped.reshape(images.shape)
 
 
-def affine(operation: npt.NDArray[np.int64], level: Floats, sign: Floats, shape: tuple[int, ...]) -> Floats:
+def affine(
+    operation: npt.NDArray[np.int64], level: Floats, sign: Floats, shape: tuple[int, ...]
+) -> Floats:
     """Return (n, 2, 3): input position = A (x, y, 1), in pixels, as Pillow's `Image.transform`."""
     height, width = shape
     matrices = np.tile(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (len(level), 1, 1))
@@ -100,8 +104,12 @@ def affine(operation: npt.NDArray[np.int64], level: Floats, sign: Floats, shape:
     shear = sign * level * 0.3 / 10
     matrices[:, 0, 1] = np.where(name == "shear_x", shear, 0.0)
     matrices[:, 1, 0] = np.where(name == "shear_y", shear, 0.0)
-    matrices[:, 0, 2] = np.where(name == "translate_x", sign * np.floor(level * (width / 3) / 10), 0.0)
-    matrices[:, 1, 2] = np.where(name == "translate_y", sign * np.floor(level * (height / 3) / 10), 0.0)
+    matrices[:, 0, 2] = np.where(
+        name == "translate_x", sign * np.floor(level * (width / 3) / 10), 0.0
+    )
+    matrices[:, 1, 2] = np.where(
+        name == "translate_y", sign * np.floor(level * (height / 3) / 10), 0.0
+    )
     turned = name == "rotate"
     matrices[turned] = _rotation(sign[turned] * np.floor(level[turned] * 3), height, width)
     return matrices

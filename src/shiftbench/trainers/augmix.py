@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.losses import cross_entropy, jensen_shannon
+from shiftbench.rng import Words
 from shiftbench.train import TrainJob
-from shiftbench.trainers import _augment, _loop
+from shiftbench.trainers import _augment, _loop, erm
 
 PARAMS: dict[str, object] = {
     "epochs": 8,
@@ -23,6 +24,8 @@ PARAMS: dict[str, object] = {
     "optimizer": "adamw",
     "lr": 0.004,
     "weight_decay": 0.05,
+    "shift": 1,
+    "flip": False,
     "severity": 3.0,
     "chains": 3,
     "depth": 3,
@@ -34,44 +37,55 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, draws: _loop.Draws
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
     ) -> torch.Tensor:
-        views = [batch.astype(np.float32), mix(batch, draws, job.params), mix(batch, draws, job.params)]
+        batch = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        views = [
+            batch.astype(np.float32),
+            mix(batch, words, job.params),
+            mix(batch, words, job.params),
+        ]
         logits = net(_loop.tensor(np.concatenate(views), net)).chunk(3)
         agree = jensen_shannon.loss(logits)
-        return cross_entropy.loss(logits[0], labels) + job.params["jsd_weight"] * agree
+        weight: float = job.params["jsd_weight"]
+        return cross_entropy.loss(logits[0], labels) + weight * agree
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 
 
-def mix(batch: npt.NDArray[np.uint8], draws: _loop.Draws, params: Any) -> npt.NDArray[np.float32]:
+def mix(batch: npt.NDArray[np.uint8], words: Words, params: Any) -> npt.NDArray[np.float32]:
     """Return one augmented view of each image (algorithm 1).
 
     Args:
         batch: uint8 (n, channels, h, w).
-        draws: random numbers of this step.
+        words: random words of this step.
         params: `severity` (largest level, 0.1 to 10), `chains`, `depth` (longest chain).
 
     Returns:
         float32 of the same shape, 0 to 255.
     """
     count, width = len(batch), params["chains"]
-    chains = _augment_chains(np.repeat(batch, width, axis=0), draws, params)
+    chains = _augment_chains(np.repeat(batch, width, axis=0), words, params)
     # Dirichlet(1, ..., 1) is exponentials over their sum, Beta(1, 1) is uniform.
-    parts = -np.log1p(-draws.uniform(count, width))
-    shares = (parts / parts.sum(1, keepdims=True)).astype(np.float32)
+    parts = -np.log(words.uniform((count, width)))
+    shares = parts / parts.sum(1, keepdims=True)
     views = chains.reshape(count, width, *batch.shape[1:])
-    mixed = sum(views[:, k] * shares[:, k, None, None, None] for k in range(width))
-    weight = draws.uniform(count, 1, 1, 1).astype(np.float32)
-    return (1 - weight) * batch + weight * mixed
+    mixed = np.zeros(batch.shape, np.float32)
+    for chain in range(width):
+        mixed += views[:, chain] * shares[:, chain, None, None, None]
+    weight = words.uniform((count, 1, 1, 1))
+    view: npt.NDArray[np.float32] = (1 - weight) * batch + weight * mixed
+    return view
 
 
-def _augment_chains(images: npt.NDArray[np.uint8], draws: _loop.Draws, params: Any) -> npt.NDArray[np.uint8]:
+def _augment_chains(
+    images: npt.NDArray[np.uint8], words: Words, params: Any
+) -> npt.NDArray[np.uint8]:
     count = len(images)
-    depth = draws.integers(1, params["depth"] + 1, count)
+    depth = words.integers(1, params["depth"] + 1, count)
     for step in range(params["depth"]):
-        operation = draws.integers(0, len(_augment.OPERATIONS), count)
-        level = 0.1 + draws.uniform(count) * (params["severity"] - 0.1)
-        sign = np.where(draws.uniform(count) < 0.5, -1.0, 1.0)
+        operation = words.integers(0, len(_augment.OPERATIONS), count)
+        level = 0.1 + words.uniform(count) * (params["severity"] - 0.1)
+        sign = np.where(words.uniform(count) < 0.5, -1.0, 1.0)
         images = _augment.apply(images, np.where(step < depth, operation, -1), level, sign)
     return images

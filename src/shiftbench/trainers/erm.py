@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.losses import cross_entropy
+from shiftbench.rng import Words
 from shiftbench.train import TrainJob
 from shiftbench.trainers import _loop
 
@@ -23,7 +24,7 @@ PARAMS: dict[str, object] = {
     "lr": 0.004,
     "weight_decay": 0.05,
     "smoothing": 0.0,
-    "shift": 0,
+    "shift": 1,
     "flip": False,
 }
 
@@ -32,32 +33,32 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, draws: _loop.Draws
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
     ) -> torch.Tensor:
-        seen = move(batch, draws, job.params["shift"], flip=job.params["flip"])
+        seen = move(batch, words, job.params["shift"], flip=job.params["flip"])
         return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 
 
-def move(batch: npt.NDArray[Any], draws: _loop.Draws, shift: int, *, flip: bool) -> npt.NDArray[Any]:
+def move(batch: npt.NDArray[Any], words: Words, shift: int, *, flip: bool) -> npt.NDArray[Any]:
     """Shift each image by up to `shift` pixels (edges repeated) and mirror every second one.
 
     Args:
         batch: (n, channels, h, w).
-        draws: random numbers of this step.
+        words: random words of this step.
         shift: largest shift in pixels; 0 leaves the images where they are.
         flip: mirror left to right with probability one half.
     """
     count, _, height, width = batch.shape
     if flip:
-        mirrored = draws.uniform(count) < 0.5
+        mirrored = words.uniform(count) < 0.5
         batch = np.where(mirrored[:, None, None, None], batch[..., ::-1], batch)
     if shift:
-        dy, dx = draws.integers(-shift, shift + 1, count), draws.integers(-shift, shift + 1, count)
+        dy, dx = words.integers(-shift, shift + 1, count), words.integers(-shift, shift + 1, count)
         rows = np.clip(np.arange(height) + dy[:, None], 0, height - 1)
         columns = np.clip(np.arange(width) + dx[:, None], 0, width - 1)
         each = np.arange(count)[:, None, None]
         moved = batch.transpose(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
-        batch = np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+        batch = moved.transpose(0, 3, 1, 2)
     return batch

@@ -1,0 +1,82 @@
+"""Fine-tuning: a probed net trained further, a few epochs at a small rate.
+
+Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
+ICLR 2022 (LP-FT: start from the linear probe, which distorts features less). Differs: only the last part of
+the net is trained (`trained`: share of its parameter tensors), and the statistics of
+normalisation layers stay those of the pretraining, since small sets do not give better ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench import nets, refs
+from shiftbench.errors import ModelError
+from shiftbench.losses import cross_entropy
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop, erm
+
+PARAMS: dict[str, object] = {
+    "start": "linear_probe",
+    "epochs": 3,
+    "batch_size": 32,
+    "optimizer": "adamw",
+    "lr": 0.0003,
+    "weight_decay": 0.01,
+    "smoothing": 0.0,
+    "trained": 0.5,
+    "shift": 8,
+    "flip": True,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the probed weights of the same seed, and the train and val shards."""
+    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ModelError: the model is a black box.
+    """
+    if not hasattr(job.plugin, "build"):
+        raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, nets.read_state(start), start)
+    freeze(net, job.params["trained"])
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, net, loss, keep_statistics).state_dict())
+
+
+def freeze(net: nn.Module, trained: float) -> None:
+    """Let only the last share `trained` (0 to 1) of the parameter tensors learn; the head always does."""
+    parameters = list(net.parameters())
+    for parameter in parameters[: round((1 - trained) * len(parameters))]:
+        parameter.requires_grad = False
+    for parameter in net.get_submodule("head").parameters():
+        parameter.requires_grad = True
+
+
+def keep_statistics(net: nn.Module) -> None:
+    """Put a net in training mode, its batch normalisation in evaluation mode."""
+    net.train()
+    for part in net.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
