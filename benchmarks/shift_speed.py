@@ -4,9 +4,10 @@
 
 Runs in an environment that has the peer (`pip install imagecorruptions-imaug opencv-python`; it wants a
 virtual environment of its own) and shiftbench or its `src` on PYTHONPATH. Both are called through their
-public function on the same photograph, in turns, so that a busy machine slows both alike; the time is
-the median. `MB` is the highest sum of array memory at any moment of one call (tracemalloc). `change` is the
-mean distance to the clean picture in grey levels over 20 draws: near each other means equally strong.
+public function on the same photograph, in turns; the time is the median of processor times, so that a
+busy machine counts little. `MB` is the highest sum of array memory at any moment of one call
+(tracemalloc). `change` is the mean distance to the clean picture in grey levels over 20 draws: near each
+other means equally strong.
 """
 
 from __future__ import annotations
@@ -73,15 +74,15 @@ def peer(name: str, image: np.ndarray, severity: int) -> Corrupts | None:
 
 
 def timed(calls: list[Corrupts], repeats: int) -> list[float]:
-    """Return each call's median milliseconds; the calls take turns."""
+    """Return each call's median milliseconds of processor time; the calls take turns."""
     for call in calls:
         call(0)
     taken: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats):
         for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             call(repeat)
-            times.append((time.perf_counter() - start) * 1e3)
+            times.append((time.process_time() - start) * 1e3)
     return [statistics.median(times) for times in taken]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from shift_digests import picture
 
+from shift_digests import picture
 from shiftbench import codecs
 from shiftbench.errors import DataError, RangeError
 

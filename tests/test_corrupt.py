@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
-from shift_digests import picture
+from PIL import Image
 
+from shift_digests import picture
 from shiftbench import plugins
 from shiftbench.corrupt import Corrupt, corrupt
 from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
 from shiftbench.rng import Words
+from shiftbench.shifts import motion_blur
 
 IMAGE = picture(33, 57, 3)
 
@@ -47,6 +50,31 @@ def test_identity_is_a_copy() -> None:
     same = corrupt(IMAGE, "identity", severity=0)
     assert np.array_equal(same, IMAGE)
     assert not np.shares_memory(same, IMAGE)
+
+
+@pytest.mark.parametrize("image", [IMAGE, IMAGE[..., 0]])
+def test_jpeg_is_what_pillow_makes(image: np.ndarray) -> None:
+    """ImageNet-C was made with Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=15)
+    with Image.open(buffer) as opened:
+        assert np.array_equal(corrupt(image, "jpeg_compression", severity=3), np.asarray(opened))
+
+
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_motion_blur_is_near_the_published_kernel(level: int) -> None:
+    """The float kernel of ImageNet-C along the same line, at 224 px, where no size is scaled."""
+    photo = picture(224, 224, 3)
+    radius, sigma = (int(constant) for constant in motion_blur.LEVELS[level])
+    turn = float(Words(0, "motion_blur", "", "a").uniform())
+    weights = np.exp(-((np.arange(2 * radius + 1) / sigma) ** 2) / 2)
+    padded = np.pad(photo.astype(float), ((40, 40), (0, 40), (0, 0)), mode="edge")
+    steps = motion_blur.line(turn, 2 * radius)
+    seen = [padded[40 + down : 264 + down, right : right + 224] for down, right in steps]
+    expected = np.tensordot(weights / weights.sum(), seen, 1)
+    distance = np.abs(corrupt(photo, "motion_blur", severity=level) - expected)
+    assert distance.mean() < 0.5
+    assert distance.max() < 4
 
 
 def test_text_is_shifted_too() -> None:

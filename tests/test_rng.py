@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def test_words_never_change() -> None:
 
 
 def test_each_part_of_the_identity_counts() -> None:
-    identities = [
+    identities: list[tuple[Any, ...]] = [
         (0, "fog", "mnist", "k"),
         (1, "fog", "mnist", "k"),
         (0, "fo", "gmnist", "k"),  # same letters, cut elsewhere
@@ -62,9 +64,11 @@ def test_each_part_of_the_identity_counts() -> None:
         (lambda w: w.normal(0), 0),
     ],
 )
-def test_calls_take_the_documented_number_of_words(call: object, taken: int) -> None:
+def test_calls_take_the_documented_number_of_words(
+    call: Callable[[Words], Any], taken: int
+) -> None:
     used, fresh = words(), words()
-    call(used)  # type: ignore[operator]
+    call(used)
     fresh.raw(taken)
     assert used.raw(1) == fresh.raw(1)
 

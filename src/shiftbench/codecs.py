@@ -9,7 +9,7 @@
 | `json`               | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
 
 Encoders are deterministic and lossless. PNG through OpenCV was chosen by measurement (see
-docs/design.md): of the candidates whose bytes do not depend on the CPU it has the best trade between
+docs/encoding.md): of the candidates whose bytes do not depend on the CPU it has the best trade between
 size and speed, and its run-length strategy has no hash table whose layout could differ.
 """
 
@@ -29,12 +29,10 @@ from PIL import Image
 from shiftbench.errors import DataError, RangeError, near
 
 _PNG = (
-    cv2.IMWRITE_PNG_COMPRESSION,
+    cv2.IMWRITE_PNG_COMPRESSION,  # naming a level also turns on the filters (else only "sub")
     1,
     cv2.IMWRITE_PNG_STRATEGY,
     cv2.IMWRITE_PNG_STRATEGY_RLE,
-    cv2.IMWRITE_PNG_FILTER,
-    cv2.IMWRITE_PNG_ALL_FILTERS,
 )
 _PNG_END = b"IEND\xaeB\x60\x82"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import shift_digests
 from shift_digests import TEXT, picture
-
 from shiftbench import plugins
 from shiftbench.errors import RangeError
 from shiftbench.rng import Words
@@ -42,14 +42,15 @@ def same(one: Any, other: Any) -> bool:
 def damage(one: Any, other: Any) -> float:
     """Return the mean distance between two pictures, or the words that are not the same."""
     if isinstance(one, str):
-        return sum(a != b for a, b in zip(one.split(" "), other.split(" "), strict=False))
+        return float(sum(a != b for a, b in zip(one.split(" "), other.split(" "), strict=False)))
     return float(np.abs(one.astype(int) - other).mean())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_says_what_it_is(name: str) -> None:
     shift = plugins.find("shifts", name)
-    assert shift.__doc__ and isinstance(shift.PARAMS, dict)
+    assert shift.__doc__
+    assert isinstance(shift.PARAMS, dict)
     if name in DOMAIN:
         assert set(shift.DOMAIN) == {"dataset", "clean", "split"}
         assert "https://" in shift.__doc__

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.errors import DataError
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 
@@ -27,14 +28,18 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
 
     Raises:
         RangeError: severity outside 0 to 5.
+        DataError: a side longer than JPEG's 65,500 pixels.
     """
     (quality,) = _levels.at(__name__, LEVELS, severity, zero=100.0)
     if severity == 0:  # even quality 100 is not quite lossless
         return value.copy()
-    grey = value.ndim == 2
     options = (cv2.IMWRITE_JPEG_QUALITY, round(quality))
-    data = cv2.imencode(".jpg", value if grey else cv2.cvtColor(value, cv2.COLOR_RGB2BGR), options)[
-        1
-    ]
-    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
-    return np.asarray(cv2.imdecode(data, flag), dtype=np.uint8)
+    grey = value.ndim == 2
+    ordered = value if grey else cv2.cvtColor(value, cv2.COLOR_RGB2BGR)
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    pixels = cv2.imdecode(cv2.imencode(".jpg", ordered, options)[1], flag)
+    if pixels is None:
+        raise DataError(f"jpeg_compression: an image of shape {value.shape} cannot be coded")
+    if not grey:
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return np.asarray(pixels, dtype=np.uint8)
