@@ -100,8 +100,10 @@ def named(name: str) -> Format:
 def _of_task(name: str) -> tuple[Format, ...]:
     kind, _, rest = name.partition("/")
     task = rest.partition("/")[0]
-    own = kind == "records" and task in plugins.names("tasks")
-    return plugins.find("tasks", task).FORMATS if own else ()  # type: ignore[no-any-return]
+    if kind != "records" or task not in plugins.names("tasks"):
+        return ()
+    own: tuple[Format, ...] = plugins.find("tasks", task).FORMATS
+    return own
 
 
 def table(rows: Iterable[dict[str, object]], form: Format) -> pa.Table:
