@@ -112,7 +112,7 @@ def _encode_png(value: object) -> bytes:
 
 
 def _decode_png(data: bytes) -> NDArray[np.uint8]:
-    # OpenCV fills what is missing of a truncated PNG with zeros and does not say so.
+    # OpenCV refuses these too, but does not say that bytes are missing, and writes to stderr.
     if not data.endswith(_PNG_END):
         raise DataError(f"truncated or no PNG: its end mark is missing after {len(data)} bytes")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
