@@ -347,3 +347,11 @@ def test_duplicate_keys_are_refused(campaign: list[CellRows]) -> None:
         )
     with pytest.raises(DuplicateKeyError, match="two rows have the key 'toy/test/003'"):
         aggregate(campaign, METRICS, DRAWS, 0)
+
+
+def test_without_draws_there_are_values_only(campaign: list[CellRows]) -> None:
+    tables = aggregate(campaign, {"error": {}, "mce": {"normaliser": "net-mix"}}, 0, 0)
+    assert row(tables, metric="mce", weights="toy/net-mix", shift=None)["value"] == 1
+    assert tables.metrics["ci_low"].null_count == len(tables.metrics)
+    assert tables.differences["p_value"].null_count == len(tables.differences)
+    assert len(aggregate([], {"error": {}}, 10, 0).metrics) == 0
