@@ -1,8 +1,7 @@
-"""An output root as the report finds it: tables of made-up campaigns, previews, receipts and the recipe."""
+"""Tables of made-up campaigns, as aggregate would write them."""
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -11,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import bootstrap, codecs, formats, recipe, reliability, schema
-from shiftbench.recipe import Cell, Job
-from shiftbench.refs import Ref
+from shiftbench import bootstrap, formats, reliability, schema
 
 DRAWS = 40
-NASTY = "<script>alert('x')</script>&\""
 PAIRED = [name for name in formats.METRICS.key if name != "weights"]
 DIRECTION = {"accuracy": 1, "error": -1, "ece": -1, "nll": -1, "brier": -1}
 
@@ -33,23 +29,64 @@ class Maker:
 
     def add(self, weights: str, metric: str, value: float, **place: Any) -> None:
         """Add the row of one training seed; the noise of its draws is shared by all rows."""
-        draws = value + 0.01 * np.random.default_rng(3).standard_normal(DRAWS) + 0.002 * self.words.standard_normal(DRAWS)
-        default = {"method": "plain", "detector": None, "dataset": self.dataset, "split": "test", "reference": None, "shift": "identity", "severity": 0.0, "group": None, "step": None}  # fmt: skip
+        draws = (
+            value
+            + 0.01 * np.random.default_rng(3).standard_normal(DRAWS)
+            + 0.002 * self.words.standard_normal(DRAWS)
+        )
+        default = {
+            "method": "plain",
+            "detector": None,
+            "dataset": self.dataset,
+            "split": "test",
+            "reference": None,
+            "shift": "identity",
+            "severity": 0.0,
+            "group": None,
+            "step": None,
+        }
         self.rows.append(
-            default | {"campaign": self.campaign, "task": self.task, "weights": weights, "metric": metric, "value": value, "draws": draws, "n": 2000, "seed": int(weights.rpartition("-s")[2]), "unit": "key"} | place  # fmt: skip
+            default
+            | {
+                "campaign": self.campaign,
+                "task": self.task,
+                "weights": weights,
+                "metric": metric,
+                "value": value,
+                "draws": draws,
+                "n": 2000,
+                "seed": int(weights.rpartition("-s")[2]),
+                "unit": "key",
+            }
+            | place
         )
 
     def finished(self) -> list[dict[str, Any]]:
         """Return all rows with means over seeds and intervals."""
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in self.rows:
-            groups.setdefault((row["weights"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []).append(row)
+            groups.setdefault(
+                (row["weights"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []
+            ).append(row)
         means = [
             members[0]
-            | {"weights": family, "seed": None, "value": np.mean([m["value"] for m in members]), "draws": np.mean([m["draws"] for m in members], axis=0)}  # fmt: skip
+            | {
+                "weights": family,
+                "seed": None,
+                "value": np.mean([m["value"] for m in members]),
+                "draws": np.mean([m["draws"] for m in members], axis=0),
+            }
             for (family, *_), members in groups.items()
         ]
-        return [row | dict(zip(("ci_low", "ci_high"), map(float, bootstrap.interval(row["draws"])), strict=True)) for row in self.rows + means]
+        return [
+            row
+            | dict(
+                zip(
+                    ("ci_low", "ci_high"), map(float, bootstrap.interval(row["draws"])), strict=True
+                )
+            )
+            for row in self.rows + means
+        ]
 
     def write(self, root: Path, *, bins: bool = True) -> None:
         """Write the tables, and a receipt that names them."""
@@ -60,7 +97,9 @@ class Maker:
             row["draws"] = row["draws"].tolist()
         content = {
             formats.METRICS: [{name: row[name] for name in formats.METRICS.names} for row in rows],
-            formats.REPLICATES: [{name: row[name] for name in formats.REPLICATES.names} for row in rows],
+            formats.REPLICATES: [
+                {name: row[name] for name in formats.REPLICATES.names} for row in rows
+            ],
             formats.DIFFERENCES: list(differences(rows)),
         }
         if bins:
@@ -68,17 +107,35 @@ class Maker:
         for form, lines in content.items():
             schema.write(schema.table(lines, form), folder / f"{form.name}.parquet", "0" * 64, form)
         made = {f"{form.name}.parquet": "0" * 64 for form in content}
-        (folder / "metrics.parquet.receipt.json").write_text(json.dumps({"made": made, "fingerprint": "", "recipe": {}, "consumed": {}}))
+        (folder / "metrics.parquet.receipt.json").write_text(
+            json.dumps({"made": made, "fingerprint": "", "recipe": {}, "consumed": {}})
+        )
 
     def bins(self) -> list[dict[str, Any]]:
         """Return bins of confidence for each cell that has an accuracy; confidence is 5 points too high."""
         cells = [row for row in self.rows if row["metric"] == "accuracy"]
-        names = ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step")
+        names = (
+            "campaign",
+            "weights",
+            "method",
+            "dataset",
+            "split",
+            "reference",
+            "shift",
+            "severity",
+            "step",
+        )
         return [
-            {**{name: row[name] for name in names}, "bin": b, "n": 20 * b, "correct": int(20 * b * (b + 0.5) / 15 - b), "confidence_e9": int(20 * b * (b + 0.5) / 15 * 1e9)}
+            {
+                **{name: row[name] for name in names},
+                "bin": b,
+                "n": 20 * b,
+                "correct": int(20 * b * (b + 0.5) / 15 - b),
+                "confidence_e9": int(20 * b * (b + 0.5) / 15 * 1e9),
+            }
             for row in cells
             for b in range(3, 15)
-        ]  # fmt: skip
+        ]
 
 
 def differences(rows: list[dict[str, Any]]) -> Any:
@@ -92,9 +149,14 @@ def differences(rows: list[dict[str, Any]]) -> Any:
             draws = np.subtract(a["draws"], b["draws"])
             low, high = bootstrap.interval(draws)
             yield {name: a[name] for name in PAIRED} | {
-                "weights_a": a["weights"], "weights_b": b["weights"], "difference": a["value"] - b["value"], "ci_low": float(low),
-                "ci_high": float(high), "p_value": float(bootstrap.p_value(draws)), "n": a["n"],
-            }  # fmt: skip
+                "weights_a": a["weights"],
+                "weights_b": b["weights"],
+                "difference": a["value"] - b["value"],
+                "ci_low": float(low),
+                "ci_high": float(high),
+                "p_value": float(bootstrap.p_value(draws)),
+                "n": a["n"],
+            }
 
 
 SKILL = {"convnet-erm": 0.90, "convnet-augmix": 0.895, "vit-erm": 0.86, "vit-augmix": 0.862}
@@ -112,8 +174,19 @@ def clothes(shifts: tuple[str, ...] = ("gaussian_noise", "fog", "contrast")) -> 
             _cell(maker, weights, top)
             for number, shift in enumerate(shifts):
                 for severity in (1.0, 3.0, 5.0):
-                    _cell(maker, weights, top - robust * severity * (0.6 + 0.3 * number), shift=shift, severity=severity, reference=clean)
-            for metric, value in (("mce", robust / 0.09), ("relative_mce", robust / 0.1), ("auc_severity", top - robust)):
+                    _cell(
+                        maker,
+                        weights,
+                        top - robust * severity * (0.6 + 0.3 * number),
+                        shift=shift,
+                        severity=severity,
+                        reference=clean,
+                    )
+            for metric, value in (
+                ("mce", robust / 0.09),
+                ("relative_mce", robust / 0.1),
+                ("auc_severity", top - robust),
+            ):
                 maker.add(weights, metric, value, shift=None, severity=None, reference=clean)
             for ood, easy in (("mnist", 0.0), ("animal_shape", -0.1)):
                 for detector, gain in (("energy", 0.03), ("msp", 0.0)):
@@ -124,7 +197,13 @@ def clothes(shifts: tuple[str, ...] = ("gaussian_noise", "fog", "contrast")) -> 
 
 
 def _cell(maker: Maker, weights: str, accuracy: float, **place: Any) -> None:
-    values = {"accuracy": accuracy, "error": 1 - accuracy, "ece": (1 - accuracy) / 5, "nll": 2 * (1 - accuracy), "brier": 1.5 * (1 - accuracy)}
+    values = {
+        "accuracy": accuracy,
+        "error": 1 - accuracy,
+        "ece": (1 - accuracy) / 5,
+        "nll": 2 * (1 - accuracy),
+        "brier": 1.5 * (1 - accuracy),
+    }
     for metric, value in values.items():
         maker.add(weights, metric, value, **place)
 
@@ -136,80 +215,16 @@ def reviews() -> Maker:
     weights = "vader_amazon/tfidf-tfidf_logreg-s0"
     _cell(maker, weights, 0.81)
     for severity in (1.0, 3.0, 5.0):
-        _cell(maker, weights, 0.81 - 0.05 * severity, shift="char_noise", severity=severity, reference=clean)
+        _cell(
+            maker,
+            weights,
+            0.81 - 0.05 * severity,
+            shift="char_noise",
+            severity=severity,
+            reference=clean,
+        )
     for shift, value in (("amazon_to_movie", 0.7), ("amazon_to_nyt", 0.61)):
         _cell(maker, weights, value, shift=shift, severity=None, reference=clean)
     undefined = next(row for row in maker.rows if row["metric"] == "nll")
     undefined |= {"value": np.nan, "draws": np.full(DRAWS, np.nan), "n": 0}
     return maker
-
-
-def params(dataset: str, **changes: Any) -> dict[str, Any]:
-    """Return a campaign as the recipe holds it."""
-    return {"dataset": dataset, "split": "test", "weights": [], "methods": ["plain"], "shifts": [], "streams": [], "ood": [], "detectors": []} | changes
-
-
-def previews(root: Path) -> list[Ref]:
-    """Write previews of pictures and of texts; return their Refs."""
-    grid = np.add.outer(np.arange(28), np.arange(28)) * 4
-    refs = []
-    for shift, severities in {"identity": (0,), "fog": (1, 3, 5), "gaussian_noise": (1, 3, 5), "contrast": (1, 3, 5)}.items():
-        for severity in severities:
-            pictures = [np.clip(grid + 12 * severity * i + 10 * severity, 0, 255).astype(np.uint8) for i in range(4)]
-            samples = [
-                {"key": f"fashion_mnist/test/00000{i}", "label": i, "png": base64.b64encode(codecs.encode("png", picture)).decode()}
-                for i, picture in enumerate(pictures)
-            ]
-            refs.append(_preview(root, f"fashion_mnist/test/{shift}/{severity}", ["T-shirt", "Trouser", NASTY, "Dress"], samples))
-    for severity in (0, 3):
-        text = "It works well." if severity == 0 else f"It wo?ks {NASTY} wel."
-        name = "identity" if severity == 0 else "char_noise"
-        refs.append(_preview(root, f"vader_amazon/test/{name}/{severity}", ["bad", "good"], [{"key": "vader_amazon/test/1_1", "label": 1, "text": text}]))
-    return refs
-
-
-def _preview(root: Path, name: str, classes: list[str], samples: list[dict[str, Any]]) -> Ref:
-    ref = Ref("previews", name)
-    file = root / ref.path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"classes": classes, "samples": samples}))
-    return ref
-
-
-ABOUT = {
-    "accuracy": {"unit": "share", "higher_is_better": True, "meaning": "Share of samples whose prediction is the label."},
-    "error": {"unit": "share", "higher_is_better": False, "meaning": "1 - accuracy."},
-    "ece": {"unit": "probability", "higher_is_better": False, "meaning": "Expected calibration error.", "options": {"bins": 15}},
-    "nll": {"unit": "nat", "higher_is_better": False, "meaning": "Negative log-likelihood."},
-    "brier": {"unit": "score", "higher_is_better": False, "meaning": "Brier score."},
-    "mce": {"unit": "ratio", "higher_is_better": False, "meaning": "Mean corruption error.", "options": {"normaliser": "convnet-erm"}},
-    "relative_mce": {"unit": "ratio", "higher_is_better": False, "meaning": "Relative mean corruption error.", "options": {"normaliser": "convnet-erm"}},
-    "auc_severity": {"unit": "share", "higher_is_better": True, "meaning": "Area under the severity curve."},
-    "auroc": {"unit": "share", "higher_is_better": True, "meaning": "Area under the ROC curve, OOD positive."},
-    "fpr95": {"unit": "share", "higher_is_better": False, "meaning": "False positives at 95% true positives."},
-}  # fmt: skip
-
-
-def root(folder: Path) -> Path:
-    """Write all inputs of a report below `folder`; return the recipe file of its job."""
-    makers = {"clothes": clothes(), "reviews": reviews()}
-    for maker in makers.values():
-        maker.write(folder, bins=maker.campaign == "clothes")
-    content = {
-        "campaigns": {
-            "clothes": params("fashion_mnist", shifts=["gaussian_noise", "fog", "contrast"], ood=["mnist", "animal_shape"], detectors=["energy", "msp"]),
-            "reviews": params("vader_amazon", shifts=["char_noise", "amazon_to_movie", "amazon_to_nyt"]),
-        },
-        "datasets": {
-            "fashion_mnist": {"licence": "MIT", "citation": "Xiao et al. 2017, Fashion-MNIST: a novel image dataset"},
-            "vader_amazon": {"licence": "MIT", "citation": f"Hutto and Gilbert 2014, VADER {NASTY}"},
-        },
-        "left_out": [{"source": "animal_shape", "title": f"Animal shapes {NASTY}", "needed_by": ["animal_shape"], "command": "npm pack animal-shape"}],
-        "metrics": ABOUT,
-        "code": {},
-    }  # fmt: skip
-    cell = Cell.of(Ref("report", "index"), content, (*(Ref("tables", name) for name in makers), *previews(folder)))
-    job = Job("report", "index", (cell,), {"plugins": []})
-    file = folder / job.recipe_path
-    recipe.write_bytes(file, job.text().encode())
-    return file

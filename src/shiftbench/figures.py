@@ -22,7 +22,16 @@ At = TypeVar("At")  # a severity, or the name of a shift
 # Okabe and Ito 2008, "Color universal design", with blue lightened, yellow darkened and black made grey.
 COLOURS = ("#2a83c9", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
 DASHES = ("solid", "dash", "dot", "dashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star")
+SYMBOLS = {  # plotly's markers, and the same as SVG paths around (0, 0) for legends
+    "circle": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
+    "square": "M-3.6-3.6h7.2v7.2h-7.2z",
+    "diamond": "M0-5 5 0 0 5-5 0z",
+    "triangle-up": "M0-5 4.6 3.6h-9.2z",
+    "x": "M-4-2.4-2.4-4 0-1.6 2.4-4 4-2.4 1.6 0 4 2.4 2.4 4 0 1.6-2.4 4-4 2.4-1.6 0z",
+    "cross": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "triangle-down": "M0 5-4.6-3.6h9.2z",
+    "star": "M0-5 1.3-1.6 4.8-1.5 2 .7 3 4 0 2.1-3 4-2 .7-4.8-1.5-1.3-1.6z",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,16 @@ class Style:
     dash: str
     symbol: str
 
+    @property
+    def path(self) -> str:
+        """The marker as an SVG path around (0, 0)."""
+        return SYMBOLS[self.symbol]
+
     @classmethod
     def of(cls, labels: Sequence[str]) -> dict[str, Style]:
         """Give each label a style; after eight the hues come again with another dash."""
         return {
-            label: cls(label, COLOURS[i % 8], DASHES[i // 8 % 4], SYMBOLS[(i + i // 8) % 8])
+            label: cls(label, COLOURS[i % 8], DASHES[i // 8 % 4], list(SYMBOLS)[(i + i // 8) % 8])
             for i, label in enumerate(labels)
         }
 
@@ -186,7 +200,12 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
     ]
     hover = {"text": text, "hovertemplate": "%{text}<extra></extra>"}
     line, marker = {"color": style.colour, "width": 2}, {"symbol": style.symbol, "size": 7}
-    bars = {"width": 60 / count, "marker": {"color": _clear(style.colour, 0.45)}, "yaxis": "y2"}
+    bars = {
+        "width": 60 / count,
+        "marker": {"color": _clear(style.colour, 0.45)},
+        "yaxis": "y2",
+        "textposition": "none",
+    }
     ideal = {"dash": "dot", "width": 1.5, "color": COLOURS[-1]}
     traces = [
         go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=ideal, hoverinfo="skip"),

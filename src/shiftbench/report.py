@@ -53,7 +53,7 @@ def run(run: Run, todo: list[Cell]) -> None:
     """Make the page and the files beside it."""
     for cell in todo:
         chapters = [_chapter(run, cell, ref) for ref in cell.inputs if ref.kind == "tables"]
-        previews = {ref: run.path(ref) for ref in cell.inputs if ref.kind == "previews"}
+        previews = {ref: run.path(ref) for ref in _shown(cell)}
         texts = {
             f"{cell.ref.name}.html": page(cell, chapters, gallery.boards(previews)),
             "metrics.json": _summary(chapters),
@@ -68,6 +68,12 @@ def run(run: Run, todo: list[Cell]) -> None:
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
             run.commit(cell, files)
+
+
+def _shown(cell: Cell) -> list[Ref]:
+    """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
+    splits = {campaign["split"] for campaign in cell.recipe["campaigns"].values()}
+    return [ref for ref in cell.inputs if ref.kind == "previews" and ref.parts[1] in splits]
 
 
 def _chapter(run: Run, cell: Cell, ref: Ref) -> Chapter:
