@@ -57,13 +57,17 @@ class World:
     """A source `toy`, a registry that serves `package` (None: it is down) and counts, and places to put things."""
 
     def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.tmp, self.package, self.asked = tmp, tar(tmp / "registry/toy-1.0.tgz", packed(CONTENT)), 0
+        self.tmp, self.package, self.asked = (
+            tmp,
+            tar(tmp / "registry/toy-1.0.tgz", packed(CONTENT)),
+            0,
+        )
         self.folder, self.mine = tmp / "out/data/sources/toy", tmp / "mine"
         monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp / "cache"))
-        monkeypatch.setattr(providers, "download", self._download)
+        monkeypatch.setattr(providers, "download", lambda *_: self._download())
         self.declare(files=files(CONTENT))
 
-    def _download(self, provider: originals.Provider, work: Path, home: Path) -> Path:
+    def _download(self) -> Path:
         self.asked += 1
         if self.package is None:
             raise FetchError("npm is not installed")
@@ -145,7 +149,9 @@ def test_what_is_there_already_is_used(world: World) -> None:
 def test_wrong_bytes_are_passed_over_and_said(world: World) -> None:
     result = world.fetch(write(world.mine, {**CONTENT, "a.txt": b"other"}))
     assert result.provider == "npm toy 1.0"
-    assert f"a.txt has sha256 {sha(b'other')} (5 bytes), expected {sha(b'first')}" in result.refused[0]
+    assert (
+        f"a.txt has sha256 {sha(b'other')} (5 bytes), expected {sha(b'first')}" in result.refused[0]
+    )
 
 
 def test_damaged_cache_is_fetched_again(world: World) -> None:
@@ -204,14 +210,22 @@ def test_tree(world: World) -> None:
     assert not (world.folder / "c.md").exists()
     world.forget()
     world.package = tar(world.tmp / "registry/part.tgz", packed({"a.txt": b"first"}))
-    with pytest.raises(FetchError, match=r"the 1 files that match \*\.txt have digest .* expected 2 files"):
+    with pytest.raises(
+        FetchError, match=r"the 1 files that match \*\.txt have digest .* expected 2 files"
+    ):
         world.fetch()
 
 
 def test_archive_within_an_archive_and_gzips(world: World) -> None:
     inner = tar(world.tmp / "inner.tar.gz", {"deep/a.txt.gz": gzip.compress(b"first")})
     world.package = tar(world.tmp / "registry/nested.tgz", {"x/inner.tar.gz": inner.read_bytes()})
-    provider = {"npm": "toy", "version": "1.0", "inside": "x/inner.tar.gz", "root": "deep", "gunzip": True}
+    provider = {
+        "npm": "toy",
+        "version": "1.0",
+        "inside": "x/inner.tar.gz",
+        "root": "deep",
+        "gunzip": True,
+    }
     world.declare(files=files({"a.txt": b"first"}), providers=[provider])
     world.fetch()
     assert (world.folder / "a.txt").read_bytes() == b"first"
@@ -224,7 +238,9 @@ def test_archive_within_an_archive_and_gzips(world: World) -> None:
 @pytest.mark.parametrize("bad", ["package/data/../../../evil.txt", "/evil.txt"])
 def test_package_that_leads_outside_is_refused(world: World, bad: str) -> None:
     world.package = tar(world.tmp / "registry/evil.tgz", {bad: b"evil", **packed(CONTENT)})
-    with pytest.raises(FetchError, match=r"evil\.tgz holds .* leads outside; the package is refused"):
+    with pytest.raises(
+        FetchError, match=r"evil\.tgz holds .* leads outside; the package is refused"
+    ):
         world.fetch()
     with zipfile.ZipFile(world.tmp / "evil.whl", "w") as archive:
         archive.writestr(bad, b"evil")
@@ -265,7 +281,9 @@ def test_missing_client_is_named(
 
 def test_client_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "npm"
-    script.write_text("#!/bin/sh\necho 'npm notice hello' >&2\necho 'npm error 404 no such package' >&2\nexit 1\n")
+    script.write_text(
+        "#!/bin/sh\necho 'npm notice hello' >&2\necho 'npm error 404 no such package' >&2\nexit 1\n"
+    )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(FetchError, match="npm: npm error 404 no such package"):
@@ -307,9 +325,15 @@ def test_unknown_source_lists_near_names() -> None:
         ({"files": {}}, "a source has either files or a tree"),
         ({"files": {"../a": {"sha256": "0" * 64, "size": 1}}}, "is no path below a folder"),
         ({"files": {"a": {"sha256": "123", "size": 1}}}, r"files\.a\.sha256: String should match"),
-        ({"providers": [{"npm": "a", "apt": "b", "version": "1"}]}, "names exactly one of apt, npm"),
+        (
+            {"providers": [{"npm": "a", "apt": "b", "version": "1"}]},
+            "names exactly one of apt, npm",
+        ),
         ({"providers": [{"npm": "a"}]}, "a: version is missing"),
-        ({"providers": [{"pypi": "a", "version": "1", "kind": "sdist"}]}, "an sdist needs its sha256"),
+        (
+            {"providers": [{"pypi": "a", "version": "1", "kind": "sdist"}]},
+            "an sdist needs its sha256",
+        ),
     ],
 )
 def test_wrong_declaration_names_file_and_key(world: World, entries: Any, message: str) -> None:

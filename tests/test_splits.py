@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
@@ -60,9 +61,11 @@ def test_errors_pass_through() -> None:
 def test_subsets_are_nested() -> None:
     amounts: list[float] = [10, 0.05, 150, 0.1, 500, 0.5, 1.0]
     parts = [{s.key for s in splits.subset(SAMPLES, a) if isinstance(s, Sample)} for a in amounts]
-    assert all(small < large for small, large in zip(parts, parts[1:], strict=False))
+    assert all(small < large for small, large in itertools.pairwise(parts))
     assert [len(parts[i]) for i in (0, 2, 4, 6)] == [10, 150, 500, 2000]
-    assert len(list(splits.subset(SAMPLES, 9999))) == len(list(splits.subset(SAMPLES, None))) == 2000
+    assert (
+        len(list(splits.subset(SAMPLES, 9999))) == len(list(splits.subset(SAMPLES, None))) == 2000
+    )
 
 
 def test_subset_is_independent_of_order_and_of_the_split() -> None:

@@ -240,7 +240,9 @@ def _install(
 def _replace(new: Path, folder: Path) -> None:
     """Move a complete folder into place; a run that did so at the same moment has the same bytes."""
     for path in sorted(new.rglob("*")):
-        if path.is_dir() or path.stat().st_nlink == 1:  # a hard link is on the disk since its first name
+        if (
+            path.is_dir() or path.stat().st_nlink == 1
+        ):  # a hard link is on the disk since its first name
             _sync(path)
     _sync(new)
     if folder.exists():

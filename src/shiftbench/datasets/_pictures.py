@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,7 +25,8 @@ def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
         DataError: truncated, of unknown format, or above MAX_PIXELS; the message begins with `key`.
     """
     try:
-        picture = Image.open(source)
+        stream = io.BytesIO(source.read_bytes()) if isinstance(source, Path) else source
+        picture = Image.open(stream)
         if picture.width * picture.height > MAX_PIXELS:
             raise DataError(
                 f"{key}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS} are read"

@@ -11,6 +11,7 @@ extensions (alternatives divided by `;`); the label is a number written in ASCII
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,21 @@ def samples(
 
 
 def _members(path: str) -> Iterator[dict[str, Any]]:
-    from webdataset import WebDataset
+    """Yield raw samples through webdataset's own stages; its ready-made pipeline leaves shards open."""
+    from webdataset.gopen import gopen
+    from webdataset.shardlists import expand_urls
+    from webdataset.tariterators import group_by_keys, tar_file_expander
 
     if not path:
         raise ParamsError("webdataset: option path is missing; give the shards' files or addresses")
     if path.startswith("pipe:"):
         raise ParamsError("webdataset: option path is a shell command; give files or addresses")
-    try:
-        yield from WebDataset(path, shardshuffle=False, empty_check=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"webdataset: shards {path} cannot be read: {error}") from error
+    for shard in expand_urls(path):
+        try:
+            with gopen(shard) as stream:
+                yield from group_by_keys(tar_file_expander([{"url": shard, "stream": stream}]))
+        except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+            raise DataError(f"webdataset: shard {shard} cannot be read: {error.args[0]}") from error
 
 
 def _sample(key: str, raw: dict[str, Any], params: dict[str, Any], count: int) -> Sample:

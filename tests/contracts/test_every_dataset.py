@@ -1,0 +1,191 @@
+"""Every dataset keeps the contract of docs/extending.md, on its real originals where they are at hand."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from miniatures import MAKERS
+from shiftbench import plugins, splits
+from shiftbench.errors import FetchError
+from shiftbench.fetch import fetch
+from shiftbench.sample import Sample
+
+NAMES = plugins.names("datasets")
+ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
+TWELVE = [name for name in NAMES if name.startswith("twelve_")]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a sample was: its key, label, group and a digest of its content."""
+
+    key: str
+    label: int
+    group: str
+    content: str
+
+
+@functools.cache
+def workplace() -> Path:
+    return Path(tempfile.mkdtemp(prefix="shiftbench-datasets-"))
+
+
+@functools.cache
+def originals(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Return sources and options: a miniature, or the originals from the cache (or the network, if allowed)."""
+    if name in MAKERS:
+        (workplace() / name).mkdir()
+        return MAKERS[name](workplace() / name)
+    sources = {}
+    for source in plugins.find("datasets", name).SOURCES:
+        folder = workplace() / "sources" / source
+        if not (folder / "manifest.json").is_file():
+            fetch(source, folder, [], offline=not ONLINE)
+        sources[source] = folder
+    return sources, {}
+
+
+def at_hand(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
+    try:
+        sources, given = originals(name)
+    except FetchError as error:
+        if ONLINE:
+            raise
+        pytest.skip(f"the originals of {name} are not in the cache: {error}".splitlines()[0])
+    return sources, {**plugins.find("datasets", name).PARAMS, **given, "name": name}
+
+
+def classes(
+    module: ModuleType, params: dict[str, Any], sources: dict[str, Path]
+) -> tuple[str, ...]:
+    found: tuple[str, ...] = (
+        module.classes(params, sources) if hasattr(module, "classes") else module.CLASSES
+    )
+    return found
+
+
+@functools.cache
+def read(name: str) -> dict[str, list[Seen]]:
+    """Read each native split once, checking each sample's form on the way."""
+    sources, params = at_hand(name)
+    module = plugins.find("datasets", name)
+    group = getattr(module, "group", lambda sample: sample.key)
+    found: dict[str, list[Seen]] = {split: [] for split in splits.SPLITS}
+    for native in {splits.native(split, module) for split in splits.SPLITS}:
+        cuts = [split for split in splits.SPLITS if splits.native(split, module) == native]
+        for sample in module.samples(native, sources, params):
+            assert isinstance(sample, Sample), sample
+            check(sample, module)
+            seen = Seen(sample.key, sample.fields["label"], group(sample), content(sample))
+            for split in cuts:
+                found[split] += [seen for _ in splits.cut([sample], split, module)]
+    return found
+
+
+def check(sample: Sample, module: ModuleType) -> None:
+    task = plugins.find("tasks", module.TASK)
+    assert set(task.REQUIRED) <= sample.fields.keys() <= set(task.FIELDS)
+    assert type(sample.fields["label"]) is int
+    if "image" in sample.fields:
+        image = sample.fields["image"]
+        assert image.dtype == np.uint8
+        assert image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+        mask = sample.fields.get("mask", image[..., 0] if image.ndim == 3 else image)
+        assert mask.dtype == np.uint8
+        assert mask.shape == image.shape[:2]
+    if "text" in sample.fields:
+        assert sample.fields["text"].strip()
+
+
+def content(sample: Sample) -> str:
+    value = sample.fields.get("image", sample.fields.get("text"))
+    raw = (
+        f"{value.shape}".encode() + value.tobytes()
+        if isinstance(value, np.ndarray)
+        else value.encode()
+    )
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declaration(name: str) -> None:
+    module = plugins.find("datasets", name)
+    assert len(module.__doc__ or "") > 40
+    assert module.LICENCE.strip()
+    assert module.CITATION.strip()
+    assert isinstance(module.REDISTRIBUTE, bool)
+    assert isinstance(module.PARAMS, dict)
+    assert module.TASK in plugins.names("tasks")
+    assert [splits.native(split, module) for split in splits.SPLITS]
+    assert hasattr(module, "classes") or len(set(module.CLASSES)) == len(module.CLASSES) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
+    sources, params = at_hand(name)
+    names = classes(plugins.find("datasets", name), params, sources)
+    assert len(set(names)) == len(names)
+    labels = {seen.label for part in read(name).values() for seen in part}
+    assert 0 <= min(labels) <= max(labels) < len(names)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_are_unique_and_have_no_dot(name: str) -> None:
+    keys = [seen.key for part in read(name).values() for seen in part]
+    assert len(set(keys)) == len(keys)
+    assert not [
+        key for key in keys if "." in key or key != key.strip() or not key.startswith(f"{name}/")
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_splits_are_disjoint_by_key_group_and_content(name: str) -> None:
+    found = read(name)
+    assert all(found.values()), {split: len(part) for split, part in found.items()}
+    for field in ("key", "group", "content"):
+        sets = [{getattr(seen, field) for seen in part} for part in found.values()]
+        assert len(set.union(*sets)) == sum(map(len, sets)), field
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_samples_again(name: str) -> None:
+    sources, params = at_hand(name)
+    module = plugins.find("datasets", name)
+    native = module.samples(splits.native("test", module), sources, params)
+    again = [content(s) for s in splits.cut(native, "test", module) if isinstance(s, Sample)]
+    assert again == [seen.content for seen in read(name)["test"]]
+
+
+# --- the twelve classes ---------------------------------------------------------------------------
+
+
+def test_an_object_of_the_twelve_has_one_split_and_one_class_in_all_looks() -> None:
+    where = collections.defaultdict(set)
+    for name in TWELVE:
+        for split, part in read(name).items():
+            for seen in part:
+                where[seen.group].add((split, seen.label))
+    assert len(where) > 350
+    assert {group: places for group, places in where.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize("name", TWELVE)
+def test_every_class_of_the_twelve_is_in_every_split(name: str) -> None:
+    counts = {
+        split: collections.Counter(s.label for s in part) for split, part in read(name).items()
+    }
+    least = {split: min(count[label] for label in range(12)) for split, count in counts.items()}
+    assert least["train"] >= 6
+    assert least["val"] >= 1
+    assert least["test"] >= 3

@@ -1,0 +1,106 @@
+"""Small originals in the layout of the real ones, for data that are the user's own or a large download."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Made = tuple[dict[str, Path], dict[str, Any]]
+"""Sources (name -> folder) and options."""
+
+DATASETS = Path(__file__).parent.parent / "src/shiftbench/datasets"
+
+
+def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
+    """Return a picture of noise, `size` being width and height."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(noise)
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    """Return the bytes of a picture file."""
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()
+
+
+def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+    """Write an archive."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, raw in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(raw)
+            archive.addfile(info, io.BytesIO(raw))
+    return path
+
+
+def _cifar(name: str, members: list[str], label: bytes, classes: int, tmp: Path) -> Made:
+    words = np.random.default_rng(0)
+    batches = {}
+    for member in members:
+        data = words.integers(0, 256, (20, 3072), np.uint8)
+        batches[member] = pickle.dumps({b"data": data, label: [i % classes for i in range(20)]})
+    tar(tmp / name / f"{name.replace('cifar', 'cifar-')}-python.tar.gz", batches, "w:gz")
+    return {name: tmp / name}, {}
+
+
+def cifar10(tmp: Path) -> Made:
+    """Six batches of twenty."""
+    members = [
+        f"cifar-10-batches-py/{name}"
+        for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6)))
+    ]
+    return _cifar("cifar10", members, b"labels", 10, tmp)
+
+
+def cifar100(tmp: Path) -> Made:
+    """Two batches of twenty."""
+    return _cifar(
+        "cifar100", ["cifar-100-python/train", "cifar-100-python/test"], b"fine_labels", 100, tmp
+    )
+
+
+def imagenet(tmp: Path) -> Made:
+    """A thousand folders, twenty of which hold a picture."""
+    for part, first in (("train", 0), ("val", 1000)):
+        for number, synset in enumerate((DATASETS / "imagenet_synsets.txt").read_text().split()):
+            folder = tmp / "imagenet" / part / synset
+            folder.mkdir(parents=True)
+            if number % 50 == 0:
+                picture(first + number).save(folder / f"{synset}_{number}.JPEG")
+    return {}, {"root": str(tmp / "imagenet")}
+
+
+def image_folder(tmp: Path) -> Made:
+    """Forty pictures of many modes in two class folders."""
+    modes = ("RGB", "L", "P", "RGBA", "1")
+    for number in range(40):
+        folder = tmp / "mine" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture(number).convert(modes[number % 5]).save(folder / f"v1.{number}.png")
+    return {}, {"path": str(tmp / "mine")}
+
+
+def webdataset(tmp: Path) -> Made:
+    """Two shards of twenty."""
+    for shard in range(2):
+        members = {}
+        for number in range(20):
+            key = f"{shard:02d}{number:04d}"
+            members[f"{key}.jpg"] = encoded(picture(100 * shard + number), "JPEG")
+            members[f"{key}.cls"] = str(number % 2).encode()
+        tar(tmp / f"theirs-{shard:06d}.tar", members)
+    return {}, {"path": str(tmp / "theirs-{000000..000001}.tar"), "classes": ["cat", "dog"]}
+
+
+MAKERS: dict[str, Callable[[Path], Made]] = {
+    made.__name__: made for made in (cifar10, cifar100, imagenet, image_folder, webdataset)
+}
