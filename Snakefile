@@ -15,9 +15,9 @@ container: None
 
 
 rule all:
+    default_target: True
     input:
         [ROOT / path for path in PLAN.targets("report")],
-    default_target: True
 
 
 include: "workflow/rules/fetch.smk"
