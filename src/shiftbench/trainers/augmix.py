@@ -19,7 +19,7 @@ from shiftbench.train import TrainJob
 from shiftbench.trainers import _augment, _loop, erm
 
 PARAMS: dict[str, object] = {
-    "epochs": 8,
+    "epochs": 6,
     "batch_size": 128,
     "optimizer": "adamw",
     "lr": 0.004,

@@ -1,0 +1,97 @@
+"""The contract of the models family; a new file in models/ is tested by existing."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import training
+from shiftbench import nets, plugins
+from shiftbench.refs import Ref
+
+NAMES = plugins.names("models")
+NETS = [name for name in NAMES if hasattr(plugins.find("models", name), "build")]
+BOXES = [name for name in NAMES if name not in NETS]
+CONTEXT = {"dataset": "tiny", "model": "any", "seed": 0}
+
+
+def small(model: ModuleType) -> dict[str, Any]:
+    """Return the model's options, on pictures as small as it allows."""
+    return model.PARAMS | ({"size": 64} if model.PARAMS.get("size", 0) > 64 else {})
+
+
+def built(name: str, classes: int) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
+    if "efficientnet" in name or name == "timm":
+        pytest.importorskip("timm")
+    model = plugins.find("models", name)
+    torch.manual_seed(0)
+    return model, model.build(small(model), classes).eval(), small(model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_says_what_it_is(name: str) -> None:
+    model = plugins.find("models", name)
+    assert model.__doc__
+    assert "Source" in model.__doc__
+    assert isinstance(model.PARAMS, dict)
+    assert model.TASK in plugins.names("tasks")
+    assert hasattr(model, "build") != hasattr(model, "load")
+    needs = model.needs(model.PARAMS | CONTEXT) if hasattr(model, "needs") else []
+    assert all(isinstance(ref, Ref) for ref in needs)
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_black_box_is_loaded_with_the_same_arguments(name: str) -> None:
+    parameters = list(inspect.signature(plugins.find("models", name).load).parameters)
+    assert parameters == ["weights", "params", "classes", "device", "inputs"]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_features_then_head_are_the_logits(name: str) -> None:
+    model, net, params = built(name, 7)
+    for colour in (False, True):
+        samples = training.pictures(3, size=40, colour=colour)
+        batch = torch.from_numpy(nets.prepare(model, samples, params))
+        with torch.inference_mode():
+            features, logits = nets.both(net, batch)
+            direct = net(batch)
+            assert torch.allclose(net.features(batch), features, atol=1e-4)
+            assert torch.allclose(net.head(features), logits, atol=1e-4)
+        assert features.ndim == 2
+        assert logits.shape == (3, 7)
+        assert torch.equal(direct, logits)
+        assert net.head.weight.shape == (7, features.shape[1])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_answers_do_not_depend_on_the_batch(name: str) -> None:
+    model, net, params = built(name, 4)
+    predictor = nets.TorchPredictor(net, model, params, "cpu")
+    samples = training.pictures(3, size=40)
+    whole = predictor(samples)["logits"]
+    single = np.concatenate([predictor([sample])["logits"] for sample in samples])
+    assert np.allclose(whole, single, atol=1e-4)
+    assert whole.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_images_of_several_sizes_make_one_batch(name: str) -> None:
+    model, _, params = built(name, 4)
+    mixed = [*training.pictures(1, size=28), *training.pictures(1, size=90, colour=True)]
+    batch = nets.prepare(model, mixed, params)
+    assert len(batch) == 2
+    assert batch.dtype in (np.uint8, np.float32)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_weights_survive_their_file(name: str, tmp_path: Any) -> None:
+    _, net, _ = built(name, 4)
+    state = net.state_dict()
+    file = training.write(tmp_path / "w.safetensors", state)
+    nets.load_into(net, nets.read_state(file), file)
+    assert nets.state_bytes(net.state_dict()) == nets.state_bytes(state)

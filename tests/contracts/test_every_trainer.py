@@ -1,0 +1,44 @@
+"""The contract of the trainers family; a new file in trainers/ is tested by existing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import training
+from shiftbench import nets, plugins
+from shiftbench.refs import Ref
+from shiftbench.train import train_weights
+
+NAMES = plugins.names("trainers")
+CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
+ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
+"""Trainers that need nothing but the dataset's train and val shards."""
+
+
+def job(name: str) -> Any:
+    short = {"epochs": 1} if "epochs" in plugins.find("trainers", name).PARAMS else {}
+    return training.job("tfidf" if name.startswith("tfidf") else "convnet", name, **short)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_says_what_it_is(name: str) -> None:
+    trainer = plugins.find("trainers", name)
+    assert trainer.__doc__
+    assert "Source" in trainer.__doc__
+    assert isinstance(trainer.PARAMS, dict)
+    assert callable(trainer.train)
+    needs = trainer.needs(trainer.PARAMS | CONTEXT) if hasattr(trainer, "needs") else []
+    assert all(isinstance(ref, Ref) for ref in needs)
+    assert len(set(needs)) == len(needs)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_same_job_gives_the_same_bytes_whatever_ran_before(name: str) -> None:
+    first, _ = train_weights(job(name))
+    torch.rand(7)
+    second, _ = train_weights(job(name))
+    assert nets.state_bytes(first) == nets.state_bytes(second)
+    assert list(first) == sorted(first)
