@@ -17,9 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
-from shiftbench import code, leftout, pins, plugins, recipe, refs
+from shiftbench import code, leftout, originals, pins, plugins, recipe, refs
 from shiftbench.errors import ParamsError, PluginError, near
 from shiftbench.leftout import LeftOut
 from shiftbench.params import Campaign, Params
@@ -130,14 +128,8 @@ class Plan:
         return Ref("shards", ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
     def _sources(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        file = plugins.PACKAGE / "sources" / f"{ref.name}.yaml"
-        if not file.is_file():
-            known = [path.stem for path in file.parent.glob("*.yaml")]
-            raise ParamsError(
-                f"no source {ref.name!r}: {file} does not exist; {near(ref.name, known)}"
-            )
-        content = yaml.safe_load(file.read_text())
-        return {"bytes": {key: content[key] for key in ("files", "tree") if key in content}}, []
+        source = originals.load_source(ref.name)
+        return {"bytes": source.model_dump(mode="json", include={"files", "tree"})}, []
 
     def _shards(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         dataset, split, shift, severity = ref.parts
