@@ -244,7 +244,7 @@ class Plan:
             Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
         ]
 
-    def _report(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
+    def _report(self, _: Ref) -> tuple[dict[str, Any], list[Ref]]:
         campaigns = self.campaigns
         tables = [Ref("tables", name) for name in campaigns]
         shown = {p.data for c in campaigns.values() for p in self.positions(c)} - self.lost
