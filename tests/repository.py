@@ -22,15 +22,38 @@ class Repository:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
-        env = os.environ | {
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command in a process group of its own, so that a test can kill all of it."""
+        with (self.path.parent / f"{self.path.name}.log").open("w") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.path,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
             "PYTHONPATH": str(self.path / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
         }
-        done = subprocess.run(command, cwd=self.path, env=env, capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        return done
 
     def make(self, *targets: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         """Run Snakemake."""
@@ -51,8 +74,14 @@ class Repository:
 
     def bytes(self, *folders: str) -> dict[str, bytes]:
         """Return what was made, without run files and the logs of time."""
-        files = [file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()]
-        return {str(f.relative_to(self.path)): f.read_bytes() for f in files if not f.name.endswith(".run.json")}
+        files = [
+            file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()
+        ]
+        return {
+            str(f.relative_to(self.path)): f.read_bytes()
+            for f in files
+            if not f.name.endswith(".run.json")
+        }
 
 
 def checkout(path: Path) -> Repository:

@@ -94,6 +94,16 @@ def writable(output: Path) -> Iterator[None]:
         ) from error
 
 
+def sweep(output: Path, *, owns_folder: bool) -> None:
+    """Remove what a killed process left beside an output; the caller holds the output's lock."""
+    mine = "" if owns_folder else f"{output.name}."
+    for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(".part-*")]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
 def sync(file: Path) -> None:
     """Flush a file to disk."""
     with file.open("rb") as stream:

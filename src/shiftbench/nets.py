@@ -266,7 +266,17 @@ def state_bytes(
 ) -> bytes:
     """Return the safetensors file of a state dict: equal tensors and metadata give equal bytes."""
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
-    return safetensors.torch.save(tensors, dict(sorted((metadata or {}).items())))
+    return _sorted_header(safetensors.torch.save(tensors, dict(metadata or {})))
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """Rewrite a safetensors header with sorted keys: the library writes metadata in random order."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(
+        json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")
+    ).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def check_outputs(outputs: Outputs, count: int, classes: int, model: str) -> None:

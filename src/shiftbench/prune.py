@@ -15,8 +15,6 @@ OUTS = {
 }
 """What each DVC stage stores, relative to the output root."""
 
-_FOLDERS = ("manifest.json", "metrics.parquet", "index.html")  # outputs that own their whole folder
-
 
 def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
     """Move files that no planned cell owns to `root/.trash`; empty folders go.
@@ -25,7 +23,7 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
         The paths that were moved, relative to `root`, sorted.
     """
     owners = {cell.ref.path for cell in plan.cells.values()}
-    folders = {str(Path(path).parent) for path in owners if Path(path).name in _FOLDERS}
+    folders = {str(Path(ref.path).parent) for ref in plan.cells if ref.owns_folder}
     moved = []
     for out in [out for stage in stages for out in OUTS[stage]]:
         (root / out).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from shiftbench import code, environment, pins, plugins
 from shiftbench.errors import StaleError
 from shiftbench.files import scratch as scratch
 from shiftbench.files import sha256 as sha256
-from shiftbench.files import sync, writable
+from shiftbench.files import sweep, sync, writable
 from shiftbench.files import write_bytes as write_bytes
 from shiftbench.files import write_json as write_json
 from shiftbench.refs import Ref
@@ -255,6 +255,7 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
         fcntl.flock(held, fcntl.LOCK_EX)
         todo = run.todo()
         for cell in todo:
+            sweep(run.path(cell.ref), owns_folder=cell.ref.owns_folder)
             run.check_code(cell)
             pins.check(cell.recipe)
         if todo:

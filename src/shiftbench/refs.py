@@ -51,6 +51,11 @@ class Ref:
         return path.replace("data/shards/", "data/local/", 1) if self.local else path
 
     @property
+    def owns_folder(self) -> bool:
+        """Whether its folder holds nothing else than what is made with it."""
+        return self.kind in ("sources", "shards", "tables", "report")
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The name's components."""
         return PurePosixPath(self.name).parts
