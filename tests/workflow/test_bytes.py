@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from repository import Repository, checkout
 
+from repository import Repository, checkout
 from shiftbench import nets
 
 MADE = (

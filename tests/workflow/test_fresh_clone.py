@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from repository import clone
 
 pytestmark = pytest.mark.workflow
@@ -36,7 +37,11 @@ CASES = {
         TRAIN | EVALUATE | SCORE | END,
         CONTRAST,
     ),
-    "a metric's parameter": ((PARAMS, "bins: 10", "bins: 12"), END, "evaluate_tiny_convnet_erm_s0_plain"),
+    "a metric's parameter": (
+        (PARAMS, "bins: 10", "bins: 12"),
+        END,
+        "evaluate_tiny_convnet_erm_s0_plain",
+    ),
     "the batch size": (
         (PARAMS, "bootstrap:", "evaluate: {batch_size: 16}\nbootstrap:"),
         EVALUATE | SCORE | END,
@@ -62,7 +67,11 @@ CASES = {
     ),
     "a comment": ((SHIFT, "FIELD =", "# what it changes\nFIELD ="), set(), CONTRAST),
     "a docstring": ((SHIFT, '"""Contrast', '"""The contrast'), set(), CONTRAST),
-    "arithmetic of a shift": ((SHIFT, "FIELD =", "CHANGED = 1\nFIELD ="), {CONTRAST} | EVALUATE | END, NOISE),
+    "arithmetic of a shift": (
+        (SHIFT, "FIELD =", "CHANGED = 1\nFIELD ="),
+        {CONTRAST} | EVALUATE | END,
+        NOISE,
+    ),
     "a helper that two shifts share": (
         ("src/shiftbench/shifts/_levels.py", "from __future__ import annotations", "CHANGED = 1"),
         {NOISE, CONTRAST} | EVALUATE | END,
@@ -93,7 +102,14 @@ def test_a_change_plans_exactly_what_it_touches(colleague, case):
 def test_nothing_to_redo_and_equal_results(author, colleague):
     assert colleague.planned() == set()
     assert "up to date" in colleague.run("dvc", "status").stdout
-    outs = ("data/shards", "weights", "results/records", "results/scores", "results/tables", "results/report")
+    outs = (
+        "data/shards",
+        "weights",
+        "results/records",
+        "results/scores",
+        "results/tables",
+        "results/report",
+    )
     assert colleague.bytes(*outs) == author.bytes(*outs)
 
 
@@ -118,11 +134,16 @@ def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
     weights.write_bytes(other.read_bytes())
     receipt = weights.with_name(f"{weights.name}.receipt.json")
     content = json.loads(receipt.read_text())
-    content["made"][weights.name] = json.loads(other.with_name(f"{other.name}.receipt.json").read_text())["made"][other.name]
+    content["made"][weights.name] = json.loads(
+        other.with_name(f"{other.name}.receipt.json").read_text()
+    )["made"][other.name]
     receipt.write_text(json.dumps(content))
     expected = {"evaluate_tiny_convnet_erm_s0_plain", "score_tiny_convnet_erm_s0_plain_msp"}
     assert colleague.planned() >= expected
-    assert not colleague.planned() & {"evaluate_tiny_convnet_erm_s1_plain", "train_tiny_convnet_erm_s0"}
+    assert not colleague.planned() & {
+        "evaluate_tiny_convnet_erm_s1_plain",
+        "train_tiny_convnet_erm_s0",
+    }
 
 
 def test_repro_after_a_change_tells_the_truth_and_prunes(colleague, tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from repository import HOME, Repository, checkout
 
 pytestmark = pytest.mark.workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from repository import Repository
 
 pytestmark = pytest.mark.workflow
