@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,3 @@ def _size(png: str, file: Path, key: str) -> tuple[int, int]:
     if not head.startswith(_PNG):
         raise DataError(f"{file}: the picture of {key!r} is not a PNG; make the preview again")
     return width, height
-
-
-def datasets(found: Iterable[Board]) -> list[str]:
-    """Return the datasets of some boards, in their order."""
-    return list(dict.fromkeys(board.dataset for board in found))
