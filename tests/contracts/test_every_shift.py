@@ -21,6 +21,7 @@ from shiftbench.rng import Words
 
 NAMES = plugins.names("shifts")
 APPLIED = shift_digests.applied()
+OURS = [name for name in APPLIED if plugins.file("shifts", name).is_relative_to(plugins.PACKAGE)]
 GRADED = [name for name in APPLIED if plugins.find("shifts", name).LEVELS]
 DOMAIN = [name for name in NAMES if name not in APPLIED]
 SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1)]
@@ -141,7 +142,7 @@ def test_severity_between_two_levels_lies_between(name: str) -> None:
     assert below <= middle <= above
 
 
-@pytest.mark.parametrize("name", APPLIED)
+@pytest.mark.parametrize("name", OURS)
 def test_bytes_are_the_known_ones(name: str, golden: Callable[[str, Any], None]) -> None:
     golden(name, shift_digests.shift_digest(name))
 
@@ -158,7 +159,7 @@ def test_bytes_are_the_same_on_an_older_cpu(cpu: str) -> None:
     script = Path(shift_digests.__file__)
     command = ["qemu-x86_64", "-cpu", cpu, sys.executable, str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    native = {name: shift_digests.shift_digest(name) for name in APPLIED}
+    native = {name: shift_digests.shift_digest(name) for name in OURS}
     native |= {"png": shift_digests.encoder_digest(), "tables": shift_digests.table_digest()}
     assert json.loads(done.stdout) == native
 

@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {"spread": 0.2}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, spread: float
+    value: NDArray[np.uint8], severity: float, words: Words, spread: float = 0.2
 ) -> NDArray[np.uint8]:
     """Return a brighter copy of an image, uint8 (h, w) or (h, w, 3).
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from shiftbench.rng import Words
 from shiftbench.train import TrainJob
 from shiftbench.trainers import _loop
 
@@ -30,10 +31,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, draws: _loop.Draws
+        net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, words: Words
     ) -> torch.Tensor:
-        share = float(draws.uniform(1)[0]) * job.params["most"]
-        other = draws.permutation(len(batch))
+        share = float(words.uniform()) * job.params["most"]
+        other = words.choice(len(batch))
         mixed = (1 - share) * batch + share * batch[other]
         logits = net(_loop.tensor(mixed.astype(np.float32), net))
         own, others = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[other])

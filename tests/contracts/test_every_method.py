@@ -1,0 +1,68 @@
+"""Every method: what it declares, and that it answers each sample in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shiftbench import plugins
+from shiftbench.sample import Sample
+
+NAMES = plugins.names("methods")
+
+
+def predictor(samples: list[Sample]) -> dict[str, np.ndarray]:
+    """Answer with sums over rows and columns: other images, other answers."""
+    images = np.stack([sample.fields["image"] for sample in samples]).astype(np.float32)
+    return {"logits": images.sum(axis=1), "features": images.sum(axis=2)}
+
+
+def samples(count: int = 6) -> list[Sample]:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8)).astype(np.uint8)
+    fields = [{"image": image, "label": i % 3} for i, image in enumerate(pixels)]
+    return [Sample(f"toy/test/{i}", field) for i, field in enumerate(fields)]
+
+
+def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
+    module: Any = plugins.find("methods", name)
+    found: dict[str, np.ndarray] = module.wrap(predictor, dict(module.PARAMS), {})(given)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declarations(name: str) -> None:
+    module = plugins.find("methods", name)
+    assert module.SEES in ("sample", "batch", "stream")
+    assert isinstance(module.PARAMS, dict)
+    assert module.__doc__
+    assert "Source:" in module.__doc__
+
+
+ALONE = [name for name in NAMES if not hasattr(plugins.find("methods", name), "needs")]
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_row_per_sample(name: str) -> None:
+    found = answers(name, samples())
+    assert "logits" in found
+    assert {len(rows) for rows in found.values()} == {6}
+
+
+@pytest.mark.parametrize("name", [n for n in ALONE if plugins.find("methods", n).SEES == "sample"])
+def test_who_sees_samples_answers_each_on_its_own(name: str) -> None:
+    together, given = answers(name, samples()), samples()
+    for at in (0, 5):
+        alone = answers(name, [given[at]])
+        for output, rows in alone.items():
+            np.testing.assert_array_equal(rows[0], together[output][at])
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_labels_are_not_looked_at(name: str) -> None:
+    given = samples()
+    relabelled = [sample.with_field("label", 2) for sample in given]
+    found, other = answers(name, given), answers(name, relabelled)
+    for output in found:
+        np.testing.assert_array_equal(found[output], other[output])

@@ -1,0 +1,69 @@
+"""As a user would: a plugin of each family from `shiftbench new`, one line of params each, tests, a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from repository import checkout
+
+pytestmark = pytest.mark.workflow
+
+NEW = {
+    "shifts": "brighter",
+    "datasets": "shapes",
+    "models": "perceptron",
+    "trainers": "mixup",
+    "methods": "mirror",
+    "detectors": "margin",
+    "metrics": "balanced",
+}
+LINES = [
+    ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, mine]"),
+    ("shifts: [gaussian_noise, contrast]", "shifts: [brighter]"),
+    (
+        "{models: [convnet], trainers: [erm], seeds: [0, 1]}",
+        "{models: [perceptron], trainers: [mixup]}",
+    ),
+    ("    features: [val]", "    ood: [shapes]\n    methods: [mirror]"),
+    ("detectors: [msp]", "detectors: [margin]"),
+    (
+        "metrics: {accuracy: {}, ece: {bins: 10}}",
+        "metrics: {accuracy: {}, balanced: {}, auroc: {}}",
+    ),
+]
+
+
+def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
+    repository = checkout(tmp_path / "repository")
+    for family, name in NEW.items():
+        said = repository.run("shiftbench", "new", family, name).stdout
+        assert (
+            f"wrote mine/{family}/{name}.py; params.yaml asks for it with\n  plugins: [mine]"
+            in said
+        )
+        assert f"test it: SHIFTBENCH_PLUGINS=mine pytest tests/contracts -k {name}" in said
+    for old, new in LINES:
+        repository.edit("params.yaml", old, new)
+
+    chosen = " or ".join(NEW.values())
+    command = (
+        f"SHIFTBENCH_PLUGINS=mine pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
+    )
+    tested = repository.run("bash", "-c", command).stdout
+    for name in NEW.values():
+        assert f"{name}]" in tested, f"no contract test picked {name} up"
+
+    repository.make("tables")
+    rows = pl.read_parquet(repository.path / "results/tables/tiny/metrics.parquet")
+    assert set(rows["method"]) == {"mirror"}
+    assert "tiny/perceptron-mixup-s0" in set(rows["weights"])
+    values = {
+        (r["metric"], r["shift"], r["severity"], r["detector"]): r["value"] for r in rows.to_dicts()
+    }
+    assert values["balanced", "identity", 0, None] > 0.5
+    assert values["balanced", "brighter", 5, None] is not None
+    assert 0 <= values["auroc", "identity", 0, "margin"] <= 1
+    assert repository.planned() - {"report_index"} == set()
