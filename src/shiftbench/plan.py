@@ -426,7 +426,7 @@ class Plan:
         Features are left out: a cache, made beside the records and missed by nobody in a clone.
         """
         cells = [cell for job in self.of_verb(verb) for cell in job.cells]
-        return [cell.ref.path for cell in cells if cell.ref.kind != "features"]
+        return [cell.ref.path for cell in cells if _is_target(cell.ref)]
 
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
         """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
@@ -434,6 +434,14 @@ class Plan:
             name: {cell.ref: recipe.status(root, cell) for cell in job.cells}
             for name, job in self.jobs.items()
         }
+
+    def at_rest(self, job: Job, root: Path) -> bool:
+        """Tell whether all outputs of a job are fresh, so that nothing upstream can wake it.
+
+        Snakemake does not look at what is below a job that runs, but follows inputs that are not
+        `ancient()`. So the inputs of a job at rest are, and of all others are not.
+        """
+        return all(recipe.status(root, cell) == "fresh" for cell in job.cells if _is_target(cell.ref))
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
@@ -500,6 +508,10 @@ def _row(
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }
+
+
+def _is_target(ref: Ref) -> bool:
+    return ref.kind != "features"
 
 
 def _job_of(ref: Ref) -> tuple[str, str]:

@@ -5,7 +5,7 @@ for job in PLAN.of_verb("report"):
             job.rule
         input:
             recipe=ROOT / job.recipe_path,
-            made=[ancient(ROOT / ref.path) for ref in job.inputs],
+            made=made(job),
         output:
             [update(ROOT / path) for path in job.outputs],
         log:
