@@ -11,7 +11,6 @@ if workflow.is_main_process:
         print(original, file=sys.stderr)
 
 
-
 def made(job):
     """What a job is made from; a job at rest does not look at time stamps."""
     paths = [ROOT / ref.path for ref in job.inputs]

@@ -19,6 +19,7 @@ class Repository:
     """A checkout with its own sources, driven through the command line."""
 
     path: Path
+    sources: Path | None = None  # where the package lies; default: the checkout's own
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
@@ -50,7 +51,7 @@ class Repository:
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
-            "PYTHONPATH": str(self.path / "src"),
+            "PYTHONPATH": str(self.sources or self.path / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
         }

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import bootstrap, formats, reliability, schema
+from shiftbench import bootstrap, formats, schema
+from shiftbench.metrics import _reliability as reliability
 
 DRAWS = 40
 PAIRED = [name for name in formats.METRICS.key if name != "weights"]

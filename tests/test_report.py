@@ -18,12 +18,14 @@ import pytest
 
 import synthetic
 import synthetic_root
-from shiftbench import bootstrap, formats, gallery, recipe, reliability, report
-from shiftbench.chapters import Chapter
+from shiftbench import bootstrap, formats, recipe, report
 from shiftbench.errors import DataError
-from shiftbench.leaderboard import Places, Tables, columns
-from shiftbench.measures import DASH, Measure
-from shiftbench.panels import panels
+from shiftbench.metrics import _reliability as reliability
+from shiftbench.page import gallery
+from shiftbench.page.chapters import Chapter
+from shiftbench.page.leaderboard import Places, Tables, columns
+from shiftbench.page.measures import DASH, Measure
+from shiftbench.page.panels import panels
 from shiftbench.recipe import Cell
 from shiftbench.refs import Ref
 

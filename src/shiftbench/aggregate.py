@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shiftbench import bootstrap, plugins, recipe, schema
 from shiftbench.errors import ParamsError, near
-from shiftbench.metrics import _compare
+from shiftbench.metrics import _compare, _reliability
 from shiftbench.metrics._cells import Campaign, CellRows, Metric
 from shiftbench.metrics._rows import Floats, Row
 from shiftbench.recipe import Cell, Run
@@ -140,7 +140,7 @@ def run(run: Run, todo: list[Cell]) -> None:
         }
         cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
         tables = aggregate(cells, metrics, spec["draws"], spec["seed"])
-        _commit(run, cell, tables)
+        _commit(run, cell, tables, _reliability.table(cells))
 
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
@@ -165,12 +165,13 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     )
 
 
-def _commit(run: Run, cell: Cell, tables: Tables) -> None:
+def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table) -> None:
     output = run.path(cell.ref)
     made = {
         output.name: (tables.metrics, schema.METRICS),
         "replicates.parquet": (tables.replicates, schema.REPLICATES),
         "differences.parquet": (tables.differences, schema.DIFFERENCES),
+        "reliability.parquet": (bins, _reliability.RELIABILITY),
     }
     with ExitStack() as stack:
         files = {}

@@ -254,10 +254,20 @@ class Plan:
                 name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
             },
             "datasets": {name: self._about(name) for name in sorted({d.parts[0] for d in shown})},
+            "metrics": {name: self._measure(name) for name in self.params.metrics},
             "left_out": [asdict(original) for original in self.left_out],
             "code": self._code("report"),
         }
         return content, [*tables, *previews]
+
+    def _measure(self, name: str) -> dict[str, Any]:
+        module = plugins.find("metrics", self.params.use("metrics", name))
+        return {
+            "unit": module.UNIT,
+            "higher_is_better": module.HIGHER_IS_BETTER,
+            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
+            "options": _plain(self.params.options("metrics", name)),
+        }
 
     def _about(self, dataset: str) -> dict[str, str]:
         module = plugins.find("datasets", self.params.use("datasets", dataset))

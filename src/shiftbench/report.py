@@ -29,14 +29,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from shiftbench import __version__, formats, gallery, recipe, schema
-from shiftbench.chapters import Chapter, ends
-from shiftbench.leaderboard import Tables
-from shiftbench.measures import DASH, Measure, spell
-from shiftbench.panels import panels
+from shiftbench import __version__, formats, recipe, schema
+from shiftbench.metrics._reliability import RELIABILITY
+from shiftbench.page import gallery
+from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page.leaderboard import Tables
+from shiftbench.page.measures import DASH, Measure, spell
+from shiftbench.page.panels import panels
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
-from shiftbench.reliability import RELIABILITY
 
 ASSETS = (
     "templates/report/index.html",

@@ -27,3 +27,13 @@ def new(
         out.print(f"  {escaped(line)}", soft_wrap=True)
     if Path("tests/contracts").is_dir():
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
+
+
+@app.command(rich_help_panel=PANEL)
+def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
+    """Make a repository for a campaign of your own, under git and DVC."""
+    from shiftbench import init as initial
+
+    for name in initial.create(folder):
+        out.print(f"wrote {folder / name}", soft_wrap=True)
+    out.print(f"next: cd {folder}, look into params.yaml and README.md, run snakemake")

@@ -28,10 +28,10 @@ PARAMS: dict[str, object] = {
     "epochs": 3,
     "batch_size": 32,
     "optimizer": "adamw",
-    "lr": 0.0003,
+    "lr": 0.0001,
     "weight_decay": 0.01,
     "smoothing": 0.0,
-    "trained": 0.5,
+    "trained": 0.3,
     "shift": 8,
     "flip": True,
 }

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shiftbench import bootstrap, formats
-from shiftbench.measures import Measure, spell
+from shiftbench.page.measures import Measure, spell
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench.figures import Style
-from shiftbench.leaderboard import Column, Entry, Places, Tables, Who, columns
-from shiftbench.measures import Measure
+from shiftbench.page.figures import Style
+from shiftbench.page.leaderboard import Column, Entry, Places, Tables, Who, columns
+from shiftbench.page.measures import Measure
 
 
 @dataclass(frozen=True, slots=True)

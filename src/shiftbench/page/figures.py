@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import plotly.graph_objects as go
 
-from shiftbench.leaderboard import Entry
-from shiftbench.measures import Measure
+from shiftbench.page.leaderboard import Entry
+from shiftbench.page.measures import Measure
 
 Figure = dict[str, Any]
 At = TypeVar("At")  # a severity, or the name of a shift

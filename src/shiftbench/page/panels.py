@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench import figures
-from shiftbench.chapters import Chapter
-from shiftbench.figures import Figure, Line
-from shiftbench.leaderboard import Column, Entry, Who
-from shiftbench.measures import Measure, spell
-from shiftbench.reliability import BINS
+from shiftbench.metrics._reliability import BINS
+from shiftbench.page import figures
+from shiftbench.page.chapters import Chapter
+from shiftbench.page.figures import Figure, Line
+from shiftbench.page.leaderboard import Column, Entry, Who
+from shiftbench.page.measures import Measure, spell
 
 Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
 Choices = Sequence[tuple[str, str]]

@@ -1,0 +1,1 @@
+"""Parts of the report page; `report.py` puts them together."""
