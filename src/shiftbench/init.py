@@ -1,0 +1,62 @@
+"""`shiftbench init DIR`: a repository for a campaign of one's own, under git and DVC.
+
+Its files are in `templates/campaign/`. Rules, Snakefile and profile are those of this repository
+(a test keeps them equal), so that a campaign needs nothing but the installed package.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from shiftbench import files, plugins
+from shiftbench.errors import ParamsError, ShiftbenchError
+
+TEMPLATES = plugins.PACKAGE / "templates" / "campaign"
+
+
+def create(folder: Path) -> list[str]:
+    """Write a campaign repository into a new or empty folder; returns the names of its files.
+
+    Raises:
+        ParamsError: the folder holds something already.
+        ShiftbenchError: git or DVC is missing or fails.
+        DataError: the folder cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ParamsError(f"{folder} is not empty; name a new folder")
+    if shutil.which("git") is None:
+        raise ShiftbenchError("git is not installed, and a campaign's history needs it")
+    names = [_name(path) for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
+    for name in names:
+        files.write_bytes(folder / name, _text(name).encode())
+    inside = subprocess.run(["git", "rev-parse"], cwd=folder, capture_output=True, check=False)
+    if inside.returncode:
+        _call(folder, "git", "init", "--quiet")
+    below = ["--subdir"] if inside.returncode == 0 else []
+    _call(folder, sys.executable, "-m", "dvc", "init", "--quiet", "--force", *below)
+    for name in (".dvc/config", ".dvcignore"):  # DVC wrote its own
+        files.write_bytes(folder / name, _text(name).encode())
+    return names
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(TEMPLATES).as_posix().replace("dot_", ".", 1)
+
+
+def _text(name: str) -> str:
+    hidden = f"dot_{name[1:]}" if name.startswith(".") else name
+    text = (TEMPLATES / hidden).read_text()
+    return text.replace("VERSION", importlib.metadata.version("shiftbench"))
+
+
+def _call(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise ShiftbenchError(
+            f"`{' '.join(command)}` failed: {said}; DVC and Snakemake come with shiftbench[workflow]"
+        )

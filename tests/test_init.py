@@ -1,0 +1,42 @@
+"""`shiftbench init`: its templates are this repository's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shiftbench import init, params
+from shiftbench.errors import ParamsError
+
+HOME = Path(__file__).resolve().parents[1]
+SHARED = ["Snakefile", ".gitignore", ".dvcignore", ".dvc/config", "profiles/default/config.yaml"]
+RULES = sorted(path.relative_to(HOME).as_posix() for path in HOME.glob("workflow/rules/*.smk"))
+
+
+@pytest.mark.parametrize("name", [*SHARED, *RULES])
+def test_templates_are_the_files_of_this_repository(name: str) -> None:
+    assert init._text(name) == (HOME / name).read_text(), f"copy {name} into {init.TEMPLATES}"
+
+
+def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
+    ours = (HOME / "dvc.yaml").read_text().splitlines()
+    theirs = init._text("dvc.yaml").splitlines()
+    other = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
+    assert [b.strip() for _, b in other] == [
+        "# A comment in a plugin dirties only `plan`: the other stages depend on the recipes that it writes.",
+        "deps: [params.yaml, mine, requirements.txt]",
+    ]
+
+
+def test_params_are_right() -> None:
+    files = init.TEMPLATES / "params.yaml", init.TEMPLATES / "params/smoke.yaml"
+    assert params.load(*files).root == "build/smoke"
+    params.plugins.Folders.use(())
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ParamsError, match=r"is not empty; name a new folder"):
+        init.create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
