@@ -5,6 +5,7 @@ import sys
 from shiftbench import plan as plans
 
 PLAN, ROOT = plans.load(config.get("scale"))
+AWAKE = PLAN.awake(ROOT)
 if workflow.is_main_process:
     PLAN.write(ROOT)
     for original in PLAN.left_out:
@@ -14,7 +15,7 @@ if workflow.is_main_process:
 def made(job):
     """What a job is made from; a job at rest does not look at time stamps."""
     paths = [ROOT / ref.path for ref in job.inputs]
-    return ancient(paths) if PLAN.at_rest(job, ROOT) else paths
+    return paths if any(cell.ref in AWAKE for cell in job.cells) else ancient(paths)
 
 
 container: None

@@ -248,7 +248,7 @@ class Plan:
         campaigns = self.campaigns
         tables = [Ref("tables", name) for name in campaigns]
         shown = {p.data for c in campaigns.values() for p in self.positions(c)} - self.lost
-        previews = [Ref("previews", data.name) for data in sorted(shown)]
+        previews = [Ref("previews", data.name) for data in sorted(shown) if not data.local]
         content = {
             "campaigns": {
                 name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
@@ -445,13 +445,24 @@ class Plan:
             for name, job in self.jobs.items()
         }
 
-    def at_rest(self, job: Job, root: Path) -> bool:
-        """Tell whether all outputs of a job are fresh, so that nothing upstream can wake it.
+    def awake(self, root: Path) -> frozenset[Ref]:
+        """Return what a run may make: stale cells, missing ones that they need, and what is below.
 
         Snakemake does not look at what is below a job that runs, but follows inputs that are not
-        `ancient()`. So the inputs of a job at rest are, and of all others are not.
+        `ancient()`: so the inputs of a job are ancient exactly when none of its cells is awake. A fresh
+        cell below a stale one may have to be made again, which its verb decides by the new bytes.
         """
-        return all(recipe.status(root, cell) == "fresh" for cell in job.cells if _is_target(cell.ref))
+        states = {ref: recipe.status(root, cell) for ref, cell in self.cells.items()}
+        todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
+        awake = set(todo)
+        while todo:
+            needed = [need for need in self.cells[todo.pop()].inputs if states[need] == "missing"]
+            todo += [need for need in needed if need not in awake]
+            awake.update(needed)
+        for ref, cell in self.cells.items():  # inputs stand before what is made from them
+            if states[ref] == "fresh" and any(need in awake for need in cell.inputs):
+                awake.add(ref)
+        return frozenset(awake)
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
@@ -472,6 +483,8 @@ class Plan:
             os.utime(file, None if stale else (OLD, OLD))
         for file in set((root / "recipes").rglob("*.json")) - wanted:
             file.unlink()
+        for verb in VERBS:  # DVC depends on these folders, also where they are empty
+            (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-LOCAL = "local"  # licence forbids to pass it on: kept in data/local, never pushed
-
 _PATHS = {
     "sources": "data/sources/{}/manifest.json",
     "shards": "data/shards/{}/manifest.json",
@@ -38,7 +36,10 @@ _PATHS = {
 
 @dataclass(frozen=True, order=True, slots=True)
 class Ref:
-    """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle)."""
+    """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle).
+
+    `local` shards are those that a licence forbids to pass on: kept in data/local, never pushed.
+    """
 
     kind: str
     name: str

@@ -25,7 +25,8 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
     """
     outs = [out for outs in OUTS.values() for out in outs]
     if asked in OUTS:
-        return [out for out in OUTS[asked] if out != "data/local"]
+        shown = ("results/previews",) if asked == "tables" else ()  # the report needs them
+        return [out for out in (*OUTS[asked], *shown) if out != "data/local"]
     planned = [cell.ref for cell in plan.cells.values()]
     homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
     hits = {
@@ -67,7 +68,6 @@ def pull(
         raise DataError(
             "dvc pull failed (its words are above); is the remote reachable and was it pushed to?"
         )
-    (root / "data/local").mkdir(parents=True, exist_ok=True)
     checked = [
         cell
         for cell in plan.cells.values()
