@@ -132,33 +132,26 @@ def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return the shifted samples of clean shards, and the manifest's facts."""
     clean = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
     about = shards.manifest(clean)
-    spec = cell.recipe["shift"]
+    spec, severity = cell.recipe["shift"], cell.recipe["severity"]
     module = plugins.find("shifts", spec["use"])
-    context = (cell.recipe["seed"], spec["name"], about["dataset"], cell.recipe["fresh"])
+    fresh = severity if cell.recipe["fresh"] else None
+    identity = (cell.recipe["seed"], spec["name"], about["dataset"])
     kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
     samples = (
-        shift_sample(sample, module, cell.recipe["severity"], spec["options"], *context)
+        shift_sample(sample, module, severity, spec["options"], Words(*identity, sample.key, fresh))
         for sample in shards.read(clean)
     )
     return samples, {**kept, "skipped": []}
 
 
 def shift_sample(
-    sample: Sample,
-    module: ModuleType,
-    severity: float,
-    options: dict[str, Any],
-    seed: int,
-    name: str,
-    dataset: str,
-    fresh: bool = False,
+    sample: Sample, module: ModuleType, severity: float, options: dict[str, Any], words: Words
 ) -> Sample:
     """Apply one shift to one sample with the random words of its identity.
 
     Raises:
         ShiftbenchError: from the shift, with the sample's key in front.
     """
-    words = Words(seed, name, dataset, sample.key, severity if fresh else None)
     try:
         if module.FIELD is None:
             shifted: Sample = module.apply(sample, severity, words, **options)

@@ -1,0 +1,1 @@
+"""Measurements that are not model x shards; see docs/extending.md."""

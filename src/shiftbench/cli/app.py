@@ -34,3 +34,10 @@ def use_plugin_folders() -> None:
 
     if Path("params.yaml").is_file():
         params.use_plugins("params.yaml")
+
+
+def root() -> Path:
+    """Return the output root of params.yaml; here, where there is none."""
+    from shiftbench import params
+
+    return Path(params.load("params.yaml").root) if Path("params.yaml").is_file() else Path()

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from shiftbench import plan as plans
 from shiftbench import plugins
-from shiftbench.cli.app import Json, app, escaped, out, use_plugin_folders
+from shiftbench.cli.app import Json, Scale, app, escaped, out, root, use_plugin_folders
 from shiftbench.errors import ParamsError, near
+from shiftbench.files import writable
 
 PANEL = "Looking"
 
@@ -46,6 +48,84 @@ def describe(family: str, name: str) -> None:
     for option, value in getattr(module, "PARAMS", {}).items():
         out.print(f"  {option} = {value!r}")
     out.print(f"[dim]{plugins.file(family, name)}[/]")
+
+
+@app.command(rich_help_panel=PANEL)
+def preview(
+    shift: str,
+    image: Annotated[Path | None, typer.Option(help="an image of yours")] = None,
+    dataset: Annotated[str | None, typer.Option(help="test samples of a dataset")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="default: SHIFT.png")] = None,
+    count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
+) -> None:
+    """Draw a shift at rising severity, on your own image, a dataset or a picture of ours."""
+    from shiftbench import preview as previews
+
+    use_plugin_folders()
+    if image and dataset:
+        raise ParamsError("give --image or --dataset, not both")
+    if getattr(plugins.find("shifts", shift), "FIELD", None) == "text":
+        for line in previews.texts(shift):
+            out.print(escaped(line), soft_wrap=True)
+        return
+    samples = [previews.own_image(image) if image else previews.our_image()]
+    if dataset:
+        samples = previews.from_dataset(dataset, root(), count)
+    target = file or Path(f"{shift}.png")
+    with writable(target):
+        previews.sheet(shift, samples).save(target)
+    out.print(f"wrote {target}")
+
+
+@app.command(rich_help_panel=PANEL)
+def doctor(scale: Scale = None, as_json: Json = False) -> None:
+    """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions."""
+    from shiftbench import doctor as doctors
+
+    planned, folder = plans.load(scale)
+    found = doctors.examine(planned, folder)
+    if as_json:
+        out.print_json(json.dumps({**found, "problems": doctors.problems(found)}))
+        return
+    for heading, value in found.items():
+        out.print(f"[bold]{heading}[/]")
+        for line in _lines(value):
+            out.print(f"  {escaped(line)}", soft_wrap=True)
+    for problem in doctors.problems(found):
+        out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
+
+
+def _lines(value: object) -> list[str]:
+    """Spell a part of the doctor's findings."""
+    if isinstance(value, dict):
+        return [f"{key:14} {'-' if item is None else item}" for key, item in value.items()]
+    if isinstance(value, list):
+        return [
+            "  ".join(str(part) for part in item.values() if part)
+            if isinstance(item, dict)
+            else item
+            for item in value
+        ] or ["-"]
+    return [str(value)]
+
+
+@app.command(rich_help_panel=PANEL)
+def cite(
+    scale: Scale = None,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False,
+) -> None:
+    """Print whom to cite for what params use."""
+    from shiftbench import cite as citations
+
+    entries = citations.bibliography(plans.load(scale)[0])
+    if bibtex:
+        for entry in entries:
+            out.print(escaped(entry.bibtex), soft_wrap=True)
+        return
+    for family in dict.fromkeys(entry.family for entry in entries):
+        out.print(f"[bold]{family}[/]")
+        for entry in (entry for entry in entries if entry.family == family):
+            out.print(f"  {entry.name:24} {escaped(entry.text)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,0 +1,1 @@
+"""What goes around weights at test time; see docs/extending.md."""

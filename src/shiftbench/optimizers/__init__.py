@@ -1,0 +1,1 @@
+"""Optimisers; see docs/extending.md."""
