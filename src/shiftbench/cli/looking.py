@@ -98,15 +98,15 @@ def doctor(scale: Scale = None, as_json: Json = False) -> None:
 def _lines(value: object) -> list[str]:
     """Spell a part of the doctor's findings."""
     if isinstance(value, dict):
-        return [f"{key:14} {'-' if item is None else item}" for key, item in value.items()]
-    if isinstance(value, list):
-        return [
-            "  ".join(str(part) for part in item.values() if part)
-            if isinstance(item, dict)
-            else item
-            for item in value
-        ] or ["-"]
-    return [str(value)]
+        return [f"{key:14} {_spelled(item)}" for key, item in value.items()]
+    return [_spelled(item) for item in value] or ["-"] if isinstance(value, list) else [str(value)]
+
+
+def _spelled(item: object) -> str:
+    """Spell a finding on one line; what is not there is a dash."""
+    if isinstance(item, dict):
+        return ", ".join(f"{key} {_spelled(part)}" for key, part in item.items())
+    return "-" if item is None else str(item)
 
 
 @app.command(rich_help_panel=PANEL)
