@@ -1,7 +1,7 @@
 """params.yaml: every scientific choice of a run, read once, checked whole and frozen.
 
 Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
-refused before any job starts. `schema()` and `document()` generate params.schema.json and docs/params.md.
+refused before any job starts. `docs.py` generates params/schema.json and docs/params.md.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Component(BaseModel):
 class Subset(_Strict):
     """How much of each split: a number of samples or a fraction; nested and deterministic."""
 
-    train: Amount = 1.0
-    val: Amount = 1.0
-    test: Amount = 1.0
+    train: Amount = Field(1.0, description="a number of samples, or a fraction")
+    val: Amount = Field(1.0, description="likewise")
+    test: Amount = Field(1.0, description="likewise")
 
 
 class Dataset(Component):
@@ -62,30 +62,34 @@ class Dataset(Component):
 class Shift(Component):
     """A shift and its severities."""
 
-    severities: tuple[Annotated[float, Field(ge=0.0)], ...] = (1, 2, 3, 4, 5)
+    severities: tuple[Annotated[float, Field(ge=0.0)], ...] = Field(
+        (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
+    )
     fresh: bool = Field(False, description="draw new random words for every severity")
 
 
 class Weights(_Strict):
     """The product models x trainers x seeds; each is one trained instance."""
 
-    models: tuple[Name, ...]
-    trainers: tuple[Name, ...]
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    models: tuple[Name, ...] = Field(description="names under `models:`, or plugin files")
+    trainers: tuple[Name, ...] = Field(description="names under `trainers:`, or plugin files")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), description="training seeds; part of the weights' name"
+    )
     dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
 
 
 class Campaign(_Strict):
     """What is compared with what: weights under methods on a dataset, its shifts and OOD sets."""
 
-    dataset: Name
-    split: Literal["train", "val", "test"] = "test"
+    dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
+    split: Literal["train", "val", "test"] = Field("test", description="evaluated")
     weights: tuple[Weights, ...]
-    methods: tuple[Name, ...] = ("plain",)
-    shifts: tuple[Name, ...] = ()
-    streams: tuple[Name, ...] = ()
+    methods: tuple[Name, ...] = Field(("plain",), description="what goes around the weights")
+    shifts: tuple[Name, ...] = Field((), description="shifts and domain shifts of the dataset")
+    streams: tuple[Name, ...] = Field((), description="ordered lists of positions")
     ood: tuple[Name, ...] = Field((), description="datasets of other classes, for detectors")
-    detectors: tuple[Name, ...] = ()
+    detectors: tuple[Name, ...] = Field((), description="OOD detectors, clean set against `ood`")
     metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
     features: tuple[Literal["train", "val", "test"], ...] = Field(
         (), description="clean splits whose penultimate features are kept as float32 .npy"
@@ -110,10 +114,12 @@ class Shards(_Strict):
 class Evaluate(_Strict):
     """How a forward pass is made."""
 
-    batch_size: Annotated[int, Field(gt=0)] = 256
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Field(gt=0)] = Field(256, description="samples per forward pass")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the forward pass; TF32 is off"
+    )
     threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job")
-    outputs: Literal["full", "top20"] = "full"
+    outputs: Literal["full", "top20"] = Field("full", description="logits kept in the records")
 
 
 class Train(_Strict):
@@ -127,14 +133,18 @@ class Train(_Strict):
 class Bootstrap(_Strict):
     """The one resampler."""
 
-    draws: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    draws: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        1000, description="replicates of each row"
+    )
 
 
 class Params(_Strict):
     """The whole of params.yaml."""
 
     root: str = Field(".", description="output root, relative to the repository; enters no recipe")
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="key of all random words and trainings"
+    )
     plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
@@ -167,7 +177,7 @@ class Params(_Strict):
 
 
 _DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift}
-_PLUGIN_SECTIONS = (
+SECTIONS = (
     "datasets",
     "shifts",
     "streams",
@@ -272,7 +282,7 @@ def _known_keys(path: list[str]) -> list[str]:
 
 
 def _check_plugins(where: str, params: Params) -> None:
-    for family in _PLUGIN_SECTIONS:
+    for family in SECTIONS:
         for name in getattr(params, family):
             _check_component(where, params, family, name)
     for campaign_name, campaign in params.campaigns.items():
@@ -352,67 +362,3 @@ def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml."""
     return Params.model_json_schema()
-
-
-def document() -> str:
-    """Return docs/params.md: every key of params.yaml and every option of every plugin."""
-    lines = ["# params.yaml", "", "Generated by `shiftbench docs`; do not edit.", ""]
-    lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-    lines += _rows("", Params)
-    for family in _PLUGIN_SECTIONS:
-        lines += [
-            "",
-            f"## {family}",
-            "",
-            "| name | option | default | what it is |",
-            "| --- | --- | --- | --- |",
-        ]
-        for name in plugins.names(family):
-            lines += _plugin_rows(family, name)
-    return "\n".join(lines) + "\n"
-
-
-def _rows(prefix: str, model: type[BaseModel]) -> list[str]:
-    rows = []
-    for name, field in model.model_fields.items():
-        inner = _inner(field.annotation)
-        entry = f"{prefix}{name}"
-        if inner is None:
-            default = (
-                "required"
-                if field.is_required()
-                else f"`{field.get_default(call_default_factory=True)!r}`"
-            )
-            rows.append(
-                f"| `{entry}` | {_type(field.annotation)} | {default} | {field.description or ''} |"
-            )
-            continue
-        about = (inner.__doc__ or "").splitlines()[0]
-        many = getattr(field.annotation, "__origin__", None)
-        entry += ".NAME" if many is dict else "[]" if many is tuple else ""
-        rows.append(f"| `{entry}` | {inner.__name__} | | {about} |")
-        rows += _rows(f"{entry}.", inner)
-    return rows
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _type(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return text.replace("typing.", "").replace("|", "\\|")
-
-
-def _plugin_rows(family: str, name: str) -> list[str]:
-    module = plugins.find(family, name)
-    about = (module.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
-    options = getattr(module, "PARAMS", {}) or {"": ""}
-    return [
-        f"| `{name if i == 0 else ''}` | {f'`{option}`' if option else ''} | "
-        f"{f'`{default!r}`' if option else ''} | {about if i == 0 else ''} |"
-        for i, (option, default) in enumerate(options.items())
-    ]
