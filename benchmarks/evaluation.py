@@ -39,7 +39,9 @@ def synthesise(folder: Path, samples: int, size: int, *, grey: bool) -> None:
     for number in range(samples):
         photo = photos[number % 2]
         at = number * 7 % (photo.shape[0] - 256)
-        crop = cv2.resize(photo[at : at + 256, at : at + 256], (size, size), interpolation=cv2.INTER_AREA)
+        crop = cv2.resize(
+            photo[at : at + 256, at : at + 256], (size, size), interpolation=cv2.INTER_AREA
+        )
         image = np.ascontiguousarray(crop[..., 1] if grey else crop)
         image = corrupt(image, "gaussian_noise", severity=2.0, key=str(number))
         made.append(Sample(f"bench/test/{number:06d}", {"image": image, "label": number % 10}))
@@ -81,11 +83,15 @@ def measure(model_name: str, size: int, samples: int, batch: int, repeats: int) 
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print(json.dumps(measure(args.model, args.size, args.samples, args.batch, args.repeats), indent=1))
+    print(
+        json.dumps(measure(args.model, args.size, args.samples, args.batch, args.repeats), indent=1)
+    )

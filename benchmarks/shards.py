@@ -35,7 +35,9 @@ def write_webdataset(samples: list[Sample], home: Path) -> None:
     with webdataset.TarWriter(str(home / "peer.tar"), mtime=0) as sink:
         for sample in samples:
             data = codecs.encode("png", sample.fields["image"])
-            sink.write({"__key__": sample.key, "png": data, "cls": str(sample.fields["label"]).encode()})
+            sink.write(
+                {"__key__": sample.key, "png": data, "cls": str(sample.fields["label"]).encode()}
+            )
 
 
 def encode(samples: list[Sample]) -> None:
@@ -92,7 +94,9 @@ def measure(size: int, count: int, repeats: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=5)

@@ -25,5 +25,8 @@ __version__ = "0.1.0"
 def make_callable(name: str, function: Callable[..., Any]) -> None:
     """Let a module be called like its main function, so that `shiftbench.evaluate` is both."""
     module = sys.modules[name]
-    members = {"__call__": lambda _, *args, **options: function(*args, **options), "__doc__": function.__doc__}
+    members = {
+        "__call__": lambda _, *args, **options: function(*args, **options),
+        "__doc__": function.__doc__,
+    }
     module.__class__ = type(function.__name__, (ModuleType,), members)

@@ -35,5 +35,7 @@ def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Rep
 @pytest.fixture
 def colleague(_pulled: Repository, tmp_path: Path) -> Repository:
     """A fresh clone after `shiftbench pull`; each test has its own copy with new time stamps."""
-    shutil.copytree(_pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True)
+    shutil.copytree(
+        _pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True
+    )
     return Repository(tmp_path / "repository")

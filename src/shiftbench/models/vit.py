@@ -78,11 +78,11 @@ class VisionTransformer(nn.Module):
 
 
 def _stem(width: int) -> nn.Sequential:
-    """Return three 3x3 convolutions, each halving the side: a token for every 8x8 pixels."""
+    """Return three 3x3 convolutions of stride 2: a token for every 8x8 pixels."""
     layers: list[nn.Module] = []
     for before, after in ((1, width // 4), (width // 4, width // 2), (width // 2, width)):
-        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)]
-        layers += [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Conv2d(width, width, 1))
 
 
