@@ -10,7 +10,14 @@ from shiftbench import init, params
 from shiftbench.errors import ParamsError
 
 HOME = Path(__file__).resolve().parents[1]
-SHARED = ["Snakefile", ".gitignore", ".dvcignore", ".dvc/config", "profiles/default/config.yaml"]
+SHARED = [
+    "Snakefile",
+    ".gitignore",
+    ".dvcignore",
+    ".dvc/config",
+    ".dvc/plots/severity.json",
+    "profiles/default/config.yaml",
+]
 RULES = sorted(path.relative_to(HOME).as_posix() for path in HOME.glob("workflow/rules/*.smk"))
 
 
