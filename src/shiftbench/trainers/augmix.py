@@ -19,7 +19,7 @@ from shiftbench.train import TrainJob
 from shiftbench.trainers import _augment, _loop, erm
 
 PARAMS: dict[str, object] = {
-    "epochs": 6,
+    "epochs": 8,
     "batch_size": 128,
     "optimizer": "adamw",
     "lr": 0.004,
