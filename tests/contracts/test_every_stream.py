@@ -1,0 +1,36 @@
+"""Every stream is an ordered list of positions, the same every time, and the plan can name them."""
+
+from __future__ import annotations
+
+import pytest
+
+from shiftbench import params as parameters
+from shiftbench import plugins
+from shiftbench.plan import Plan
+from shiftbench.streams._steps import Step
+
+
+@pytest.mark.parametrize("name", plugins.names("streams"))
+def test_a_stream_is_planned_step_by_step(name):
+    module = plugins.find("streams", name)
+    steps = module.steps(module.PARAMS)
+    assert steps == module.steps(module.PARAMS)
+    assert steps and all(isinstance(step, Step) for step in steps)
+    campaign = {
+        "dataset": steps[0].dataset,
+        "weights": [{"models": ["convnet"], "trainers": ["erm"]}],
+        "streams": [name],
+    }
+    plan = Plan.of(parameters.Params.model_validate({"campaigns": {"one": campaign}}))
+    records = [ref.name for ref in plan.cells if ref.kind == "records" and f"/{name}/" in ref.name]
+    assert records == [
+        f"{steps[0].dataset}/convnet-erm-s0/plain/{name}/{i:03d}" for i in range(len(steps))
+    ]
+    last = next(
+        cell
+        for ref, cell in plan.cells.items()
+        if ref.name == records[-1] and ref.kind == "records"
+    )
+    assert {f"{s.dataset}/{s.split}/{s.shift}/{s.severity:g}" for s in steps} <= {
+        ref.name for ref in last.inputs if ref.kind == "shards"
+    }, "what a method has seen before decides what it does now"
