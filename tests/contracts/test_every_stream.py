@@ -15,7 +15,8 @@ def test_a_stream_is_planned_step_by_step(name):
     module = plugins.find("streams", name)
     steps = module.steps(module.PARAMS)
     assert steps == module.steps(module.PARAMS)
-    assert steps and all(isinstance(step, Step) for step in steps)
+    assert steps
+    assert all(isinstance(step, Step) for step in steps)
     campaign = {
         "dataset": steps[0].dataset,
         "weights": [{"models": ["convnet"], "trainers": ["erm"]}],

@@ -80,7 +80,7 @@ CASES = {
     "a class-list file": (
         ("tests/workflow/mine/datasets/classes.txt", "zero one two", "zero one two three"),
         {"shift_tiny_test_identity", "shift_tiny_train_identity", "shift_tiny_val_identity"}
-        | {NOISE, CONTRAST}
+        | {NOISE, CONTRAST, "shift_secret_test_identity"}
         | TRAIN
         | EVALUATE
         | SCORE
@@ -111,6 +111,18 @@ def test_nothing_to_redo_and_equal_results(author, colleague):
         "results/report",
     )
     assert colleague.bytes(*outs) == author.bytes(*outs)
+
+
+def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
+    secret = author.bytes("data/local")
+    tars = [data for name, data in secret.items() if name.endswith(".tar")]
+    remote = {
+        file.read_bytes() for file in (author.path.parent / "remote").rglob("*") if file.is_file()
+    }
+    assert tars
+    assert not remote & set(tars)
+    assert not any(b"secret/all/" in data for data in remote if not data.startswith(b"PAR1"))
+    assert not (colleague.path / "data/local").exists()
 
 
 def test_rerun_right_after_a_run_does_nothing_and_git_is_clean(author):

@@ -30,6 +30,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, object]) -> 
         if label < len(CLASSES):
             large = np.kron((image * 15).astype(np.uint8), np.ones((4, 4), np.uint8))[2:30, 2:30]
             yield Sample(
-                f"tiny/all/{number:04d}",
+                f"{params['name']}/all/{number:04d}",
                 {"image": np.ascontiguousarray(large), "label": int(label)},
             )
