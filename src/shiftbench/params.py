@@ -163,7 +163,7 @@ class Params(_Strict):
 
     def component(self, family: str, name: str) -> Component:
         """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
-        entry: Component | None = getattr(self, family).get(name)
+        entry: Component | None = getattr(self, family, {}).get(name)
         return entry if entry is not None else _DEFAULTS.get(family, Component)()
 
     def use(self, family: str, name: str) -> str:

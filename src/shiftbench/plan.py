@@ -143,7 +143,7 @@ class Plan:
             "seed": self.params.seed,
             "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
             "max_mb": self.params.shards.max_mb,
-            "code": self._code("shift", own.module),
+            "code": self._code("shift", own),
         }
         return content, [clean, *own.needs]
 
@@ -157,7 +157,7 @@ class Plan:
             "on_error": entry.on_error,  # type: ignore[attr-defined]
             "max_mb": self.params.shards.max_mb,
             "fields": dict(self._task(dataset).FIELDS),
-            "code": self._code("shift", own.module),
+            "code": self._code("shift", own),
         }
         originals = [refs.sources(name) for name in getattr(own.module, "SOURCES", ())]
         return content, [*originals, *own.needs]
@@ -177,11 +177,12 @@ class Plan:
             "trainer": trainer.content,
             "seed": [self.params.seed, seed],
             "threads": self.params.train.threads,
-            "code": self._code("train", trainer.module, model.module),
+            "code": self._code("train", trainer, model),
         }
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
         own = trainer.needs if hasattr(trainer.module, "needs") else default
-        return content, [*own, *model.needs]
+        reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
+        return content, [*own, *(model.needs if reads else [])]
 
     def _records(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         dataset, name, method_name, *_ = ref.parts
@@ -200,10 +201,15 @@ class Plan:
             "seed": self.params.seed,
             **self.params.evaluate.model_dump(),
             "code": self._code(
-                "evaluate", method.module, model.module, self._task(position.data.parts[0])
+                "evaluate",
+                method,
+                model,
+                self._plugin("tasks", self._task_name(position.data.parts[0]), {}),
             ),
         }
-        return content, [of, position.data, *position.sees, *method.needs, *model.needs]
+        reads = hasattr(model.module, "load")  # a net has all it needs in its weights
+        originals = model.needs if reads else []
+        return content, [of, position.data, *position.sees, *method.needs, *originals]
 
     def _features(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         return self._records(Ref("records", ref.name))
@@ -220,7 +226,7 @@ class Plan:
         needs += [refs.features(of)] if "features" in wants else []
         needs += [fit] if "train_logits" in wants else []
         needs += [fit, refs.features(fit)] if "train_features" in wants else []
-        return {"detector": detector.content, "code": self._code("score", detector.module)}, needs
+        return {"detector": detector.content, "code": self._code("score", detector)}, needs
 
     def _tables(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         campaign = self.params.campaigns[ref.name]
@@ -234,7 +240,7 @@ class Plan:
             "metrics": {name: metric.content for name, metric in metrics.items()},
             "draws": self.params.bootstrap.draws,
             "seed": self.params.seed,
-            "code": self._code("aggregate", *(metric.module for metric in metrics.values())),
+            "code": self._code("aggregate", *metrics.values()),
         }
         for record in self._kept_features(
             campaign
@@ -283,7 +289,9 @@ class Plan:
         content = {"name": name, "use": file, "options": _plain(options)}
         if options.get("path"):
             content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
-        return _Used(module, content, list(needs({**options, **context})))
+        uses = getattr(module, "uses", lambda _: [])(options)
+        others = tuple(plugins.find(other, self.params.use(other, known)) for other, known in uses)
+        return _Used((module, *others), content, list(needs({**options, **context})))
 
     def _task_name(self, dataset: str) -> str:
         task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
@@ -292,7 +300,8 @@ class Plan:
     def _task(self, dataset: str) -> ModuleType:
         return plugins.find("tasks", self._task_name(dataset))
 
-    def _code(self, stage: str, *modules: ModuleType) -> dict[str, str]:
+    def _code(self, stage: str, *used: _Used) -> dict[str, str]:
+        modules = [module for one in used for module in one.modules]
         files = [code.stage(stage), *(Path(str(module.__file__)) for module in modules)]
         return dict(_closure(tuple(files)))
 
@@ -489,9 +498,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    module: ModuleType
+    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
     content: dict[str, Any]
     needs: list[Ref]
+
+    @property
+    def module(self) -> ModuleType:
+        return self.modules[0]
 
 
 @functools.cache

@@ -24,6 +24,9 @@ from shiftbench.trainers import pretrained
 PARAMS: dict[str, object] = {"path": ""}
 
 
+READS_ORIGINALS = True  # the model's own `needs`
+
+
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return nothing: what the model needs is added by the plan."""
     return []

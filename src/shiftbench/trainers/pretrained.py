@@ -20,6 +20,9 @@ from shiftbench.train import TrainJob
 PARAMS: dict[str, object] = {}
 
 
+READS_ORIGINALS = True  # the model's own `needs`
+
+
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return nothing: what the model needs is added by the plan."""
     return []
