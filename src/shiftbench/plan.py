@@ -289,7 +289,7 @@ class Plan:
         content = {"name": name, "use": file, "options": _plain(options)}
         if options.get("path"):
             content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
-        uses = getattr(module, "uses", lambda _: [])(options)
+        uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
         others = tuple(plugins.find(other, self.params.use(other, known)) for other, known in uses)
         return _Used((module, *others), content, list(needs({**options, **context})))
 
