@@ -22,6 +22,7 @@ ASKED_FOR = {
     "metrics": "metrics: {NAME: {}}",
     "models": "campaigns: {CAMPAIGN: {weights: [{models: [NAME], trainers: [erm]}]}}",
     "shifts": "campaigns: {CAMPAIGN: {shifts: [NAME]}}",
+    "streams": "campaigns: {CAMPAIGN: {streams: [NAME]}}",
     "trainers": "campaigns: {CAMPAIGN: {weights: [{models: [convnet], trainers: [NAME]}]}}",
 }
 """The line of params.yaml that asks for a new member of each family."""

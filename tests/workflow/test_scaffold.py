@@ -18,6 +18,7 @@ NEW = {
     "trainers": "mixup",
     "methods": "mirror",
     "detectors": "margin",
+    "streams": "there_and_back",
     "metrics": "balanced",
 }
 LINES = [
@@ -27,7 +28,14 @@ LINES = [
         "{models: [convnet], trainers: [erm], seeds: [0, 1]}",
         "{models: [perceptron], trainers: [mixup]}",
     ),
-    ("    features: [val]", "    ood: [shapes]\n    methods: [mirror]"),
+    (
+        "    features: [val]",
+        "    ood: [shapes]\n    methods: [mirror]\n    streams: [there_and_back]",
+    ),
+    (
+        "detectors: {msp: {}}",
+        "streams: {there_and_back: {dataset: tiny, shift: brighter, severities: [1, 3]}}",
+    ),
     ("detectors: [msp]", "detectors: [margin]"),
     (
         "metrics: {accuracy: {}, ece: {bins: 10}}",
