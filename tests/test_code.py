@@ -132,6 +132,7 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
         sorted(code.NOT_COUNTED)
         == (
             "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins "
+            "positions "
             "progress prune recipe refs store"
         ).split()
     )

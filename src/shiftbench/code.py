@@ -21,7 +21,7 @@ MISSING = "missing"
 
 NOT_COUNTED = frozenset(
     (
-        "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins "
+        "__init__ __main__ cli code devices docs environment errors files leftout params pins plan plugins positions "
         "progress prune recipe refs store"
     ).split()
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from shiftbench.errors import ParamsError, PluginError, near
 from shiftbench.leftout import LeftOut
 from shiftbench.params import Campaign, Params
 from shiftbench.params import load as load_params
+from shiftbench.positions import Position, Positions
 from shiftbench.recipe import Cell, Job
 from shiftbench.refs import Ref
 
@@ -38,21 +39,6 @@ _VERB_OF = {
     "tables": "aggregate",
     "report": "report",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """One position of a stream: what is evaluated, and what it is relative to."""
-
-    stream: str
-    step: str
-    data: Ref
-    dataset: str
-    split: str
-    shift: str
-    severity: float | None
-    reference: str | None
-    sees: tuple[Ref, ...] = ()
 
 
 @dataclass
@@ -90,6 +76,15 @@ class Plan:
         """The campaigns of which something can be made here."""
         return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
 
+    def positions(self, campaign: Campaign) -> list[Position]:
+        """Return every position that a campaign evaluates."""
+        return Positions(self.params).of(campaign)
+
+    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
+        """Return one row per evaluation cell of a campaign that can be made here."""
+        rows = Positions(self.params).rows(campaign)
+        return [row for row in rows if Ref("records", row["records"]) not in self.lost]
+
     # ------------------------------------------------------------------ cells
 
     def want(self, ref: Ref) -> Ref:
@@ -98,7 +93,7 @@ class Plan:
         Raises:
             PluginError: needs go round in a circle.
         """
-        ref = self._settle(ref)
+        ref = Positions(self.params).settle(ref)
         if ref in self.cells:
             return ref
         if ref in self._open:
@@ -117,15 +112,6 @@ class Plan:
         }
         self.cells[ref] = Cell.of(ref, content, inputs)
         return ref
-
-    def _settle(self, ref: Ref) -> Ref:
-        """Send shards that may not be passed on to data/local."""
-        if ref.kind != "shards":
-            return ref
-        dataset, *_ = ref.parts
-        module = plugins.find("datasets", self.params.use("datasets", dataset))
-        given = self.params.component("datasets", dataset).redistribute  # type: ignore[attr-defined]
-        return Ref("shards", ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
     def _sources(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         source = originals.load_source(ref.name)
@@ -188,7 +174,7 @@ class Plan:
         dataset, name, method_name, *_ = ref.parts
         of = Ref("weights", f"{dataset}/{name}")
         model_name, _, seed = _weights_parts(name)
-        position = self.position(ref)
+        position = Positions(self.params).named(ref)
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
         model = self._plugin(
             "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
@@ -242,10 +228,9 @@ class Plan:
             "seed": self.params.seed,
             "code": self._code("aggregate", *metrics.values()),
         }
-        for record in self._kept_features(
-            campaign
-        ):  # made beside the records, but no input: a cache
-            self.want(refs.features(record))
+        for record in Positions(self.params).kept_features(campaign):
+            if record not in self.lost:  # made beside the records, but no input: a cache
+                self.want(refs.features(record))
         return content, [
             Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
         ]
@@ -304,113 +289,6 @@ class Plan:
         modules = [module for one in used for module in one.modules]
         files = [code.stage(stage), *(Path(str(module.__file__)) for module in modules)]
         return dict(_closure(tuple(files)))
-
-    # ------------------------------------------------------------- positions
-
-    def positions(self, campaign: Campaign) -> list[Position]:
-        """Return every position that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
-        clean = self._plain(campaign.dataset, campaign.split, "identity", 0, None)
-        found = [clean]
-        for shift in campaign.shifts:
-            for severity in self._severities(shift):
-                found.append(
-                    self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean))
-                )
-        for stream in campaign.streams:
-            found += self._stream(stream, _at(clean))
-        found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood]
-        others = [split for split in campaign.features if split != campaign.split]
-        found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
-        return found
-
-    def position(self, ref: Ref) -> Position:
-        """Return the position that a records Ref names."""
-        _, _, _, *stream = ref.parts
-        if len(stream) == 4:
-            dataset, split, shift, severity = stream
-            return self._plain(dataset, split, shift, float(severity), None)
-        name, step = stream
-        return next(p for p in self._stream(name, None) if p.step == step)
-
-    def _plain(
-        self, dataset: str, split: str, shift: str, severity: float, reference: str | None
-    ) -> Position:
-        data = self._settle(refs.shards(dataset, split, shift, severity))
-        domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
-        if domain:
-            if domain["clean"] != dataset:
-                raise ParamsError(
-                    f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
-                    f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
-                )
-            data = self._settle(refs.shards(domain["dataset"], domain.get("split", split)))
-        stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
-        level = None if domain else severity
-        return Position(stream, step, data, dataset, split, shift, level, reference)
-
-    def _severities(self, shift: str) -> tuple[float, ...]:
-        module = plugins.find("shifts", self.params.use("shifts", shift))
-        if getattr(module, "DOMAIN", None):
-            return (1.0,)
-        return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
-
-    def _stream(self, name: str, reference: str | None) -> list[Position]:
-        module = plugins.find("streams", self.params.use("streams", name))
-        found: list[Position] = []
-        for number, step in enumerate(module.steps(self.params.options("streams", name))):
-            data = self._settle(refs.shards(step.dataset, step.split, step.shift, step.severity))
-            before = tuple(position.data for position in found)
-            found.append(
-                Position(
-                    name,
-                    f"{number:03d}",
-                    data,
-                    step.dataset,
-                    step.split,
-                    step.shift,
-                    step.severity,
-                    reference,
-                    before,
-                )
-            )
-        return found
-
-    def weights(self, campaign: Campaign) -> list[Ref]:
-        """Return a campaign's weights: models x trainers x seeds."""
-        return [
-            refs.weights(spec.dataset or campaign.dataset, model, trainer, seed)
-            for spec in campaign.weights
-            for model in spec.models
-            for trainer in spec.trainers
-            for seed in spec.seeds
-        ]
-
-    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation cell of a campaign, as aggregate reads it."""
-        found = []
-        for of in self.weights(campaign):
-            for method in campaign.methods:
-                for position in self.positions(campaign):
-                    record = refs.records(of, method, position.stream, position.step)
-                    if record in self.lost:
-                        continue
-                    for detector in (None, *self._detectors(campaign, position)):
-                        found.append(_row(campaign, of, method, detector, position, record))
-        return found
-
-    def _detectors(self, campaign: Campaign, position: Position) -> tuple[str, ...]:
-        """Detectors look at the clean set and at the OOD sets."""
-        looked_at = position.shift == "identity"
-        return campaign.detectors if looked_at else ()
-
-    def _kept_features(self, campaign: Campaign) -> list[Ref]:
-        return [
-            refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
-            for of in self.weights(campaign)
-            for method in campaign.methods
-            for split in campaign.features
-            if of not in self.lost
-        ]
 
     # ------------------------------------------------------------------ jobs
 
@@ -523,29 +401,6 @@ def _weights_parts(name: str) -> tuple[str, str, int]:
     return model, trainer, int(seed.removeprefix("s"))
 
 
-def _at(position: Position) -> str:
-    return f"{position.stream}/{position.step}"
-
-
-def _row(
-    campaign: Campaign, of: Ref, method: str, detector: str | None, position: Position, record: Ref
-) -> dict[str, Any]:
-    return {
-        "weights": of.name,
-        "method": method,
-        "detector": detector,
-        "dataset": position.dataset,
-        "split": position.split,
-        "shift": position.shift,
-        "severity": position.severity,
-        "step": position.step if position.sees or "/" not in position.stream else None,
-        "reference": position.reference,
-        "ood": position.dataset in campaign.ood and position.dataset != campaign.dataset,
-        "records": record.name,
-        "scores": refs.scores(record, detector).name if detector else None,
-    }
-
-
 def _is_target(ref: Ref) -> bool:
     return ref.kind != "features"
 
@@ -555,17 +410,6 @@ def _job_of(ref: Ref) -> tuple[str, str]:
     verb, parts = _VERB_OF[ref.kind], ref.parts
     length = {"shift": 3, "evaluate": 3, "score": 4}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
-
-
-def explain(plan: Plan, root: Path, names: Iterable[str]) -> list[str]:
-    """Return one line per cell of the named jobs that is not fresh, with the reason."""
-    states = plan.status(root)
-    return [
-        f"{ref.path}: {state}"
-        for name in names
-        for ref, state in states[name].items()
-        if state != "fresh"
-    ]
 
 
 def load(scale: str | None = None) -> tuple[Plan, Path]:

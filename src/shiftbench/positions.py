@@ -1,0 +1,176 @@
+"""Positions: what a campaign evaluates, in which order, and what each number is relative to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shiftbench import plugins, refs
+from shiftbench.errors import ParamsError
+from shiftbench.params import Campaign, Params
+from shiftbench.refs import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One position of a stream: what is evaluated, and what it is relative to.
+
+    Attributes:
+        stream, step: name of the stream (`dataset/split/shift` for a plain shift) and where in it.
+        data: the shards that are read; a domain shift's are those of the other dataset.
+        severity: None for a domain shift, which has no levels.
+        reference: the clean partner, as dataset/split/shift/severity.
+        sees: shards of the earlier steps, which decide what an adapting method does here.
+    """
+
+    stream: str
+    step: str
+    data: Ref
+    dataset: str
+    split: str
+    shift: str
+    severity: float | None
+    reference: str | None
+    sees: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """The positions that params name."""
+
+    params: Params
+
+    def of(self, campaign: Campaign) -> list[Position]:
+        """Return every position that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
+        clean = self._plain(campaign.dataset, campaign.split, "identity", 0, None)
+        found = [clean]
+        for shift in campaign.shifts:
+            for severity in self._severities(shift):
+                found.append(
+                    self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean))
+                )
+        for stream in campaign.streams:
+            found += self._stream(stream, _at(clean))
+        found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood]
+        others = [split for split in campaign.features if split != campaign.split]
+        found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
+        return found
+
+    def named(self, ref: Ref) -> Position:
+        """Return the position that a records Ref names."""
+        _, _, _, *stream = ref.parts
+        if len(stream) == 4:
+            dataset, split, shift, severity = stream
+            return self._plain(dataset, split, shift, float(severity), None)
+        name, step = stream
+        return next(p for p in self._stream(name, None) if p.step == step)
+
+    def _plain(
+        self, dataset: str, split: str, shift: str, severity: float, reference: str | None
+    ) -> Position:
+        data = self.settle(refs.shards(dataset, split, shift, severity))
+        domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
+        if domain:
+            if domain["clean"] != dataset:
+                raise ParamsError(
+                    f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
+                    f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
+                )
+            data = self.settle(refs.shards(domain["dataset"], domain.get("split", split)))
+        stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
+        level = None if domain else severity
+        return Position(stream, step, data, dataset, split, shift, level, reference)
+
+    def _severities(self, shift: str) -> tuple[float, ...]:
+        module = plugins.find("shifts", self.params.use("shifts", shift))
+        if getattr(module, "DOMAIN", None):
+            return (1.0,)
+        return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
+
+    def _stream(self, name: str, reference: str | None) -> list[Position]:
+        module = plugins.find("streams", self.params.use("streams", name))
+        found: list[Position] = []
+        for number, step in enumerate(module.steps(self.params.options("streams", name))):
+            data = self.settle(refs.shards(step.dataset, step.split, step.shift, step.severity))
+            before = tuple(position.data for position in found)
+            found.append(
+                Position(
+                    name,
+                    f"{number:03d}",
+                    data,
+                    step.dataset,
+                    step.split,
+                    step.shift,
+                    step.severity,
+                    reference,
+                    before,
+                )
+            )
+        return found
+
+    def weights(self, campaign: Campaign) -> list[Ref]:
+        """Return a campaign's weights: models x trainers x seeds."""
+        return [
+            refs.weights(spec.dataset or campaign.dataset, model, trainer, seed)
+            for spec in campaign.weights
+            for model in spec.models
+            for trainer in spec.trainers
+            for seed in spec.seeds
+        ]
+
+    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
+        """Return one row per evaluation cell of a campaign, as aggregate reads it."""
+        return [
+            _row(campaign, of, method, detector, position)
+            for of in self.weights(campaign)
+            for method in campaign.methods
+            for position in self.of(campaign)
+            for detector in (None, *_detectors(campaign, position))
+        ]
+
+    def kept_features(self, campaign: Campaign) -> list[Ref]:
+        """Return the records whose features a campaign keeps."""
+        return [
+            refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
+            for of in self.weights(campaign)
+            for method in campaign.methods
+            for split in campaign.features
+        ]
+
+    def settle(self, ref: Ref) -> Ref:
+        """Send shards that may not be passed on to data/local."""
+        if ref.kind != "shards":
+            return ref
+        dataset, *_ = ref.parts
+        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        given = self.params.component("datasets", dataset).redistribute  # type: ignore[attr-defined]
+        return Ref("shards", ref.name, local=not (module.REDISTRIBUTE if given is None else given))
+
+
+def _at(position: Position) -> str:
+    return f"{position.stream}/{position.step}"
+
+
+def _detectors(campaign: Campaign, position: Position) -> tuple[str, ...]:
+    """Detectors look at the clean set and at the OOD sets."""
+    return campaign.detectors if position.shift == "identity" else ()
+
+
+def _row(
+    campaign: Campaign, of: Ref, method: str, detector: str | None, position: Position
+) -> dict[str, Any]:
+    record = refs.records(of, method, position.stream, position.step)
+    return {
+        "weights": of.name,
+        "method": method,
+        "detector": detector,
+        "dataset": position.dataset,
+        "split": position.split,
+        "shift": position.shift,
+        "severity": position.severity,
+        "step": position.step if position.sees or "/" not in position.stream else None,
+        "reference": position.reference,
+        "ood": position.dataset in campaign.ood and position.dataset != campaign.dataset,
+        "records": record.name,
+        "scores": refs.scores(record, detector).name if detector else None,
+    }
