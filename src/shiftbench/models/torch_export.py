@@ -2,7 +2,7 @@
 
 It takes float32 (n, channels, size, size) and gives logits (n, classes), or a pair with features.
 Export it with a dynamic batch dimension, or every batch must have the size that it was exported with.
-Source: https://docs.pytorch.org/docs/stable/export.html.
+Source: the PyTorch documentation, "torch.export".
 """
 
 from __future__ import annotations

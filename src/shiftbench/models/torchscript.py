@@ -2,7 +2,7 @@
 
 It takes float32 (n, channels, size, size) and gives logits (n, classes), or a pair with features.
 TorchScript cannot run Python of its own, so no code of the file's author is run outside torch.
-Source: https://docs.pytorch.org/docs/stable/jit.html.
+Source: the PyTorch documentation, "TorchScript".
 """
 
 from __future__ import annotations

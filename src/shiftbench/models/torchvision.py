@@ -3,7 +3,7 @@
 `weights` is torchvision's name of them (`DEFAULT`, `IMAGENET1K_V1`); they are downloaded from
 download.pytorch.org by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and `std` are the usual
 ImageNet ones; see the weights' page for a net that wants others.
-Source: https://docs.pytorch.org/vision/stable/models.html.
+Source: the torchvision documentation, "Models and pre-trained weights".
 """
 
 from __future__ import annotations
