@@ -331,6 +331,18 @@ def test_the_gallery_puts_the_clean_partner_first(made: Path) -> None:
     assert (boards[1].strips[0].label, boards[1].strips[0].pictures[0].width) == ("T-shirt", 28)
 
 
+def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:
+    ref = Ref("previews", "photos/test/identity/0")
+    content = {"classes": ["a"], "samples": [], "skipped": ["photos/a/7: <truncated>"]}
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    boards = gallery.boards({ref: tmp_path / "0.json"})
+    about = {"photos": {"licence": "mine", "citation": "me"}}
+    recipe_ = {"campaigns": {}, "datasets": about}
+    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    assert "test: 1 sample skipped" in html
+    assert "photos/a/7: &lt;truncated&gt;" in html
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

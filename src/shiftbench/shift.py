@@ -175,6 +175,7 @@ def make_preview(run: Run, cell: Cell) -> None:
         rows.append(row)
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
-        content = {"classes": shards.manifest(folder)["classes"], "samples": rows}
+        about = shards.manifest(folder)
+        content = {"classes": about["classes"], "skipped": about["skipped"], "samples": rows}
         temporary.write_text(json.dumps(content, sort_keys=True))
         run.commit(cell, {output.name: temporary})

@@ -44,6 +44,7 @@ class Board:
     shift: str
     severities: tuple[float, ...]
     strips: tuple[Strip, ...]
+    skipped: tuple[str, ...] = ()  # samples that could not be read, each as its error
 
 
 def boards(files: Mapping[Ref, Path]) -> list[Board]:
@@ -74,7 +75,13 @@ def _read(file: Path) -> dict[str, Any]:
         samples = {sample["key"]: sample for sample in content["samples"]}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is not a preview ({error!r}); make it again") from error
-    return {"classes": content.get("classes", []), "samples": samples, "file": file}
+    skipped = content.get("skipped", [])
+    return {
+        "classes": content.get("classes", []),
+        "samples": samples,
+        "skipped": skipped,
+        "file": file,
+    }
 
 
 def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, Any]]) -> Board:
@@ -88,7 +95,7 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
         )
         for key, sample in first["samples"].items()
     )
-    return Board(dataset, split, shift, severities, strips)
+    return Board(dataset, split, shift, severities, strips, tuple(first["skipped"]))
 
 
 def _label(sample: Mapping[str, Any], classes: list[str]) -> str:

@@ -55,7 +55,11 @@
     { rootMargin: "600px" },
   );
   const plots = all(".plot");
-  plots.forEach((plot) => watcher.observe(plot));
+  for (const plot of plots) { // room is kept for what is drawn later, so that links land where they point
+    const figure = Object.values(figures[plot.id])[0];
+    if (figure?.layout.height) plot.style.minHeight = `${figure.layout.height}px`;
+    watcher.observe(plot);
+  }
   const redraw = (some) => some.filter((plot) => drawn.has(plot)).forEach(draw);
 
   for (const select of all("select[data-panel]")) {
