@@ -40,6 +40,9 @@ _VERB_OF = {
     "report": "report",
 }
 
+_BY_CONSTRUCTION = ("sources", "shards", "previews")
+"""Kinds whose bytes follow from their recipe everywhere; weights also depend on the machine."""
+
 
 @dataclass
 class Plan:
@@ -332,24 +335,34 @@ class Plan:
             for name, job in self.jobs.items()
         }
 
-    def awake(self, root: Path) -> frozenset[Ref]:
-        """Return what a run may make: stale cells, missing ones that they need, and what is below.
+    def standing(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
+        """Return what is awake (a run may make it) and what is lacking (targets that are not here).
 
-        Snakemake does not look at what is below a job that runs, but follows inputs that are not
-        `ancient()`: so the inputs of a job are ancient exactly when none of its cells is awake. A fresh
-        cell below a stale one may have to be made again, which its verb decides by the new bytes.
+        Awake are stale cells, missing ones that are made with them, and what is below. Snakemake does
+        not look at what is below a job that runs, but follows inputs that are missing or not `ancient()`:
+        so a job is given the inputs of its awake cells; without one, those of what it lacks, as
+        ancient; and a job at rest, which nothing can wake, is given none. A fresh
+        cell below a stale one may have to be made again, which its verb decides by the new bytes; below
+        originals and shards that come back under the recipe that they had, it has not.
         """
         states = {ref: recipe.status(root, cell) for ref, cell in self.cells.items()}
+        mates = {cell.ref: job.cells for job in self.jobs.values() for cell in job.cells}
         todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
         awake = set(todo)
         while todo:
-            needed = [need for need in self.cells[todo.pop()].inputs if states[need] == "missing"]
-            todo += [need for need in needed if need not in awake]
-            awake.update(needed)
+            ref = todo.pop()  # its verb needs its inputs, and makes all that its job lacks
+            needed = {*self.cells[ref].inputs, *(mate.ref for mate in mates[ref])} - awake
+            missing = [need for need in needed if states[need] == "missing"]
+            todo += missing
+            awake.update(missing)
+        moved = {
+            ref for ref in awake if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
+        }
         for ref, cell in self.cells.items():  # inputs stand before what is made from them
-            if states[ref] == "fresh" and any(need in awake for need in cell.inputs):
-                awake.add(ref)
-        return frozenset(awake)
+            if states[ref] == "fresh" and not moved.isdisjoint(cell.inputs):
+                moved.add(ref)
+        lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
+        return frozenset(awake | moved), frozenset(lacking)
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.

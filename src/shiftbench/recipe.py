@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,13 @@ class Job:
     @property
     def inputs(self) -> list[Ref]:
         """What the cells are made from, without what the job makes itself; sorted."""
+        return self.inputs_of(cell.ref for cell in self.cells)
+
+    def inputs_of(self, refs: Iterable[Ref]) -> list[Ref]:
+        """What some of the cells are made from, without what the job makes itself; sorted."""
         own = {cell.ref for cell in self.cells}
-        return sorted({ref for cell in self.cells for ref in cell.inputs} - own)
+        some = own.intersection(refs)
+        return sorted({ref for cell in self.cells if cell.ref in some for ref in cell.inputs} - own)
 
     def text(self) -> str:
         """Return the recipe file's content."""
