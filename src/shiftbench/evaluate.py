@@ -249,8 +249,9 @@ def evaluate(
     Returns:
         A Polars frame: dataset, split, shift, severity, n, accuracy, and 95% interval (Wilson).
 
-    Example:
-        >>> evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"))  # doctest: +SKIP
+    Example, over all shifts of a dataset::
+
+        evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"))
     """
     import polars as pl
 
