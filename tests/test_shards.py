@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from shiftbench import shards
+from shiftbench import schema, shards
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
 from shiftbench.sample import Sample
 
@@ -178,3 +178,23 @@ def test_manifest_states_what_is_inside(tmp_path: Path) -> None:
     assert manifest["samples"] == sum(facts["samples"] for facts in manifest["tars"].values()) == 7
     assert manifest["classes"] == ["a", "b"]
     assert manifest["fields"] == FIELDS
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b/0.png", "a/" + "k" * 90 + ".mask.png", "a" * 60 + "/" + "b" * 60]
+)
+@pytest.mark.parametrize("size", [0, 1, 511, 8**7 + 5])
+def test_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
+    theirs = tarfile.TarInfo(name)
+    theirs.size = size
+    assert shards._head(name.encode(), size) == theirs.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_a_key_that_no_header_can_hold_is_refused() -> None:
+    with pytest.raises(DataError, match=r"is too long for a tar header; shorten it"):
+        shards._head(b"k" * 300, 1)
+
+
+def test_the_index_is_the_declared_format() -> None:
+    assert shards._INDEX_SCHEMA.names == list(schema.INDEX.arrow.names)
+    assert shards._INDEX_SCHEMA.types == schema.INDEX.arrow.types
