@@ -120,6 +120,7 @@ def measure(work: Callable[..., None], *arguments: Any) -> dict[str, float]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_timed, args=(sender, work, arguments))
     process.start()
+    sender.close()  # so that a process that dies ends the wait
     result: dict[str, float] = receiver.recv()
     process.join()
     return result
@@ -150,6 +151,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--folder", type=Path, help="keep the synthetic records here")
     given = parser.parse_args()
+    if given.pandas_cells:
+        import pandas as _  # noqa: F401 - missing is told now, not after the long half
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
