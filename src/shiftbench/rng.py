@@ -83,9 +83,20 @@ class Words:
     def __init__(
         self, seed: int, shift: str, dataset: str, key: str, severity: float | None = None
     ) -> None:
-        parts: tuple[str | int | float, ...] = (int(seed), shift, dataset, key)
+        self._identity = (int(seed), shift, dataset, key, severity)
         fresh = () if severity is None else (float(severity),)
-        self._bits = np.random.Philox(key=_digest(16, "words", *parts, *fresh))
+        self._key = _digest(16, "words", int(seed), shift, dataset, key, *fresh)
+        self._bits = np.random.Philox(key=self._key)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The two 64-bit halves of the Philox key, low first."""
+        return self._key & (1 << 64) - 1, self._key >> 64
+
+    def of(self, shift: str) -> Words:
+        """Return the words of the same sample for another shift, from their beginning."""
+        seed, _, dataset, key, severity = self._identity
+        return Words(seed, shift, dataset, key, severity)
 
     def raw(self, count: int) -> NDArray[np.uint64]:
         """Return the next `count` 64-bit words."""

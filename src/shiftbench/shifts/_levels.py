@@ -39,6 +39,32 @@ def at(
     return tuple(a + (b - a) * part for a, b in zip(before, after, strict=True))
 
 
+def published(
+    name: str,
+    levels: Mapping[int, float | tuple[float, ...]],
+    severity: float,
+    zero: float | tuple[float, ...],
+) -> tuple[float, ...]:
+    """Return the constants of a whole level, for constants that do not grow from level to level.
+
+    Args:
+        name: the module's `__name__`.
+        levels: constants of levels 1 to 5.
+        severity: 0, 1, 2, 3, 4 or 5.
+        zero: constants at severity 0.
+
+    Raises:
+        RangeError: outside 0 to 5, or between two levels.
+    """
+    check(name, severity)
+    if severity != int(severity):
+        raise RangeError(
+            f"shift {name.rpartition('.')[2]!r}: severity {severity:g} lies between two published levels, whose "
+            "damage does not grow from one to the next; use a whole level, or `profile: continuous`"
+        )
+    return at(name, levels, severity, zero)
+
+
 def check(name: str, severity: float, allowed: tuple[float, float] = RANGE) -> None:
     """Refuse a severity outside `allowed`.
 

@@ -1,0 +1,66 @@
+"""The torch twin draws the words of `rng.Words`, for many samples at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from shiftbench import rng, rng_torch
+from shiftbench.errors import RangeError
+
+
+def both(count: int = 3) -> tuple[list[rng.Words], rng_torch.Words]:
+    def words() -> list[rng.Words]:
+        return [rng.Words(7, "fog", "mnist", f"mnist/test/{i}") for i in range(count)]
+
+    return words(), rng_torch.Words.of(words())
+
+
+@pytest.mark.parametrize("draws", [[1, 2, 3, 9], [4, 4], [1001], [0, 5]])
+def test_raw_words_are_the_same(draws: list[int]) -> None:
+    one, batch = both()
+    for count in draws:
+        expected = np.stack([words.raw(count) for words in one])
+        assert np.array_equal(batch.raw(count).numpy().view(np.uint64), expected)
+
+
+def test_what_is_made_of_them_is_the_same() -> None:
+    one, batch = both()
+    calls = [
+        ("words16", (7,)),
+        ("uniform", ((3, 5),)),
+        ("normal", ((2, 3, 3),)),
+        ("integers", (-3, 1000, (5,))),
+        ("choice", (20,)),
+        ("choice", (9, 4)),
+        ("uniform", ()),
+    ]
+    for name, args in calls:
+        expected = np.stack([getattr(words, name)(*args) for words in one])
+        assert np.array_equal(getattr(batch, name)(*args).numpy(), expected), name
+
+
+def test_poisson_counts_are_the_same() -> None:
+    one, batch = both()
+    rates = np.random.default_rng(0).choice([0.0, 0.5, 3.0, 60.0], size=(3, 50))
+    expected = np.stack([words.poisson(rate) for words, rate in zip(one, rates, strict=True)])
+    assert np.array_equal(batch.poisson(torch.from_numpy(rates)).numpy(), expected)
+
+
+def test_another_shift_has_other_words_of_the_same_sample() -> None:
+    words = rng.Words(7, "fog", "mnist", "k")
+    assert words.of("snow").key == rng.Words(7, "snow", "mnist", "k").key != words.key
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda words: words.integers(3, 3), "need low < high"),
+        (lambda words: words.choice(3, 4), "cannot choose 4 of 3"),
+        (lambda words: words.poisson(torch.full((3, 2), -1.0)), "Poisson rates lie in 0 to"),
+    ],
+)
+def test_wrong_calls_are_told(call, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RangeError, match=message):
+        call(both()[1])
