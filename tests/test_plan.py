@@ -180,6 +180,33 @@ def test_needs_are_expanded_recursively(home: Path) -> None:
     assert list(plan.cells).index(judge) < list(plan.cells).index(shifted.ref)
 
 
+READS_ORIGINALS = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
+SOURCES = ("fashion_mnist", "mnist")
+"""
+SOMETIMES = """
+def needs(params):
+    return [refs.sources("mnist")] if params["textured"] else []
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "options", "expected"),
+    [
+        ("", {}, {"fashion_mnist", "mnist"}),
+        (SOMETIMES, {}, {"mnist"}),
+        (SOMETIMES, {"textured": False}, set()),
+    ],
+)
+def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
+    campaign.add(home, "shifts", "textured", READS_ORIGINALS + more)
+    plan = campaign.plan(home, shifts={"textured": options}, campaigns__small__shifts=["textured"])
+    inputs = plan.cells[Ref("shards", "shapes/test/textured/1")].inputs
+    assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
+    assert inputs[0] == Ref("shards", "shapes/test/identity/0")
+
+
 def test_a_circle_of_needs_is_refused(home: Path) -> None:
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):

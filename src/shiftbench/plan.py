@@ -134,7 +134,8 @@ class Plan:
             "max_mb": self.params.shards.max_mb,
             "code": self._code("shift", own),
         }
-        return content, [clean, *own.needs]
+        needs = own.needs if hasattr(own.module, "needs") else _originals(own.module)
+        return content, [clean, *needs]
 
     def _clean_shards(self, dataset: str, split: str) -> tuple[dict[str, Any], list[Ref]]:
         own = self._plugin("datasets", dataset, {"split": split})
@@ -148,8 +149,7 @@ class Plan:
             "fields": dict(self._task(dataset).FIELDS),
             "code": self._code("shift", own),
         }
-        originals = [refs.sources(name) for name in getattr(own.module, "SOURCES", ())]
-        return content, [*originals, *own.needs]
+        return content, [*_originals(own.module), *own.needs]
 
     def _previews(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         dataset, split, shift, severity = ref.parts
@@ -396,6 +396,10 @@ class _Used:
     @property
     def module(self) -> ModuleType:
         return self.modules[0]
+
+
+def _originals(module: ModuleType) -> list[Ref]:
+    return [refs.sources(name) for name in getattr(module, "SOURCES", ())]
 
 
 @functools.cache

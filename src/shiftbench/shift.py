@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench import codecs, files, plugins, recipe, shards, splits
-from shiftbench.errors import DataError, RangeError, ShiftbenchError
+from shiftbench.apply import Shifter
+from shiftbench.errors import DataError, RangeError
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
 PREVIEW_SAMPLES = 4
@@ -132,34 +132,9 @@ def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return the shifted samples of clean shards, and the manifest's facts."""
     clean = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
     about = shards.manifest(clean)
-    spec, severity = cell.recipe["shift"], cell.recipe["severity"]
-    module = plugins.find("shifts", spec["use"])
-    fresh = severity if cell.recipe["fresh"] else None
-    identity = (cell.recipe["seed"], spec["name"], about["dataset"])
+    shifter = Shifter.of(cell.recipe, about["dataset"], run.inputs(cell))
     kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
-    samples = (
-        shift_sample(sample, module, severity, spec["options"], Words(*identity, sample.key, fresh))
-        for sample in shards.read(clean)
-    )
-    return samples, {**kept, "skipped": []}
-
-
-def shift_sample(
-    sample: Sample, module: ModuleType, severity: float, options: dict[str, Any], words: Words
-) -> Sample:
-    """Apply one shift to one sample with the random words of its identity.
-
-    Raises:
-        ShiftbenchError: from the shift, with the sample's key in front.
-    """
-    try:
-        if module.FIELD is None:
-            shifted: Sample = module.apply(sample, severity, words, **options)
-            return shifted
-        value = module.apply(sample.fields[module.FIELD], severity, words, **options)
-    except ShiftbenchError as error:
-        raise type(error)(f"{sample.key}: {error}") from error
-    return sample.with_field(module.FIELD, value)
+    return map(shifter, shards.read(clean)), {**kept, "skipped": []}
 
 
 def make_preview(run: Run, cell: Cell) -> None:

@@ -1,0 +1,113 @@
+"""One shift at one severity, applied to samples: shared by the stages and by what stands outside of them.
+
+A sample's random words follow from its identity alone, so it does not matter who applies the shift, when,
+or in which order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.errors import DataError, ShiftbenchError
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Shifter:
+    """A shift that is ready for the samples of one dataset.
+
+    Attributes:
+        module: the shift's file.
+        name: what params.yaml calls it; part of the random key.
+        options: all of them, defaults included.
+        severity: within the shift's RANGE.
+        seed, dataset: parts of the random key.
+        fresh: other random words at each severity.
+        sources: the folders of the originals that it reads, by name.
+    """
+
+    module: ModuleType
+    name: str
+    options: Mapping[str, Any]
+    severity: float
+    seed: int
+    dataset: str
+    fresh: bool = False
+    sources: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path]) -> Shifter:
+        """Make the shift that a recipe holds (`shift`, `severity`, `seed`, `fresh`).
+
+        Args:
+            recipe: of shifted shards, or of records whose data are shifted while they are read.
+            dataset: name of the dataset that is shifted.
+            inputs: of the cell; its originals are among them.
+        """
+        spec = recipe["shift"]
+        module = plugins.find("shifts", spec["use"])
+        severity, seed, fresh = recipe["severity"], recipe["seed"], recipe["fresh"]
+        sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+        return cls(
+            module, spec["name"], spec["options"], severity, seed, dataset, fresh, dict(sources)
+        )
+
+    def words(self, key: str) -> Words:
+        """Return the random words of the sample `key`."""
+        fresh = self.severity if self.fresh else None
+        return Words(self.seed, self.name, self.dataset, key, fresh)
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return the shifted sample.
+
+        Raises:
+            DataError: the sample lacks the field that the shift changes.
+            ShiftbenchError: from the shift, with the sample's key in front.
+        """
+        shown = {"sources": self.sources} if hasattr(self.module, "SOURCES") else {}
+        return shift_sample(
+            sample, self.module, self.severity, {**self.options, **shown}, self.words(sample.key)
+        )
+
+
+def shift_sample(
+    sample: Sample,
+    module: ModuleType,
+    severity: float,
+    options: Mapping[str, Any],
+    words: Words,
+) -> Sample:
+    """Apply one shift to one sample with the random words of its identity.
+
+    Args:
+        sample: whose field FIELD is changed; where FIELD is None the shift takes the whole sample.
+        module: the shift's file.
+        severity: within the shift's RANGE.
+        options: keywords of its `apply`; with `sources` where it reads originals.
+        words: of the sample's identity.
+
+    Raises:
+        DataError: the sample lacks the field that the shift changes.
+        ShiftbenchError: from the shift, with the sample's key in front.
+    """
+    field = module.FIELD
+    if field is not None and field not in sample.fields:
+        raise DataError(
+            f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
+            f"it has {', '.join(sorted(sample.fields))}"
+        )
+    try:
+        if field is None:
+            shifted: Sample = module.apply(sample, severity, words, **options)
+            return shifted
+        value = module.apply(sample.fields[field], severity, words, **options)
+    except ShiftbenchError as error:
+        raise type(error)(f"{sample.key}: {error}") from error
+    return sample.with_field(field, value)
