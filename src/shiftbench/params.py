@@ -19,6 +19,8 @@ from shiftbench.errors import ParamsError, near
 
 Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Joined = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$")]
+"""The name of a shift, or of several after one another: `fog+jpeg_compression`."""
 
 
 class _Strict(BaseModel):
@@ -30,7 +32,7 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    use: Name | None = Field(None, description="plugin file; default: the key itself")
+    use: Joined | None = Field(None, description="plugin file; default: the key itself")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -86,7 +88,9 @@ class Campaign(_Strict):
     split: Literal["train", "val", "test"] = Field("test", description="evaluated")
     weights: tuple[Weights, ...]
     methods: tuple[Name, ...] = Field(("plain",), description="what goes around the weights")
-    shifts: tuple[Name, ...] = Field((), description="shifts and domain shifts of the dataset")
+    shifts: tuple[Joined, ...] = Field(
+        (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
+    )
     streams: tuple[Name, ...] = Field((), description="ordered lists of positions")
     ood: tuple[Name, ...] = Field((), description="datasets of other classes, for detectors")
     detectors: tuple[Name, ...] = Field((), description="OOD detectors, clean set against `ood`")
@@ -152,7 +156,7 @@ class Params(_Strict):
     evaluate: Evaluate = Evaluate()
     bootstrap: Bootstrap = Bootstrap()
     datasets: dict[Name, Dataset] = {}
-    shifts: dict[Name, Shift] = {}
+    shifts: dict[Joined, Shift] = {}
     streams: dict[Name, Component] = {}
     models: dict[Name, Component] = {}
     trainers: dict[Name, Component] = {}

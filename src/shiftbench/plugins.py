@@ -2,7 +2,8 @@
 
 `find("shifts", "fog")` imports `shiftbench/shifts/fog.py`, or `shifts/fog.py` below a folder listed
 under `plugins:` in params.yaml. There is no registry: a new file is found by existing. Files whose
-name begins with an underscore are helpers shared by their neighbours, not plugins.
+name begins with an underscore are helpers shared by their neighbours, not plugins. `fog+contrast` is made
+of the files fog.py and contrast.py, by the family's `_composed.py` (shifts have one).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import ModuleType
 from shiftbench.errors import PluginError, near
 
 PACKAGE = Path(__file__).parent
+JOIN = "+"
 FAMILIES = (
     "tasks datasets shifts streams models trainers optimizers losses methods detectors metrics analyses"
 ).split()
@@ -38,6 +40,8 @@ def file(family: str, name: str) -> Path:
     Raises:
         PluginError: no file of that name in any folder, or more than one.
     """
+    if JOIN in name:
+        return Path(str(find(family, name).__file__))
     homes = [PACKAGE / family, *(folder / family for folder in Folders.extra)]
     hits = [home / f"{name}.py" for home in homes if (home / f"{name}.py").is_file()]
     if not hits or name.startswith("_"):
@@ -63,10 +67,20 @@ def find(family: str, name: str) -> ModuleType:
     Raises:
         PluginError: unknown name, or the file cannot be imported.
     """
+    if JOIN in name:
+        return _compose(family, name)
     path = file(family, name)
     if path.is_relative_to(PACKAGE):
         return importlib.import_module(f"shiftbench.{family}.{name}")
     return _import_user_file(family, name, path)
+
+
+def _compose(family: str, name: str) -> ModuleType:
+    maker = PACKAGE / family / "_composed.py"
+    if not maker.is_file():
+        raise PluginError(f"{name!r}: {family} cannot be joined by {JOIN!r}; only shifts can")
+    composed: ModuleType = importlib.import_module(f"shiftbench.{family}._composed").Composed(name)
+    return composed
 
 
 def _import_user_file(family: str, name: str, path: Path) -> ModuleType:

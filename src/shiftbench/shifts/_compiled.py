@@ -30,7 +30,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return _machine_code(function)(*args, **kwargs)
+        result: R = _machine_code(function)(*args, **kwargs)
+        return result
 
     return call
 
