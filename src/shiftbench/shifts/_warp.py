@@ -6,12 +6,14 @@ everywhere. `cv2.remap` knows 32nds only, and its float maps another rounding in
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.shifts._compiled import compiled
 
 ONE = 256  # parts of a pixel
+FRAME = 2  # pixels around the image that the loop may read
 BORDERS = ("reflect", "replicate", "constant")
 
 
@@ -30,7 +32,7 @@ def warp(
     """Return `image` read at (map_y, map_x), rounded: uint8, the maps' (h, w), the image's channels.
 
     Args:
-        image: uint8 (h, w) or (h, w, channels), any memory layout.
+        image: uint8 (h, w) or (h, w, c) of 4 channels at most, any memory layout.
         map_x: column to read for each output pixel, int32 (h', w') in 256ths of a pixel; 0 is the middle
             of the first column. `fixed` makes it from pixels.
         map_y: row to read, likewise.
@@ -38,19 +40,27 @@ def warp(
             `constant` (`fill`).
         fill: grey level, or one for each channel.
     """
-    layers = np.ascontiguousarray(image).reshape(*image.shape[:2], -1)
-    channels = layers.shape[2]
+    height, width = image.shape[:2]
+    channels = image.shape[2] if image.ndim == 3 else 1
+    kind = cv2.BORDER_CONSTANT if border == "constant" else cv2.BORDER_REPLICATE
+    colour = np.broadcast_to(fill, channels).tolist()
+    around = FRAME, FRAME, FRAME, FRAME
+    framed = cv2.copyMakeBorder(np.ascontiguousarray(image), *around, kind, value=colour)
     warped = np.empty((*map_x.shape, channels), dtype=np.uint8)
-    outside = np.ascontiguousarray(np.broadcast_to(np.asarray(fill, dtype=np.uint8), channels))
-    _warp(
-        layers.reshape(len(layers), -1),
-        np.ascontiguousarray(map_x),
-        np.ascontiguousarray(map_y),
-        BORDERS.index(border),
-        outside,
-        warped,
-    )
+    columns, rows = within(map_x, width, border), within(map_y, height, border)
+    _warp(framed.reshape(len(framed), -1), columns, rows, warped)
     return warped.reshape(map_x.shape + image.shape[2:])
+
+
+def within(places: NDArray[np.int32], size: int, border: str) -> NDArray[np.int32]:
+    """Return the places along one side, moved to where the framed image reads the same; C order."""
+    if border == "reflect" and (places.min() < 0 or places.max() > (size - 1) * ONE):
+        turn, half = 2 * size * ONE, ONE // 2
+        around = np.abs(places + half)
+        if around.max() > turn:
+            around %= turn
+        return np.ascontiguousarray(np.minimum(around, turn - around) - half)
+    return np.ascontiguousarray(np.clip(places, -ONE, size * ONE))
 
 
 @compiled
@@ -58,44 +68,25 @@ def _warp(
     rows: NDArray[np.uint8],
     map_x: NDArray[np.int32],
     map_y: NDArray[np.int32],
-    border: int,
-    fill: NDArray[np.uint8],
     out: NDArray[np.uint8],
 ) -> None:
-    """Fill `out` (h', w', channels); `rows` is the image as (h, w * channels)."""
-    channels = out.shape[2]
-    height, width = rows.shape[0], rows.shape[1] // channels
+    """Fill `out` (h', w', channels); `rows` is the framed image as (h + 4, (w + 4) * c)."""
+    channels = np.uint64(out.shape[2])
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
-            x, y = map_x[row, column], map_y[row, column]
-            right, down = np.uint32(x & 255), np.uint32(y & 255)
-            x, y = x >> 8, y >> 8
+            x = np.uint32(map_x[row, column] + 512)  # two pixels of frame
+            y = np.uint32(map_y[row, column] + 512)
+            right, down = np.uint32(x & np.uint32(255)), np.uint32(y & np.uint32(255))
             both = np.uint32(right * down)
             across = np.uint32((right << np.uint32(8)) - both)
             below = np.uint32((down << np.uint32(8)) - both)
             here = np.uint32(np.uint32(65536) - across - below - both)
-            if 0 <= x < width - 1 and 0 <= y < height - 1:
-                above, under = np.uint64(y), np.uint64(y + 1)
-                left, next_ = np.uint64(x * channels), np.uint64((x + 1) * channels)
-                for channel in range(channels):
-                    i = np.uint64(channel)
-                    total = rows[above, left + i] * here + rows[above, next_ + i] * across
-                    total += rows[under, left + i] * below + rows[under, next_ + i] * both
-                    out[row, column, channel] = np.uint32(total + np.uint32(32768)) >> np.uint32(16)
-                continue
+            left = np.uint64(x >> np.uint32(8)) * channels
+            above = np.uint64(y >> np.uint32(8))
+            under = np.uint64(above + np.uint64(1))
             for channel in range(channels):
-                total = np.uint32(32768)
-                for corner in range(4):
-                    weight = (here, across, below, both)[corner]
-                    at_x, at_y = x + (corner & 1), y + (corner >> 1)
-                    if border == 0:
-                        at_x, at_y = at_x % (2 * width), at_y % (2 * height)
-                        at_x, at_y = min(at_x, 2 * width - 1 - at_x), min(at_y, 2 * height - 1 - at_y)
-                    elif border == 1:
-                        at_x = min(max(at_x, 0), width - 1)
-                        at_y = min(max(at_y, 0), height - 1)
-                    seen = fill[channel]
-                    if 0 <= at_x < width and 0 <= at_y < height:
-                        seen = rows[at_y, at_x * channels + channel]
-                    total = np.uint32(total + seen * weight)
-                out[row, column, channel] = total >> np.uint32(16)
+                at = np.uint64(left + channel)
+                after = np.uint64(at + channels)
+                total = rows[above, at] * here + rows[above, after] * across
+                total += rows[under, at] * below + rows[under, after] * both
+                out[row, column, channel] = (total + np.uint32(32768)) >> np.uint32(16)
