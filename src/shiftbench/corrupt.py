@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftbench import codecs, make_callable, plugins
+from shiftbench.apply import shift_sample
 from shiftbench.errors import DataError, ParamsError, RangeError, near
 from shiftbench.rng import Words
+from shiftbench.sample import Sample
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +36,12 @@ def corrupt(
     """Return a shifted copy of one value.
 
     Args:
-        image: uint8 (h, w) or (h, w, 3), RGB; a str for a text shift.
-        name: the shift's name.
+        image: uint8 (h, w) or (h, w, 3), RGB; a str for a text shift; a `Sample` for any, and for those
+            that need more than the image (`object_size` needs the mask).
+        name: the shift's name, or several joined by `+`.
         severity: 0 (identity) to 5.
         seed: seed of the random words.
-        key: identity of the value; equal keys get the same noise.
+        key: identity of the value; equal keys get the same noise. A `Sample` has its own.
         **params: options of the shift.
 
     Raises:
@@ -52,12 +55,19 @@ def corrupt(
         (28, 28)
     """
     shift, options = _shift(name, params)
+    if isinstance(image, Sample):
+        return shift_sample(image, shift, severity, options, _words(seed, name, image.key))
     value = _checked(shift.FIELD, name, image)
     shifted = shift.apply(value, severity, _words(seed, name, key), **options)
     return shifted.copy() if shifted is value and isinstance(value, np.ndarray) else shifted
 
 
 def _checked(field: str | None, name: str, value: object) -> Any:
+    if field is None and name != "identity":
+        raise DataError(
+            f"shift {name!r} takes a whole Sample (image and mask); got {type(value).__name__}. "
+            'Pass shiftbench.sample.Sample("key", {"image": image, "mask": mask})'
+        )
     if isinstance(value, str) and field != "image":
         return value
     if field == "text":
@@ -80,8 +90,9 @@ class Corrupt:
 
     def __init__(self, name: str, severity: float = 3.0, seed: int = 0, **params: object) -> None:
         self._shift, self._options = _shift(name, params)
-        if self._shift.FIELD == "text":
-            raise ParamsError(f"shift {name!r} changes texts; Corrupt takes images")
+        if self._shift.FIELD != "image" and name != "identity":
+            what = "texts" if self._shift.FIELD == "text" else "samples with a mask"
+            raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
         self._apply(np.zeros((1, 1), dtype=np.uint8), "")  # a wrong severity or option is told now
 
@@ -107,7 +118,7 @@ class Corrupt:
         if names is not None and len(names) != len(batch):
             raise DataError(f"{len(batch)} images need as many keys; got {len(names)}")
         shifted = [
-            self._apply(image, _content(image) if names is None else names[number])
+            self._apply(image, content_key(image) if names is None else names[number])
             for number, image in enumerate(batch)
         ]
         stacked = np.stack(shifted) if shifted else batch
@@ -138,14 +149,25 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
         raise ParamsError(
             f"shift {name!r} has no option {min(unknown)!r} ({near(min(unknown), shift.PARAMS)})"
         )
-    return shift, {**shift.PARAMS, **params}
+    return shift, {**shift.PARAMS, **params, **_originals(shift)}
+
+
+def _originals(shift: ModuleType) -> dict[str, object]:
+    """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
+    if not getattr(shift, "SOURCES", ()):
+        return {}
+    from shiftbench.fetch import kept
+
+    folders = {name: kept(name) for name in shift.SOURCES}
+    return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}
 
 
 def _words(seed: int, name: str, key: str) -> Words:
     return Words(seed, name, key.partition("/")[0] if "/" in key else "", key)
 
 
-def _content(image: np.ndarray) -> str:
+def content_key(image: np.ndarray) -> str:
+    """Return the identity of an image that has no key: a hash of its pixels."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 
 

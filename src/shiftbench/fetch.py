@@ -53,6 +53,23 @@ def cache_home() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "shiftbench"
 
 
+def kept(name: str) -> Path:
+    """Return where this machine keeps the original `name`; what lies there was checked."""
+    return cache_home() / "originals" / name
+
+
+def keep(name: str) -> FetchResult:
+    """Bring an original to where this machine keeps it, for use without a campaign.
+
+    Raises:
+        ParamsError: no such source.
+        FetchError: nobody could bring it.
+    """
+    kept(name).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_home()) as scratch:
+        return fetch(name, Path(scratch) / name, [])
+
+
 def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False) -> FetchResult:
     """Bring the original `name` into `folder`, which is replaced as a whole.
 
@@ -105,11 +122,10 @@ def _chain(
         yield "already there", partial(_link_tree, source, folder)
     for home in homes:
         yield f"folder {home}", partial(_from_folder, name, source, home)
-    kept = cache_home() / "originals" / name
-    yield "cache", partial(_from_cache, source, kept)
+    yield "cache", partial(_from_cache, source, kept(name))
     if not offline:
         for provider in source.providers:
-            yield provider.label, partial(_from_provider, provider, source, kept)
+            yield provider.label, partial(_from_provider, provider, source, kept(name))
 
 
 def _from_folder(name: str, source: Source, home: Path, work: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from shiftbench.cli.app import Device, Recipe, app, err
+import typer
+
+from shiftbench.cli.app import Device, Recipe, app, err, out
+from shiftbench.errors import ParamsError
 
 PANEL = "Stages"
 
@@ -20,9 +23,23 @@ def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def fetch(recipe: Recipe) -> None:
-    """Bring originals, checked by sha256."""
-    _stage("fetch", recipe)
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="originals to keep here")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)
+    ] = None,
+) -> None:
+    """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
+    from shiftbench import fetch as fetching
+
+    if recipe is not None:
+        _stage("fetch", recipe)
+    elif not names:
+        known = ", ".join(fetching.source_names())
+        raise ParamsError(f"name the originals to bring; there are {known}")
+    for name in names or ():
+        found = fetching.keep(name)
+        out.print(f"{name}: {fetching.kept(name)} ({found.provider})", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
