@@ -6,6 +6,8 @@ everywhere. `cv2.remap` knows 32nds only, and its float maps another rounding in
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +16,7 @@ from shiftbench.shifts._compiled import compiled
 
 ONE = 256  # parts of a pixel
 FRAME = 2  # pixels around the image that the loop may read
-BORDERS = ("reflect", "replicate", "constant")
+Border = Literal["reflect", "replicate", "constant"]
 
 
 def fixed(pixels: ArrayLike) -> NDArray[np.int32]:
@@ -26,7 +28,7 @@ def warp(
     image: NDArray[np.uint8],
     map_x: NDArray[np.int32],
     map_y: NDArray[np.int32],
-    border: str = "reflect",
+    border: Border = "reflect",
     fill: int | tuple[int, ...] = 0,
 ) -> NDArray[np.uint8]:
     """Return `image` read at (map_y, map_x), rounded: uint8, the maps' (h, w), the image's channels.
@@ -48,11 +50,11 @@ def warp(
     framed = cv2.copyMakeBorder(np.ascontiguousarray(image), *around, kind, value=colour)
     warped = np.empty((*map_x.shape, channels), dtype=np.uint8)
     columns, rows = within(map_x, width, border), within(map_y, height, border)
-    _warp(framed.reshape(len(framed), -1), columns, rows, warped)
+    _warp(np.asarray(framed, dtype=np.uint8).reshape(len(framed), -1), columns, rows, warped)
     return warped.reshape(map_x.shape + image.shape[2:])
 
 
-def within(places: NDArray[np.int32], size: int, border: str) -> NDArray[np.int32]:
+def within(places: NDArray[np.int32], size: int, border: Border) -> NDArray[np.int32]:
     """Return the places along one side, moved to where the framed image reads the same; C order."""
     if border == "reflect" and (places.min() < 0 or places.max() > (size - 1) * ONE):
         turn, half = 2 * size * ONE, ONE // 2
