@@ -13,13 +13,12 @@ Takes raw words: one per letter (which come first), then two 16-bit words per le
 from __future__ import annotations
 
 from shiftbench.rng import Words
-from shiftbench.shifts import _levels
+from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
-ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def apply(value: str, severity: float, words: Words) -> str:
@@ -42,7 +41,7 @@ def apply(value: str, severity: float, words: Words) -> str:
 def _mistype(typed: list[str], place: int, kind: float, pick: float) -> None:
     """Make one mistake in `typed`, a list of single characters or dropped ones ("")."""
     letter = typed[place]
-    near = NEIGHBOURS.get(letter.lower(), "")
+    near = _texts.NEIGHBOURS.get(letter.lower(), "")
     other = _partner(typed, place)
     if kind < 1 / 3 and near:
         key = near[int(pick * len(near))]
@@ -59,23 +58,3 @@ def _partner(typed: list[str], place: int) -> int:
         if 0 <= other < len(typed) and typed[other].isalpha():
             return other
     return place
-
-
-def _neighbours() -> dict[str, str]:
-    """Return the keys that touch each key; a row is half a key to the right of the one above."""
-    places = {
-        key: (row, column + row / 2)
-        for row, keys in enumerate(ROWS)
-        for column, key in enumerate(keys)
-    }
-    return {
-        key: "".join(
-            other
-            for other, (row, column) in places.items()
-            if other != key and abs(row - at[0]) <= 1 and abs(column - at[1]) <= 1
-        )
-        for key, at in places.items()
-    }
-
-
-NEIGHBOURS = _neighbours()
