@@ -1,0 +1,77 @@
+"""Perspective: the image is tilted in space, about a line through its middle.
+
+Source: the `tilt` of ImageNet-P (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261;
+`make_imagenet_p.py`): the image as a plane at a distance of its own diagonal from a pinhole, turned by up
+to 15 degrees about both axes, 21 together. Levels are degrees: steps of 7 (ours), so that level 3 is that
+limit. Differs: about one line, whose direction is drawn from the circle; bilinear in integers; outside of
+the image lies its mirror image (`border: constant` fills with `fill`).
+
+Takes one 16-bit word (the direction). Floats: float64 sums, products and quotients of single numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _geometry, _levels, _warp
+
+FIELD = "image"
+LEVELS = {1: 7.0, 2: 14.0, 3: 21.0, 4: 28.0, 5: 35.0}
+RANGE = _levels.RANGE
+PARAMS = _geometry.PARAMS
+FINE = 1 << 28  # parts of a sine: a point of a picture of 65,536 px is off by 1/4,000 px at most
+
+
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    words: Words,
+    *,
+    border: str = "reflect",
+    fill: int = 0,
+) -> NDArray[np.uint8]:
+    """Return a tilted copy of an image, uint8 (h, w) or (h, w, 3).
+
+    Args:
+        value: the image.
+        severity: 0 to 5.
+        words: the sample's random words.
+        border: what lies outside: `reflect`, `replicate` or `constant`.
+        fill: grey level of what lies outside under `constant`.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        ParamsError: an option outside what is allowed.
+    """
+    (degrees,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    _geometry.check(__name__, border, fill)
+    read = places(value.shape, degrees, 360 * float(words.uniform()))
+    return _warp.warp(value, *read, border, fill)
+
+
+def places(
+    shape: tuple[int, ...], degrees: float, direction: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the columns and rows to read, int32 (h, w) in 256ths of a pixel.
+
+    With the tilt t about a line, a point at s along it and p across it is shown at (s, p cos t) x
+    f / (f + p sin t), f the diagonal. Turned round: what is shown at (s', p') is read at (s' cos t, p') /
+    (cos t - p' sin t / f). The divisor is positive below 63 degrees.
+    """
+    height, width = shape[:2]
+    cosine, sine = (part / FINE for part in _geometry.unit(degrees, FINE))
+    right, down = _geometry.unit(direction, FINE)
+    across, below = _geometry.centred(width), _geometry.centred(height)[:, None]
+    along = (right * across + down * below) * (0.5 / FINE)
+    off = (right * below - down * across) * (0.5 / FINE)
+    nearness = cosine - off * (sine / math.sqrt(width * width + height * height))
+    along *= cosine / nearness
+    off /= nearness
+    right, down = right / FINE, down / FINE
+    columns = along * right - off * down + (width - 1) / 2
+    rows = along * down + off * right + (height - 1) / 2
+    return _warp.fixed(columns), _warp.fixed(rows)
