@@ -1,6 +1,8 @@
 """Digests of what every shift and encoder makes; run as a script, it prints them as JSON.
 
-The script is run under emulated CPUs as well, so it imports no more than it needs.
+    python tests/shift_digests.py [NAME...]
+
+The script is run under emulated CPUs and with older libraries as well, so it imports no more than it needs.
 """
 
 from __future__ import annotations
@@ -8,15 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 
 from shiftbench import codecs, plugins, rng
+from shiftbench.apply import shift_sample
+from shiftbench.sample import Sample
 
 TEXT = "The quick brown Fox didn't jump over 13 lazy dogs. Très bien, Straße!"
-SEVERITIES = (0.4, 1.0, 2.5, 3.0, 4.0, 5.0)
+LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
+BETWEEN = (0.4, 2.5)
 
 
 def picture(*shape: int) -> np.ndarray:
@@ -29,7 +38,23 @@ def picture(*shape: int) -> np.ndarray:
     return pixels if len(shape) == 3 else pixels[..., 0].copy()
 
 
+def disk(height: int, width: int) -> np.ndarray:
+    """Return a mask uint8 (h, w): a disk left of the middle with a soft edge."""
+    y, x = np.mgrid[:height, :width]
+    far = (2 * y - height + 1) ** 2 * width * width + (
+        2 * x - width * 3 // 4
+    ) ** 2 * height * height
+    reach = (height * width) ** 2 // 9
+    return np.clip((reach - far) * 1024 // max(reach, 1), 0, 255).astype(np.uint8)
+
+
+def masked(*shape: int, key: str = "k") -> Sample:
+    """Return a sample with an image and the mask of the object in it."""
+    return Sample(key, {"image": picture(*shape), "mask": disk(*shape[:2]), "label": 0})
+
+
 PICTURES = (picture(28, 28), picture(33, 57, 3), picture(224, 224, 3))
+MASKED = (masked(28, 28), masked(33, 57, 3), masked(96, 96, 3))
 
 
 def applied() -> list[str]:
@@ -40,18 +65,58 @@ def applied() -> list[str]:
 
 def values(field: str | None) -> tuple[Any, ...]:
     """Return what a shift of `field` is tried on."""
-    return (TEXT,) if field == "text" else PICTURES
+    return {"text": (TEXT,), None: MASKED}.get(field, PICTURES)
 
 
-def shift_digest(name: str) -> str:
-    """Return one digest over all inputs and severities of a shift."""
+def apply(
+    module: ModuleType, value: Any, severity: float, words: rng.Words, **options: object
+) -> Any:
+    """Apply a shift to a value, with miniatures of the originals that it reads."""
+    files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
+    if isinstance(value, Sample):
+        return shift_sample(value, module, severity, {**options, **files}, words)
+    return module.apply(value, severity, words, **options, **files)
+
+
+@cache
+def originals() -> dict[str, Path]:
+    """Return folders that are laid out like the originals which shifts read, with pictures of ours."""
+    home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
+    frost = home / "frost_textures"
+    frost.mkdir()
+    return {"frost_textures": frost}
+
+
+def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
+    """Return (name, severity, options) of what is digested of a shift."""
+    if not module.LEVELS:
+        return [("0", 0.0, {})]
+    options: dict[str, object] = getattr(module, "CONTINUOUS", {})
+    found = [(f"{level:g}", level, dict[str, object]()) for level in LEVELS]
+    found += [(f"{severity:g}", severity, options) for severity in BETWEEN]
+    return found + ([("continuous 3", 3.0, options)] if options else [])
+
+
+def shift_digest(name: str) -> dict[str, str]:
+    """Return a digest over all inputs for each severity of a shift."""
     module = plugins.find("shifts", name)
-    state = hashlib.sha256()
-    for number, value in enumerate(values(module.FIELD)):
-        for severity in SEVERITIES if module.LEVELS else (0.0,):
+    found = {}
+    for case, severity, options in cases(module):
+        state = hashlib.sha256()
+        for number, value in enumerate(values(module.FIELD)):
             words = rng.Words(0, name, "golden", str(number))
-            state.update(codecs.pixel_digest(module.apply(value, severity, words)).encode())
-    return state.hexdigest()[:32]
+            state.update(digest(apply(module, value, severity, words, **options)).encode())
+        found[case] = state.hexdigest()[:16]
+    return found
+
+
+def digest(value: Any) -> str:
+    """Return the digest of an image, a text, or a sample's image and mask."""
+    if isinstance(value, Sample):
+        return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(
+            value.fields["mask"]
+        )
+    return codecs.pixel_digest(value)
 
 
 def encoder_digest() -> str:
@@ -75,6 +140,7 @@ def table_digest() -> str:
 
 if __name__ == "__main__":
     cv2.setNumThreads(1)
-    digests = {name: shift_digest(name) for name in applied()}
-    others = {"png": encoder_digest(), "tables": table_digest()}
-    sys.stdout.write(json.dumps({**digests, **others}))
+    digests: dict[str, Any] = {name: shift_digest(name) for name in sys.argv[1:] or applied()}
+    if not sys.argv[1:]:
+        digests |= {"png": encoder_digest(), "tables": table_digest()}
+    sys.stdout.write(json.dumps(digests))
