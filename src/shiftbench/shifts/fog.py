@@ -7,23 +7,24 @@ https://github.com/FLHerne/mapgen. Differs: the map is the power of two at or ab
 severities of a sample, of which only amount and detail change; rounded, not truncated.
 
 Takes 16-bit words: one per map point but the first, in rounds from coarse to fine; each round takes
-its squares, then its upper, then its left diamonds. Floats: float32 sums, products and quotients of
-single numbers only, which are the same on every CPU.
+its squares, then its upper, then its left diamonds. Floats: float32 sums and products of single numbers
+only, which are the same on every CPU; the map is laid over in integers.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
+from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (1.5, 2.0), 2: (2.0, 2.0), 3: (2.5, 1.7), 4: (2.5, 1.5), 5: (3.0, 1.4)}
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
+ONE = 1 << 23  # a level in fixed point: 255 of them and a half fit 31 bits
 
 
 def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
@@ -37,54 +38,118 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     if amount == 0 or brightest == 0:  # the brightest value is kept: black stays black
         return value.copy()
     height, width = value.shape[:2]
-    side = 1 << (max(height, width) - 1).bit_length()
-    gain = np.float32(brightest / (brightest + 255 * amount))
-    fog = plasma(side, decay, words)[:height, :width] * np.float32(255 * amount) * gain
-    foggy = value * gain
-    foggy += cv2.merge([fog] * 3) if value.ndim == 3 else fog
-    rounded: NDArray[np.uint8] = np.rint(foggy, out=foggy).astype(np.uint8)
-    return rounded
+    field = plasma(map_side(height, width), decay, words)
+    lowest, rise, gain = shares(field.min(), field.max(), brightest, amount)
+    image = np.ascontiguousarray(value).reshape(height, width, -1)
+    foggy = np.empty_like(image)
+    _lay_over(image, field, lowest, rise, gain, foggy)
+    return foggy.reshape(value.shape)
+
+
+def shares(
+    lowest: np.float32, highest: np.float32, brightest: int, amount: float
+) -> tuple[np.float32, np.float32, np.int32]:
+    """Return the map's lowest point, and what one unit of map and of image give in 2**23rds of a level."""
+    gain = brightest / (brightest + 255 * amount) * ONE
+    spread = float(highest - lowest) or 1.0
+    return lowest, np.float32(255 * amount * gain / spread), np.int32(gain)
+
+
+def map_side(height: int, width: int) -> int:
+    """Return the points per side of the map for an image: a power of two."""
+    return 1 << (max(height, width) - 1).bit_length()
+
+
+def reaches(side: int, decay: float) -> list[np.float32]:
+    """Return how far the new points of each round wobble, from coarse to fine.
+
+    The reach shrinks with the square of `decay`, as in the original.
+    """
+    reach, rounds = 100.0 * 100.0, []
+    for _ in range(side.bit_length() - 1):
+        rounds.append(np.float32(reach))
+        reach /= decay * decay
+    return rounds
 
 
 def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
-    """Return a height map float32 (side, side) from 0 to 1; `side` is a power of two.
+    """Return a height map float32 (side, side) around 0; `side` is a power of two.
 
     Each round halves the spacing of known points: a new point is the mean of its four neighbours
-    (the map wraps around) plus a uniform wobble, whose reach shrinks with the square of `decay`.
+    (the map wraps around) plus a uniform wobble.
     """
     field = np.zeros((1, 1), dtype=np.float32)
-    reach = 100.0 * 100.0
-    while len(field) < side:
-        field = _refined(field, np.float32(reach), words)
-        reach /= decay * decay
-    lowest = field.min()
-    spread = field.max() - lowest
-    return (field - lowest) / spread if spread > 0 else field
+    for reach in reaches(side, decay):
+        finer = np.empty((2 * len(field), 2 * len(field)), dtype=np.float32)
+        drawn = words.words16(3 * field.size).reshape(3, *field.shape)
+        _refine(field, drawn, reach / np.float32(32768), finer)
+        field = finer
+    return field
 
 
-def _refined(corners: NDArray[np.float32], reach: np.float32, words: Words) -> NDArray[np.float32]:
-    """Return a map of twice the points per side."""
-    drawn = words.words16(3 * corners.size).astype(np.float32).reshape(3, *corners.shape)
-    wobble = (drawn - np.float32(32767.5)) * (reach / np.float32(32768))
-    quarter = np.float32(0.25)
-    rows, across = corners + _after(corners, 0), corners + _after(corners, 1)
-    centres = (rows + _after(rows, 1)) * quarter + wobble[0]
-    finer = np.empty((2 * len(corners), 2 * len(corners)), dtype=np.float32)
-    finer[::2, ::2] = corners
-    finer[1::2, 1::2] = centres
-    finer[::2, 1::2] = (centres + _before(centres, 0) + across) * quarter + wobble[1]
-    finer[1::2, ::2] = (centres + _before(centres, 1) + rows) * quarter + wobble[2]
-    return finer
+@compiled
+def _refine(
+    corners: NDArray[np.float32],
+    drawn: NDArray[np.uint16],
+    step: np.float32,
+    finer: NDArray[np.float32],
+) -> None:
+    """Fill a map of twice the points per side; a word wobbles by (word - 32767.5) x step."""
+    side = len(corners)
+    quarter, middle = np.float32(0.25), np.float32(32767.5)
+    here, below = np.empty(side + 1, np.float32), np.empty(side + 1, np.float32)
+    above, centres = np.empty(side + 1, np.float32), np.empty(side + 1, np.float32)
+    fresh = np.empty(side, np.float32)
+    for turn in range(-1, side):  # the last row's centres are above the first row
+        i = turn if turn >= 0 else side - 1
+        under = i + 1 if i + 1 < side else 0
+        here[:side], here[side] = corners[i], corners[i, 0]
+        below[:side], below[side] = corners[under], corners[under, 0]
+        above[:] = centres
+        inner, upper, left = drawn[0, i], drawn[1, i], drawn[2, i]
+        for j in range(side):
+            wobble = (np.float32(np.int32(inner[j])) - middle) * step
+            square = (here[j] + below[j]) + (here[j + 1] + below[j + 1])
+            centres[j + 1] = square * quarter + wobble
+        centres[0] = centres[side]
+        if turn < 0:
+            continue
+        top, bottom = finer[2 * i], finer[2 * i + 1]
+        for j in range(side):
+            wobble = (np.float32(np.int32(upper[j])) - middle) * step
+            diamond = (centres[j + 1] + above[j + 1]) + (here[j] + here[j + 1])
+            fresh[j] = diamond * quarter + wobble
+        for j in range(side):
+            top[2 * j], top[2 * j + 1] = here[j], fresh[j]
+        for j in range(side):
+            wobble = (np.float32(np.int32(left[j])) - middle) * step
+            diamond = (centres[j + 1] + centres[j]) + (here[j] + below[j])
+            fresh[j] = diamond * quarter + wobble
+        for j in range(side):
+            bottom[2 * j], bottom[2 * j + 1] = fresh[j], centres[j + 1]
 
 
-def _after(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Return the next point along an axis, the first after the last (np.roll is 5 times slower)."""
-    return np.concatenate(
-        (field[1:], field[:1]) if axis == 0 else (field[:, 1:], field[:, :1]), axis
-    )
-
-
-def _before(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    return np.concatenate(
-        (field[-1:], field[:-1]) if axis == 0 else (field[:, -1:], field[:, :-1]), axis
-    )
+@compiled
+def _lay_over(
+    image: NDArray[np.uint8],
+    field: NDArray[np.float32],
+    lowest: np.float32,
+    rise: np.float32,
+    gain: np.int32,
+    foggy: NDArray[np.uint8],
+) -> None:
+    """Fill `foggy` (h, w, 1 or 3): image x gain + (field - lowest) x rise, as 2**23rds of a level."""
+    height, width, channels = image.shape
+    half = np.int32(1 << 22)
+    row = np.empty(width, dtype=np.int32)
+    for i in range(height):
+        for j in range(width):
+            row[j] = np.int32((field[i, j] - lowest) * rise) + half
+        if channels == 1:
+            for j in range(width):
+                foggy[i, j, 0] = np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23
+        else:  # three statements, which the compiler makes into vectors; a loop it would not
+            for j in range(width):
+                foggy[i, j, 0] = np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23
+                foggy[i, j, 1] = np.int32(np.int32(image[i, j, 1]) * gain + row[j]) >> 23
+                foggy[i, j, 2] = np.int32(np.int32(image[i, j, 2]) * gain + row[j]) >> 23
