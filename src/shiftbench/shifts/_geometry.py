@@ -18,23 +18,26 @@ from shiftbench.shifts import _warp
 
 ONE = 1 << 16  # parts of a matrix entry
 PARAMS: dict[str, object] = {"border": "reflect", "fill": 0}
+BORDERS: dict[str, _warp.Border] = {
+    "reflect": "reflect",
+    "replicate": "replicate",
+    "constant": "constant",
+}
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 
 
-def check(name: str, border: str, fill: int) -> None:
-    """Refuse options outside what is allowed.
+def checked(name: str, border: str, fill: int) -> _warp.Border:
+    """Return a border that is known; refuse options outside what is allowed.
 
     Raises:
         ParamsError: an unknown border, or a fill that is no grey level.
     """
     shift = name.rpartition(".")[2]
-    if border not in _warp.BORDERS:
-        raise ParamsError(
-            f"{shift}: border is {border!r}; allowed are {', '.join(_warp.BORDERS[:-1])} "
-            f"and {_warp.BORDERS[-1]}"
-        )
+    if border not in BORDERS:
+        raise ParamsError(f"{shift}: border is {border!r}; allowed are {', '.join(BORDERS)}")
     if not 0 <= fill <= 255:
         raise ParamsError(f"{shift}: fill is {fill}; allowed are 0 to 255")
+    return BORDERS[border]
 
 
 def unit(degrees: float, one: int = ONE) -> tuple[int, int]:
@@ -58,9 +61,7 @@ def centred(size: int) -> NDArray[np.int64]:
     return 2 * np.arange(size, dtype=np.int64) - (size - 1)
 
 
-def places(
-    shape: tuple[int, ...], matrix: Matrix
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the columns and rows to read, int32 (h, w) in 256ths of a pixel.
 
     Args:
@@ -80,7 +81,7 @@ def places(
 
 
 def affine(
-    value: NDArray[np.uint8], matrix: Matrix, border: str, fill: int
+    value: NDArray[np.uint8], matrix: Matrix, border: _warp.Border, fill: int
 ) -> NDArray[np.uint8]:
     """Return an image read through `matrix` about its middle; the inverse of what happens to it."""
     return _warp.warp(value, *places(value.shape, matrix), border, fill)

@@ -48,9 +48,9 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (degrees,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    _geometry.check(__name__, border, fill)
+    outside = _geometry.checked(__name__, border, fill)
     read = places(value.shape, degrees, 360 * float(words.uniform()))
-    return _warp.warp(value, *read, border, fill)
+    return _warp.warp(value, *read, outside, fill)
 
 
 def places(

@@ -45,8 +45,8 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (degrees,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    _geometry.check(__name__, border, fill)
-    return _geometry.affine(value, matrix(degrees, _geometry.sign(words)), border, fill)
+    outside = _geometry.checked(__name__, border, fill)
+    return _geometry.affine(value, matrix(degrees, _geometry.sign(words)), outside, fill)
 
 
 def matrix(degrees: float, sign: int) -> _geometry.Matrix:

@@ -46,8 +46,8 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (factor,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
-    _geometry.check(__name__, border, fill)
-    return _geometry.affine(value, matrix(factor, _geometry.sign(words)), border, fill)
+    outside = _geometry.checked(__name__, border, fill)
+    return _geometry.affine(value, matrix(factor, _geometry.sign(words)), outside, fill)
 
 
 def matrix(factor: float, sign: int) -> _geometry.Matrix:

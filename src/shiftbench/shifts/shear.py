@@ -45,9 +45,9 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (slope,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    _geometry.check(__name__, border, fill)
+    outside = _geometry.checked(__name__, border, fill)
     rows, backwards = words.uniform(2) < 0.5
-    return _geometry.affine(value, matrix(slope, bool(rows), bool(backwards)), border, fill)
+    return _geometry.affine(value, matrix(slope, bool(rows), bool(backwards)), outside, fill)
 
 
 def matrix(slope: float, rows: bool, backwards: bool) -> _geometry.Matrix:

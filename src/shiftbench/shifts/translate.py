@@ -46,7 +46,7 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (distance,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    _geometry.check(__name__, border, fill)
+    outside = _geometry.checked(__name__, border, fill)
     right, down = move(distance * _levels.scale(value.shape), float(words.uniform()))
     columns, rows = (np.arange(size, dtype=np.int32) * _warp.ONE for size in value.shape[1::-1])
     shape = value.shape[:2]
@@ -54,7 +54,7 @@ def apply(
         value,
         np.broadcast_to(columns - right, shape),
         np.broadcast_to((rows - down)[:, None], shape),
-        border,
+        outside,
         fill,
     )
 

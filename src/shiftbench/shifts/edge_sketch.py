@@ -1,0 +1,58 @@
+"""Edge sketch: the image fades into a drawing of its edges, dark lines on white paper.
+
+Source: edges and sketches as test sets: Geirhos et al. 2019, https://arxiv.org/abs/1811.12231 (section 2.1:
+Canny edges), and Wang et al. 2019 (ImageNet-Sketch), https://arxiv.org/abs/1905.13549 (drawings). Ours is the
+strength of the edge itself, unthresholded: Sobel's gradient of 5 x 5 pixels (Sobel's 3 x 3 after a
+binomial blur) of the grey image, |g| close to max + min / 2 of its two parts, so that a step of `BLACK`
+grey levels is black. Levels are the share of the drawing in the mixture, ours: at level 5 it is all.
+A drawing of pixels: lines are as wide at any size of image. Integers; takes no random words.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels
+
+FIELD = "image"
+LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {}
+BLACK = 64  # a step between two flat halves that is drawn black, in grey levels
+STEP = 48  # Sobel's answer to a step of one grey level
+
+
+def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+    """Return an image mixed with a drawing of its edges, uint8 (h, w) or (h, w, 3).
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+    """
+    (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    part = round(256 * share)
+    image = np.ascontiguousarray(value)
+    paper = drawing(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image)
+    ink = paper.astype(np.uint16) * np.uint16(part) + np.uint16(128)
+    mixed = image * np.uint16(256 - part)
+    mixed += cv2.merge([ink] * 3) if image.ndim == 3 else ink
+    return (mixed >> 8).astype(np.uint8)
+
+
+def drawing(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the edges of a grey image (h, w): 255 where it is flat, 0 at a strong edge."""
+    across = np.abs(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=5, borderType=cv2.BORDER_REPLICATE))
+    down = np.abs(cv2.Sobel(grey, cv2.CV_16S, 0, 1, ksize=5, borderType=cv2.BORDER_REPLICATE))
+    strength = np.maximum(across, down) + (np.minimum(across, down) >> 1)
+    return SHADES[np.minimum(strength, STEP * BLACK)]
+
+
+def _shades() -> NDArray[np.uint8]:
+    """Return the shade of each strength from 0 to black."""
+    most = STEP * BLACK
+    return (255 - (255 * np.arange(most + 1) + most // 2) // most).astype(np.uint8)
+
+
+SHADES = _shades()
