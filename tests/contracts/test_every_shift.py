@@ -3,48 +3,104 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import shift_digests
-from shift_digests import TEXT, picture
+from shift_digests import TEXT, masked, picture
 from shiftbench import plugins
-from shiftbench.errors import RangeError
+from shiftbench.corrupt import corrupt
+from shiftbench.errors import DataError, RangeError
 from shiftbench.rng import Words
+from shiftbench.sample import Sample
 
 NAMES = plugins.names("shifts")
 APPLIED = shift_digests.applied()
 OURS = [name for name in APPLIED if plugins.file("shifts", name).is_relative_to(plugins.PACKAGE)]
 GRADED = [name for name in APPLIED if plugins.find("shifts", name).LEVELS]
+LEVELLED = [name for name in GRADED if hasattr(plugins.find("shifts", name), "CONTINUOUS")]
+IMAGES = [name for name in GRADED if plugins.find("shifts", name).FIELD == "image"]
 DOMAIN = [name for name in NAMES if name not in APPLIED]
-SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1)]
+SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1), (3, 3, 3)]
 CHAPTER = f"{TEXT} " * 20
+GRID = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
 
 
 def inputs(shift: ModuleType) -> list[Any]:
+    if shift.FIELD is None:
+        return [masked(*shape) for shape in SHAPES[:2]]
     return [CHAPTER] if shift.FIELD == "text" else [picture(*shape) for shape in SHAPES]
 
 
-def applied(name: str, value: Any, severity: float, key: str = "k") -> Any:
-    return plugins.find("shifts", name).apply(value, severity, Words(0, name, "d", key))
+def applied(name: str, value: Any, severity: float, key: str = "k", **options: Any) -> Any:
+    shift = plugins.find("shifts", name)
+    chosen = {**getattr(shift, "CONTINUOUS", {}), **options}
+    return shift_digests.apply(shift, value, severity, Words(0, name, "d", key), **chosen)
 
 
 def same(one: Any, other: Any) -> bool:
-    return np.array_equal(one, other)
+    return shift_digests.digest(one) == shift_digests.digest(other)
 
 
 def damage(one: Any, other: Any) -> float:
-    """Return the mean distance between two pictures, or the words that are not the same."""
+    """Return how far two values are apart: grey levels, or the edits between two texts."""
+    if isinstance(one, Sample):
+        return damage(one.fields["image"], other.fields["image"])
     if isinstance(one, str):
-        return float(sum(a != b for a, b in zip(one.split(" "), other.split(" "), strict=False)))
+        return float(edits(one, other))
     return float(np.abs(one.astype(int) - other).mean())
+
+
+def edits(one: str, other: str) -> int:
+    """Return the Levenshtein distance."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+@cache
+def photos() -> tuple[np.ndarray, ...]:
+    """Return twelve pieces of the two photographs that scikit-learn ships, at half their size."""
+    from sklearn.datasets import load_sample_images
+
+    return tuple(
+        np.ascontiguousarray(image[top : top + 200 : 2, left : left + 200 : 2])
+        for image in load_sample_images().images
+        for top in (0, 213)
+        for left in (0, 213, 426)
+    )
+
+
+def clean(shift: ModuleType) -> list[Any]:
+    """Return what damage is averaged over."""
+    if shift.FIELD == "text":
+        return [TEXT * 3] * 12
+    if shift.FIELD is None:
+        mask = shift_digests.disk(100, 100)
+        return [Sample("k", {"image": photo, "mask": mask}) for photo in photos()]
+    return list(photos())
+
+
+def rising(name: str, severities: list[float]) -> list[float]:
+    values = clean(plugins.find("shifts", name))
+    return [
+        float(np.mean([damage(v, applied(name, v, level, str(i))) for i, v in enumerate(values)]))
+        for level in severities
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,14 +127,28 @@ def test_domain_names_two_datasets(name: str) -> None:
     assert {domain["dataset"], domain["clean"]} <= set(plugins.names("datasets"))
 
 
-@pytest.mark.parametrize("name", GRADED)
-def test_result_is_of_the_same_kind(name: str) -> None:
-    for value in inputs(plugins.find("shifts", name)):
-        shifted = applied(name, value, 3.0)
-        assert type(shifted) is type(value)
-        if isinstance(value, np.ndarray):
-            assert (shifted.dtype, shifted.shape) == (value.dtype, value.shape)
-            assert not np.shares_memory(shifted, value)
+@pytest.mark.parametrize("name", IMAGES)
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    colour=st.booleans(),
+    severity=st.floats(0, 5),
+    key=st.text(max_size=5),
+)
+def test_image_in_image_out(
+    name: str, height: int, width: int, colour: bool, severity: float, key: str
+) -> None:
+    value = picture(height, width, 3) if colour else picture(height, width)
+    before = value.copy()
+    value.flags.writeable = False  # what codecs and memory maps hand out
+    shifted = applied(name, value, severity, key)
+    assert type(shifted) is np.ndarray
+    assert (shifted.dtype, shifted.shape) == (value.dtype, value.shape)
+    assert shifted.flags.c_contiguous
+    assert not np.shares_memory(shifted, value)
+    assert np.array_equal(value, before)
+    assert np.array_equal(shifted, applied(name, value, severity, key))
 
 
 @pytest.mark.parametrize("name", APPLIED)
@@ -96,6 +166,32 @@ def test_severity_outside_the_range_is_refused(name: str, severity: float) -> No
         applied(name, inputs(plugins.find("shifts", name))[0], severity)
 
 
+@pytest.mark.parametrize("name", LEVELLED)
+def test_published_levels_are_whole(name: str) -> None:
+    value = picture(28, 28, 3)
+    assert not same(applied(name, value, 3.0, profile="published"), value)
+    with pytest.raises(RangeError, match=f"'{name}': severity 2.5 lies between .* `profile: cont"):
+        applied(name, value, 2.5, profile="published")
+
+
+@pytest.mark.parametrize("name", APPLIED)
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.zeros((0, 5), np.uint8),
+        np.zeros((5, 5, 2), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros(5, np.uint8),
+        np.zeros((5, 5, 3), np.float32),
+        np.zeros((5, 5, 3), np.uint16),
+    ],
+    ids=["empty", "grey-alpha", "colour-alpha", "line", "float", "16-bit"],
+)
+def test_what_is_no_image_is_refused(name: str, value: np.ndarray) -> None:
+    with pytest.raises(DataError, match="uint8 array|takes a text|takes a whole Sample"):
+        corrupt(value, name)
+
+
 @pytest.mark.parametrize("name", GRADED)
 def test_result_depends_on_nothing_but_its_arguments(name: str) -> None:
     values = inputs(plugins.find("shifts", name))
@@ -107,39 +203,31 @@ def test_result_depends_on_nothing_but_its_arguments(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRADED)
-def test_input_stays_as_it_was(name: str) -> None:
-    for value in inputs(plugins.find("shifts", name)):
-        if not isinstance(value, np.ndarray):
-            continue
-        before = value.copy()
-        value.flags.writeable = False  # what codecs and memory maps hand out
-        applied(name, value, 4.0)
-        assert same(value, before)
-        flipped = value[::-1, ::-1]  # any memory layout gives the same
+def test_key_decides_what_is_random(name: str) -> None:
+    shift = plugins.find("shifts", name)
+    value = clean(shift)[0]
+    drawn = {shift_digests.digest(applied(name, value, 3.0, str(key))) for key in range(6)}
+    fixed = "takes no random words" in " ".join((shift.__doc__ or "").lower().split())
+    assert (len(drawn) == 1) == fixed
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_any_memory_layout_gives_the_same(name: str) -> None:
+    for shape in SHAPES[:2]:
+        flipped = picture(*shape)[::-1, ::-1]
         assert same(applied(name, flipped, 4.0), applied(name, flipped.copy(), 4.0))
 
 
 @pytest.mark.parametrize("name", GRADED)
 def test_damage_grows_with_severity(name: str) -> None:
-    shift = plugins.find("shifts", name)
-    values = [CHAPTER] if shift.FIELD == "text" else [*photos(), picture(28, 28)]
-    for value in values:
-        rising = [
-            np.mean([damage(value, applied(name, value, level, str(key))) for key in range(12)])
-            for level in (0, 1, 2, 3, 4, 5)
-        ]
-        assert rising == sorted(set(rising)), f"{name} is not monotone: {rising}"
+    found = rising(name, GRID)
+    assert found == sorted(set(found)), f"{name} is not monotone: {np.round(found, 3)}"
 
 
 @pytest.mark.parametrize("name", GRADED)
-def test_severity_between_two_levels_lies_between(name: str) -> None:
-    shift = plugins.find("shifts", name)
-    value = CHAPTER if shift.FIELD == "text" else photos()[0]
-    below, middle, above = (
-        np.mean([damage(value, applied(name, value, level, str(key))) for key in range(12)])
-        for level in (2.0, 2.5, 3.0)
-    )
-    assert below <= middle <= above
+def test_sample_without_the_field_is_told(name: str) -> None:
+    with pytest.raises(DataError, match=r"k: no field '(image|text|mask)'"):
+        corrupt(Sample("k", {"label": 1}), name)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -152,21 +240,50 @@ def test_tables_and_encoder_are_the_known_ones(golden: Callable[[str, Any], None
     golden("tables", shift_digests.table_digest())
 
 
+def expected() -> dict[str, Any]:
+    native: dict[str, Any] = {name: shift_digests.shift_digest(name) for name in OURS}
+    return native | {"png": shift_digests.encoder_digest(), "tables": shift_digests.table_digest()}
+
+
+def elsewhere(*command: str, **environment: str) -> dict[str, Any]:
+    """Return the digests that the script prints under another CPU or with other libraries."""
+    done = subprocess.run(
+        [*command, str(Path(shift_digests.__file__))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.needs("qemu-x86_64")
 @pytest.mark.parametrize("cpu", ["Nehalem", "Haswell"])
 def test_bytes_are_the_same_on_an_older_cpu(cpu: str) -> None:
-    script = Path(shift_digests.__file__)
-    command = ["qemu-x86_64", "-cpu", cpu, sys.executable, str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    native = {name: shift_digests.shift_digest(name) for name in OURS}
-    native |= {"png": shift_digests.encoder_digest(), "tables": shift_digests.table_digest()}
-    assert json.loads(done.stdout) == native
+    assert elsewhere("qemu-x86_64", "-cpu", cpu, sys.executable) == expected()
 
 
-def photos() -> list[np.ndarray]:
-    """Return quarters of the two photographs that scikit-learn ships, at a fifth of their size."""
-    from sklearn.datasets import load_sample_images
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(1200)
+def test_bytes_are_the_same_with_older_libraries(tmp_path: Path) -> None:
+    """The oldest releases that the ranges of pyproject.toml allow and Python 3.11 can install."""
+    old = (
+        "numpy==2.0.2 opencv-python-headless==4.10.0.84 scipy==1.14.1 pillow==11.0.0 numba==0.61.0 "
+        "scikit-learn==1.5.2 pyarrow==18.0.0 pydantic pyyaml rich"
+    )
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
+    python = str(tmp_path / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *old.split()], check=True)
+    assert elsewhere(python, PYTHONPATH=str(plugins.PACKAGE.parent)) == expected()
 
-    images = load_sample_images().images
-    return [image[::5, half : half + 300 : 5].copy() for image in images for half in (0, 300)]
+
+def test_place_and_language_do_not_matter() -> None:
+    """Another time zone, locale and hash seed; a process of its own."""
+    found = elsewhere(
+        sys.executable, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7", PYTHONUTF8="0"
+    )
+    assert found == expected()
