@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.rng import NORMAL_BITS, Words, normal_table
 from shiftbench.shifts import _levels
+from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.08, 2: 0.12, 3: 0.18, 4: 0.26, 5: 0.38}
@@ -32,15 +32,28 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
         RangeError: severity outside 0 to 5.
     """
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    noise = np.take(_noise_table(deviation), words.words16(value.size)).reshape(value.shape)
-    noisy: NDArray[np.uint8] = np.asarray(cv2.add(value, noise, dtype=cv2.CV_8U), dtype=np.uint8)
-    return noisy.reshape(value.shape)
+    pixels = np.ascontiguousarray(value)
+    noisy = np.empty_like(pixels)
+    drawn = words.words16(pixels.size)
+    _add(pixels.reshape(-1), drawn, noise_table(deviation), noisy.reshape(-1))
+    return noisy
 
 
 @lru_cache(maxsize=16)
-def _noise_table(deviation: float) -> NDArray[np.int16]:
-    """Noise in grey levels for each 16-bit word."""
+def noise_table(deviation: float) -> NDArray[np.int16]:
+    """Return the noise in grey levels for each 16-bit word, int16."""
     levels = np.rint(normal_table() * (255 * deviation / (1 << NORMAL_BITS)))
     table: NDArray[np.int16] = levels.astype(np.int16)
-    table.flags.writeable = False
     return table
+
+
+@compiled
+def _add(
+    pixels: NDArray[np.uint8],
+    words: NDArray[np.uint16],
+    table: NDArray[np.int16],
+    out: NDArray[np.uint8],
+) -> None:
+    for i in range(len(pixels)):
+        total = np.int32(pixels[i]) + np.int32(table[words[i]])
+        out[i] = np.uint8(min(max(total, np.int32(0)), np.int32(255)))
