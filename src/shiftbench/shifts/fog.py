@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts._compiled import compiled
+from shiftbench.shifts._noise_fields import map_side, plasma
 
 FIELD = "image"
 LEVELS = {1: (1.5, 2.0), 2: (2.0, 2.0), 3: (2.5, 1.7), 4: (2.5, 1.5), 5: (3.0, 1.4)}
@@ -53,80 +54,6 @@ def shares(
     gain = brightest / (brightest + 255 * amount) * ONE
     spread = float(highest - lowest) or 1.0
     return lowest, np.float32(255 * amount * gain / spread), np.int32(gain)
-
-
-def map_side(height: int, width: int) -> int:
-    """Return the points per side of the map for an image: a power of two."""
-    return 1 << (max(height, width) - 1).bit_length()
-
-
-def reaches(side: int, decay: float) -> list[np.float32]:
-    """Return how far the new points of each round wobble, from coarse to fine.
-
-    The reach shrinks with the square of `decay`, as in the original.
-    """
-    reach, rounds = 100.0 * 100.0, []
-    for _ in range(side.bit_length() - 1):
-        rounds.append(np.float32(reach))
-        reach /= decay * decay
-    return rounds
-
-
-def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
-    """Return a height map float32 (side, side) around 0; `side` is a power of two.
-
-    Each round halves the spacing of known points: a new point is the mean of its four neighbours
-    (the map wraps around) plus a uniform wobble.
-    """
-    field = np.zeros((1, 1), dtype=np.float32)
-    for reach in reaches(side, decay):
-        finer = np.empty((2 * len(field), 2 * len(field)), dtype=np.float32)
-        drawn = words.words16(3 * field.size).reshape(3, *field.shape)
-        _refine(field, drawn, reach / np.float32(32768), finer)
-        field = finer
-    return field
-
-
-@compiled
-def _refine(
-    corners: NDArray[np.float32],
-    drawn: NDArray[np.uint16],
-    step: np.float32,
-    finer: NDArray[np.float32],
-) -> None:
-    """Fill a map of twice the points per side; a word wobbles by (word - 32767.5) x step."""
-    side = len(corners)
-    quarter, middle = np.float32(0.25), np.float32(32767.5)
-    here, below = np.empty(side + 1, np.float32), np.empty(side + 1, np.float32)
-    above, centres = np.empty(side + 1, np.float32), np.empty(side + 1, np.float32)
-    fresh = np.empty(side, np.float32)
-    for turn in range(-1, side):  # the last row's centres are above the first row
-        i = turn if turn >= 0 else side - 1
-        under = i + 1 if i + 1 < side else 0
-        here[:side], here[side] = corners[i], corners[i, 0]
-        below[:side], below[side] = corners[under], corners[under, 0]
-        above[:] = centres
-        inner, upper, left = drawn[0, i], drawn[1, i], drawn[2, i]
-        for j in range(side):
-            wobble = (np.float32(np.int32(inner[j])) - middle) * step
-            square = (here[j] + below[j]) + (here[j + 1] + below[j + 1])
-            centres[j + 1] = square * quarter + wobble
-        centres[0] = centres[side]
-        if turn < 0:
-            continue
-        top, bottom = finer[2 * i], finer[2 * i + 1]
-        for j in range(side):
-            wobble = (np.float32(np.int32(upper[j])) - middle) * step
-            diamond = (centres[j + 1] + above[j + 1]) + (here[j] + here[j + 1])
-            fresh[j] = diamond * quarter + wobble
-        for j in range(side):
-            top[2 * j], top[2 * j + 1] = here[j], fresh[j]
-        for j in range(side):
-            wobble = (np.float32(np.int32(left[j])) - middle) * step
-            diamond = (centres[j + 1] + centres[j]) + (here[j] + below[j])
-            fresh[j] = diamond * quarter + wobble
-        for j in range(side):
-            bottom[2 * j], bottom[2 * j + 1] = fresh[j], centres[j + 1]
 
 
 @compiled

@@ -1,0 +1,165 @@
+"""Frost: a piece of a frosted window is laid over the image, which is darkened.
+
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are the shares of
+image and of frost from `make_imagenet_c.py`, which crops 224 x 224 px at random out of one of five
+pictures (it ships six, but its random index never takes the last; the second and third hold the same
+pixels). All of that is reproduced. Differs: the piece scales with the image (224 px of the picture to the
+shorter side, less where the picture is too small for the longer), by areas when it shrinks and linearly
+when it grows; grey images take the grey of the piece; rounded, not truncated.
+
+`texture: procedural` needs no pictures: ice of our own, from random words only, whose mean and contrast
+are those of the five. In Python, where the pictures are not on this machine, `photo` falls back to it with
+a warning; a campaign has them among its inputs, and never does.
+
+Takes three 16-bit words (picture, row, column); procedural: those of a plasma map of
+64 points per side, then four per fern.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shiftbench import refs
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels
+from shiftbench.shifts._compiled import compiled
+from shiftbench.shifts._noise_fields import crystals, plasma
+
+FIELD = "image"
+LEVELS = {1: (1.0, 0.4), 2: (0.8, 0.6), 3: (0.7, 0.7), 4: (0.65, 0.7), 5: (0.6, 0.75)}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {"texture": "photo"}
+SOURCES = ("frost_textures",)
+TEXTURES = ("photo", "procedural")
+PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
+HAZE_SIDE, HAZE_DECAY = 64, 1.9
+ONE = 1 << 15  # shares are 32,768ths: 255 x 2 x 32,768 fits 32 bits
+
+
+def needs(params: Mapping[str, object]) -> list[Ref]:
+    """Return the original that the photographed textures are in."""
+    return [refs.sources(SOURCES[0])] if params["texture"] == "photo" else []
+
+
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    words: Words,
+    *,
+    texture: str = "photo",
+    sources: Mapping[str, Path] | None = None,
+) -> NDArray[np.uint8]:
+    """Return a frosted copy of an image, uint8 (h, w) or (h, w, 3).
+
+    Args:
+        value: the image.
+        severity: 0 to 5.
+        words: the sample's random words.
+        texture: `photo` or `procedural`.
+        sources: folders of originals; `photo` reads `frost_textures`, and is `procedural` without it.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        ParamsError: another texture.
+        DataError: a picture is missing in the folder, or damaged.
+    """
+    keep, add = _levels.at(__name__, LEVELS, severity, zero=(1.0, 0.0))
+    if texture not in TEXTURES:
+        raise ParamsError(f"frost: texture is {texture!r}; allowed are {' and '.join(TEXTURES)}")
+    folder = (sources or {}).get(SOURCES[0]) if texture == "photo" else None
+    if texture == "photo" and folder is None:
+        _warn()
+    ice = piece(folder, value.shape, words) if folder else procedural(value.shape, words)
+    frosted = np.empty(value.shape, dtype=np.uint8)
+    flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
+    _add(*flat, np.uint32(round(keep * ONE)), np.uint32(round(add * ONE)), frosted.reshape(-1))
+    return frosted
+
+
+def _warn() -> None:
+    warnings.warn(
+        "frost: the photographed textures are not on this machine, so procedural ice is used; "
+        f"bring them with `shiftbench fetch {SOURCES[0]}`, or choose texture='procedural'",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def piece(folder: Path, shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
+    """Return a random piece of a random picture, of an image's shape."""
+    which, down, right = (int(word) for word in words.words16(3))
+    picture = _picture(folder / PICTURES[which * len(PICTURES) >> 16], len(shape))
+    height, width = window(picture.shape, shape)
+    top = down * max(len(picture) - height, 1) >> 16
+    left = right * max(picture.shape[1] - width, 1) >> 16
+    cut = picture[top : top + height, left : left + width]
+    if cut.shape == shape:
+        return cut
+    how = cv2.INTER_AREA if height > shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(cut, shape[1::-1], interpolation=how), dtype=np.uint8)
+
+
+def window(picture: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width, in the picture's pixels, of the piece that covers an image."""
+    zoom = min(1 / _levels.scale(image), picture[0] / image[0], picture[1] / image[1])
+    return max(1, round(image[0] * zoom)), max(1, round(image[1] * zoom))
+
+
+@lru_cache(maxsize=2 * len(PICTURES))
+def _picture(path: Path, axes: int) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as file:
+            pixels = np.asarray(file.convert("RGB"))
+    except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
+        raise DataError(
+            f"frost: {path.name} cannot be read ({error}); bring it with `shiftbench fetch {SOURCES[0]}`"
+        ) from error
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if axes == 2 else pixels
+
+
+def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
+    """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
+    fine = max(1, int(_levels.scale(shape)))  # larger images get the ferns of 224 px enlarged
+    height, width = -(-shape[0] // fine), -(-shape[1] // fine)
+    field = plasma(HAZE_SIDE, HAZE_DECAY, words)
+    lowest, highest = field.min(), field.max()
+    haze = ((field - lowest) * (np.float32(255) / (highest - lowest))).astype(np.uint8)
+    haze = cv2.resize(haze, (width, height), interpolation=cv2.INTER_LINEAR)
+    light = haze.astype(np.uint16) * 60 + crystals(height, width, words).astype(np.uint16) * 95
+    ice = np.minimum((light >> 8) + 108, 255).astype(np.uint8)
+    if fine > 1:
+        whole = width * fine, height * fine
+        ice = cv2.resize(ice, whole, interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]
+    return ice if len(shape) == 2 else np.asarray(cv2.LUT(cv2.merge([ice] * 3), _tint()))
+
+
+@lru_cache(maxsize=1)
+def _tint() -> NDArray[np.uint8]:
+    """Return red, green and blue of each grey level of ice, uint8 (256, 1, 3)."""
+    levels = np.arange(256)[:, None, None] * np.array([90, 103, 110]) // 100
+    tint: NDArray[np.uint8] = np.minimum(levels, 255).astype(np.uint8)
+    return tint
+
+
+@compiled
+def _add(
+    image: NDArray[np.uint8],
+    ice: NDArray[np.uint8],
+    keep: np.uint32,
+    add: np.uint32,
+    frosted: NDArray[np.uint8],
+) -> None:
+    """Fill `frosted` (n,): shares, in 32,768ths, of image and ice, rounded, at most white."""
+    for i in range(len(image)):
+        both = np.uint32(image[i]) * keep + np.uint32(ice[i]) * add + np.uint32(1 << 14)
+        frosted[i] = min(np.uint32(both) >> np.uint32(15), np.uint32(255))
