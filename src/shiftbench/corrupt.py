@@ -94,12 +94,18 @@ class Corrupt:
             what = "texts" if self._shift.FIELD == "text" else "samples with a mask"
             raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
-        self._apply(np.zeros((1, 1), dtype=np.uint8), "")  # a wrong severity or option is told now
+        words = _words(seed, name, "")
+        self._apply(
+            np.zeros((1, 1), dtype=np.uint8), words
+        )  # a wrong severity or option is told now
 
     def __call__(
         self, images: torch.Tensor, keys: Sequence[str] | str | None = None
     ) -> torch.Tensor:
         """Return shifted images, same shape, dtype and device.
+
+        On the CPU the result is `corrupt`'s to the byte; on a GPU the shift is computed there where
+        shifts_torch/ has its file, within the TOLERANCE stated in it.
 
         Args:
             images: (c, h, w) or (n, c, h, w) with c 1 or 3; uint8, or floating in 0 to 1 (rounded to
@@ -111,19 +117,21 @@ class Corrupt:
             DataError: another shape or dtype, or not one key for each image.
             RangeError: floating values outside 0 to 1.
         """
-        import torch
+        from shiftbench.apply_torch import apply_batch, to_arrays, to_tensor
 
         batch = _as_bytes(images)
         names = [keys] if isinstance(keys, str) else keys
         if names is not None and len(names) != len(batch):
             raise DataError(f"{len(batch)} images need as many keys; got {len(names)}")
-        shifted = [
-            self._apply(image, content_key(image) if names is None else names[number])
-            for number, image in enumerate(batch)
-        ]
-        stacked = np.stack(shifted) if shifted else batch
-        channels_first = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
-        result = torch.from_numpy(np.ascontiguousarray(channels_first)).to(images.device)
+        if not len(batch):
+            return images.clone()
+        arrays = to_arrays(batch) if names is None or not batch.is_cuda else []
+        own = [_words(self.seed, self.name, key) for key in names or map(content_key, arrays)]
+        if batch.is_cuda:
+            result = apply_batch(self._shift, batch, self.severity, own, self._options)
+        else:
+            pairs = zip(arrays, own, strict=True)
+            result = to_tensor([self._apply(image, words) for image, words in pairs])
         result = result.reshape(images.shape)
         return result.to(images.dtype) / 255 if images.is_floating_point() else result
 
@@ -131,8 +139,7 @@ class Corrupt:
         """Show what it does."""
         return f"Corrupt({self.name!r}, severity={self.severity:g}, seed={self.seed})"
 
-    def _apply(self, image: np.ndarray, key: str) -> np.ndarray:
-        words = _words(self.seed, self.name, key)
+    def _apply(self, image: np.ndarray, words: Words) -> np.ndarray:
         shifted: np.ndarray = self._shift.apply(image, self.severity, words, **self._options)
         return shifted
 
@@ -171,8 +178,8 @@ def content_key(image: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 
 
-def _as_bytes(images: torch.Tensor) -> np.ndarray:
-    """Return uint8 (n, h, w) or (n, h, w, 3) of a tensor (c, h, w) or (n, c, h, w)."""
+def _as_bytes(images: torch.Tensor) -> torch.Tensor:
+    """Return uint8 (n, c, h, w) of a tensor (c, h, w) or (n, c, h, w)."""
     import torch
 
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
@@ -185,11 +192,10 @@ def _as_bytes(images: torch.Tensor) -> np.ndarray:
             raise RangeError(
                 "floating images lie in 0 to 1; shift before normalising, or pass uint8"
             )
-        batch = (batch * 255).round().to(torch.uint8)
-    elif images.dtype != torch.uint8:
+        return (batch * 255).round().to(torch.uint8)
+    if images.dtype != torch.uint8:
         raise DataError(f"images are uint8, or floating in 0 to 1; got {images.dtype}")
-    pixels = batch.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    return batch
 
 
 make_callable(__name__, corrupt)

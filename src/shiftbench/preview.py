@@ -21,6 +21,7 @@ from shiftbench.sample import Sample
 Pixels = NDArray[np.uint8]
 SIDE = 160  # an image's longer side on the sheet, pixels
 HEADER, GAP = 18, 4
+PER_LINE = 3  # shifts on a line of the overview
 TEXT = "The battery lasts for days, and the screen is bright enough to read outside."
 
 
@@ -93,6 +94,25 @@ def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
         for row, height in zip(rows, heights, strict=True):
             picture.paste(row[column], (GAP + column * width, top))
             top += height
+    return picture
+
+
+def overview(
+    shifts: list[str], sample: Sample, levels: tuple[float, ...] = (1.0, 3.0, 5.0)
+) -> Image.Image:
+    """Return one sheet of many shifts, three to a line, each at some levels, its name above."""
+    tiles = [[corrupt(sample, name, level).fields["image"] for level in levels] for name in shifts]
+    side = Image.fromarray(sample.fields["image"]).size
+    block = (len(levels) * (side[0] + GAP) + 2 * GAP, side[1] + HEADER)
+    lines = -(-len(shifts) // PER_LINE)
+    picture = Image.new("RGB", (PER_LINE * block[0], lines * block[1] + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for place, (name, row) in enumerate(zip(shifts, tiles, strict=True)):
+        left, top = place % PER_LINE * block[0] + GAP, place // PER_LINE * block[1]
+        draw.text((left, top + GAP), name, fill="black")
+        for column, tile in enumerate(row):
+            at = (left + column * (side[0] + GAP), top + HEADER)
+            picture.paste(Image.fromarray(tile).convert("RGB"), at)
     return picture
 
 
