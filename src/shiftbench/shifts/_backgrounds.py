@@ -1,0 +1,83 @@
+"""Photos to put objects on: crops of the source `background_photos`, in the order of a fixed list.
+
+`background_photos.csv` lists each photo with its part, `first` or `second`; no place is in both, so that a
+model that was trained on one part meets unknown places in the other.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.rng import Words
+
+ASSETS = ("background_photos.csv",)
+SOURCE = "background_photos"
+PARTS = ("all", "first", "second")
+SHORT_SIDE = 512  # larger photos are made smaller once, so that a crop costs the same from each
+
+
+def listed(part: str = "all") -> list[str]:
+    """Return the paths of the photos of a part, below the folder of the source.
+
+    Raises:
+        ParamsError: no such part.
+    """
+    if part not in PARTS:
+        raise ParamsError(f"photos is {part!r}; allowed are {', '.join(PARTS)}")
+    return [path for path, its in _rows() if part in ("all", its)]
+
+
+@lru_cache(maxsize=1)
+def _rows() -> tuple[tuple[str, str], ...]:
+    with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
+        return tuple((row["path"], row["part"]) for row in csv.DictReader(file))
+
+
+def crop(
+    shape: tuple[int, ...], words: Words, sources: Mapping[str, Path], part: str = "all"
+) -> NDArray[np.uint8]:
+    """Return a random crop of a random photo: uint8 of `shape`, (h, w) grey or (h, w, 3).
+
+    The crop has the shape's aspect and 1/2 to 1 of the size of the largest that fits. Takes one raw word.
+
+    Raises:
+        DataError: the source is not there, or not whole.
+        ParamsError: no such part.
+    """
+    if SOURCE not in sources:
+        raise DataError(
+            f"the photos of the source {SOURCE!r} are not there; run `shiftbench fetch {SOURCE}`"
+        )
+    which, size, down, right = (int(word) for word in words.words16(4))
+    paths = listed(part)
+    photo = _photo(str(sources[SOURCE] / paths[which * len(paths) >> 16]), len(shape) == 3)
+    height, width = shape[:2]
+    whole = min(photo.width / width, photo.height / height) * ((1 << 16) + size) / (1 << 17)
+    across, along = max(1, int(width * whole)), max(1, int(height * whole))
+    left, top = right * (photo.width - across + 1) >> 16, down * (photo.height - along + 1) >> 16
+    place = (left, top, left + across, top + along)
+    return np.array(photo.resize((width, height), Image.Resampling.BILINEAR, box=place))
+
+
+@lru_cache(maxsize=96)
+def _photo(path: str, colour: bool) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            photo = file.convert("RGB" if colour else "L")
+    except OSError as error:
+        raise DataError(
+            f"the photo {path} cannot be read ({error}); run `shiftbench fetch {SOURCE}` again"
+        ) from error
+    short = min(photo.size)
+    if short <= SHORT_SIDE:
+        return photo
+    small = tuple(max(1, side * SHORT_SIDE // short) for side in photo.size)
+    return photo.resize((small[0], small[1]), Image.Resampling.BOX)

@@ -1,0 +1,59 @@
+"""Background replaced: the object stays, what is behind it fades into a crop of a photo.
+
+Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3 ("random background": the
+background becomes that of another image). Levels are the share of the new background; 5 replaces it. Differs:
+pasted, where the paper blends object and background by diffusion: seams make our edits easier to notice;
+the photos have no main object, but hold houses, plants and paths; with `photos: first` or
+`second` training and test can be kept on different places. In `background_photos.csv` no place is in both.
+
+Where the mask is 255 the image keeps its bytes. At soft edges the old background is taken out and the new
+one put in, so that no fringe of the old colour stays. The mask does not change.
+
+Takes one raw word (photo, size and place of the crop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.shifts import _backgrounds, _levels, _masks
+
+FIELD = None
+LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
+RANGE = _levels.RANGE
+SOURCES = (_backgrounds.SOURCE,)
+PARAMS: dict[str, object] = {"photos": "all"}
+
+
+def apply(
+    value: Sample,
+    severity: float,
+    words: Words,
+    *,
+    photos: str = "all",
+    sources: Mapping[str, Path],
+) -> Sample:
+    """Return a sample with another background behind the object.
+
+    Args:
+        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
+        severity: 0 to 5.
+        words: the sample's random words.
+        photos: `all`, or the `first` or `second` part of the places.
+        sources: the folder of `background_photos`.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        DataError: a field is missing or of the wrong size, or the photos are not there.
+        ParamsError: no such part of the photos.
+    """
+    (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    image, mask = _masks.fields(__name__, value)
+    new = _backgrounds.crop(image.shape, words, sources, photos).astype(np.int32)
+    other = new - _masks.behind(image, mask)
+    return value.with_field("image", _masks.changed(image, mask, other, round(share * 256)))

@@ -1,0 +1,65 @@
+"""Object position: the object goes some way to a random place, and the hole that it leaves is filled.
+
+Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the object's box is pasted at
+a uniformly random place that keeps it inside the picture. Levels are the share of the way there; 5 is the
+paper's. Differs: `place: corner` goes to one of the four corners instead; `size` first makes the object
+smaller (the share of the picture, as in `object_size`) at every severity above 0, for pictures that it fills:
+its control is `object_size` at that share. No diffusion blends the seam.
+
+Takes two 16-bit words (down, right).
+"""
+
+from __future__ import annotations
+
+from shiftbench.errors import ParamsError
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels, _masks, _objects
+
+FIELD = None
+LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {"place": "anywhere", "size": 0.0}
+PLACES = ("anywhere", "corner")
+
+
+def apply(
+    value: Sample, severity: float, words: Words, *, place: str = "anywhere", size: float = 0.0
+) -> Sample:
+    """Return a sample whose object is elsewhere, image and mask.
+
+    Args:
+        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
+        severity: 0 to 5.
+        words: the sample's random words.
+        place: `anywhere` or `corner`.
+        size: share of the picture that the object is made to take first; 0 leaves it as it is.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        DataError: a field is missing or of the wrong size, or the mask shows no object.
+        ParamsError: an option outside what is allowed.
+    """
+    (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    if place not in PLACES:
+        raise ParamsError(
+            f"object_position: place is {place!r}; allowed are {' and '.join(PLACES)}"
+        )
+    image, mask = _masks.fields(__name__, value)
+    found = _objects.find(__name__, image, mask)
+    layer = _objects.shrunk(__name__, found, _masks.rate(mask), size)
+    if share == 0:
+        return _objects.unchanged(value)
+    starts = (found.box.top, found.box.left)
+    sides = zip(starts, found.layer.shape, layer.shape, mask.shape, words.words16(2), strict=False)
+    top, left = (
+        _moved(start + (old - new) // 2, whole - new, int(word), place, share)
+        for start, old, new, whole, word in sides
+    )
+    return _objects.placed(value, found.background, layer, top, left)
+
+
+def _moved(start: int, last: int, word: int, place: str, share: float) -> int:
+    """Return where the object begins along one side; its places are 0 to `last`."""
+    goal = word * (last + 1) >> 16 if place == "anywhere" else last * (word >> 15)
+    return round(start + (goal - start) * share)
