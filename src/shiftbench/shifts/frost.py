@@ -7,6 +7,9 @@ pixels). All of that is reproduced. Differs: the piece scales with the image (22
 shorter side, less where the picture is too small for the longer), by areas when it shrinks and linearly
 when it grows; grey images take the grey of the piece; rounded, not truncated.
 
+Published level 4 changes less than level 3: `profile: published` has these five only, `profile: continuous`
+has ours from level 3 on, which grow.
+
 `texture: procedural` needs no pictures: ice of our own, from random words only, whose mean and contrast
 are those of the five. In Python, where the pictures are not on this machine, `photo` falls back to it with
 a warning; a campaign has them among its inputs, and never does.
@@ -37,11 +40,17 @@ from shiftbench.shifts._noise_fields import crystals, plasma
 
 FIELD = "image"
 LEVELS = {1: (1.0, 0.4), 2: (0.8, 0.6), 3: (0.7, 0.7), 4: (0.65, 0.7), 5: (0.6, 0.75)}
+LEVELS_CONTINUOUS = {**LEVELS, 3: (0.72, 0.67), 4: (0.66, 0.72), 5: (0.6, 0.77)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"texture": "photo"}
+PARAMS: dict[str, object] = {"texture": "photo", "profile": "published"}
+CONTINUOUS = {"profile": "continuous"}
 SOURCES = ("frost_textures",)
 TEXTURES = ("photo", "procedural")
 PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
+PROFILES = {
+    "published": (_levels.published, LEVELS),
+    "continuous": (_levels.at, LEVELS_CONTINUOUS),
+}
 HAZE_SIDE, HAZE_DECAY = 64, 1.9
 ONE = 1 << 15  # shares are 32,768ths: 255 x 2 x 32,768 fits 32 bits
 
@@ -57,23 +66,25 @@ def apply(
     words: Words,
     *,
     texture: str = "photo",
+    profile: str = "published",
     sources: Mapping[str, Path] | None = None,
 ) -> NDArray[np.uint8]:
     """Return a frosted copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
-        severity: 0 to 5.
+        severity: 0 to 5, a whole number where the profile is `published`.
         words: the sample's random words.
         texture: `photo` or `procedural`.
+        profile: `published` or `continuous`.
         sources: folders of originals; `photo` reads `frost_textures`, and is `procedural` without it.
 
     Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: another texture.
+        RangeError: severity outside 0 to 5, or between two published levels.
+        ParamsError: no such texture or profile.
         DataError: a picture is missing in the folder, or damaged.
     """
-    keep, add = _levels.at(__name__, LEVELS, severity, zero=(1.0, 0.0))
+    keep, add = shares(severity, profile)
     if texture not in TEXTURES:
         raise ParamsError(f"frost: texture is {texture!r}; allowed are {' and '.join(TEXTURES)}")
     folder = (sources or {}).get(SOURCES[0]) if texture == "photo" else None
@@ -82,8 +93,17 @@ def apply(
     ice = piece(folder, value.shape, words) if folder else procedural(value.shape, words)
     frosted = np.empty(value.shape, dtype=np.uint8)
     flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
-    _add(*flat, np.uint32(round(keep * ONE)), np.uint32(round(add * ONE)), frosted.reshape(-1))
+    _add(*flat, keep, add, frosted.reshape(-1))
     return frosted
+
+
+def shares(severity: float, profile: str) -> tuple[np.uint32, np.uint32]:
+    """Return the shares of image and frost in 32,768ths."""
+    if profile not in PROFILES:
+        raise ParamsError(f"frost: profile is {profile!r}; allowed are {' and '.join(PROFILES)}")
+    constants, levels = PROFILES[profile]
+    keep, add = constants(__name__, levels, severity, zero=(1.0, 0.0))
+    return np.uint32(round(keep * ONE)), np.uint32(round(add * ONE))
 
 
 def _warn() -> None:
@@ -131,7 +151,11 @@ def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
     fine = max(1, int(_levels.scale(shape)))  # larger images get the ferns of 224 px enlarged
     height, width = -(-shape[0] // fine), -(-shape[1] // fine)
-    field = plasma(HAZE_SIDE, HAZE_DECAY, words)
+    field = plasma(PROFILES = {
+    "published": (_levels.published, LEVELS),
+    "continuous": (_levels.at, LEVELS_CONTINUOUS),
+}
+HAZE_SIDE, HAZE_DECAY, words)
     lowest, highest = field.min(), field.max()
     haze = ((field - lowest) * (np.float32(255) / (highest - lowest))).astype(np.uint8)
     haze = cv2.resize(haze, (width, height), interpolation=cv2.INTER_LINEAR)
