@@ -7,8 +7,10 @@ The script is run under emulated CPUs and with older libraries as well, so it im
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from functools import cache
@@ -18,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from shiftbench import codecs, plugins, rng
 from shiftbench.apply import shift_sample
@@ -81,10 +84,25 @@ def apply(
 @cache
 def originals() -> dict[str, Path]:
     """Return folders that are laid out like the originals which shifts read, with pictures of ours."""
+    from shiftbench.shifts import _backgrounds, _cutouts, frost
+
     home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
-    frost = home / "frost_textures"
-    frost.mkdir()
-    return {"frost_textures": frost}
+    atexit.register(shutil.rmtree, home)
+    photos = {"frost_textures": frost.PICTURES, _backgrounds.SOURCE: _backgrounds.listed()}
+    for source, names in photos.items():
+        for number, name in enumerate(names):
+            pixels = np.roll(picture(240 + 10 * (number % 3), 260, 3), 17 * number, axis=(0, 1))
+            _save(home / source / name, Image.fromarray(pixels))
+    for number, name in enumerate(_cutouts.listed()):
+        stamp = Image.fromarray(picture(80, 60 + number, 3))
+        stamp.putalpha(Image.fromarray(disk(80, 60 + number)))
+        _save(home / _cutouts.SOURCE / name, stamp)
+    return {folder.name: folder for folder in home.iterdir()}
+
+
+def _save(file: Path, image: Image.Image) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file, "PNG")  # whatever it is called: decoders go by content
 
 
 def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
