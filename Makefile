@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke record test test-all golden check lock clean
+.PHONY: help setup run smoke record test test-all test-cpus golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -55,6 +55,9 @@ test: setup ## the tests, without slow ones
 
 test-all: setup ## the tests, slow ones too
 	@pytest -m "not gpu" $(ARGS)
+
+test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
+	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
 golden: setup ## write the golden values in tests/golden/ again (look at the diff before you commit it)
 	@pytest --quiet --update-golden tests $(ARGS)
