@@ -151,11 +151,7 @@ def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
     fine = max(1, int(_levels.scale(shape)))  # larger images get the ferns of 224 px enlarged
     height, width = -(-shape[0] // fine), -(-shape[1] // fine)
-    field = plasma(PROFILES = {
-    "published": (_levels.published, LEVELS),
-    "continuous": (_levels.at, LEVELS_CONTINUOUS),
-}
-HAZE_SIDE, HAZE_DECAY, words)
+    field = plasma(HAZE_SIDE, HAZE_DECAY, words)
     lowest, highest = field.min(), field.max()
     haze = ((field - lowest) * (np.float32(255) / (highest - lowest))).astype(np.uint8)
     haze = cv2.resize(haze, (width, height), interpolation=cv2.INTER_LINEAR)
