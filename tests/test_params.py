@@ -72,6 +72,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"shifts__bright__severities": [1, 1.0]},
         r"severities holds a value twice: \[1.*, 1.0\]",
     ),
+    "a domain shift has no shards of its own": (
+        {"shifts": {"mnist_to_digits": {"materialise": False}}},
+        r"mnist_to_digits.materialise: a domain shift is other data, read from the clean shards of 'digits'",
+    ),
     "asked for and not there": (
         {"campaigns__small__shifts": ["brigth"]},
         r"campaigns.small asks for shifts 'brigth', which is neither listed .*; did you mean bright",

@@ -59,6 +59,12 @@ class Shifter:
             module, spec["name"], spec["options"], severity, seed, dataset, fresh, dict(sources)
         )
 
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keywords of the shift's `apply`: its options, and its originals if it reads any."""
+        reads = getattr(self.module, "SOURCES", ())
+        return {**self.options, **({"sources": self.sources} if reads else {})}
+
     def words(self, key: str) -> Words:
         """Return the random words of the sample `key`."""
         fresh = self.severity if self.fresh else None
@@ -71,9 +77,8 @@ class Shifter:
             DataError: the sample lacks the field that the shift changes.
             ShiftbenchError: from the shift, with the sample's key in front.
         """
-        shown = {"sources": self.sources} if hasattr(self.module, "SOURCES") else {}
         return shift_sample(
-            sample, self.module, self.severity, {**self.options, **shown}, self.words(sample.key)
+            sample, self.module, self.severity, self.keywords, self.words(sample.key)
         )
 
 

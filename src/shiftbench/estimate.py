@@ -25,15 +25,17 @@ SECONDS = {
 }
 """Seconds of one job, its imports included: means of the default campaign."""
 MEGABYTES = {
-    "fetch": 23.0,
-    "shift": 1.9,
-    "train": 4.9,
-    "evaluate": 0.2,
-    "score": 0.1,
-    "aggregate": 0.1,
+    "sources": 23.0,
+    "shards": 3.5,
+    "previews": 0.05,
+    "weights": 4.9,
+    "records": 0.12,
+    "features": 1.3,
+    "scores": 0.06,
+    "tables": 4.2,
     "report": 8.0,
 }
-"""Size of one output in 10^6 bytes, likewise."""
+"""Size of one output of a kind in 10^6 bytes, likewise."""
 
 
 def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
@@ -45,10 +47,15 @@ def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
     rows = []
     for verb in plans.VERBS:
         jobs = plan.of_verb(verb)
-        stand = {job.name: list(states[f"{verb}/{job.name}"].values()) for job in jobs}
-        flat = [state for states_of_job in stand.values() for state in states_of_job]
-        fresh, missing = flat.count("fresh"), flat.count("missing")
-        open_jobs = [job for job in jobs if any(state != "fresh" for state in stand[job.name])]
+        stand = {job.name: states[f"{verb}/{job.name}"] for job in jobs}
+        flat = [state for of_job in stand.values() for state in of_job.items()]
+        fresh, missing = (
+            sum(state == wanted for _, state in flat) for wanted in ("fresh", "missing")
+        )
+        open_jobs = [
+            job for job in jobs if any(state != "fresh" for state in stand[job.name].values())
+        ]
+        size = sum(MEGABYTES[ref.kind] for ref, state in flat if state != "fresh")
         rows.append(
             {
                 "stage": verb,
@@ -58,7 +65,7 @@ def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
                 "stale": len(flat) - fresh - missing,
                 "missing": missing,
                 "hours": round(len(open_jobs) * _seconds(verb, jobs, root) / 3600, 3),
-                "GB": round((len(flat) - fresh) * MEGABYTES[verb] / 1000, 3),
+                "GB": round(size / 1000, 3),
             }
         )
     return rows

@@ -7,12 +7,11 @@ on it.
 
 from __future__ import annotations
 
-import queue
-import threading
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +19,29 @@ import torch
 from scipy.stats import binomtest
 
 from shiftbench import devices, make_callable, nets, plugins, recipe, schema, shards
+from shiftbench.batching import Halving as Halving
+from shiftbench.batching import Outputs, Predictor
+from shiftbench.batching import ahead as ahead
+from shiftbench.batching import batches as batches
 from shiftbench.errors import ModelError
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
-T = TypeVar("T")
-Outputs = dict[str, np.ndarray]
-Predictor = Callable[[list[Sample]], Outputs]
-AHEAD = 3  # batches prepared ahead of the net
+Transform = Callable[[list[Sample]], list[Sample]]
+
+
+class OnTheFly(Protocol):
+    """What `onthefly.for_cell` gives."""
+
+    counts: dict[str, int]
+
+    def __call__(self, batch: list[Sample]) -> list[Sample]:
+        """Return the shifted samples."""
+
+    def digest(self) -> str:
+        """Return the chained pixel digest of all that was shifted."""
 
 
 def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
@@ -92,27 +104,46 @@ def _evaluate_position(
     )
     if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
         predictor.reset()  # type: ignore[attr-defined]
+    shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
     table, features, batch = evaluate_shards(
-        predictor, folder, classes, spec["batch_size"], spec["outputs"], method.SEES
+        predictor,
+        folder,
+        classes,
+        spec["batch_size"],
+        spec["outputs"],
+        method.SEES,
+        transform=shifted,
     )
-    run.note(device=device, batch_size=batch)
+    run.note(device=device, batch_size=batch, shifted_on=shifted.counts if shifted else None)
+    facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
     for cell in cells:
         if recipe.status(run.root, cell) == "fresh":
             continue  # a stream is walked whole, but only what is stale is written
         if cell.ref.kind == "records":
-            _write_records(run, cell, table)
+            _write_records(run, cell, table, facts)
         else:
-            _write_features(run, cell, features)
+            _write_features(run, cell, features, facts)
 
 
-def _write_records(run: Run, cell: Cell, table: pa.Table) -> None:
+def _on_the_fly(run: Run, cell: Cell, folder: Path, device: str) -> OnTheFly:
+    """Return what shifts clean samples while they are read, as the recipe of the records says."""
+    # By name, as plugins are: its code counts in the recipes of such records alone.
+    onthefly: Any = importlib.import_module("shiftbench.onthefly")
+    dataset = shards.manifest(folder)["dataset"]
+    made: OnTheFly = onthefly.for_cell(cell.recipe, dataset, run.inputs(cell), device)
+    return made
+
+
+def _write_records(run: Run, cell: Cell, table: pa.Table, facts: dict[str, Any]) -> None:
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
         schema.write(table, temporary, cell.fingerprint)
-        run.commit(cell, {output.name: temporary})
+        run.commit(cell, {output.name: temporary}, facts)
 
 
-def _write_features(run: Run, cell: Cell, features: np.ndarray | None) -> None:
+def _write_features(
+    run: Run, cell: Cell, features: np.ndarray | None, facts: dict[str, Any]
+) -> None:
     if features is None:
         raise ModelError(
             f"{cell.ref.path}: this model gives no features; drop `features:` and detectors that need them"
@@ -121,16 +152,17 @@ def _write_features(run: Run, cell: Cell, features: np.ndarray | None) -> None:
     with recipe.scratch(output) as temporary:
         with temporary.open("wb") as stream:
             np.save(stream, features)
-        run.commit(cell, {output.name: temporary})
+        run.commit(cell, {output.name: temporary}, facts)
 
 
-def evaluate_shards(
+def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, each with its default
     predictor: Predictor,
     folder: Path,
     classes: list[str],
     batch_size: int,
     outputs_mode: str = "full",
     sees: str = "sample",
+    transform: Transform | None = None,
 ) -> tuple[pa.Table, np.ndarray | None, int]:
     """Evaluate a predictor on one folder of shards.
 
@@ -141,6 +173,7 @@ def evaluate_shards(
         batch_size: samples per call; halved on GPU memory exhaustion when `sees` is `sample`.
         outputs_mode: `full` or `top20`.
         sees: what the method sees; only independent samples may be split into smaller batches.
+        transform: what is done to each batch of samples as it is read, in key order.
 
     Returns:
         Records sorted by key; features (n, d) in the same order, or None; the batch size really used.
@@ -156,79 +189,15 @@ def evaluate_shards(
     features: list[np.ndarray] = []
     guard = Halving(predictor, batch_size, allowed=sees == "sample")
     prepare = getattr(predictor, "prepare", None)  # a net's input is prepared ahead, too
-    drawn = ((b, prepare(b) if prepare else None) for b in batches(shards.read(folder), batch_size))
+    read: Iterable[list[Sample]] = batches(shards.read(folder), batch_size)
+    read = map(transform, read) if transform else read
+    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
     for batch, prepared in ahead(drawn):
         outputs = guard(batch, prepared)
         tables.append(task.rows(batch, outputs, space, outputs_mode))
         if "features" in outputs:
             features.append(outputs["features"].astype(np.float32, copy=False))
     return pa.concat_tables(tables), np.concatenate(features) if features else None, guard.size
-
-
-def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    """Yield lists of `size` samples; the last may be shorter."""
-    batch: list[Sample] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
-    """Draw items in a second thread, in order; an error there is raised here."""
-    line: queue.Queue[T | BaseException | None] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def draw() -> None:
-        try:
-            for item in items:
-                line.put(item)
-                if stopped.is_set():
-                    return
-            line.put(None)
-        except BaseException as error:  # noqa: BLE001 - handed over to the consumer
-            line.put(error)
-
-    thread = threading.Thread(target=draw, daemon=True)
-    thread.start()
-    try:
-        while (item := line.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-
-
-class Halving:
-    """A predictor that halves its batch when the GPU's memory is exhausted."""
-
-    def __init__(self, predictor: Predictor, size: int, *, allowed: bool) -> None:
-        self.predictor, self.size, self.allowed = predictor, size, allowed
-
-    def __call__(self, batch: list[Sample], prepared: np.ndarray | None = None) -> Outputs:
-        """Predict one batch, in as many pieces as memory asks for."""
-        while True:
-            try:
-                parts = [self._piece(batch, prepared, at) for at in range(0, len(batch), self.size)]
-                return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            except devices.out_of_memory() as error:
-                if not self.allowed or self.size == 1:
-                    raise ModelError(
-                        f"out of GPU memory at batch size {self.size}; "
-                        "set evaluate.batch_size to a smaller value"
-                    ) from error
-                self.size //= 2
-
-    def _piece(self, batch: list[Sample], prepared: np.ndarray | None, at: int) -> Outputs:
-        piece = slice(at, at + self.size)
-        if prepared is None:
-            return self.predictor(batch[piece])
-        outputs: Outputs = self.predictor.predict_prepared(prepared[piece])  # type: ignore[attr-defined]
-        return outputs
 
 
 def evaluate(

@@ -68,6 +68,10 @@ class Shift(Component):
         (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
     )
     fresh: bool = Field(False, description="draw new random words for every severity")
+    materialise: bool | None = Field(
+        None,
+        description="store its shards, or apply it while clean ones are read; default: shards.materialise",
+    )
 
 
 class Weights(_Strict):
@@ -110,9 +114,13 @@ class Fetch(_Strict):
 
 
 class Shards(_Strict):
-    """How shards are cut."""
+    """How shards are cut, and whether shifted ones are stored."""
 
     max_mb: Annotated[int, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
+    materialise: bool = Field(
+        True,
+        description="store shifted shards; without, each evaluation applies the shift while it reads clean ones",
+    )
 
 
 class Evaluate(_Strict):
@@ -124,6 +132,11 @@ class Evaluate(_Strict):
     )
     threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job")
     outputs: Literal["full", "top20"] = Field("full", description="logits kept in the records")
+    shift_device: Literal["cpu", "auto", "torch"] = Field(
+        "cpu",
+        description="where shifts that are not stored are applied: `cpu` gives the canonical bytes; `auto` uses "
+        "the shift's torch file on a GPU, `torch` on any device",
+    )
 
 
 class Train(_Strict):
@@ -164,6 +177,12 @@ class Params(_Strict):
     detectors: dict[Name, Component] = {}
     metrics: dict[Name, Component] = {}
     campaigns: dict[Name, Campaign]
+
+    def materialised(self, shift: str) -> bool:
+        """Tell whether the shards of a shift are stored; clean ones always are."""
+        entry: Shift = self.component("shifts", shift)  # type: ignore[assignment]
+        own = entry.materialise
+        return shift == "identity" or (self.shards.materialise if own is None else own)
 
     def component(self, family: str, name: str) -> Component:
         """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
@@ -336,6 +355,7 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
             )
     if family == "shifts":
         _check_severities(where, key, module, params.shifts[name])
+        _check_materialise(where, key, module, params.shifts[name])
 
 
 def _fits(value: object, default: object) -> bool:
@@ -360,6 +380,15 @@ def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
     if len(set(shift.severities)) != len(shift.severities):
         raise ParamsError(
             f"{where}: {key}.severities holds a value twice: {list(shift.severities)}"
+        )
+
+
+def _check_materialise(where: str, key: str, module: Any, shift: Shift) -> None:
+    domain = getattr(module, "DOMAIN", None)
+    if domain and shift.materialise is not None:
+        raise ParamsError(
+            f"{where}: {key}.materialise: a domain shift is other data, read from the clean shards of "
+            f"{domain['dataset']!r}: there is nothing to apply; remove the key"
         )
 
 

@@ -121,21 +121,29 @@ class Plan:
         return {"bytes": source.model_dump(mode="json", include={"files", "tree"})}, []
 
     def _shards(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, split, shift, severity = ref.parts
+        dataset, split, shift, _ = ref.parts
         if shift == "identity":
             return self._clean_shards(dataset, split)
+        own, applied, needs = self._applied(ref)
+        content = {
+            **applied,
+            "max_mb": self.params.shards.max_mb,
+            "code": self._code("shift", own),
+        }
+        return content, [refs.shards(dataset, split), *needs]
+
+    def _applied(self, ref: Ref) -> tuple[_Used, dict[str, Any], list[Ref]]:
+        """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
+        dataset, split, shift, severity = ref.parts
         own = self._plugin("shifts", shift, {"dataset": dataset, "split": split})
-        clean = refs.shards(dataset, split)
         content = {
             "shift": own.content,
             "severity": float(severity),
             "seed": self.params.seed,
             "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
-            "max_mb": self.params.shards.max_mb,
-            "code": self._code("shift", own),
         }
         needs = own.needs if hasattr(own.module, "needs") else _originals(own.module)
-        return content, [clean, *needs]
+        return own, content, needs
 
     def _clean_shards(self, dataset: str, split: str) -> tuple[dict[str, Any], list[Ref]]:
         own = self._plugin("datasets", dataset, {"split": split})
@@ -152,8 +160,11 @@ class Plan:
         return content, [*_originals(own.module), *own.needs]
 
     def _previews(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, split, shift, severity = ref.parts
-        return {"code": self._code("shift")}, [refs.shards(dataset, split, shift, float(severity))]
+        dataset, split, shift, _ = ref.parts
+        if self.params.materialised(shift):
+            return {"code": self._code("shift")}, [Ref("shards", ref.name)]
+        own, applied, needs = self._applied(ref)
+        return {**applied, "code": self._code("shift", own)}, [refs.shards(dataset, split), *needs]
 
     def _weights(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         dataset, name = ref.parts
@@ -183,22 +194,37 @@ class Plan:
             "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
         )
         method = self._plugin("methods", method_name, context)
+        task = self._plugin("tasks", self._task_name(position.data.parts[0]), {})
         content = {
             "model": model.content,
             "method": method.content,
             "data": position.data.name,
             "seed": self.params.seed,
-            **self.params.evaluate.model_dump(),
-            "code": self._code(
-                "evaluate",
-                method,
-                model,
-                self._plugin("tasks", self._task_name(position.data.parts[0]), {}),
-            ),
+            **self.params.evaluate.model_dump(exclude={"shift_device"}),
+            "code": self._code("evaluate", method, model, task),
         }
         reads = hasattr(model.module, "load")  # a net has all it needs in its weights
         originals = model.needs if reads else []
-        return content, [of, position.data, *position.sees, *method.needs, *originals]
+        applied, needs = self._while_reading(position, content["code"])
+        inputs = [of, *position.reads, *position.sees, *needs, *method.needs, *originals]
+        return {**content, **applied}, inputs
+
+    def _while_reading(
+        self, position: Position, code: dict[str, str]
+    ) -> tuple[dict[str, Any], list[Ref]]:
+        """Return what the recipe of records holds of a shift that is not stored, and what that needs."""
+        if not position.golden:
+            return {}, []
+        own, applied, needs = self._applied(position.golden)
+        device = self.params.evaluate.shift_device
+        more = self._code("onthefly", own)
+        if device != "cpu":
+            from shiftbench.apply_torch import find_twin  # imports torch
+
+            twin = find_twin(own.module)
+            more |= self._code("apply_torch", *([_Used((twin,), {}, [])] if twin else []))
+        content = {**applied, "golden": position.golden.name, "shift_device": device}
+        return {**content, "code": {**code, **more}}, needs
 
     def _features(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
         return self._records(Ref("records", ref.name))
@@ -241,8 +267,9 @@ class Plan:
     def _report(self, _: Ref) -> tuple[dict[str, Any], list[Ref]]:
         campaigns = self.campaigns
         tables = [Ref("tables", name) for name in campaigns]
-        shown = {p.data for c in campaigns.values() for p in self.positions(c)} - self.lost
-        previews = [Ref("previews", data.name) for data in sorted(shown) if not data.local]
+        positions = [position for c in campaigns.values() for position in self.positions(c)]
+        shown = {p.preview for p in positions if self.lost.isdisjoint(p.reads)}
+        previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
             "campaigns": {
                 name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()

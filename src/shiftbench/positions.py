@@ -17,10 +17,12 @@ class Position:
 
     Attributes:
         stream, step: name of the stream (`dataset/split/shift` for a plain shift) and where in it.
-        data: the shards that are read; a domain shift's are those of the other dataset.
+        data: the shards that are read; a domain shift's are those of the other dataset, and of a shift
+            that is applied while reading the clean ones.
         severity: None for a domain shift, which has no levels.
         reference: the clean partner, as dataset/split/shift/severity.
-        sees: shards of the earlier steps, which decide what an adapting method does here.
+        golden: where the shift is applied while reading, the samples that tell whether it was done right.
+        sees: what was read at the earlier steps, which decides what an adapting method does here.
     """
 
     stream: str
@@ -31,7 +33,18 @@ class Position:
     shift: str
     severity: float | None
     reference: str | None
+    golden: Ref | None = None
     sees: tuple[Ref, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        """What is read here; golden samples stand for the shift that made them."""
+        return (self.data, self.golden) if self.golden else (self.data,)
+
+    @property
+    def preview(self) -> Ref:
+        """The first samples of what is evaluated."""
+        return self.golden or refs.previews(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ class Positions:
     def _plain(
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
     ) -> Position:
-        data = self.settle(refs.shards(dataset, split, shift, severity))
+        data, golden = self._data(dataset, split, shift, severity)
         domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
         if domain:
             if domain["clean"] != dataset:
@@ -76,10 +89,19 @@ class Positions:
                     f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
                     f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
                 )
-            data = self.settle(refs.shards(domain["dataset"], domain.get("split", split)))
+            data, golden = self._data(domain["dataset"], domain.get("split", split), "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain else severity
-        return Position(stream, step, data, dataset, split, shift, level, reference)
+        return Position(stream, step, data, dataset, split, shift, level, reference, golden)
+
+    def _data(
+        self, dataset: str, split: str, shift: str, severity: float
+    ) -> tuple[Ref, Ref | None]:
+        """Return the shards to read and, where the shift is applied to them then, the golden samples."""
+        shifted = self.settle(refs.shards(dataset, split, shift, severity))
+        if self.params.materialised(shift):
+            return shifted, None
+        return self.settle(refs.shards(dataset, split)), refs.previews(shifted)
 
     def _severities(self, shift: str) -> tuple[float, ...]:
         module = plugins.find("shifts", self.params.use("shifts", shift))
@@ -91,8 +113,8 @@ class Positions:
         module = plugins.find("streams", self.params.use("streams", name))
         found: list[Position] = []
         for number, step in enumerate(module.steps(self.params.options("streams", name))):
-            data = self.settle(refs.shards(step.dataset, step.split, step.shift, step.severity))
-            before = tuple(position.data for position in found)
+            data, golden = self._data(step.dataset, step.split, step.shift, step.severity)
+            before = tuple(ref for position in found for ref in position.reads)
             found.append(
                 Position(
                     name,
@@ -103,6 +125,7 @@ class Positions:
                     step.shift,
                     step.severity,
                     reference,
+                    golden,
                     before,
                 )
             )
@@ -138,13 +161,13 @@ class Positions:
         ]
 
     def settle(self, ref: Ref) -> Ref:
-        """Send shards that may not be passed on to data/local."""
-        if ref.kind != "shards":
+        """Send shards and previews that may not be passed on to data/local."""
+        if ref.kind not in ("shards", "previews"):
             return ref
         dataset, *_ = ref.parts
         module = plugins.find("datasets", self.params.use("datasets", dataset))
         given = self.params.component("datasets", dataset).redistribute  # type: ignore[attr-defined]
-        return Ref("shards", ref.name, local=not (module.REDISTRIBUTE if given is None else given))
+        return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
 
 def _at(position: Position) -> str:

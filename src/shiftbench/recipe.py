@@ -2,7 +2,7 @@
 
 A *recipe* is everything that decides an output: names, parameters, digests of code, fingerprints of
 what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `X.receipt.json`
-(deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed) and
+(deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed, facts) and
 `X.run.json` (volatile: environment, device, time; in no byte comparison).
 """
 
@@ -74,7 +74,8 @@ class Job:
     @property
     def rule(self) -> str:
         """Name of the Snakemake rule."""
-        return f"{self.verb}_{self.name}".translate(str.maketrans("/-.", "___"))
+        name = f"{self.verb}_{self.name}".replace("+", "_and_")
+        return name.translate(str.maketrans("/-.", "___"))
 
     @property
     def outputs(self) -> list[str]:
@@ -197,13 +198,16 @@ class Run:
         """Add facts to the run files of the cells committed from now on."""
         self.notes.update(facts)
 
-    def commit(self, cell: Cell, files: dict[str, Path]) -> None:
+    def commit(
+        self, cell: Cell, files: dict[str, Path], facts: dict[str, Any] | None = None
+    ) -> None:
         """Put a cell's files in place: receipt away, renames, new receipt last.
 
         Args:
             cell: the cell that was made.
             files: final name (beside the output) -> temporary file, or the file itself where it
                 stands in place already; the output itself is one.
+            facts: what else the receipt states of the output, equal wherever it is made.
 
         Raises:
             StaleError: code or an input changed since the recipe was written.
@@ -228,6 +232,7 @@ class Run:
             "recipe": cell.recipe,
             "made": digests,
             "consumed": consumed,
+            **({"facts": facts} if facts else {}),
         }
         write_json(receipt_path(self.root, cell.ref), content)
 

@@ -11,7 +11,7 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 | records  | `fashion_mnist/convnet-erm-s0/plain/fashion_mnist/test/fog/3` | results/records/NAME.parquet      |
 | features | as records                                        | results/features/NAME.npy                     |
 | scores   | `WEIGHTS/METHOD/DETECTOR/dataset/split/shift/severity` | results/scores/NAME.parquet              |
-| previews | as shards | results/previews/NAME.json |
+| previews | as shards                                         | results/previews/NAME.json (data/local/…)     |
 | tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
 | report   | `index`                                           | results/report/index.html                     |
 """
@@ -32,13 +32,15 @@ _PATHS = {
     "tables": "results/tables/{}/metrics.parquet",
     "report": "results/report/{}.html",
 }
+_LOCAL = {"shards": "data/local/{}/manifest.json", "previews": "data/local/{}.json"}
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Ref:
     """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle).
 
-    `local` shards are those that a licence forbids to pass on: kept in data/local, never pushed.
+    `local` shards and previews are those that a licence forbids to pass on: kept in data/local, never
+    pushed.
     """
 
     kind: str
@@ -48,8 +50,7 @@ class Ref:
     @property
     def path(self) -> str:
         """Path relative to the output root, with forward slashes."""
-        path = _PATHS[self.kind].format(self.name)
-        return path.replace("data/shards/", "data/local/", 1) if self.local else path
+        return (_LOCAL if self.local else _PATHS)[self.kind].format(self.name)
 
     @property
     def owns_folder(self) -> bool:
@@ -80,6 +81,11 @@ def sources(name: str) -> Ref:
 def shards(dataset: str, split: str, shift: str = "identity", severity: float = 0) -> Ref:
     """Shards of one (dataset, split, shift, severity); clean ones are `identity` at severity 0."""
     return Ref("shards", f"{dataset}/{split}/{shift}/{number(severity)}")
+
+
+def previews(of: Ref) -> Ref:
+    """The first samples of the shards `of`, which need not be there themselves."""
+    return Ref("previews", of.name, of.local)
 
 
 def weights(dataset: str, model: str, trainer: str, seed: int = 0) -> Ref:

@@ -96,9 +96,7 @@ def write(
         "samples": len(entries),
         "tars": tars,
         "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
-        "pixels": hashlib.sha256(
-            "".join(f"{e.key} {e.pixels}\n" for e in entries).encode()
-        ).hexdigest(),
+        "pixels": hashlib.sha256(b"".join(link(e.key, e.pixels) for e in entries)).hexdigest(),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1) + "\n")
     return [*tars, INDEX, MANIFEST]
@@ -174,6 +172,26 @@ def pixels(sample: Sample) -> str:
     for field in sorted(sample.fields):
         hasher.update(f"{field}={codecs.pixel_digest(sample.fields[field])};".encode())
     return hasher.hexdigest()[:32]
+
+
+def link(key: str, digest: str) -> bytes:
+    """Return what one sample adds to the chained pixel digest of its folder."""
+    return f"{key} {digest}\n".encode()
+
+
+def chained_digest(folder: Path) -> str:
+    """Return the sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
+
+    It is the manifest's `pixels`, and what the receipt of records states of the data that was evaluated,
+    whether these were stored or shifted while they were read.
+
+    Raises:
+        ChecksumError: as `read`.
+    """
+    chain = hashlib.sha256()
+    for sample in read(folder):
+        chain.update(link(sample.key, pixels(sample)))
+    return chain.hexdigest()
 
 
 Packed = tuple[str, bytes, str]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,19 +139,33 @@ def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
 
 
 def make_preview(run: Run, cell: Cell) -> None:
-    """Write the first samples of a folder of shards as JSON: text, or PNG in base64."""
+    """Write the first samples of a folder of shards as JSON: text, or PNG in base64.
+
+    Where the shift is not stored they are made from clean shards here, and are the golden samples of those
+    who apply it while they read.
+    """
     folder = run.path(cell.inputs[0]).parent
-    rows = []
-    for sample, _ in zip(shards.read(folder), range(PREVIEW_SAMPLES), strict=False):
-        row: dict[str, Any] = {"key": sample.key, "label": sample.fields.get("label")}
-        if "image" in sample.fields:
-            row["png"] = base64.b64encode(codecs.encode("png", sample.fields["image"])).decode()
-        if "text" in sample.fields:
-            row["text"] = sample.fields["text"]
-        rows.append(row)
+    samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
+    about = shards.manifest(folder)
+    if "shift" in cell.recipe:
+        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    rows = [_shown(sample) for sample in samples]
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
-        about = shards.manifest(folder)
-        content = {"classes": about["classes"], "skipped": about["skipped"], "samples": rows}
+        skipped = [] if "shift" in cell.recipe else about["skipped"]
+        content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
         temporary.write_text(json.dumps(content, sort_keys=True))
         run.commit(cell, {output.name: temporary})
+
+
+def _shown(sample: Sample) -> dict[str, Any]:
+    row = {
+        "key": sample.key,
+        "label": sample.fields.get("label"),
+        "pixels": shards.pixels(sample),
+    }
+    if "image" in sample.fields:
+        row["png"] = base64.b64encode(codecs.encode("png", sample.fields["image"])).decode()
+    if "text" in sample.fields:
+        row["text"] = sample.fields["text"]
+    return row
