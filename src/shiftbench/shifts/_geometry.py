@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _warp
+from shiftbench.shifts._compiled import compiled
 
 ONE = 1 << 16  # parts of a matrix entry
 PARAMS: dict[str, object] = {"border": "reflect", "fill": 0}
@@ -56,11 +57,6 @@ def sign(words: Words) -> int:
     return -1 if words.uniform() < 0.5 else 1
 
 
-def centred(size: int) -> NDArray[np.int64]:
-    """Return twice the distance of each pixel of a side from the side's middle: whole numbers."""
-    return 2 * np.arange(size, dtype=np.int64) - (size - 1)
-
-
 def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the columns and rows to read, int32 (h, w) in 256ths of a pixel.
 
@@ -69,15 +65,24 @@ def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], N
         matrix: from (right, down) relative to the image's middle as it is shown, to where it is read,
             in 65,536ths.
     """
-    height, width = shape[:2]
-    across, down = centred(width), centred(height)[:, None]
-    half = 1 << 8  # the products have 17 bits behind the point, places 8
+    columns, rows = np.empty((2, *shape[:2]), dtype=np.int32)
+    _fill(columns, rows, matrix)
+    return columns, rows
+
+
+@compiled
+def _fill(columns: NDArray[np.int32], rows: NDArray[np.int32], matrix: Matrix) -> None:
+    """Fill `columns` and `rows` (h, w) with places in 256ths, rounded, halves up."""
+    height, width = columns.shape
     (xx, xy), (yx, yy) = matrix
-    columns = ((xx * across + half) + xy * down) >> 9
-    rows = ((yx * across + half) + yy * down) >> 9
-    columns += (width - 1) * (_warp.ONE // 2)
-    rows += (height - 1) * (_warp.ONE // 2)
-    return columns.astype(np.int32), rows.astype(np.int32)
+    for row in range(height):
+        down = 2 * row - (height - 1)  # twice the way from the middle: whole numbers
+        for column in range(width):
+            across = 2 * column - (width - 1)
+            x = (xx * across + xy * down + 256) >> 9  # of 17 bits behind the point 8 stay
+            y = (yx * across + yy * down + 256) >> 9
+            columns[row, column] = x + (width - 1) * 128
+            rows[row, column] = y + (height - 1) * 128
 
 
 def affine(

@@ -34,10 +34,12 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     part = round(256 * share)
     image = np.ascontiguousarray(value)
-    paper = drawing(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image)
-    ink = paper.astype(np.uint16) * np.uint16(part) + np.uint16(128)
+    grey = (
+        np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
+    )
+    paper = drawing(grey) * np.uint16(part) + np.uint16(128)
     mixed = image * np.uint16(256 - part)
-    mixed += cv2.merge([ink] * 3) if image.ndim == 3 else ink
+    mixed += np.asarray(cv2.merge([paper] * 3), np.uint16) if image.ndim == 3 else paper
     return (mixed >> 8).astype(np.uint8)
 
 
@@ -46,7 +48,8 @@ def drawing(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     across = np.abs(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=5, borderType=cv2.BORDER_REPLICATE))
     down = np.abs(cv2.Sobel(grey, cv2.CV_16S, 0, 1, ksize=5, borderType=cv2.BORDER_REPLICATE))
     strength = np.maximum(across, down) + (np.minimum(across, down) >> 1)
-    return SHADES[np.minimum(strength, STEP * BLACK)]
+    shades: NDArray[np.uint8] = SHADES[np.minimum(strength, STEP * BLACK)]
+    return shades
 
 
 def _shades() -> NDArray[np.uint8]:

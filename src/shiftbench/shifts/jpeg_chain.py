@@ -41,13 +41,13 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     if severity == 0:  # even quality 100 is not quite lossless
         return value.copy()
     drawn = words.uniform((MOST, 3))
-    pixels = cv2.cvtColor(value, cv2.COLOR_RGB2BGR) if value.ndim == 3 else value
+    colour = value.ndim == 3
+    pixels = np.asarray(cv2.cvtColor(value, cv2.COLOR_RGB2BGR) if colour else value, np.uint8)
     for turn, down, right in drawn[: round(encodings)].tolist():
         quality = middle + SPREAD * (2 * turn - 1) * min(severity, 1.0)
         pixels = _coded(pixels, min(round(quality), 100), int(BLOCK * down), int(BLOCK * right))
-    if value.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+    shown = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if colour else pixels
+    return np.ascontiguousarray(shown, dtype=np.uint8)
 
 
 def _coded(pixels: NDArray[np.uint8], quality: int, down: int, right: int) -> NDArray[np.uint8]:

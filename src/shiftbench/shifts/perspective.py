@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels, _warp
+from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 7.0, 2: 14.0, 3: 21.0, 4: 28.0, 5: 35.0}
@@ -62,16 +63,32 @@ def places(
     f / (f + p sin t), f the diagonal. Turned round: what is shown at (s', p') is read at (s' cos t, p') /
     (cos t - p' sin t / f). The divisor is positive below 63 degrees.
     """
+    columns, rows = np.empty((2, *shape[:2]), dtype=np.int32)
     height, width = shape[:2]
     cosine, sine = (part / FINE for part in _geometry.unit(degrees, FINE))
-    right, down = _geometry.unit(direction, FINE)
-    across, below = _geometry.centred(width), _geometry.centred(height)[:, None]
-    along = (right * across + down * below) * (0.5 / FINE)
-    off = (right * below - down * across) * (0.5 / FINE)
-    nearness = cosine - off * (sine / math.sqrt(width * width + height * height))
-    along *= cosine / nearness
-    off /= nearness
-    right, down = right / FINE, down / FINE
-    columns = along * right - off * down + (width - 1) / 2
-    rows = along * down + off * right + (height - 1) / 2
-    return _warp.fixed(columns), _warp.fixed(rows)
+    fall = sine / math.sqrt(width * width + height * height)
+    _fill(columns, rows, _geometry.unit(direction, FINE), cosine, fall)
+    return columns, rows
+
+
+@compiled
+def _fill(
+    columns: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    unit: tuple[int, int],
+    cosine: float,
+    fall: float,
+) -> None:
+    """Fill `columns` and `rows` (h, w) with places in 256ths of a pixel, rounded half to even."""
+    height, width = columns.shape
+    x, y = unit[0] / 268435456, unit[1] / 268435456
+    for row in range(height):
+        down = row - (height - 1) / 2
+        for column in range(width):
+            right = column - (width - 1) / 2
+            along, off = x * right + y * down, x * down - y * right
+            nearness = cosine - off * fall
+            along = along * cosine / nearness
+            off = off / nearness
+            columns[row, column] = np.rint((along * x - off * y + (width - 1) / 2) * 256)
+            rows[row, column] = np.rint((along * y + off * x + (height - 1) / 2) * 256)

@@ -46,12 +46,13 @@ def apply(
     """
     (slope,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     outside = _geometry.checked(__name__, border, fill)
-    rows, backwards = words.uniform(2) < 0.5
-    return _geometry.affine(value, matrix(slope, bool(rows), bool(backwards)), outside, fill)
+    rows, back = words.uniform(2) < 0.5
+    return _geometry.affine(
+        value, matrix(-slope if back else slope, rows=bool(rows)), outside, fill
+    )
 
 
-def matrix(slope: float, rows: bool, backwards: bool) -> _geometry.Matrix:
-    """Return where a leaning image is read, in 65,536ths."""
-    lean = round((-slope if backwards else slope) * _geometry.ONE)
-    one = _geometry.ONE
+def matrix(slope: float, *, rows: bool) -> _geometry.Matrix:
+    """Return where a leaning image is read, in 65,536ths; its rows slide, or its columns."""
+    one, lean = _geometry.ONE, round(slope * _geometry.ONE)
     return ((one, lean), (0, one)) if rows else ((one, 0), (lean, one))
