@@ -1,0 +1,21 @@
+"""Contrast for a batch: a table for each channel of each image, as on the CPU; nothing differs."""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.rng_torch import Words
+from shiftbench.shifts import _levels
+from shiftbench.shifts import contrast as cpu
+
+TOLERANCE = (0, 0)
+
+
+def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
+    """Return copies of images with less contrast, uint8 (n, c, h, w)."""
+    (factor,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=1.0)
+    pixels = images.flatten(2).long()
+    means = (pixels.sum(dim=2).double() / pixels.shape[2])[..., None]
+    grey = torch.arange(256, device=images.device, dtype=torch.float64)
+    tables = ((grey - means) * factor + means).round().to(torch.uint8)
+    return tables.gather(2, pixels).reshape(images.shape)
