@@ -42,12 +42,12 @@ def picture(*shape: int) -> np.ndarray:
 
 
 def disk(height: int, width: int) -> np.ndarray:
-    """Return a mask uint8 (h, w): a disk left of the middle with a soft edge."""
+    """Return a mask uint8 (h, w): a disk over a third of the picture, left of the middle, with a soft edge."""
     y, x = np.mgrid[:height, :width]
     far = (2 * y - height + 1) ** 2 * width * width + (
         2 * x - width * 3 // 4
     ) ** 2 * height * height
-    reach = (height * width) ** 2 // 9
+    reach = 4 * (height * width) ** 2 // 9
     return np.clip((reach - far) * 1024 // max(reach, 1), 0, 255).astype(np.uint8)
 
 

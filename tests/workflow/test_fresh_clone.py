@@ -14,6 +14,7 @@ from repository import clone
 pytestmark = pytest.mark.workflow
 
 NOISE, CONTRAST = "shift_tiny_test_gaussian_noise", "shift_tiny_test_contrast"
+JPEG = "shift_tiny_test_jpeg_compression"  # not stored: golden samples only
 TRAIN = {"train_tiny_convnet_erm_s0", "train_tiny_convnet_erm_s1"}
 EVALUATE = {"evaluate_tiny_convnet_erm_s0_plain", "evaluate_tiny_convnet_erm_s1_plain"}
 SCORE = {"score_tiny_convnet_erm_s0_plain_msp", "score_tiny_convnet_erm_s1_plain_msp"}
@@ -22,6 +23,7 @@ SECRET = {
     "shift_secret_test_identity"
 }  # may not be passed on, so a clone makes it where it is needed
 
+ALL = "shifts: [gaussian_noise, contrast, jpeg_compression]"
 PARAMS, SHIFT = "params.yaml", "src/shiftbench/shifts/contrast.py"
 
 CASES = {
@@ -32,7 +34,7 @@ CASES = {
     ),
     "the seed": (
         (PARAMS, "seed: 0", "seed: 1"),
-        {NOISE, CONTRAST} | SECRET | TRAIN | EVALUATE | SCORE | END,
+        {NOISE, CONTRAST, JPEG} | SECRET | TRAIN | EVALUATE | SCORE | END,
         "shift_tiny_train_identity",
     ),
     "a trainer's epochs": (
@@ -50,13 +52,23 @@ CASES = {
         SECRET | EVALUATE | SCORE | END,
         "train_tiny_convnet_erm_s0",
     ),
+    "a severity of a shift that is not stored": (
+        (PARAMS, "severities: [3], materialise", "severities: [3, 4], materialise"),
+        {JPEG} | EVALUATE | END,
+        NOISE,
+    ),
+    "a shift is stored from now on": (
+        (PARAMS, "materialise: false", "materialise: true"),
+        {JPEG} | EVALUATE | END,
+        NOISE,
+    ),
     "a shift more": (
-        (PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise, contrast, fog]"),
+        (PARAMS, ALL, ALL.replace("]", ", fog]")),
         {"shift_tiny_test_fog"} | EVALUATE | END,
         CONTRAST,
     ),
     "a shift less": (
-        (PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise]"),
+        (PARAMS, ALL, ALL.replace(", contrast", "")),
         END,
         "evaluate_tiny_convnet_erm_s0_plain",
     ),
@@ -78,13 +90,13 @@ CASES = {
     ),
     "a helper that two shifts share": (
         ("src/shiftbench/shifts/_levels.py", "from __future__ import annotations", "CHANGED = 1"),
-        {NOISE, CONTRAST} | EVALUATE | END,
+        {NOISE, CONTRAST, JPEG} | EVALUATE | END,
         "train_tiny_convnet_erm_s0",
     ),
     "a class-list file": (
         ("tests/workflow/mine/datasets/classes.txt", "zero one two", "zero one two three"),
         {"shift_tiny_test_identity", "shift_tiny_train_identity", "shift_tiny_val_identity"}
-        | {NOISE, CONTRAST}
+        | {NOISE, CONTRAST, JPEG}
         | SECRET
         | TRAIN
         | EVALUATE
@@ -116,6 +128,16 @@ def test_nothing_to_redo_and_equal_results(author, colleague):
         "results/report",
     )
     assert colleague.bytes(*outs) == author.bytes(*outs)
+
+
+def test_a_shift_that_is_not_stored_has_records_and_no_shards(author):
+    place = "tiny/test/jpeg_compression"
+    assert not (author.path / f"data/shards/{place}").exists()
+    record = author.path / f"results/records/tiny/convnet-erm-s0/plain/{place}/3.parquet"
+    receipt = json.loads(record.with_name("3.parquet.receipt.json").read_text())
+    assert f"results/previews/{place}/3.json" in receipt["consumed"]
+    assert len(receipt["facts"]["pixels"]) == 64
+    assert "jpeg compression, severity 3" in (author.path / "results/report/index.html").read_text()
 
 
 def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
@@ -165,7 +187,7 @@ def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
 
 def test_repro_after_a_change_tells_the_truth_and_prunes(colleague, tmp_path):
     colleague.run("dvc", "remote", "add", "--default", "mine", str(tmp_path / "mine"))
-    colleague.edit(PARAMS, "shifts: [gaussian_noise, contrast]", "shifts: [gaussian_noise]")
+    colleague.edit(PARAMS, ALL, ALL.replace(", contrast", ""))
     colleague.run("dvc", "repro", "--quiet")
     assert "up to date" in colleague.run("dvc", "status").stdout
     assert colleague.planned() == set()

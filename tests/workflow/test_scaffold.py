@@ -23,7 +23,7 @@ NEW = {
 }
 LINES = [
     ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, mine]"),
-    ("shifts: [gaussian_noise, contrast]", "shifts: [brighter]"),
+    ("shifts: [gaussian_noise, contrast, jpeg_compression]", "shifts: [brighter]"),
     (
         "{models: [convnet], trainers: [erm], seeds: [0, 1]}",
         "{models: [perceptron], trainers: [mixup]}",
