@@ -10,7 +10,7 @@ from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]
 
-for _panel in ("stages", "run", "store", "looking", "yours"):  # the order of the help page
+for _panel in "stages run store looking calibrating yours".split():  # the order of the help page
     importlib.import_module(f"shiftbench.cli.{_panel}")
 
 
