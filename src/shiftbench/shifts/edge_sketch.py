@@ -1,11 +1,11 @@
 """Edge sketch: the image fades into a drawing of its edges, dark lines on white paper.
 
-Source: edges and sketches as test sets: Geirhos et al. 2019, https://arxiv.org/abs/1811.12231 (section 2.1:
-Canny edges), and Wang et al. 2019 (ImageNet-Sketch), https://arxiv.org/abs/1905.13549 (drawings). Ours is the
-strength of the edge itself, unthresholded: Sobel's gradient of 5 x 5 pixels (Sobel's 3 x 3 after a
-binomial blur) of the grey image, |g| close to max + min / 2 of its two parts, so that a step of `BLACK`
-grey levels is black. Levels are the share of the drawing in the mixture, ours: at level 5 it is all.
-A drawing of pixels: lines are as wide at any size of image. Integers; takes no random words.
+Source: edges and sketches as test sets: Geirhos et al. 2019, https://arxiv.org/abs/1811.12231 (Canny's edges),
+and Wang et al. 2019 (ImageNet-Sketch), https://arxiv.org/abs/1905.13549 (drawings). Ours is the strength of the
+edge itself, without a threshold: Sobel's gradient over 5 x 5 pixels of the grey image (Rec. 601), its size
+close to max + min / 2 of its two parts; one of 48 x `BLACK` or more is black. Levels are the share of the
+drawing in the mixture, ours: at level 5 it is all. A drawing of pixels: lines are as wide at any size of
+image. Integers; takes no random words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
-BLACK = 64  # a step between two flat halves that is drawn black, in grey levels
+BLACK = 64  # rise from one pixel to the next that is drawn black, in grey levels
 STEP = 48  # Sobel's answer to a step of one grey level
 
 

@@ -1,12 +1,12 @@
 """Kuwahara: a painting with a broad brush: every pixel takes the mean of its calmest neighbourhood.
 
-Source: Kuwahara et al. 1976, "Processing of RI-angiocardiographic images"; as the painterly effect in Papari et
-al. 2007, "Artistic edge and corner enhancing smoothing", https://doi.org/10.1109/TIP.2007.903912, section II: of
-the four squares of (r + 1) x (r + 1) pixels that have the pixel as a corner, the one whose brightness
-varies least. Levels are r in pixels of a 224 px image (ours; Kuwahara's own is 2). Differs: brightness of a
-colour image is its luma (Rec. 601); r scales with min(h, w) / 224, and between two whole r their two
-images are mixed; edges are repeated; of equal squares the first of upper left, upper right, lower left, lower
-right. Integers; takes no random words.
+Source: Kuwahara et al. 1976, "Processing of RI-angiocardiographic images"; as a painter's effect in Papari et al.
+2007, "Artistic edge and corner enhancing smoothing", https://doi.org/10.1109/TIP.2007.903912: of the four
+squares of (r + 1) x (r + 1) pixels that have the pixel as a corner, the one whose brightness varies least.
+Levels are r in pixels of a 224 px image (ours; Kuwahara's own is 2). Differs: the brightness of a colour
+image is its luma (Rec. 601); r scales with min(h, w) / 224, and between two whole r their two images are
+mixed; edges are repeated; of equal squares the first of upper left, upper right, lower left, lower right.
+Integers; takes no random words.
 """
 
 from __future__ import annotations

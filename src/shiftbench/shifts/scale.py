@@ -2,7 +2,7 @@
 
 Source: ImageNet-P (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261), whose `scale` goes from
 0.4 to 1.15 times the size in `make_imagenet_p.py`, a factor of 2.5 away; Azulay & Weiss 2019,
-https://arxiv.org/abs/1805.12177, section 2, on what small ones do. Levels are factors (ours), up to half or
+https://arxiv.org/abs/1805.12177, on what small ones do. Levels are factors (ours), up to half or
 double the size. Differs: the factor is the level's, nearer or farther is drawn; bilinear in integers
 without smoothing before, as there; outside of the image lies its mirror image (`border: constant` fills
 with `fill`).
