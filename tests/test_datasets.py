@@ -139,6 +139,22 @@ def test_webdataset_damaged_shards(tmp_path: Path) -> None:
 # --- imagenet, cifar -----------------------------------------------------------------------------
 
 
+def test_imagenet_is_cut_as_imagenet_c_was_made(tmp_path: Path) -> None:
+    """The middle square of what torchvision's Resize makes."""
+    from torchvision.transforms import CenterCrop, Resize
+
+    module = plugins.find("datasets", "imagenet")
+    sources, options = miniatures.imagenet(tmp_path)
+    asked = {**module.PARAMS, **options, "shorter": 32, "side": 24}
+    cut = next(iter(module.samples("test", sources, asked)))
+    file = next(iter(sorted((tmp_path / "imagenet/val/n01440764").iterdir())))
+    with Image.open(file) as picture:
+        expected = np.asarray(CenterCrop(24)(Resize(32)(picture.convert("RGB"))))
+    assert np.array_equal(cut.fields["image"], expected)
+    with pytest.raises(ParamsError, match="side 64 cannot be cut from pictures of 32"):
+        list(module.samples("test", sources, {**asked, "side": 64}))
+
+
 def test_imagenet_labels_follow_the_synset_not_the_position(tmp_path: Path) -> None:
     module = plugins.find("datasets", "imagenet")
     with pytest.raises(ParamsError, match="imagenet: option root is missing"):

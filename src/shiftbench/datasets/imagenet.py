@@ -8,6 +8,9 @@ A label is the position of its folder's synset among the thousand in `imagenet_s
 set with fewer classes (ImageNet-R, -A; `complete: false`) keeps ImageNet's labels. Class names are
 torchvision's. Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y. The pictures may not be
 passed on.
+
+With `shorter: 256, side: 224` every picture is resized (bilinear, its shorter side), its middle square is
+cut and grey ones become colour, as for ImageNet-C.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shiftbench.datasets._pictures import class_samples, list_classes
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.models._images import resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 TASK = "classification"
@@ -30,7 +36,7 @@ CITATION = (
     "doi:10.1007/s11263-015-0816-y"
 )
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"root": "", "complete": True}
+PARAMS: dict[str, object] = {"root": "", "complete": True, "shorter": 0, "side": 0}
 FOLDERS = {"train": "train", "test": "val"}
 
 
@@ -47,7 +53,7 @@ def samples(
     """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3) of any size, `label` 0 to 999.
 
     Raises:
-        ParamsError: no root is given.
+        ParamsError: no root is given, or a square larger than the picture is asked for.
         DataError: a folder is no synset of ImageNet-1k, or (when `complete`) one is missing.
     """
     if not params["root"]:
@@ -56,7 +62,19 @@ def samples(
         )
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
     labels = _labels(folder, complete=params["complete"])
-    yield from class_samples(f"{params.get('name', 'imagenet')}/{split}", folder, labels)
+    found = class_samples(f"{params.get('name', 'imagenet')}/{split}", folder, labels)
+    yield from (_cut(sample, params["shorter"], params["side"]) for sample in found)
+
+
+def _cut(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
+    """Return the sample with its picture resized and cut, as far as asked for."""
+    if not shorter or isinstance(sample, DataError):
+        return sample
+    if side > shorter:
+        raise ParamsError(f"imagenet: side {side} cannot be cut from pictures of {shorter} pixels")
+    colour = to_colour(sample.fields["image"])
+    image = resize_and_crop(colour, shorter, side or shorter, "bilinear")
+    return sample.with_field("image", np.ascontiguousarray(image))
 
 
 def _labels(folder: Path, *, complete: bool) -> dict[str, int]:
