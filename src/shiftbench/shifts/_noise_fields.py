@@ -1,4 +1,4 @@
-"""Random fields of the weather: the plasma fractal, and ferns of ice.
+"""Random fields of the weather: plasma fractal, normal field, Gaussian blur of it, ferns of ice.
 
 Floats are float32 sums and products of single numbers only, which are the same on every CPU.
 """
@@ -6,13 +6,110 @@ Floats are float32 sums and products of single numbers only, which are the same 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import NORMAL_BITS, Words, normal_table
 from shiftbench.shifts._compiled import compiled
+from shiftbench.shifts._levels import scale
+
+NORMAL_ONE = 1 << 12  # normal values are 4,096ths and fit 16 bits
+BLUR_ONE = 1 << 14  # so are weights, and blurred values
+
+
+def lattice(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return how many pixels a point of a layer stands for, and the layer's height and width in points.
+
+    Layers are made for 224 to 447 points along the shorter side, or as many as there are pixels.
+    """
+    fine = max(1, int(scale(shape)))
+    return fine, -(-shape[0] // fine), -(-shape[1] // fine)
+
+
+def enlarged(layer: NDArray[np.uint8], fine: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return a layer at the size of the image, linear between its points."""
+    if fine == 1:
+        return layer
+    size = layer.shape[1] * fine, layer.shape[0] * fine
+    whole = np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    return np.ascontiguousarray(whole[: shape[0], : shape[1]])
+
+
+def normal_field(height: int, width: int, words: Words) -> NDArray[np.int16]:
+    """Return normal values in 4,096ths, one per 16-bit word."""
+    return np.take(_normals(), words.words16(height * width)).reshape(height, width)
+
+
+@lru_cache(maxsize=1)
+def _normals() -> NDArray[np.int16]:
+    one = (1 << NORMAL_BITS) // NORMAL_ONE
+    return ((normal_table() + one // 2) // one).astype(np.int16)
+
+
+@lru_cache(maxsize=64)
+def gaussian(sigma: float) -> NDArray[np.int32]:
+    """Return weights at distances 0, 1, 2, ... to 4 sigma: 16,384ths that sum to one over both sides."""
+    heights = [
+        (-((Decimal(i) / Decimal(sigma)) ** 2) / 2).exp() for i in range(int(4 * sigma + 0.5) + 1)
+    ]
+    total = heights[0] + 2 * sum(heights[1:])
+    weights = [round(height * BLUR_ONE / total) for height in heights]
+    weights[0] = BLUR_ONE - 2 * sum(weights[1:])
+    return np.array(weights, dtype=np.int32)
+
+
+def blurred(field: NDArray[np.int16], sigma: float) -> NDArray[np.int32]:
+    """Return a field of 4,096ths, blurred, in 16,384ths; its edges are repeated."""
+    weights = gaussian(sigma)
+    between, result = (np.empty(field.shape, dtype=np.int32) for _ in range(2))
+    _blur_columns(field, weights, between)
+    _blur_rows(between, weights, result)
+    return result
+
+
+@compiled
+def _blur_columns(
+    field: NDArray[np.int16], weights: NDArray[np.int32], result: NDArray[np.int32]
+) -> None:
+    """Fill `result` with the weighted sums down the columns: 2**26ths, rounded to 2**14ths."""
+    height, width = field.shape
+    total = np.empty(width, dtype=np.int32)
+    for i in range(height):
+        here = field[i]
+        for j in range(width):
+            total[j] = np.int32(np.int32(here[j]) * weights[0]) + np.int32(1 << 11)
+        for k in range(1, len(weights)):
+            weight, above, below = weights[k], field[max(i - k, 0)], field[min(i + k, height - 1)]
+            for j in range(width):
+                total[j] += np.int32(np.int32(np.int32(above[j]) + np.int32(below[j])) * weight)
+        for j in range(width):
+            result[i, j] = total[j] >> 12
+
+
+@compiled
+def _blur_rows(
+    field: NDArray[np.int32], weights: NDArray[np.int32], result: NDArray[np.int32]
+) -> None:
+    """Fill `result` with the weighted sums along the rows: 2**28ths, rounded to 2**14ths."""
+    height, width = field.shape
+    reach = len(weights) - 1
+    row = np.empty(width + 2 * reach, dtype=np.int32)
+    total = np.empty(width, dtype=np.int32)
+    for i in range(height):
+        row[:reach], row[reach + width :] = field[i, 0], field[i, width - 1]
+        row[reach : reach + width] = field[i]
+        for j in range(width):
+            total[j] = np.int32(field[i, j] * weights[0]) + np.int32(1 << 13)
+        for k in range(1, reach + 1):
+            weight, left, right = weights[k], row[reach - k :], row[reach + k :]
+            for j in range(width):
+                total[j] += np.int32(np.int32(left[j] + right[j]) * weight)
+        for j in range(width):
+            result[i, j] = total[j] >> 14
 
 
 def map_side(height: int, width: int) -> int:

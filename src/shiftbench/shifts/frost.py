@@ -36,7 +36,7 @@ from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts._compiled import compiled
-from shiftbench.shifts._noise_fields import crystals, plasma
+from shiftbench.shifts._noise_fields import crystals, enlarged, lattice, plasma
 
 FIELD = "image"
 LEVELS = {1: (1.0, 0.4), 2: (0.8, 0.6), 3: (0.7, 0.7), 4: (0.65, 0.7), 5: (0.6, 0.75)}
@@ -149,17 +149,14 @@ def _picture(path: Path, axes: int) -> NDArray[np.uint8]:
 
 def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
-    fine = max(1, int(_levels.scale(shape)))  # larger images get the ferns of 224 px enlarged
-    height, width = -(-shape[0] // fine), -(-shape[1] // fine)
+    fine, height, width = lattice(shape)
     field = plasma(HAZE_SIDE, HAZE_DECAY, words)
     lowest, highest = field.min(), field.max()
     haze = ((field - lowest) * (np.float32(255) / (highest - lowest))).astype(np.uint8)
     haze = cv2.resize(haze, (width, height), interpolation=cv2.INTER_LINEAR)
     light = haze.astype(np.uint16) * 60 + crystals(height, width, words).astype(np.uint16) * 95
     ice = np.minimum((light >> 8) + 108, 255).astype(np.uint8)
-    if fine > 1:
-        whole = width * fine, height * fine
-        ice = cv2.resize(ice, whole, interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]
+    ice = enlarged(ice, fine, shape)
     return ice if len(shape) == 2 else np.asarray(cv2.LUT(cv2.merge([ice] * 3), _tint()))
 
 

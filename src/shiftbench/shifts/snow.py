@@ -26,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import NORMAL_BITS, Words, normal_table
+from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts._compiled import compiled
+from shiftbench.shifts._noise_fields import enlarged, lattice, normal_field
 from shiftbench.shifts.motion_blur import kernel, line
 
 FIELD = "image"
@@ -52,7 +53,6 @@ PARAMS: dict[str, object] = {"profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 SMALLEST = {"published": 2.0, "continuous": 3.0}  # enlargements
 FINEST = 1.5  # pixels between two points of the field, at least
-FIELD_BITS = 12
 SHARES = 1 << 15
 
 
@@ -101,11 +101,11 @@ def fallen(
 ) -> NDArray[np.uint8]:
     """Return the layer of smeared flakes and itself turned by 180 degrees, added, uint8 (h, w)."""
     mean, deviation, zoom, threshold, radius, sigma = flakes
-    fine = max(1, int(_levels.scale(shape)))
-    height, width = -(-shape[0] // fine), -(-shape[1] // fine)
+    fine, height, width = lattice(shape)
     pixel = _levels.scale((height, width))
     turn = float(words.uniform())
-    field = _field(height, width, max(smallest * pixel, FINEST), words)
+    spacing = max(smallest * pixel, FINEST)
+    field = normal_field(math.ceil(height / spacing), math.ceil(width / spacing), words)
     (down, rows), (right, columns) = (
         places(side, max(zoom * pixel, FINEST)) for side in (height, width)
     )
@@ -113,27 +113,13 @@ def fallen(
     levels = grey_levels(mean, deviation, threshold)
     _enlarge(_middle(field, rows, columns), down, right, levels, flat)
     layer = smear(flat, turn, radius * pixel, sigma * pixel, max(1, math.ceil(1 / pixel)))
-    if fine > 1:
-        whole = cv2.resize(layer, (width * fine, height * fine), interpolation=cv2.INTER_LINEAR)
-        layer = np.asarray(whole, dtype=np.uint8)[: shape[0], : shape[1]]
+    layer = enlarged(layer, fine, shape)
     return np.asarray(cv2.add(layer, layer[::-1, ::-1].copy()), dtype=np.uint8)
-
-
-def _field(height: int, width: int, spacing: float, words: Words) -> NDArray[np.int16]:
-    """Return normal values in 4,096ths, one per point."""
-    shape = math.ceil(height / spacing), math.ceil(width / spacing)
-    return np.take(_normals(), words.words16(shape[0] * shape[1])).reshape(shape)
 
 
 def _middle(field: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.int16]:
     top, left = (field.shape[0] - rows) // 2, (field.shape[1] - columns) // 2
     return np.ascontiguousarray(field[top : top + rows, left : left + columns])
-
-
-@lru_cache(maxsize=1)
-def _normals() -> NDArray[np.int16]:
-    half = 1 << (NORMAL_BITS - FIELD_BITS - 1)
-    return ((normal_table() + half) >> (NORMAL_BITS - FIELD_BITS)).astype(np.int16)
 
 
 @lru_cache(maxsize=64)
