@@ -3,7 +3,8 @@
 Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are what is
 added to the value channel of HSV, relative to white, from `make_imagenet_c.py`. With hue and saturation kept,
 every channel of a pixel is multiplied by new value / old value: here in integers, by a factor from a table
-of 256. Differs: rounded, not truncated. A grey image has the amount added. Takes no random words.
+of 256. Differs: rounded, not truncated (halves go down, as there). A grey image has the amount added.
+Takes no random words.
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
 def tables(amount: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (factors, offsets) for each brightest channel, int32 in 65,536ths.
 
-    A channel becomes (channel x factor + offset) >> 16; the offset rounds, and lifts black, which no
-    factor can.
+    A channel becomes (channel x factor + offset) >> 16. The offset rounds, halves down (the brightest
+    channel lies on a half at levels 1, 3 and 5) whichever way its factor was rounded, by half a unit of
+    255; and it lifts black, which no factor can.
     """
     old = np.arange(256)
     new = np.minimum(old + 255 * amount, 255) * (1 << BITS)
     factors = np.rint(new / np.maximum(old, 1)).astype(np.int32)
-    offsets = np.full(256, 1 << (BITS - 1), dtype=np.int32)
+    offsets = np.full(256, (1 << (BITS - 1)) - 128, dtype=np.int32)
     offsets[0] += round(new[0])
     return factors, offsets
 
