@@ -1,6 +1,7 @@
 """Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences.
 
     records, a few cells at a time -> integer contributions -> sums under every draw -> rows
+    records along a path of severities, joined by key -> the same
     rows -> means over training seeds -> curves over severity -> paired differences
 
 Records are read column by column, a batch of cells at a time. Sums are exact integers, so the
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shiftbench import bootstrap, plugins, recipe, schema
 from shiftbench.errors import ParamsError, near
-from shiftbench.metrics import _compare, _reliability
+from shiftbench.metrics import _compare, _paths, _reliability
 from shiftbench.metrics._cells import Campaign, CellRows, Metric
 from shiftbench.metrics._rows import Floats, Row
 from shiftbench.recipe import Cell, Run
@@ -66,6 +67,7 @@ def aggregate(
     # The pool's threads are the parallelism; threads of BLAS within them would only compete.
     with threadpool_limits(1):
         rows = [*campaign.sample_rows(threads), *campaign.detection_rows(threads)]
+        rows += _paths.path_rows(campaign, threads)
         rows += list(_compare.means(rows))
         curves = [metric for metric in chosen if metric.module.KIND == "curve"]
         rows += [row for metric in curves for row in _curve(metric, rows)]

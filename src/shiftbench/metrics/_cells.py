@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from shiftbench import bootstrap, schema
 from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError
 from shiftbench.metrics._contributions import Contributions, Sums, weighted
-from shiftbench.metrics._rows import Floats, Row, Rows
+from shiftbench.metrics._rows import Floats, Row, Rows, SeverityPath
 from shiftbench.refs import number
 
 BATCH_CELLS, BATCH_ROWS = 32, 4_000_000
 A = TypeVar("A")
 B = TypeVar("B")
+R = TypeVar("R", Rows, SeverityPath)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Campaign:
         self.cells, self.draws, self.seed = cells, draws, seed
         self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
+        self.path = [metric for metric in metrics if metric.module.KIND == "path"]
         self.lists = Lists()
 
     # ------------------------------------------------------------------- metrics of records
@@ -147,7 +149,7 @@ class Campaign:
         ]
         if self.sample:
             yield from itertools.chain.from_iterable(
-                _each(self._batch, self._batches(wanted), threads)
+                each(self._batch, self._batches(wanted), threads)
             )
 
     def _batches(self, wanted: list[int]) -> Iterator[list[int]]:
@@ -168,7 +170,7 @@ class Campaign:
         for at in batch:
             samples, rows = self.read(at)
             parts = by_list.setdefault(samples.number, (samples, []))[1]
-            for group, part in _groups(rows):
+            for group, part in groups(rows):
                 parts += [_Part(at, group, metric, reduce(metric, part)) for metric in self.sample]
         return [row for samples, parts in by_list.values() for row in self._rows(samples, parts)]
 
@@ -179,17 +181,16 @@ class Campaign:
 
     def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
         values = finish(part.metric, sums)
-        basis = (samples.number, _digest(part.contributions.count))
-        row = _new(
+        basis = (samples.number, digest(part.contributions.count))
+        row = new_row(
             self.cells[part.cell], part.metric.name, values, int(sums.count[0]), samples.unit
         )
         return replace(row, group=part.group, basis=basis, cell=part.cell)
 
-    def read(self, at: int) -> tuple[Samples, Rows]:
-        """Return the samples of a cell and the columns that the metrics name."""
-        columns = {"key", "group", "cluster"}.union(
-            *(metric.module.COLUMNS for metric in self.sample)
-        )
+    def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
+        """Return the samples of a cell and the columns that metrics name (default: those of `sample`)."""
+        wanted = self.sample if metrics is None else metrics
+        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
         file = self.cells[at].file
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
@@ -226,7 +227,7 @@ class Campaign:
         ]
         pairs = [(self._id_of(self.cells[at]), at) for at in outside]
         if self.detection:
-            yield from itertools.chain.from_iterable(_each(self._detect, pairs, threads))
+            yield from itertools.chain.from_iterable(each(self._detect, pairs, threads))
 
     def _id_of(self, ood: CellRows) -> int:
         def who(cell: CellRows) -> tuple[str | None, ...]:
@@ -253,7 +254,7 @@ class Campaign:
         for metric in self.detection:
             values = metric.module.compute(id_scores, ood_scores, *sides, **metric.params)
             n = len(id_scores) + len(ood_scores)
-            row = _new(self.cells[pair[1]], metric.name, values, n, ood_samples.unit)
+            row = new_row(self.cells[pair[1]], metric.name, values, n, ood_samples.unit)
             basis = (id_samples.number, ood_samples.number)
             rows.append(replace(row, reference=self.cells[pair[0]].position, basis=basis))
         return rows
@@ -270,7 +271,8 @@ class Campaign:
         return samples, scores
 
 
-def _each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+def each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """Yield a function's results in the order of the items, of several threads at once."""
     if threads == 1:
         yield from map(function, items)
         return
@@ -278,13 +280,14 @@ def _each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Itera
         yield from pool.map(function, items)
 
 
-def _groups(rows: Rows) -> Iterator[tuple[str | None, Rows]]:
+def groups(rows: R) -> Iterator[tuple[str | None, R]]:
+    """Yield the whole, as group None, and each of its groups."""
     yield None, rows
-    for group in sorted(pc.unique(rows.table.column("group")).drop_null().to_pylist()):
+    for group in rows.groups():
         yield group, rows.only(group)
 
 
-def reduce(metric: Metric, rows: Rows) -> Contributions:
+def reduce(metric: Metric, rows: Rows | SeverityPath) -> Contributions:
     """Return what each sample contributes to a metric."""
     contributions: Contributions = metric.module.reduce(rows, **metric.params)
     return contributions
@@ -296,11 +299,13 @@ def finish(metric: Metric, sums: Sums) -> Floats:
     return values
 
 
-def _digest(count: NDArray[np.int64]) -> str:
+def digest(count: NDArray[np.int64]) -> str:
+    """Return what tells which samples count; "" where all do."""
     return "" if count.all() else hashlib.blake2b(count.tobytes(), digest_size=16).hexdigest()
 
 
-def _new(cell: CellRows, metric: str, values: Floats, n: int, unit: str) -> Row:
+def new_row(cell: CellRows, metric: str, values: Floats, n: int, unit: str) -> Row:
+    """Return a row of one cell."""
     head, _, seed = cell.weights.rpartition("-s")
     return Row(
         campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,

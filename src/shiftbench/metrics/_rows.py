@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shiftbench.refs import number
@@ -62,6 +63,41 @@ class Rows:
         """Return the same rows, of which only those of a group count."""
         inside = np.equal(np.asarray(self.table.column("group").to_pylist(), dtype=object), group)
         return Rows(self.table, inside.astype(np.int64) * self.counting)
+
+    def groups(self) -> list[str]:
+        """Return the names of the groups, sorted."""
+        names: list[str] = pc.unique(self.table.column("group")).drop_null().to_pylist()
+        return sorted(names)
+
+
+@dataclass(frozen=True, slots=True)
+class SeverityPath:
+    """The same samples, in the same order, at rising severity of one shift.
+
+    Attributes:
+        severities: ascending; the first is 0, the clean samples.
+        rows: their records, one for each severity.
+    """
+
+    severities: tuple[float, ...]
+    rows: tuple[Rows, ...]
+
+    @property
+    def never(self) -> float:
+        """The severity that stands for none of them: the last and, once more, the last step."""
+        before, last = self.severities[-2:]
+        return last + (last - before)
+
+    def only(self, group: str) -> SeverityPath:
+        """Return the same path, of which only the samples of a group (of the clean records) count."""
+        counting = self.rows[0].only(group).counting
+        return SeverityPath(
+            self.severities, tuple(Rows(rows.table, counting) for rows in self.rows)
+        )
+
+    def groups(self) -> list[str]:
+        """Return the names of the clean records' groups, sorted."""
+        return self.rows[0].groups()
 
 
 @dataclass(frozen=True, slots=True)

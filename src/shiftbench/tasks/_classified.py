@@ -16,7 +16,7 @@ from shiftbench.tasks._classes import UNKNOWN, LabelSpace
 
 METRICS = (
     *("accuracy", "error", "ece", "nll", "brier"),
-    *("mce", "relative_mce", "auc_severity"),
+    *("mce", "relative_mce", "auc_severity", "failure_point", "failure_share"),
     *("auroc", "fpr95", "fpr95_idpos", "aupr_out"),
 )
 FORMATS = {"full": schema.RECORDS_FULL, "top20": schema.RECORDS_TOP20}
