@@ -68,7 +68,7 @@ def rows(tables: Tables, **where: object) -> list[dict[str, Any]]:
 
 
 def point(tables: Tables, **where: object) -> dict[str, Any]:
-    (found,) = rows(tables, metric="failure_point", **{"group": None, **where})
+    (found,) = rows(tables, metric="failure_point", **{"group": None, "shift": "fog", **where})
     return found
 
 
@@ -98,8 +98,12 @@ def test_value_by_hand(tmp_path: Path) -> None:
     assert (erm["shift"], erm["severity"], erm["reference"]) == ("fog", None, "toy/test/identity/0")
     # mix: four never fail, two at 5: (4 x 7 + 2 x 5) / 6
     assert point(tables, weights="toy/net-mix-s0")["value"] == pytest.approx(38 / 6)
-    (paired,) = (row for row in tables.differences.to_pylist() if row["metric"] == "failure_point"
-                 and (row["weights_a"], row["weights_b"]) == ("toy/net-erm-s0", "toy/net-mix-s0"))  # fmt: skip
+    (paired,) = (
+        row
+        for row in tables.differences.to_pylist()
+        if row["metric"] == "failure_point" and row["shift"] and row["weights_a"].endswith("-s0")
+    )
+    assert (paired["weights_a"], paired["weights_b"]) == ("toy/net-erm-s0", "toy/net-mix-s0")
     assert paired["difference"] == pytest.approx(4.6 - 38 / 6)
 
 
@@ -161,7 +165,7 @@ def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> N
         literal(answers, dict(zip(keys, matrix[:, draw].tolist(), strict=True)))
         for draw in range(31)
     ]
-    where = {"metric": "failure_point", "weights": "toy/net-e-s0"}
+    where = {"metric": "failure_point", "weights": "toy/net-e-s0", "shift": "fog"}
     assert point(tables, weights="toy/net-e-s0")["value"] == pytest.approx(expected[0][0])
     assert draws_of(tables, **where) == pytest.approx([value for value, _ in expected[1:]])
     for severity in (0.7, 1.0, 2.5):
@@ -174,7 +178,7 @@ def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> N
 def test_mean_is_that_of_the_histogram(tmp_path: Path) -> None:
     cells = [cell(tmp_path, "n-e-s0", s, found) for s, found in random_path(5).items()]
     tables = aggregate(cells, ASKED, 20, 0)
-    mean = draws_of(tables, metric="failure_point", weights="toy/n-e-s0")
+    mean = draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift="fog")
     shares = {
         s: draws_of(tables, metric="failure_share", weights="toy/n-e-s0", severity=s)
         for s in (0.7, 1.0, 2.5)
@@ -191,7 +195,7 @@ def test_tables_are_equal_for_any_order_and_threads(tmp_path: Path) -> None:
         for one in path(tmp_path, name, right, shift=shift)[shift == "snow" :]
     ]
     first, again = aggregate(cells, ASKED, 20, 0), aggregate(cells[::-1], ASKED, 20, 0, threads=3)
-    assert len(rows(first, metric="failure_point", seed=0)) == 4
+    assert len(rows(first, metric="failure_point", seed=0)) == 6
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
         for file, made in zip(files, (first, again), strict=True):
@@ -221,6 +225,22 @@ def test_seeds_are_meaned(tmp_path: Path) -> None:
         tmp_path, "n-e-s1", {0.0: "11", 1.0: "00"}
     )
     assert point(aggregate(cells, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(1.25)
+
+
+def test_shifts_are_meaned(tmp_path: Path) -> None:
+    right = {0.0: "11", 1.0: "10", 2.0: "10"}
+    cells = (
+        path(tmp_path, "n-e-s0", right)
+        + path(tmp_path, "n-e-s0", {0.0: "11", 4.0: "11"}, shift="snow")[1:]
+    )
+    tables = aggregate(cells, ASKED, 9, 0)
+    values = [
+        point(tables, weights="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)
+    ]
+    assert values == [2.0, 8.0, 5.0]  # (3 + 1) / 2, never: 4 + 4, their mean
+    drawn = [draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift=shift)
+             for shift in ("fog", "snow", None)]  # fmt: skip
+    assert drawn[2] == pytest.approx((drawn[0] + drawn[1]) / 2, nan_ok=True)
 
 
 def test_what_is_no_path_has_no_row(tmp_path: Path) -> None:

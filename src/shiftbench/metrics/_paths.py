@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from shiftbench import bootstrap
 from shiftbench.errors import ParamsError
+from shiftbench.metrics import _curves
 from shiftbench.metrics._cells import (
     Campaign,
     CellRows,
@@ -37,7 +38,20 @@ def path_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
     """
     if campaign.path:
         found = each(lambda cells: _rows(campaign, cells), paths(campaign.cells), threads)
-        yield from itertools.chain.from_iterable(found)
+        rows = list(itertools.chain.from_iterable(found))
+        yield from rows
+        yield from _means(rows)
+
+
+def _means(rows: list[Row]) -> Iterator[Row]:
+    """Yield the means over shifts of values of whole paths, as rows without a shift."""
+    places: dict[tuple[str, ...], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: str(row.shift)):
+        if row.severity is None and row.group is None:
+            place = (row.metric, row.weights, row.method, row.dataset, row.split)
+            places.setdefault(place, []).append(row)
+    for found in places.values():
+        yield _curves.mean(found, [row.all for row in found])
 
 
 def paths(cells: Sequence[CellRows]) -> list[list[int]]:

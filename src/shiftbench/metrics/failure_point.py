@@ -2,6 +2,7 @@
 
 A sample that is right at every severity that was evaluated counts as the highest and, once more, the last step
 (levels 1, 3 and 5: as 7). One that is wrong at a severity has failed there, also if a higher one is right again.
+A row with a shift is that shift's, the row without one the mean over the shifts.
 
 Source: CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651: FP(i) = min {s: wrong at s} along the path of one
 image, 3.0 for an image that never fails at severities 0 to 2.5 in steps of 0.5. Differs: images that are wrong
