@@ -66,7 +66,8 @@ def tilt(degrees: float, turn: float, size: int) -> np.ndarray:
     turned = np.eye(3) + math.sin(a) * cross + (1 - math.cos(a)) * cross @ cross
     camera = np.array([[f, 0, 0, 0], [0, f, 0, 0], [0, 0, 1, f]])
     placed = np.vstack([np.hstack([turned, np.zeros((3, 1))]), [[0, 0, 0, 1]]])
-    return camera @ placed @ np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
+    matrix: np.ndarray = camera @ placed @ np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
+    return matrix
 
 
 def seen(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -154,7 +155,8 @@ def camera_literally(image: np.ndarray, shot: float) -> np.ndarray:
     read = math.sqrt(math.exp(2.18 * math.log(shot) + 1.20))
     raw = shot * generator.poisson(light / shot) + read * generator.standard_normal(v.shape)
     raw = np.rint(4095 * np.clip(raw, 0, 1)) / 4095
-    return np.rint(255 * np.where(raw <= 0.0031308, 12.92 * raw, 1.055 * raw ** (1 / 2.4) - 0.055))
+    shown = np.where(raw <= 0.0031308, 12.92 * raw, 1.055 * raw ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(255 * shown))
 
 
 def test_jpeg_chain_is_pillows() -> None:

@@ -50,8 +50,7 @@ def apply(
         ParamsError: an unknown band.
     """
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    if band not in BANDS:
-        raise ParamsError(f"band_noise: band is {band!r}; allowed are {', '.join(BANDS)}")
+    check(band)
     height, width = value.shape[:2]
     drawn = normal_table()[words.words16(height * width)] >> COARSE
     field = filtered(drawn.reshape(height, width), *BANDS[band])
@@ -61,6 +60,16 @@ def apply(
     layers = cv2.merge([noise] * 3) if value.ndim == 3 else noise
     noisy = cv2.add(np.ascontiguousarray(value), layers, dtype=cv2.CV_8U)
     return np.asarray(noisy, dtype=np.uint8).reshape(value.shape)
+
+
+def check(band: str) -> None:
+    """Refuse an unknown band.
+
+    Raises:
+        ParamsError: it is none of `BANDS`.
+    """
+    if band not in BANDS:
+        raise ParamsError(f"band_noise: band is {band!r}; allowed are {', '.join(BANDS)}")
 
 
 def filtered(noise: NDArray[np.int32], fine: int, coarse: int) -> NDArray[np.int32]:

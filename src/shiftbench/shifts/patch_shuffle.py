@@ -41,8 +41,6 @@ def apply(
         ParamsError: a grid below 1.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    if grid < 1:
-        raise ParamsError(f"patch_shuffle: grid is {grid}; it must be 1 or more")
     (rows, columns), (tall, wide) = cells(value.shape, grid)
     count = rows * columns
     order = words.choice(count)[: round(share * count)]
@@ -59,6 +57,12 @@ def apply(
 
 
 def cells(shape: tuple[int, ...], grid: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the patches per side (down, across) and the pixels of a patch (tall, wide)."""
+    """Return the patches per side (down, across) and the pixels of a patch (tall, wide).
+
+    Raises:
+        ParamsError: a grid below 1.
+    """
+    if grid < 1:
+        raise ParamsError(f"patch_shuffle: grid is {grid}; it must be 1 or more")
     rows, columns = min(grid, shape[0]), min(grid, shape[1])
     return (rows, columns), (shape[0] // rows, shape[1] // columns)

@@ -25,6 +25,7 @@ from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (0.3, 16.0), 2: (0.4, 20.0), 3: (0.5, 24.0), 4: (0.6, 28.0), 5: (0.7, 32.0)}
+ZERO = (0.0, 12.0)
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"text": "SAMPLE", "fill": 255}
 ANGLE = 30.0  # degrees
@@ -91,7 +92,7 @@ def apply(
         RangeError: severity outside 0 to 5.
         ParamsError: an option outside what is allowed.
     """
-    opacity, tall = _levels.at(__name__, LEVELS, severity, zero=(0.0, 12.0))
+    opacity, tall = _levels.at(__name__, LEVELS, severity, zero=ZERO)
     check(text, fill)
     step = sampling(tall * _levels.scale(value.shape))
     right, down = words.words16(2).tolist()

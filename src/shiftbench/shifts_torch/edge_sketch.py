@@ -1,0 +1,37 @@
+"""Edge sketch for a batch: the CPU file's integers; nothing differs."""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.rng_torch import Words
+from shiftbench.shifts import _levels
+from shiftbench.shifts import edge_sketch as cpu
+from shiftbench.shifts_torch._grey import grey
+
+TOLERANCE = (0, 0)
+RISE, SMOOTH = (-1, -2, 0, 2, 1), (1, 4, 6, 4, 1)
+
+
+def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
+    """Return images mixed with drawings of their edges, uint8 (n, c, h, w)."""
+    (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
+    part = round(256 * share)
+    light = grey(images)
+    across = _filtered(_filtered(light, RISE, 2), SMOOTH, 1).abs()
+    down = _filtered(_filtered(light, SMOOTH, 2), RISE, 1).abs()
+    strength = torch.maximum(across, down) + (torch.minimum(across, down) >> 1)
+    shades = torch.from_numpy(cpu.SHADES).to(images.device)
+    paper = shades[strength.clamp(max=len(shades) - 1)].int()[:, None]
+    return ((images.int() * (256 - part) + paper * part + 128) >> 8).to(torch.uint8)
+
+
+def _filtered(values: torch.Tensor, taps: tuple[int, ...], axis: int) -> torch.Tensor:
+    """Return values int32 (n, h, w) filtered by five taps along an axis; edges are repeated."""
+    size = values.shape[axis]
+    places = torch.arange(-2, size + 2, device=values.device).clamp(0, size - 1)
+    framed = values.index_select(axis, places)
+    total = torch.zeros_like(values)
+    for offset, tap in enumerate(taps):
+        total += framed.narrow(axis, offset, size) * tap
+    return total

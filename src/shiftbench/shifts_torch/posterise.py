@@ -1,0 +1,17 @@
+"""Posterise for a batch: the CPU file's table; nothing differs."""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.rng_torch import Words
+from shiftbench.shifts import _levels
+from shiftbench.shifts import posterise as cpu
+
+TOLERANCE = (0, 0)
+
+
+def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
+    """Return copies of images with few grey levels, uint8 (n, c, h, w)."""
+    (step,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=1.0)
+    return torch.from_numpy(cpu.table(step)).to(images.device)[images.int()]
