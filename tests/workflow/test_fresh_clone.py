@@ -137,7 +137,7 @@ def test_a_shift_that_is_not_stored_has_records_and_no_shards(author):
     receipt = json.loads(record.with_name("3.parquet.receipt.json").read_text())
     assert f"results/previews/{place}/3.json" in receipt["consumed"]
     assert len(receipt["facts"]["pixels"]) == 64
-    assert "jpeg compression, severity 3" in (author.path / "results/report/index.html").read_text()
+    assert "JPEG compression, severity 3" in (author.path / "results/report/index.html").read_text()
 
 
 def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
