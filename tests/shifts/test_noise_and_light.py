@@ -129,3 +129,84 @@ def test_contrast_is_the_published_one(severity: int) -> None:
     means = image.mean(axis=(0, 1), keepdims=True)
     wanted = (image - means) * level("contrast", severity) + means
     assert np.abs(shifted("contrast", image, severity) - wanted).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("severity", WHOLE)
+def test_greyscale_goes_to_pillows(severity: int) -> None:
+    image = photo()
+    luma = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    wanted = image + (luma.astype(float) - image) * severity / 5
+    assert np.abs(shifted("greyscale", image, severity) - wanted).max() <= 1
+    assert severity < 5 or np.array_equal(shifted("greyscale", image, 5), np.repeat(luma, 3, 2))
+
+
+def test_inversion_begins_at_white() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(shifted("inversion", ramp, 5), 255 - ramp)
+    assert np.array_equal(shifted("inversion", ramp, 2.5) != ramp, ramp >= 128)
+
+
+def lab(image: np.ndarray) -> np.ndarray:
+    """Return l, alpha, beta (h, w, 3) of an image by Reinhard's equations 4 to 6, in octaves."""
+    to_lms = [[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]]
+    logs = np.log2(image @ np.transpose(to_lms) + 1)
+    axes = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]) / np.sqrt([[3], [6], [2]])
+    return np.asarray(logs @ axes.T)
+
+
+def test_colours_are_transferred_as_published() -> None:
+    transfer = plugins.find("shifts", "colour_transfer")
+    image, other = photo(), load_sample_images().images[1]
+    wanted = lab(other)
+    stated = [*wanted.mean((0, 1)), *wanted.std((0, 1))]
+    assert np.allclose(transfer.statistics(other), stated, atol=2e-4)
+    assert np.allclose(transfer.FLOWER, stated, atol=2e-4)
+    own = lab(image)
+    moved = (own - own.mean((0, 1))) * (wanted.std((0, 1)) / own.std((0, 1))) + wanted.mean((0, 1))
+    axes = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]) / np.sqrt([[3], [6], [2]])
+    lms = np.exp2(moved @ axes) - 1  # the axes are orthonormal
+    to_lms = [[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]]
+    rgb = np.clip(lms @ np.linalg.inv(to_lms).T, 0, 255)
+    ours = shifted("colour_transfer", image, 5)
+    assert gap(ours, rgb) < 0.3
+    assert np.array_equal(ours, shifted("colour_transfer", image, 5, reference=transfer.FLOWER))
+    grey = shifted("colour_transfer", image[..., 0], 5)
+    assert grey.shape == image.shape[:2]
+
+
+@pytest.mark.parametrize("reference", [(1.0, 2.0), "red", (0, 0, 0, 1, -1, 1), (float("nan"),) * 6])
+def test_colour_statistics_are_checked(reference: Any) -> None:
+    with pytest.raises(ParamsError, match="give six numbers, means of l, alpha and beta and their"):
+        shifted("colour_transfer", photo(28), 3, reference=reference)
+
+
+def test_histogram_becomes_the_reference() -> None:
+    image, other = photo(), load_sample_images().images[1][:400, :600]
+    counts = [np.bincount(channel.ravel(), minlength=256) for channel in other.transpose(2, 0, 1)]
+    matched = shifted("histogram_matching", image, 5, reference=[c.tolist() for c in counts])
+    for channel in range(3):  # each pixel has the reference's value of the same rank
+        ours, theirs = np.sort(matched[..., channel].ravel()), np.sort(other[..., channel].ravel())
+        at_rank = theirs[(np.arange(len(ours)) * len(theirs)) // len(ours)]
+        assert gap(ours, at_rank) < 2
+    flat = np.full((5, 5, 3), 200, dtype=np.uint8)
+    middle = shifted("histogram_matching", flat, 5, reference=[1] * 256)
+    assert set(np.unique(middle)) == {127}
+    half = shifted("histogram_matching", image, 2.5, reference=[c.tolist() for c in counts])
+    assert np.abs(half - (image + (matched.astype(float) - image) / 2)).max() <= 0.5
+
+
+def test_default_histogram_is_the_flowers() -> None:
+    flower = load_sample_images().images[1]
+    luma = np.asarray(Image.fromarray(flower).convert("L"))[..., None]
+    layers = np.concatenate((flower, luma), axis=2).reshape(-1, 4).T
+    counts = plugins.find("shifts", "histogram_matching").default_counts()
+    assert np.array_equal(counts, [np.bincount(layer, minlength=256) for layer in layers])
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [[1] * 255, [0] * 256, [-1] * 256, [0.5] * 256, "dark", [[1] * 256, [1]], [[1] * 256] * 2],
+)
+def test_histogram_is_checked(reference: Any) -> None:
+    with pytest.raises(ParamsError, match="reference is no histogram; give 256 counts"):
+        shifted("histogram_matching", photo(28), 3, reference=reference)
