@@ -58,7 +58,7 @@ def crop(
         )
     which, size, down, right = (int(word) for word in words.words16(4))
     paths = listed(part)
-    photo = _photo(str(sources[SOURCE] / paths[which * len(paths) >> 16]), len(shape) == 3)
+    photo = _photo(str(sources[SOURCE] / paths[which * len(paths) >> 16]), colour=len(shape) == 3)
     height, width = shape[:2]
     whole = min(photo.width / width, photo.height / height) * ((1 << 16) + size) / (1 << 17)
     across, along = max(1, int(width * whole)), max(1, int(height * whole))
@@ -68,7 +68,7 @@ def crop(
 
 
 @lru_cache(maxsize=96)
-def _photo(path: str, colour: bool) -> Image.Image:
+def _photo(path: str, *, colour: bool) -> Image.Image:
     try:
         with Image.open(path) as file:
             photo = file.convert("RGB" if colour else "L")

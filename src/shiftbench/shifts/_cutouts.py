@@ -43,7 +43,7 @@ class Cutout(NamedTuple):
         """Return the alpha, its longer side made `side` pixels long."""
         return _resized(self.alpha, self.sized(side))
 
-    def layer(self, side: int, colour: bool) -> NDArray[np.uint8]:
+    def layer(self, side: int, *, colour: bool) -> NDArray[np.uint8]:
         """Return the colours times alpha: uint8 (h, w, 3), or (h, w) where `colour` is not wanted."""
         return _resized(self.colour if colour else self.grey, self.sized(side))
 

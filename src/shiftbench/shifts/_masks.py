@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shiftbench.errors import DataError
 from shiftbench.sample import Sample
+from shiftbench.shifts._compiled import compiled
 
 VISIBLE = 8  # alpha below is dust around cut-outs; it does not count for where an object is
 CUT_OUTS = "twelve_photo, twelve_clipart and the twelve_emoji data sets"
@@ -52,8 +53,8 @@ def fields(name: str, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uin
     for field in ("image", "mask"):
         if field not in sample.fields:
             raise DataError(
-                f"shift {shift!r} needs the field {field!r}, which the sample lacks (it has "
-                f"{', '.join(sorted(sample.fields)) or 'none'}); pictures of cut-out objects have "
+                f"no field {field!r}, which the shift {shift!r} needs; the sample has "
+                f"{', '.join(sorted(sample.fields)) or 'none'}. Data sets of cut-out objects have "
                 f"image and mask: {CUT_OUTS}"
             )
     image, mask = sample.fields["image"], sample.fields["mask"]
@@ -91,20 +92,25 @@ def behind(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint
 
     Known is where the mask is lowest (0, as a rule). A background of one colour stays of that colour.
     """
-    known = mask == mask.min()
-    seen = image[known]
-    if (seen == seen[0]).all():
-        return np.broadcast_to(seen[0], image.shape).copy()
-    layers = image.reshape(*image.shape[:2], -1)
-    return _filled(layers, known).reshape(image.shape)
+    known = np.ascontiguousarray(mask == mask.min())
+    layers = np.ascontiguousarray(image).reshape(*mask.shape, -1)
+    first = layers[np.unravel_index(int(known.argmax()), known.shape)]
+    filled = np.broadcast_to(first, layers.shape).copy()
+    if not _uniform(layers, known, first):
+        filled = _filled(layers, known)
+    return filled.reshape(image.shape)
 
 
 def layer(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], background: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return the object alone, times its alpha, with the mask as last channel: uint8 (h, w, 2 or 4)."""
-    veil = over255((255 - like(mask, image)).astype(np.uint16) * background)
-    alone = np.maximum(image.astype(np.int16) - veil, 0).astype(np.uint8)
+    """Return the object alone, times its alpha, with the mask as last channel: uint8 (h, w, 2 or 4).
+
+    Where the background behind a soft edge was guessed wrong, no more than alpha allows is the object's.
+    """
+    alpha = like(mask, image)
+    veil = over255((255 - alpha).astype(np.uint16) * background)
+    alone = np.clip(image.astype(np.int16) - veil, 0, alpha).astype(np.uint8)
     return np.concatenate((alone.reshape(*mask.shape, -1), mask[..., None]), axis=2)
 
 
@@ -137,64 +143,104 @@ def like(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]
 
 def over255(product: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Return a product of two bytes divided by 255, rounded: exact, without a division."""
+    eight = np.uint16(8)
     halved = product + np.uint16(128)
-    return (halved + (halved >> 8)) >> 8
+    result: NDArray[np.uint16] = (halved + (halved >> eight)) >> eight
+    return result
 
 
 def changed(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], difference: NDArray[np.int32], share: int
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], difference: NDArray[np.int16], share: int
 ) -> NDArray[np.uint8]:
     """Return the image with something added to its background only.
 
     Args:
         image: uint8 (h, w) or (h, w, 3).
         mask: uint8 (h, w).
-        difference: int32 like the image: what is added where the mask is 0.
-        share: times this many 256ths; at most 4,096.
+        difference: int16 like the image, -255 to 255: what is added where the mask is 0.
+        share: times this many 256ths; -8,192 to 8,192.
     """
-    weight = (255 - like(mask, image)).astype(np.int32) * share
-    added = (weight * difference + 255 * 128) // (255 * 256)
-    return np.clip(added + image, 0, 255).astype(np.uint8)
+    result = np.empty(image.shape, dtype=np.uint8)
+    layers = np.ascontiguousarray(image).reshape(*mask.shape, -1)
+    added = np.ascontiguousarray(difference).reshape(layers.shape)
+    _add(layers, np.ascontiguousarray(mask), added, share, result.reshape(layers.shape))
+    return result
+
+
+@compiled
+def _add(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    difference: NDArray[np.int16],
+    share: int,
+    result: NDArray[np.uint8],
+) -> None:
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            weight = np.int32((255 - mask[row, column]) * share)
+            for channel in range(image.shape[2]):
+                added = weight * np.int32(difference[row, column, channel])
+                whole = np.int32((added + np.int32(32640)) // np.int32(65280))
+                total = np.int32(image[row, column, channel]) + whole
+                result[row, column, channel] = min(max(total, np.int32(0)), np.int32(255))
+
+
+@compiled
+def _uniform(values: NDArray[np.uint8], known: NDArray[np.bool_], first: NDArray[np.uint8]) -> bool:
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            if known[row, column]:
+                for channel in range(values.shape[2]):
+                    if values[row, column, channel] != first[channel]:
+                        return False
+    return True
 
 
 def _filled(values: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return (h, w, c) where what is not known comes from ever coarser means of what is."""
     if known.all():
         return values
-    coarse = _upsampled(_filled(*_halved(values, known)))
-    height, width = known.shape
-    return np.where(known[..., None], values, coarse[:height, :width])
+    height, width = (-(-side // 2) for side in known.shape)
+    total = np.zeros((height, width, values.shape[2]), dtype=np.int32)
+    count = np.zeros((height, width, 1), dtype=np.int32)
+    _gather(values, known, total, count)
+    means = ((total + (count >> 1)) // np.maximum(count, 1)).astype(np.uint8)
+    result = values.copy()
+    _refine(_filled(means, count[..., 0] > 0), known, result)
+    return result
 
 
-def _halved(
-    values: NDArray[np.uint8], known: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return the mean of what is known in each 2 x 2 pixels, and where anything is."""
-    height, width = known.shape
-    even = ((0, height % 2), (0, width % 2))
-    weights = np.pad(known, even).astype(np.uint16)
-    weighed = np.pad(values, (*even, (0, 0))) * weights[..., None]
-    count, total = _quads(weights), _quads(weighed)
-    mean = (total + (count >> 1)[..., None]) // np.maximum(count, 1)[..., None]
-    return mean.astype(np.uint8), count > 0
+@compiled
+def _gather(
+    values: NDArray[np.uint8],
+    known: NDArray[np.bool_],
+    total: NDArray[np.int32],
+    count: NDArray[np.int32],
+) -> None:
+    """Add up what is known in each 2 x 2 pixels, and how many are."""
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            if known[row, column]:
+                count[row >> 1, column >> 1, 0] += 1
+                for channel in range(values.shape[2]):
+                    total[row >> 1, column >> 1, channel] += values[row, column, channel]
 
 
-def _quads(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    rows = values[::2] + values[1::2]
-    return rows[:, ::2] + rows[:, 1::2]
-
-
-def _upsampled(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return twice the pixels per side, bilinear in 16ths."""
-    fine = _doubled(_doubled(values.astype(np.uint16)).swapaxes(0, 1)).swapaxes(0, 1)
-    return ((fine + 8) >> 4).astype(np.uint8)
-
-
-def _doubled(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Return twice the rows, times 4: each is three parts its own, one part its neighbour."""
-    doubled = np.repeat(3 * values, 2, axis=0)
-    doubled[2::2] += values[:-1]
-    doubled[1:-1:2] += values[1:]
-    doubled[0] += values[0]
-    doubled[-1] += values[-1]
-    return doubled
+@compiled
+def _refine(coarse: NDArray[np.uint8], known: NDArray[np.bool_], values: NDArray[np.uint8]) -> None:
+    """Write what is not known from half the pixels per side, bilinear: 9, 3, 3 and 1 sixteenths."""
+    last_row, last_column = coarse.shape[0] - 1, coarse.shape[1] - 1
+    for row in range(values.shape[0]):
+        near_row = row >> 1
+        far_row = min(max(near_row + 2 * (row & 1) - 1, 0), last_row)
+        for column in range(values.shape[1]):
+            if known[row, column]:
+                continue
+            near = column >> 1
+            far = min(max(near + 2 * (column & 1) - 1, 0), last_column)
+            for channel in range(values.shape[2]):
+                total = 9 * np.int32(coarse[near_row, near, channel])
+                total += 3 * np.int32(coarse[near_row, far, channel])
+                total += 3 * np.int32(coarse[far_row, near, channel])
+                total += np.int32(coarse[far_row, far, channel])
+                values[row, column, channel] = (total + 8) >> 4

@@ -54,6 +54,6 @@ def apply(
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     image, mask = _masks.fields(__name__, value)
-    new = _backgrounds.crop(image.shape, words, sources, photos).astype(np.int32)
+    new = _backgrounds.crop(image.shape, words, sources, photos).astype(np.int16)
     other = new - _masks.behind(image, mask)
     return value.with_field("image", _masks.changed(image, mask, other, round(share * 256)))

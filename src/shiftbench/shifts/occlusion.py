@@ -50,7 +50,7 @@ def apply(
         ParamsError: an option outside what is allowed.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
-    _check(kind, grid, fill)
+    check(kind, grid, fill)
     height, width = value.shape[:2]
     cells = (min(grid, height), min(grid, width))
     hidden = _bars(cells, share, words) if kind == "bars" else _patches(cells, share, words)
@@ -62,7 +62,12 @@ def apply(
     return shown
 
 
-def _check(kind: str, grid: int, fill: int) -> None:
+def check(kind: str, grid: int, fill: int) -> None:
+    """Refuse options outside what is allowed.
+
+    Raises:
+        ParamsError: one of them is.
+    """
     if kind not in KINDS:
         raise ParamsError(f"occlusion: kind is {kind!r}; allowed are {' and '.join(KINDS)}")
     if grid < 1:

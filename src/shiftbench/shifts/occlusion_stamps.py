@@ -117,7 +117,7 @@ def _lay(shown: NDArray[np.uint8], hidden: NDArray[np.bool_], thing: _Thing, sid
     hidden[place] |= alpha[part] >= HIDES
     under = shown[place]
     veil = (255 - _masks.like(alpha[part], under)).astype(np.uint16) * under
-    layer = thing.cutout.layer(side, shown.ndim == 3)[part]
+    layer = thing.cutout.layer(side, colour=shown.ndim == 3)[part]
     shown[place] = np.minimum(_masks.over255(veil) + layer, 255)
 
 
