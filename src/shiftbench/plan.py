@@ -1,8 +1,8 @@
 """The plan: from params to cells, jobs, recipe files and stamps. The only product of names anywhere.
 
-`Plan.of(params)` expands campaigns into Refs, each Ref into a Cell (recipe, inputs, fingerprint), and
-every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge of the
-DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
+`Plan.of(params)` expands campaigns into Refs, each Ref into a Cell (recipe, inputs, fingerprint; see
+outlines.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
+of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
 stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
 compares time stamps, reruns exactly what receipts say.
 """
@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from shiftbench import code, leftout, originals, pins, plugins, recipe, refs
+from shiftbench import code, leftout, recipe, refs
 from shiftbench.errors import ParamsError, PluginError, near
 from shiftbench.leftout import LeftOut
+from shiftbench.outlines import Outlines
 from shiftbench.params import Campaign, Params
 from shiftbench.params import load as load_params
 from shiftbench.positions import Position, Positions
@@ -69,24 +68,33 @@ class Plan:
             ParamsError: a campaign asks for what does not exist or does not fit.
         """
         plan = cls(params, left_out, lost)
-        for name in plan.campaigns:
+        for name, campaign in plan.campaigns.items():
             plan.want(Ref("tables", name))
+            for record in plan._places.kept_features(campaign):
+                plan.want(refs.features(record))  # made beside the records, but no input: a cache
         plan.want(Ref("report", "index"))
         return plan
 
     @functools.cached_property
+    def _places(self) -> Positions:
+        return Positions(self.params, self.lost)
+
+    @functools.cached_property
+    def _outlines(self) -> Outlines:
+        return Outlines(self.params, self._places, self.left_out)
+
+    @functools.cached_property
     def campaigns(self) -> dict[str, Campaign]:
         """The campaigns of which something can be made here."""
-        return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
+        return self._places.campaigns
 
     def positions(self, campaign: Campaign) -> list[Position]:
         """Return every position that a campaign evaluates."""
-        return Positions(self.params).of(campaign)
+        return self._places.of(campaign)
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation cell of a campaign that can be made here."""
-        rows = Positions(self.params).rows(campaign)
-        return [row for row in rows if Ref("records", row["records"]) not in self.lost]
+        return self._places.rows(campaign)
 
     # ------------------------------------------------------------------ cells
 
@@ -96,229 +104,25 @@ class Plan:
         Raises:
             PluginError: needs go round in a circle.
         """
-        ref = Positions(self.params).settle(ref)
+        ref = self._places.settle(ref)
         if ref in self.cells:
             return ref
         if ref in self._open:
             circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
             raise PluginError(f"needs go round in a circle: {circle}")
         self._open.append(ref)
-        own, inputs = getattr(self, f"_{ref.kind}")(ref)
-        inputs = tuple(dict.fromkeys(self.want(need) for need in inputs))
+        outline = self._outlines.of(ref)
+        inputs = tuple(dict.fromkeys(self.want(need) for need in outline.inputs))
         self._open.pop()
-        upstream = {need.path: self.cells[need].fingerprint for need in inputs}
         content = {
             "verb": _VERB_OF[ref.kind],
             "output": f"{ref.kind}/{ref.name}",
-            **own,
-            "upstream": upstream,
+            **outline.content,
+            "code": dict(_closure(outline.code)),
+            "upstream": {need.path: self.cells[need].fingerprint for need in inputs},
         }
         self.cells[ref] = Cell.of(ref, content, inputs)
         return ref
-
-    def _sources(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        source = originals.load_source(ref.name)
-        return {"bytes": source.model_dump(mode="json", include={"files", "tree"})}, []
-
-    def _shards(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, split, shift, _ = ref.parts
-        if shift == "identity":
-            return self._clean_shards(dataset, split)
-        own, applied, needs = self._applied(ref)
-        content = {
-            **applied,
-            "max_mb": self.params.shards.max_mb,
-            "code": self._code("shift", own),
-        }
-        return content, [refs.shards(dataset, split), *needs]
-
-    def _applied(self, ref: Ref) -> tuple[_Used, dict[str, Any], list[Ref]]:
-        """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
-        dataset, split, shift, severity = ref.parts
-        own = self._plugin("shifts", shift, {"dataset": dataset, "split": split})
-        content = {
-            "shift": own.content,
-            "severity": float(severity),
-            "seed": self.params.seed,
-            "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
-        }
-        needs = own.needs if hasattr(own.module, "needs") else _originals(own.module)
-        return own, content, needs
-
-    def _clean_shards(self, dataset: str, split: str) -> tuple[dict[str, Any], list[Ref]]:
-        own = self._plugin("datasets", dataset, {"split": split})
-        entry = self.params.component("datasets", dataset)
-        subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
-        content = {
-            "dataset": own.content,
-            "subset": subset[split],
-            "on_error": entry.on_error,  # type: ignore[attr-defined]
-            "max_mb": self.params.shards.max_mb,
-            "fields": dict(self._task(dataset).FIELDS),
-            "code": self._code("shift", own),
-        }
-        return content, [*_originals(own.module), *own.needs]
-
-    def _previews(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, split, shift, _ = ref.parts
-        if self.params.materialised(shift):
-            return {"code": self._code("shift")}, [Ref("shards", ref.name)]
-        own, applied, needs = self._applied(ref)
-        return {**applied, "code": self._code("shift", own)}, [refs.shards(dataset, split), *needs]
-
-    def _weights(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, name = ref.parts
-        model_name, trainer_name, seed = _weights_parts(name)
-        context = {"dataset": dataset, "model": model_name, "seed": seed}
-        model = self._plugin("models", model_name, context)
-        trainer = self._plugin("trainers", trainer_name, context)
-        content = {
-            "model": model.content,
-            "trainer": trainer.content,
-            "seed": [self.params.seed, seed],
-            "threads": self.params.train.threads,
-            "code": self._code("train", trainer, model),
-        }
-        default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
-        own = trainer.needs if hasattr(trainer.module, "needs") else default
-        reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
-        return content, [*own, *(model.needs if reads else [])]
-
-    def _records(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, name, method_name, *_ = ref.parts
-        of = Ref("weights", f"{dataset}/{name}")
-        model_name, _, seed = _weights_parts(name)
-        position = Positions(self.params).named(ref)
-        context = {"dataset": dataset, "weights": of.name, "seed": seed}
-        model = self._plugin(
-            "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
-        )
-        method = self._plugin("methods", method_name, context)
-        task = self._plugin("tasks", self._task_name(position.data.parts[0]), {})
-        content = {
-            "model": model.content,
-            "method": method.content,
-            "data": position.data.name,
-            "seed": self.params.seed,
-            **self.params.evaluate.model_dump(exclude={"shift_device"}),
-            "code": self._code("evaluate", method, model, task),
-        }
-        reads = hasattr(model.module, "load")  # a net has all it needs in its weights
-        originals = model.needs if reads else []
-        applied, needs = self._while_reading(position, content["code"])
-        inputs = [of, *position.reads, *position.sees, *needs, *method.needs, *originals]
-        return {**content, **applied}, inputs
-
-    def _while_reading(
-        self, position: Position, code: dict[str, str]
-    ) -> tuple[dict[str, Any], list[Ref]]:
-        """Return what the recipe of records holds of a shift that is not stored, and what that needs."""
-        if not position.golden:
-            return {}, []
-        own, applied, needs = self._applied(position.golden)
-        device = self.params.evaluate.shift_device
-        more = self._code("onthefly", own)
-        if device != "cpu":
-            from shiftbench.apply_torch import find_twin  # imports torch
-
-            twin = find_twin(own.module)
-            more |= self._code("apply_torch", *([_Used((twin,), {}, [])] if twin else []))
-        content = {**applied, "golden": position.golden.name, "shift_device": device}
-        return {**content, "code": {**code, **more}}, needs
-
-    def _features(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        return self._records(Ref("records", ref.name))
-
-    def _scores(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        dataset, name, method, detector_name, *stream = ref.parts
-        of = Ref("records", "/".join((dataset, name, method, *stream)))
-        fit = Ref("records", "/".join((dataset, name, method, dataset, "train", "identity", "0")))
-        detector = self._plugin(
-            "detectors", detector_name, {"dataset": dataset, "weights": f"{dataset}/{name}"}
-        )
-        wants = set(detector.module.NEEDS)
-        needs = [of, *detector.needs]
-        needs += [refs.features(of)] if "features" in wants else []
-        needs += [fit] if "train_logits" in wants else []
-        needs += [fit, refs.features(fit)] if "train_features" in wants else []
-        return {"detector": detector.content, "code": self._code("score", detector)}, needs
-
-    def _tables(self, ref: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        campaign = self.params.campaigns[ref.name]
-        rows = self.rows(campaign)
-        names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
-        metrics = {name: self._plugin("metrics", name, {}) for name in names}
-        content = {
-            "campaign": ref.name,
-            "task": self._task_name(campaign.dataset),
-            "rows": rows,
-            "metrics": {name: metric.content for name, metric in metrics.items()},
-            "draws": self.params.bootstrap.draws,
-            "seed": self.params.seed,
-            "code": self._code("aggregate", *metrics.values()),
-        }
-        for record in Positions(self.params).kept_features(campaign):
-            if record not in self.lost:  # made beside the records, but no input: a cache
-                self.want(refs.features(record))
-        return content, [
-            Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
-        ]
-
-    def _report(self, _: Ref) -> tuple[dict[str, Any], list[Ref]]:
-        campaigns = self.campaigns
-        tables = [Ref("tables", name) for name in campaigns]
-        positions = [position for c in campaigns.values() for position in self.positions(c)]
-        shown = {p.preview for p in positions if self.lost.isdisjoint(p.reads)}
-        previews = [preview for preview in sorted(shown) if not preview.local]
-        content = {
-            "campaigns": {
-                name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
-            },
-            "datasets": {name: self._about(name) for name in sorted({d.parts[0] for d in shown})},
-            "metrics": {name: self._measure(name) for name in self.params.metrics},
-            "left_out": [asdict(original) for original in self.left_out],
-            "code": self._code("report"),
-        }
-        return content, [*tables, *previews]
-
-    def _measure(self, name: str) -> dict[str, Any]:
-        module = plugins.find("metrics", self.params.use("metrics", name))
-        return {
-            "unit": module.UNIT,
-            "higher_is_better": module.HIGHER_IS_BETTER,
-            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
-            "options": _plain(self.params.options("metrics", name)),
-        }
-
-    def _about(self, dataset: str) -> dict[str, str]:
-        module = plugins.find("datasets", self.params.use("datasets", dataset))
-        return {"licence": module.LICENCE, "citation": module.CITATION}
-
-    # -------------------------------------------------------------- plugins
-
-    def _plugin(self, family: str, name: str, context: dict[str, Any]) -> _Used:
-        file = self.params.use(family, name)
-        module = plugins.find(family, file)
-        options = self.params.options(family, name)
-        needs: Callable[[dict[str, Any]], list[Ref]] = getattr(module, "needs", lambda _: [])
-        content = {"name": name, "use": file, "options": _plain(options)}
-        if options.get("path"):
-            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
-        uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
-        others = tuple(plugins.find(other, self.params.use(other, known)) for other, known in uses)
-        return _Used((module, *others), content, list(needs({**options, **context})))
-
-    def _task_name(self, dataset: str) -> str:
-        task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
-        return task
-
-    def _task(self, dataset: str) -> ModuleType:
-        return plugins.find("tasks", self._task_name(dataset))
-
-    def _code(self, stage: str, *used: _Used) -> dict[str, str]:
-        modules = [module for one in used for module in one.modules]
-        files = [code.stage(stage), *(Path(str(module.__file__)) for module in modules)]
-        return dict(_closure(tuple(files)))
 
     # ------------------------------------------------------------------ jobs
 
@@ -414,35 +218,9 @@ class Plan:
             (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Used:
-    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
-    content: dict[str, Any]
-    needs: list[Ref]
-
-    @property
-    def module(self) -> ModuleType:
-        return self.modules[0]
-
-
-def _originals(module: ModuleType) -> list[Ref]:
-    return [refs.sources(name) for name in getattr(module, "SOURCES", ())]
-
-
 @functools.cache
 def _closure(files: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(code.closure(files).items())
-
-
-def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
-    }
-
-
-def _weights_parts(name: str) -> tuple[str, str, int]:
-    model, trainer, seed = name.split("-")
-    return model, trainer, int(seed.removeprefix("s"))
 
 
 def _is_target(ref: Ref) -> bool:

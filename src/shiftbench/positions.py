@@ -49,9 +49,28 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """The positions that params name."""
+    """The positions that params name.
+
+    Attributes:
+        params: what to run.
+        lost: what cannot be made here.
+    """
 
     params: Params
+    lost: frozenset[Ref] = frozenset()
+
+    @property
+    def campaigns(self) -> dict[str, Campaign]:
+        """The campaigns of which something can be made here."""
+        return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
+
+    def all(self) -> list[Position]:
+        """Return every position that any campaign evaluates."""
+        return [place for campaign in self.campaigns.values() for place in self.of(campaign)]
+
+    def here(self, position: Position) -> bool:
+        """Tell whether what is read at a position can be made here."""
+        return self.lost.isdisjoint(position.reads)
 
     def of(self, campaign: Campaign) -> list[Position]:
         """Return every position that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
@@ -142,23 +161,25 @@ class Positions:
         ]
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation cell of a campaign, as aggregate reads it."""
-        return [
+        """Return one row per evaluation cell of a campaign that can be made here, as aggregate reads it."""
+        rows = (
             _row(campaign, of, method, detector, position)
             for of in self.weights(campaign)
             for method in campaign.methods
             for position in self.of(campaign)
             for detector in (None, *_detectors(campaign, position))
-        ]
+        )
+        return [row for row in rows if Ref("records", row["records"]) not in self.lost]
 
     def kept_features(self, campaign: Campaign) -> list[Ref]:
-        """Return the records whose features a campaign keeps."""
-        return [
+        """Return the records whose features a campaign keeps, as far as they can be made here."""
+        kept = (
             refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
             for of in self.weights(campaign)
             for method in campaign.methods
             for split in campaign.features
-        ]
+        )
+        return [record for record in kept if record not in self.lost]
 
     def settle(self, ref: Ref) -> Ref:
         """Send shards and previews that may not be passed on to data/local."""

@@ -1,0 +1,283 @@
+"""Outlines: what decides each kind of output, and what it is made from.
+
+One method per kind of Ref. The plan asks for the outline of every Ref that it meets, adds what is upstream and the
+digests of the code, and has a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import code, originals, pins, plugins, refs
+from shiftbench.leftout import LeftOut
+from shiftbench.params import Params
+from shiftbench.positions import Position, Positions
+from shiftbench.refs import Ref
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a plugin or a parameter says of one output.
+
+    Attributes:
+        content: its part of the recipe.
+        inputs: what it is made from.
+        code: source files whose digests, imports included, belong into the recipe.
+    """
+
+    content: Content
+    inputs: list[Ref]
+    code: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """A plugin as params ask for it."""
+
+    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
+    content: Content
+    needs: list[Ref]
+
+    @property
+    def module(self) -> ModuleType:
+        return self.modules[0]
+
+    @property
+    def originals(self) -> list[Ref]:
+        return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """The outlines of what params name."""
+
+    params: Params
+    positions: Positions
+    left_out: tuple[LeftOut, ...] = ()
+
+    def of(self, ref: Ref) -> Outline:
+        """Return the outline of one output.
+
+        Raises:
+            ParamsError, PluginError: what the name asks for does not exist or does not fit.
+        """
+        outline: Outline = getattr(self, ref.kind)(ref)
+        return outline
+
+    def sources(self, ref: Ref) -> Outline:
+        """Originals: the digests of their bytes."""
+        source = originals.load_source(ref.name)
+        return Outline({"bytes": source.model_dump(mode="json", include={"files", "tree"})}, [])
+
+    def shards(self, ref: Ref) -> Outline:
+        """Shards: a dataset's own, or a shift of these."""
+        dataset, split, shift, _ = ref.parts
+        if shift == "identity":
+            return self._clean_shards(dataset, split)
+        own, content, needs = self._shifted(ref)
+        content["max_mb"] = self.params.shards.max_mb
+        return Outline(content, [refs.shards(dataset, split), *needs], _code("shift", own))
+
+    def _clean_shards(self, dataset: str, split: str) -> Outline:
+        own = self._plugin("datasets", dataset, {"split": split})
+        entry = self.params.component("datasets", dataset)
+        subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
+        content = {
+            "dataset": own.content,
+            "subset": subset[split],
+            "on_error": entry.on_error,  # type: ignore[attr-defined]
+            "max_mb": self.params.shards.max_mb,
+            "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
+        }
+        return Outline(content, [*own.originals, *own.needs], _code("shift", own))
+
+    def _shifted(self, ref: Ref) -> tuple[_Used, Content, list[Ref]]:
+        """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
+        dataset, split, shift, severity = ref.parts
+        own = self._plugin("shifts", shift, {"dataset": dataset, "split": split})
+        content = {
+            "shift": own.content,
+            "severity": float(severity),
+            "seed": self.params.seed,
+            "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
+        }
+        return own, content, own.needs if hasattr(own.module, "needs") else own.originals
+
+    def previews(self, ref: Ref) -> Outline:
+        """Previews: of shards, or of the shift of clean ones where it is not stored."""
+        dataset, split, shift, _ = ref.parts
+        if self.params.materialised(shift):
+            return Outline({}, [Ref("shards", ref.name)], _code("shift"))
+        own, content, needs = self._shifted(ref)
+        return Outline(content, [refs.shards(dataset, split), *needs], _code("shift", own))
+
+    def weights(self, ref: Ref) -> Outline:
+        """Weights: a model, a trainer and a seed, on a dataset."""
+        dataset, name = ref.parts
+        model_name, trainer_name, seed = _weights_parts(name)
+        context = {"dataset": dataset, "model": model_name, "seed": seed}
+        model = self._plugin("models", model_name, context)
+        trainer = self._plugin("trainers", trainer_name, context)
+        content = {
+            "model": model.content,
+            "trainer": trainer.content,
+            "seed": [self.params.seed, seed],
+            "threads": self.params.train.threads,
+        }
+        default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
+        own = trainer.needs if hasattr(trainer.module, "needs") else default
+        reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
+        inputs = [*own, *(model.needs if reads else [])]
+        return Outline(content, inputs, _code("train", trainer, model))
+
+    def records(self, ref: Ref) -> Outline:
+        """Records: weights under a method at one position."""
+        dataset, name, method_name, *_ = ref.parts
+        of = Ref("weights", f"{dataset}/{name}")
+        model_name, _, seed = _weights_parts(name)
+        position = self.positions.named(ref)
+        model = self._plugin(
+            "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
+        )
+        context = {"dataset": dataset, "weights": of.name, "seed": seed}
+        method = self._plugin("methods", method_name, context)
+        task = self._plugin("tasks", self._task(position.data.parts[0]), {})
+        content = {
+            "model": model.content,
+            "method": method.content,
+            "data": position.data.name,
+            "seed": self.params.seed,
+            **self.params.evaluate.model_dump(exclude={"shift_device"}),
+        }
+        reads = hasattr(model.module, "load")  # a net has all it needs in its weights
+        inputs = [of, *position.reads, *position.sees, *method.needs]
+        inputs += model.needs if reads else []
+        shift = self._while_reading(position)
+        files = (*_code("evaluate", method, model, task), *shift.code)
+        return Outline({**content, **shift.content}, [*inputs, *shift.inputs], files)
+
+    def _while_reading(self, position: Position) -> Outline:
+        """Return what a shift adds to the records of a position where it is not stored."""
+        if not position.golden:
+            return Outline({}, [])
+        own, content, needs = self._shifted(position.golden)
+        device = self.params.evaluate.shift_device
+        content |= {"golden": position.golden.name, "shift_device": device}
+        files = _code("onthefly", own)
+        return Outline(content, needs, files if device == "cpu" else (*files, *_twin(own)))
+
+    def features(self, ref: Ref) -> Outline:
+        """Features: made with the records, by the same recipe."""
+        return self.records(Ref("records", ref.name))
+
+    def scores(self, ref: Ref) -> Outline:
+        """Scores: records under a detector, which may be fitted on those of the training split."""
+        dataset, name, method, detector_name, *_ = ref.parts
+        of = refs.records_of(ref)
+        fit = Ref("records", "/".join((dataset, name, method, dataset, "train", "identity", "0")))
+        context = {"dataset": dataset, "weights": f"{dataset}/{name}"}
+        detector = self._plugin("detectors", detector_name, context)
+        wants = set(detector.module.NEEDS)
+        inputs = [of, *detector.needs]
+        inputs += [refs.features(of)] if "features" in wants else []
+        inputs += [fit] if "train_logits" in wants else []
+        inputs += [fit, refs.features(fit)] if "train_features" in wants else []
+        return Outline({"detector": detector.content}, inputs, _code("score", detector))
+
+    def tables(self, ref: Ref) -> Outline:
+        """Tables: the rows of one campaign under its metrics."""
+        campaign = self.params.campaigns[ref.name]
+        rows = self.positions.rows(campaign)
+        names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
+        metrics = {name: self._plugin("metrics", name, {}) for name in names}
+        content = {
+            "campaign": ref.name,
+            "task": self._task(campaign.dataset),
+            "rows": rows,
+            "metrics": {name: metric.content for name, metric in metrics.items()},
+            "draws": self.params.bootstrap.draws,
+            "seed": self.params.seed,
+        }
+        inputs = [
+            Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
+        ]
+        return Outline(content, inputs, _code("aggregate", *metrics.values()))
+
+    def report(self, _: Ref) -> Outline:
+        """The report: all tables, with the previews that may be shown."""
+        campaigns = self.positions.campaigns
+        shown = {place.preview for place in self.positions.all() if self.positions.here(place)}
+        previews = [preview for preview in sorted(shown) if not preview.local]
+        content = {
+            "campaigns": {
+                name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
+            },
+            "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
+            "metrics": {name: self._measure(name) for name in self.params.metrics},
+            "left_out": [asdict(original) for original in self.left_out],
+        }
+        tables = [Ref("tables", name) for name in campaigns]
+        return Outline(content, [*tables, *previews], _code("report"))
+
+    def _measure(self, name: str) -> Content:
+        module = plugins.find("metrics", self.params.use("metrics", name))
+        return {
+            "unit": module.UNIT,
+            "higher_is_better": module.HIGHER_IS_BETTER,
+            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
+            "options": _plain(self.params.options("metrics", name)),
+        }
+
+    def _about(self, dataset: str) -> Content:
+        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        return {"licence": module.LICENCE, "citation": module.CITATION}
+
+    def _task(self, dataset: str) -> str:
+        task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
+        return task
+
+    def _plugin(self, family: str, name: str, context: Content) -> _Used:
+        file = self.params.use(family, name)
+        module = plugins.find(family, file)
+        options = self.params.options(family, name)
+        needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
+        content = {"name": name, "use": file, "options": _plain(options)}
+        if options.get("path"):
+            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
+        uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
+        others = tuple(plugins.find(other, self.params.use(other, known)) for other, known in uses)
+        return _Used((module, *others), content, list(needs({**options, **context})))
+
+
+def _code(stage: str, *used: _Used) -> tuple[Path, ...]:
+    """Return the source files of a stage and of the plugins that it uses."""
+    return (code.stage(stage), *_files(module for one in used for module in one.modules))
+
+
+def _twin(shift: _Used) -> tuple[Path, ...]:
+    """Return the source files that apply a shift in torch."""
+    from shiftbench.apply_torch import find_twin  # imports torch
+
+    twin = find_twin(shift.module)
+    return (code.stage("apply_torch"), *_files([twin] if twin else []))
+
+
+def _files(modules: Iterable[ModuleType]) -> list[Path]:
+    return [Path(str(module.__file__)) for module in modules]
+
+
+def _plain(options: Content) -> Content:
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
+    }
+
+
+def _weights_parts(name: str) -> tuple[str, str, int]:
+    model, trainer, seed = name.split("-")
+    return model, trainer, int(seed.removeprefix("s"))
