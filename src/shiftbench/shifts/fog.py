@@ -74,9 +74,9 @@ def _lay_over(
             row[j] = np.int32((field[i, j] - lowest) * rise) + half
         if channels == 1:
             for j in range(width):
-                foggy[i, j, 0] = np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23
+                foggy[i, j, 0] = np.uint8(np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23)
         else:  # three statements, which the compiler makes into vectors; a loop it would not
             for j in range(width):
-                foggy[i, j, 0] = np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23
-                foggy[i, j, 1] = np.int32(np.int32(image[i, j, 1]) * gain + row[j]) >> 23
-                foggy[i, j, 2] = np.int32(np.int32(image[i, j, 2]) * gain + row[j]) >> 23
+                foggy[i, j, 0] = np.uint8(np.int32(np.int32(image[i, j, 0]) * gain + row[j]) >> 23)
+                foggy[i, j, 1] = np.uint8(np.int32(np.int32(image[i, j, 1]) * gain + row[j]) >> 23)
+                foggy[i, j, 2] = np.uint8(np.int32(np.int32(image[i, j, 2]) * gain + row[j]) >> 23)

@@ -179,4 +179,4 @@ def _add(
     """Fill `frosted` (n,): shares, in 32,768ths, of image and ice, rounded, at most white."""
     for i in range(len(image)):
         both = np.uint32(image[i]) * keep + np.uint32(ice[i]) * add + np.uint32(1 << 14)
-        frosted[i] = min(np.uint32(both) >> np.uint32(15), np.uint32(255))
+        frosted[i] = np.uint8(min(np.uint32(both) >> np.uint32(15), np.uint32(255)))

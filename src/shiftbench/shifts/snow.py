@@ -195,7 +195,7 @@ def _enlarge(
             between = np.int32(np.int32(upper[j] * up) + np.int32(under[j] * down)) >> 14
             level = np.int32(np.int32(np.int32(between) * slope) + zero)
             level = level if level >= begin else black
-            flat[i, j] = min(np.int32(max(level, black) >> 20), white)
+            flat[i, j] = np.uint8(min(np.int32(max(level, black) >> 20), white))
 
 
 @compiled
@@ -217,7 +217,7 @@ def _smear(
             for j in range(width):
                 total[j] += np.uint16(np.uint16(seen[j]) * weight)
         for j in range(width):
-            smeared[i, j] = total[j] >> 8
+            smeared[i, j] = np.uint8(total[j] >> 8)
 
 
 @compiled
@@ -236,4 +236,4 @@ def _cover(
         lit = np.int32(3 * np.int32(grey[i]) + 255)
         paler = np.int32(np.int32(keep * twice) + np.int32(pale * max(twice, lit)))
         level = np.int32(paler + np.int32(np.int32(2 * fade) * np.int32(layer[i])))
-        snowy[i] = min(np.int32(np.int32(level + np.int32(SHARES)) >> 16), white)
+        snowy[i] = np.uint8(min(np.int32(np.int32(level + np.int32(SHARES)) >> 16), white))
