@@ -1,6 +1,6 @@
 """Blue noise sample: pixels where a field of blue noise is low become black; they keep apart from each other.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are the
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are the
 thresholds in standard deviations, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption, where the field's amplitude grows with its frequency
 and its phases are random. Differs: the field is white normal noise under a filter of 15 x 15 whole
@@ -53,14 +53,19 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     if severity == 0:
         return value.copy()
     height, width = value.shape[:2]
-    rows, columns = height + 2 * REACH, width + 2 * REACH
-    white = np.take(noise(), words.words16(rows * columns)).reshape(rows, columns)
-    field = np.zeros((height, width), dtype=np.int32)
-    _filter(white, weights(), field)
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
     sampled = np.empty_like(clean)
-    _drop(clean, field, limit(threshold), sampled)
+    _drop(clean, blue((height, width), words), limit(threshold), sampled)
     return sampled.reshape(value.shape)
+
+
+def blue(shape: tuple[int, int], words: Words) -> NDArray[np.int32]:
+    """Return blue noise of `shape`, int32; `limit(1)` is its standard deviation."""
+    rows, columns = (count + 2 * REACH for count in shape)
+    white = np.take(noise(), words.words16(rows * columns)).reshape(rows, columns)
+    field = np.zeros(shape, dtype=np.int32)
+    _filter(white, weights(), field)
+    return field
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 """Brownish noise: large soft blotches with finer and finer ones on them, in each channel its own, are added.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are the noise's
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are the noise's
 standard deviation relative to 64 grey levels, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption: amplitudes are 1 / (frequency**2 + 1), frequencies in
 cycles per image. Kept as there: phases are shared by opposite frequencies but one step apart, so that the noise is

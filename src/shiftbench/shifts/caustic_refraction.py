@@ -1,6 +1,6 @@
 """Caustic refraction: the image is seen through rippled water with bright caustics.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are
 (thickness of the water in pixels of a 224 px image, strength of the light) from `imagenet_c_bar.csv` and
 `corrupt.py` of https://github.com/facebookresearch/augmentation-corruption. Caustics are a net of sines of sines,
 softened by a Gaussian of one pixel; their slope is the surface's: a ray of refractive index 4 is bent by

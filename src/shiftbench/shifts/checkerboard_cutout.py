@@ -1,6 +1,6 @@
 """Checkerboard cutout: some fields of one colour of a turned checkerboard become grey.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are the
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are the
 share of the board's dark fields that is hidden (half of it is the share of the image), from `imagenet_c_bar.csv` and
 `corrupt.py` of https://github.com/facebookresearch/augmentation-corruption. Fields are a tenth to a quarter of the
 image wide, the board is turned by any angle. Differs: a field is hidden or not by its whole place on

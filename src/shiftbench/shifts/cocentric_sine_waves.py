@@ -1,6 +1,6 @@
 """Cocentric sine waves: wavy rings around a point, the same in all channels, are added.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix (the name is theirs);
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273 (the name is theirs);
 levels are the height of a ring relative to 128 grey levels, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption. A ring rises from minus to plus half its height and falls
 at once; its radius swings with the direction, up to ten times per turn and up to a tenth of the image;

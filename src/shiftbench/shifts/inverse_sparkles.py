@@ -1,6 +1,6 @@
 """Inverse sparkles: the image is seen through one star, around it is white.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are
 (exponent of the star's fall, depth of the gaps between its rays), from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption (the depth is 1 there at any level). Rays are a quarter of
 the image long on average, give or take a quarter of that. Differs: below level 1 the gaps

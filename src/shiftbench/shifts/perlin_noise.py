@@ -1,6 +1,6 @@
 """Perlin noise: a bright, marbled haze (turbulence of five octaves) is laid over the image.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are the
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are the
 haze's opacity, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption. The noise is that of Perlin 1985, "An image synthesizer",
 with the polynomial 3 t**2 - 2 t**3: cells of 32 px at 224 px, each octave half as large and half as high.

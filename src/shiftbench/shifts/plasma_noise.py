@@ -1,6 +1,6 @@
 """Plasma noise: the image is mixed with coloured swirls (sines of sines).
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are the
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are the
 swirls' share of 255 grey levels, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption. Each point is moved four to six times by sines of its
 own place, finer each time; the colours are sines of where it ends, from -1 to 1: what is negative darkens.

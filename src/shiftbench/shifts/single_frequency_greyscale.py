@@ -1,6 +1,6 @@
 """Single-frequency greyscale: one plane sine wave, the same in all channels, is added.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are
 the wave's amplitude relative to 196 grey levels, from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption. One coordinate of the frequency is uniform up to half a
 turn per pixel, the other uniform up to the first in size. Differs: above 224 px the wave is as long

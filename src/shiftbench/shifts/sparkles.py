@@ -1,6 +1,6 @@
 """Sparkles: five white stars shine over the image.
 
-Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273, appendix; levels are
+Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102.11273; levels are
 (mean length of a ray relative to the image, shortest ray in pixels of a 224 px image), from `imagenet_c_bar.csv` and
 `corrupt.py` of https://github.com/facebookresearch/augmentation-corruption (the shortest is 1 there at any level).
 A star has 50 to 199 rays, whose light falls with the square of the distance. Differs: the light of the five
