@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,14 +34,13 @@ def fields(amplitudes: Field, drawn: NDArray[np.uint16]) -> Field:
     real = np.empty((pairs, side, side), dtype=np.float32)
     imaginary = np.empty_like(real)
     _coefficients(amplitudes, drawn, _sines.table(), order(side), real, imaginary)
-    turned = np.empty((2, side, side), dtype=np.float32)
-    cosines, sines = twiddles(side)
     made = np.empty((2 * pairs, side, side), dtype=np.float32)
     for pair in range(pairs):
-        _inverse(real[pair], imaginary[pair], cosines, sines)
-        turned[0], turned[1] = real[pair].T, imaginary[pair].T
-        _inverse(turned[0], turned[1], cosines, sines)
-        made[2 * pair : 2 * pair + 2] = turned
+        turned = made[2 * pair : 2 * pair + 2]
+        _inverse(real[pair], imaginary[pair], *twiddles(side))
+        cv2.transpose(real[pair], dst=turned[0])
+        cv2.transpose(imaginary[pair], dst=turned[1])
+        _inverse(turned[0], turned[1], *twiddles(side))
     return made[:count]
 
 

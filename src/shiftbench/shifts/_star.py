@@ -6,6 +6,7 @@ https://github.com/facebookresearch/augmentation-corruption.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,10 +29,11 @@ def lengths(drawn: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
 
 def whitened(value: NDArray[np.uint8], kept: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return an image mixed with white; `kept` (h, w) is the image's share, 0 to 1."""
-    clean = np.ascontiguousarray(value).reshape(*kept.shape, -1)
+    clean = np.ascontiguousarray(value)
+    share = cv2.merge([kept] * 3) if value.ndim == 3 else kept
     white = np.empty_like(clean)
-    _whiten(clean, kept, white)
-    return white.reshape(value.shape)
+    _whiten(clean.ravel(), np.ravel(share), white.reshape(-1))
+    return white
 
 
 def star(
@@ -80,11 +82,7 @@ def _star(
 
 @compiled
 def _whiten(clean: NDArray[np.uint8], kept: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
-    height, width, channels = clean.shape
     half = np.float32(0.5)
-    for row in range(height):
-        for column in range(width):
-            for channel in range(channels):
-                missing = np.float32(255 - np.int32(clean[row, column, channel]))
-                missing = np.floor(missing * kept[row, column] + half)
-                out[row, column, channel] = np.uint8(255 - np.int32(missing))
+    for place in range(len(clean)):
+        missing = np.float32(255 - np.int32(clean[place])) * kept[place]
+        out[place] = 255 - np.int32(missing + half)
