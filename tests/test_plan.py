@@ -264,6 +264,8 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
     plan = campaign.plan(home, campaigns__small__shifts=["to_sketches"])
     cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
     assert cell.recipe["data"] == "sketches/test/identity/0"
+    over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
+    assert changed(plan, campaign.plan(home, **over)) == set(), "there is nothing to apply"
     row = next(
         row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name
     )

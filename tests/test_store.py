@@ -110,3 +110,13 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
         home, next(ref for ref in after.cells if ref.path == BRIGHT)
     ).is_file()
     assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
+
+
+def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
+    home: Path, plan: Plan
+) -> None:
+    after = campaign.plan(home, shifts__bright__materialise=False)
+    assert BRIGHT in prune(after, home, ["shards"])
+    assert not (home / "data/shards/shapes/test/bright").exists()
+    assert store.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
+    assert not {cell.ref.path for cell in after.cells.values()} & {BRIGHT}

@@ -14,8 +14,9 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError, near
+from shiftbench import checks, plugins
+from shiftbench.checks import SECTIONS as SECTIONS
+from shiftbench.errors import ParamsError
 
 Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -200,16 +201,6 @@ class Params(_Strict):
 
 
 _DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift}
-SECTIONS = (
-    "datasets",
-    "shifts",
-    "streams",
-    "models",
-    "trainers",
-    "methods",
-    "detectors",
-    "metrics",
-)
 
 
 def load(*files: str | Path) -> Params:
@@ -228,9 +219,9 @@ def load(*files: str | Path) -> Params:
     try:
         params = Params.model_validate(merged)
     except pydantic.ValidationError as error:
-        raise ParamsError(_explain(where, error)) from None
+        raise ParamsError(checks.explain(where, error, Params)) from None
     _search(Path(files[0]), params.plugins)
-    _check_plugins(where, params)
+    checks.check_plugins(where, params)
     return params
 
 
@@ -276,120 +267,6 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = {} if value is None and key not in base else value
     return merged
-
-
-def _explain(where: str, error: pydantic.ValidationError) -> str:
-    lines = [f"{where}: {error.error_count()} wrong parameter(s)"]
-    for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        key = ".".join(path)
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key; {near(path[-1], _known_keys(path[:-1]))}")
-        else:
-            lines.append(f"  {key} = {problem['input']!r}: {problem['msg']}")
-    return "\n".join(lines)
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    """Return the keys that are allowed at a path of params.yaml."""
-    model: Any = Params
-    for part in path:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = model.model_fields[part].annotation
-            args = getattr(model, "__args__", ())
-            model = next(
-                (a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model
-            )
-    fields = getattr(model, "model_fields", {})
-    return list(fields)
-
-
-def _check_plugins(where: str, params: Params) -> None:
-    for family in SECTIONS:
-        for name in getattr(params, family):
-            _check_component(where, params, family, name)
-    for campaign_name, campaign in params.campaigns.items():
-        for family, name in _asked(campaign):
-            try:
-                plugins.file(family, params.use(family, name))
-            except ParamsError as error:
-                listed = getattr(params, family)
-                hint = f"; {near(name, {*listed, *plugins.names(family)})}"
-                raise ParamsError(
-                    f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
-                    f"listed under {family}: nor a plugin file{hint}"
-                ) from error
-
-
-def _asked(campaign: Campaign) -> list[tuple[str, str]]:
-    asked = [("datasets", campaign.dataset)]
-    asked += [("datasets", name) for name in campaign.ood]
-    asked += [("datasets", spec.dataset) for spec in campaign.weights if spec.dataset]
-    for spec in campaign.weights:
-        asked += [("models", name) for name in spec.models]
-        asked += [("trainers", name) for name in spec.trainers]
-    asked += [("shifts", name) for name in campaign.shifts]
-    asked += [("streams", name) for name in campaign.streams]
-    asked += [("methods", name) for name in campaign.methods]
-    asked += [("detectors", name) for name in campaign.detectors]
-    asked += [("metrics", name) for name in campaign.metrics or ()]
-    return asked
-
-
-def _check_component(where: str, params: Params, family: str, name: str) -> None:
-    key = f"{family}.{name}"
-    try:
-        module = plugins.find(family, params.use(family, name))
-    except ParamsError as error:
-        raise ParamsError(f"{where}: {key}: {error}") from error
-    allowed: dict[str, Any] = getattr(module, "PARAMS", {})
-    for option, value in params.component(family, name).options.items():
-        if option not in allowed:
-            raise ParamsError(
-                f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
-            )
-        if not _fits(value, allowed[option]):
-            raise ParamsError(
-                f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
-                f"(default {allowed[option]!r}), found {type(value).__name__}"
-            )
-    if family == "shifts":
-        _check_severities(where, key, module, params.shifts[name])
-        _check_materialise(where, key, module, params.shifts[name])
-
-
-def _fits(value: object, default: object) -> bool:
-    if default is None or value is None:
-        return True
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(value, type(default))
-
-
-def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
-    low, high = getattr(module, "RANGE", (0.0, 5.0))
-    for severity in shift.severities:
-        if not low <= severity <= high:
-            raise ParamsError(
-                f"{where}: {key}.severities holds {severity:g}; allowed are {low:g} to {high:g}"
-            )
-    if len(set(shift.severities)) != len(shift.severities):
-        raise ParamsError(
-            f"{where}: {key}.severities holds a value twice: {list(shift.severities)}"
-        )
-
-
-def _check_materialise(where: str, key: str, module: Any, shift: Shift) -> None:
-    domain = getattr(module, "DOMAIN", None)
-    if domain and shift.materialise is not None:
-        raise ParamsError(
-            f"{where}: {key}.materialise: a domain shift is other data, read from the clean shards of "
-            f"{domain['dataset']!r}: there is nothing to apply; remove the key"
-        )
 
 
 def schema() -> dict[str, Any]:
