@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from shiftbench.errors import DataError, ParamsError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _cutouts, _masks
+from shiftbench.shifts._resize import resize, resize_array
 
 BACKGROUNDS: list[tuple[str, dict[str, object]]] = [
     ("background_replaced", {}),
@@ -356,6 +358,12 @@ def test_photos_are_needed_only_for_their_texture() -> None:
     assert shift.needs({**shift.PARAMS, "way": "down"}) == []
     assert shift.needs({**shift.PARAMS, "texture": "own"}) == []
     assert edited("background_complexity", SCENE, 2.0, way="down").key == SCENE.key
+
+
+def test_tall_picture_is_resized_the_same_by_every_pillow() -> None:
+    tall = Image.fromarray(picture(300, 90, 3))
+    found = [resize(tall, 30, 90).tobytes(), resize_array(np.asarray(tall), 30, 90).tobytes()]
+    assert {hashlib.sha256(pixels).hexdigest()[:16] for pixels in found} == {"7a792c0b09a6182f"}
 
 
 # --- things that hide --------------------------------------------------------------------------

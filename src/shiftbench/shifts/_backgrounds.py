@@ -17,6 +17,7 @@ from PIL import Image
 
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.rng import Words
+from shiftbench.shifts._resize import MEANS, resize
 
 ASSETS = ("background_photos.csv",)
 SOURCE = "background_photos"
@@ -63,8 +64,8 @@ def crop(
     whole = min(photo.width / width, photo.height / height) * ((1 << 16) + size) / (1 << 17)
     across, along = max(1, int(width * whole)), max(1, int(height * whole))
     left, top = right * (photo.width - across + 1) >> 16, down * (photo.height - along + 1) >> 16
-    place = (left, top, left + across, top + along)
-    return np.array(photo.resize((width, height), Image.Resampling.BILINEAR, box=place))
+    part = photo.crop((left, top, left + across, top + along))
+    return np.array(resize(part, width, height))
 
 
 @lru_cache(maxsize=96)
@@ -79,5 +80,5 @@ def _photo(path: str, *, colour: bool) -> Image.Image:
     short = min(photo.size)
     if short <= SHORT_SIDE:
         return photo
-    small = tuple(max(1, side * SHORT_SIDE // short) for side in photo.size)
-    return photo.resize((small[0], small[1]), Image.Resampling.BOX)
+    width, height = (max(1, side * SHORT_SIDE // short) for side in photo.size)
+    return resize(photo, width, height, MEANS)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shiftbench.errors import DataError
+from shiftbench.shifts._resize import MEANS, resize
 
 ASSETS = ("occlusion_stamps.csv",)
 SOURCE = "tuxpaint_stamps"
@@ -41,15 +42,11 @@ class Cutout(NamedTuple):
 
     def mask(self, side: int) -> NDArray[np.uint8]:
         """Return the alpha, its longer side made `side` pixels long."""
-        return _resized(self.alpha, self.sized(side))
+        return np.asarray(resize(self.alpha, *self.sized(side)))
 
     def layer(self, side: int, *, colour: bool) -> NDArray[np.uint8]:
         """Return the colours times alpha: uint8 (h, w, 3), or (h, w) where `colour` is not wanted."""
-        return _resized(self.colour if colour else self.grey, self.sized(side))
-
-
-def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+        return np.asarray(resize(self.colour if colour else self.grey, *self.sized(side)))
 
 
 def listed() -> list[str]:
@@ -86,10 +83,14 @@ def _cutout(path: Path) -> Cutout:
         ) from error
     seen = picture.getchannel("A").point([0] * VISIBLE + [255] * (256 - VISIBLE))
     picture = picture.crop(seen.getbbox() or (0, 0, *picture.size))
-    longest = max(picture.size)
-    if longest > LONG_SIDE:
-        width, height = (max(1, side * LONG_SIDE // longest) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.BOX)
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-    colour = Image.alpha_composite(black, picture).convert("RGB")
-    return Cutout(colour, colour.convert("L"), picture.getchannel("A"))
+    colour = _fitted(Image.alpha_composite(black, picture).convert("RGB"))
+    return Cutout(colour, colour.convert("L"), _fitted(picture.getchannel("A")))
+
+
+def _fitted(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest <= LONG_SIDE:
+        return picture
+    width, height = (max(1, side * LONG_SIDE // longest) for side in picture.size)
+    return resize(picture, width, height, MEANS)

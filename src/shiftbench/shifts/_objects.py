@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from shiftbench.errors import ParamsError
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks
+from shiftbench.shifts._resize import resize_array
 
 
 class Found(NamedTuple):
@@ -45,16 +45,11 @@ def resized(found: Found, factor: float) -> NDArray[np.uint8]:
     area = height * width * factor * factor
     narrow = max(1, round(min(height, width) * factor))
     wide = max(1, round(area / narrow))
-    size = (narrow, wide) if width < height else (wide, narrow)
+    size = (narrow, wide) if width < height else (wide, narrow)  # width, height
     colours, alpha = found.layer[..., :-1], found.layer[..., -1]
     picture = colours if colours.shape[2] == 3 else colours[..., 0]
-    small = [_smaller(part, size).reshape(size[1], size[0], -1) for part in (picture, alpha)]
+    small = [resize_array(part, *size).reshape(size[1], size[0], -1) for part in (picture, alpha)]
     return np.concatenate(small, axis=2)
-
-
-def _smaller(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
 
 def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8]:
