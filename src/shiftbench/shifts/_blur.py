@@ -43,7 +43,7 @@ def gaussian(
         small = reduced(value, factor)
         inner = math.sqrt((wide / factor) ** 2 - 0.25)
         fine = _filtered(small, gaussian_weights(inner, 1, truncate), 0.5 / FINE)
-        return enlarged((fine * FINE).astype(np.uint16), factor, value.shape)
+        return enlarged((fine * FINE).astype(np.uint16), factor, value.shape, rounding)
     weights = gaussian_weights(wide, parts(pixel), truncate)
     return _filtered(value, weights, rounding).astype(np.uint8)
 
@@ -111,17 +111,21 @@ def reduced(value: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return small
 
 
-def enlarged(fine: NDArray[np.uint16], factor: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return what `reduced` reduced in full size: linear between the cells' middles, rounded.
+def enlarged(
+    fine: NDArray[np.uint16], factor: int, shape: tuple[int, ...], rounding: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return what `reduced` reduced in full size: linear between the cells' middles.
 
     Args:
         fine: uint16 cells in 128ths of a grey level.
         factor: the factor of the reduction, a power of two.
         shape: of the picture that was reduced.
+        rounding: added before the fraction is cut off.
     """
     large = np.empty(shape, dtype=np.uint8)
     rows, bits = fine.reshape(len(fine), -1), 7 + 2 * factor.bit_length()  # FINE's and the weights'
-    _enlarge(rows, factor, bits, math.prod(shape[2:]), large.reshape(len(large), -1))
+    add = int(rounding * (1 << bits))
+    _enlarge(rows, bits, add, math.prod(shape[2:]), large.reshape(len(large), -1))
     return large
 
 
@@ -146,11 +150,11 @@ def _reduce(rows: NDArray[np.uint8], factor: int, channels: int, out: NDArray[np
 
 @compiled
 def _enlarge(
-    rows: NDArray[np.uint16], factor: int, bits: int, channels: int, out: NDArray[np.uint8]
+    rows: NDArray[np.uint16], bits: int, add: int, channels: int, out: NDArray[np.uint8]
 ) -> None:
     """Fill `out` (h, w * channels), whose first pixel is the first of the second cell."""
-    double = 2 * factor
-    half = np.uint32(1 << bits >> 1)
+    double = 1 << (bits - 7) // 2  # pixels of two cells
+    factor, half = double // 2, np.uint32(add)
     line = np.empty(rows.shape[1], dtype=np.uint32)
     for row in range(out.shape[0]):
         cell, part = divmod(2 * row + factor + 1, double)
