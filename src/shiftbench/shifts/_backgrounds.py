@@ -64,8 +64,8 @@ def crop(
     whole = min(photo.width / width, photo.height / height) * ((1 << 16) + size) / (1 << 17)
     across, along = max(1, int(width * whole)), max(1, int(height * whole))
     left, top = right * (photo.width - across + 1) >> 16, down * (photo.height - along + 1) >> 16
-    part = photo.crop((left, top, left + across, top + along))
-    return np.array(resize(part, width, height))
+    piece = photo.crop((left, top, left + across, top + along))
+    return np.array(resize(piece, width, height))
 
 
 @lru_cache(maxsize=96)

@@ -6,8 +6,8 @@ are degrees; the sample draws to which side. Differs: the object stays whole: wh
 the picture it is moved inside, and made smaller where it is longer than the picture; `size` first makes it
 smaller (see `object_position`). No diffusion blends the seam.
 
-Bilinear, times alpha, in integers: edges become a little softer than the object's own (the page of the
-benchmark compares with a control that is warped by nothing; so does severity 0.01 here).
+Bilinear, times alpha, in integers: edges become a little softer than the object's own, as at severity 0.01,
+which is the control for that.
 
 Takes one 16-bit word (to which side).
 """
