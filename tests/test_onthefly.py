@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import sys
@@ -24,7 +25,11 @@ from shiftbench.plan import Plan
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
-STAGES = {"shift": shift.run, "train": train.run, "evaluate": evaluate.run}
+STAGES = {
+    "shift": shift.run,
+    "train": train.run,
+    "evaluate": functools.partial(evaluate.run, device="cpu"),
+}
 RECORDS = Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")
 GOLDEN = Ref("previews", "shapes/test/bright/2.5")
 SHARDS = Ref("shards", "shapes/test/bright/2.5")
@@ -153,11 +158,12 @@ def golden_of(samples: list[Sample], file: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
-def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape):
+def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape, device):
     shifter, samples = bright(), noise(7, shape)
     exact = [shifter(sample) for sample in samples]
-    onthefly = OnTheFly(shifter, golden_of(exact[:4], tmp_path / "golden.json"), "cpu")
+    onthefly = OnTheFly(shifter, golden_of(exact[:4], tmp_path / "golden.json"), device)
     near = [sample for at in (0, 3, 6) for sample in onthefly(samples[at : at + 3])]
     differences = [
         np.abs(a.fields["image"].astype(int) - b.fields["image"]).max()
@@ -165,8 +171,21 @@ def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape):
     ]
     assert [sample.key for sample in near] == [sample.key for sample in samples]
     assert set(differences) == {0, 1}, "each with the random words of its own"
-    assert onthefly.counts == {"torch on cpu": 7}
+    assert onthefly.counts == {f"torch on {device}": 7}
     assert len(onthefly.digest()) == 64
+
+
+def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
+    shutil.copytree(homes[1], tmp_path / "home")
+    home = tmp_path / "home"
+    campaign.add(home, "shifts_torch", "bright", TWIN.replace("LARGEST", "1"))
+    plan = make(home, **WHILE_READING, evaluate__shift_device="torch")
+    beside = json.loads((home / f"{RECORDS.path}.run.json").read_text())
+    assert beside["shifted_on"] == {"torch on cpu": 12}
+    code = plan.cells[RECORDS].recipe["code"].keys()
+    assert code > {"plugins0/shifts_torch/bright.py", "shiftbench/rng_torch.py"}
+    now, then = (receipt(place, RECORDS)["facts"]["pixels"] for place in (home, homes[1]))
+    assert now != then, "what was evaluated has a digest of its own"
 
 
 def test_torch_beyond_its_tolerance_is_refused(bright, tmp_path):
