@@ -4,8 +4,8 @@ Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3
 rotated; the angle is an argument of the release, an older line of it draws it from -45 to 45 degrees. Levels
 are degrees; the sample draws to which side. Differs: the object stays whole: where it would reach out of
 the picture it is moved inside, and made smaller where it is longer than the picture; `size` first makes it
-smaller (see `object_position`). The hole
-is filled smoothly, which shows where the background has texture (there by diffusion).
+smaller (see `object_position`). The hole is filled smoothly,
+which shows where the background has texture (there by diffusion).
 
 Bilinear, times alpha, in integers: edges become a little softer than the object's own, as at severity 0.01,
 which is the control for that.

@@ -4,8 +4,8 @@ Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3
 a uniformly random place that keeps it inside the picture. Levels are the share of the way there; 5 is the
 paper's. Differs: `place: corner` goes to one of the four corners instead; `size` first makes the object
 smaller (the share of the picture, as in `object_size`) at every severity above 0, for pictures that it fills:
-its control is `object_size` at that share. The hole
-is filled smoothly, which shows where the background has texture (there by diffusion).
+its control is `object_size` at that share. The hole is filled smoothly,
+which shows where the background has texture (there by diffusion).
 
 Takes two 16-bit words (down, right).
 """

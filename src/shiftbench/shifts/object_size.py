@@ -4,7 +4,8 @@ Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3
 itself until it takes the share p of the picture, |share - p| <= 0.015; an object that is smaller stays as
 it is. Levels are p: 0.1, 0.08 and 0.05 are the paper's. Differs: from severity 0 to 1 p falls from the object's
 own share; the share counts all parts of an object (the release: the largest), half transparent pixels half;
-the hole is filled smoothly, which shows where the background has texture (there by diffusion); the paper's "Full" (larger) is not among the levels.
+the hole is filled smoothly, which shows where the background has texture (there by diffusion); the paper's
+"Full" (larger) is not among the levels.
 
 The object is made smaller with Pillow's triangle filter, times its alpha. Takes no random words.
 """
