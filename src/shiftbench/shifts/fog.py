@@ -6,6 +6,10 @@ https://github.com/FLHerne/mapgen. Differs: the map is the power of two at or ab
 256 for all), so that any size works and fog has the same shapes relative to the image; one map for all
 severities of a sample, of which only amount and detail change; rounded, not truncated.
 
+Published level 4 has the amount of level 3 and more detail, which leaves the mean distance to the clean
+image where it was: `profile: published` has the five levels only, `profile: continuous` has more amount
+and less detail at levels 4 and 5.
+
 Takes 16-bit words: one per map point but the first, in rounds from coarse to fine; each round takes
 its squares, then its upper, then its left diamonds. Floats: float32 sums and products of single numbers
 only, which are the same on every CPU; the map is laid over in integers.
@@ -16,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts._compiled import compiled
@@ -23,18 +28,30 @@ from shiftbench.shifts._noise_fields import map_side, plasma
 
 FIELD = "image"
 LEVELS = {1: (1.5, 2.0), 2: (2.0, 2.0), 3: (2.5, 1.7), 4: (2.5, 1.5), 5: (3.0, 1.4)}
+LEVELS_CONTINUOUS = {**LEVELS, 4: (2.9, 1.6), 5: (3.3, 1.5)}
+CLEAR = (0.0, 2.0)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
+PARAMS: dict[str, object] = {"profile": "published"}
+CONTINUOUS = {"profile": "continuous"}
 ONE = 1 << 23  # a level in fixed point: 255 of them and a half fit 31 bits
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+) -> NDArray[np.uint8]:
     """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
 
+    Args:
+        value: the image.
+        severity: 0 to 5, a whole number where the profile is `published`.
+        words: the sample's random words.
+        profile: `published` or `continuous`.
+
     Raises:
-        RangeError: severity outside 0 to 5.
+        RangeError: severity outside 0 to 5, or between two published levels.
+        ParamsError: no such profile.
     """
-    amount, decay = _levels.at(__name__, LEVELS, severity, zero=(0.0, 2.0))
+    amount, decay = constants(severity, profile)
     brightest = int(value.max())
     if amount == 0 or brightest == 0:  # the brightest value is kept: black stays black
         return value.copy()
@@ -45,6 +62,15 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     foggy = np.empty_like(image)
     _lay_over(image, field, lowest, rise, gain, foggy)
     return foggy.reshape(value.shape)
+
+
+def constants(severity: float, profile: str) -> tuple[float, ...]:
+    """Return (amount, decay) of a profile at a severity."""
+    if profile == "published":
+        return _levels.published(__name__, LEVELS, severity, zero=CLEAR)
+    if profile == "continuous":
+        return _levels.at(__name__, LEVELS_CONTINUOUS, severity, zero=CLEAR)
+    raise ParamsError(f"fog: profile is {profile!r}; allowed are published and continuous")
 
 
 def shares(
