@@ -16,7 +16,7 @@ from shiftbench.shifts._compiled import compiled
 
 ONE = 256  # parts of a pixel
 FRAME = 2  # pixels around the image that the loop may read
-Border = Literal["reflect", "replicate", "constant"]
+Border = Literal["reflect", "mirror", "replicate", "constant"]
 
 
 def fixed(pixels: ArrayLike) -> NDArray[np.int32]:
@@ -38,8 +38,8 @@ def warp(
         map_x: column to read for each output pixel, int32 (h', w') in 256ths of a pixel; 0 is the middle
             of the first column. `fixed` makes it from pixels.
         map_y: row to read, likewise.
-        border: what lies outside: `reflect` (b a | a b c | c b), `replicate` (a a | a b c | c c) or
-            `constant` (`fill`).
+        border: what lies outside: `reflect` (b a | a b c | c b), `mirror` (c b | a b c | b a),
+            `replicate` (a a | a b c | c c) or `constant` (`fill`).
         fill: grey level, or one for each channel.
     """
     height, width = image.shape[:2]
@@ -56,12 +56,14 @@ def warp(
 
 def within(places: NDArray[np.int32], size: int, border: Border) -> NDArray[np.int32]:
     """Return the places along one side, moved to where the framed image reads the same; C order."""
-    if border == "reflect" and (places.min() < 0 or places.max() > (size - 1) * ONE):
-        turn, half = 2 * size * ONE, ONE // 2
-        around = np.abs(places + half)
+    last = (size - 1) * ONE
+    if border in ("reflect", "mirror") and (places.min() < 0 or places.max() > last):
+        beyond = ONE // 2 if border == "reflect" else 0  # how far outside the turning points lie
+        turn = 2 * (last + 2 * beyond) or 1
+        around = np.abs(places + beyond)
         if around.max() > turn:
             around %= turn
-        return np.ascontiguousarray(np.minimum(around, turn - around) - half)
+        return np.ascontiguousarray(np.minimum(around, turn - around) - beyond)
     return np.ascontiguousarray(np.clip(places, -ONE, size * ONE))
 
 
