@@ -94,8 +94,9 @@ def originals() -> dict[str, Path]:
             pixels = np.roll(picture(240 + 10 * (number % 3), 260, 3), 17 * number, axis=(0, 1))
             _save(home / source / name, Image.fromarray(pixels))
     for number, name in enumerate(_cutouts.listed()):
-        stamp = Image.fromarray(picture(80, 60 + number, 3))
-        stamp.putalpha(Image.fromarray(disk(80, 60 + number)))
+        size = (150, 40) if number == 0 else (80, 60 + number)  # a tall one, too
+        stamp = Image.fromarray(picture(*size, 3))
+        stamp.putalpha(Image.fromarray(disk(*size)))
         _save(home / _cutouts.SOURCE / name, stamp)
     return {folder.name: folder for folder in home.iterdir()}
 

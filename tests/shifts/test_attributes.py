@@ -16,10 +16,10 @@ import shift_digests
 from shift_digests import originals, picture
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.resizing import resize, resize_array
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _cutouts, _masks
-from shiftbench.shifts._resize import resize, resize_array
 
 BACKGROUNDS: list[tuple[str, dict[str, object]]] = [
     ("background_replaced", {}),

@@ -35,6 +35,7 @@ from PIL import Image
 
 from shiftbench.datasets._pictures import on_white, open_picture
 from shiftbench.errors import DataError
+from shiftbench.resizing import resize
 from shiftbench.sample import Sample
 
 ASSETS = ("twelve.csv",)
@@ -125,7 +126,7 @@ def _on_canvas(picture: Image.Image) -> Image.Image:
     picture = picture.crop(visible.getbbox() or (0, 0, *picture.size))
     longest = max(picture.size)
     width, height = (max(1, (side * INNER + longest // 2) // longest) for side in picture.size)
-    small = picture.resize((width, height), Image.Resampling.BICUBIC)
+    small = resize(picture, width, height, Image.Resampling.BICUBIC)
     canvas = Image.new("RGBA", (SIDE, SIDE), (255, 255, 255, 0))
     canvas.paste(small, ((SIDE - width) // 2, (SIDE - height) // 2))
     return canvas

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from shiftbench import resizing
 from shiftbench.sample import Sample
 
 Pixels = npt.NDArray[np.uint8]
@@ -38,7 +39,7 @@ def resize(image: Pixels, height: int, width: int, kind: str = "bicubic") -> Pix
     if image.shape[:2] == (height, width):
         return image
     method = Image.Resampling[kind.upper()]
-    return np.asarray(Image.fromarray(image).resize((width, height), method))
+    return np.asarray(resizing.resize(Image.fromarray(image), width, height, method))
 
 
 def centre_crop(image: Pixels, size: int) -> Pixels:

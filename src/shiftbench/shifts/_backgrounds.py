@@ -17,7 +17,7 @@ from PIL import Image
 
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.rng import Words
-from shiftbench.shifts._resize import MEANS, resize
+from shiftbench.resizing import MEANS, resize
 
 ASSETS = ("background_photos.csv",)
 SOURCE = "background_photos"

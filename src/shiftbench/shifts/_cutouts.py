@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shiftbench.errors import DataError
-from shiftbench.shifts._resize import MEANS, resize
+from shiftbench.resizing import MEANS, resize
 
 ASSETS = ("occlusion_stamps.csv",)
 SOURCE = "tuxpaint_stamps"

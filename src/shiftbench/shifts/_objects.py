@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shiftbench.errors import ParamsError
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks
-from shiftbench.shifts._resize import resize_array
+from shiftbench.resizing import resize_array
 
 
 class Found(NamedTuple):

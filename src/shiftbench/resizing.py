@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-LINEAR = (
-    Image.Resampling.BILINEAR
-)  # a triangle as wide as a new pixel: no aliasing when made smaller
+LINEAR = Image.Resampling.BILINEAR  # a triangle as wide as a new pixel: no aliasing when shrinking
 MEANS = Image.Resampling.BOX
 
 
 def resize(
     picture: Image.Image, width: int, height: int, kind: Image.Resampling = LINEAR
 ) -> Image.Image:
-    """Return a picture of another size; not for modes with alpha, which Pillow would multiply in."""
+    """Return a picture of another size; colours count by their alpha where there is one."""
+    if picture.mode == "RGBA":
+        return resize(picture.convert("RGBa"), width, height, kind).convert("RGBA")
     return picture.resize((width, picture.height), kind).resize((width, height), kind)
 
 
