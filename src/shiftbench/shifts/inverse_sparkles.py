@@ -4,7 +4,7 @@ Source: Mintun, Kirillov & Xie 2021 (ImageNet-C-bar), https://arxiv.org/abs/2102
 (exponent of the star's fall, depth of the gaps between its rays), from `imagenet_c_bar.csv` and `corrupt.py` of
 https://github.com/facebookresearch/augmentation-corruption (the depth is 1 there at any level). Rays are a quarter of
 the image long on average, give or take a quarter of that. Differs: below level 1 the gaps
-fade too, so that severity 0 is the image; powers from tables of 12-bit logarithms (0.02 grey levels from exact
+fade too, so that severity 0 is the image; powers from tables of 12-bit logarithms (0.04 grey levels from exact
 ones at most); rounded, not truncated.
 
 Takes two 16-bit words (row and column), one (number of rays), 200 (lengths; fewer rays leave the rest).
