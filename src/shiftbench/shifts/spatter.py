@@ -28,6 +28,7 @@ from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts._compiled import compiled
+from shiftbench.shifts._edges import canny, distances
 from shiftbench.shifts._noise_fields import (
     BLUR_ONE,
     NORMAL_ONE,
@@ -62,6 +63,7 @@ CONTINUOUS = {"profile": "continuous"}
 WATER, MUD = (175, 238, 238), (63, 42, 20)  # red, green, blue
 THICK = 0.8
 FINEST = 0.5  # of a reference pixel
+EDGE = (50, 150)  # Canny's thresholds
 FAR = 20  # pixels from an edge
 EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
@@ -114,9 +116,7 @@ def water(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> ND
     """Return how strongly drops shine, uint8 of the field's shape, 255 at the most."""
     liquid = thresholded(field, form, pixel)
     relief = np.empty_like(liquid)
-    farthest = np.int32(round(FAR * pixel * 65536))
-    near = np.full((liquid.shape[0] + 4, liquid.shape[1] + 4), farthest, dtype=np.int32)
-    _distances(np.asarray(cv2.Canny(liquid, 50, 150)), farthest, near)
+    near = distances(canny(liquid, *EDGE), round(FAR * pixel * 65536))
     _flatten(near, np.int32(round(4096 / pixel)), relief)
     embossed = cv2.filter2D(cv2.equalizeHist(relief), cv2.CV_8U, EMBOSS)
     lit = np.multiply(liquid, cv2.blur(embossed, (3, 3)), dtype=np.uint16)
@@ -191,43 +191,11 @@ def _map(soft: NDArray[np.int32], levels: NDArray[np.int32], liquid: NDArray[np.
 
 
 @compiled
-def _distances(edges: NDArray[np.uint8], farthest: np.int32, near: NDArray[np.int32]) -> None:
-    """Fill the middle of `near` (h + 4, w + 4), all `farthest`, with distances to the edges: 2**16ths.
-
-    Chamfer distances of Borgefors 1986 with OpenCV's steps for 5 x 5: 1 along, 1.4 across the corner,
-    2.1969 for a knight's move; one pass down, one up.
-    """
-    height, width = edges.shape
-    step, corner, knight, zero = np.int32(65536), np.int32(91750), np.int32(143976), np.int32(0)
-    fresh = np.empty(width, dtype=np.int32)
-    for turn in range(2 * height):
-        falling = turn < height
-        i = turn if falling else 2 * height - 1 - turn
-        back = -1 if falling else 1
-        edge, row, one, two = edges[i], near[i + 2], near[i + 2 + back], near[i + 2 + 2 * back]
-        for j in range(width):
-            far = np.int32(min(two[j + 1], two[j + 3], one[j], one[j + 4]) + knight)
-            far = min(far, np.int32(min(one[j + 1], one[j + 3]) + corner))
-            far = min(far, np.int32(one[j + 2] + step), row[j + 2])
-            fresh[j] = zero if edge[j] else far
-        if falling:
-            last = row[1]
-            for j in range(width):
-                last = min(fresh[j], np.int32(last + step))
-                row[j + 2] = last
-        else:
-            last = row[width + 2]
-            for j in range(width - 1, -1, -1):
-                last = min(fresh[j], np.int32(last + step))
-                row[j + 2] = last
-
-
-@compiled
 def _flatten(near: NDArray[np.int32], share: np.int32, relief: NDArray[np.uint8]) -> None:
     """Fill `relief`: means of 3 x 3 distances in pixels of a 224 px image, truncated.
 
     Args:
-        near: as `_distances` leaves it; its frame is overwritten (mirrored without the edge).
+        near: as `distances` makes it; its frame is overwritten (mirrored without the edge).
         share: 4,096ths of a reference pixel that 64 pixels are.
         relief: uint8 (h, w).
     """
