@@ -46,6 +46,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 BITS = 24  # fractional bits of an affine map
+EXTRA = 8  # fractional bits of a 256th of a pixel, while a coarse field is spread
 
 
 def apply(
@@ -143,14 +144,14 @@ def field(
         delta=-127.5,
         borderType=cv2.BORDER_REFLECT,
     )
-    unit = 2 * ONE if factor > 1 else 1
-    scale = np.float32(strength * gain * ONE / 128 * unit)
+    extra = EXTRA if factor > 1 else 0
+    scale = np.float32(strength * gain * ONE / 128 * (1 << extra))
     moves: NDArray[np.int32] = np.rint(smooth * scale).astype(np.int32)
     if factor == 1:
         return moves
     padded = cv2.copyMakeBorder(moves, 1, 2, 1, 2, cv2.BORDER_REPLICATE)
     fine = np.empty(shape, dtype=np.int32)
-    _spread(np.asarray(padded, dtype=np.int32), factor, unit, fine)
+    _spread(np.asarray(padded, dtype=np.int32), factor, extra + 2 * factor.bit_length(), fine)
     return fine
 
 
@@ -167,15 +168,16 @@ def smoothing(sigma: float, pixel: float, factor: int) -> tuple[NDArray[np.float
 
 
 @compiled
-def _spread(cells: NDArray[np.int32], factor: int, unit: int, out: NDArray[np.int32]) -> None:
+def _spread(cells: NDArray[np.int32], factor: int, bits: int, out: NDArray[np.int32]) -> None:
     """Fill `out` (h, w) linearly from `cells`, whose second one is the first in the picture."""
     double = 2 * factor
-    scale = unit * double * double
+    line = np.empty(cells.shape[1], dtype=np.int64)
     for row in range(out.shape[0]):
         cell, part = divmod(2 * row + factor + 1, double)
         above, below = cells[cell], cells[cell + 1]
+        for i in range(len(line)):
+            line[i] = above[i] * (double - part) + below[i] * part
         for column in range(out.shape[1]):
             at, right = divmod(2 * column + factor + 1, double)
-            left = above[at] * (double - part) + below[at] * part
-            next_ = above[at + 1] * (double - part) + below[at + 1] * part
-            out[row, column] = (left * (double - right) + next_ * right + scale // 2) // scale
+            total = line[at] * (double - right) + line[at + 1] * right
+            out[row, column] = (total + (1 << bits >> 1)) >> bits
