@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import campaign
-from shiftbench import recipe
+from shiftbench import params, recipe
 from shiftbench.errors import ParamsError, PluginError
 from shiftbench.plan import OLD, Plan
 from shiftbench.refs import Ref
@@ -229,6 +230,13 @@ def steps(params):
         for severity in params["severities"]
     ]
 """
+
+
+def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
+    """29 corruptions x 5 levels, of which no shards are stored."""
+    whole = Plan.of(params.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
+    kinds = Counter(ref.kind for ref in whole.cells)
+    assert (kinds["records"], kinds["previews"], kinds["shards"]) == (1 + 29 * 5, 29 * 5, 1)
 
 
 def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
