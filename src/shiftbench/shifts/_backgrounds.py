@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
 from shiftbench.resizing import MEANS, resize
+from shiftbench.rng import Words
 
 ASSETS = ("background_photos.csv",)
 SOURCE = "background_photos"

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
+from shiftbench.resizing import resize_array
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks
-from shiftbench.resizing import resize_array
 
 
 class Found(NamedTuple):
