@@ -41,11 +41,12 @@ def enlarged(layer: NDArray[np.uint8], fine: int, shape: tuple[int, ...]) -> NDA
 
 def normal_field(height: int, width: int, words: Words) -> NDArray[np.int16]:
     """Return normal values in 4,096ths, one per 16-bit word."""
-    return np.take(_normals(), words.words16(height * width)).reshape(height, width)
+    return np.take(normals(), words.words16(height * width)).reshape(height, width)
 
 
 @lru_cache(maxsize=1)
-def _normals() -> NDArray[np.int16]:
+def normals() -> NDArray[np.int16]:
+    """Return the normal quantiles in 4,096ths, index: 16-bit word."""
     one = (1 << NORMAL_BITS) // NORMAL_ONE
     return ((normal_table() + one // 2) // one).astype(np.int16)
 
@@ -206,13 +207,13 @@ def crystals(height: int, width: int, words: Words) -> NDArray[np.uint8]:
     stems[:, 3] = (round(20 * pixel * 256) * 65536 + drawn[:, 3] * round(80 * pixel * 256)) >> 24
     light = round(256 * min(1.0, pixel))  # of thinner lines less is seen
     ice = np.zeros((height, width), dtype=np.uint16)
-    _grow(stems, _directions(), light, ice)
+    _grow(stems, directions(), light, ice)
     shown: NDArray[np.uint8] = np.minimum(ice >> 8, 255).astype(np.uint8)
     return shown
 
 
 @lru_cache(maxsize=1)
-def _directions() -> NDArray[np.int64]:
+def directions() -> NDArray[np.int64]:
     """Return unit vectors (down, right) in 256ths of a pixel; none is near a half."""
     angles = [2 * math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
     return np.array([(round(256 * math.sin(a)), round(256 * math.cos(a))) for a in angles])

@@ -85,11 +85,7 @@ def apply(
         DataError: a picture is missing in the folder, or damaged.
     """
     keep, add = shares(severity, profile)
-    if texture not in TEXTURES:
-        raise ParamsError(f"frost: texture is {texture!r}; allowed are {' and '.join(TEXTURES)}")
-    folder = (sources or {}).get(SOURCES[0]) if texture == "photo" else None
-    if texture == "photo" and folder is None:
-        _warn()
+    folder = pictures(texture, sources)
     ice = piece(folder, value.shape, words) if folder else procedural(value.shape, words)
     frosted = np.empty(value.shape, dtype=np.uint8)
     flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
@@ -106,19 +102,32 @@ def shares(severity: float, profile: str) -> tuple[np.uint32, np.uint32]:
     return np.uint32(round(keep * ONE)), np.uint32(round(add * ONE))
 
 
-def _warn() -> None:
-    warnings.warn(
-        "frost: the photographed textures are not on this machine, so procedural ice is used; "
-        f"bring them with `shiftbench fetch {SOURCES[0]}`, or choose texture='procedural'",
-        UserWarning,
-        stacklevel=3,
-    )
+def pictures(texture: str, sources: Mapping[str, Path] | None) -> Path | None:
+    """Return the folder of the photographed textures, or None where the ice is procedural.
+
+    Raises:
+        ParamsError: another texture.
+
+    Warns:
+        UserWarning: the photographed ones are wanted, and are not there.
+    """
+    if texture not in TEXTURES:
+        raise ParamsError(f"frost: texture is {texture!r}; allowed are {' and '.join(TEXTURES)}")
+    folder = (sources or {}).get(SOURCES[0])
+    if texture == "photo" and folder is None:
+        warnings.warn(
+            "frost: the photographed textures are not on this machine, so procedural ice is used; "
+            f"bring them with `shiftbench fetch {SOURCES[0]}`, or choose texture='procedural'",
+            UserWarning,
+            stacklevel=3,
+        )
+    return folder if texture == "photo" else None
 
 
 def piece(folder: Path, shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     """Return a random piece of a random picture, of an image's shape."""
     which, down, right = (int(word) for word in words.words16(3))
-    picture = _picture(folder / PICTURES[which * len(PICTURES) >> 16], len(shape))
+    picture = read(folder / PICTURES[which * len(PICTURES) >> 16], len(shape))
     height, width = window(picture.shape, shape)
     top = down * max(len(picture) - height, 1) >> 16
     left = right * max(picture.shape[1] - width, 1) >> 16
@@ -136,7 +145,12 @@ def window(picture: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=2 * len(PICTURES))
-def _picture(path: Path, axes: int) -> NDArray[np.uint8]:
+def read(path: Path, axes: int) -> NDArray[np.uint8]:
+    """Return a picture, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         with Image.open(path) as file:
             pixels = np.asarray(file.convert("RGB"))
@@ -157,15 +171,14 @@ def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     light = haze.astype(np.uint16) * 60 + crystals(height, width, words).astype(np.uint16) * 95
     ice = np.minimum((light >> 8) + 108, 255).astype(np.uint8)
     ice = enlarged(ice, fine, shape)
-    return ice if len(shape) == 2 else np.asarray(cv2.LUT(cv2.merge([ice] * 3), _tint()))
+    return ice if len(shape) == 2 else np.asarray(cv2.LUT(cv2.merge([ice] * 3), tint()))
 
 
 @lru_cache(maxsize=1)
-def _tint() -> NDArray[np.uint8]:
+def tint() -> NDArray[np.uint8]:
     """Return red, green and blue of each grey level of ice, uint8 (256, 1, 3)."""
     levels = np.arange(256)[:, None, None] * np.array([90, 103, 110]) // 100
-    tint: NDArray[np.uint8] = np.minimum(levels, 255).astype(np.uint8)
-    return tint
+    return np.asarray(np.minimum(levels, 255), dtype=np.uint8)
 
 
 @compiled
