@@ -195,21 +195,36 @@ MOST_STEMS = 4096
 def crystals(height: int, width: int, words: Words) -> NDArray[np.uint8]:
     """Return ferns of ice, uint8 (height, width): stems at random, with branches at 60 degrees.
 
-    Lengths are in pixels of a 224 px picture. Takes four 16-bit words per stem (row, column, direction,
-    length); each lies in its own raw word.
+    Lengths are in pixels of a 224 px picture. Takes four 16-bit words per stem: row, column, direction,
+    length.
     """
-    pixel = min(height, width) / 224
-    count = min(round(STEMS * (height / pixel / 224) * (width / pixel / 224)), MOST_STEMS)
-    drawn = words.words16(4 * count).reshape(count, 4).astype(np.int64)
-    stems = np.empty((count, 4), dtype=np.int64)
+    pixel = scale((height, width))
+    drawn = words.words16(4 * stem_count(height, width)).reshape(-1, 4).astype(np.int64)
+    stems = np.empty_like(drawn)
     stems[:, 0], stems[:, 1] = drawn[:, 0] * height >> 8, drawn[:, 1] * width >> 8  # 256ths
     stems[:, 2] = drawn[:, 2] * DIRECTIONS >> 16
-    stems[:, 3] = (round(20 * pixel * 256) * 65536 + drawn[:, 3] * round(80 * pixel * 256)) >> 24
-    light = round(256 * min(1.0, pixel))  # of thinner lines less is seen
+    shortest, spread = lengths(pixel)
+    stems[:, 3] = (shortest + drawn[:, 3] * spread) >> 24
+    light = stem_light(pixel)
     ice = np.zeros((height, width), dtype=np.uint16)
     _grow(stems, directions(), light, ice)
     shown: NDArray[np.uint8] = np.minimum(ice >> 8, 255).astype(np.uint8)
     return shown
+
+
+def stem_count(height: int, width: int) -> int:
+    """Return how many stems there are: as many per area of the shorter side's square."""
+    return min(round(STEMS * max(height, width) / min(height, width)), MOST_STEMS)
+
+
+def lengths(pixel: float) -> tuple[int, int]:
+    """Return the shortest length, in 2**24ths, and what one step of a 16-bit word adds."""
+    return round(20 * pixel * 256) << 16, round(80 * pixel * 256)
+
+
+def stem_light(pixel: float) -> int:
+    """Return the light of a line in 256ths: of one that is thinner than a pixel less is seen."""
+    return round(256 * min(1.0, pixel))
 
 
 @lru_cache(maxsize=1)
