@@ -62,9 +62,11 @@ PARAMS: dict[str, object] = {"profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 WATER, MUD = (175, 238, 238), (63, 42, 20)  # red, green, blue
 THICK = 0.8
+HIDDEN = 65536 // 255  # 65,536ths of what is under 1 / 255 of mud
 FINEST = 0.5  # of a reference pixel
 EDGE = (50, 150)  # Canny's thresholds
 FAR = 20  # pixels from an edge
+COVER = np.array([1 << 19, 255 << 6, round(THICK * 255 * (1 << 20)) + (1 << 19)], dtype=np.int32)
 EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
 
@@ -131,8 +133,7 @@ def mud(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> NDAr
     splashed = thresholded(field, tuple(ground), pixel) > 0
     soft = blurred(splashed * np.int16(NORMAL_ONE), edge * pixel)
     opaque = np.empty(field.shape, dtype=np.uint8)
-    half = 1 << 19
-    _map(soft, np.array([half, 255 << 6, round(THICK * 255 * (1 << 20)) + half], np.int32), opaque)
+    _map(soft, COVER, opaque)
     return opaque
 
 
@@ -140,13 +141,20 @@ def thresholded(
     field: NDArray[np.int16], form: tuple[float, ...], pixel: float
 ) -> NDArray[np.uint8]:
     """Return the blurred field as grey levels, truncated, 0 below the threshold."""
+    liquid = np.empty(field.shape, dtype=np.uint8)
+    _map(blurred(field, form[2] * pixel), ground(form, pixel), liquid)
+    return liquid
+
+
+def ground(form: tuple[float, ...], pixel: float) -> NDArray[np.int32]:
+    """Return what 0 of a blurred field is, what 1 adds, and where liquid begins.
+
+    In 2**20ths of a grey level; what 1 adds is in 2**6ths, for a field in 2**14ths.
+    """
     mean, deviation, sigma, threshold = form
     slope = 255 * deviation * left(sigma) / left(sigma * pixel)
     zero, begin = (round(255 * level * (1 << 20)) for level in (mean, threshold))
-    liquid = np.empty(field.shape, dtype=np.uint8)
-    levels = np.array([zero, round(slope * (1 << 6)), begin], dtype=np.int32)
-    _map(blurred(field, sigma * pixel), levels, liquid)
-    return liquid
+    return np.array([zero, round(slope * (1 << 6)), begin], dtype=np.int32)
 
 
 @lru_cache(maxsize=64)
@@ -166,16 +174,20 @@ def laid(
     cover: bool,
 ) -> NDArray[np.uint8]:
     """Return an image plus `strength` of the layer in a colour, which also hides what is under it if it covers."""
-    red, green, blue = colour
-    tones = colour if image.ndim == 3 else (0.2989 * red + 0.587 * green + 0.114 * blue,)
-    shares = np.array([round(strength * tone * 65536 / 255) for tone in tones], dtype=np.int32)
     if image.ndim == 3:
         layer = np.asarray(cv2.merge([layer] * 3), dtype=np.uint8)
-    rows = np.tile(shares, image.shape[1])
+    rows = np.tile(shares(colour, strength, image.ndim), image.shape[1])
     result = np.empty_like(image)
     flat = image.reshape(len(image), -1), layer.reshape(len(image), -1)
-    _lay(*flat, rows, np.int32(65536 // 255 if cover else 0), result.reshape(len(image), -1))
+    _lay(*flat, rows, np.int32(HIDDEN if cover else 0), result.reshape(len(image), -1))
     return result
+
+
+def shares(colour: tuple[int, int, int], strength: float, axes: int) -> NDArray[np.int32]:
+    """Return what 1 / 255 of a layer adds to each channel (grey for 2 axes): 65,536ths of a level."""
+    red, green, blue = colour
+    tones = colour if axes == 3 else (0.2989 * red + 0.587 * green + 0.114 * blue,)
+    return np.array([round(strength * tone * 65536 / 255) for tone in tones], dtype=np.int32)
 
 
 @compiled
