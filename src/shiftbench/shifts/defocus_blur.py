@@ -127,23 +127,25 @@ def _disks(
             out[row, i] = np.minimum(np.uint32(mean), white) >> np.uint32(16)
 
 
-def _softened(means: NDArray[np.uint16], sigma: float) -> NDArray[np.uint8]:
+def _softened(means: NDArray[np.uint16], softness: float) -> NDArray[np.uint8]:
     """Return the means in grey levels after a Gaussian of 3 x 3 pixels; one pixel less on each side."""
-    side = 0
-    if sigma:
-        height = (-1 / (2 * Decimal(sigma) ** 2)).exp()
-        side = round(_blur.ONE * height / (1 + 2 * height))
     height, width = means.shape[0] - 2, means.shape[1] - 2
     soft = np.empty((height, width, *means.shape[2:]), dtype=np.uint8)
-    rows = means.reshape(len(means), -1)
-    _soften(rows, side, math.prod(means.shape[2:]), soft.reshape(height, -1))
+    rows, channels = means.reshape(len(means), -1), math.prod(means.shape[2:])
+    _soften(rows, side(softness), channels, soft.reshape(height, -1))
     return soft
 
 
+def side(sigma: float) -> int:
+    """Return the outer weight, in 256ths, of a Gaussian of three pixels."""
+    height = (-1 / (2 * Decimal(sigma) ** 2)).exp()
+    return round(_blur.ONE * height / (1 + 2 * height))
+
+
 @compiled
-def _soften(rows: NDArray[np.uint16], side: int, channels: int, out: NDArray[np.uint8]) -> None:
+def _soften(rows: NDArray[np.uint16], edge: int, channels: int, out: NDArray[np.uint8]) -> None:
     """Fill `out` (h, w * channels) from `rows` (h + 2, (w + 2) * channels) in 128ths; 23 bits cut off."""
-    outer, inner = np.uint32(side), np.uint32(256 - 2 * side)
+    outer, inner = np.uint32(edge), np.uint32(256 - 2 * edge)
     line = np.empty(rows.shape[1], dtype=np.uint32)
     for row in range(out.shape[0]):
         above, at, below = rows[row], rows[row + 1], rows[row + 2]

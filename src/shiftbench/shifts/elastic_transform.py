@@ -85,27 +85,29 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
     )
 
 
+def corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return three corners (x, y) of a square of two thirds of the shorter side, in the middle."""
+    reach, middle = min(shape) // 3, (shape[1] // 2, shape[0] // 2)
+    return [(middle[0] + x * reach, middle[1] + y * reach) for x, y in ((1, 1), (1, -1), (-1, -1))]
+
+
 def affine(
     shape: tuple[int, ...], jitter: float, turns: list[float]
 ) -> tuple[tuple[float, ...], ...]:
     """Return the affine map from a place in the result to its place in the image: two rows (x, y, 1).
 
-    Three corners of a square of two thirds of the shorter side are moved by up to `jitter` pixels
-    along each axis; `turns` are six numbers from 0 to 1.
+    The corners are moved by up to `jitter` pixels along each axis; `turns` are six numbers, 0 to 1.
     """
-    reach, middle = min(shape) // 3, (shape[1] // 2, shape[0] // 2)
-    corners = [
-        (middle[0] + x * reach, middle[1] + y * reach) for x, y in ((1, 1), (1, -1), (-1, -1))
-    ]
+    still = corners(shape)
     moves = [jitter * (2 * turn - 1) for turn in turns]
     (ax, ay), (bx, by), (cx, cy) = (
-        (x + moves[2 * i], y + moves[2 * i + 1]) for i, (x, y) in enumerate(corners)
+        (x + moves[2 * i], y + moves[2 * i + 1]) for i, (x, y) in enumerate(still)
     )
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     if abs(area) < 1:  # the corners lie on one line, or there is one pixel
         area = math.copysign(1.0, area)
     rows = []
-    for first, second, third in zip(*corners, strict=True):
+    for first, second, third in zip(*still, strict=True):
         right = ((second - first) * (cy - ay) - (third - first) * (by - ay)) / area
         down = ((third - first) * (bx - ax) - (second - first) * (cx - ax)) / area
         rows.append((right, down, first - right * ax - down * ay))

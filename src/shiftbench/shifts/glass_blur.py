@@ -84,13 +84,17 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 def exchanged(pixels: NDArray[T], reach: float, rounds: float, words: Words) -> NDArray[T]:
     """Return `pixels`, words of any type (h, w), after `rounds` rounds of exchange over `reach` pixels."""
     scattered = pixels.copy()
-    for number in range(math.ceil(rounds)):
-        part = reach * min(1.0, rounds - number)
-        farthest = math.ceil(part)
-        near = round((farthest - part) * (1 << 16))
-        if farthest:
-            _exchange(scattered, words.words16(pixels.size), farthest, near)
+    for farthest, near in passes(reach, rounds):
+        _exchange(scattered, words.words16(pixels.size), farthest, near)
     return scattered
+
+
+def passes(reach: float, rounds: float) -> list[tuple[int, int]]:
+    """Return (whole reach, how many of 65,536 pixels have one less) of each round that moves pixels."""
+    parts = [reach * min(1.0, rounds - number) for number in range(math.ceil(rounds))]
+    return [
+        (math.ceil(part), round((math.ceil(part) - part) * (1 << 16))) for part in parts if part
+    ]
 
 
 @compiled

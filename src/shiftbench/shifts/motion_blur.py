@@ -45,7 +45,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     weights = kernel(2 * radius * pixel, sigma * pixel, max(1, math.ceil(1 / pixel)), step)
     path = line(float(words.uniform()), step * len(weights))
     blurred = _smeared(value, weights, path[::step])
-    return _smeared(blurred, _whole([Decimal(ONE) / step] * step), path)
+    return _smeared(blurred, even(step), path)
 
 
 def _smeared(
@@ -106,6 +106,11 @@ def kernel(reach: float, sigma: float, parts: int, step: int = 1) -> tuple[int, 
         exact[pixel + 1] += height * part
     steps = [sum(exact[i : i + step], Decimal(0)) for i in range(0, len(exact), step)]
     return _whole([share * ONE / sum(exact) for share in steps])
+
+
+def even(step: int) -> tuple[int, ...]:
+    """Return `step` weights, as equal as whole numbers that sum to 256 can be."""
+    return _whole([Decimal(ONE) / step] * step)
 
 
 def _whole(exact: list[Decimal]) -> tuple[int, ...]:
