@@ -158,6 +158,19 @@ def test_preview_draws_a_row_per_sample_and_a_column_per_severity(home: Path) ->
     assert pixels.shape[0] == preview.HEADER + 2 * (preview.SIDE + preview.GAP) + preview.GAP
 
 
+def test_preview_of_all_shifts_leaves_out_what_lacks_originals(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFTBENCH_CACHE", str(home / "nothing"))
+    told = said("preview", "--out", "all.png")
+    names = preview.pictured()[0]
+    assert f"wrote all.png: {len(names)} shifts" in told
+    assert "`shiftbench fetch background_photos frost_textures tuxpaint_stamps`" in told
+    assert {"fog", "object_size", "bright"} <= set(names)
+    with Image.open("all.png") as opened:
+        assert opened.height > -(-len(names) // preview.PER_LINE) * 112
+
+
 def test_preview_prefers_the_shards_that_are_there(home: Path) -> None:
     folder = home / "data/shards/shapes/test/identity/0"
     folder.mkdir(parents=True)

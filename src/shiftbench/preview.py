@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from shiftbench import plugins, shards
 from shiftbench.corrupt import corrupt
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.fetch import kept
 from shiftbench.refs import Ref, number
 from shiftbench.sample import Sample
 
@@ -45,11 +46,37 @@ def own_image(file: Path) -> Sample:
 
 
 def our_image() -> Sample:
-    """Return the picture of a flower that scikit-learn ships (BSD; by dany13), 320 px wide."""
+    """Return the picture of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
     from sklearn.datasets import load_sample_image
 
-    picture = Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213))
-    return Sample("scikit-learn/flower", {"image": np.asarray(picture)})
+    image = np.asarray(Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213)))
+    orange = image[..., 0] > image[..., 2].astype(int) + 40
+    orange[180:] = False  # another flower
+    return Sample(
+        "scikit-learn/flower", {"image": image, "mask": orange.astype(np.uint8) * 255, "label": 0}
+    )
+
+
+def our_square(side: int = 112) -> Sample:
+    """Return the middle of our image, `side` pixels wide and high, with its mask."""
+    whole = our_image()
+    fields = {
+        name: np.asarray(Image.fromarray(whole.fields[name][:, 46:259]).resize((side, side)))
+        for name in ("image", "mask")
+    }
+    return Sample(whole.key, {**fields, "label": 0})
+
+
+def pictured() -> tuple[list[str], list[str]]:
+    """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
+    found = {name: plugins.find("shifts", name) for name in plugins.names("shifts")}
+    applied = {
+        name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+        for name, module in found.items()
+        if getattr(module, "LEVELS", None) and module.FIELD != "text"
+    }
+    lacking = sorted({source for sources in applied.values() for source in sources})
+    return [name for name, sources in applied.items() if not sources], lacking
 
 
 def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
@@ -127,7 +154,7 @@ def texts(shift: str, text: str = TEXT, seed: int = 0) -> list[str]:
 
 def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterator[Any]:
     for severity in severities(module):
-        yield corrupt(sample.fields["image"], shift, severity, seed, sample.key)
+        yield corrupt(sample, shift, severity, seed).fields["image"]
 
 
 def _shown(image: Pixels) -> Image.Image:

@@ -52,7 +52,7 @@ def describe(family: str, name: str) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def preview(
-    shift: str,
+    shift: Annotated[str | None, typer.Argument(help="default: all, on a picture of ours")] = None,
     image: Annotated[Path | None, typer.Option(help="an image of yours")] = None,
     dataset: Annotated[str | None, typer.Option(help="test samples of a dataset")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="default: SHIFT.png")] = None,
@@ -62,6 +62,15 @@ def preview(
     from shiftbench import preview as previews
 
     use_plugin_folders()
+    if shift is None:
+        target = file or Path("shifts.png")
+        with writable(target):
+            names, lacking = previews.pictured()
+            previews.overview(names, previews.our_square()).save(target)
+        out.print(f"wrote {target}: {len(names)} shifts")
+        if lacking:
+            out.print(f"for the others: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
+        return
     if image and dataset:
         raise ParamsError("give --image or --dataset, not both")
     if getattr(plugins.find("shifts", shift), "FIELD", None) == "text":
