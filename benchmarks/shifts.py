@@ -24,7 +24,7 @@ import numpy as np
 from shiftbench import plugins
 from shiftbench.corrupt import corrupt
 from shiftbench.errors import ShiftbenchError
-from shiftbench.imagecorruptions import NAMES
+from shiftbench.imagecorruptions import NAMES, OPTIONS
 
 Corrupts = Callable[[int], np.ndarray]
 
@@ -84,7 +84,8 @@ def alone(name: str, image: np.ndarray, severity: int, repeats: int) -> None:
 
 
 def ours(name: str, image: np.ndarray, severity: int) -> Corrupts:
-    return lambda draw: corrupt(image, name, float(severity), key=str(draw))
+    options = OPTIONS.get(name, {})  # the peer's constants
+    return lambda draw: corrupt(image, name, float(severity), key=str(draw), **options)
 
 
 def peer(name: str, image: np.ndarray, severity: int) -> Corrupts:

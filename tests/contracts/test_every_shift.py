@@ -31,6 +31,7 @@ OURS = [name for name in APPLIED if plugins.file("shifts", name).is_relative_to(
 GRADED = [name for name in APPLIED if plugins.find("shifts", name).LEVELS]
 LEVELLED = [name for name in GRADED if hasattr(plugins.find("shifts", name), "CONTINUOUS")]
 IMAGES = [name for name in GRADED if plugins.find("shifts", name).FIELD == "image"]
+MASKED = [name for name in GRADED if plugins.find("shifts", name).FIELD is None]
 DOMAIN = [name for name in NAMES if name not in APPLIED]
 SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1), (3, 3, 3)]
 CHAPTER = f"{TEXT} " * 20
@@ -228,6 +229,13 @@ def test_damage_grows_with_severity(name: str) -> None:
 def test_sample_without_the_field_is_told(name: str) -> None:
     with pytest.raises(DataError, match=r"k: .*(no|the) field '(image|text|mask)'"):
         corrupt(Sample("k", {"label": 1}), name)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_mask_of_another_size_is_told(name: str) -> None:
+    fields = {"image": picture(20, 30, 3), "mask": shift_digests.disk(30, 20)}
+    with pytest.raises(DataError, match=r"k: .*mask.*30"):
+        applied(name, Sample("k", fields), 3.0)
 
 
 @pytest.mark.parametrize("name", OURS)
