@@ -156,10 +156,10 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
         raise ParamsError(
             f"shift {name!r} has no option {min(unknown)!r} ({near(min(unknown), shift.PARAMS)})"
         )
-    return shift, {**shift.PARAMS, **params, **_originals(shift)}
+    return shift, {**shift.PARAMS, **params, **originals(shift)}
 
 
-def _originals(shift: ModuleType) -> dict[str, object]:
+def originals(shift: ModuleType) -> dict[str, object]:
     """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
