@@ -88,7 +88,10 @@ def originals() -> dict[str, Path]:
 
     home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
     atexit.register(shutil.rmtree, home)
-    photos = {"frost_textures": frost.PICTURES, _backgrounds.SOURCE: _backgrounds.listed()}
+    photos = {
+        "frost_textures": frost.TEXTURES["photo6"],
+        _backgrounds.SOURCE: _backgrounds.listed(),
+    }
     for source, names in photos.items():
         for number, name in enumerate(names):
             pixels = np.roll(picture(240 + 10 * (number % 3), 260, 3), 17 * number, axis=(0, 1))

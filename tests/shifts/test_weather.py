@@ -158,7 +158,7 @@ def test_fog_is_the_published_one(level: int) -> None:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> dict[str, Path]:
-    for number, name in enumerate(frost.PICTURES):
+    for number, name in enumerate(frost.TEXTURES["photo6"]):
         pixels = np.random.default_rng(number).integers(0, 256, (300, 400 + number, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / name, format="PNG")
     return {"frost_textures": tmp_path}
@@ -168,7 +168,7 @@ def pictures(tmp_path: Path) -> dict[str, Path]:
 def test_frost_is_the_published_one(level: int, pictures: dict[str, Path]) -> None:
     drawn = words("frost").uniform(3)
     number = int(5 * drawn[0])
-    ice = np.asarray(Image.open(pictures["frost_textures"] / frost.PICTURES[number]))
+    ice = np.asarray(Image.open(pictures["frost_textures"] / frost.TEXTURES["photo6"][number]))
     top, left = int(drawn[1] * (300 - 224)), int(drawn[2] * (400 + number - 224))
     piece = ice[top : top + 224, left : left + 224].astype(float)
     keep, add = frost.LEVELS[level]
@@ -209,11 +209,13 @@ def test_frost_needs_its_pictures_in_a_campaign() -> None:
 
 
 def test_frost_names_a_picture_that_cannot_be_read(pictures: dict[str, Path]) -> None:
-    for name in frost.PICTURES:
+    for name in frost.TEXTURES["photo6"]:
         (pictures["frost_textures"] / name).write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"frost\d\.\w+ cannot be read .*`shiftbench fetch frost"):
         frost.apply(IMAGE, 3, words("frost"), sources=pictures)
-    with pytest.raises(ParamsError, match="texture is 'paint'; allowed are photo and procedural"):
+    with pytest.raises(
+        ParamsError, match="texture is 'paint'; allowed are photo, photo6, procedural"
+    ):
         frost.apply(IMAGE, 3, words("frost"), texture="paint")
 
 

@@ -3,7 +3,8 @@
 Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are the shares of
 image and of frost from `make_imagenet_c.py`, which crops 224 x 224 px at random out of one of five
 pictures (it ships six, but its random index never takes the last; the second and third hold the same
-pixels). All of that is reproduced. Differs: the piece scales with the image (224 px of the picture to the
+pixels). All of that is reproduced; `texture: photo6` takes all six, as `imagecorruptions` does (which
+also enlarges them by a tenth). Differs: the piece scales with the image (224 px of the picture to the
 shorter side, less where the picture is too small for the longer), by areas when it shrinks and linearly
 when it grows; grey images take the grey of the piece; rounded, not truncated.
 
@@ -45,8 +46,8 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"texture": "photo", "profile": "published"}
 CONTINUOUS = {"profile": "continuous"}
 SOURCES = ("frost_textures",)
-TEXTURES = ("photo", "procedural")
 PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
+TEXTURES = {"photo": PICTURES, "photo6": (*PICTURES, "frost6.jpg"), "procedural": ()}
 PROFILES = {
     "published": (_levels.published, LEVELS),
     "continuous": (_levels.at, LEVELS_CONTINUOUS),
@@ -57,7 +58,7 @@ ONE = 1 << 15  # shares are 32,768ths: 255 x 2 x 32,768 fits 32 bits
 
 def needs(params: Mapping[str, object]) -> list[Ref]:
     """Return the original that the photographed textures are in."""
-    return [refs.sources(SOURCES[0])] if params["texture"] == "photo" else []
+    return [] if params["texture"] == "procedural" else [refs.sources(SOURCES[0])]
 
 
 def apply(
@@ -75,9 +76,9 @@ def apply(
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
         words: the sample's random words.
-        texture: `photo` or `procedural`.
+        texture: `photo`, `photo6` or `procedural`.
         profile: `published` or `continuous`.
-        sources: folders of originals; `photo` reads `frost_textures`, and is `procedural` without it.
+        sources: folders of originals; photos are in `frost_textures`; without it the ice is procedural.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
@@ -85,8 +86,8 @@ def apply(
         DataError: a picture is missing in the folder, or damaged.
     """
     keep, add = shares(severity, profile)
-    folder = pictures(texture, sources)
-    ice = piece(folder, value.shape, words) if folder else procedural(value.shape, words)
+    files = pictures(texture, sources)
+    ice = piece(files, value.shape, words) if files else procedural(value.shape, words)
     frosted = np.empty(value.shape, dtype=np.uint8)
     flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
     _add(*flat, keep, add, frosted.reshape(-1))
@@ -102,8 +103,8 @@ def shares(severity: float, profile: str) -> tuple[np.uint32, np.uint32]:
     return np.uint32(round(keep * ONE)), np.uint32(round(add * ONE))
 
 
-def pictures(texture: str, sources: Mapping[str, Path] | None) -> Path | None:
-    """Return the folder of the photographed textures, or None where the ice is procedural.
+def pictures(texture: str, sources: Mapping[str, Path] | None) -> tuple[Path, ...]:
+    """Return the files of the photographed textures, none where the ice is procedural.
 
     Raises:
         ParamsError: another texture.
@@ -112,22 +113,22 @@ def pictures(texture: str, sources: Mapping[str, Path] | None) -> Path | None:
         UserWarning: the photographed ones are wanted, and are not there.
     """
     if texture not in TEXTURES:
-        raise ParamsError(f"frost: texture is {texture!r}; allowed are {' and '.join(TEXTURES)}")
-    folder = (sources or {}).get(SOURCES[0])
-    if texture == "photo" and folder is None:
+        raise ParamsError(f"frost: texture is {texture!r}; allowed are {', '.join(TEXTURES)}")
+    folder, names = (sources or {}).get(SOURCES[0]), TEXTURES[texture]
+    if names and folder is None:
         warnings.warn(
             "frost: the photographed textures are not on this machine, so procedural ice is used; "
             f"bring them with `shiftbench fetch {SOURCES[0]}`, or choose texture='procedural'",
             UserWarning,
             stacklevel=3,
         )
-    return folder if texture == "photo" else None
+    return tuple(folder / name for name in names) if folder else ()
 
 
-def piece(folder: Path, shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
+def piece(files: tuple[Path, ...], shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
     """Return a random piece of a random picture, of an image's shape."""
     which, down, right = (int(word) for word in words.words16(3))
-    picture = read(folder / PICTURES[which * len(PICTURES) >> 16], len(shape))
+    picture = read(files[which * len(files) >> 16], len(shape))
     height, width = window(picture.shape, shape)
     top = down * max(len(picture) - height, 1) >> 16
     left = right * max(picture.shape[1] - width, 1) >> 16
@@ -144,7 +145,7 @@ def window(picture: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, int]:
     return max(1, round(image[0] * zoom)), max(1, round(image[1] * zoom))
 
 
-@lru_cache(maxsize=2 * len(PICTURES))
+@lru_cache(maxsize=2 * len(TEXTURES["photo6"]))
 def read(path: Path, axes: int) -> NDArray[np.uint8]:
     """Return a picture, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
 

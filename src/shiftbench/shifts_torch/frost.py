@@ -28,18 +28,18 @@ def apply(
 ) -> torch.Tensor:
     """Return frosted copies of images, uint8 (n, c, h, w)."""
     keep, add = (int(share) for share in cpu.shares(severity, profile))
-    folder = cpu.pictures(texture, sources)
-    ice = pieces(folder, images, words) if folder else procedural(images, words)
+    files = cpu.pictures(texture, sources)
+    ice = pieces(files, images, words) if files else procedural(images, words)
     both = images.int() * keep + ice * add + (cpu.ONE >> 1)
     return (both >> 15).clamp_(max=255).to(torch.uint8)
 
 
-def pieces(folder: Path, images: torch.Tensor, words: Words) -> torch.Tensor:
+def pieces(files: tuple[Path, ...], images: torch.Tensor, words: Words) -> torch.Tensor:
     """Return a random piece of a random picture for each image, int32 (n, c, h, w)."""
     shape = (*images.shape[2:], 3)[: 2 if images.shape[1] == 1 else 3]
-    stack, sizes = _stack(folder, len(shape), images.device)
+    stack, sizes = _stack(files, len(shape), images.device)
     which, down, right = words.words16(3).long().unbind(1)
-    which = which * len(cpu.PICTURES) >> 16
+    which = which * len(files) >> 16
     windows = [cpu.window(size, shape) for size in sizes]
     result = torch.zeros_like(images, dtype=torch.int32)
     of = torch.tensor(windows, device=images.device)[which]
@@ -62,10 +62,10 @@ def _span(first: torch.Tensor, count: int, size: int) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _stack(
-    folder: Path, axes: int, device: torch.device
+    files: tuple[Path, ...], axes: int, device: torch.device
 ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
-    """Return the pictures uint8 (5, h, w, c), filled up with black, and their sizes."""
-    arrays = [np.atleast_3d(cpu.read(folder / name, axes)) for name in cpu.PICTURES]
+    """Return the pictures uint8 (pictures, h, w, c), filled up with black, and their sizes."""
+    arrays = [np.atleast_3d(cpu.read(file, axes)) for file in files]
     sizes = [array.shape[:2] for array in arrays]
     shape = (len(arrays), *np.max(sizes, axis=0), arrays[0].shape[2])
     stack = np.zeros(shape, dtype=np.uint8)
