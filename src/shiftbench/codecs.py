@@ -170,11 +170,12 @@ def _decode_label(data: bytes) -> int:
     return int(data)
 
 
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def _encode_json(value: object) -> bytes:
     try:
-        text = json.dumps(
-            value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
+        text = _JSON.encode(value)
     except (TypeError, ValueError) as error:
         raise DataError(f"cannot be written as JSON: {error}") from error
     return _encode_text(text)

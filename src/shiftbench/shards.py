@@ -16,6 +16,8 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from shiftbench.sample import Sample
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+BUFFER = 1 << 20
+TAR = "{:06d}.tar"
 MANIFEST, INDEX = "manifest.json", "index.parquet"
 
 _INDEX_SCHEMA = pa.schema(
@@ -80,15 +84,12 @@ def write(
     entries: list[Entry] = []
     packed = ((sample.key, pack(sample, fields), pixels(sample)) for sample in _ordered(samples))
     tars: dict[str, dict[str, Any]] = {}
-    for name, group in _cut(packed, max_bytes):
-        data, rows = _join(name, group)
-        (folder / name).write_bytes(data)
+    for number, group in groupby(_numbered(packed, max_bytes), key=itemgetter(0)):
+        file = folder / TAR.format(number)
+        tars[file.name], rows = _write_tar(file, (item for _, item in group))
         entries += rows
-        tars[name] = {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "bytes": len(data),
-            "samples": len(rows),
-        }
+    if not tars:
+        tars[TAR.format(0)], _ = _write_tar(folder / TAR.format(0), [])
     _write_index(folder / INDEX, entries)
     manifest = {
         **about,
@@ -121,21 +122,17 @@ def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 def pack(sample: Sample, fields: dict[str, str]) -> bytes:
     """Return a sample's tar members, headers and padding included."""
-    parts = []
+    parts: list[bytes] = []
     for field in sorted(sample.fields):
         if field not in fields:
             raise DataError(
                 f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}"
             )
         extension = fields[field]
-        parts.append(
-            _member(f"{sample.key}.{extension}", codecs.encode(extension, sample.fields[field]))
-        )
+        data = codecs.encode(extension, sample.fields[field])
+        head = _head(f"{sample.key}.{extension}".encode(), len(data))
+        parts += (head, data, bytes(-len(data) % BLOCK))
     return b"".join(parts)
-
-
-def _member(name: str, data: bytes) -> bytes:
-    return _head(name.encode(), len(data)) + data + bytes(-len(data) % BLOCK)
 
 
 def _head(name: bytes, size: int) -> bytes:
@@ -197,25 +194,30 @@ def chained_digest(folder: Path) -> str:
 Packed = tuple[str, bytes, str]
 
 
-def _cut(packed: Iterable[Packed], max_bytes: int) -> Iterator[tuple[str, list[Packed]]]:
-    group: list[Packed] = []
+def _numbered(packed: Iterable[Packed], max_bytes: int) -> Iterator[tuple[int, Packed]]:
+    """Yield each sample with the number of its tar."""
     size = number = 0
     for item in packed:
-        if group and size + len(item[1]) + len(END) > max_bytes:
-            yield f"{number:06d}.tar", group
-            group, size, number = [], 0, number + 1
-        group.append(item)
+        if size and size + len(item[1]) + len(END) > max_bytes:
+            size, number = 0, number + 1
         size += len(item[1])
-    if group or not number:
-        yield f"{number:06d}.tar", group
+        yield number, item
 
 
-def _join(tar: str, group: list[Packed]) -> tuple[bytes, list[Entry]]:
-    rows, offset = [], 0
-    for key, data, digest in group:
-        rows.append(Entry(key, tar, offset, len(data), hashlib.sha256(data).hexdigest(), digest))
-        offset += len(data)
-    return b"".join([data for _, data, _ in group] + [END]), rows
+def _write_tar(file: Path, packed: Iterable[Packed]) -> tuple[dict[str, Any], list[Entry]]:
+    """Write a tar sample by sample; return what the manifest says of it, and the index's rows."""
+    whole, rows, size = hashlib.sha256(), [], 0
+    with file.open("wb", buffering=BUFFER) as stream:
+        for key, data, digest in packed:
+            own = hashlib.sha256(data).hexdigest()
+            rows.append(Entry(key, file.name, size, len(data), own, digest))
+            whole.update(data)
+            stream.write(data)
+            size += len(data)
+        whole.update(END)
+        stream.write(END)
+    facts = {"sha256": whole.hexdigest(), "bytes": size + len(END), "samples": len(rows)}
+    return facts, rows
 
 
 def _write_index(file: Path, entries: list[Entry]) -> None:
@@ -251,8 +253,8 @@ def index(folder: Path) -> list[Entry]:
         raise ChecksumError(
             f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
         )
-    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-    return [Entry(**row) for row in rows]
+    columns = pq.read_table(pa.BufferReader(data)).to_pydict()
+    return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
 
 
 def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:

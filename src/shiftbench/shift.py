@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from shiftbench import codecs, files, plugins, recipe, shards, splits
 from shiftbench.apply import Shifter
@@ -24,23 +28,63 @@ from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
 PREVIEW_SAMPLES = 4
+KEPT_BYTES = 512_000_000
 
 
 def run(run: Run, todo: list[Cell]) -> None:
     """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
+    several = sum(cell.ref.kind == "shards" for cell in todo) > 1
+    decoded = Decoded(KEPT_BYTES if several else 0)
     for cell in track(todo, run.job.name):
         if cell.ref.kind == "shards":
-            make_shards(run, cell)
+            make_shards(run, cell, decoded)
     for cell in run.todo():
         if cell.ref.kind == "previews":
             make_preview(run, cell)
 
 
-def make_shards(run: Run, cell: Cell) -> None:
+class Decoded:
+    """The samples of a folder of clean shards: decoded for the first severity, kept for the next ones.
+
+    Decoding costs more than half of what encoding does. What is decoded is kept where it takes at most
+    `limit` bytes; else each severity reads the shards again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._kept: dict[Path, list[Sample]] = {}
+
+    def read(self, folder: Path) -> Iterator[Sample]:
+        """Yield the samples as `shards.read` does, each time as objects of their own."""
+        if folder in self._kept:
+            yield from (Sample(one.key, deepcopy(one.fields)) for one in self._kept[folder])
+            return
+        samples: list[Sample] = []
+        room = self.limit
+        for sample in shards.read(folder):
+            room -= sum(map(_bytes, sample.fields.values()))
+            if room >= 0:
+                samples.append(Sample(sample.key, deepcopy(sample.fields)))
+            else:
+                samples.clear()
+            yield sample
+        if room >= 0:
+            self._kept = {folder: samples}
+
+
+def _bytes(value: object) -> int:
+    """Return about how much memory a value takes."""
+    return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
+
+
+def make_shards(run: Run, cell: Cell, decoded: Decoded) -> None:
     """Make one folder of shards and commit it."""
     output = run.path(cell.ref)
     with files.scratch_folder(output) as temporary:
-        samples, about = (_clean if "dataset" in cell.recipe else _shifted)(run, cell)
+        if "dataset" in cell.recipe:
+            samples, about = _clean(run, cell)
+        else:
+            samples, about = _shifted(run, cell, decoded)
         task = plugins.find("tasks", about["task"])
         dataset, split, shift, severity = cell.ref.parts
         facts = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
@@ -129,13 +173,13 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
         )
 
 
-def _shifted(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
+def _shifted(run: Run, cell: Cell, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return the shifted samples of clean shards, and the manifest's facts."""
-    clean = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
-    about = shards.manifest(clean)
+    folder = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
+    about = shards.manifest(folder)
     shifter = Shifter.of(cell.recipe, about["dataset"], run.inputs(cell))
     kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
-    return map(shifter, shards.read(clean)), {**kept, "skipped": []}
+    return map(shifter, decoded.read(folder)), {**kept, "skipped": []}
 
 
 def make_preview(run: Run, cell: Cell) -> None:
