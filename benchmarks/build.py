@@ -39,7 +39,7 @@ from shiftbench.plan import Plan
 from shiftbench.recipe import Job
 from shiftbench.sample import Sample
 
-COUNTS = {28: 4000, 128: 400, 224: 200}
+COUNTS = {28: 5000, 128: 600, 224: 300}
 DATASET = '''
 """Pieces of photographs. Source: scikit-learn."""
 import numpy as np
@@ -209,7 +209,7 @@ def main() -> None:
     args = parser.parse_args()
     columns = "px, shift, encoder/s, build/s, ratio, wall, decode, shift, digest, sha256, limit, MB"
     print("| " + columns.replace(", ", " | ") + " |")
-    print("| " + "--- | " * len(columns.split(",")), flush=True)
+    print("|" + " --- |" * len(columns.split(",")), flush=True)
     for size in args.sizes:  # a process each, for its peak memory
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             rows = pool.submit(measure, size, args.shifts, args.severities, args.repeats)

@@ -57,19 +57,28 @@ class Decoded:
     def read(self, folder: Path) -> Iterator[Sample]:
         """Yield the samples as `shards.read` does, each time as objects of their own."""
         if folder in self._kept:
-            yield from (Sample(one.key, deepcopy(one.fields)) for one in self._kept[folder])
+            yield from map(_copy, self._kept[folder])
             return
         samples: list[Sample] = []
         room = self.limit
         for sample in shards.read(folder):
             room -= sum(map(_bytes, sample.fields.values()))
             if room >= 0:
-                samples.append(Sample(sample.key, deepcopy(sample.fields)))
+                samples.append(_copy(sample))
             else:
                 samples.clear()
             yield sample
         if room >= 0:
             self._kept = {folder: samples}
+
+
+def _copy(sample: Sample) -> Sample:
+    """Return a sample that shares no array, dict or list: a shift that writes into one spoils no other."""
+    fields = {
+        name: value.copy() if isinstance(value, np.ndarray) else deepcopy(value)
+        for name, value in sample.fields.items()
+    }
+    return Sample(sample.key, fields)
 
 
 def _bytes(value: object) -> int:
