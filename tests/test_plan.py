@@ -73,8 +73,8 @@ def test_a_job_covers_all_severities(home: Path) -> None:
         "train/shapes/perceptron-mixup-s1",
         "evaluate/shapes/perceptron-mixup-s0/plain",
         "evaluate/shapes/perceptron-mixup-s1/plain",
-        "score/shapes/perceptron-mixup-s0/plain/margin",
-        "score/shapes/perceptron-mixup-s1/plain/margin",
+        "score/shapes/perceptron-mixup-s0/plain",
+        "score/shapes/perceptron-mixup-s1/plain",
         "aggregate/small",
         "report/index",
     ]

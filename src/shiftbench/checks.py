@@ -79,11 +79,38 @@ def check_plugins(where: str, params: Params) -> None:
                     f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
                     f"listed under {family}: nor a plugin file{hint}"
                 ) from error
+        _check_ood(f"{where}: campaigns.{campaign_name}", params, campaign)
+
+
+def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse OOD sets that play two parts, and groups whose name is a dataset's."""
+    groups = {group for group in campaign.ood_groups.values() if group}
+    if isinstance(campaign.ood, dict):
+        names = [name for members in campaign.ood.values() for name in members]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ParamsError(f"{where}.ood names {twice[0]!r} twice; a set belongs to one group")
+    known = {*params.datasets, *plugins.names("datasets")}
+    for group in sorted(groups & known):
+        raise ParamsError(
+            f"{where}.ood: the group {group!r} is named like a dataset; its mean would be taken for that dataset's row"
+        )
+    for name, split in campaign.val_sets:
+        if name == campaign.dataset or (name in campaign.ood_groups and split == campaign.split):
+            raise ParamsError(
+                f"{where}.val_ood: {name}/{split} is also tested; options may not be chosen on what is tested. "
+                f"Take another set, or another split of it (`{name}/val`)"
+            )
+    if campaign.full_spectrum and not (campaign.shifts and campaign.detectors):
+        raise ParamsError(
+            f"{where}.full_spectrum: true, but there are no shifts or no detectors; name some or remove the key"
+        )
 
 
 def _asked(campaign: Campaign) -> list[tuple[str, str]]:
     asked = [("datasets", campaign.dataset)]
-    asked += [("datasets", name) for name in campaign.ood]
+    asked += [("datasets", name) for name in campaign.ood_groups]
+    asked += [("datasets", name) for name, _ in campaign.val_sets]
     asked += [("datasets", spec.dataset) for spec in campaign.weights if spec.dataset]
     for spec in campaign.weights:
         asked += [("models", name) for name in spec.models]
@@ -108,7 +135,8 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
             raise ParamsError(
                 f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
             )
-        if not _fits(value, allowed[option]):
+        several = family == "detectors" and isinstance(value, list) and value
+        if not all(_fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(
                 f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
                 f"(default {allowed[option]!r}), found {type(value).__name__}"

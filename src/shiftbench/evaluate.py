@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -23,13 +24,14 @@ from shiftbench.batching import Halving as Halving
 from shiftbench.batching import Outputs, Predictor
 from shiftbench.batching import ahead as ahead
 from shiftbench.batching import batches as batches
-from shiftbench.errors import ModelError
+from shiftbench.keeping import Keeper
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
 Transform = Callable[[list[Sample]], list[Sample]]
+Keep = Callable[[Outputs], None]
 
 
 class OnTheFly(Protocol):
@@ -105,24 +107,36 @@ def _evaluate_position(
     if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
         predictor.reset()  # type: ignore[attr-defined]
     shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
-    table, features, batch = evaluate_shards(
-        predictor,
-        folder,
-        classes,
-        spec["batch_size"],
-        spec["outputs"],
-        method.SEES,
-        transform=shifted,
-    )
-    run.note(device=device, batch_size=batch, shifted_on=shifted.counts if shifted else None)
-    facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
-    for cell in cells:
-        if recipe.status(run.root, cell) == "fresh":
-            continue  # a stream is walked whole, but only what is stale is written
-        if cell.ref.kind == "records":
-            _write_records(run, cell, table, facts)
-        else:
-            _write_features(run, cell, features, facts)
+    with ExitStack() as stack:
+        kept = _keeper(run, cells, folder, stack)
+        table, _, batch = evaluate_shards(
+            predictor,
+            folder,
+            classes,
+            spec["batch_size"],
+            spec["outputs"],
+            method.SEES,
+            transform=shifted,
+            keep=kept,
+        )
+        run.note(device=device, batch_size=batch, shifted_on=shifted.counts if shifted else None)
+        facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
+        for cell in cells:
+            if recipe.status(run.root, cell) == "fresh":
+                continue  # a stream is walked whole, but only what is stale is written
+            if cell.ref.kind == "records":
+                _write_records(run, cell, table, facts)
+            elif kept:
+                run.commit(cell, kept.files(cell.ref.path), facts)
+
+
+def _keeper(run: Run, cells: list[Cell], folder: Path, stack: ExitStack) -> Keeper | None:
+    """Return what writes features and logits beside the records, where a cell asks for them."""
+    outputs = [run.path(cell.ref) for cell in cells if cell.ref.kind == "features"]
+    if not outputs:
+        return None
+    count = shards.manifest(folder)["samples"]
+    return stack.enter_context(Keeper(outputs[0], count))
 
 
 def _on_the_fly(run: Run, cell: Cell, folder: Path, device: str) -> OnTheFly:
@@ -141,20 +155,6 @@ def _write_records(run: Run, cell: Cell, table: pa.Table, facts: dict[str, Any])
         run.commit(cell, {output.name: temporary}, facts)
 
 
-def _write_features(
-    run: Run, cell: Cell, features: np.ndarray | None, facts: dict[str, Any]
-) -> None:
-    if features is None:
-        raise ModelError(
-            f"{cell.ref.path}: this model gives no features; drop `features:` and detectors that need them"
-        )
-    output = run.path(cell.ref)
-    with recipe.scratch(output) as temporary:
-        with temporary.open("wb") as stream:
-            np.save(stream, features)
-        run.commit(cell, {output.name: temporary}, facts)
-
-
 def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, each with its default
     predictor: Predictor,
     folder: Path,
@@ -163,6 +163,7 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
     outputs_mode: str = "full",
     sees: str = "sample",
     transform: Transform | None = None,
+    keep: Keep | None = None,
 ) -> tuple[pa.Table, np.ndarray | None, int]:
     """Evaluate a predictor on one folder of shards.
 
@@ -174,6 +175,7 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
         outputs_mode: `full` or `top20`.
         sees: what the method sees; only independent samples may be split into smaller batches.
         transform: what is done to each batch of samples as it is read, in key order.
+        keep: is given the outputs of each batch; features are then not returned.
 
     Returns:
         Records sorted by key; features (n, d) in the same order, or None; the batch size really used.
@@ -195,7 +197,9 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
     for batch, prepared in ahead(drawn):
         outputs = guard(batch, prepared)
         tables.append(task.rows(batch, outputs, space, outputs_mode))
-        if "features" in outputs:
+        if keep:
+            keep(outputs)
+        elif "features" in outputs:
             features.append(outputs["features"].astype(np.float32, copy=False))
     return pa.concat_tables(tables), np.concatenate(features) if features else None, guard.size
 

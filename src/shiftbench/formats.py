@@ -126,6 +126,48 @@ SCORES = Format(
     (_KEY, Column("score", pa.float64(), "detector's", "higher = more out-of-distribution")),
 )
 
+SEARCHES = Format(
+    "searches",
+    "What each point of a detector's grid gave on validation OOD.",
+    ("number",),
+    (
+        Column("number", pa.int32(), "", "order in which the points were tried", 0),
+        Column("options", pa.string(), "", "the searched options at this point, as JSON"),
+        Column(
+            "auroc",
+            pa.float64(),
+            "share",
+            "ID val against validation OOD, mean over sets; null: the options do not fit",
+            0,
+            1,
+            nullable=True,
+        ),
+        Column("reason", pa.string(), "", "why they do not fit", nullable=True),
+        Column("chosen", pa.bool_(), "", "the first of the best"),
+        Column("n_id", pa.int64(), "sample", "ID val samples", 0),
+        Column("n_ood", pa.int64(), "sample", "validation OOD samples, of all sets", 0),
+    ),
+)
+
+OVERLAPS = Format(
+    "overlaps",
+    "Pairs of the sets that detection compares, and the samples that they share.",
+    ("set_a", "set_b"),
+    (
+        Column("set_a", pa.string(), "", "one set, as dataset/split/shift/severity"),
+        Column("set_b", pa.string(), "", "another"),
+        Column("role_a", pa.string(), "", "`id`, `val_ood`, or the group of OOD sets"),
+        Column("role_b", pa.string(), "", "likewise"),
+        Column("n_a", pa.int64(), "sample", "samples of one", 0),
+        Column("n_b", pa.int64(), "sample", "samples of the other", 0),
+        Column("shared_keys", pa.int64(), "sample", "keys that are in both", 0),
+        Column(
+            "shared_contents", pa.int64(), "sample", "of b, whose decoded payload is also in a", 0
+        ),
+        Column("disjoint", pa.bool_(), "", "whether they had to share none"),
+    ),
+)
+
 INDEX = Format(
     "index",
     "Where each sample lies in a folder of shards.",
@@ -218,4 +260,38 @@ DIFFERENCES = Format(
     ),
 )  # fmt: skip
 
-FORMATS = (RECORDS_FULL, RECORDS_TOP20, SCORES, INDEX, LOG, METRICS, REPLICATES, DIFFERENCES)
+COMPARISONS = Format(
+    "comparisons",
+    "Paired differences between two detectors in the same place: each against the best and against the baseline, which "
+    "is the campaign's first. `metric` is one of scores; the row's own detector has the rest of the identity.",
+    (*METRICS.key, "against"),
+    (
+        *_CELL,
+        Column("against", pa.string(), "", "what the other detector is: `best` or `baseline`"),
+        Column("other", pa.string(), "", "the other detector"),
+        Column("difference", pa.float64(), "metric's", "value of the detector minus value of the other", nullable=True),
+        Column("ci_low", pa.float64(), "metric's", "lower end of its 95% interval", nullable=True),
+        Column("ci_high", pa.float64(), "metric's", "its upper end", nullable=True),
+        Column("p_value", pa.float64(), "", "two-sided, of no difference, from the draws", 0, 1, nullable=True),
+        Column("p_holm", pa.float64(), "", "p_value corrected for the comparisons of this place", 0, 1, nullable=True),
+        Column(
+            "p_delong", pa.float64(), "", "DeLong's, not corrected; null: not the auroc of one weights on one set", 0, 1,
+            nullable=True,
+        ),
+        Column("n", pa.int64(), "sample", "samples that count for both", 0),
+    ),
+)  # fmt: skip
+
+FORMATS = (
+    RECORDS_FULL,
+    RECORDS_TOP20,
+    SCORES,
+    SEARCHES,
+    OVERLAPS,
+    INDEX,
+    LOG,
+    METRICS,
+    REPLICATES,
+    DIFFERENCES,
+    COMPARISONS,
+)

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import code, originals, pins, plugins, refs
+from shiftbench import code, detection, originals, pins, plugins, refs
+from shiftbench.detection import Asked
+from shiftbench.errors import ParamsError
 from shiftbench.leftout import LeftOut
 from shiftbench.params import Params
 from shiftbench.positions import Position, Positions
@@ -134,7 +136,11 @@ class Outlines:
         own = trainer.needs if hasattr(trainer.module, "needs") else default
         reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
         inputs = [*own, *(model.needs if reads else [])]
-        return Outline(content, inputs, _code("train", trainer, model))
+        if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
+            return Outline(content, inputs, _code("train", trainer, model))
+        named = self._plugin("datasets", dataset, {})  # who reads no shards has the classes from it
+        content["dataset"] = named.content
+        return Outline(content, inputs, _code("train", trainer, model, named))
 
     def records(self, ref: Ref) -> Outline:
         """Records: weights under a method at one position."""
@@ -177,18 +183,89 @@ class Outlines:
         return self.records(Ref("records", ref.name))
 
     def scores(self, ref: Ref) -> Outline:
-        """Scores: records under a detector, which may be fitted on those of the training split."""
-        dataset, name, method, detector_name, *_ = ref.parts
+        """Scores: records under a detector, fitted on ID rows, its options fixed or searched."""
+        asked = detection.asked(self.params, self.positions, ref)
         of = refs.records_of(ref)
-        fit = Ref("records", "/".join((dataset, name, method, dataset, "train", "identity", "0")))
-        context = {"dataset": dataset, "weights": f"{dataset}/{name}"}
-        detector = self._plugin("detectors", detector_name, context)
-        wants = set(detector.module.NEEDS)
-        inputs = [of, *detector.needs]
-        inputs += [refs.features(of)] if "features" in wants else []
-        inputs += [fit] if "train_logits" in wants else []
-        inputs += [fit, refs.features(fit)] if "train_features" in wants else []
-        return Outline({"detector": detector.content}, inputs, _code("score", detector))
+        own = self._detector(asked, [of, *asked.fit.values()])
+        content = {**own.content, "rows": of.name}
+        if not asked.searched:
+            return Outline(content, own.inputs, (*_code("score"), *own.code))
+        return Outline(
+            {**content, "search": asked.search.name},
+            [*own.inputs, asked.search],
+            (*_code("score"), *own.code),
+        )
+
+    def searches(self, ref: Ref) -> Outline:
+        """Searches: the options of a detector that tell validation OOD best from ID val."""
+        asked = detection.asked(self.params, self.positions, ref)
+        own = self._detector(asked, [asked.id_val, *asked.ood_val, *asked.fit.values()])
+        content = {
+            **own.content,
+            "grid": asked.grid,
+            "id": asked.id_val.name,
+            "ood": [records.name for records in asked.ood_val],
+        }
+        proofs = [
+            Ref("overlaps", name)
+            for name in asked.campaigns
+            if self.params.campaigns[name].val_sets
+        ]
+        return Outline(content, [*own.inputs, *proofs], (*_code("search"), *own.code))
+
+    def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
+        """Return what scores and searches of one detector share: itself, its fit, and rows with what it reads of them."""
+        dataset, of = asked.weights.parts
+        context = {"dataset": dataset, "weights": asked.weights.name}
+        detector = self._plugin("detectors", asked.name, context)
+        content = {
+            "detector": {**detector.content, "options": _plain(asked.options)},
+            "fit": {split: records.name for split, records in asked.fit.items()},
+        }
+        outputs = self.params.evaluate.outputs
+        inputs = [
+            ref for record in records for ref in detection.rows_of(record, asked.module, outputs)
+        ]
+        inputs += detector.needs
+        code = _files(detector.modules)
+        if {"head", "net"} & set(asked.module.NEEDS):
+            inputs.append(asked.weights)
+        if "net" in asked.module.NEEDS:
+            net = self._net(of, dataset, records)
+            return Outline({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
+        return Outline(content, inputs, tuple(code))
+
+    def _net(self, of: str, dataset: str, records: list[Ref]) -> Outline:
+        """Return what it takes to see samples again: the net, and the shards behind the records."""
+        model_name, _, seed = _weights_parts(of)
+        context = {"dataset": dataset, "model": model_name, "seed": seed}
+        model = self._plugin("models", model_name, context)
+        places = {record.name: self.positions.named(record) for record in records}
+        for name, place in places.items():
+            if place.golden:
+                raise ParamsError(
+                    f"{name}: a detector that sees the net again reads stored shards, and those of {place.shift!r} are "
+                    "applied while reading (`materialise: false`); store them, or drop the detector"
+                )
+        content = {
+            "model": model.content,
+            "data": {name: place.data.name for name, place in places.items()},
+            **self.params.evaluate.model_dump(include={"batch_size", "precision", "threads"}),
+        }
+        inputs = [place.data for place in places.values()]
+        reads = hasattr(model.module, "load")
+        return Outline(
+            content, [*inputs, *(model.needs if reads else [])], tuple(_files(model.modules))
+        )
+
+    def overlaps(self, ref: Ref) -> Outline:
+        """Overlaps: which samples two sets of a campaign share; those that detection compares may share none."""
+        found = detection.sets(self.params.campaigns[ref.name], self.params)
+        places = [
+            (role, self.positions.settle(refs.shards(name, split))) for role, name, split in found
+        ]
+        content = {"sets": [[role, place.name] for role, place in places]}
+        return Outline(content, [place for _, place in places], _code("overlaps"))
 
     def tables(self, ref: Ref) -> Outline:
         """Tables: the rows of one campaign under its metrics."""
@@ -207,7 +284,25 @@ class Outlines:
         inputs = [
             Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
         ]
+        if campaign.detectors:
+            content["detectors"], content["full_spectrum"] = (
+                list(campaign.detectors),
+                campaign.full_spectrum,
+            )
+            content["searches"] = [search.name for search in self._searches(rows)]
+            inputs += self._searches(rows)
+            inputs += [Ref("overlaps", ref.name)] if campaign.ood_groups else []
         return Outline(content, inputs, _code("aggregate", *metrics.values()))
+
+    def _searches(self, rows: list[Content]) -> list[Ref]:
+        """Return the searches behind the scores of a campaign."""
+        scored = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
+        heads = {"/".join(ref.parts[:4]) for ref in scored}
+        found = [
+            detection.asked(self.params, self.positions, Ref("searches", head))
+            for head in sorted(heads)
+        ]
+        return [asked.search for asked in found if asked.searched]
 
     def report(self, _: Ref) -> Outline:
         """The report: all tables, with the previews that may be shown."""
@@ -245,7 +340,7 @@ class Outlines:
     def _plugin(self, family: str, name: str, context: Content) -> _Used:
         file = self.params.use(family, name)
         module = plugins.find(family, file)
-        options = self.params.options(family, name)
+        options = _resolved(self.params.options(family, name), context)
         needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
         content = {"name": name, "use": file, "options": _plain(options)}
         if options.get("path"):
@@ -276,6 +371,13 @@ def _plain(options: Content) -> Content:
     return {
         key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
     }
+
+
+def _resolved(options: Content, context: Content) -> Content:
+    """Return the options with `{seed}` in a path replaced by the training seed, where there is one."""
+    if "seed" not in context or not options.get("path"):
+        return options
+    return {**options, "path": str(options["path"]).replace("{seed}", str(context["seed"]))}
 
 
 def _weights_parts(name: str) -> tuple[str, str, int]:

@@ -22,6 +22,7 @@ Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Joined = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$")]
 """The name of a shift, or of several after one another: `fog+jpeg_compression`."""
+OtherSplit = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(/(train|val|test))?$")]
 
 
 class _Strict(BaseModel):
@@ -97,12 +98,40 @@ class Campaign(_Strict):
         (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
     )
     streams: tuple[Name, ...] = Field((), description="ordered lists of positions")
-    ood: tuple[Name, ...] = Field((), description="datasets of other classes, for detectors")
-    detectors: tuple[Name, ...] = Field((), description="OOD detectors, clean set against `ood`")
+    ood: tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
+        (),
+        description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
+    )
+    val_ood: tuple[OtherSplit, ...] = Field(
+        (),
+        description="OOD data on which detectors' options are searched, as `dataset` (its val split) or "
+        "`dataset/split`; no sample of it may be tested on",
+    )
+    full_spectrum: bool = Field(
+        False,
+        description="detectors also see the shifted sets, which count as ID in rows of their own",
+    )
+    detectors: tuple[Name, ...] = Field(
+        (), description="OOD detectors, clean set against `ood`; the first is the baseline"
+    )
     metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
     features: tuple[Literal["train", "val", "test"], ...] = Field(
         (), description="clean splits whose penultimate features are kept as float32 .npy"
     )
+
+    @property
+    def ood_groups(self) -> dict[str, str | None]:
+        """The OOD datasets, each with its group, None where there are no groups."""
+        if isinstance(self.ood, dict):
+            return {name: group for group, names in self.ood.items() for name in names}
+        return dict.fromkeys(self.ood)
+
+    @property
+    def val_sets(self) -> tuple[tuple[str, str], ...]:
+        """The (dataset, split) on which options are searched."""
+        return tuple(
+            (name, split or "val") for name, _, split in (v.partition("/") for v in self.val_ood)
+        )
 
 
 class Fetch(_Strict):

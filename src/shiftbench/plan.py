@@ -34,6 +34,8 @@ _VERB_OF = {
     "weights": "train",
     "records": "evaluate",
     "features": "evaluate",
+    "overlaps": "score",
+    "searches": "score",
     "scores": "score",
     "tables": "aggregate",
     "report": "report",
@@ -230,7 +232,7 @@ def _is_target(ref: Ref) -> bool:
 def _job_of(ref: Ref) -> tuple[str, str]:
     """Return (verb, job name): which cells are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
-    length = {"shift": 3, "evaluate": 3, "score": 4}.get(verb, len(parts))
+    length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
 
 

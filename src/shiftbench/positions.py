@@ -83,7 +83,9 @@ class Positions:
                 )
         for stream in campaign.streams:
             found += self._stream(stream, _at(clean))
-        found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood]
+        found += [
+            self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood_groups
+        ]
         others = [split for split in campaign.features if split != campaign.split]
         found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
         return found
@@ -101,17 +103,28 @@ class Positions:
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
     ) -> Position:
         data, golden = self._data(dataset, split, shift, severity)
-        domain = getattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN", None)
+        domain = self._domain(shift)
         if domain:
             if domain["clean"] != dataset:
                 raise ParamsError(
                     f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
                     f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
                 )
-            data, golden = self._data(domain["dataset"], domain.get("split", split), "identity", 0)
+            data, golden = self._data(domain["dataset"], domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain else severity
         return Position(stream, step, data, dataset, split, shift, level, reference, golden)
+
+    def _domain(self, shift: str) -> dict[str, str] | None:
+        """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
+        module = plugins.find("shifts", self.params.use("shifts", shift))
+        stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
+        options = self.params.options("shifts", shift) if stated else {}
+        domain = {key: options.get(key, value) for key, value in stated.items()}
+        lacking = [key for key, value in domain.items() if not value]
+        if lacking:
+            raise ParamsError(f"shifts.{shift}.{lacking[0]} is missing; name a dataset")
+        return domain or None
 
     def _data(
         self, dataset: str, split: str, shift: str, severity: float
@@ -123,8 +136,7 @@ class Positions:
         return self.settle(refs.shards(dataset, split)), refs.previews(shifted)
 
     def _severities(self, shift: str) -> tuple[float, ...]:
-        module = plugins.find("shifts", self.params.use("shifts", shift))
-        if getattr(module, "DOMAIN", None):
+        if self._domain(shift):
             return (1.0,)
         return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
 
@@ -196,8 +208,10 @@ def _at(position: Position) -> str:
 
 
 def _detectors(campaign: Campaign, position: Position) -> tuple[str, ...]:
-    """Detectors look at the clean set and at the OOD sets."""
-    return campaign.detectors if position.shift == "identity" else ()
+    """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too."""
+    tested = position.split == campaign.split and not position.sees and "/" in position.stream
+    seen = position.shift == "identity" or campaign.full_spectrum
+    return campaign.detectors if tested and seen else ()
 
 
 def _row(
@@ -214,7 +228,8 @@ def _row(
         "severity": position.severity,
         "step": position.step if position.sees or "/" not in position.stream else None,
         "reference": position.reference,
-        "ood": position.dataset in campaign.ood and position.dataset != campaign.dataset,
+        "ood": position.dataset in campaign.ood_groups and position.dataset != campaign.dataset,
+        "ood_group": campaign.ood_groups.get(position.dataset),
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }

@@ -9,7 +9,7 @@ from shiftbench.plan import Plan
 OUTS = {
     "shards": ("data/shards", "data/local", "results/previews"),
     "weights": ("weights",),
-    "records": ("results/records", "results/scores"),
+    "records": ("results/records", "results/overlaps", "results/searches", "results/scores"),
     "features": ("results/features",),
     "tables": ("results/tables", "results/report"),
 }
@@ -45,7 +45,7 @@ def _owner(name: str) -> str:
     """Return the output that a file stands beside: `3.parquet` for `3.parquet.receipt.json`."""
     for suffix in (".receipt.json", ".run.json", ".log.parquet"):
         name = name.removesuffix(suffix)
-    return name
+    return name.replace(".logits.npy", ".npy")
 
 
 def _drop_empty(folder: Path) -> None:

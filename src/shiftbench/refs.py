@@ -11,6 +11,8 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 | records  | `fashion_mnist/convnet-erm-s0/plain/fashion_mnist/test/fog/3` | results/records/NAME.parquet      |
 | features | as records                                        | results/features/NAME.npy                     |
 | scores   | `WEIGHTS/METHOD/DETECTOR/dataset/split/shift/severity` | results/scores/NAME.parquet              |
+| searches | `WEIGHTS/METHOD/DETECTOR`                         | results/searches/NAME.parquet                 |
+| overlaps | `clothes`                                         | results/overlaps/NAME.parquet                 |
 | previews | as shards                                         | results/previews/NAME.json (data/local/…)     |
 | tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
 | report   | `index`                                           | results/report/index.html                     |
@@ -28,6 +30,8 @@ _PATHS = {
     "records": "results/records/{}.parquet",
     "features": "results/features/{}.npy",
     "scores": "results/scores/{}.parquet",
+    "searches": "results/searches/{}.parquet",
+    "overlaps": "results/overlaps/{}.parquet",
     "previews": "results/previews/{}.json",
     "tables": "results/tables/{}/metrics.parquet",
     "report": "results/report/{}.html",

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from shiftbench import formats, plugins
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError, near
 from shiftbench.formats import (
+    COMPARISONS,
     DIFFERENCES,
     E9,
     FORMATS,
@@ -25,10 +26,12 @@ from shiftbench.formats import (
     METRICS,
     NAME,
     NLL_LIMIT,
+    OVERLAPS,
     RECORDS_FULL,
     RECORDS_TOP20,
     REPLICATES,
     SCORES,
+    SEARCHES,
     TOP,
     Column,
     Format,
@@ -36,6 +39,7 @@ from shiftbench.formats import (
 
 # Whoever reads or writes a table needs this module only.
 __all__ = [
+    "COMPARISONS",
     "DIFFERENCES",
     "E9",
     "FORMATS",
@@ -43,10 +47,12 @@ __all__ = [
     "LOG",
     "METRICS",
     "NLL_LIMIT",
+    "OVERLAPS",
     "RECORDS_FULL",
     "RECORDS_TOP20",
     "REPLICATES",
     "SCORES",
+    "SEARCHES",
     "TOP",
     "Column",
     "Format",

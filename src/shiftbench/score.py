@@ -1,40 +1,52 @@
-"""Stage score: detectors fitted and scored from records and features -> one OOD score per sample."""
+"""Stage score: detectors fitted, searched and scored from what evaluation kept -> one OOD score per sample.
+
+One process makes all scores of one (weights, method): what several detectors read is read once, and each detector is
+fitted once. No forward pass is made but by detectors that need gradients or inner layers (`net`).
+"""
 
 from __future__ import annotations
 
+import importlib
+import json
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shiftbench import plugins, recipe, refs, schema
-from shiftbench.detectors._rows import Rows
+from shiftbench import plugins, recipe, schema
+from shiftbench.bench import Bench
+from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import ModelError
+from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 
 
 def score_cell(
-    detector: ModuleType, params: dict[str, Any], rows: Rows, train: Rows | None = None
+    detector: ModuleType, params: dict[str, Any], rows: Rows, known: Known | None = None
 ) -> pa.Table:
-    """Return the scores of one cell.
+    """Fit a detector and return its scores of one cell.
 
     Args:
         detector: the detector's file.
         params: its options; missing ones have their defaults.
-        rows: records (and features, where it needs them) of the cell.
-        train: the same of the training split, where its NEEDS name `train_logits` or `train_features`.
+        rows: of the cell, with what its NEEDS name.
+        known: what it is fitted on, with the splits that its FIT names.
 
     Returns:
         Key and score (float64, higher = more OOD), in the order of the records; format SCORES.
 
     Raises:
         ModelError: a score is not finite, or there is not one per sample; names the sample.
-        ParamsError, DataError: what the detector needs is not there.
+        ParamsError, DataError: what the detector needs is not there, or is not enough.
     """
     options = {**detector.PARAMS, **params}
-    state = detector.fit(train, options)
+    return scored(detector, options, rows, detector.fit(known or Known(), options))
+
+
+def scored(detector: ModuleType, options: dict[str, Any], rows: Rows, state: Any) -> pa.Table:
+    """Return the scores of a fitted detector, as `score_cell` does."""
     scores = (
         np.asarray(detector.score(rows, state, options), dtype=np.float64)
         if len(rows)
@@ -56,26 +68,39 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
         )
 
 
-def run(run: Run, todo: list[Cell]) -> None:
-    """Score the records of one (weights, method) under one detector."""
-    for cell in todo:
-        spec = cell.recipe["detector"]
-        detector = plugins.find("detectors", spec["use"])
-        table = score_cell(detector, spec["options"], *_rows(run, cell))
-        output = run.path(cell.ref)
-        with recipe.scratch(output) as temporary:
-            schema.write(table, temporary, cell.fingerprint, schema.SCORES)
-            run.commit(cell, {output.name: temporary})
+def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Make what is stale of one (weights, method): searches, then scores; or the overlaps of a campaign."""
+    bench = Bench(run, device)
+    for kind in ("overlaps", "searches"):
+        for cell in todo:
+            if cell.ref.kind == kind:
+                # By name, as plugins are: the code of one kind counts in no recipe of another.
+                importlib.import_module(f"shiftbench.{_STAGES[kind]}").run(run, cell, bench)
+    for cell in track(run.todo(), run.job.name):
+        if cell.ref.kind == "scores":
+            _score(run, cell, bench)
 
 
-def _rows(run: Run, cell: Cell) -> tuple[Rows, Rows | None]:
-    """Read the cell's own rows, and those of the training split where the detector is fitted on them."""
-    own = refs.records_of(cell.ref)
-    others = [ref for ref in cell.inputs if ref.kind == "records" and ref != own]
-    return _read(run, cell, own), _read(run, cell, others[0]) if others else None
+_STAGES = {"overlaps": "overlaps", "searches": "search"}
 
 
-def _read(run: Run, cell: Cell, records: Ref) -> Rows:
-    features = refs.features(records)
-    beside = np.load(run.path(features), mmap_mode="r") if features in cell.inputs else None
-    return Rows(schema.read(run.path(records)), beside)
+def _score(run: Run, cell: Cell, bench: Bench) -> None:
+    detector = plugins.find("detectors", cell.recipe["detector"]["use"])
+    options = {**cell.recipe["detector"]["options"], **_found(run, cell)}
+    state = bench.fitted(cell, detector, options)
+    table = scored(detector, options, bench.rows(cell, cell.recipe["rows"]), state)
+    output = run.path(cell.ref)
+    run.note(images_seen_again=bench.seen_again)
+    with recipe.scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, schema.SCORES)
+        run.commit(cell, {output.name: temporary})
+
+
+def _found(run: Run, cell: Cell) -> dict[str, Any]:
+    """Return the options that a search chose."""
+    if "search" not in cell.recipe:
+        return {}
+    table = schema.read(run.path(Ref("searches", cell.recipe["search"])), form=schema.SEARCHES)
+    (chosen,) = [row["options"] for row in table.to_pylist() if row["chosen"]]
+    found: dict[str, Any] = json.loads(chosen)
+    return found

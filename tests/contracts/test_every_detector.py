@@ -1,47 +1,137 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins, schema
-from shiftbench.detectors._rows import Rows
+from shiftbench import detection, plugins, schema
+from shiftbench.detectors._rows import Head, Known, Rows
+from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.sample import Sample
-from shiftbench.score import score_cell
+from shiftbench.score import score_cell, scored
 from shiftbench.tasks import LabelSpace, classification
 
 NAMES = plugins.names("detectors")
-NEEDS = {"logits", "features", "train_logits", "train_features"}
+KEPT = [name for name in NAMES if "net" not in plugins.find("detectors", name).NEEDS]
 CLASSES = tuple("abcd")
+HEAD = Head(np.random.default_rng(7).normal(size=(4, 16)), np.array([0.1, -0.2, 0.0, 0.3]))
 
 
 def rows(n: int, seed: int) -> Rows:
     random = np.random.default_rng(seed)
-    logits, features = (
-        random.normal(scale=3, size=(n, 4)),
-        random.normal(size=(n, 16)).astype(np.float32),
-    )
-    some = [Sample(f"toy/test/{i:03d}", {"label": i % 4}) for i in range(n)]
+    labels = np.arange(n) % 4
+    features = np.maximum(random.normal(size=(n, 16)) + 1.5 * (HEAD.weight[labels] > 0.5), 0)
+    features = features.astype(np.float32)
+    logits = HEAD(features.astype(np.float64)).astype(np.float32)
+    some = [Sample(f"toy/test/{i:04d}", {"label": int(label)}) for i, label in enumerate(labels)]
     table = classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
-    return Rows(table, np.maximum(features, 0))
+    return Rows(table, features, logits, HEAD, name="toy")
+
+
+KNOWN = Known({"train": rows(1200, 2), "val": rows(200, 3)})
+SOME = rows(60, 1)
+
+
+def part(whole: Rows, order: np.ndarray) -> Rows:
+    taken = whole.table.take(pa.array(order))
+    return Rows(taken, whole.features[order], whole.logits[order], whole.linear, name=whole.name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_detector(name: str) -> None:
+def test_declarations(name: str) -> None:
     detector = plugins.find("detectors", name)
     assert "Source:" in detector.__doc__
-    assert set(detector.NEEDS) <= NEEDS
-    some, train = rows(50, 1), rows(400, 2)
-    scores = score_cell(detector, {}, some, train)
+    assert set(detector.NEEDS) <= {"logits", "features", "head", "net"}
+    assert set(getattr(detector, "FIT", ())) <= {"train", "val"}
+    grid = getattr(detector, "GRID", {})
+    assert set(grid) <= set(detector.PARAMS)
+    assert set(getattr(detector, "FIT_PARAMS", ())) <= set(detector.PARAMS)
+    assert all(isinstance(values, list) and values for values in grid.values())
+    assert len(list(detection.points(grid))) <= 100
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_scores_depend_on_nothing_but_the_sample(name: str) -> None:
+    detector = plugins.find("detectors", name)
+    scores = score_cell(detector, {}, SOME, KNOWN)
     assert scores.schema.equals(schema.SCORES.arrow)
-    assert score_cell(detector, {}, some, train).equals(scores)
-    # A sample's score does not depend on its neighbours.
-    order = np.random.default_rng(0).permutation(50)[:20]
-    part = Rows(some.table.take(pa.array(order)), some.features[order])
+    assert score_cell(detector, {}, SOME, KNOWN).equals(scores)
+    # On neighbours, their order, and how many are scored at once:
+    order = np.random.default_rng(0).permutation(60)[:20]
     expected = scores["score"].to_numpy()[order]
-    assert np.allclose(
-        score_cell(detector, {}, part, train)["score"], expected, rtol=1e-9, atol=1e-12
+    found = score_cell(detector, {}, part(SOME, order), KNOWN)["score"]
+    assert np.allclose(found, expected, rtol=1e-6, atol=1e-9)
+    alone = score_cell(detector, {}, part(SOME, order[:1]), KNOWN)["score"]
+    assert np.allclose(alone, expected[:1], rtol=1e-6, atol=1e-9)
+    # On its label:
+    hidden = SOME.table.set_column(1, "label", pa.array([-1] * 60, pa.int32()))
+    blind = dataclasses.replace(SOME, table=hidden)
+    assert score_cell(detector, {}, blind, KNOWN).equals(scores)
+    assert len(score_cell(detector, {}, part(SOME, order[:0]), KNOWN)) == 0
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_far_scores_higher(name: str) -> None:
+    """Features that no class has (the others' pattern, weak): a detector that tells nothing apart is broken."""
+    detector = plugins.find("detectors", name)
+    random = np.random.default_rng(9)
+    far = np.abs(random.normal(scale=0.15, size=(60, 16))).astype(np.float32)
+    if name in ("gradnorm", "she"):  # scores of size: what is small is strange
+        far /= 2
+    logits = HEAD(far.astype(np.float64)).astype(np.float32)
+    table = classification.rows(
+        [Sample(f"far/test/{i:04d}", {}) for i in range(60)],
+        {"logits": logits},
+        LabelSpace(CLASSES, ()),
+        "full",
     )
-    # Nor on its label.
-    hidden = some.table.set_column(1, "label", pa.array([-1] * 50, pa.int32()))
-    assert score_cell(detector, {}, Rows(hidden, some.features), train).equals(scores)
+    outside = Rows(table, far, logits, HEAD, name="far")
+    state = detector.fit(KNOWN, dict(detector.PARAMS))
+    inside, other = (
+        scored(detector, dict(detector.PARAMS), some, state)["score"].to_numpy()
+        for some in (SOME, outside)
+    )
+    assert np.median(other) > np.median(inside)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_every_point_of_the_grid_can_be_used_or_says_why(name: str) -> None:
+    detector = plugins.find("detectors", name)
+    for point in detection.points(getattr(detector, "GRID", {})):
+        try:
+            score_cell(detector, point, SOME, KNOWN)
+        except ParamsError as error:
+            assert any(key in str(error) for key in point)  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.parametrize("name", [name for name in KEPT if plugins.find("detectors", name).NEEDS])
+def test_what_is_lacking_is_named(name: str) -> None:
+    detector = plugins.find("detectors", name)
+    needs = detector.NEEDS
+    if "features" in needs:
+        with pytest.raises(DataError, match="needs features"):
+            score_cell(
+                detector, {}, dataclasses.replace(SOME, beside=None), Known(_without_features())
+            )
+    if "head" in needs:
+        bare = {
+            split: dataclasses.replace(some, linear=None) for split, some in KNOWN.splits.items()
+        }
+        with pytest.raises(ModelError, match="linear layer"):
+            score_cell(detector, {}, dataclasses.replace(SOME, linear=None), Known(bare))
+    if "features" in needs and getattr(detector, "FIT", ()):
+        broken = {split: _with_nan(some) for split, some in KNOWN.splits.items()}
+        with pytest.raises((DataError, ModelError), match="toy/test/0003"):
+            score_cell(detector, {}, SOME, Known(broken))
+
+
+def _without_features() -> dict[str, Rows]:
+    return {split: dataclasses.replace(some, beside=None) for split, some in KNOWN.splits.items()}
+
+
+def _with_nan(some: Rows) -> Rows:
+    features = some.features.copy()
+    features[3, 5] = np.nan
+    return dataclasses.replace(some, beside=features)

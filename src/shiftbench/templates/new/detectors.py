@@ -15,8 +15,8 @@ NEEDS = ("logits",)
 PARAMS: dict[str, object] = {}
 
 
-def fit(train: Any, params: dict[str, Any]) -> None:
-    """Learn nothing; a detector that needs `train_features` returns its state here."""
+def fit(known: Any, params: dict[str, Any]) -> None:
+    """Learn nothing; a detector with `FIT = ("train",)` returns its state here, from `known.train`."""
 
 
 def score(rows: Any, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
