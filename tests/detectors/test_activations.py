@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from types import ModuleType
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,18 @@ import pytest
 import torch
 from pytorch_ood import detector as peers
 
-from shiftbench.detectors import _activations, ash_b, ash_p, ash_s, dice, react, scale, vra
+from shiftbench.detectors import (
+    _activations,
+    adascale,
+    ash_b,
+    ash_p,
+    ash_s,
+    dice,
+    react,
+    scale,
+    vra,
+)
+from shiftbench.detectors._net import Net
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ParamsError
 
@@ -176,6 +190,116 @@ def test_by_hand() -> None:
     assert scores(ash_b, one, percentile=50.0) == pytest.approx([-3])  # both kept become 6 / 2
     assert scores(ash_s, one, percentile=50.0) == pytest.approx([-3 * math.exp(6 / 5)])
     assert scores(scale, one, percentile=75.0) == pytest.approx([-3 * math.exp(6 / 3)])
+
+
+# ---------------------------------------------------------------------------- AdaSCALE, which asks the net again
+
+
+class Small(torch.nn.Module):
+    """Features behind a ReLU, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first = torch.randn(3 * 4 * 4, D, generator=generator) / 4
+        self.weight, self.bias = (torch.tensor(part).float() for part in (HEAD.weight, HEAD.bias))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu((x.flatten(1) / 255 - 0.5) @ self.first)
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        return features @ self.weight.T + self.bias
+
+
+class Images(Net):
+    """Random images of 3 x 4 x 4 pixels instead of shards."""
+
+    unit = torch.tensor(255.0)
+
+    def __init__(self, n: int, seed: int) -> None:
+        super().__init__(SimpleNamespace(net=Small(), device="cpu"), Path(), 7)  # type: ignore[arg-type]
+        self.images = (
+            np.random.default_rng(seed).integers(0, 256, size=(n, 3, 4, 4)).astype(np.float32)
+        )
+        self.passes = 0
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        self.passes += 1
+        return iter(torch.from_numpy(self.images).split(self.batch_size))
+
+    def rows(self) -> Rows:
+        features = self.module.features(torch.from_numpy(self.images)).numpy()
+        return dataclasses.replace(rows(features), again=self)
+
+
+def literal_shift(net: Small, image: np.ndarray, k1: float, k2: float) -> float:
+    x = torch.from_numpy(image)[None].requires_grad_()
+    z = net.features(x)
+    net.head(z).max().backward()
+    gradient = x.grad.flatten().tolist()  # type: ignore[union-attr]
+    least = sorted(range(len(gradient)), key=lambda i: abs(gradient[i]))[
+        : int(len(gradient) * 0.05)
+    ]
+    moved = image.flatten()
+    for i in least:
+        moved[i] += 255 * 0.113 * np.sign(gradient[i])
+    after = net.features(torch.from_numpy(moved)[None]).detach()[0].double().numpy()
+    before = z.detach()[0].double().numpy()
+    top = sorted(range(D), key=lambda i: (-before[i], i))
+    first, second = top[: max(1, int(D * k1 / 100))], top[: max(1, int(D * k2 / 100))]
+    return float(
+        sum(max(after[i], 0) for i in first) + 10 * sum(abs(before[i] - after[i]) for i in second)
+    )
+
+
+@pytest.mark.parametrize("scaled", ["features", "logits"])
+def test_adascale_is_the_papers_equations(scaled: str) -> None:
+    known, net = Images(40, 1), Images(20, 2)
+    params = {**adascale.PARAMS, "k2": 10.0, "percentiles": [60.0, 95.0], "scaled": scaled}
+    some = net.rows()
+    found = adascale.score(some, adascale.fit(Known({"val": known.rows()}), params), params)
+    below = [literal_shift(known.module, image, 5, 10) for image in known.images]
+    expected = []
+    for image, z in zip(net.images, some.features.astype(float), strict=True):
+        shift = literal_shift(net.module, image, 5, 10)
+        p = 60 + (1 - sum(value <= shift for value in below) / len(below)) * 35
+        ratio = z.sum() / z[split(z, p)[1]].sum()
+        logits = HEAD(z * np.exp(ratio)) if scaled == "features" else HEAD(z) * ratio**2
+        expected.append(-np.log(np.exp(logits).sum()))
+    assert np.allclose(found, expected, rtol=1e-9, atol=0)
+
+
+def test_adascale_sends_samples_through_the_net_once_in_a_search() -> None:
+    known, net = Images(10, 1), Images(5, 2)
+    state = adascale.fit(Known({"val": known.rows()}), adascale.PARAMS)
+    some = net.rows()
+    for percentiles in ([60.0, 65.0], [60.0, 95.0], [90.0, 95.0]):
+        adascale.score(some, state, {**adascale.PARAMS, "percentiles": percentiles})
+    assert net.passes == known.passes == 1
+
+
+def test_adascale_refuses_what_cannot_be() -> None:
+    net = Images(5, 2)
+    known = Known({"val": net.rows()})
+    state = adascale.fit(known, adascale.PARAMS)
+    for options, message in [
+        ({"percentiles": [85.0, 75.0]}, "percentiles: expected two, the lower first"),
+        (
+            {"percentiles": [85.0, 100.0]},
+            "percentiles: expected a percentage from 0 to less than 100",
+        ),
+        ({"percentiles": [85.0, 99.0]}, "percentiles: 99.0 keeps none of 40 features; lower it"),
+        ({"scaled": "logit"}, "scaled: unknown 'logit'; did you mean logits"),
+    ]:
+        with pytest.raises(ParamsError, match=message):
+            adascale.score(net.rows(), state, {**adascale.PARAMS, **options})
+    with pytest.raises(ParamsError, match="share: 0.001 of 48 input elements is 0"):
+        adascale.fit(known, {**adascale.PARAMS, "share": 0.001})
+    with pytest.raises(DataError, match="toy/test: no validation samples"):
+        adascale.fit(Known({"val": rows(np.zeros((0, D)))}), adascale.PARAMS)
+    net.images[3] = np.nan
+    with pytest.raises(DataError, match="the net's features of sample 'toy/003'"):
+        adascale.fit(known, adascale.PARAMS)
 
 
 # ---------------------------------------------------------------------------- percentiles and the k largest

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.detectors._rows import Head, Rows
+from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ParamsError
 
 Floats = NDArray[np.float64]
@@ -22,15 +22,14 @@ ROWS = 1_024
 """Rows that are changed at a time: their temporaries stay in the cache at 512 features."""
 
 
-def energies(rows: Rows, head: Head, change: Callable[[Rows], Floats]) -> Floats:
-    """Return -log sum over classes of exp(logits) of changed features, float64 (n,); higher = more OOD.
+def energies(rows: Rows, logits: Callable[[Rows], Floats]) -> Floats:
+    """Return -log sum over classes of exp(logits), float64 (n,); higher = more OOD.
 
     Args:
         rows: to be scored.
-        head: applied to the changed features.
-        change: called with blocks of `rows`; gives their changed features, float64 (m, d).
+        logits: called with blocks of `rows`; gives the logits of their changed features, float64 (m, C).
     """
-    parts = [-logsumexp(head(change(block)), axis=1) for block in rows.blocks(ROWS)]
+    parts = [-logsumexp(logits(block), axis=1) for block in rows.blocks(ROWS)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -62,8 +61,20 @@ def checked(percentile: float, name: str = "percentile") -> float:
     return percentile
 
 
+def how_many(width: int, percentile: float, name: str = "percentile") -> int:
+    """Return k = width - round(width * percentile / 100), a half rounded to even, as in OpenOOD.
+
+    Raises:
+        ParamsError: the percentile lies outside [0, 100), or leaves none.
+    """
+    k = width - round(width * checked(percentile, name) / 100)
+    if k < 1:
+        raise ParamsError(f"{name}: {percentile} keeps none of {width} features; lower it")
+    return k
+
+
 def largest(features: NDArray[np.float32], percentile: float) -> Marks:
-    """Mark the k = d - round(d * percentile / 100) largest activations of each row (a half is rounded to even).
+    """Mark the k largest activations of each row, k as `how_many` says.
 
     Exactly k are marked. Of equal activations at the border those of the lowest index are: a choice of ours, the same
     on every machine, where `torch.topk` (OpenOOD, pytorch-ood) promises none. After a ReLU the border is often at zero;
@@ -84,9 +95,7 @@ def largest(features: NDArray[np.float32], percentile: float) -> Marks:
         array([[1, 1, 1, 0, 0]])
     """
     width = features.shape[1]
-    k = width - round(width * checked(percentile) / 100)
-    if k < 1:
-        raise ParamsError(f"percentile: {percentile} keeps none of {width} features; lower it")
+    k = how_many(width, percentile)
     least = np.partition(features, width - k, axis=1)[:, width - k, None]
     marks: Marks = features >= least
     tied = np.flatnonzero(np.count_nonzero(marks, axis=1) > k)

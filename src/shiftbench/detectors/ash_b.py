@@ -36,10 +36,10 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
         DataError: a feature is not finite.
     """
 
-    def shape(block: Rows) -> NDArray[np.float64]:
+    def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block)
         marks = largest(features, params["percentile"])
         shares = features.sum(axis=1, dtype=np.float64) / np.count_nonzero(marks, axis=1)
-        return np.where(marks, shares[:, None], 0.0)
+        return block.head(np.where(marks, shares[:, None], 0.0))
 
-    return energies(rows, rows.head, shape)
+    return energies(rows, logits)

@@ -34,8 +34,8 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
         DataError: a feature is not finite.
     """
 
-    def shape(block: Rows) -> NDArray[np.float64]:
+    def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block).astype(np.float64)
-        return features * largest(block.features, params["percentile"])
+        return block.head(features * largest(block.features, params["percentile"]))
 
-    return energies(rows, rows.head, shape)
+    return energies(rows, logits)

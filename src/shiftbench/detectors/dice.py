@@ -46,4 +46,4 @@ def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDA
     contributions = rows.head.weight * state
     kept = contributions > np.percentile(contributions, checked(params["percentile"]))
     sparse = Head(np.where(kept, rows.head.weight, 0.0), rows.head.bias)
-    return energies(rows, sparse, lambda block: finite(block).astype(np.float64))
+    return energies(rows, lambda block: sparse(finite(block)))

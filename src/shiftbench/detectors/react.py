@@ -37,6 +37,4 @@ def fit(known: Known, params: dict[str, Any]) -> float:
 
 def score(rows: Rows, state: float, params: dict[str, Any]) -> NDArray[np.float64]:
     """Return the energies of the clipped features, float64 (n,); higher = more OOD."""
-    return energies(
-        rows, rows.head, lambda block: np.minimum(finite(block).astype(np.float64), state)
-    )
+    return energies(rows, lambda block: block.head(np.minimum(finite(block), np.float64(state))))

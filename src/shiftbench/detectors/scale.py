@@ -35,9 +35,9 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
         DataError: a feature is not finite, or the largest of a sample sum to zero or less.
     """
 
-    def scale(block: Rows) -> NDArray[np.float64]:
+    def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block).astype(np.float64)
         kept = features * largest(block.features, params["percentile"])
-        return features * np.exp(inflation(block, features, kept))
+        return block.head(features * np.exp(inflation(block, features, kept)))
 
-    return energies(rows, rows.head, scale)
+    return energies(rows, logits)

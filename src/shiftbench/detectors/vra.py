@@ -58,8 +58,8 @@ def score(rows: Rows, state: tuple[float, float], params: dict[str, Any]) -> NDA
     a, b = state
     least = a if params["low"] == "clip" else 0.0
 
-    def rectify(block: Rows) -> NDArray[np.float64]:
+    def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block).astype(np.float64)
-        return np.where(features < a, least, np.minimum(features, b))
+        return block.head(np.where(features < a, least, np.minimum(features, b)))
 
-    return energies(rows, rows.head, rectify)
+    return energies(rows, logits)
