@@ -1,8 +1,8 @@
-"""Maximum softmax probability: score = -max over classes of softmax(logits).
+"""MSP: the maximum softmax probability; score = -max over classes of softmax(logits / T).
 
-Source: Hendrycks and Gimpel 2017, "A baseline for detecting misclassified and out-of-distribution examples in
-neural networks", section 2; pytorch-ood `MaxSoftmax` (which also returns the negative). `temperature` divides the
-logits, 1 in the paper. Computed in float64 from float32 logits, over all classes of the model.
+Source: Hendrycks and Gimpel 2017, "A baseline for detecting misclassified and out-of-distribution examples in neural
+networks", section 2; OpenOOD v1.5 (`msp`); pytorch-ood `MaxSoftmax` (equal). `temperature` is 1 in all of them. In
+float64, where float32 rounds the confidence of samples with p > 1 - 6e-8 to 1 and ties them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from shiftbench.detectors._rows import Rows
+from shiftbench.detectors._blocks import confidences
+from shiftbench.detectors._rows import Known, Rows
 
 NEEDS = ("logits",)
 PARAMS: dict[str, object] = {"temperature": 1.0}
 
 
-def fit(train: Rows | None, params: dict[str, Any]) -> None:
+def fit(known: Known, params: dict[str, Any]) -> None:
     """Nothing is fitted."""
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return -max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD."""
-    scores: NDArray[np.float64] = -softmax(
-        rows.logits.astype(np.float64) / params["temperature"], axis=1
-    ).max(axis=1)
-    return scores
+    """Return -max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD.
+
+    Raises:
+        ParamsError: the temperature is not above 0.
+    """
+    return -confidences(rows, params["temperature"])

@@ -1,0 +1,69 @@
+"""Help for detectors that score from logits: a block of rows at a time, in float64, and refused when not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shiftbench.detectors._rows import Rows
+from shiftbench.errors import DataError, ParamsError
+
+Floats = NDArray[np.float64]
+
+
+def scores(rows: Rows, of: Callable[[Rows], Floats]) -> Floats:
+    """Return `of` each block of rows, float64 (n,): logits of all rows in float64 need not fit into memory."""
+    parts = [of(block) for block in rows.blocks()]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def logits(rows: Rows) -> Floats:
+    """Return the logits, float64 (n, C).
+
+    Raises:
+        DataError: one is not finite; names the sample.
+    """
+    return _finite(rows, rows.logits, "logits")
+
+
+def features(rows: Rows) -> Floats:
+    """Return the features, float64 (n, d).
+
+    Raises:
+        DataError: one is not finite; names the sample.
+    """
+    return _finite(rows, rows.features, "features")
+
+
+def _finite(rows: Rows, values: NDArray[np.float32], what: str) -> Floats:
+    good = np.isfinite(values).all(axis=1)
+    if not good.all():
+        raise DataError(
+            f"{rows.name}: the {what} of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
+            "evaluate the cell again, in float32 if it was in less"
+        )
+    return values.astype(np.float64)
+
+
+def confidences(rows: Rows, temperature: float) -> Floats:
+    """Return max over classes of softmax(logits / temperature), float64 (n,) in [1 / C, 1].
+
+    Raises:
+        ParamsError: the temperature is not above 0.
+    """
+    checked(temperature, "temperature")
+    return scores(rows, lambda block: np.max(softmax(logits(block) / temperature, axis=1), axis=1))
+
+
+def checked(value: float, name: str) -> float:
+    """Return a value above 0.
+
+    Raises:
+        ParamsError: it is not.
+    """
+    if not value > 0:
+        raise ParamsError(f"{name}: expected a number above 0, found {value}")
+    return value
