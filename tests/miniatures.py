@@ -101,6 +101,33 @@ def webdataset(tmp: Path) -> Made:
     return {}, {"path": str(tmp / "theirs-{000000..000001}.tar"), "classes": ["cat", "dog"]}
 
 
+def image_list(tmp: Path) -> Made:
+    """Three lists of ten, over pictures of two classes in the layout of OpenOOD."""
+    lists = {
+        split: f"benchmark_imglist/mini/{split}_mini.txt" for split in ("train", "val", "test")
+    }
+    for number, (split, file) in enumerate(lists.items()):
+        listed(
+            tmp / "openood",
+            file,
+            "images_classic",
+            [(f"mini/{split}/v1.{i}.png", i % 2) for i in range(10)],
+            number,
+        )
+    options = {"root": str(tmp / "openood"), "images": "images_classic", "lists": lists}
+    return {}, {**options, "counts": {"test": 10}, "classes": ["cat", "dog"]}
+
+
+def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], first: int) -> None:
+    """Write a list of pictures (path, label) and the pictures, which no other `first` has."""
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text("".join(f"{path} {label}\n" for path, label in rows))
+    for at, (path, _) in enumerate(rows):
+        (root / images / path).parent.mkdir(parents=True, exist_ok=True)
+        picture(1000 * first + at, (40, 36)).save(root / images / path)
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
-    made.__name__: made for made in (cifar10, cifar100, imagenet, image_folder, webdataset)
+    made.__name__: made
+    for made in (cifar10, cifar100, imagenet, image_folder, image_list, webdataset)
 }

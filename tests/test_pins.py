@@ -91,6 +91,10 @@ def test_unpinned_and_missing_paths_are_refused() -> None:
         match=r"datasets.mine.path = 'photos' is not pinned.*run `shiftbench pin photos`",
     ):
         pins.digest("photos", "datasets.mine.path")
+    assert pins.digest("nowhere/net.py:predict", "key") == pins.ABSENT
+    absent = {"model": {"options": {"path": "nowhere/net.py:predict"}, "pinned": pins.ABSENT}}
+    with pytest.raises(DataError, match=r"nowhere/net.py is not pinned; bring it, then run"):
+        pins.check(absent)
     with pytest.raises(DataError, match="nowhere does not exist; nothing was pinned"):
         pins.pin([Path("photos"), Path("nowhere")])
     assert not Path("sources.lock").exists()

@@ -69,7 +69,11 @@ def shifts_page() -> str:
     lines += ["", "## Other data over shared classes", "", "| shift | clean | shifted |"]
     lines += ["| --- | --- | --- |"]
     domains = {name: getattr(module, "DOMAIN", None) for name, module in modules.items()}
-    lines += [f"| `{name}` | {d['clean']} | {d['dataset']} |" for name, d in domains.items() if d]
+    lines += [
+        f"| `{name}` | {d['clean'] or 'as params say'} | {d['dataset'] or 'as params say'} |"
+        for name, d in domains.items()
+        if d
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,8 @@ MEGABYTES = {
     "records": 0.12,
     "features": 1.3,
     "scores": 0.06,
+    "searches": 0.01,
+    "overlaps": 0.01,
     "tables": 4.2,
     "report": 8.0,
 }

@@ -1,16 +1,18 @@
-"""What this machine cannot bring: originals whose package clients are missing, and what needs them.
+"""What this machine cannot bring: originals whose package clients are missing, and the user's own files.
 
-A run completes without them; the terminal and the report list them with the command that brings each.
+A run completes without the originals; the terminal and the report list them with the command that brings each. What is
+the user's own must be there when it is read; `shiftbench plan` lists it before.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shiftbench import originals, recipe
+from shiftbench import originals, pins, plugins, recipe, splits
 from shiftbench.fetch import cache_home
 from shiftbench.refs import Ref
 
@@ -33,6 +35,61 @@ class LeftOut:
     def __str__(self) -> str:
         """Return one line for the terminal."""
         return f"left out: {', '.join(self.needed_by)}: {self.title} is not here; bring it with `{self.command}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Yours:
+    """A file or folder of the user's own that a plan reads.
+
+    Attributes:
+        path: where it is looked for.
+        what: what it is.
+        needed_by: the output that reads it, as `dataset/split` or the name of weights.
+        licence: its terms, as far as they are known.
+        here: whether it is there.
+    """
+
+    path: str
+    what: str
+    needed_by: str
+    licence: str
+    here: bool
+
+
+def yours(plan: Plan) -> list[Yours]:
+    """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
+    found: dict[str, list[Yours]] = {}
+    for ref, cell in plan.cells.items():
+        spec = cell.recipe.get("dataset", {})
+        own = _wanted(spec, ref) if ref.kind == "shards" and spec else []
+        for one in own + [
+            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(cell.recipe)
+        ]:
+            found.setdefault(one.path, []).append(one)
+    return [_together(found[path]) for path in sorted(found)]
+
+
+def _together(same: list[Yours]) -> Yours:
+    """Return one entry for a path that several outputs read."""
+    users = list(dict.fromkeys(one.needed_by for one in same))
+    if len(users) == 1:
+        return same[0]
+    return replace(same[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
+
+
+def _wanted(spec: Mapping[str, Any], ref: Ref) -> list[Yours]:
+    dataset, split, *_ = ref.parts
+    module = plugins.find("datasets", spec["use"])
+    if not hasattr(module, "wants"):
+        return []
+    options = {**spec["options"], "name": dataset}
+    licence = options.get("licence") or module.LICENCE
+    files: dict[str, str] = module.wants(splits.native(split, module), options)
+    return [_yours(path, what, f"{dataset}/{split}", licence) for path, what in files.items()]
+
+
+def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
+    return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
 
 
 def find(plan: Plan, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:

@@ -16,6 +16,8 @@ from typing import Any
 from shiftbench.errors import ChecksumError, DataError, ParamsError
 
 LOCK = Path("sources.lock")
+ABSENT = "absent"
+"""The digest of what is neither pinned nor here: it can be planned, and is refused when it is used."""
 
 
 def pin(paths: list[Path]) -> int:
@@ -38,18 +40,20 @@ def pin(paths: list[Path]) -> int:
 
 
 def digest(path: str, where: str) -> str:
-    """Return one sha256 over the pinned files at `path`, from sources.lock alone.
+    """Return one sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: nothing is there at all.
 
     Raises:
-        ParamsError: nothing there is pinned; names the key and the command.
+        ParamsError: something is there, and it is not pinned; names the key and the command.
     """
-    file = _file(path)
+    file = place(path)
     entries = _entries()
     lines = [
         f"{entry['sha256']}  {name}\n"
         for name, entry in sorted(entries.items())
         if _below(name, file)
     ]
+    if not lines and not Path(file).exists():
+        return ABSENT
     if not lines:
         raise ParamsError(
             f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; "
@@ -66,8 +70,10 @@ def check(recipe: dict[str, Any]) -> None:
         DataError: a file is gone, or a new one lies in a pinned folder.
     """
     entries = _entries()
-    for file in map(_file, _pinned_paths(recipe)):
+    for file in map(place, paths(recipe)):
         known = {name for name in entries if _below(name, file)}
+        if not known:
+            raise DataError(f"{file} is not pinned; bring it, then run `shiftbench pin {file}`")
         for name in sorted(known):
             _check_file(Path(name), entries[name])
         for stranger in sorted({str(found) for found in _files(Path(file))} - known):
@@ -76,13 +82,14 @@ def check(recipe: dict[str, Any]) -> None:
             )
 
 
-def _pinned_paths(recipe: dict[str, Any]) -> Iterator[str]:
+def paths(recipe: dict[str, Any]) -> Iterator[str]:
+    """Yield the paths of the pinned files that a recipe names."""
     for value in recipe.values():
         if isinstance(value, dict) and "pinned" in value:
             yield str(value["options"]["path"])
 
 
-def _file(path: str) -> str:
+def place(path: str) -> str:
     """Return the file or folder of an option: `./net.py:predict` is in `net.py`."""
     return str(Path(path.partition(":")[0]))
 

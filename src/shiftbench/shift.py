@@ -124,7 +124,7 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     about = {
         "task": module.TASK,
         "classes": classes,
-        "licence": module.LICENCE,
+        "licence": options.get("licence") or module.LICENCE,
         "citation": module.CITATION,
         "redistribute": not cell.ref.local,
         "skipped": [],
@@ -133,6 +133,8 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     native = _native(module, split, sources, options, made)
     kept = splits.subset(splits.cut(native, split, module), cell.recipe["subset"])
     checked = _readable(kept, task, classes, cell.recipe["on_error"], about["skipped"])
+    if getattr(module, "IN_ORDER", False):
+        return checked, about
     return sorted(checked, key=lambda sample: sample.key), about
 
 

@@ -113,7 +113,7 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
             ),
             params=spec["trainer"]["options"],
             model_params=spec["model"]["options"],
-            classes=_classes(dataset, inputs),
+            classes=_classes(dataset, inputs, spec.get("dataset")),
             inputs=inputs,
             samples=lambda split: list(shards.read(_folder(inputs, dataset, split))),  # noqa: B023
             threads=spec["threads"],
@@ -130,14 +130,17 @@ def _folder(inputs: Mapping[Ref, Path], dataset: str, split: str) -> Path:
     )
 
 
-def _classes(dataset: str, inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
-    """Class names from the shards that are learnt from; without shards, from the dataset's file."""
+def _classes(
+    dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """Class names from the shards that are learnt from; without shards, from the dataset's file and options."""
     for ref, path in inputs.items():
         if ref.kind == "shards" and ref.parts[0] == dataset:
             return tuple(shards.manifest(path.parent)["classes"])
-    module = plugins.find("datasets", dataset)
+    named = named or {"use": dataset, "options": plugins.find("datasets", dataset).PARAMS}
+    module = plugins.find("datasets", named["use"])
     return tuple(
-        module.CLASSES if hasattr(module, "CLASSES") else module.classes(module.PARAMS, {})
+        module.CLASSES if hasattr(module, "CLASSES") else module.classes(named["options"], {})
     )
 
 

@@ -143,10 +143,27 @@ def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_are_unique_and_have_no_dot(name: str) -> None:
     keys = [seen.key for part in read(name).values() for seen in part]
+    prefix = f"{getattr(plugins.find('datasets', name), 'PART_OF', name)}/"
     assert len(set(keys)) == len(keys)
     assert not [
-        key for key in keys if "." in key or key != key.strip() or not key.startswith(f"{name}/")
+        key for key in keys if "." in key or key != key.strip() or not key.startswith(prefix)
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dataset_that_says_so_yields_in_the_order_of_keys(name: str) -> None:
+    if getattr(plugins.find("datasets", name), "IN_ORDER", False):
+        for part in read(name).values():
+            assert [seen.key for seen in part] == sorted(seen.key for seen in part)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_wants_of_the_user_is_where_it_says(name: str) -> None:
+    module = plugins.find("datasets", name)
+    if hasattr(module, "wants"):
+        _, params = at_hand(name)
+        for split in {splits.native(split, module) for split in splits.SPLITS}:
+            assert all(Path(path).exists() for path in module.wants(split, params))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,6 +47,23 @@ def plan(
     for row in rows:
         table.add_row(*(estimates.spell(row[column]) for column in columns))
     out.print(table)
+    _list_yours(planned)
+
+
+def _list_yours(planned: plans.Plan) -> None:
+    """Print which files of the user's own a plan reads."""
+    from shiftbench import leftout
+
+    files = leftout.yours(planned)
+    if not files:
+        return
+    missing = sum(not file.here for file in files)
+    out.print(f"[bold]Yours[/], and never downloaded: {missing} of {len(files)} missing")
+    for file in files:
+        state = "here" if file.here else "missing"
+        terms = f"; {file.licence}" if file.licence else ""
+        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}"
+        out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

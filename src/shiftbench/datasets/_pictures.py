@@ -10,7 +10,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shiftbench.errors import DataError, DuplicateKeyError
+from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.models._images import resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -63,6 +64,28 @@ def on_white(picture: Image.Image) -> Image.Image:
 def read_array(source: Path | IO[bytes], key: str) -> np.ndarray:
     """Return a picture file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
     return to_array(open_picture(source, key))
+
+
+def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
+    """Return the sample with its picture in colour, resized and cut as torchvision's Resize and CenterCrop do.
+
+    Args:
+        sample: errors pass through.
+        shorter: its shorter side becomes this (bilinear); 0: the picture stays as it is.
+        side: of the middle square that is cut; 0: `shorter`.
+
+    Raises:
+        ParamsError: the square is larger than the resized picture.
+    """
+    if not shorter or isinstance(sample, DataError):
+        return sample
+    if side > shorter:
+        raise ParamsError(
+            f"{sample.key}: side {side} cannot be cut from pictures of {shorter} pixels; raise shorter"
+        )
+    colour = to_colour(sample.fields["image"])
+    image = resize_and_crop(colour, shorter, side or shorter, "bilinear")
+    return sample.with_field("image", np.ascontiguousarray(image))
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:

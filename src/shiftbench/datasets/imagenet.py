@@ -19,11 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from shiftbench.datasets._pictures import class_samples, list_classes
+from shiftbench.datasets._pictures import class_samples, list_classes, square
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.models._images import resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 TASK = "classification"
@@ -63,18 +60,13 @@ def samples(
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
     labels = _labels(folder, complete=params["complete"])
     found = class_samples(f"{params.get('name', 'imagenet')}/{split}", folder, labels)
-    yield from (_cut(sample, params["shorter"], params["side"]) for sample in found)
+    yield from (square(sample, params["shorter"], params["side"]) for sample in found)
 
 
-def _cut(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
-    """Return the sample with its picture resized and cut, as far as asked for."""
-    if not shorter or isinstance(sample, DataError):
-        return sample
-    if side > shorter:
-        raise ParamsError(f"imagenet: side {side} cannot be cut from pictures of {shorter} pixels")
-    colour = to_colour(sample.fields["image"])
-    image = resize_and_crop(colour, shorter, side or shorter, "bilinear")
-    return sample.with_field("image", np.ascontiguousarray(image))
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring for a native split: path -> what it is."""
+    folder = Path(params["root"]).expanduser() / FOLDERS[split]
+    return {str(folder): "pictures in a folder per synset"}
 
 
 def _labels(folder: Path, *, complete: bool) -> dict[str, int]:

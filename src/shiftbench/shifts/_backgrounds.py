@@ -33,13 +33,14 @@ def listed(part: str = "all") -> list[str]:
     """
     if part not in PARTS:
         raise ParamsError(f"photos is {part!r}; allowed are {', '.join(PARTS)}")
-    return [path for path, its in _rows() if part in ("all", its)]
+    return [path for path, its, _ in rows() if part in ("all", its)]
 
 
 @lru_cache(maxsize=1)
-def _rows() -> tuple[tuple[str, str], ...]:
+def rows() -> tuple[tuple[str, str, str], ...]:
+    """Return path, part and place of each photo, in the order of the list."""
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
-        return tuple((row["path"], row["part"]) for row in csv.DictReader(file))
+        return tuple((row["path"], row["part"], row["place"]) for row in csv.DictReader(file))
 
 
 def crop(

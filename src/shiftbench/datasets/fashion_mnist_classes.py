@@ -1,0 +1,73 @@
+"""Some classes of Fashion-MNIST, and those held out: near-OOD data from one source.
+
+    datasets:
+      fm8: {use: fashion_mnist_classes}
+      fm8_out: {use: fashion_mnist_classes, part: out}
+
+Split 0 holds out the last classes (bags and ankle boots: "FM8"); each split above 0 holds out `held_out` classes
+drawn from its number, since a ranking of detectors may depend on which classes are unknown. `part: in` is what is
+left, `part: out` what is held out, both with their native train and test splits; labels count from 0 in the order
+of Fashion-MNIST. Keys are those of `fashion_mnist`, so that a picture has one key in all splits and parts.
+
+Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; splits by class as in Neal et al. 2018, "Open Set Learning
+with Counterfactual Images", ECCV, section 4. There, the classes are drawn; split 0 is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.datasets import fashion_mnist
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+
+TASK = fashion_mnist.TASK
+NATIVE = fashion_mnist.NATIVE
+SOURCES = fashion_mnist.SOURCES
+LICENCE = fashion_mnist.LICENCE
+CITATION = fashion_mnist.CITATION
+REDISTRIBUTE = fashion_mnist.REDISTRIBUTE
+PART_OF = "fashion_mnist"
+PARAMS: dict[str, object] = {"part": "in", "split": 0, "held_out": 2}
+PARTS = ("in", "out")
+
+
+def kept(params: dict[str, Any]) -> list[int]:
+    """Return the labels in Fashion-MNIST of the classes of a part, ascending.
+
+    Raises:
+        ParamsError: no such part or split, or fewer than two classes would be left.
+    """
+    part, split, count = params["part"], params["split"], params["held_out"]
+    total = len(fashion_mnist.CLASSES)
+    if part not in PARTS:
+        raise ParamsError(f"fashion_mnist_classes: part is {part!r}; {near(part, PARTS)}")
+    if split < 0 or not 1 <= count <= total - 2:
+        raise ParamsError(
+            f"fashion_mnist_classes: split is {split} and held_out {count}; expected a split of at least 0 and "
+            f"1 to {total - 2} held-out classes"
+        )
+    order = range(total)[::-1] if split == 0 else _drawn(split, total)
+    out = set(order[:count])
+    return [label for label in range(total) if (label in out) == (part == "out")]
+
+
+def _drawn(split: int, total: int) -> list[int]:
+    drawn: list[int] = Words(split, "held_out", PART_OF, "classes").choice(total).tolist()
+    return drawn
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the names of the part's classes."""
+    return tuple(fashion_mnist.CLASSES[label] for label in kept(params))
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test` of the part: `image` uint8 (28, 28), `label` 0 to the number of classes - 1."""
+    labels = {label: number for number, label in enumerate(kept(params))}
+    for sample in fashion_mnist.samples(split, sources, {}):
+        if sample.fields["label"] in labels:
+            yield sample.with_field("label", labels[sample.fields["label"]])

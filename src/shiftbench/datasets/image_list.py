@@ -1,0 +1,178 @@
+"""Your own pictures as text files list them: the layout of OpenOOD.
+
+    datasets:
+      tin:
+        use: image_list
+        root: /data/openood
+        images: images_classic
+        lists: {val: benchmark_imglist/cifar10/val_tin.txt, test: benchmark_imglist/cifar10/test_tin.txt}
+        counts: {val: 1000, test: 7793}
+
+Each line of a list is `path label`: the picture below `root`/`images`, and an integer. With `classes` (names in the
+order of the labels, or a dataset of ours that has them: `classes: imagenet`) a label is one of theirs; without, the set
+is out of distribution and each label is -1. `counts` refuses a list of another length, `shorter` and `side` resize and
+cut as `imagenet` does, and `licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards
+stay local. A key is `image_list/` and the path, so that a picture has one key in all lists.
+
+Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
+We differ: truncated pictures are refused, what is transparent becomes white, and pictures are in the order of keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.datasets._pictures import read_array, square
+from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.sample import Sample
+
+TASK = "classification"
+NATIVE = ("train", "val", "test")
+SOURCES: tuple[str, ...] = ()
+LICENCE = "the terms of the user's own copy"
+CITATION = (
+    "Zhang et al., OpenOOD v1.5: Enhanced Benchmark for Out-of-Distribution Detection, DMLR 2024, "
+    "arXiv:2306.09301; and the authors of the pictures"
+)
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "root": "",
+    "images": "",
+    "lists": {},
+    "counts": {},
+    "classes": None,
+    "shorter": 0,
+    "side": 0,
+    "licence": "",
+}
+OUT = -1
+_INTEGER = re.compile(r"-?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    """One line of a list: the key of its picture, the picture's path, its label, and the number of the line."""
+
+    key: str
+    path: str
+    label: str
+    number: int
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the names of the classes; of an OOD set one name that no model has."""
+    named = params["classes"]
+    if named is None:
+        return ("out_of_distribution",)
+    if not isinstance(named, str):
+        return tuple(map(str, named))
+    module = plugins.find("datasets", named)
+    known: tuple[str, ...] = (
+        module.CLASSES if hasattr(module, "CLASSES") else module.classes(module.PARAMS, {})
+    )
+    return known
+
+
+def samples(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[Sample | DataError]:
+    """Yield a split in the order of keys: `image` uint8 (h, w) or (h, w, 3), `label` (0 in an OOD set).
+
+    A picture that is missing or broken and a label out of range are yielded as errors that name list and line.
+
+    Raises:
+        ParamsError: no root, or no list for the split.
+        DataError: the list is missing, empty or of another length, or a line is no `path label`.
+        DuplicateKeyError: two lines give one key.
+    """
+    file, images = _list(split, params), _root(params) / params["images"]
+    count = None if params["classes"] is None else len(classes(params, sources))
+    for line in _in_order(_lines(split, params), file):
+        try:
+            sample = _sample(line, f"{file} line {line.number}", images, count)
+            yield square(sample, params["shorter"], params["side"])
+        except DataError as error:
+            yield error
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring for a native split: path -> what it is."""
+    count = params["counts"].get(split)
+    images = str(_root(params) / params["images"])
+    many = "pictures" if count is None else f"{count:,} pictures"
+    return {str(_list(split, params)): f"list of {many}", images: "the pictures"}
+
+
+def _root(params: dict[str, Any]) -> Path:
+    if not params["root"]:
+        raise ParamsError(
+            "image_list: option root is missing; give the folder that lists and images are relative to"
+        )
+    return Path(params["root"]).expanduser()
+
+
+def _list(split: str, params: dict[str, Any]) -> Path:
+    if split not in params["lists"]:
+        there = ", ".join(params["lists"]) or "none"
+        name = params.get("name", "image_list")
+        raise ParamsError(f"datasets.{name}.lists names no list for {split}; it has {there}")
+    return _root(params) / str(params["lists"][split])
+
+
+def _lines(split: str, params: dict[str, Any]) -> list[Line]:
+    """Return the lines of a list."""
+    file = _list(split, params)
+    if not file.is_file():
+        raise DataError(f"the list {file} does not exist; check root and lists of image_list")
+    rows = file.read_text(encoding="utf-8").splitlines()
+    lines = [_parsed(row, at, file) for at, row in enumerate(rows, 1) if row.strip()]
+    expected = params["counts"].get(split, len(lines) or 1)
+    if len(lines) != expected:
+        name = params.get("name", "image_list")
+        raise DataError(
+            f"{file} lists {len(lines)} pictures, expected {expected}; bring the published list, or change "
+            f"datasets.{name}.counts.{split}"
+        )
+    return lines
+
+
+def _parsed(row: str, number: int, file: Path) -> Line:
+    path, *label = row.strip().rsplit(maxsplit=1)
+    relative = PurePosixPath(path)
+    if not label or relative.is_absolute() or ".." in relative.parts:
+        raise DataError(f"{file} line {number}: {row[:120]!r} is no `relative/path label`")
+    stem = relative.with_suffix("").as_posix().replace(".", "_")
+    return Line(f"image_list/{stem}", path, label[0], number)
+
+
+def _in_order(lines: list[Line], file: Path) -> Iterator[Line]:
+    """Yield the lines in the order of their keys."""
+    last: Line | None = None
+    for line in sorted(lines):
+        if last and line.key == last.key:
+            raise DuplicateKeyError(
+                f"{line.key}: named by the lines {last.number} and {line.number} of {file}; remove one"
+            )
+        yield line
+        last = line
+
+
+def _sample(line: Line, where: str, images: Path, classes: int | None) -> Sample:
+    """Read a picture; `classes` is None in an OOD set."""
+    allowed = range(OUT, 0) if classes is None else range(classes)
+    if not _INTEGER.fullmatch(line.label) or int(line.label) not in allowed:
+        expected = (
+            f"{OUT}, since no `classes` are given" if classes is None else f"0 to {classes - 1}"
+        )
+        raise RangeError(f"{where}: {line.path} has the label {line.label!r}, expected {expected}")
+    file = images / line.path
+    if not file.is_file():
+        raise DataError(f"{where}: the picture {file} does not exist")
+    image = read_array(file, f"{where}: {line.key}")
+    return Sample(line.key, {"image": image, "label": max(0, int(line.label))})

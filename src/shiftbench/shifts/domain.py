@@ -1,0 +1,13 @@
+"""Other data over shared classes, as params say: a domain shift of your own without a file.
+
+    shifts:
+      imagenet_to_v2: {use: domain, dataset: imagenet_v2, clean: imagenet, split: test}
+
+`dataset` is read in place of `clean`, which is the campaign's dataset; classes are shared by name.
+The setting is that of Ben-David et al. 2010, https://doi.org/10.1007/s10994-009-5152-4.
+"""
+
+from __future__ import annotations
+
+DOMAIN = {"dataset": "", "clean": "", "split": "test"}
+PARAMS: dict[str, object] = dict(DOMAIN)
