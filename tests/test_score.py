@@ -130,10 +130,10 @@ def folder(tmp_path: Path, name: str, pixels: dict[str, int]) -> Path:
     made = tmp_path / name
     made.mkdir()
     samples = [
-        Sample(f"{name}/{key}", {"image": np.full((4, 4), value, np.uint8), "label": 0})
-        for key, value in sorted(pixels.items())
+        Sample(f"{name}/{key}", {"image": np.full((4, 4), value, np.uint8), "label": index})
+        for index, (key, value) in enumerate(sorted(pixels.items()))
     ]
-    shards.write(samples, made, {"image": "png", "label": "cls"}, {"classes": ["a"]}, 10**6)
+    shards.write(samples, made, {"image": "png", "label": "cls"}, {"task": "classification"}, 10**6)
     return made
 
 

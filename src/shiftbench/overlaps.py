@@ -1,7 +1,8 @@
 """Overlaps: which samples two sets of a campaign share, by key and by content; OOD sets may share none.
 
 An ID picture among the OOD samples, or a tested one among those on which options are searched, makes every number of
-detection wrong. Content is the digest of the decoded payload, so that a copy under another name is found.
+detection wrong. Content is the digest of the decoded picture (or text), so that a copy under another name or label is
+found.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shiftbench import recipe, schema, shards
+from shiftbench import codecs, plugins, recipe, schema, shards
 from shiftbench.errors import DataError
 from shiftbench.recipe import Cell, Run
 
@@ -48,10 +49,15 @@ def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
 
 
 def _contents(folder: Path) -> pa.Table:
-    entries = shards.index(folder)
+    """Return keys and digests of what a model sees; the label may differ, and the sample is the same."""
+    seen = plugins.find("tasks", shards.manifest(folder)["task"]).REQUIRED[0]
+    pairs = [
+        (sample.key, codecs.pixel_digest(sample.fields[seen]))
+        for sample in shards.read(folder, [seen])
+    ]
     return pa.table(
-        {"key": [entry.key for entry in entries], "pixels": [entry.pixels for entry in entries]},
-        schema=pa.schema([("key", pa.string()), ("pixels", pa.string())]),
+        {"key": [key for key, _ in pairs], "content": [digest for _, digest in pairs]},
+        schema=pa.schema([("key", pa.string()), ("content", pa.string())]),
     )
 
 
@@ -65,7 +71,7 @@ def _pair(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> dic
         "n_a": len(a),
         "n_b": len(b),
         "shared_keys": len(_shared(a, b, "key")),
-        "shared_contents": len(_shared(a, b, "pixels")),
+        "shared_contents": len(_shared(a, b, "content")),
         "disjoint": _must_differ(role_a, role_b),
     }
 
@@ -81,7 +87,7 @@ def _shared(a: pa.Table, b: pa.Table, column: str) -> pa.Table:
 
 def _message(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> str:
     (role_a, name_a, a), (role_b, name_b, b) = one, two
-    for column, what in (("key", "key"), ("pixels", "content")):
+    for column, what in (("key", "key"), ("content", "content")):
         shared = _shared(a, b, column)
         if len(shared):
             key = shared.column("key")[0].as_py()
