@@ -1,8 +1,9 @@
-"""Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences.
+"""Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences and comparisons.
 
     records, a few cells at a time -> integer contributions -> sums under every draw -> rows
     records along a path of severities, joined by key -> the same
-    rows -> means over training seeds -> curves over severity -> paired differences
+    scores of an ID and an OOD set, or joined with which predictions are right -> a walk down the scores
+    rows -> means over training seeds -> curves over severity -> paired differences of weights and of detectors
 
 Records are read column by column, a batch of cells at a time. Sums are exact integers, so the
 tables are equal, byte by byte, for any number of threads, order of cells or machine.
@@ -10,7 +11,7 @@ tables are equal, byte by byte, for any number of threads, order of cells or mac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,22 +22,45 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shiftbench import bootstrap, plugins, recipe, schema
 from shiftbench.errors import ParamsError, near
-from shiftbench.metrics import _compare, _paths, _reliability
+from shiftbench.metrics import (
+    _compare,
+    _detection,
+    _detectors,
+    _failure,
+    _paths,
+    _reliability,
+    _spectrum,
+)
 from shiftbench.metrics._cells import Campaign, CellRows, Metric
 from shiftbench.metrics._rows import Floats, Row
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 
-__all__ = ["CellRows", "Tables", "aggregate"]
+__all__ = ["CellRows", "Detection", "Tables", "aggregate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate makes; formats METRICS, REPLICATES and DIFFERENCES of `schema`."""
+    """What aggregate makes; formats METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `schema`, RISK_COVERAGE."""
 
     metrics: pa.Table
     replicates: pa.Table
     differences: pa.Table
+    comparisons: pa.Table
+    risk_coverage: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a campaign says of its detectors.
+
+    Attributes:
+        full_spectrum: also compare with the clean and all shifted ID sets together, and pool the sample metrics.
+        detectors: in order; the first is the baseline.
+    """
+
+    full_spectrum: bool = False
+    detectors: tuple[str, ...] = ()
 
 
 def aggregate(
@@ -45,6 +69,7 @@ def aggregate(
     draws: int,
     seed: int,
     threads: int = 1,
+    detection: Detection = Detection(),
 ) -> Tables:
     """Compute all tables of a campaign.
 
@@ -54,11 +79,14 @@ def aggregate(
         draws: bootstrap draws per row.
         seed: the campaign's seed.
         threads: batches of cells at a time; changes no result.
+        detection: how detectors are compared.
 
     Raises:
         SchemaError: a file is not of its declared format.
         DuplicateKeyError: a file holds two rows of one key.
-        ParamsError: a metric lacks another that it is computed from, or an ID set.
+        RangeError: a score is not finite.
+        DataError: scores are of other samples than their records.
+        ParamsError: a metric lacks another that it is computed from, an ID set, or shifted scores.
     """
     chosen = _metrics(metrics)
     # Cells of one dataset side by side: equal keys meet in a batch.
@@ -66,16 +94,29 @@ def aggregate(
     campaign = Campaign(ordered, chosen, draws, seed)
     # The pool's threads are the parallelism; threads of BLAS within them would only compete.
     with threadpool_limits(1):
-        rows = [*campaign.sample_rows(threads), *campaign.detection_rows(threads)]
-        rows += _paths.path_rows(campaign, threads)
+        rows = list(_rows(campaign, threads, detection))
         rows += list(_compare.means(rows))
         curves = [metric for metric in chosen if metric.module.KIND == "curve"]
         rows += [row for metric in curves for row in _curve(metric, rows)]
         rows.sort(key=_compare.order)
         differences = list(_compare.differences(campaign, rows))
+        comparisons = list(_detectors.comparisons(campaign, rows, detection.detectors))
     return Tables(
-        _metric_table(rows), _replicate_table(rows), schema.table(differences, schema.DIFFERENCES)
+        _metric_table(rows),
+        _replicate_table(rows),
+        schema.table(differences, schema.DIFFERENCES),
+        schema.table(comparisons, schema.COMPARISONS),
+        _failure.table(campaign),
     )
+
+
+def _rows(campaign: Campaign, threads: int, detection: Detection) -> Iterator[Row]:
+    yield from campaign.sample_rows(threads)
+    yield from _detection.detection_rows(campaign, threads, full_spectrum=detection.full_spectrum)
+    yield from _failure.failure_rows(campaign, threads)
+    yield from _paths.path_rows(campaign, threads)
+    if detection.full_spectrum:
+        yield from _spectrum.spectrum_rows(campaign, threads)
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
@@ -141,7 +182,8 @@ def run(run: Run, todo: list[Cell]) -> None:
             name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
         }
         cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
-        tables = aggregate(cells, metrics, spec["draws"], spec["seed"])
+        detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
+        tables = aggregate(cells, metrics, spec["draws"], spec["seed"], detection=detection)
         _commit(run, cell, tables, _reliability.table(cells))
 
 
@@ -163,6 +205,8 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
         task=spec["task"],
         file=run.path(Ref(kind, row[kind])),
         step=None if row["step"] is None else int(row["step"]),
+        ood_group=row.get("ood_group"),
+        records=run.path(Ref("records", row["records"])) if row["detector"] else None,
         **{name: row[name] for name in given},
     )
 
@@ -173,6 +217,8 @@ def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table) -> None:
         output.name: (tables.metrics, schema.METRICS),
         "replicates.parquet": (tables.replicates, schema.REPLICATES),
         "differences.parquet": (tables.differences, schema.DIFFERENCES),
+        "comparisons.parquet": (tables.comparisons, schema.COMPARISONS),
+        "risk_coverage.parquet": (tables.risk_coverage, _failure.RISK_COVERAGE),
         "reliability.parquet": (bins, _reliability.RELIABILITY),
     }
     with ExitStack() as stack:

@@ -262,12 +262,12 @@ DIFFERENCES = Format(
 
 COMPARISONS = Format(
     "comparisons",
-    "Paired differences between two detectors in the same place: each against the best and against the baseline, which "
-    "is the campaign's first. `metric` is one of scores; the row's own detector has the rest of the identity.",
+    "Paired differences between detectors in the same place: each against the best one, and each against the baseline, "
+    "which is the campaign's first.",
     (*METRICS.key, "against"),
     (
         *_CELL,
-        Column("against", pa.string(), "", "what the other detector is: `best` or `baseline`"),
+        Column("against", pa.string(), "", "what the other one is: `best` or `baseline`"),
         Column("other", pa.string(), "", "the other detector"),
         Column("difference", pa.float64(), "metric's", "value of the detector minus value of the other", nullable=True),
         Column("ci_low", pa.float64(), "metric's", "lower end of its 95% interval", nullable=True),
@@ -275,8 +275,8 @@ COMPARISONS = Format(
         Column("p_value", pa.float64(), "", "two-sided, of no difference, from the draws", 0, 1, nullable=True),
         Column("p_holm", pa.float64(), "", "p_value corrected for the comparisons of this place", 0, 1, nullable=True),
         Column(
-            "p_delong", pa.float64(), "", "DeLong's, not corrected; null: not the auroc of one weights on one set", 0, 1,
-            nullable=True,
+            "p_delong", pa.float64(), "", "DeLong's, not corrected; null: not the auroc of single weights on one set",
+            0, 1, nullable=True,
         ),
         Column("n", pa.int64(), "sample", "samples that count for both", 0),
     ),

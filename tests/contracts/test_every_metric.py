@@ -11,7 +11,7 @@ from sklearn import metrics as peer
 from sklearn.calibration import calibration_curve
 
 from shiftbench import plugins, schema
-from shiftbench.errors import RangeError
+from shiftbench.errors import ParamsError, RangeError
 from shiftbench.metrics import _contributions
 from shiftbench.metrics._contributions import Contributions, weighted
 from shiftbench.metrics._rows import Rows
@@ -55,7 +55,7 @@ def poisson(n: int, draws: int, seed: int = 0) -> np.ndarray:
 def test_declarations(name: str) -> None:
     metric = plugins.find("metrics", name)
     assert "Source:" in metric.__doc__
-    assert metric.KIND in ("sample", "path", "detection", "curve")
+    assert metric.KIND in ("sample", "path", "detection", "failure", "curve")
     assert metric.UNIT
     assert isinstance(metric.HIGHER_IS_BETTER, bool)
     low, high = metric.RANGE
@@ -206,6 +206,18 @@ def test_detection_metrics(name: str) -> None:
     assert np.isnan(detect(metric, inside, outside, weights[0], weights[1] * np.uint8(0))).all()
 
 
+# Ties, the same scores on both sides, constant scores, one sample a side, fewer samples than a twentieth needs.
+SETS = (
+    scores(),
+    (scores()[0], scores()[0]),
+    (np.random.default_rng(1).normal(size=70), np.random.default_rng(2).normal(1, size=90)),
+    (np.ones(5), np.ones(3)),
+    (np.zeros(1), np.ones(1)),
+    (np.ones(1), np.zeros(1)),
+    (np.array([0.0, 1, 2]), np.array([1.0, 1, 3, 4])),
+)
+
+
 def fpr(truth: np.ndarray, score: np.ndarray) -> float:
     false, true, _ = peer.roc_curve(truth, score, drop_intermediate=False)
     return float(false[np.argmax(true >= 0.95)])
@@ -221,17 +233,84 @@ def aupr(truth: np.ndarray, score: np.ndarray) -> float:
     [
         ("auroc", peer.roc_auc_score),
         ("aupr_out", aupr),
+        ("aupr_in", lambda truth, score: aupr(1 - truth, -score)),
         ("fpr95", fpr),
         ("fpr95_idpos", lambda truth, score: fpr(1 - truth, -score)),
     ],
 )
 def test_detection_metrics_agree_with_scikit_learn(name: str, reference: Any) -> None:
-    for inside, outside in (scores(), (scores()[0], scores()[0]), (np.ones(5), np.ones(3))):
+    for inside, outside in SETS:
         truth = np.repeat([0, 1], [len(inside), len(outside)])
         expected = reference(truth, np.concatenate([inside, outside]))
         assert detect(plugins.find("metrics", name), inside, outside) == pytest.approx(
             [expected], abs=1e-12
         )
+
+
+def nearest(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Hendrycks et al. 2019 as COOkeD has it, in integers: from the lowest threshold up, the first nearest vertex."""
+    score = np.concatenate([positive, negative])
+    truth = np.repeat([1, 0], [len(positive), len(negative)])
+    false, true, _ = peer.roc_curve(truth, score, drop_intermediate=False)
+    found = np.rint(true * len(positive)).astype(int)
+    end = int(np.argmax(found == len(positive)))
+    distance = np.abs(20 * found - 19 * len(positive))[end:0:-1]
+    return float(false[end:0:-1][np.argmin(distance)])
+
+
+def percentile(positive: np.ndarray, negative: np.ndarray) -> float:
+    """PALM: `np.sum(novel > np.percentile(known, 5)) / len(novel)`."""
+    return float(np.mean(negative > np.percentile(positive, 5)))
+
+
+@pytest.mark.parametrize("rule", [nearest, percentile])
+def test_rules_of_the_false_positive_rate(rule: Any) -> None:
+    options = {"tpr": 0.95, "rule": rule.__name__}
+    for inside, outside in SETS:
+        weights = poisson(len(inside), 20), poisson(len(outside), 20, 1)
+        for draw in range(20):
+            some, others = (
+                np.repeat(side, w[:, draw])
+                for side, w in zip((inside, outside), weights, strict=True)
+            )
+            for name, sides in (("fpr95", (others, some)), ("fpr95_idpos", (-some, -others))):
+                found = plugins.find("metrics", name).compute(inside, outside, *weights, **options)
+                expected = rule(*sides) if len(some) and len(others) else np.nan
+                assert found[draw] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_rules_are_checked() -> None:
+    metric = plugins.find("metrics", "fpr95")
+    ones = np.ones((3, 1), dtype=np.uint8)
+    with pytest.raises(ParamsError, match="'neerest' .did you mean nearest"):
+        metric.compute(np.ones(3), np.ones(3), ones, ones, rule="neerest")
+    with pytest.raises(ParamsError, match="tpr: expected a rate in"):
+        metric.compute(np.ones(3), np.ones(3), ones, ones, tpr=95)
+
+
+def test_false_positive_rates_of_twenty_samples_by_hand() -> None:
+    inside, outside = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8, 20]), np.arange(3.0, 23.0, 2)
+    found = {
+        (name, rule): plugins.find("metrics", name).compute(
+            inside, outside, *[np.ones((10, 1), dtype=np.uint8)] * 2, tpr=tpr, rule=rule
+        )[0]
+        for name in ("fpr95", "fpr95_idpos")
+        for rule, tpr in (("first", 0.95), ("nearest", 0.84), ("percentile", 0.95))
+    }
+    assert found == {
+        # OOD 3, 5, .., 21. All ten must be found: the threshold is 3, and ID 3 to 8 and 20 are flagged.
+        ("fpr95", "first"): 0.7,
+        # 0.8 is nearest to 0.84: OOD 7 and up. Thresholds 7 and 6 both find 0.8 of OOD; from 6 up lie ID 6, 7, 8, 20.
+        ("fpr95", "nearest"): 0.4,
+        # A twentieth of the way from the first to the last of ten: 3 + 0.45 * 2 = 3.9; above it ID 4 to 8, 20.
+        ("fpr95", "percentile"): 0.6,
+        # All ten ID must be accepted: up to 20, with OOD 3 to 19, nine of ten.
+        ("fpr95_idpos", "first"): 0.9,
+        # 0.8 of ID: up to 7, with OOD 3, 5, 7 at that threshold.
+        ("fpr95_idpos", "nearest"): 0.3,
+        # 8 + 0.55 * 12 = 14.6; below it OOD 3 to 13.
+        ("fpr95_idpos", "percentile"): 0.6,
+    }
 
 
 def test_detection_metrics_by_hand() -> None:
@@ -249,3 +328,68 @@ def test_detection_metrics_by_hand() -> None:
     assert detect(
         plugins.find("metrics", "fpr95_idpos"), np.array([0.0, 1, 2, 3]), np.array([5.0, 5, 5, 2])
     ) == [0.25]
+
+
+# -------------------------------------------------------------------------------------- failure
+
+
+def trusted() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(11)
+    values = random.integers(0, 25, 120).astype(float)  # many ties
+    return values, random.random(120) > values / 40
+
+
+def area(metric: str, values: np.ndarray, correct: np.ndarray, weights: Any = None) -> np.ndarray:
+    module = plugins.find("metrics", metric)
+    weights = np.ones((len(values), 1), dtype=np.uint8) if weights is None else weights
+    found: np.ndarray = module.compute(values, correct, weights, **module.PARAMS)
+    return found
+
+
+@pytest.mark.parametrize("name", of_kind("failure"))
+def test_failure_metrics(name: str) -> None:
+    metric = plugins.find("metrics", name)
+    values, correct = trusted()
+    whole = area(name, values, correct)
+    assert metric.RANGE[0] <= whole[0] <= metric.RANGE[1]
+    # Neither the order of the rows nor the scale of the scores counts; a weight is a number of copies.
+    order = np.random.default_rng(0).permutation(len(values))
+    assert np.array_equal(area(name, values[order] ** 3, correct[order]), whole)
+    weights = poisson(len(values), 30)
+    found = area(name, values, correct, weights)
+    for draw in range(30):
+        copies = np.repeat(np.arange(len(values)), weights[:, draw])
+        expected = area(name, values[copies], correct[copies])[0]
+        assert found[draw] == pytest.approx(expected, abs=1e-12)
+    # A score that knows is better; of nothing there is no value.
+    assert area(name, (~correct).astype(float), correct)[0] < whole[0]
+    assert np.isnan(area(name, values[:0], correct[:0])).all()
+    assert np.isnan(area(name, values, correct, weights * np.uint8(0))).all()
+
+
+def test_areas_under_risk_and_coverage() -> None:
+    values, correct = trusted()
+    # Equal scores: the mean over many random orders; without ties the definition itself.
+    random = np.random.default_rng(5)
+
+    def mean_risk(order: np.ndarray) -> float:
+        return float(np.mean(np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)))
+
+    orders = [np.lexsort((random.random(120), values)) for _ in range(4000)]
+    expected = np.mean([mean_risk(order) for order in orders])
+    assert area("aurc", values, correct)[0] == pytest.approx(expected, abs=2e-4)
+    distinct = random.permutation(120).astype(float)
+    exact = mean_risk(np.argsort(distinct))
+    assert area("aurc", distinct, correct)[0] == pytest.approx(exact, abs=1e-12)
+    best = mean_risk(np.argsort(~correct, kind="stable"))
+    assert area("eaurc", distinct, correct)[0] == pytest.approx(exact - best, abs=1e-12)
+    assert (
+        area("eaurc", (~correct).astype(float), correct)[0] < 0.02
+    )  # wrong ones tie among each other
+    # A constant score is as good as chance.
+    assert area("aurc", values * 0, correct)[0] == pytest.approx((~correct).mean(), abs=1e-12)
+    # By hand: right, wrong, right, wrong: (0 + 1/2 + 1/3 + 2/4) / 4; at best (0 + 0 + 1/3 + 2/4) / 4.
+    found = area("aurc", np.arange(4.0), np.array([True, False, True, False]))
+    assert found[0] == pytest.approx(1 / 3, abs=1e-15)
+    found = area("eaurc", np.arange(4.0), np.array([True, False, True, False]))
+    assert found[0] == pytest.approx(1 / 8, abs=1e-15)

@@ -8,6 +8,8 @@
 |           | severity, by key, `COLUMNS`           | `finish(sums, path, **params)` -> values by severity,  |
 |           |                                       | None for the path as a whole                           |
 | detection | OOD scores of an ID and an OOD set    | `compute(id, ood, id_weights, ood_weights, **params)`  |
+| failure   | OOD scores of an ID set, which        | `compute(scores, correct, weights, **params)`          |
+|           | predictions are right                 |                                                        |
 | curve     | rows of `sources(params)`             | `compute(rows, **params)` -> list of Row               |
 
 All declare `PARAMS`, `UNIT`, `RANGE` and `HIGHER_IS_BETTER`; values are float64 (1 + draws,), the data

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shiftbench import bootstrap, schema
-from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError
+from shiftbench.errors import DuplicateKeyError
 from shiftbench.metrics._contributions import Contributions, Sums, weighted
 from shiftbench.metrics._rows import Floats, Row, Rows, SeverityPath
 from shiftbench.refs import number
@@ -40,6 +40,8 @@ class CellRows:
         step: position in a stream, None outside of one.
         ood: the dataset is out-of-distribution: it has no sample metrics, and its scores are compared
             with the ID scores of the same weights, method, detector and split.
+        ood_group: the group of OOD sets (near, far, ...) whose means it enters; None: no group.
+        records: with a detector, the records that the scores were made from; None: not known.
     """
 
     campaign: str
@@ -55,6 +57,8 @@ class CellRows:
     step: int | None = None
     detector: str | None = None
     ood: bool = False
+    ood_group: str | None = None
+    records: Path | None = None
 
     @property
     def position(self) -> str:
@@ -137,10 +141,9 @@ class Campaign:
         self.cells, self.draws, self.seed = cells, draws, seed
         self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
+        self.failure = [metric for metric in metrics if metric.module.KIND == "failure"]
         self.path = [metric for metric in metrics if metric.module.KIND == "path"]
         self.lists = Lists()
-
-    # ------------------------------------------------------------------- metrics of records
 
     def sample_rows(self, threads: int) -> Iterator[Row]:
         """Yield the rows of sample metrics, a batch of cells at a time."""
@@ -217,58 +220,6 @@ class Campaign:
         rows = rows if row.group is None else rows.only(row.group)
         counts = reduce(metric, rows).count.astype(bool)
         return samples.keys.filter(pa.array(counts)), samples, rows
-
-    # -------------------------------------------------------------------- metrics of scores
-
-    def detection_rows(self, threads: int) -> Iterator[Row]:
-        """Yield the rows of detection metrics: each OOD set against the ID set of the same weights."""
-        outside = [
-            at for at, cell in enumerate(self.cells) if cell.detector is not None and cell.ood
-        ]
-        pairs = [(self._id_of(self.cells[at]), at) for at in outside]
-        if self.detection:
-            yield from itertools.chain.from_iterable(each(self._detect, pairs, threads))
-
-    def _id_of(self, ood: CellRows) -> int:
-        def who(cell: CellRows) -> tuple[str | None, ...]:
-            return cell.weights, cell.method, cell.detector, cell.split
-
-        clean = [
-            at for at, cell in enumerate(self.cells) if not cell.ood and cell.reference is None
-        ]
-        found = [at for at in clean if who(self.cells[at]) == who(ood)]
-        if len(found) != 1:
-            raise ParamsError(
-                f"campaign {ood.campaign}: the scores of {ood.position} under {ood.detector} need one clean ID set of "
-                f"{ood.weights} ({ood.method}, split {ood.split}) to be compared with; found {len(found)}"
-            )
-        return found[0]
-
-    def _detect(self, pair: tuple[int, int]) -> list[Row]:
-        (id_samples, id_scores), (ood_samples, ood_scores) = (self._scores(at) for at in pair)
-        sides = [
-            bootstrap.weights(samples.units, self.draws, self.seed)
-            for samples in (id_samples, ood_samples)
-        ]
-        rows = []
-        for metric in self.detection:
-            values = metric.module.compute(id_scores, ood_scores, *sides, **metric.params)
-            n = len(id_scores) + len(ood_scores)
-            row = new_row(self.cells[pair[1]], metric.name, values, n, ood_samples.unit)
-            basis = (id_samples.number, ood_samples.number)
-            rows.append(replace(row, reference=self.cells[pair[0]].position, basis=basis))
-        return rows
-
-    def _scores(self, at: int) -> tuple[Samples, Floats]:
-        file = self.cells[at].file
-        table = schema.read(file, form=schema.SCORES)
-        samples, scores = self.lists.intern(table, file), table.column("score").to_numpy()
-        if not np.isfinite(scores).all():
-            key = samples.keys[int(np.argmin(np.isfinite(scores)))].as_py()
-            raise RangeError(
-                f"{file}: the score of sample {key!r} is not finite; make the scores again"
-            )
-        return samples, scores
 
 
 def each(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:

@@ -2,7 +2,8 @@
 
 Source: OpenOOD `metrics.py` (Zhang et al. 2023): scikit-learn's `auc` over `precision_recall_curve`, that is
 trapezoids with one vertex per distinct score and a last one (recall 0, precision 1); not
-`average_precision_score`. Unlike auroc it depends on how many ID and OOD samples there are.
+`average_precision_score`. Unlike auroc it depends on how many ID and OOD samples there are. `aupr_in` takes ID
+as positive.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.metrics import _ranked
-from shiftbench.metrics._ranked import Counts
+from shiftbench.metrics._ranked import Sides
 from shiftbench.metrics._rows import Floats
 
 KIND = "detection"
@@ -25,15 +26,4 @@ def compute(
     id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]
 ) -> Floats:
     """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
-    return _ranked.curve(_area, id, ood, id_weights, ood_weights)
-
-
-def _area(counts: Counts) -> Floats:
-    flagged = counts.id + counts.ood
-    # A draw may leave nothing above the first thresholds: no vertex, so the last one stands there.
-    precision = np.divide(counts.ood, flagged, out=np.ones(flagged.shape), where=flagged > 0)
-    before = np.concatenate([np.ones_like(precision[:1]), precision[:-1]])
-    step = np.diff(counts.ood, axis=0, prepend=0) / counts.ood[-1]
-    # Added threshold by threshold: np.sum's order depends on the memory layout.
-    area: Floats = np.add.accumulate(step * (precision + before) / 2, axis=0)[-1]
-    return area
+    return _ranked.pr_area(Sides(ood, id, ood_weights, id_weights))

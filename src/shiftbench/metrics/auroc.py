@@ -1,7 +1,7 @@
 """Area under the ROC curve of OOD detection: P(OOD score > ID score) + P(equal) / 2, OOD positive.
 
 Source: scikit-learn `roc_auc_score` with `sample_weight`; equals the Mann-Whitney U statistic by the
-number of pairs.
+number of pairs. It is the same with ID positive.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.metrics import _ranked
-from shiftbench.metrics._ranked import Counts
+from shiftbench.metrics._ranked import Sides
 from shiftbench.metrics._rows import Floats
 
 KIND = "detection"
@@ -24,13 +24,4 @@ def compute(
     id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]
 ) -> Floats:
     """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
-    return _ranked.curve(_area, id, ood, id_weights, ood_weights)
-
-
-def _area(counts: Counts) -> Floats:
-    # ID at a threshold wins against OOD strictly above it (twice) and ties with OOD at it (once).
-    at = np.diff(counts.id, axis=0, prepend=0)
-    before = np.concatenate([np.zeros_like(counts.ood[:1]), counts.ood[:-1]])
-    twice = (at * (before + counts.ood)).sum(axis=0)
-    area: Floats = twice / (2 * counts.id[-1] * counts.ood[-1])
-    return area
+    return _ranked.roc_area(Sides(ood, id, ood_weights, id_weights))

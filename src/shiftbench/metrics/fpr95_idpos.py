@@ -1,8 +1,14 @@
 """Share of OOD samples that are accepted at the threshold that accepts 95% of the ID samples; ID positive.
 
-Convention: ID is positive and the score is turned round; the first vertex of that ROC curve whose true
-positive rate reaches `tpr`. Source: Hendrycks and Gimpel 2017 and most papers after it, on
-scikit-learn's `roc_curve(..., drop_intermediate=False)`. `fpr95` takes OOD as positive.
+Convention: ID is positive and the score is turned round; `rule` says which threshold is taken.
+`first`: the first vertex of that ROC curve whose true positive rate reaches `tpr`. Source: Hendrycks and Gimpel 2017
+and papers after it, on scikit-learn's `roc_curve(..., drop_intermediate=False)`.
+`nearest`: the vertex whose true positive rate is nearest to `tpr`. Source: Hendrycks et al. 2019 (outlier exposure)
+`fpr_and_fdr_at_recall`, so COOkeD 2025; MixOE's TNR95 is 1 minus it. As there, of equally near vertices the lowest
+threshold is taken (of one rate that with the most OOD), but none after the first that accepts all ID samples.
+`percentile`: the threshold is the 5th percentile of the ID samples' -score, interpolated between two samples, and
+OOD samples strictly above it are accepted. Source: PALM (Lu et al. 2024), `numpy.percentile`.
+With few ID samples the three differ by up to one ID sample's worth; `fpr95` takes OOD as positive.
 """
 
 from __future__ import annotations
@@ -11,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.metrics import _ranked
+from shiftbench.metrics._ranked import Sides
 from shiftbench.metrics._rows import Floats
 
 KIND = "detection"
-PARAMS: dict[str, object] = {"tpr": 0.95}
+PARAMS: dict[str, object] = {"tpr": 0.95, "rule": "first"}
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = False
@@ -25,10 +32,8 @@ def compute(
     ood: Floats,
     id_weights: NDArray[np.uint8],
     ood_weights: NDArray[np.uint8],
-    tpr: float,
+    tpr: float = 0.95,
+    rule: str = "first",
 ) -> Floats:
     """Return the false positive rate for each draw, float64 (k,), from weights uint8 (n, k), (m, k)."""
-    # With the scores turned round, ID is what `_ranked` calls OOD.
-    return _ranked.curve(
-        lambda counts: _ranked.rate(counts.ood, counts.id, tpr), -ood, -id, ood_weights, id_weights
-    )
+    return _ranked.false_positive_rate(Sides(-id, -ood, id_weights, ood_weights), tpr, rule)
