@@ -13,7 +13,7 @@ from sklearn import metrics as peer
 from shiftbench import bootstrap, schema
 from shiftbench.aggregate import CellRows, Detection, Tables, aggregate
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.metrics import _delong, _risk
+from shiftbench.metrics import _delong, _risk, _searches
 from shiftbench.metrics._failure import RISK_COVERAGE as RISK
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace, classification
@@ -22,7 +22,7 @@ DRAWS = 60
 CLASSES = ("a", "b", "c")
 ID, SETS = "toy/test/identity/0", {"close": "near", "closer": "near", "noise": "far", "odd": None}
 DETECTORS = ("msp", "energy", "knn")
-METRICS = {"auroc": {}, "fpr95": {}, "aurc": {}, "accuracy": {}}
+METRICS: dict[str, dict[str, object]] = {"auroc": {}, "fpr95": {}, "aurc": {}, "accuracy": {}}
 
 
 def records(
@@ -73,6 +73,7 @@ def cells(tmp_path: Path) -> list[CellRows]:
 
 
 def find(tables: Tables, **where: object) -> dict[str, object]:
+    found: dict[str, object]
     (found,) = [
         row | {"draws": np.array(draws["draws"], dtype=np.float64)}
         for row, draws in zip(
@@ -289,3 +290,28 @@ def test_scores_of_other_samples_are_refused(tmp_path: Path) -> None:
         aggregate([plain, wrong], METRICS, DRAWS, 0)
     with pytest.raises(ParamsError, match="need one clean ID set .* found 2"):
         aggregate([scored(plain, "msp")] * 2, METRICS, DRAWS, 0)
+
+
+def test_searches_stand_side_by_side(tmp_path: Path) -> None:
+    areas: dict[str, dict[str, float | None]] = {
+        "knn": {'{"k":1}': 0.7, '{"k":5}': 0.8, '{"k":99}': None},
+        "react": {'{"c":0.9}': 0.6, '{"c":1.0}': 0.6},
+    }
+    files = {}
+    for name, found in areas.items():
+        best = list(found.values()).index(max(filter(None, found.values())))
+        rows: list[dict[str, object]] = [
+            {"number": i, "options": point, "auroc": area, "reason": None if area else "too many", "chosen": i == best,
+             "n_id": 40, "n_ood": 30}
+            for i, (point, area) in enumerate(found.items())
+        ]  # fmt: skip
+        files[f"toy/net-s0/plain/{name}"] = tmp_path / f"{name}.parquet"
+        schema.write(schema.table(rows, schema.SEARCHES), tmp_path / f"{name}.parquet", "f")
+    schema.write(_searches.table("toys", files), tmp_path / "all", "f", _searches.SEARCHED)
+    made = schema.read(tmp_path / "all", form=_searches.SEARCHED).to_pylist()
+    assert made[1] == {
+        "campaign": "toys", "weights": "toy/net-s0", "method": "plain", "detector": "knn", "number": 1,
+        "options": '{"k":5}', "auroc": 0.8, "reason": None, "chosen": True, "n_id": 40, "n_ood": 30, "effect": "k",
+    }  # fmt: skip
+    assert [row["effect"] for row in made] == ["k", "k", "k", "", ""]
+    assert len(_searches.table("toys", {})) == 0

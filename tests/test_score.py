@@ -13,6 +13,7 @@ from shiftbench import bench, detection, overlaps, schema, search, shards
 from shiftbench.detectors import energy, msp
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.metrics import _searches
 from shiftbench.sample import Sample
 from shiftbench.score import score_cell
 from shiftbench.tasks import LabelSpace, classification
@@ -91,13 +92,13 @@ def test_a_search_takes_the_first_of_the_best_and_says_what_had_an_effect() -> N
         assert options["fixed"] == 0
         return areas[options["k"], options["rule"]]
 
-    grid = {"k": [1, 2, 3], "rule": ["a", "b"]}
+    grid: dict[str, list[Any]] = {"k": [1, 2, 3], "rule": ["a", "b"]}
     found = search.searched({"fixed": 0}, grid, try_out, "a search")
     assert [row["auroc"] for row in found] == [0.5, 0.7, 0.6, 0.7, None, None]
     (chosen,) = [row for row in found if row["chosen"]]
     assert json.loads(chosen["options"]) == {"k": 1, "rule": "b"}
     assert found[4]["reason"] == "k = 3 is more than there are"
-    assert search.effect(found, grid) == {"k": False, "rule": True}
+    assert _searches.effect(found) == {"k": False, "rule": True}
     with pytest.raises(ParamsError, match="no point of the grid.*more than there are"):
         search.searched({"fixed": 0}, {"k": [3]}, lambda o: try_out({**o, "rule": "a"}), "a search")
 

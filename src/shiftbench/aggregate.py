@@ -4,6 +4,7 @@
     records along a path of severities, joined by key -> the same
     scores of an ID and an OOD set, or joined with which predictions are right -> a walk down the scores
     rows -> means over training seeds -> curves over severity -> paired differences of weights and of detectors
+    searches of detectors' options -> side by side
 
 Records are read column by column, a batch of cells at a time. Sums are exact integers, so the
 tables are equal, byte by byte, for any number of threads, order of cells or machine.
@@ -29,6 +30,7 @@ from shiftbench.metrics import (
     _failure,
     _paths,
     _reliability,
+    _searches,
     _spectrum,
 )
 from shiftbench.metrics._cells import Campaign, CellRows, Metric
@@ -184,7 +186,9 @@ def run(run: Run, todo: list[Cell]) -> None:
         cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
         detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
         tables = aggregate(cells, metrics, spec["draws"], spec["seed"], detection=detection)
-        _commit(run, cell, tables, _reliability.table(cells))
+        files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
+        searches = _searches.table(spec["campaign"], files)
+        _commit(run, cell, tables, _reliability.table(cells), searches)
 
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
@@ -211,7 +215,7 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     )
 
 
-def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table) -> None:
+def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.Table) -> None:
     output = run.path(cell.ref)
     made = {
         output.name: (tables.metrics, schema.METRICS),
@@ -220,6 +224,7 @@ def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table) -> None:
         "comparisons.parquet": (tables.comparisons, schema.COMPARISONS),
         "risk_coverage.parquet": (tables.risk_coverage, _failure.RISK_COVERAGE),
         "reliability.parquet": (bins, _reliability.RELIABILITY),
+        "searches.parquet": (searches, _searches.SEARCHED),
     }
     with ExitStack() as stack:
         files = {}

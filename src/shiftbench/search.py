@@ -18,7 +18,7 @@ from shiftbench import detection, plugins, recipe, schema
 from shiftbench.bench import Bench
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import ParamsError
-from shiftbench.metrics import auroc
+from shiftbench.metrics import _searches, auroc
 from shiftbench.recipe import Cell, Run
 from shiftbench.score import scored
 
@@ -41,7 +41,7 @@ def run(run: Run, cell: Cell, bench: Bench) -> None:
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
         schema.write(table, temporary, cell.fingerprint, schema.SEARCHES)
-        run.commit(cell, {output.name: temporary}, {"effect": effect(rows, spec["grid"])})
+        run.commit(cell, {output.name: temporary}, {"effect": _searches.effect(rows)})
 
 
 def separation(
@@ -88,15 +88,3 @@ def searched(
         raise ParamsError(f"{name}: no point of the grid {grid} can be used: {rows[0]['reason']}")
     best = max(fit, key=lambda row: row["auroc"])  # the first of equals
     return [{**row, "chosen": row is best} for row in rows]
-
-
-def effect(rows: Sequence[dict[str, Any]], grid: dict[str, list[Any]]) -> dict[str, bool]:
-    """Tell for each option whether it changed the AUROC at all while the others stood as chosen."""
-    found = {row["options"]: row["auroc"] for row in rows}
-    chosen = next(
-        point for point, row in zip(detection.points(grid), rows, strict=True) if row["chosen"]
-    )
-    return {
-        key: len({found[recipe.canonical({**chosen, key: value})] for value in values} - {None}) > 1
-        for key, values in grid.items()
-    }

@@ -54,7 +54,7 @@ def poisson(n: int, draws: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_declarations(name: str) -> None:
     metric = plugins.find("metrics", name)
-    assert "Source:" in metric.__doc__
+    assert "Source:" in (metric.__doc__ or "")
     assert metric.KIND in ("sample", "path", "detection", "failure", "curve")
     assert metric.UNIT
     assert isinstance(metric.HIGHER_IS_BETTER, bool)
