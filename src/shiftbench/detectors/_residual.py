@@ -1,0 +1,67 @@
+"""What is left of features outside of their principal space; helper of vim and residual.
+
+The origin is u = -pinv(W) b, where the head's bias vanishes; the principal space is spanned by the `dim` eigenvectors
+with the largest eigenvalues of the mean of (z - u)(z - u)' over the training features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from shiftbench.detectors import _statistics
+from shiftbench.detectors._rows import Head, Rows
+from shiftbench.errors import ParamsError
+
+Floats = NDArray[np.float64]
+DIM = 256
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The space beside the principal one.
+
+    Attributes:
+        origin: float64 (d,).
+        basis: orthonormal columns, float64 (d, d - dim).
+    """
+
+    origin: Floats
+    basis: Floats
+
+    def norm(self, features: Floats) -> Floats:
+        """Return the length of the residual of features (n, d), float64 (n,)."""
+        lengths: Floats = np.linalg.norm((features - self.origin) @ self.basis, axis=1)
+        return lengths
+
+
+def residual(train: Rows, head: Head, dim: object) -> Residual:
+    """Return the space beside the principal one of the training features.
+
+    Args:
+        train: rows with features.
+        head: float64 weight (C, d) and bias (C,).
+        dim: dimensions of the principal space, 1 to d - 1; None: 256, or half of d where that is less.
+
+    Raises:
+        ParamsError: `dim` leaves nothing.
+    """
+    width = train.features.shape[1]
+    dim = _dim(dim, width)
+    origin = -np.linalg.pinv(head.weight) @ head.bias
+    _, axes = eigh(_statistics.scatter(train, origin))  # ascending
+    return Residual(origin, np.ascontiguousarray(axes[:, : width - dim]))
+
+
+def _dim(dim: object, width: int) -> int:
+    if dim is None:
+        return min(DIM, width // 2)
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 0 < dim < width:
+        raise ParamsError(
+            f"dim is {dim!r}; expected null or a whole number from 1 to {width - 1}: there are {width} features, and "
+            "the residual has what `dim` leaves of them"
+        )
+    return dim
