@@ -10,7 +10,8 @@ from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]
 
-for _panel in "stages run store looking calibrating yours".split():  # the order of the help page
+_PANELS = "stages run store looking calibrating detecting yours"  # the order of the help page
+for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 
 

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from shiftbench.errors import DataError, near
+from shiftbench.refs import Ref
+
 app = typer.Typer(
     help="A data-versioned, reproducible benchmark of out-of-distribution robustness.",
     no_args_is_help=True,
@@ -41,3 +44,20 @@ def root() -> Path:
     from shiftbench import params
 
     return Path(params.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
+
+
+def weights_file(root: Path, weights: str) -> Path:
+    """Return the file of weights that a run made.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    file = root / Ref("weights", weights).path
+    if not file.is_file():
+        here = (root / "weights").glob("*/*.safetensors")
+        known = [str(path.relative_to(root / "weights").with_suffix("")) for path in here]
+        raise DataError(
+            f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
+            "run the campaign, or `shiftbench pull` them"
+        )
+    return file

@@ -14,8 +14,8 @@ from rich import box
 from rich.table import Table
 
 from shiftbench import plan as plans
-from shiftbench.cli.app import Device, Scale, app, err, escaped, out
-from shiftbench.errors import DataError, near
+from shiftbench.cli.app import Device, Scale, app, err, escaped, out, weights_file
+from shiftbench.errors import DataError
 from shiftbench.files import writable
 
 if TYPE_CHECKING:
@@ -73,14 +73,7 @@ def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: st
     """Return the cell of the clean records, which says how the model is loaded and what it reads."""
     from shiftbench.refs import Ref
 
-    file = root / Ref("weights", weights).path
-    if not file.is_file():
-        here = (root / "weights").glob("*/*.safetensors")
-        known = [str(path.relative_to(root / "weights").with_suffix("")) for path in here]
-        raise DataError(
-            f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
-            "run the campaign, or `shiftbench pull` them"
-        )
+    weights_file(root, weights)
     ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
     return planned.cells[planned.want(ref)]
 
