@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_ood import detector as peers
+from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 
@@ -47,7 +47,8 @@ class Tiny(nn.Module):
         return (x.float() / 255 - MEAN[:, None, None]) / STD[:, None, None]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(self.normalised(x))
+        found: torch.Tensor = self.body(self.normalised(x))
+        return found
 
 
 def net() -> Tiny:
@@ -61,7 +62,7 @@ def net() -> Tiny:
 
 NET = net()
 SEEN = copy.deepcopy(NET).requires_grad_(True)  # the detectors', trainable as nets are
-MODEL = SimpleNamespace(
+MODEL: Any = SimpleNamespace(
     __name__="shiftbench.models.tiny",
     prepare_batch=lambda samples, _: _images.colour_batch(samples, lambda image: image),
 )
@@ -114,7 +115,8 @@ def test(folder: Path) -> Rows:
 
 
 def scores(detector: ModuleType, some: Rows, known: Known, **options: Any) -> np.ndarray:
-    return score_cell(detector, options, some, known)["score"].to_numpy()
+    found: np.ndarray = score_cell(detector, options, some, known)["score"].to_numpy()
+    return found
 
 
 def inputs(some: Rows) -> list[torch.Tensor]:
@@ -123,7 +125,8 @@ def inputs(some: Rows) -> list[torch.Tensor]:
 
 
 def logits(x: torch.Tensor) -> torch.Tensor:
-    return NET.head(NET.features(x)).double()
+    found: torch.Tensor = NET.head(NET.features(x))
+    return found.double()
 
 
 def gradient(x: torch.Tensor, loss: Any) -> torch.Tensor:
@@ -147,14 +150,16 @@ def literal_odin(x: torch.Tensor, temperature: float, eps: float, *, one: bool) 
         places = [max(places, key=lambda place: abs(g[place]))]
     moved = NET.normalised(x)[0].double().numpy()
     for place in places:
-        moved[place] -= eps * sign(g[place]) / float(STD[place[0]])
+        moved[place] -= eps * sign(float(g[place])) / float(STD[place[0]])
     z = NET.head(NET.body(torch.from_numpy(moved)[None].float())).double() / temperature
     return -float(z.softmax(1).max())
 
 
 @pytest.mark.parametrize(("detector", "one"), [(odin, False), (iodin, True)])
 @pytest.mark.parametrize(("temperature", "eps"), [(1000.0, 0.0014), (1.0, 0.05)])
-def test_odin(known, test, detector, one, temperature, eps):
+def test_odin(
+    known: Known, test: Rows, detector: ModuleType, one: bool, temperature: float, eps: float
+) -> None:
     expected = [literal_odin(x, temperature, eps, one=one) for x in inputs(test)]
     found = scores(detector, test, known, temperature=temperature, eps=eps)
     assert np.allclose(found, expected, rtol=1e-6 if temperature == 1 else 1e-8)
@@ -163,7 +168,7 @@ def test_odin(known, test, detector, one, temperature, eps):
     assert np.all(found != still)
 
 
-def test_odin_is_pytorch_oods(known, test):
+def test_odin_is_pytorch_oods(known: Known, test: Rows) -> None:
     """On normalised inputs with `norm_std`; no gradient of this net is 0, where sign differs."""
     x = NET.normalised(torch.cat(inputs(test)))
     model = nn.Sequential(NET.body, NET.head)
@@ -215,14 +220,14 @@ def literal_gram(known: Known, orders: int) -> Any:
     return lambda x: (deviations(x) / scale).sum()
 
 
-def test_gram(known, test):
+def test_gram(known: Known, test: Rows) -> None:
     literal = literal_gram(known, orders=10)
     expected = [literal(x) for x in inputs(test)]
     assert np.allclose(scores(gram, test, known), expected, rtol=1e-4, atol=1e-6)
     assert max(expected) > 1
 
 
-def test_gram_deviates_as_pytorch_oods(known, test):
+def test_gram_deviates_as_pytorch_oods(known: Known, test: Rows) -> None:
     """By true classes, which are the predicted ones here; without its held-out tenth, and times the softmax."""
     state = gram.fit(known, {"orders": 3, "layers": []})
     stages = [NET.body[:2], NET.body[2:5]]
@@ -266,7 +271,8 @@ class LiteralMahalanobis:
     def distance(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         z = features(x)[layer]
         all_ = [(z - mean) @ self.inverse[layer] @ (z - mean) / 2 for mean in self.means[layer]]
-        return min(all_)
+        nearest: torch.Tensor = min(all_)
+        return nearest
 
     def __call__(self, x: torch.Tensor) -> np.ndarray:
         found = []
@@ -284,7 +290,7 @@ def fgsm(x: torch.Tensor, size: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.0014])
-def test_mds_ensemble(known, test, noise):
+def test_mds_ensemble(known: Known, test: Rows, noise: float) -> None:
     params = mds_ensemble.PARAMS | {"noise": noise}
     literal = LiteralMahalanobis(known, noise)
     state = mds_ensemble.fit(known, params)
@@ -301,7 +307,7 @@ def test_mds_ensemble(known, test, noise):
     assert np.allclose(state.weights, regression.coef_[0] / both.std(0), rtol=1e-2)
 
 
-def test_mds_ensemble_is_pytorch_oods(known, test):
+def test_mds_ensemble_is_pytorch_oods(known: Known, test: Rows) -> None:
     """Its distances have equal weights and no noise; its covariance is not divided by N and has a ridge of 1e-6."""
     x, train = torch.cat(inputs(test)), torch.cat(inputs(known.train))
 
@@ -318,7 +324,7 @@ def test_mds_ensemble_is_pytorch_oods(known, test):
     assert np.allclose(found / len(train), expected, rtol=1e-3)
 
 
-def test_a_constant_channel_has_no_part_in_distances():
+def test_a_constant_channel_has_no_part_in_distances() -> None:
     """As with a pseudo-inverse: its variance is 0, not what rounding leaves of it."""
     random = np.random.default_rng(0)
     z, labels = random.normal(size=(90, 3)), (np.arange(90) % 3).astype(np.int32)
@@ -350,7 +356,7 @@ def literal_rankfeat(x: torch.Tensor) -> float:
     return -float(torch.stack(found).mean(0).logsumexp(0))
 
 
-def test_rankfeat(known, test):
+def test_rankfeat(known: Known, test: Rows) -> None:
     expected = [literal_rankfeat(x) for x in inputs(test)]
     assert np.allclose(scores(rankfeat, test, known), expected, rtol=1e-5)
     one = scores(rankfeat, test, known, layers=["body.4"])
@@ -364,7 +370,9 @@ def test_rankfeat(known, test):
 
 @pytest.mark.parametrize("detector", ALL)
 @pytest.mark.parametrize("batch", [1, 2, 5, 64])
-def test_batches_change_no_score(folder, known, test, detector, batch):
+def test_batches_change_no_score(
+    folder: Path, known: Known, test: Rows, detector: ModuleType, batch: int
+) -> None:
     params = detector.PARAMS
     state = detector.fit(known, params)
     other = rows(folder / "test", pictures(21, 3), batch)
@@ -374,7 +382,7 @@ def test_batches_change_no_score(folder, known, test, detector, batch):
     assert np.allclose(detector.score(other, state, params), expected, rtol=tolerance, atol=1e-9)
 
 
-def test_layers_are_the_last_of_each_size():
+def test_layers_are_the_last_of_each_size() -> None:
     def names(model: str, size: int, **options: Any) -> list[str]:
         module = plugins.find("models", model)
         params = module.PARAMS | {"size": size} | options
@@ -389,7 +397,7 @@ def test_layers_are_the_last_of_each_size():
     assert names("vit", 28) == ["blocks.0", "blocks.1", "blocks.2", "blocks.3"]
 
 
-def test_what_the_net_gives(folder, test):
+def test_what_the_net_gives(folder: Path, test: Rows) -> None:
     net = test.net
     (x, *_) = net.batches()
     assert (x.dtype, x.shape) == (torch.float32, (8, 3, 12, 12))
@@ -407,7 +415,7 @@ def test_what_the_net_gives(folder, test):
     assert torch.equal(next(shifted.batches()), x.flip(0))
 
 
-def test_floats_say_what_a_grey_level_is(folder, known, test):
+def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, test: Rows) -> None:
     """A net that is given normalised floats has the scores of one that normalises."""
     module = copy.deepcopy(NET)
     module.normalised = lambda x: x  # type: ignore[method-assign]
@@ -428,7 +436,7 @@ def test_floats_say_what_a_grey_level_is(folder, known, test):
         assert np.allclose(scores(detector, some, known), scores(detector, test, known), rtol=1e-6)
 
 
-def test_gpu_memory_halves_a_batch(test):
+def test_gpu_memory_halves_a_batch(test: Rows) -> None:
     def small(x: torch.Tensor) -> torch.Tensor:
         if len(x) > 3:
             raise torch.cuda.OutOfMemoryError("too much")
@@ -445,13 +453,15 @@ def test_gpu_memory_halves_a_batch(test):
         test.net.scored(never)
 
 
-def test_what_is_not_finite_is_named(folder, known, test):
+def test_what_is_not_finite_is_named(folder: Path, known: Known, test: Rows) -> None:
     module = copy.deepcopy(SEEN)
-    module.normalised = lambda x: NET.normalised(x).where(
-        x.mean((1, 2, 3), keepdim=True) > limit, torch.nan
-    )  # type: ignore[method-assign]
     means = [float(x.mean()) for x in inputs(known.train)]
     limit = sorted(means)[0]
+
+    def normalised(x: torch.Tensor) -> torch.Tensor:
+        return NET.normalised(x).where(x.mean((1, 2, 3), keepdim=True) > limit, torch.nan)
+
+    module.normalised = normalised  # type: ignore[method-assign]
     key = known.train.keys[int(np.argmin(means))]
     some = rows(folder / "train", pictures(150, 1))
     broken = dataclasses.replace(
@@ -463,7 +473,7 @@ def test_what_is_not_finite_is_named(folder, known, test):
 
 
 @pytest.mark.parametrize("detector", ALL)
-def test_black_boxes_are_refused(known, test, detector):
+def test_black_boxes_are_refused(known: Known, test: Rows, detector: ModuleType) -> None:
     with pytest.raises(ModelError, match="needs the net's layers or gradients, and the model is a"):
         detector.score(Rows(test.table), None, detector.PARAMS) if not hasattr(
             detector, "FIT"
@@ -471,13 +481,33 @@ def test_black_boxes_are_refused(known, test, detector):
 
 
 @pytest.mark.parametrize("detector", [gram, rankfeat, mds_ensemble])
-def test_unknown_layers_are_named(known, test, detector):
+def test_unknown_layers_are_named(known: Known, test: Rows, detector: ModuleType) -> None:
     with pytest.raises(ParamsError, match=r"layers: 'body.11' is no inner layer of Tiny .*body\.1"):
         scores(detector, test, known, layers=["body.4", "body.11"])
     assert not any(module._forward_hooks for module in SEEN.modules())
 
 
-def test_too_few_samples_are_named(folder, known, test):
+def test_options_that_cannot_be_are_named(known: Known, test: Rows) -> None:
+    for detector, options, message in (
+        (odin, {"temperature": 0.0}, "temperature: expected a number above 0"),
+        (iodin, {"temperature": -1.0}, "temperature: expected a number above 0"),
+        (rankfeat, {"temperature": 0.0}, "temperature: expected a number above 0"),
+        (gram, {"orders": 0}, "orders is 0; expected a number of orders, 1 at least"),
+        (mds_ensemble, {"attack": 0.0}, "attack: expected a number above 0"),
+    ):
+        with pytest.raises(ParamsError, match=message):
+            scores(detector, test, known, **options)
+
+
+def test_images_seen_are_counted(test: Rows) -> None:
+    net = Net(test.net.predictor, test.net.folder, 8)
+    assert (net.layers(), net.seen) == (LAYERS, 0)
+    for times in (1, 2):
+        net.scored(lambda x: x.mean((1, 2, 3)))
+        assert net.seen == 21 * times
+
+
+def test_too_few_samples_are_named(folder: Path, known: Known, test: Rows) -> None:
     some = pictures(150, 1)
     without = [sample for sample in some if sample.fields["label"] != 2]
     lacking = Known({"train": rows(folder / "lacking", without), "val": known.val})

@@ -47,6 +47,7 @@ class Net:
 
     Attributes:
         module: the net, in evaluation mode.
+        seen: images that `batches` gave so far, each as often as it gave it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Net:
     ) -> None:
         self.predictor, self.module = predictor, predictor.net
         self.folder, self.batch_size, self.transform = folder, batch_size, transform
+        self.seen = 0
 
     # ------------------------------------------------------------------ samples
 
@@ -70,6 +72,7 @@ class Net:
         read: Iterator[list[Sample]] = batching.batches(shards.read(self.folder), self.batch_size)
         read = map(self.transform, read) if self.transform else read
         for prepared in batching.ahead(map(self.predictor.prepare, read)):
+            self.seen += len(prepared)
             yield torch.from_numpy(prepared).to(self.predictor.device).float()
 
     def each(self, function: PerSample) -> Iterator[tuple[Floats, ...]]:

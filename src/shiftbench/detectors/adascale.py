@@ -73,10 +73,15 @@ def fit(known: Known, params: dict[str, Any]) -> State:
     """Return Q' of the validation split.
 
     Raises:
-        ModelError: the model is a black box.
-        ParamsError: `share` moves no element of the input, or more than all.
-        DataError: there are no validation rows, or a Q' is not finite.
+        ModelError: the model is a black box, or gives features that are not finite.
+        ParamsError: `share` moves no element of the input, or more than all; k1 or k2 is no percentage.
+        DataError: there are no validation rows.
     """
+    for name in ("k1", "k2"):
+        if not 0 < params[name] <= 100:
+            raise ParamsError(
+                f"{name}: expected a percentage above 0, to 100, found {params[name]}"
+            )
     if not len(known.val):
         raise DataError(f"{known.val.name}: no validation samples; expected one or more")
     return State(np.sort(_shifts(known.val, params)))
@@ -87,7 +92,8 @@ def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
 
     Raises:
         ParamsError: percentiles that are not two rising ones in [0, 100) which leave a feature, or an unknown `scaled`.
-        DataError: a feature or Q' is not finite, or no activation of a sample is above zero; names the sample.
+        ModelError: the net gives features that are not finite; names the sample.
+        DataError: a feature is not finite, or no activation of a sample is above zero; names the sample.
     """
     if params["scaled"] not in ("features", "logits"):
         near_ones = near(params["scaled"], ("features", "logits"))
@@ -131,15 +137,9 @@ def _ends(percentiles: list[float], width: int) -> tuple[float, float]:
 def _shifts(rows: Rows, params: dict[str, Any]) -> Floats:
     """Return Q' of each sample, float64 (n,)."""
     net = rows.net
-    shifts = np.concatenate(
+    return np.concatenate(
         [_shift(z, moved, params) for z, moved in net.each(lambda x: _both(net, x, params))]
     )
-    if not np.isfinite(shifts).all():
-        at = int(np.argmin(np.isfinite(shifts)))
-        raise DataError(
-            f"{rows.name}: the net's features of sample {rows.keys[at]!r}, or those after a small step, are not finite"
-        )
-    return shifts
 
 
 def _shift(z: Floats, moved: Floats, params: dict[str, Any]) -> Floats:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +67,13 @@ def fit(known: Known, params: dict[str, Any]) -> Bounds:
 
     Raises:
         ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer.
+        ParamsError: an unknown layer, or no order.
         DataError: no training or validation images, or none of a class that validation images are predicted as.
     """
+    if params["orders"] < 1:
+        raise ParamsError(
+            f"orders is {params['orders']!r}; expected a number of orders, 1 at least"
+        )
     layers = known.train.net.layers(params["layers"])
     bounds = Bounds(layers, *_extremes(known.train, layers, params["orders"]), np.ones(len(layers)))
     if not len(known.val):

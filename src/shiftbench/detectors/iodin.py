@@ -35,11 +35,12 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
 
     Raises:
         ModelError: the model is a black box.
-        ParamsError: the net is given floats, and its file does not say how far a grey level is.
+        ParamsError: the temperature is not above 0; or the net is given floats, and its file does not say how far a
+            grey level is.
     """
-    from shiftbench.detectors import _gradients, _net  # torch, which planning does without
+    from shiftbench.detectors import _blocks, _gradients, _net  # torch, which planning does without
 
-    net, temperature = rows.net, params["temperature"]
+    net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
     unit = net.unit
 
     def moved(x: Any) -> Any:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.detectors import _blocks
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError
 
@@ -76,9 +77,10 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 
     Raises:
         ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer, or a net whose scale of pixels is unknown.
+        ParamsError: an unknown layer, `attack` not above 0, or a net whose scale of pixels is unknown.
         DataError: a class without training samples, or fewer than 5 validation samples.
     """
+    _blocks.checked(params["attack"], "attack")
     layers = _gaussians(known.train, known.train.net.layers(params["layers"]))
     return State(layers, _weights(known.val, layers, params))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from shiftbench.detectors import _blocks
 from shiftbench.detectors._rows import Known, Rows
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
 
     Raises:
         ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer.
+        ParamsError: an unknown layer, or a temperature that is not above 0.
     """
     import torch
 
-    net, temperature = rows.net, params["temperature"]
+    net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
     layers = net.layers(params["layers"])
     layers = layers if params["layers"] else layers[-2:]
 
