@@ -82,7 +82,8 @@ def squared(x: Floats, centre: Floats, covariance: Floats) -> float:
 
 def literal_mds() -> Any:
     means = [Z[c == LABELS].mean(axis=0) for c in range(C)]
-    within = sum(np.outer(z - means[c], z - means[c]) for z, c in zip(Z, LABELS, strict=True))
+    parts = [np.outer(z - means[c], z - means[c]) for z, c in zip(Z, LABELS, strict=True)]
+    within = np.sum(parts, axis=0)
     return np.array([min(squared(x, mu, within / len(Z)) for mu in means) for x in X])
 
 

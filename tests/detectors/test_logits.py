@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from pytorch_ood import detector as peers
+from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 from scipy.optimize import minimize_scalar
 from scipy.stats import weibull_min
 
@@ -87,20 +88,23 @@ def literal_energy(f: np.ndarray, z: np.ndarray) -> float:
     return -2 * math.log(sum(math.exp(value / 2) for value in f))
 
 
-def literal_temp_scale(f: np.ndarray, z: np.ndarray) -> float:
+@cache
+def best_temperature() -> float:
     def loss(log_t: float) -> float:
         t = math.exp(log_t)
         pairs = zip(VAL.logits, VAL.labels, strict=True)
         return -sum(math.log(softmax(own, t)[label]) for own, label in pairs)
 
-    if not hasattr(literal_temp_scale, "t"):
-        best = minimize_scalar(loss, bounds=(-2, 4), method="bounded", options={"xatol": 1e-9})
-        literal_temp_scale.t = math.exp(best.x)
-    return -max(softmax(f, literal_temp_scale.t))
+    best = minimize_scalar(loss, bounds=(-2, 4), method="bounded", options={"xatol": 1e-9})
+    return math.exp(best.x)
+
+
+def literal_temp_scale(f: np.ndarray, z: np.ndarray) -> float:
+    return -max(softmax(f, best_temperature()))
 
 
 def literal_max_logit(f: np.ndarray, z: np.ndarray) -> float:
-    return -max(f)
+    return -float(max(f))
 
 
 def literal_entropy(f: np.ndarray, z: np.ndarray) -> float:
@@ -108,7 +112,7 @@ def literal_entropy(f: np.ndarray, z: np.ndarray) -> float:
 
 
 def literal_gen(f: np.ndarray, z: np.ndarray) -> float:
-    return sum(p**0.1 * (1 - p) ** 0.1 for p in sorted(softmax(f))[-4:])
+    return float(sum(p**0.1 * (1 - p) ** 0.1 for p in sorted(softmax(f))[-4:]))
 
 
 def literal_mcm(f: np.ndarray, z: np.ndarray) -> float:
@@ -380,7 +384,8 @@ BAD = [
     (gen, {"M": 0}, "M: expected"),
     (mcm, {"scale": -1.0}, "scale: expected"),
     (gradnorm, {"temperature": 0.0}, "temperature: expected"),
-    (openmax, {"tail": 0}, "tail: expected"),
+    (openmax, {"tail": 1}, "tail: expected two distances or more, found 1"),
+    (relation, {"pow": 0}, "pow: expected a number above 0"),
     (openmax, {"alpha": 0}, "alpha: expected"),
 ]
 

@@ -70,7 +70,7 @@ class Rows:
 
     @cached_property
     def labels(self) -> NDArray[np.int32]:
-        """True classes as indices into the model's, int32 (n,), -1: none. For fitting; a score must not look at them."""
+        """True classes as indices into the model's, int32 (n,), -1: none. For fitting; no score may look at them."""
         labels: NDArray[np.int32] = self.table.column("label").to_numpy()
         return labels
 

@@ -2,7 +2,8 @@
 
 Source: Sun and Li 2022, "DICE: Leveraging sparsification for out-of-distribution detection", section 3: of the
 contributions W * mean z the largest are kept, and the bias whole; OpenOOD v1.5 (`dice`), which keeps what lies above
-the 90th percentile of all C x d contributions, and searches nothing. The paper tries 10, 30, 50, 70 and 90.
+the 90th percentile of all C x d contributions, and searches nothing. The grid here are the paper's values; all of them
+share one fit.
 
 The same as in OpenOOD and as pytorch-ood's `DICE` (whose `p` is a fraction), but for float32 there and float64 here,
 which can move a weight that lies at the percentile.
@@ -22,6 +23,7 @@ from shiftbench.errors import DataError
 NEEDS = ("features", "head")
 FIT = ("train",)
 PARAMS: dict[str, object] = {"percentile": 90.0}
+GRID: dict[str, list[object]] = {"percentile": [10.0, 30.0, 50.0, 70.0, 90.0]}
 FIT_PARAMS: tuple[str, ...] = ()
 
 

@@ -31,7 +31,7 @@ from scipy.special import expit, logsumexp, softmax
 
 from shiftbench.detectors import _blocks
 from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError
 
 NEEDS = ("logits",)
 FIT = ("train",)
@@ -80,9 +80,11 @@ def fit(known: Known, params: dict[str, Any]) -> Tails:
 
     Raises:
         DataError: a class has no correctly classified training sample, or all in its tail are equally far.
-        ParamsError: tail or translate is not above 0.
+        ParamsError: tail is less than 2, or translate not above 0.
     """
-    tail = int(_blocks.checked(params["tail"], "tail"))
+    tail = int(params["tail"])
+    if tail < 2:
+        raise ParamsError(f"tail: expected two distances or more, found {params['tail']}")
     translate = _blocks.checked(params["translate"], "translate")
     means = _means(known.train)
     tails = _tails(known.train, means, tail)

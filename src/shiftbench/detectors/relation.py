@@ -68,7 +68,9 @@ def score(rows: Rows, state: Rows, params: dict[str, Any]) -> Floats:
 
     Raises:
         DataError: a logit or feature, also of a training sample, is not finite; names the sample.
+        ParamsError: pow is not above 0.
     """
+    _blocks.checked(params["pow"], "pow")
     return _blocks.scores(rows, lambda block: -_relations(block, state, params))
 
 
