@@ -12,8 +12,18 @@ import numpy as np
 
 from shiftbench import bootstrap, formats, schema
 from shiftbench.metrics import _reliability as reliability
+from shiftbench.metrics import _scores_shown as shown
+from shiftbench.metrics._detectors import holm
+from shiftbench.metrics._failure import RISK_COVERAGE
+from shiftbench.metrics._searches import SEARCHED
 
 DRAWS = 40
+OTHERS = {
+    "comparisons": formats.COMPARISONS,
+    "risk_coverage": RISK_COVERAGE,
+    "searches": SEARCHED,
+    "roc": shown.ROC,
+}
 PAIRED = [name for name in formats.METRICS.key if name != "weights"]
 DIRECTION = {"accuracy": 1, "error": -1, "ece": -1, "nll": -1, "brier": -1}
 
@@ -26,6 +36,7 @@ class Maker:
     dataset: str
     task: str = "classification"
     rows: list[dict[str, Any]] = field(default_factory=list)
+    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     words: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     def add(self, weights: str, metric: str, value: float, **place: Any) -> None:
@@ -79,15 +90,12 @@ class Maker:
             }
             for (family, *_), members in groups.items()
         ]
-        return [
-            row
-            | dict(
-                zip(
-                    ("ci_low", "ci_high"), map(float, bootstrap.interval(row["draws"])), strict=True
-                )
-            )
-            for row in self.rows + means
-        ]
+        found = []
+        for row in self.rows + means:
+            low, high = map(float, bootstrap.interval(row["draws"]))
+            ends = {"value": row["value"], "ci_low": low, "ci_high": high}
+            found.append(row | {name: None if np.isnan(end) else end for name, end in ends.items()})
+        return found
 
     def write(self, root: Path, *, bins: bool = True) -> None:
         """Write the tables, and a receipt that names them."""
@@ -105,9 +113,11 @@ class Maker:
         }
         if bins:
             content[reliability.RELIABILITY] = self.bins()
-        for form, lines in content.items():
-            schema.write(schema.table(lines, form), folder / f"{form.name}.parquet", "0" * 64, form)
-        made = {f"{form.name}.parquet": "0" * 64 for form in content}
+        files = {form.name: (form, lines) for form, lines in content.items()}
+        files |= {name: (OTHERS[name], lines) for name, lines in self.others.items()}
+        for name, (form, lines) in files.items():
+            schema.write(schema.table(lines, form), folder / f"{name}.parquet", "0" * 64, form)
+        made = {f"{name}.parquet": "0" * 64 for name in files}
         (folder / "metrics.parquet.receipt.json").write_text(
             json.dumps({"made": made, "fingerprint": "", "recipe": {}, "consumed": {}})
         )
@@ -143,7 +153,7 @@ def differences(rows: list[dict[str, Any]]) -> Any:
     """Yield the paired differences of all means."""
     places: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["seed"] is None:
+        if row["seed"] is None and row["value"] is not None:
             places.setdefault(tuple(row[name] for name in PAIRED), []).append(row)
     for members in places.values():
         for a, b in itertools.combinations(sorted(members, key=lambda row: row["weights"]), 2):
@@ -229,3 +239,167 @@ def reviews() -> Maker:
     undefined = next(row for row in maker.rows if row["metric"] == "nll")
     undefined |= {"value": np.nan, "draws": np.full(DRAWS, np.nan), "n": 0}
     return maker
+
+
+DETECTORS = {"msp": 0.0, "odin": -0.03, "knn": 0.0995, "vim": 0.1}
+OOD = {"near": ["unknown"], "far": ["mnist", "<b>noise</b>"]}
+
+
+def unknown(*models: str) -> Maker:
+    """A campaign with groups of OOD sets, four detectors, and all that is told of them; default: one weights."""
+    maker = Maker("unknown", "known")
+    clean = "known/test/identity/0"
+    easy = {"unknown": -0.1, "mnist": 0.0, "<b>noise</b>": 0.04}
+    for number, model in enumerate(models or ("convnet-erm",)):
+        for seed in (0, 1):
+            weights = f"known/{model}-s{seed}"
+            _cell(maker, weights, 0.86 - 0.01 * number)
+            for detector, gain in DETECTORS.items():
+                values = {
+                    name: 0.8 + gain + gap - 0.02 * number + 0.001 * seed
+                    for name, gap in easy.items()
+                }
+                for group, sets in OOD.items():
+                    place = {"detector": detector, "reference": clean, "n": 3000}
+                    for name in sets:
+                        _against(maker, weights, values[name], dataset=name, **place)
+                    mean = float(np.mean([values[name] for name in sets]))
+                    _against(
+                        maker, weights, mean, dataset=group, shift=None, severity=None, **place
+                    )
+                maker.add(weights, "aurc", 0.05 - gain / 10, detector=detector)
+    empty = next(
+        row for row in maker.rows if (row["dataset"], row["detector"]) == ("mnist", "odin")
+    )
+    empty |= {"value": np.nan, "draws": np.full(DRAWS, np.nan), "n": 2000}
+    rows = maker.finished()
+    maker.others = {
+        "comparisons": list(comparisons(rows)),
+        "searches": _searches(rows),
+        "roc": _roc(rows),
+    }
+    maker.others["risk_coverage"] = _risks(rows)
+    return maker
+
+
+def _against(maker: Maker, weights: str, value: float, **place: Any) -> None:
+    maker.add(weights, "auroc", value, **place)
+    maker.add(weights, "fpr95", 1 - value, **place)
+
+
+def comparisons(rows: list[dict[str, Any]]) -> Any:
+    """Yield the comparisons of each detector with the best one in its place."""
+    sign = {"auroc": 1, "fpr95": -1, "aurc": -1}
+    places: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["detector"] is not None and row["value"] is not None:
+            place = tuple(row[name] for name in formats.METRICS.key if name != "detector")
+            places.setdefault(place, []).append(row)
+    for members in places.values():
+        best = max(members, key=lambda row: sign[row["metric"]] * row["value"])
+        others = [row for row in members if row is not best]
+        gaps = np.array([row["draws"] - best["draws"] for row in others])
+        p_values = bootstrap.p_value(gaps)
+        for row, gap, p_value, p_holm in zip(others, gaps, p_values, holm(p_values), strict=True):
+            low, high = bootstrap.interval(gap)
+            yield {name: row[name] for name in formats.METRICS.key} | {
+                "against": "best",
+                "other": best["detector"],
+                "difference": row["value"] - best["value"],
+                "ci_low": float(low),
+                "ci_high": float(high),
+                "p_value": float(p_value),
+                "p_holm": float(p_holm),
+                "p_delong": None,
+                "n": row["n"],
+            }
+
+
+def _seeds(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted({row["weights"] for row in rows if row["seed"] is not None})
+
+
+def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Searches of k for knn, which matters, and of T for odin, which does not; seeds choose another k."""
+    found = []
+    for weights in _seeds(rows):
+        grids = {
+            "knn": ("k", (10, 50, 5000), (0.9, 0.91 - 0.02 * weights.endswith("s1"), None)),
+            "odin": ("T", (1.0, 1000.0), (0.7, 0.7)),
+        }
+        for detector, (option, values, areas) in grids.items():
+            best = max(area for area in areas if area is not None)
+            for number, (value, area) in enumerate(zip(values, areas, strict=True)):
+                row = {"number": number, "options": json.dumps({option: value}), "auroc": area}
+                row |= {"reason": None if area else "k = 5000: <i>more</i> than 4,000 samples"}
+                row |= {
+                    "chosen": area == best and number == areas.index(best),
+                    "n_id": 500,
+                    "n_ood": 300,
+                }
+                row |= {"effect": option if len(set(areas)) > 1 else ""}
+                who = {
+                    "campaign": "unknown",
+                    "weights": weights,
+                    "method": "plain",
+                    "detector": detector,
+                }
+                found.append({**who, **row})
+    return found
+
+
+def _roc(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Curves and histograms of seed 0."""
+    random = np.random.default_rng(5)
+    found = []
+    for weights in _seeds(rows):
+        for detector, gain in DETECTORS.items() if weights.endswith("s0") else ():
+            for dataset in (name for sets in OOD.values() for name in sets):
+                id, ood = random.normal(0, 1, 400), random.normal(1 + 10 * gain, 1, 300)
+                who = {
+                    "campaign": "unknown",
+                    "weights": weights,
+                    "method": "plain",
+                    "detector": detector,
+                }
+                for kind, columns in (
+                    ("roc", shown.roc(id, ood)),
+                    ("histogram", shown.histogram(id, ood)),
+                ):
+                    for x, one, two in zip(*columns, strict=True):
+                        found.append(
+                            {**who, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two}
+                        )
+    return found
+
+
+def _risks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    place = {
+        "campaign": "unknown",
+        "method": "plain",
+        "dataset": "known",
+        "split": "test",
+        "reference": None,
+    }
+    place |= {"shift": "identity", "severity": 0.0, "step": None}
+    return [
+        {**place, "weights": weights, "detector": detector, "accepted": 20 * at, "coverage": at / 100,
+         "risk": 0.14 * (at / 100) ** (2 + 10 * gain) + 0.01 * weights.endswith("s1")}
+        for weights in _seeds(rows)
+        for detector, gain in DETECTORS.items()
+        for at in range(1, 101)
+    ]  # fmt: skip
+
+
+def overlaps() -> list[dict[str, Any]]:
+    """Overlaps of the sets of `unknown`."""
+    sets = [
+        ("id", "known/test/identity/0"),
+        ("near", "unknown/test/identity/0"),
+        ("far", "mnist/test/identity/0"),
+    ]
+    return [
+        {"set_a": a, "set_b": b, "role_a": one, "role_b": two, "n_a": 2000, "n_b": 1000, "shared_keys": 0,
+         "shared_contents": 0, "disjoint": one == "id"}
+        for (one, a), (two, b) in itertools.combinations(sets, 2)
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import synthetic
-from shiftbench import codecs, recipe
+from shiftbench import codecs, recipe, schema
 from shiftbench.recipe import Cell, Job
 from shiftbench.refs import Ref
 
@@ -27,6 +27,7 @@ def params(dataset: str, **changes: Any) -> dict[str, Any]:
         "shifts": [],
         "streams": [],
         "ood": [],
+        "val_ood": [],
         "detectors": [],
     } | changes
 
@@ -126,12 +127,36 @@ ABOUT = {
         "higher_is_better": False,
         "meaning": "False positives at 95% true positives.",
     },
+    "aurc": {
+        "unit": "share",
+        "higher_is_better": False,
+        "meaning": "Area under the risk-coverage curve.",
+    },
 }
+
+
+def unknown() -> dict[str, Any]:
+    """Return the campaign whose OOD sets have groups."""
+    return params(
+        "known", ood=synthetic.OOD, detectors=list(synthetic.DETECTORS), val_ood=["<i>animals</i>"]
+    )
+
+
+def _overlaps(folder: Path) -> Ref:
+    ref = Ref("overlaps", "unknown")
+    (folder / ref.path).parent.mkdir(parents=True)
+    table = schema.table(synthetic.overlaps(), schema.OVERLAPS)
+    schema.write(table, folder / ref.path, "0" * 64, schema.OVERLAPS)
+    return ref
 
 
 def root(folder: Path) -> Path:
     """Write all inputs of a report below `folder`; return the recipe file of its job."""
-    makers = {"clothes": synthetic.clothes(), "reviews": synthetic.reviews()}
+    makers = {
+        "clothes": synthetic.clothes(),
+        "reviews": synthetic.reviews(),
+        "unknown": synthetic.unknown(),
+    }
     for maker in makers.values():
         maker.write(folder, bins=maker.campaign == "clothes")
     content = {
@@ -145,6 +170,7 @@ def root(folder: Path) -> Path:
             "reviews": params(
                 "vader_amazon", shifts=["char_noise", "amazon_to_movie", "amazon_to_nyt"]
             ),
+            "unknown": unknown(),
         },
         "datasets": {
             "fashion_mnist": {
@@ -170,7 +196,7 @@ def root(folder: Path) -> Path:
     cell = Cell.of(
         Ref("report", "index"),
         content,
-        (*(Ref("tables", name) for name in makers), *previews(folder)),
+        (*(Ref("tables", name) for name in makers), _overlaps(folder), *previews(folder)),
     )
     job = Job("report", "index", (cell,), {"plugins": []})
     file = folder / job.recipe_path

@@ -318,7 +318,12 @@ class Outlines:
             "left_out": [asdict(original) for original in self.left_out],
         }
         tables = [Ref("tables", name) for name in campaigns]
-        return Outline(content, [*tables, *previews], _code("report"))
+        proofs = [
+            Ref("overlaps", name)
+            for name, campaign in campaigns.items()
+            if campaign.detectors and campaign.ood_groups
+        ]
+        return Outline(content, [*tables, *proofs, *previews], _code("report"))
 
     def _measure(self, name: str) -> Content:
         module = plugins.find("metrics", self.params.use("metrics", name))

@@ -30,9 +30,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from shiftbench import __version__, formats, recipe, schema
+from shiftbench.metrics._failure import RISK_COVERAGE
 from shiftbench.metrics._reliability import RELIABILITY
+from shiftbench.metrics._scores_shown import ROC
+from shiftbench.metrics._searches import SEARCHED
 from shiftbench.page import gallery
 from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page.detector_panels import detector_panels
 from shiftbench.page.leaderboard import Tables
 from shiftbench.page.measures import DASH, Measure, spell
 from shiftbench.page.panels import panels
@@ -42,11 +46,22 @@ from shiftbench.refs import Ref
 ASSETS = (
     "templates/report/index.html",
     "templates/report/campaign.html",
+    "templates/report/detection.html",
     "templates/report/gallery.html",
     "templates/report/parts.html",
     "templates/report/style.css",
     "templates/report/page.js",
 )
+_TABLES = {  # files that aggregate makes, without .parquet
+    "metrics": formats.METRICS,
+    "replicates": formats.REPLICATES,
+    "differences": formats.DIFFERENCES,
+    "reliability": RELIABILITY,
+    "comparisons": formats.COMPARISONS,
+    "risk_coverage": RISK_COVERAGE,
+    "searches": SEARCHED,
+    "roc": ROC,
+}
 _FOLDER = Path(__file__).parent / "templates" / "report"
 
 
@@ -79,22 +94,27 @@ def _shown(cell: Cell) -> list[Ref]:
 
 def _chapter(run: Run, cell: Cell, ref: Ref) -> Chapter:
     about = cell.recipe.get("metrics", {})
-    return Chapter(ref.name, cell.recipe["campaigns"][ref.name], _tables(run, ref), about)
+    return Chapter(ref.name, cell.recipe["campaigns"][ref.name], _tables(run, cell, ref), about)
 
 
-def _tables(run: Run, ref: Ref) -> Tables:
+def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
     folder = run.path(ref).parent
     made = (recipe.receipt(run.root, ref) or {}).get("made", {})
+    found = {
+        name: _frame(folder / f"{name}.parquet", form)
+        for name, form in _TABLES.items()
+        if f"{name}.parquet" in made
+    }
+    overlaps = Ref("overlaps", ref.name)
+    if overlaps in cell.inputs:
+        found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
+    return Tables(**found)
 
-    def read(form: formats.Format) -> pl.DataFrame:
-        frame = pl.from_arrow(schema.read(folder / f"{form.name}.parquet", form=form))
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
-        return frame
 
-    binned = read(RELIABILITY) if f"{RELIABILITY.name}.parquet" in made else None
-    return Tables(
-        read(formats.METRICS), read(formats.REPLICATES), read(formats.DIFFERENCES), binned
-    )
+def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
+    frame = pl.from_arrow(schema.read(file, form=form))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+    return frame
 
 
 # ---------------------------------------------------------------------------------------- the page
@@ -109,9 +129,10 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
         boards: samples of the gallery.
     """
     shown = {chapter.name: panels(chapter) for chapter in chapters}
+    detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
     drawn = {
         id: shots
-        for many in shown.values()
+        for many in (*shown.values(), *detectors.values())
         for panel in many
         for id, shots in panel.figures.items()
     }
@@ -122,6 +143,7 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
         .render(
             chapters=chapters,
             panels=shown,
+            detectors=detectors,
             boards=boards,
             measures=_measures(chapters),
             datasets=cell.recipe["datasets"],
@@ -139,7 +161,12 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
 def _measures(chapters: list[Chapter]) -> list[Measure]:
     """Return each metric that is shown, once."""
     found = {
-        column.measure.name: column.measure for chapter in chapters for column in chapter.columns
+        measure.name: measure
+        for chapter in chapters
+        for measure in (
+            *(c.measure for c in chapter.columns),
+            *(v.measure for v in chapter.detection.views),
+        )
     }
     return [found[name] for name in sorted(found)]
 

@@ -138,6 +138,7 @@ def test_the_selector_switches_the_metric_of_the_curves(page: Page) -> None:
 def test_a_legend_hides_weights_in_every_figure_of_its_panel(page: Page) -> None:
     page.drawn("plot-clothes-curves-0")
     button = page.one('#curves-clothes .legend [data-label="vit-erm"]')
+    page.run("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
     script = "return document.getElementById('plot-clothes-curves-0').data.filter(t => t.visible).map(t => t.name)"
@@ -153,6 +154,39 @@ def test_the_selector_of_differences_shows_one_column(page: Page) -> None:
     shown = [text for text in page.texts("#differences-clothes tbody") if text]
     assert len(shown) == 6  # pairs of four
     assert any("convnet-augmix is better" in text for text in shown)
+
+
+def test_the_selector_of_detection_shows_one_metric_and_its_table_sorts(page: Page) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    def shown() -> list[str]:
+        script = (
+            "return [...document.querySelectorAll('#detectors-unknown [data-column]')]"
+            ".filter(one => !one.hidden).map(one => one.dataset.column)"
+        )
+        return list(page.run(script))
+
+    assert shown() == ["auroc"]
+    Select(page.one('select[data-rows="detectors-unknown"]')).select_by_value("fpr95")
+    assert shown() == ["fpr95"]
+    table = "#detectors-unknown-fpr95"
+    assert page.texts(f"{table} tbody th") == ["ViM", "KNN", "MSP", "ODIN"]
+    page.one(f"{table} thead tr:last-child th:nth-child(3) button").click()
+    assert page.texts(f"{table} tbody th") == ["ODIN", "MSP", "KNN", "ViM"]
+
+
+def test_scores_follow_their_two_selectors(page: Page) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    assert "MSP, unknown: AUROC" in page.drawn("plot-unknown-scores-0")
+    detector, dataset = page.driver.find_elements("css selector", "#scores-unknown select")
+    Select(detector).select_by_visible_text("ViM")
+    Select(dataset).select_by_visible_text("<b>noise</b>")
+    assert "noise" in page.drawn("plot-unknown-scores-1")
+    assert page.one("#plot-unknown-scores-1").get_attribute("data-choice") == "3|2"
+    assert (
+        page.run("return document.getElementById('plot-unknown-scores-1').data[0].y.length") == 40
+    )
 
 
 def test_every_picture_says_what_it_shows(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""One campaign as a chapter of the report: what was run, its leaderboard and its table of OOD detection."""
+"""One campaign as a chapter of the report: what was run, its leaderboard and its OOD detection."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.page.detection import Detection
 from shiftbench.page.figures import Style
-from shiftbench.page.leaderboard import Column, Entry, Places, Tables, Who, columns
+from shiftbench.page.leaderboard import Column, Places, Tables, Who, columns
 from shiftbench.page.measures import Measure
+from shiftbench.page.searches import Search, proof, searches
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class Chapter:
     about: Mapping[str, Mapping[str, Any]]
     places: Places = field(init=False)
     columns: list[Column] = field(init=False)
+    detection: Detection = field(init=False)
     labels: dict[Who, str] = field(init=False)
     styles: dict[str, Style] = field(init=False)
 
     def __post_init__(self) -> None:
         self.places = Places.of(self.tables, self.params["dataset"], self.params["split"])
         self.columns = columns(self.tables, self.places, self.about)
+        self.detection = Detection(self.params, self.tables, self.places, self.about)
         everyone = sorted(
             {who for column in self.columns for who in column.entries} | set(self.places.who)
         )
@@ -69,6 +73,14 @@ class Chapter:
         return found
 
     @property
+    def ood(self) -> str:
+        """The OOD sets, with their groups where there are some."""
+        groups = self.detection.groups.items()
+        return "; ".join(
+            (f"{group}: " if group else "") + ", ".join(sets) for group, sets in groups
+        )
+
+    @property
     def names(self) -> list[str]:
         """What is compared: means over seeds, and weights without a seed."""
         return [self.labels[who] for who in self.places.who]
@@ -93,6 +105,21 @@ class Chapter:
             )
             for who in sorted(self.places.who, key=rank)
         ]
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Weights with a training seed -> the name of their mean."""
+        return {seed[0]: who[0] for who, seeds in self._children().items() for seed in seeds}
+
+    @property
+    def searches(self) -> list[Search]:
+        """What was searched on validation OOD."""
+        return searches(self.tables.searches, self.families)
+
+    @property
+    def proof(self) -> str:
+        """That the sets of OOD detection share no samples, in a sentence."""
+        return proof(self.tables.overlaps)
 
     def _children(self) -> dict[Who, list[Who]]:
         seeded = (
@@ -125,32 +152,6 @@ class Chapter:
         return [
             c for c in self.columns if c.best and (c.measure.name in lead or c.group == "OOD sets")
         ][:4]
-
-    # ------------------------------------------------------------------ OOD detection
-
-    @property
-    def detectors(self) -> list[str]:
-        """Detectors that were scored."""
-        found: list[str] = sorted(self.places.detection["detector"].unique().to_list())
-        return found
-
-    @property
-    def sets(self) -> list[Column]:
-        """The columns of OOD detection: each OOD set and metric; entries by weights, method and detector."""
-        means = self.places.detection.filter(pl.col("seed").is_null()).sort("dataset", "metric")
-        found: dict[tuple[str, str], dict[Who, Entry]] = {}
-        for row in means.iter_rows(named=True):
-            who = (row["weights"], row["method"], row["detector"])
-            found.setdefault((row["dataset"], row["metric"]), {})[who] = Entry.of(row)
-        return [
-            Column(f"{dataset}-{metric}", dataset, Measure.of(metric, self.about), None, 1, entries)
-            for (dataset, metric), entries in found.items()
-        ]
-
-    @property
-    def set_groups(self) -> list[tuple[str, int]]:
-        """Headings above `sets`, with how many columns each spans."""
-        return _spans(self.sets)
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:

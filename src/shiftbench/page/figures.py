@@ -161,25 +161,105 @@ def _error(entries: Sequence[Entry], measure: Measure) -> dict[str, Any]:
 
 
 def scatter(
-    pairs: Iterable[tuple[Style, Entry, Entry]], across: Measure, up: Measure, title: str
+    pairs: Iterable[tuple[Style, Entry, Entry]],
+    across: Measure,
+    up: Measure,
+    title: str,
+    axes: tuple[str, str] = ("clean", "shifted"),
 ) -> Figure:
     """Draw one point per weights: a value on the clean set against one under shift, both with intervals."""
+    x, y = axes
     traces = [
         go.Scatter(
-            x=[across.number(clean.value)],
-            y=[up.number(shifted.value)],
+            x=[across.number(one.value)],
+            y=[up.number(two.value)],
             name=style.label,
             mode="markers",
             marker={"color": style.colour, "symbol": style.symbol, "size": 11},
-            error_x=_error([clean], across),
-            error_y=_error([shifted], up),
-            text=[f"clean {_hover(clean, across)}<br>shifted {_hover(shifted, up)}"],
+            error_x=_error([one], across),
+            error_y=_error([two], up),
+            text=[f"{x} {_hover(one, across)}<br>{y} {_hover(two, up)}"],
             hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         )
-        for style, clean, shifted in pairs
+        for style, one, two in pairs
     ]
-    layout = _layout(title, f"clean {_axis(across)}", f"shifted {_axis(up)}")
+    layout = _layout(title, f"{x} {_axis(across)}", f"{y} {_axis(up)}")
     return _figure(traces, layout | {"height": 360})
+
+
+def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title: str) -> Figure:
+    """Draw risk over coverage, shares in [0, 1], one line per detector."""
+    traces = [
+        go.Scatter(
+            x=_percent(coverage),
+            y=_percent(risk, 2),
+            name=style.label,
+            mode="lines",
+            line={"color": style.colour, "dash": style.dash, "width": 1.6},
+            hovertemplate="risk %{y}% at coverage %{x}%<extra>%{fullData.name}</extra>",
+        )
+        for style, coverage, risk in lines
+    ]
+    layout = _layout(title, "coverage, %", "risk, %")
+    layout["yaxis"] |= {"rangemode": "tozero"}
+    return _figure(traces, layout | {"height": 360})
+
+
+def roc_frame() -> Figure:
+    """Draw what all ROC curves have in common; the second line is to be filled in, see `filled`."""
+    ideal = {"dash": "dot", "width": 1.5, "color": COLOURS[-1]}
+    hover = "%{y}% of OOD samples are flagged<br>at %{x}% of ID samples<extra></extra>"
+    line = {"color": COLOURS[1], "width": 2}
+    traces = [
+        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=ideal, hoverinfo="skip"),
+        go.Scatter(mode="lines", line=line, hovertemplate=hover),
+    ]
+    layout = _layout(" ", "ID samples flagged (FPR), %", "OOD samples flagged (TPR), %")
+    layout["xaxis"] |= {"range": [-1, 101]}
+    layout["yaxis"] |= {"range": [-1, 101]}
+    return _figure(traces, layout | {"height": 340})
+
+
+def histogram_frame() -> Figure:
+    """Draw what all histograms have in common: bars of ID and of OOD samples, to be filled in, see `filled`."""
+    traces = [
+        go.Bar(
+            name=name,
+            marker={"color": _clear(colour, 0.6), "line": {"width": 0}},
+            hovertemplate="%{y}% at %{x:.4g}<extra>%{fullData.name}</extra>",
+        )
+        for name, colour in (("ID", COLOURS[0]), ("OOD", COLOURS[1]))
+    ]
+    layout = _layout(" ", "score (higher = more OOD)", "share of samples, %")
+    layout |= {"barmode": "overlay", "bargap": 0, "height": 340, "showlegend": True}
+    layout["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}  # fmt: skip
+    return _figure(traces, layout)
+
+
+def filled(title: str, *traces: dict[str, Any]) -> Figure:
+    """Return what one figure adds to a common frame: its title, and values of each trace.
+
+    The frame stands beside the figures under the choice "", so that what they have in common is on the page once.
+    """
+    return {"title": title, "traces": list(traces)}
+
+
+def roc(title: str, false: Sequence[float], true: Sequence[float]) -> Figure:
+    """Fill in a ROC curve; rates in [0, 1], from (0, 0) on."""
+    return filled(title, {}, {"x": _percent(false), "y": _percent(true)})
+
+
+def histogram(
+    title: str, edges: Sequence[float], id: Sequence[float], ood: Sequence[float]
+) -> Figure:
+    """Fill in a histogram; lower edges of bins of equal width, and the shares of both sides in them."""
+    width = float(f"{edges[1] - edges[0]:.6g}") if len(edges) > 1 else 1.0
+    bins = {"x0": float(f"{edges[0] + width / 2:.6g}"), "dx": width}
+    return filled(title, *({**bins, "y": _percent(side)} for side in (id, ood)))
+
+
+def _percent(shares: Sequence[float], digits: int = 1) -> list[float]:
+    return [round(100 * share, digits) for share in shares]
 
 
 def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int) -> Figure:

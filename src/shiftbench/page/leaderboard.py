@@ -1,7 +1,7 @@
 """From a campaign's tables to a leaderboard: columns with intervals, paired differences and marks.
 
 A column averages the metric rows of one or more positions (the clean set; all shifts at all levels; all
-OOD sets). Means, their intervals and their differences are computed from the replicates, which are
+OOD sets under one detector). Means, their intervals and their differences are computed from the replicates, which are
 paired by construction; where aggregate compared two weights itself, its differences are shown.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shiftbench import bootstrap, formats
+from shiftbench.metrics._scored import FULL_SPECTRUM
 from shiftbench.page.measures import Measure, spell
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
@@ -26,16 +27,32 @@ _PAIRED = [name for name in _IDENTITY if name != "weights"]
 _LEAD = (
     "accuracy",
 )  # first where it is there; `error` is its complement and is left out beside it
+_DETECTION = ("auroc", "fpr95")
+FEW = 4  # detectors that a leaderboard of weights has room for
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate made of one campaign; formats METRICS, REPLICATES, DIFFERENCES, and bins of confidence."""
+    """What aggregate made of one campaign: METRICS, REPLICATES, DIFFERENCES, COMPARISONS, RELIABILITY and so on.
+
+    `overlaps` alone stands outside the folder of tables.
+    """
 
     metrics: pl.DataFrame
     replicates: pl.DataFrame
     differences: pl.DataFrame
     reliability: pl.DataFrame | None = None
+    comparisons: pl.DataFrame | None = None
+    risk_coverage: pl.DataFrame | None = None
+    searches: pl.DataFrame | None = None
+    roc: pl.DataFrame | None = None
+    overlaps: pl.DataFrame | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the tables that there are."""
+        own = (field.name for field in fields(self) if field.name != "overlaps")
+        return [name for name in own if getattr(self, name) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +129,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The metric rows of a campaign, by what they are."""
+    """The metric rows of a campaign, by what they are.
+
+    Attributes:
+        clean: sample metrics on the clean set.
+        levels: the same on shifted sets with severities.
+        domains: the same on shifted sets without.
+        whole: the same on the clean and all shifted sets together, the full spectrum.
+        curves: metrics of whole curves.
+        detection: metrics of detectors, of OOD sets and their groups against the clean set.
+        spectrum: the same against the full spectrum.
+        failure: metrics of detectors on the clean set alone.
+    """
 
     clean: pl.DataFrame
     levels: pl.DataFrame
     domains: pl.DataFrame
+    whole: pl.DataFrame
     curves: pl.DataFrame
     detection: pl.DataFrame
+    spectrum: pl.DataFrame
+    failure: pl.DataFrame
 
     @classmethod
     def of(cls, tables: Tables, dataset: str, split: str) -> Places:
@@ -137,12 +168,19 @@ class Places:
             pl.col("shift").is_not_null(),
             pl.col("metric").is_in(clean["metric"].unique().to_list()),
         )
+        whole = pl.col("shift") == FULL_SPECTRUM
+        scored = rows.filter(pl.col("detector").is_not_null())
+        ood = scored.filter(pl.col("dataset") != dataset)
+        full = pl.col("reference").str.ends_with(f"/{FULL_SPECTRUM}")
         return cls(
             clean,
             shifted.filter(pl.col("severity").is_not_null()),
-            shifted.filter(pl.col("severity").is_null()),
+            shifted.filter(pl.col("severity").is_null() & ~whole),
+            shifted.filter(whole),
             sample.filter(pl.col("shift").is_null()),
-            rows.filter(pl.col("detector").is_not_null()),
+            ood.filter(~full),
+            ood.filter(full),
+            scored.filter(pl.col("dataset") == dataset, pl.col("reference").is_null()),
         )
 
     @property
@@ -164,7 +202,7 @@ def _ordered(rows: pl.DataFrame) -> list[str]:
 
 
 def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any]]) -> list[Column]:
-    """Return the columns of a campaign's leaderboard.
+    """Return the columns of a campaign's leaderboard; many detectors have a table of their own, and no columns here.
 
     Args:
         tables: what aggregate made.
@@ -176,9 +214,11 @@ def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any
     wanted += [("corruptions", name, None, places.levels) for name in averaged]
     wanted += [("corruptions", name, None, places.curves) for name in _ordered(places.curves)]
     wanted += [("domain shifts", name, None, places.domains) for name in averaged[:1]]
-    for detector in sorted(places.detection["detector"].unique().to_list()):
-        scored = places.detection.filter(pl.col("detector") == detector)
-        wanted += [("OOD sets", name, detector, scored) for name in _ordered(scored)]
+    sets = places.detection.filter(pl.col("shift").is_not_null())  # not the means over groups
+    detectors = sorted(sets["detector"].unique().to_list())
+    for detector in detectors if len(detectors) <= FEW else ():
+        scored = sets.filter(pl.col("detector") == detector)
+        wanted += [("OOD sets", name, detector, scored) for name in _DETECTION]
     return [
         _column(
             tables, rows.filter(pl.col("metric") == name), group, Measure.of(name, about), detector

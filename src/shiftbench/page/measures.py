@@ -14,8 +14,12 @@ _MINUS = "\N{MINUS SIGN}"
 PERCENT = ("share", "probability")
 _BORROWED = "that of the metric"  # of the metric that the option `of` names
 _SPELLED = {
-    "aupr": "AUPR", "auc": "AUC", "auroc": "AUROC", "ece": "ECE", "fpr95": "FPR95", "idpos": "(ID positive)",
-    "jpeg": "JPEG", "mce": "mCE", "msp": "MSP", "nll": "NLL", "ood": "OOD",
+    "adascale": "AdaSCALE", "ash": "ASH", "aupr": "AUPR", "auc": "AUC", "aurc": "AURC", "auroc": "AUROC",
+    "dice": "DICE", "eaurc": "E-AURC", "ece": "ECE", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
+    "gradnorm": "GradNorm", "idpos": "(ID positive)", "iodin": "i-ODIN", "jpeg": "JPEG", "kl": "KL", "knn": "KNN",
+    "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL", "nnguide": "NNGuide",
+    "odin": "ODIN", "ood": "OOD", "openmax": "OpenMax", "rankfeat": "RankFeat", "react": "ReAct", "rmds": "RMDS",
+    "she": "SHE", "vim": "ViM", "vra": "VRA",
 }  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -11,12 +11,13 @@ import polars as pl
 from shiftbench.metrics._reliability import BINS
 from shiftbench.page import figures
 from shiftbench.page.chapters import Chapter
-from shiftbench.page.figures import Figure, Line
+from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Column, Entry, Who
 from shiftbench.page.measures import Measure, spell
 
-Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
-Choices = Sequence[tuple[str, str]]
+Shots = dict[
+    str, dict[str, Figure]
+]  # what is shown -> what is chosen -> figure, or see `figures.filled`
 _Position = tuple[str, float]  # shift, severity
 _Cells = dict[tuple[str, ...], dict[_Position, Entry]]
 _Bins = list[tuple[int, int, float]]  # samples, right ones, sum of confidences
@@ -32,28 +33,36 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A selector: what it chooses, and its options as (value, spelled)."""
+
+    label: str
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
-    """Figures that one selector switches.
+    """Figures that selectors switch.
 
     Attributes:
         id: unique on the page.
         kind: what is shown.
         title: heading.
         note: how to read it.
-        asks: what the selector chooses.
-        choices: its options as (value, spelled); none: nothing to choose.
+        asks: selectors that choose between several; a choice is their values joined with `|`.
         plots: the places, in order.
         figures: by place and choice.
+        legend: what can be hidden and shown.
     """
 
     id: str
     kind: str
     title: str
     note: str
-    asks: str
-    choices: tuple[tuple[str, str], ...]
+    asks: tuple[Ask, ...]
     plots: tuple[Plot, ...]
     figures: Shots
+    legend: tuple[Style, ...]
 
 
 def panels(chapter: Chapter) -> list[Panel]:
@@ -76,9 +85,7 @@ def _curves(chapter: Chapter) -> Panel:
             for measure in chapter.measures
         }
     note = "Severity 0 is the clean set. Bands are 95% intervals over resampled samples."
-    return _panel(
-        chapter, "curves", ("Severity curves", note), ("metric", _metrics(chapter)), shots
-    )
+    return panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots)
 
 
 def _domains(chapter: Chapter) -> Panel:
@@ -93,7 +100,7 @@ def _domains(chapter: Chapter) -> Panel:
     }
     note = "Other data over shared classes, beside the campaign's own clean set. Bars are 95% intervals."
     shots = {"domain shifts": drawn} if shifts else {}
-    return _panel(chapter, "domains", ("Domain shifts", note), ("metric", _metrics(chapter)), shots)
+    return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
 
 
 def _asked(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
@@ -103,10 +110,11 @@ def _asked(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
     return sorted(found, key=lambda name: asked.index(name) if name in asked else len(asked))
 
 
-def _metrics(chapter: Chapter) -> Choices:
-    return [
+def _metrics(chapter: Chapter) -> Ask:
+    spelled = (
         (measure.name, f"{measure.title} {measure.arrow}".strip()) for measure in chapter.measures
-    ]
+    )
+    return Ask("metric", tuple(spelled))
 
 
 def _lines(
@@ -143,7 +151,7 @@ def _trade(chapter: Chapter) -> Panel:
             f"mean over {one.group}": {"": _scatter(chapter, own["clean"], one)} for one in wanted
         }
     note = "What is gained on the clean set need not be kept under shift: up is robust, right is good on clean data."
-    return _panel(chapter, "trade", ("Clean against shifted", note), ("", ()), shots)
+    return panel(chapter, "trade", ("Clean against shifted", note), [], shots)
 
 
 def _scatter(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
@@ -169,8 +177,8 @@ def _reliability(chapter: Chapter) -> Panel:
         "Accuracy of the samples in each bin of confidence, seeds pooled; on the dotted line confidence is "
         "right. Below: the share of samples."
     )
-    choices = [(name, name) for name in ordered]
-    return _panel(chapter, "reliability", ("Reliability", note), ("data", choices), shots)
+    ask = Ask("data", tuple((name, name) for name in ordered))
+    return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots), legend=())
 
 
 def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
@@ -178,12 +186,11 @@ def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
     table = chapter.tables.reliability
     if table is None:
         return {}
-    family = {seed[0]: row.who[0] for row in chapter.rows for seed, _ in row.seeds}
     cell = pl.struct("reference", "shift", "severity")
     named = table.filter(
         pl.col("step").is_null(), pl.col("split") == chapter.params["split"]
     ).with_columns(
-        pl.col("weights").replace(family),
+        pl.col("weights").replace(chapter.families),
         condition=cell.map_elements(_condition, return_dtype=pl.String),
     )
     place = ("weights", "method", "condition", "bin")
@@ -203,13 +210,19 @@ def _condition(cell: Mapping[str, Any]) -> str:
     return f"{_ALL} at severity {cell['severity']:g}"
 
 
-def _panel(
-    chapter: Chapter, kind: str, head: tuple[str, str], ask: tuple[str, Choices], shots: Shots
+def panel(
+    chapter: Chapter, kind: str, head: tuple[str, str], asks: Iterable[Ask], shots: Shots
 ) -> Panel:
-    """Give every figure its place; `head` is title and note, `ask` what the selector chooses."""
+    """Give every figure its place; `head` is title and note. What can be hidden are the chapter's weights."""
     title, note = head
-    asks, choices = ask
     ids = {name: f"plot-{chapter.name}-{kind}-{number}" for number, name in enumerate(shots)}
-    plots = tuple(Plot(ids[name], f"{title} of campaign {chapter.name}: {name}") for name in shots)
-    drawn = {ids[name]: by_choice for name, by_choice in shots.items()}
-    return Panel(f"{kind}-{chapter.name}", kind, title, note, asks, tuple(choices), plots, drawn)
+    return Panel(
+        f"{kind}-{chapter.name}",
+        kind,
+        title,
+        note,
+        tuple(ask for ask in asks if len(ask.choices) > 1),
+        tuple(Plot(ids[name], f"{title} of campaign {chapter.name}: {name}") for name in shots),
+        {ids[name]: by_choice for name, by_choice in shots.items()},
+        tuple(chapter.styles.values()),
+    )

@@ -25,18 +25,28 @@
   }
 
   function choice(plot) {
-    const select = plot.closest(".panel").querySelector("select[data-panel]");
-    return select ? select.value : null;
+    const chosen = all("select[data-panel]", plot.closest(".panel")).map((select) => select.value);
+    return chosen.length ? chosen.join("|") : null;
   }
 
   function hidden(plot) {
     return new Set(all('.legend [aria-pressed="false"]', plot.closest(".panel")).map((button) => button.dataset.label));
   }
 
-  function draw(plot) {
+  function shot(plot, wanted) { // the figure; what all of a place have in common stands under ""
     const shots = figures[plot.id];
+    const own = shots[wanted ?? Object.keys(shots).find((key) => key) ?? ""];
+    if (!own?.traces) return own;
+    const { data, layout } = shots[""];
+    return {
+      data: data.map((trace, at) => ({ ...trace, ...own.traces[at] })),
+      layout: { ...layout, title: { ...layout.title, text: own.title } },
+    };
+  }
+
+  function draw(plot) {
     const wanted = choice(plot);
-    const figure = wanted === null ? Object.values(shots)[0] : shots[wanted];
+    const figure = shot(plot, wanted);
     plot.hidden = !figure;
     if (!figure) return;
     const off = hidden(plot);
@@ -104,7 +114,7 @@
   }
 
   function filter(select) {
-    for (const body of all("tbody[data-column]", document.getElementById(select.dataset.rows))) {
+    for (const body of all("[data-column]", document.getElementById(select.dataset.rows))) {
       body.hidden = body.dataset.column !== select.value;
     }
   }
