@@ -15,6 +15,7 @@ from shiftbench.page.panels import Ask, Panel, Shots, panel
 
 _LEAD = "auroc"
 _TWO = 2
+_TALL = 460  # px, since there are many detectors
 Sides = tuple[list[float], list[float], list[float]]  # x, shares of ID, shares of OOD
 
 
@@ -38,9 +39,9 @@ def _groups(chapter: Chapter) -> Panel:
                 for who in view.rows
                 if who[:2] == weights and who in one.entries and who in two.entries
             ]
-            drawn[chapter.labels[weights]] = figures.scatter(
-                pairs, view.measure, view.measure, "", (axes[0], axes[1])
-            )
+            figure = figures.scatter(pairs, view.measure, view.measure, "", (axes[0], axes[1]))
+            figure["layout"]["height"] = _TALL
+            drawn[chapter.labels[weights]] = figure
     title = " against ".join(axes).capitalize()
     note = (
         "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right "

@@ -176,8 +176,8 @@ def scatter(
             name=style.label,
             mode="markers",
             marker={"color": style.colour, "symbol": style.symbol, "size": 11},
-            error_x=_error([one], across),
-            error_y=_error([two], up),
+            error_x=_error([one], across) | {"color": _clear(style.colour, 0.5)},
+            error_y=_error([two], up) | {"color": _clear(style.colour, 0.5)},
             text=[f"{x} {_hover(one, across)}<br>{y} {_hover(two, up)}"],
             hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         )
@@ -202,7 +202,7 @@ def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title
     ]
     layout = _layout(title, "coverage, %", "risk, %")
     layout["yaxis"] |= {"rangemode": "tozero"}
-    return _figure(traces, layout | {"height": 360})
+    return _figure(traces, layout | {"height": 400})
 
 
 def roc_frame() -> Figure:

@@ -14,10 +14,11 @@ _MINUS = "\N{MINUS SIGN}"
 PERCENT = ("share", "probability")
 _BORROWED = "that of the metric"  # of the metric that the option `of` names
 _SPELLED = {
-    "adascale": "AdaSCALE", "ash": "ASH", "aupr": "AUPR", "auc": "AUC", "aurc": "AURC", "auroc": "AUROC",
+    "adascale": "AdaSCALE", "ash_b": "ASH-B", "ash_p": "ASH-P", "ash_s": "ASH-S", "aupr": "AUPR", "auc": "AUC",
+    "aurc": "AURC", "auroc": "AUROC",
     "dice": "DICE", "eaurc": "E-AURC", "ece": "ECE", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
     "gradnorm": "GradNorm", "idpos": "(ID positive)", "iodin": "i-ODIN", "jpeg": "JPEG", "kl": "KL", "knn": "KNN",
-    "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL", "nnguide": "NNGuide",
+    "max_logit": "MaxLogit", "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL", "nnguide": "NNGuide",
     "odin": "ODIN", "ood": "OOD", "openmax": "OpenMax", "rankfeat": "RankFeat", "react": "ReAct", "rmds": "RMDS",
     "she": "SHE", "vim": "ViM", "vra": "VRA",
 }  # fmt: skip
@@ -30,7 +31,7 @@ def spell(name: str) -> str:
         >>> spell("relative_mce"), spell("jpeg_compression")
         ('relative mCE', 'JPEG compression')
     """
-    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+    return _SPELLED.get(name) or " ".join(_SPELLED.get(word, word) for word in name.split("_"))
 
 
 def _plugin(name: str) -> dict[str, Any]:
