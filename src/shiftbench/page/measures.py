@@ -18,7 +18,8 @@ _SPELLED = {
     "aurc": "AURC", "auroc": "AUROC",
     "dice": "DICE", "eaurc": "E-AURC", "ece": "ECE", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
     "gradnorm": "GradNorm", "idpos": "(ID positive)", "iodin": "i-ODIN", "jpeg": "JPEG", "kl": "KL", "knn": "KNN",
-    "max_logit": "MaxLogit", "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL", "nnguide": "NNGuide",
+    "max_logit": "MaxLogit", "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL",
+    "nnguide": "NNGuide",
     "odin": "ODIN", "ood": "OOD", "openmax": "OpenMax", "rankfeat": "RankFeat", "react": "ReAct", "rmds": "RMDS",
     "she": "SHE", "vim": "ViM", "vra": "VRA",
 }  # fmt: skip
