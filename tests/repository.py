@@ -12,6 +12,7 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
 TINY = HOME / "tests/workflow/params.yaml"
+COUNTING = HOME / "tests/workflow/counting"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Repository:
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
-            "PYTHONPATH": str(self.sources or self.path / "src"),
+            "PYTHONPATH": f"{self.sources or self.path / 'src'}{os.pathsep}{COUNTING}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
         }

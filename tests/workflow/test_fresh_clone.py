@@ -10,6 +10,7 @@ import json
 import pytest
 
 from repository import clone
+from shiftbench import schema
 
 pytestmark = pytest.mark.workflow
 
@@ -17,7 +18,8 @@ NOISE, CONTRAST = "shift_tiny_test_gaussian_noise", "shift_tiny_test_contrast"
 JPEG = "shift_tiny_test_jpeg_compression"  # not stored: golden samples only
 TRAIN = {"train_tiny_convnet_erm_s0", "train_tiny_convnet_erm_s1"}
 EVALUATE = {"evaluate_tiny_convnet_erm_s0_plain", "evaluate_tiny_convnet_erm_s1_plain"}
-SCORE = {"score_tiny_convnet_erm_s0_plain_msp", "score_tiny_convnet_erm_s1_plain_msp"}
+SCORE = {"score_tiny_convnet_erm_s0_plain", "score_tiny_convnet_erm_s1_plain"}
+OVERLAPS = "score_tiny"
 END = {"aggregate_tiny", "report_index"}
 SECRET = {
     "shift_secret_test_identity"
@@ -41,6 +43,11 @@ CASES = {
         (PARAMS, "epochs: 1", "epochs: 2"),
         SECRET | TRAIN | EVALUATE | SCORE | END,
         CONTRAST,
+    ),
+    "a detector's option": (  # its features were not pulled: a cache, made again with the records
+        (PARAMS, "percentile: [80.0, 90.0]", "percentile: [85.0, 90.0]"),
+        SECRET | EVALUATE | SCORE | END,
+        "train_tiny_convnet_erm_s0",
     ),
     "a metric's parameter": (
         (PARAMS, "bins: 10", "bins: 12"),
@@ -76,7 +83,7 @@ CASES = {
         (PARAMS, "models: [convnet]", "models: [convnet, vit]"),
         {"train_tiny_vit_erm_s0", "train_tiny_vit_erm_s1"}
         | {"evaluate_tiny_vit_erm_s0_plain", "evaluate_tiny_vit_erm_s1_plain"}
-        | {"score_tiny_vit_erm_s0_plain_msp", "score_tiny_vit_erm_s1_plain_msp"}
+        | {"score_tiny_vit_erm_s0_plain", "score_tiny_vit_erm_s1_plain"}
         | SECRET
         | END,
         "evaluate_tiny_convnet_erm_s0_plain",
@@ -96,6 +103,7 @@ CASES = {
     "a class-list file": (
         ("tests/workflow/mine/datasets/classes.txt", "zero one two", "zero one two three"),
         {"shift_tiny_test_identity", "shift_tiny_train_identity", "shift_tiny_val_identity"}
+        | {"shift_other_test_identity", OVERLAPS}
         | {NOISE, CONTRAST, JPEG}
         | SECRET
         | TRAIN
@@ -123,6 +131,8 @@ def test_nothing_to_redo_and_equal_results(author, colleague):
         "data/shards",
         "weights",
         "results/records",
+        "results/overlaps",
+        "results/searches",
         "results/scores",
         "results/tables",
         "results/report",
@@ -152,6 +162,32 @@ def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
     assert not (colleague.path / "data/local").exists()
 
 
+def test_detectors_are_searched_on_sets_that_share_no_sample(author):
+    searches = author.path / "results/searches/tiny/convnet-erm-s0/plain"
+    assert [file.name for file in searches.glob("*.parquet")] == ["react.parquet"]
+    tried = schema.read(searches / "react.parquet").to_pylist()
+    assert [row["options"] for row in tried] == ['{"percentile":80.0}', '{"percentile":90.0}']
+    assert sum(row["chosen"] for row in tried) == 1
+    proof = schema.read(author.path / "results/overlaps/tiny.parquet").to_pylist()
+    needed = [row for row in proof if row["disjoint"]]
+    roles = {frozenset((row["role_a"], row["role_b"])) for row in needed}
+    assert roles == {
+        frozenset(pair) for pair in (("id", "ood"), ("id", "val_ood"), ("ood", "val_ood"))
+    }
+    assert not any(row["shared_keys"] or row["shared_contents"] for row in needed)
+
+
+def test_no_forward_pass_is_repeated(author):
+    """Every call of a torch module in a job is counted from outside (counting/sitecustomize.py)."""
+    noted = {}
+    for verb in ("records", "scores", "searches"):
+        files = (author.path / f"results/{verb}").rglob("*.run.json")
+        noted[verb] = [json.loads(file.read_text())["module_calls"] for file in files]
+    assert all(noted.values())
+    assert min(noted["records"]) > 0
+    assert set(noted["scores"] + noted["searches"]) == {0}
+
+
 def test_rerun_right_after_a_run_does_nothing_and_git_is_clean(author):
     assert author.planned() == set()
     assert author.run("git", "status", "--porcelain").stdout == ""
@@ -179,7 +215,7 @@ def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
     receipt.write_text(json.dumps(content))
     assert colleague.planned() == {
         "evaluate_tiny_convnet_erm_s0_plain",
-        "score_tiny_convnet_erm_s0_plain_msp",
+        "score_tiny_convnet_erm_s0_plain",
         *SECRET,
         *END,
     }

@@ -30,15 +30,18 @@ LINES = [
     ),
     (
         "    features: [val]",
-        "    ood: [shapes]\n    methods: [mirror]\n    streams: [there_and_back]",
+        "    methods: [mirror]\n    streams: [there_and_back]",
     ),
     (
-        "detectors: {msp: {}}",
+        "detectors: {react: {percentile: [80.0, 90.0]}}",
         "streams: {there_and_back: {dataset: tiny, shift: brighter, severities: [1, 3]}}",
     ),
-    ("detectors: [msp]", "detectors: [margin]"),
     (
-        "metrics: {accuracy: {}, ece: {bins: 10}}",
+        "    ood: [secret]\n    val_ood: [other/test]\n    detectors: [msp, react]",
+        "    ood: [shapes]\n    detectors: [margin]",
+    ),
+    (
+        "metrics: {accuracy: {}, ece: {bins: 10}, auroc: {}}",
         "metrics: {accuracy: {}, balanced: {}, auroc: {}}",
     ),
 ]

@@ -18,18 +18,19 @@ REDISTRIBUTE = True
 SOURCES = ()
 NATIVE = ("all",)
 ASSETS = ("classes.txt",)
-PARAMS: dict[str, object] = {}
+PARAMS: dict[str, object] = {"first": 0}
 
 CLASSES = tuple(Path(__file__).with_name("classes.txt").read_text().split())
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, object]) -> Iterator[Sample]:
-    """Yield digits 0 to 2, enlarged to 32 x 32 by repeating pixels."""
+    """Yield three digits from `first` on, called 0 to 2, enlarged to 32 x 32 by repeating pixels."""
     digits = load_digits()
-    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        if label < len(CLASSES):
+    for number, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        label = int(digit) - int(str(params["first"]))
+        if 0 <= label < len(CLASSES):
             large = np.kron((image * 15).astype(np.uint8), np.ones((4, 4), np.uint8))[2:30, 2:30]
             yield Sample(
                 f"{params['name']}/all/{number:04d}",
-                {"image": np.ascontiguousarray(large), "label": int(label)},
+                {"image": np.ascontiguousarray(large), "label": label},
             )
