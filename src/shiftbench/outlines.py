@@ -214,7 +214,7 @@ class Outlines:
         return Outline(content, [*own.inputs, *proofs], (*_code("search"), *own.code))
 
     def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
-        """Return what scores and searches of one detector share: itself, its fit, and rows with what it reads of them."""
+        """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
         dataset, of = asked.weights.parts
         context = {"dataset": dataset, "weights": asked.weights.name}
         detector = self._plugin("detectors", asked.name, context)
