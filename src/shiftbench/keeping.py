@@ -1,4 +1,4 @@
-"""Features and logits beside the records: float32 .npy, written batch by batch, so that memory does not grow with them."""
+"""Features and logits beside the records: float32 .npy, written batch by batch, whatever their size."""
 
 from __future__ import annotations
 
