@@ -224,10 +224,14 @@ class Detection:
             pl.col("step").is_null(),
             pl.col("difference").is_not_null(),
         ).join(rows.select(place), on=place, how="semi", nulls_equal=True)
+        draws: Any = self.tables.replicates["draws"].list.len().max()
+        smallest = 2 / ((draws or 0) + 1) + 1e-9
         found: dict[str, dict[Who, tuple[str, bool, bool]]] = {}
         for row in compared.iter_rows(named=True):
             equal = row["difference"] == 0
-            close = equal or (row["p_holm"] is not None and row["p_holm"] >= LEVEL)
+            p_value, p_holm = row["p_value"], row["p_holm"]
+            # A difference of one sign in every draw is no tie, though few draws leave it above the level.
+            close = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
             who = row["weights"], row["method"], row["detector"]
             found.setdefault(row["dataset"], {})[who] = (row["other"], equal, close)
         return found
