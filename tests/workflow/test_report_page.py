@@ -60,6 +60,11 @@ class Page:
     def heading(self, at: int) -> Any:
         return self.one(f"#leaderboard-clothes thead tr:last-child th:nth-child({at})")
 
+    def click(self, element: Any) -> None:
+        """Click where neither the header covers the element nor the page still scrolls."""
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        element.click()
+
     def drawn(self, id: str) -> str:
         """Draw a figure by scrolling to it; return its text."""
         from selenium.webdriver.support.ui import WebDriverWait
@@ -138,8 +143,7 @@ def test_the_selector_switches_the_metric_of_the_curves(page: Page) -> None:
 def test_a_legend_hides_weights_in_every_figure_of_its_panel(page: Page) -> None:
     page.drawn("plot-clothes-curves-0")
     button = page.one('#curves-clothes .legend [data-label="vit-erm"]')
-    page.run("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
+    page.click(button)
     assert button.get_attribute("aria-pressed") == "false"
     script = "return document.getElementById('plot-clothes-curves-0').data.filter(t => t.visible).map(t => t.name)"
     assert set(page.run(script)) == {"convnet-augmix", "convnet-erm", "vit-augmix"}
@@ -171,7 +175,7 @@ def test_the_selector_of_detection_shows_one_metric_and_its_table_sorts(page: Pa
     assert shown() == ["fpr95"]
     table = "#detectors-unknown-fpr95"
     assert page.texts(f"{table} tbody th") == ["ViM", "KNN", "MSP", "ODIN"]
-    page.one(f"{table} thead tr:last-child th:nth-child(3) button").click()
+    page.click(page.one(f"{table} thead tr:last-child th:nth-child(3) button"))
     assert page.texts(f"{table} tbody th") == ["ODIN", "MSP", "KNN", "ViM"]
 
 
