@@ -10,6 +10,7 @@ from shiftbench.rng_torch import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts import caustic_refraction as cpu
 from shiftbench.shifts_torch._geometry import warp
+from shiftbench.shifts_torch._roots import root
 from shiftbench.shifts_torch._sines import sine
 
 TOLERANCE = (0, 0)
@@ -41,9 +42,9 @@ def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
 def _bend(down: torch.Tensor, across: torch.Tensor, thickness: torch.Tensor) -> torch.Tensor:
     """Return by how much a slope moves a pixel, in 256ths per unit of slope."""
     steep = down * down + across * across
-    upright = 1 / torch.sqrt(1 + steep)
+    upright = 1 / root(1 + steep)
     inner = 0.25 * upright
-    bend = torch.sqrt(1 - steep * inner * inner) - inner
+    bend = root(1 - steep * inner * inner) - inner
     least = torch.tensor(1 - 1e-3, dtype=torch.float32, device=down.device)
     return torch.where(upright < least, thickness * bend * upright, 0)
 
@@ -63,7 +64,7 @@ def _caustics(shape: tuple[int, int], words: Words) -> torch.Tensor:
         )
         a, b = sine(x + turn), sine(y + turn + 0.25)
         across, along = tall * b, wide * a
-        total = total + (a * b).abs() / torch.sqrt(across * across + along * along + 1e-30)
+        total = total + (a * b).abs() / root(across * across + along * along + 1e-30)
     return _brightened(total)
 
 
