@@ -1,7 +1,7 @@
 """Square roots that are rounded as IEEE 754 asks for, on every CPU.
 
-`torch.sqrt` of float32 is not: where torch calls MKL, its last bit depends on the maker of the CPU (measured: a sixth of
-the values on an AMD EPYC).
+`torch.sqrt` of float32 is not: where torch calls MKL, its last bit depends on the maker of the CPU (measured: a sixth
+of the values on an AMD EPYC).
 """
 
 from __future__ import annotations
