@@ -30,6 +30,7 @@ from shiftbench.metrics import (
     _failure,
     _paths,
     _reliability,
+    _scores_shown,
     _searches,
     _spectrum,
 )
@@ -43,13 +44,14 @@ __all__ = ["CellRows", "Detection", "Tables", "aggregate"]
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate makes; formats METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `schema`, RISK_COVERAGE."""
+    """What aggregate makes; formats METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `schema`, RISK_COVERAGE, ROC."""
 
     metrics: pa.Table
     replicates: pa.Table
     differences: pa.Table
     comparisons: pa.Table
     risk_coverage: pa.Table
+    roc: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def aggregate(
         schema.table(differences, schema.DIFFERENCES),
         schema.table(comparisons, schema.COMPARISONS),
         _failure.table(campaign),
+        _scores_shown.table(campaign),
     )
 
 
@@ -223,6 +226,7 @@ def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.T
         "differences.parquet": (tables.differences, schema.DIFFERENCES),
         "comparisons.parquet": (tables.comparisons, schema.COMPARISONS),
         "risk_coverage.parquet": (tables.risk_coverage, _failure.RISK_COVERAGE),
+        "roc.parquet": (tables.roc, _scores_shown.ROC),
         "reliability.parquet": (bins, _reliability.RELIABILITY),
         "searches.parquet": (searches, _searches.SEARCHED),
     }
