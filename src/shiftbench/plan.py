@@ -41,6 +41,9 @@ _VERB_OF = {
     "report": "report",
 }
 
+_LAST = ("tables", "report")
+"""What every run is for: where it is missing and something above is made, Snakemake must see the way down to it."""
+
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
 """Kinds whose bytes follow from their recipe everywhere; weights also depend on the machine."""
 
@@ -192,7 +195,8 @@ class Plan:
             ref for ref in awake if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
         }
         for ref, cell in self.cells.items():  # inputs stand before what is made from them
-            if states[ref] == "fresh" and not moved.isdisjoint(cell.inputs):
+            kept = states[ref] == "fresh" or ref.kind in _LAST
+            if kept and not moved.isdisjoint(cell.inputs):
                 moved.add(ref)
         lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
         return frozenset(awake | moved), frozenset(lacking)
