@@ -77,6 +77,7 @@ def test_the_plan_refuses(
     home: Path, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     over, expected = REFUSED[case]
+    (home / "photos").mkdir()
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
         need = f"def needs(params):\n    from shiftbench import refs\n    return [refs.shards({other!r}, 'train')]"
