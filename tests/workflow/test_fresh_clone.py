@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from repository import clone
+from repository import Repository, clone
 from shiftbench import schema
 
 pytestmark = pytest.mark.workflow
@@ -45,10 +45,10 @@ CASES = {
         SECRET | TRAIN | EVALUATE | SCORE | END,
         CONTRAST,
     ),
-    "a detector's option": (  # its features were not pulled: a cache, made again with the records
-        (PARAMS, "percentile: [80.0, 90.0]", "percentile: [85.0, 90.0]"),
-        SECRET | EVALUATE | SCORE | END,
-        "train_tiny_convnet_erm_s0",
+    "a detector's option": (
+        (PARAMS, "gamma: [0.1, 0.5]", "gamma: [0.2, 0.5]"),
+        SCORE | END,
+        "evaluate_tiny_convnet_erm_s0_plain",
     ),
     "a metric's parameter": (
         (PARAMS, "bins: 10", "bins: 12"),
@@ -165,28 +165,36 @@ def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
 
 def test_detectors_are_searched_on_sets_that_share_no_sample(author):
     searches = author.path / "results/searches/tiny/convnet-erm-s0/plain"
-    assert [file.name for file in searches.glob("*.parquet")] == ["react.parquet"]
-    tried = schema.read(searches / "react.parquet").to_pylist()
-    assert [row["options"] for row in tried] == ['{"percentile":80.0}', '{"percentile":90.0}']
+    assert [file.name for file in searches.glob("*.parquet")] == ["gen.parquet"]
+    tried = schema.read(searches / "gen.parquet").to_pylist()
+    assert {json.loads(row["options"])["gamma"] for row in tried} == {0.1, 0.5}
     assert sum(row["chosen"] for row in tried) == 1
     proof = schema.read(author.path / "results/overlaps/tiny.parquet").to_pylist()
     needed = [row for row in proof if row["disjoint"]]
     roles = {frozenset((row["role_a"], row["role_b"])) for row in needed}
-    assert roles == {
-        frozenset(pair) for pair in (("id", "ood"), ("id", "val_ood"), ("ood", "val_ood"))
-    }
+    pairs = (("id", "ood"), ("id", "val_ood"), ("ood", "val_ood"))
+    assert roles == {frozenset(pair) for pair in pairs}
     assert not any(row["shared_keys"] or row["shared_contents"] for row in needed)
 
 
-def test_no_forward_pass_is_repeated(author):
+def test_no_forward_pass_is_repeated(author, tmp_path):
     """Every call of a torch module in a job is counted from outside (counting/sitecustomize.py)."""
-    noted = {}
-    for verb in ("records", "scores", "searches"):
-        files = (author.path / f"results/{verb}").rglob("*.run.json")
-        noted[verb] = [json.loads(file.read_text())["module_calls"] for file in files]
-    assert all(noted.values())
-    assert min(noted["records"]) > 0
-    assert set(noted["scores"] + noted["searches"]) == {0}
+    shutil.copytree(author.path, tmp_path / "repository", symlinks=True)
+    copy = Repository(tmp_path / "repository")
+    copy.edit(PARAMS, "detectors: [msp, gen]", "detectors: [msp, gen, react, mds, knn]")
+    copy.edit(PARAMS, "detectors: {gen", "detectors: {knn: {k: [1, 5]}, gen")
+    copy.make("records")
+    calls = {
+        verb: [
+            json.loads(file.read_text())["module_calls"]
+            for file in (copy.path / f"results/{verb}").rglob("*.run.json")
+        ]
+        for verb in ("records", "features", "scores", "searches")
+    }
+    assert all(calls.values())
+    assert min(calls["records"]) > 0
+    assert min(calls["features"]) > 0
+    assert set(calls["scores"] + calls["searches"]) == {0}
 
 
 def test_rerun_right_after_a_run_does_nothing_and_git_is_clean(author):

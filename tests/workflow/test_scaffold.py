@@ -33,11 +33,11 @@ LINES = [
         "    methods: [mirror]\n    streams: [there_and_back]",
     ),
     (
-        "detectors: {react: {percentile: [80.0, 90.0]}}",
+        "detectors: {gen: {gamma: [0.1, 0.5], M: 3}}",
         "streams: {there_and_back: {dataset: tiny, shift: brighter, severities: [1, 3]}}",
     ),
     (
-        "    ood: [secret]\n    val_ood: [other/test]\n    detectors: [msp, react]",
+        "    ood: [secret]\n    val_ood: [other/test]\n    detectors: [msp, gen]",
         "    ood: [shapes]\n    detectors: [margin]",
     ),
     (
