@@ -128,21 +128,21 @@ def browser() -> Iterator[WebDriver]:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
-    """Compare `value` with the one stored under `name` in tests/golden/<test module>.json.
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], Any]:
+    """Return what is stored under `name` in tests/golden/<test module>.json: `assert value == golden(name, value)`.
 
-    `make golden` stores instead. Values are JSON: digests, numbers, lists and dicts of them.
+    `make golden` stores `value` instead and returns it. Values are JSON: digests, numbers, lists and dicts of them.
     """
     path = GOLDEN / f"{request.path.stem}.json"
     update = request.config.getoption("--update-golden")
 
-    def check(name: str, value: Any) -> None:
-        stored = json.loads(path.read_text()) if path.exists() else {}
+    def stored(name: str, value: Any) -> Any:
+        known = json.loads(path.read_text()) if path.exists() else {}
         if update:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps({**stored, name: value}, indent=1, sort_keys=True) + "\n")
-            return
-        assert name in stored, f"no golden value {name!r} in {path}; make golden writes it"
-        assert value == stored[name], f"{name} differs from {path}; on purpose? then make golden"
+            path.write_text(json.dumps({**known, name: value}, indent=1, sort_keys=True) + "\n")
+            return value
+        assert name in known, f"no golden value {name!r} in {path}; make golden writes it"
+        return known[name]
 
-    return check
+    return stored

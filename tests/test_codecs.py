@@ -47,8 +47,9 @@ def test_other_readers_see_the_same() -> None:
     assert codecs.encode("cls", np.int64(7)) == b"7"
 
 
-def test_png_bytes_are_the_known_ones(golden: Callable[[str, Any], None]) -> None:
-    golden("grey", codecs.encode("png", GREY[:4, :4]).hex())
+def test_png_bytes_are_the_known_ones(golden: Callable[[str, Any], Any]) -> None:
+    data = codecs.encode("png", GREY[:4, :4]).hex()
+    assert data == golden("grey", data)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_a(): pass
 """
 SKIPS_WHOLE_FILE = "import pytest\npytest.importorskip('a_module_that_is_not_there')\n"
 SKIPS_EXAMPLE = '"""An example.\n\n>>> 1 + 1  # doctest: +SKIP\n3\n"""\n'
-GOLDEN = "def test_a(golden): golden('digest', {value!r})\n"
+GOLDEN = "def test_a(golden): assert {value!r} == golden('digest', {value!r})\n"
 
 
 def run(folder: Path, text: str, *options: str, no_skips: str = "") -> tuple[int, str]:
@@ -66,7 +66,7 @@ def test_golden_values_are_compared_and_written_on_request(tmp_path: Path) -> No
     assert run(tmp_path, GOLDEN.format(value="one"), "--update-golden")[0] == 0
     assert json.loads(stored.read_text()) == {"digest": "one"}
     assert run(tmp_path, GOLDEN.format(value="one"))[0] == 0
-    assert "digest differs from" in run(tmp_path, GOLDEN.format(value="two"))[1]
+    assert "assert 'two' == 'one'" in run(tmp_path, GOLDEN.format(value="two"))[1]
 
 
 @pytest.mark.browser

@@ -117,27 +117,15 @@ class Bench:
 
     def _predictor(self, cell: Cell) -> Any:
         """Return the net behind the cell's weights; None for a black box."""
-        import torch
-
-        from shiftbench import nets, plugins
+        from shiftbench import nets, predictors  # imports torch
 
         (weights,) = _weights(cell)
         if weights not in self._predictors:
-            spec = cell.recipe
-            torch.set_num_threads(spec["threads"])
-            model = plugins.find("models", spec["model"]["use"])
             file = self.run.path(weights)
-            predictor = nets.load_predictor(
-                model,
-                file,
-                spec["model"]["options"],
-                nets.classes_of(file),
-                self.device,
-                precision=spec["precision"],
-                inputs=self.run.inputs(cell),
+            loaded = predictors.load(
+                cell.recipe, file, nets.classes_of(file), self.device, self.run.inputs(cell)
             )
-            isnet = isinstance(predictor, nets.TorchPredictor)
-            self._predictors[weights] = predictor if isnet else None
+            self._predictors[weights] = loaded if isinstance(loaded, nets.TorchPredictor) else None
         return self._predictors[weights]
 
 

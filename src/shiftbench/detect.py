@@ -18,12 +18,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from shiftbench import batching, devices, nets, plugins, recipe, schema
+from shiftbench import batching, devices, nets, plugins, predictors, recipe, schema
 from shiftbench.bench import Bench
 from shiftbench.detectors._net import Net
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.evaluate import _load
 from shiftbench.plan import Plan
 from shiftbench.positions import Positions
 from shiftbench.preview import own_image
@@ -31,7 +30,7 @@ from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.score import _found, scored
+from shiftbench.score import chosen_options, scored
 from shiftbench.tasks import LabelSpace
 
 Floats = NDArray[np.float64]
@@ -282,7 +281,7 @@ def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], dev
     cell = planned.cells[planned.want(ref)]
     file = run.path(Ref("weights", weights))
     classes = nets.classes_of(file)
-    predictor = _load(run, cell, file, classes, device)
+    predictor = predictors.load(cell.recipe, file, classes, device, run.inputs(cell))
     guard = batching.Halving(predictor, cell.recipe["batch_size"], allowed=True)
     parts = [guard(batch) for batch in batching.batches(samples, cell.recipe["batch_size"])]
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -301,7 +300,7 @@ def _findings(
     search = Ref("searches", cell.recipe["search"]) if "search" in cell.recipe else None
     searched = bench.run.path(search).is_file() if search else None
     options = {**detector.PARAMS, **cell.recipe["detector"]["options"]}
-    options |= _found(bench.run, cell) if searched else {}
+    options |= chosen_options(bench.run, cell) if searched else {}
     state = bench.fitted(cell, detector, options)
     clean = bench.rows(cell, cell.recipe["rows"])
     net = _Shown(clean.again, samples) if clean.again else None

@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 from scipy.stats import binomtest
 
-from shiftbench import devices, make_callable, nets, plugins, recipe, schema, shards
+from shiftbench import devices, make_callable, nets, plugins, predictors, recipe, schema, shards
 from shiftbench.batching import Halving as Halving
 from shiftbench.batching import Outputs, Predictor
 from shiftbench.batching import ahead as ahead
@@ -53,25 +53,10 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
     classes = nets.classes_of(weights)
     method = plugins.find("methods", first.recipe["method"]["use"])
     with devices.hold(device) as held:
-        predictor = _load(run, first, weights, classes, held)
+        predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
         wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
         for cells in track(list(_positions(run, todo, method)), run.job.name):
             _evaluate_position(run, cells, wrapped, classes, method, held)
-
-
-def _load(run: Run, cell: Cell, weights: Path, classes: list[str], device: str) -> Predictor:
-    spec = cell.recipe
-    torch.set_num_threads(spec["threads"])
-    model = plugins.find("models", spec["model"]["use"])
-    return nets.load_predictor(
-        model,
-        weights,
-        spec["model"]["options"],
-        classes,
-        device,
-        precision=spec["precision"],
-        inputs=run.inputs(cell),
-    )
 
 
 def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:

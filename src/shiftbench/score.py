@@ -86,7 +86,7 @@ _STAGES = {"overlaps": "overlaps", "searches": "search"}
 
 def _score(run: Run, cell: Cell, bench: Bench) -> None:
     detector = plugins.find("detectors", cell.recipe["detector"]["use"])
-    options = {**cell.recipe["detector"]["options"], **_found(run, cell)}
+    options = {**cell.recipe["detector"]["options"], **chosen_options(run, cell)}
     state = bench.fitted(cell, detector, options)
     table = scored(detector, options, bench.rows(cell, cell.recipe["rows"]), state)
     output = run.path(cell.ref)
@@ -96,7 +96,7 @@ def _score(run: Run, cell: Cell, bench: Bench) -> None:
         run.commit(cell, {output.name: temporary})
 
 
-def _found(run: Run, cell: Cell) -> dict[str, Any]:
+def chosen_options(run: Run, cell: Cell) -> dict[str, Any]:
     """Return the options that a search chose."""
     if "search" not in cell.recipe:
         return {}

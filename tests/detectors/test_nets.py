@@ -110,7 +110,7 @@ def known(folder: Path) -> Known:
 
 
 @pytest.fixture(scope="module")
-def test(folder: Path) -> Rows:
+def unseen(folder: Path) -> Rows:
     return rows(folder / "test", pictures(21, 3))
 
 
@@ -158,24 +158,24 @@ def literal_odin(x: torch.Tensor, temperature: float, eps: float, *, one: bool) 
 @pytest.mark.parametrize(("detector", "one"), [(odin, False), (iodin, True)])
 @pytest.mark.parametrize(("temperature", "eps"), [(1000.0, 0.0014), (1.0, 0.05)])
 def test_odin(
-    known: Known, test: Rows, detector: ModuleType, one: bool, temperature: float, eps: float
+    known: Known, unseen: Rows, detector: ModuleType, one: bool, temperature: float, eps: float
 ) -> None:
-    expected = [literal_odin(x, temperature, eps, one=one) for x in inputs(test)]
-    found = scores(detector, test, known, temperature=temperature, eps=eps)
+    expected = [literal_odin(x, temperature, eps, one=one) for x in inputs(unseen)]
+    found = scores(detector, unseen, known, temperature=temperature, eps=eps)
     assert np.allclose(found, expected, rtol=1e-6 if temperature == 1 else 1e-8)
-    still = scores(detector, test, known, temperature=temperature, eps=0.0)
-    assert np.allclose(still, scores(msp, test, known, temperature=temperature), rtol=1e-6)
+    still = scores(detector, unseen, known, temperature=temperature, eps=0.0)
+    assert np.allclose(still, scores(msp, unseen, known, temperature=temperature), rtol=1e-6)
     assert np.all(found != still)
 
 
-def test_odin_is_pytorch_oods(known: Known, test: Rows) -> None:
+def test_odin_is_pytorch_oods(known: Known, unseen: Rows) -> None:
     """On normalised inputs with `norm_std`; no gradient of this net is 0, where sign differs."""
-    x = NET.normalised(torch.cat(inputs(test)))
+    x = NET.normalised(torch.cat(inputs(unseen)))
     model = nn.Sequential(NET.body, NET.head)
     for temperature, eps in ((1000.0, 0.0014), (10.0, 0.01)):
         peer = peers.ODIN(model, eps=eps, temperature=temperature, norm_std=STD.tolist())
         expected = peer.predict(x).detach().numpy()
-        found = scores(odin, test, known, temperature=temperature, eps=eps)
+        found = scores(odin, unseen, known, temperature=temperature, eps=eps)
         assert np.allclose(found, expected, rtol=1e-5)
 
 
@@ -220,14 +220,14 @@ def literal_gram(known: Known, orders: int) -> Any:
     return lambda x: (deviations(x) / scale).sum()
 
 
-def test_gram(known: Known, test: Rows) -> None:
+def test_gram(known: Known, unseen: Rows) -> None:
     literal = literal_gram(known, orders=10)
-    expected = [literal(x) for x in inputs(test)]
-    assert np.allclose(scores(gram, test, known), expected, rtol=1e-4, atol=1e-6)
+    expected = [literal(x) for x in inputs(unseen)]
+    assert np.allclose(scores(gram, unseen, known), expected, rtol=1e-4, atol=1e-6)
     assert max(expected) > 1
 
 
-def test_gram_deviates_as_pytorch_oods(known: Known, test: Rows) -> None:
+def test_gram_deviates_as_pytorch_oods(known: Known, unseen: Rows) -> None:
     """By true classes, which are the predicted ones here; without its held-out tenth, and times the softmax."""
     state = gram.fit(known, {"orders": 3, "layers": []})
     stages = [NET.body[:2], NET.body[2:5]]
@@ -236,9 +236,11 @@ def test_gram_deviates_as_pytorch_oods(known: Known, test: Rows) -> None:
     train = list(known.train.net.batches())
     labels = torch.from_numpy(known.train.labels.copy()).split(8)
     peer.to("cpu").fit([(NET.normalised(x), y) for x, y in zip(train, labels, strict=True)])
-    x = torch.cat(inputs(test))
+    x = torch.cat(inputs(unseen))
     expected = peer.predict(NET.normalised(x)).numpy()
-    found = gram._deviations(test, state, 3).sum(1) * logits(x).softmax(1).amax(1).detach().numpy()
+    found = (
+        gram._deviations(unseen, state, 3).sum(1) * logits(x).softmax(1).amax(1).detach().numpy()
+    )
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -290,13 +292,15 @@ def fgsm(x: torch.Tensor, size: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.0014])
-def test_mds_ensemble(known: Known, test: Rows, noise: float) -> None:
+def test_mds_ensemble(known: Known, unseen: Rows, noise: float) -> None:
     params = mds_ensemble.PARAMS | {"noise": noise}
     literal = LiteralMahalanobis(known, noise)
     state = mds_ensemble.fit(known, params)
     assert list(state.layers) == LAYERS
-    expected = np.stack([literal(x) for x in inputs(test)])
-    assert np.allclose(mds_ensemble.score(test, state, params), expected @ state.weights, rtol=1e-5)
+    expected = np.stack([literal(x) for x in inputs(unseen)])
+    assert np.allclose(
+        mds_ensemble.score(unseen, state, params), expected @ state.weights, rtol=1e-5
+    )
     # The weights are those of scikit-learn's own search, on standardised distances.
     clean = inputs(known.val)
     both = np.stack([literal(x) for x in [*clean, *(fgsm(x, 0.05) for x in clean)]])
@@ -307,9 +311,9 @@ def test_mds_ensemble(known: Known, test: Rows, noise: float) -> None:
     assert np.allclose(state.weights, regression.coef_[0] / both.std(0), rtol=1e-2)
 
 
-def test_mds_ensemble_is_pytorch_oods(known: Known, test: Rows) -> None:
+def test_mds_ensemble_is_pytorch_oods(known: Known, unseen: Rows) -> None:
     """Its distances have equal weights and no noise; its covariance is not divided by N and has a ridge of 1e-6."""
-    x, train = torch.cat(inputs(test)), torch.cat(inputs(known.train))
+    x, train = torch.cat(inputs(unseen)), torch.cat(inputs(known.train))
 
     def means(x: torch.Tensor) -> list[torch.Tensor]:
         first = NET.body[:2](NET.normalised(x))
@@ -320,7 +324,7 @@ def test_mds_ensemble_is_pytorch_oods(known: Known, test: Rows) -> None:
     expected = peer.predict_structured(means(x)).numpy()
     params = mds_ensemble.PARAMS | {"noise": 0.0}
     state = mds_ensemble.State(mds_ensemble.fit(known, params).layers, np.ones(2))
-    found = mds_ensemble.score(test, state, params)
+    found = mds_ensemble.score(unseen, state, params)
     assert np.allclose(found / len(train), expected, rtol=1e-3)
 
 
@@ -356,12 +360,12 @@ def literal_rankfeat(x: torch.Tensor) -> float:
     return -float(torch.stack(found).mean(0).logsumexp(0))
 
 
-def test_rankfeat(known: Known, test: Rows) -> None:
-    expected = [literal_rankfeat(x) for x in inputs(test)]
-    assert np.allclose(scores(rankfeat, test, known), expected, rtol=1e-5)
-    one = scores(rankfeat, test, known, layers=["body.4"])
+def test_rankfeat(known: Known, unseen: Rows) -> None:
+    expected = [literal_rankfeat(x) for x in inputs(unseen)]
+    assert np.allclose(scores(rankfeat, unseen, known), expected, rtol=1e-5)
+    one = scores(rankfeat, unseen, known, layers=["body.4"])
     peer = peers.RankFeat(NET.body[:5], nn.Sequential(NET.body[5:], NET.head))
-    x = torch.cat(inputs(test))
+    x = torch.cat(inputs(unseen))
     assert np.allclose(one, peer.predict(NET.normalised(x)).numpy(), rtol=1e-5)
 
 
@@ -371,12 +375,12 @@ def test_rankfeat(known: Known, test: Rows) -> None:
 @pytest.mark.parametrize("detector", ALL)
 @pytest.mark.parametrize("batch", [1, 2, 5, 64])
 def test_batches_change_no_score(
-    folder: Path, known: Known, test: Rows, detector: ModuleType, batch: int
+    folder: Path, known: Known, unseen: Rows, detector: ModuleType, batch: int
 ) -> None:
     params = detector.PARAMS
     state = detector.fit(known, params)
     other = rows(folder / "test", pictures(21, 3), batch)
-    expected = detector.score(test, state, params)
+    expected = detector.score(unseen, state, params)
     # Sums of both signs nearly vanish in the Gram matrices of this net, and their tenth roots magnify rounding.
     tolerance = 1e-5 if detector is gram else 1e-6
     assert np.allclose(detector.score(other, state, params), expected, rtol=tolerance, atol=1e-9)
@@ -397,8 +401,8 @@ def test_layers_are_the_last_of_each_size() -> None:
     assert names("vit", 28) == ["blocks.0", "blocks.1", "blocks.2", "blocks.3"]
 
 
-def test_what_the_net_gives(folder: Path, test: Rows) -> None:
-    net = test.net
+def test_what_the_net_gives(folder: Path, unseen: Rows) -> None:
+    net = unseen.net
     (x, *_) = net.batches()
     assert (x.dtype, x.shape) == (torch.float32, (8, 3, 12, 12))
     assert net.layers() == LAYERS
@@ -409,13 +413,15 @@ def test_what_the_net_gives(folder: Path, test: Rows) -> None:
         "body.4": (8, 6, 6, 6),
     }
     assert torch.equal(net.outputs(x)[0], net.logits(x))
-    assert np.allclose(np.concatenate([net.logits(x).detach() for x in net.batches()]), test.logits)
+    assert np.allclose(
+        np.concatenate([net.logits(x).detach() for x in net.batches()]), unseen.logits
+    )
     assert not any(module._forward_hooks for module in SEEN.modules())
     shifted = Net(net.predictor, folder / "test", 8, lambda batch: batch[::-1])
     assert torch.equal(next(shifted.batches()), x.flip(0))
 
 
-def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, test: Rows) -> None:
+def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, unseen: Rows) -> None:
     """A net that is given normalised floats has the scores of one that normalises."""
     module = copy.deepcopy(NET)
     module.normalised = lambda x: x  # type: ignore[method-assign]
@@ -431,29 +437,31 @@ def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, test: Rows)
     model.INPUT_RANGE = ((-MEAN / STD).tolist(), ((1 - MEAN) / STD).tolist())
     some = rows(folder / "test", pictures(21, 3), model=model, module=module)
     assert torch.allclose(some.net.unit[:, 0, 0], 1 / STD)
-    assert test.net.unit.item() == 255
+    assert unseen.net.unit.item() == 255
     for detector in (odin, iodin):
-        assert np.allclose(scores(detector, some, known), scores(detector, test, known), rtol=1e-6)
+        assert np.allclose(
+            scores(detector, some, known), scores(detector, unseen, known), rtol=1e-6
+        )
 
 
-def test_gpu_memory_halves_a_batch(test: Rows) -> None:
+def test_gpu_memory_halves_a_batch(unseen: Rows) -> None:
     def small(x: torch.Tensor) -> torch.Tensor:
         if len(x) > 3:
             raise torch.cuda.OutOfMemoryError("too much")
         return x.mean((1, 2, 3))
 
     assert len(small(torch.ones(2, 3, 12, 12))) == 2
-    expected = [float(x.mean()) for x in inputs(test)]
-    assert np.allclose(test.net.scored(small), expected, rtol=1e-6)
+    expected = [float(x.mean()) for x in inputs(unseen)]
+    assert np.allclose(unseen.net.scored(small), expected, rtol=1e-6)
 
     def never(x: torch.Tensor) -> torch.Tensor:
         raise torch.cuda.OutOfMemoryError("too much")
 
     with pytest.raises(ModelError, match="out of GPU memory with a single sample"):
-        test.net.scored(never)
+        unseen.net.scored(never)
 
 
-def test_what_is_not_finite_is_named(folder: Path, known: Known, test: Rows) -> None:
+def test_what_is_not_finite_is_named(folder: Path, known: Known, unseen: Rows) -> None:
     module = copy.deepcopy(SEEN)
     means = [float(x.mean()) for x in inputs(known.train)]
     limit = sorted(means)[0]
@@ -469,25 +477,25 @@ def test_what_is_not_finite_is_named(folder: Path, known: Known, test: Rows) -> 
     )
     for detector in (gram, mds_ensemble):
         with pytest.raises(ModelError, match=f"no finite number for sample '{key}'"):
-            scores(detector, test, Known({"train": broken, "val": known.val}))
+            scores(detector, unseen, Known({"train": broken, "val": known.val}))
 
 
 @pytest.mark.parametrize("detector", ALL)
-def test_black_boxes_are_refused(known: Known, test: Rows, detector: ModuleType) -> None:
+def test_black_boxes_are_refused(known: Known, unseen: Rows, detector: ModuleType) -> None:
     with pytest.raises(ModelError, match="needs the net's layers or gradients, and the model is a"):
-        detector.score(Rows(test.table), None, detector.PARAMS) if not hasattr(
+        detector.score(Rows(unseen.table), None, detector.PARAMS) if not hasattr(
             detector, "FIT"
-        ) else detector.fit(Known({"train": Rows(test.table), "val": test}), detector.PARAMS)
+        ) else detector.fit(Known({"train": Rows(unseen.table), "val": unseen}), detector.PARAMS)
 
 
 @pytest.mark.parametrize("detector", [gram, rankfeat, mds_ensemble])
-def test_unknown_layers_are_named(known: Known, test: Rows, detector: ModuleType) -> None:
+def test_unknown_layers_are_named(known: Known, unseen: Rows, detector: ModuleType) -> None:
     with pytest.raises(ParamsError, match=r"layers: 'body.11' is no inner layer of Tiny .*body\.1"):
-        scores(detector, test, known, layers=["body.4", "body.11"])
+        scores(detector, unseen, known, layers=["body.4", "body.11"])
     assert not any(module._forward_hooks for module in SEEN.modules())
 
 
-def test_options_that_cannot_be_are_named(known: Known, test: Rows) -> None:
+def test_options_that_cannot_be_are_named(known: Known, unseen: Rows) -> None:
     for detector, options, message in (
         (odin, {"temperature": 0.0}, "temperature: expected a number above 0"),
         (iodin, {"temperature": -1.0}, "temperature: expected a number above 0"),
@@ -496,31 +504,31 @@ def test_options_that_cannot_be_are_named(known: Known, test: Rows) -> None:
         (mds_ensemble, {"attack": 0.0}, "attack: expected a number above 0"),
     ):
         with pytest.raises(ParamsError, match=message):
-            scores(detector, test, known, **options)
+            scores(detector, unseen, known, **options)
 
 
-def test_images_seen_are_counted(test: Rows) -> None:
-    net = Net(test.net.predictor, test.net.folder, 8)
+def test_images_seen_are_counted(unseen: Rows) -> None:
+    net = Net(unseen.net.predictor, unseen.net.folder, 8)
     assert (net.layers(), net.seen) == (LAYERS, 0)
     for times in (1, 2):
         net.scored(lambda x: x.mean((1, 2, 3)))
         assert net.seen == 21 * times
 
 
-def test_too_few_samples_are_named(folder: Path, known: Known, test: Rows) -> None:
+def test_too_few_samples_are_named(folder: Path, known: Known, unseen: Rows) -> None:
     some = pictures(150, 1)
     without = [sample for sample in some if sample.fields["label"] != 2]
     lacking = Known({"train": rows(folder / "lacking", without), "val": known.val})
     with pytest.raises(DataError, match="toy: class 2 has no training sample"):
-        scores(mds_ensemble, test, lacking)
+        scores(mds_ensemble, unseen, lacking)
     with pytest.raises(
         DataError, match=r"sample 'toy/test/.*' is predicted as class 2, which no tr"
     ):
-        scores(gram, test, lacking)
+        scores(gram, unseen, lacking)
     few = Known({"train": known.train, "val": rows(folder / "few", pictures(4, 5))})
     with pytest.raises(DataError, match="4 ID validation images; a regression in 5 folds"):
-        scores(mds_ensemble, test, few)
+        scores(mds_ensemble, unseen, few)
     none = Known({"train": known.train, "val": rows(folder / "none", [])})
     for detector in (gram, mds_ensemble):
         with pytest.raises(DataError):
-            scores(detector, test, none)
+            scores(detector, unseen, none)
