@@ -35,6 +35,21 @@ PARAMS: dict[str, Any] = {
     },
 }
 
+READS_ORIGINALS = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
+SOURCES = ("fashion_mnist", "mnist")
+"""
+STREAM = """
+from types import SimpleNamespace
+PARAMS = {"severities": [1, 5, 1]}
+def steps(params):
+    return [
+        SimpleNamespace(dataset="shapes", split="test", shift="bright", severity=severity, support=False)
+        for severity in params["severities"]
+    ]
+"""
+
 
 def make(folder: Path) -> None:
     """Write the plugins into `folder`/mine; a plugin of a test's own is one more file there."""
@@ -67,3 +82,14 @@ def plan(folder: Path, **over: Any) -> plans.Plan:
     """Plan the campaign with entries laid over."""
     plans._closure.cache_clear()
     return plans.Plan.of(load(folder, **over))
+
+
+def fingerprints(plan: plans.Plan) -> dict[str, str]:
+    """Return the fingerprint of each output by its path."""
+    return {cell.ref.path: cell.fingerprint for cell in plan.cells.values()}
+
+
+def changed(before: plans.Plan, after: plans.Plan) -> set[str]:
+    """Return the paths of what both have, with other fingerprints."""
+    old, new = fingerprints(before), fingerprints(after)
+    return {path for path in old.keys() & new.keys() if old[path] != new[path]}

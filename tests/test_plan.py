@@ -29,16 +29,6 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fingerprints(plan: Plan) -> dict[str, str]:
-    return {cell.ref.path: cell.fingerprint for cell in plan.cells.values()}
-
-
-def changed(before: Plan, after: Plan) -> set[str]:
-    """Return the kinds of what both have, with other fingerprints."""
-    old, new = fingerprints(before), fingerprints(after)
-    return {path for path in old.keys() & new.keys() if old[path] != new[path]}
-
-
 def test_every_name_is_a_path(home: Path) -> None:
     """The whole plan, written out by hand."""
     shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
@@ -59,7 +49,7 @@ def test_every_name_is_a_path(home: Path) -> None:
     ]
     end = ["results/tables/small/metrics.parquet", "results/report/index.html"]
     expected = [*shards, *previews, *weights, *records, *scores, *end]
-    assert sorted(fingerprints(campaign.plan(home))) == sorted(expected)
+    assert sorted(campaign.fingerprints(campaign.plan(home))) == sorted(expected)
 
 
 def test_a_job_covers_all_severities(home: Path) -> None:
@@ -109,7 +99,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> None:
     over, moved, kept = CHANGES[case]
-    found = changed(campaign.plan(home), campaign.plan(home, **over))
+    found = campaign.changed(campaign.plan(home), campaign.plan(home, **over))
     assert moved in found
     assert kept not in found
     assert "results/report/index.html" in found
@@ -119,11 +109,11 @@ def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> Non
     "over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}]
 )
 def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
-    assert changed(campaign.plan(home), campaign.plan(home, **over)) == set()
+    assert campaign.changed(campaign.plan(home), campaign.plan(home, **over)) == set()
 
 
 def test_one_severity_more_leaves_the_others(home: Path) -> None:
-    found = changed(
+    found = campaign.changed(
         campaign.plan(home), campaign.plan(home, shifts__bright__severities=[1, 2.5, 4])
     )
     assert found == {"results/tables/small/metrics.parquet", "results/report/index.html"}
@@ -133,9 +123,9 @@ def test_arithmetic_of_a_plugin_counts_and_a_comment_does_not(home: Path) -> Non
     before = campaign.plan(home)
     file = home / "mine/shifts/bright.py"
     file.write_text(file.read_text() + "\n# a comment\n")
-    assert changed(before, campaign.plan(home)) == set()
+    assert campaign.changed(before, campaign.plan(home)) == set()
     file.write_text(file.read_text().replace("1: 25", "1: 26"))
-    found = changed(before, campaign.plan(home))
+    found = campaign.changed(before, campaign.plan(home))
     assert {BRIGHT, R0} <= found
     assert not {CLEAN_R0, W0} & found
 
@@ -181,11 +171,6 @@ def test_needs_are_expanded_recursively(home: Path) -> None:
     assert list(plan.cells).index(judge) < list(plan.cells).index(shifted.ref)
 
 
-READS_ORIGINALS = """
-from shiftbench import refs
-FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
-SOURCES = ("fashion_mnist", "mnist")
-"""
 SOMETIMES = """
 def needs(params):
     return [refs.sources("mnist")] if params["textured"] else []
@@ -201,7 +186,7 @@ def needs(params):
     ],
 )
 def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
-    campaign.add(home, "shifts", "textured", READS_ORIGINALS + more)
+    campaign.add(home, "shifts", "textured", campaign.READS_ORIGINALS + more)
     plan = campaign.plan(home, shifts={"textured": options}, campaigns__small__shifts=["textured"])
     inputs = plan.cells[Ref("shards", "shapes/test/textured/1")].inputs
     assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
@@ -221,17 +206,6 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
         campaign.plan(home, campaigns__small__dataset="hen")
 
 
-STREAM = """
-from types import SimpleNamespace
-PARAMS = {"severities": [1, 5, 1]}
-def steps(params):
-    return [
-        SimpleNamespace(dataset="shapes", split="test", shift="bright", severity=severity, support=False)
-        for severity in params["severities"]
-    ]
-"""
-
-
 def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
     """29 corruptions x 5 levels, of which no shards are stored."""
     whole = Plan.of(params.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
@@ -240,7 +214,7 @@ def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
 
 
 def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
-    campaign.add(home, "streams", "day", STREAM)
+    campaign.add(home, "streams", "day", campaign.STREAM)
     plan = campaign.plan(home, campaigns__small__streams=["day"], campaigns__small__shifts=[])
     positions = [p for p in plan.positions(plan.params.campaigns["small"]) if p.stream == "day"]
     assert [p.step for p in positions] == ["000", "001", "002"]
@@ -273,7 +247,7 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
     cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
     assert cell.recipe["data"] == "sketches/test/identity/0"
     over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
-    assert changed(plan, campaign.plan(home, **over)) == set(), "there is nothing to apply"
+    assert campaign.changed(plan, campaign.plan(home, **over)) == set(), "there is nothing to apply"
     row = next(
         row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name
     )
@@ -286,119 +260,6 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
         campaign.plan(
             home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others"
         )
-
-
-WHILE_READING = {"shifts__bright__materialise": False}
-R_BRIGHT = {
-    f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/bright/{severity}.parquet"
-    for seed in (0, 1)
-    for severity in ("1", "2.5")
-}
-P_BRIGHT = {f"results/previews/shapes/test/bright/{severity}.json" for severity in ("1", "2.5")}
-END = {"results/tables/small/metrics.parquet", "results/report/index.html"}
-
-
-@pytest.mark.parametrize(
-    "over",
-    [
-        WHILE_READING,
-        {"shards__materialise": False},
-        {"shards__materialise": False, "shifts__bright__materialise": None},
-    ],
-)
-def test_shards_that_are_not_stored_are_not_planned(home: Path, over: dict[str, Any]) -> None:
-    stored, plan = campaign.plan(home), campaign.plan(home, **over)
-    gone = fingerprints(stored).keys() - fingerprints(plan).keys()
-    assert gone == {BRIGHT, BRIGHT.replace("/1/", "/2.5/")}
-    assert fingerprints(plan).keys() <= fingerprints(stored).keys()
-    assert changed(stored, plan) == R_BRIGHT | P_BRIGHT | END
-    cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")]
-    assert cell.recipe["data"] == "shapes/test/identity/0"
-    assert Ref("previews", "shapes/test/bright/2.5") in cell.inputs
-    assert Ref("previews", "shapes/test/bright/2.5") in plan.cells[Ref("report", "index")].inputs
-
-
-def test_one_shift_may_be_stored_where_others_are_not(home: Path) -> None:
-    over = {"shards__materialise": False, "shifts__bright__materialise": True}
-    assert changed(campaign.plan(home), campaign.plan(home, **over)) == set()
-
-
-@pytest.mark.parametrize(
-    "over",
-    [
-        {"shifts__bright__spread": 0.1},
-        {"shifts__bright__fresh": True},
-        {"evaluate__shift_device": "auto"},
-    ],
-)
-def test_what_is_shifted_while_it_is_read_follows_the_shift(
-    home: Path, over: dict[str, Any]
-) -> None:
-    found = changed(
-        campaign.plan(home, **WHILE_READING), campaign.plan(home, **WHILE_READING, **over)
-    )
-    golden = set() if "evaluate__shift_device" in over else P_BRIGHT
-    assert found - END == R_BRIGHT | golden
-
-
-def test_another_severity_of_what_is_not_stored_leaves_the_others(home: Path) -> None:
-    more = campaign.plan(home, **WHILE_READING, shifts__bright__severities=[1, 2.5, 4])
-    assert changed(campaign.plan(home, **WHILE_READING), more) == END
-
-
-def test_code_of_a_shift_that_is_not_stored_counts_in_its_records_alone(home: Path) -> None:
-    before = campaign.plan(home, **WHILE_READING)
-    file = home / "mine/shifts/bright.py"
-    file.write_text(file.read_text().replace("1: 25", "1: 26"))
-    assert changed(before, campaign.plan(home, **WHILE_READING)) - END == R_BRIGHT | P_BRIGHT
-    codes = {
-        cell.ref.name: cell.recipe["code"]
-        for cell in before.cells.values()
-        if cell.ref.kind == "records"
-    }
-    late = {"shiftbench/onthefly.py", "shiftbench/apply.py", "shiftbench/rng.py"}
-    for name, code in codes.items():
-        assert late & code.keys() == (late if "/bright/" in name else set())
-
-
-def test_where_shifts_are_applied_moves_no_records_of_stored_shards(home: Path) -> None:
-    assert changed(campaign.plan(home), campaign.plan(home, evaluate__shift_device="auto")) == set()
-
-
-def test_originals_of_a_shift_that_is_not_stored_are_inputs_of_its_records(home: Path) -> None:
-    campaign.add(home, "shifts", "textured", READS_ORIGINALS)
-    over = {
-        "shifts": {"textured": {"materialise": False}},
-        "campaigns__small__shifts": ["textured"],
-    }
-    plan = campaign.plan(home, **over)
-    name = "shapes/test/textured/1"
-    for ref in (Ref("previews", name), Ref("records", f"shapes/perceptron-mixup-s0/plain/{name}")):
-        inputs = plan.cells[ref].inputs
-        assert {ref.name for ref in inputs if ref.kind == "sources"} == {"fashion_mnist", "mnist"}
-
-
-def test_steps_of_a_stream_see_the_shifts_that_are_not_stored(home: Path) -> None:
-    campaign.add(home, "streams", "day", STREAM)
-    over = {"campaigns__small__streams": ["day"], "campaigns__small__shifts": []} | WHILE_READING
-    plan = campaign.plan(home, **over)
-    names = [f"shapes/perceptron-mixup-s0/plain/day/{step}" for step in ("000", "001", "002")]
-    seen = [
-        {ref.name for ref in plan.cells[Ref("records", name)].inputs if ref.kind == "previews"}
-        for name in names
-    ]
-    mild, strong = "shapes/test/bright/1", "shapes/test/bright/5"
-    assert seen == [{mild}, {mild, strong}, {mild, strong}]
-    golden = [plan.cells[Ref("records", name)].recipe["golden"] for name in names]
-    assert golden == [mild, strong, mild]
-
-
-def test_golden_samples_of_what_may_not_be_passed_on_stay_here(home: Path) -> None:
-    plan = campaign.plan(home, datasets__shapes__redistribute=False, **WHILE_READING)
-    golden = Ref("previews", "shapes/test/bright/1", local=True)
-    assert golden.path == "data/local/shapes/test/bright/1.json"
-    assert golden in plan.cells
-    assert not {ref for ref in plan.cells if ref.kind == "previews" and not ref.local}
 
 
 def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
