@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import campaign
-from shiftbench import code, plugins, recipe
+from shiftbench import code, plugins, recipe, schema
 from shiftbench.errors import DataError, StaleError
 from shiftbench.recipe import Cell, Job, Run
 from shiftbench.refs import Ref
@@ -33,7 +35,7 @@ def job(home: Path, **over: object) -> tuple[Path, Job]:
 def make(run: Run, todo: list[Cell]) -> None:
     for cell in todo:
         with recipe.scratch(run.path(cell.ref)) as temporary:
-            temporary.write_text(cell.ref.name)
+            pq.write_table(pa.table({"name": [cell.ref.name]}), temporary)
             run.note(device="cpu")
             run.commit(cell, {"metrics.parquet": temporary})
 
@@ -55,11 +57,13 @@ def test_made_once_then_at_rest(tmp_path: Path) -> None:
         "fingerprint": planned.cells[1].fingerprint,
         "recipe": planned.cells[1].recipe,
         "made": {"metrics.parquet": recipe.sha256(tmp_path / TWO.path)},
+        "rows": {"metrics.parquet": schema.row_digest(tmp_path / TWO.path)},
         "consumed": {ONE.path: recipe.sha256(tmp_path / ONE.path)},
     }
     run = json.loads((tmp_path / f"{TWO.path}.run.json").read_text())
     assert run["device"] == "cpu"
     assert run["environment"]["python"] == sys.version.split()[0]
+    assert run.keys() >= {"commit", "dirty", "determinism", "finished", "seconds"}
 
 
 def test_only_what_is_stale_is_made_again(tmp_path: Path) -> None:

@@ -116,3 +116,26 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_training_log(tmp_path: Path) -> None:
     schema.write(schema.training_log([(1, "loss", 0.5), (0, "loss", 1.0)]), tmp_path / "log", "f")
     assert schema.read(tmp_path / "log").column("value").to_pylist() == [1.0, 0.5]
+
+
+def test_row_digest_sees_values_and_not_their_spelling(tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "key": ["a", "b", None],
+            "hit": [True, None, False],
+            "many": pa.array([[1.5, None], [], None], pa.list_(pa.float32())),
+        }
+    )
+    pq.write_table(rows, tmp_path / "one.parquet", compression="snappy")
+    pq.write_table(rows, tmp_path / "two.parquet", compression="zstd", row_group_size=1)
+    digest = schema.row_digest(tmp_path / "one.parquet")
+    assert digest == schema.row_digest(tmp_path / "two.parquet")
+    for other in (
+        rows.set_column(0, "key", pa.array(["a", "b", ""])),
+        rows.set_column(0, "key", pa.array(["ab", "", None])),
+        rows.set_column(1, "hit", pa.array([True, False, False])),
+        rows.set_column(2, "many", pa.array([[1.5], [None], None], pa.list_(pa.float32()))),
+        rows.rename_columns(["key", "hit", "most"]),
+    ):
+        pq.write_table(other, tmp_path / "other.parquet")
+        assert schema.row_digest(tmp_path / "other.parquet") != digest

@@ -1,31 +1,82 @@
-"""The environment of a run, for run files and `shiftbench doctor`: volatile, in no byte comparison."""
+"""The environment of a run, for run files, `shiftbench doctor` and the audit: volatile, in no byte comparison."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
+import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "shiftbench numpy pillow opencv-python-headless scipy pyarrow polars torch torchvision webdataset "
+    "shiftbench numpy pillow opencv-python-headless scipy numba pyarrow polars torch torchvision webdataset "
     "safetensors scikit-learn timm onnxruntime snakemake dvc"
 ).split()
+LOCK = Path("requirements.lock")
+_FEATURES = (
+    "sse4_2 avx avx2 fma f16c avx512f avx512bw avx512vl avx512_bf16 amx_bf16 asimd sve".split()
+)
+"""CPU features that libraries choose their code by."""
+_CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 
 @functools.cache
 def describe() -> dict[str, Any]:
-    """Return Python, OS, CPU and the versions of the packages that touch bytes."""
+    """Return Python, OS, CPU, the lock's digest, BLAS, codecs, and the versions of packages that touch bytes."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": _cpu(),
+        "os": _os(),
+        "cpu": _cpu("model name", "CPU part") or platform.processor() or "unknown",
+        "cpu_features": [name for name in _FEATURES if name in _flags()],
         "cores": len(os.sched_getaffinity(0)),
+        "lock": _lock_digest(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "blas": _blas(),
+        "codecs": _codecs(),
         **_gpu(),
     }
+
+
+@functools.cache
+def repository() -> dict[str, Any]:
+    """Return `commit` (HEAD) and `dirty` (tracked files that differ from it); both None without git."""
+    head = _git("rev-parse", "HEAD")
+    if head is None:
+        return {"commit": None, "dirty": None}
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--no-renames") or ""
+    return {"commit": head.strip(), "dirty": sorted(line[3:] for line in changed.splitlines())}
+
+
+def settings() -> dict[str, Any]:
+    """Return what torch was told about determinism, for stages that have imported it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    return {
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _lock_digest() -> str | None:
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else None
 
 
 def _version(name: str) -> str | None:
@@ -35,20 +86,64 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """Return the facts of the first processor."""
     try:
-        with open("/proc/cpuinfo") as lines:  # noqa: PTH123
-            return next(
-                line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-            )
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _cpu(*names: str) -> str | None:
+    return next((_cpuinfo()[name] for name in names if name in _cpuinfo()), None)
+
+
+def _flags() -> set[str]:
+    return set((_cpu("flags", "Features") or "").split())
+
+
+def _os() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        return "unknown"
+
+
+def _blas() -> str:
+    import numpy as np
+
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{built['name']} {built['version']}"
+
+
+def _codecs() -> dict[str, str]:
+    from PIL import features
+
+    found = {name: features.version(name) for name in _CODECS}
+    return {name: str(version) for name, version in found.items() if version}
 
 
 def _gpu() -> dict[str, Any]:
-    torch = sys.modules.get(
-        "torch"
-    )  # importing it here would cost seconds in stages that need none
+    # importing torch here would cost seconds in stages that need none
+    torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return {}
-    return {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": _driver(),
+    }
+
+
+def _driver() -> str:
+    file = Path("/proc/driver/nvidia/version")
+    found = (
+        re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", file.read_text())
+        if file.is_file()
+        else None
+    )
+    return found.group(1) if found else "unknown"

@@ -19,7 +19,17 @@ import pyarrow as pa
 import torch
 from scipy.stats import binomtest
 
-from shiftbench import devices, make_callable, nets, plugins, predictors, recipe, schema, shards
+from shiftbench import (
+    devices,
+    make_callable,
+    nets,
+    plugins,
+    predictors,
+    recipe,
+    schema,
+    sensitivity,
+    shards,
+)
 from shiftbench.batching import Halving as Halving
 from shiftbench.batching import Outputs, Predictor
 from shiftbench.batching import ahead as ahead
@@ -55,8 +65,32 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
     with devices.hold(device) as held:
         predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
         wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
+        run.note(sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
         for cells in track(list(_positions(run, todo, method)), run.job.name):
             _evaluate_position(run, cells, wrapped, classes, method, held)
+
+
+def _sensitivity(
+    run: Run, cell: Cell, predictor: Predictor, method: ModuleType, classes: list[str], device: str
+) -> dict[str, Any] | None:
+    """Return how far outputs move with batch size and device; None where the method looks beyond the sample."""
+    if method.SEES != "sample":
+        return None
+    spec, inputs = cell.recipe, run.inputs(cell)
+
+    def on_cpu() -> Predictor:
+        plain = predictors.load(spec, run.path(cell.inputs[0]), classes, "cpu", inputs)
+        wrapped: Predictor = method.wrap(plain, spec["method"]["options"], inputs)
+        return wrapped
+
+    other = on_cpu if device != "cpu" else None
+    return sensitivity.measure(predictor, _folder(run, cell), spec["batch_size"], other)
+
+
+def _folder(run: Run, cell: Cell) -> Path:
+    """Return the shards that a cell reads."""
+    name = cell.recipe["data"]
+    return next(run.path(r).parent for r in cell.inputs if r.kind == "shards" and r.name == name)
 
 
 def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:
@@ -84,11 +118,7 @@ def _evaluate_position(
     device: str,
 ) -> None:
     spec = cells[0].recipe
-    folder = next(
-        run.path(ref).parent
-        for ref in cells[0].inputs
-        if ref.kind == "shards" and ref.name == spec["data"]
-    )
+    folder = _folder(run, cells[0])
     if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
         predictor.reset()  # type: ignore[attr-defined]
     shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None

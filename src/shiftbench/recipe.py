@@ -3,7 +3,7 @@
 A *recipe* is everything that decides an output: names, parameters, digests of code, fingerprints of
 what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `X.receipt.json`
 (deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed, facts) and
-`X.run.json` (volatile: environment, device, time; in no byte comparison).
+`X.run.json` (volatile: environment, commit, device, time; in no byte comparison).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,11 @@ def receipt_path(root: Path, ref: Ref) -> Path:
     return root / f"{ref.path}.receipt.json"
 
 
+def run_path(root: Path, ref: Ref) -> Path:
+    """Return where the run file of `ref` stands."""
+    return root / f"{ref.path}.run.json"
+
+
 def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
     """Read the receipt of `ref`; None when the output or its receipt is not there."""
     if not (root / ref.path).exists():
@@ -153,6 +159,16 @@ def status(root: Path, cell: Cell) -> str:
         if now is not None and now != then:
             return f"input bytes changed: {ref.path}"
     return "fresh"
+
+
+def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of the rows of each table, which no writer's version changes."""
+    tables = [name for name in names if name.endswith(".parquet")]
+    if not tables:
+        return {}
+    from shiftbench import schema  # imports pyarrow, which the plan does without
+
+    return {name: schema.row_digest(folder / name) for name in tables}
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -222,19 +238,28 @@ class Run:
             sync(files[name])
             if files[name] != output.with_name(name):
                 files[name].replace(output.with_name(name))
-        run = {
-            "environment": environment.describe(),
-            "seconds": round(time.time() - self.started, 3),
-        }
-        write_json(output.with_name(f"{output.name}.run.json"), {**run, **self.notes})
+        write_json(run_path(self.root, cell.ref), self._circumstances())
         content = {
             "fingerprint": cell.fingerprint,
             "recipe": cell.recipe,
             "made": digests,
+            "rows": _row_digests(output.parent, digests),
             "consumed": consumed,
             **({"facts": facts} if facts else {}),
         }
         write_json(receipt_path(self.root, cell.ref), content)
+
+    def _circumstances(self) -> dict[str, Any]:
+        """Return where, when and from which commit this is made, and what the stage noted."""
+        now = datetime.now(UTC)
+        return {
+            "environment": environment.describe(),
+            **environment.repository(),
+            "determinism": environment.settings(),
+            "finished": now.isoformat(timespec="seconds"),
+            "seconds": round(now.timestamp() - self.started, 3),
+            **self.notes,
+        }
 
     def check_code(self, cell: Cell) -> None:
         """Refuse when a source file moved under the recipe.
