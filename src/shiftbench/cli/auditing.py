@@ -1,0 +1,92 @@
+"""The audit: can anyone else get the same numbers?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from shiftbench import plan as plans
+from shiftbench.cli.app import Scale, app, escaped, out
+from shiftbench.errors import ParamsError
+
+if TYPE_CHECKING:
+    from shiftbench.audit._finding import Audit
+
+PANEL = "The run"
+_COLOURS = {
+    "exact": "green",
+    "statistical": "yellow",
+    "incomplete": "yellow",
+    "failed": "red",
+    "not run": "dim",
+}
+_SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all
+
+
+@app.command(rich_help_panel=PANEL)
+def audit(
+    level: Annotated[
+        int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild, 3 re-evaluate, 4 all")
+    ] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(help="checks by name or number; may be given several times")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="how much is drawn at levels 2 and 3")] = 16,
+    seed: Annotated[
+        str | None, typer.Option(help="of the draws; default: today and the results")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON for a program into a file, or - to print it")
+    ] = None,
+    scale: Scale = None,
+) -> None:
+    """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
+
+    Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
+    """
+    from shiftbench.audit import _run
+
+    asked = _run.Asked(level, tuple(only or ()), sample, seed)
+    try:
+        planned, root = plans.load(scale)
+    except ParamsError as error:
+        done = _run.unplanned(error, asked)
+    else:
+        done = _run.run(planned, root, asked)
+    if json:
+        _run.write(done, json)
+    if str(json) != "-":
+        _tell(done)
+    sys.exit(done.exit_code)
+
+
+def _tell(done: Audit) -> None:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("check", "", "level", "verdict", "what is checked"):
+        table.add_column(heading, no_wrap=heading != "what is checked")
+    for result in done.results:
+        colour = _COLOURS[result.verdict]
+        verdict = f"[{colour}]{result.verdict}[/]"
+        table.add_row(result.number, result.name, str(result.level), verdict, escaped(result.title))
+    out.print(table)
+    for result in done.results:
+        for finding in result.findings[:_SHOWN]:
+            out.print(
+                f"[bold]{result.number} {result.name}[/] {escaped(str(finding))}", soft_wrap=True
+            )
+        if len(result.findings) > _SHOWN:
+            out.print(
+                f"[bold]{result.number} {result.name}[/] and {len(result.findings) - _SHOWN} more findings"
+            )
+    colour = _COLOURS[done.verdict]
+    about = done.about
+    out.print(
+        f"[bold {colour}]{done.verdict}[/] at level {about['level']}: {about['here']} of {about['planned']} outputs "
+        f"are here, {about['seconds']} s; draws follow from seed {about['seed'][:16]}",
+        soft_wrap=True,
+    )
