@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
 
+    from repository import Repository
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the number of threads
@@ -146,3 +148,43 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], Any]:
         return known[name]
 
     return stored
+
+
+# --- a campaign like a user's: a clone of this repository with tiny params, run once, pushed, cloned again --------
+
+
+@pytest.fixture(scope="session")
+def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The one who ran the campaign, recorded it with DVC and pushed it; not to be changed by a test."""
+    from repository import checkout
+
+    home = tmp_path_factory.mktemp("author")
+    repository = checkout(home / "repository")
+    repository.run("dvc", "remote", "modify", "local", "url", str(home / "remote"))
+    repository.run("git", "commit", "-qam", "remote")
+    repository.make()
+    repository.run("dvc", "repro", "--quiet")
+    repository.run("dvc", "push", "--quiet")
+    repository.run("git", "add", "-A")
+    repository.run("git", "commit", "-qm", "results")
+    return repository
+
+
+@pytest.fixture(scope="session")
+def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    from repository import clone
+
+    colleague = clone(author, tmp_path_factory.mktemp("colleague") / "repository")
+    colleague.run("shiftbench", "pull")
+    return colleague
+
+
+@pytest.fixture
+def colleague(_pulled: Repository, tmp_path: Path) -> Repository:
+    """A fresh clone after `shiftbench pull`; each test has its own copy with new time stamps."""
+    from repository import Repository
+
+    shutil.copytree(
+        _pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True
+    )
+    return Repository(tmp_path / "repository")

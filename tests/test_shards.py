@@ -140,7 +140,8 @@ def test_missing_and_changed_files_are_refused_by_name(tmp_path: Path) -> None:
     folder = written(tmp_path / "a")
     (folder / "000001.tar").unlink()
     with pytest.raises(
-        DataError, match=r"000001.tar is missing; rebuild it with `shiftbench repair"
+        DataError,
+        match=r"000001.tar is missing; `shiftbench pull` .*stream: REMOTE.* rebuild it with `shiftbench repair",
     ):
         list(shards.read(folder))
     flip(folder / "index.parquet", 100)

@@ -89,7 +89,7 @@ def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     with pytest.raises(
-        DataError, match=r"dvc pull failed .*is the remote reachable and was it pushed to"
+        DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"
     ):
         store.pull(plan, home, ["weights"])
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from shiftbench import environment, estimate, fetch, leftout, originals, recipe, store
+from shiftbench import (
+    environment,
+    estimate,
+    fetch,
+    leftout,
+    originals,
+    recipe,
+    remotes,
+    store,
+    stored,
+)
 from shiftbench.plan import Plan
 
 CLIENTS = {
@@ -25,7 +33,6 @@ CLIENTS = {
 }
 """Programs beside Python's own, and what goes without them."""
 MODULES = ("pip", "dvc", "snakemake")
-SECONDS = 20  # how long a remote may take to answer
 
 
 def examine(plan: Plan, root: Path) -> dict[str, Any]:
@@ -105,42 +112,29 @@ def _disk(plan: Plan, root: Path) -> dict[str, float]:
     return {"free_gb": round(store.disk_free(here) / 1e9, 1), "wanted_gb": round(wanted, 3)}
 
 
+def remotes_held(root: Path) -> list[dict[str, Any]]:
+    """Return for each remote whether it answers, and what it holds of what dvc.lock names.
+
+    Raises:
+        DataError: no DVC repository, or nothing was recorded in it.
+    """
+    home = stored.home_of(root)
+    stored.outputs(home)
+    return [
+        {"name": remote.name, "url": remote.url, **remotes.look(home, remote.name, objects=True)}
+        for remote in remotes.listed(home)
+    ]
+
+
 def _remotes() -> list[dict[str, str | None]]:
     """Ask each DVC remote whether it answers; none where there is no DVC repository."""
     if not Path(".dvc/config").is_file() or _installed("dvc") is None:
         return []
-    listed = _dvc("remote", "list").stdout.splitlines()
-    remotes = [line.split(maxsplit=1) for line in listed if line.strip()]
-    return [{"name": name, "url": url, "error": _ask(name)} for name, url in remotes]
-
-
-_PROGRAM = """
-import sys
-from dvc.repo import Repo
-odb = Repo().cloud.get_remote_odb(sys.argv[1])
-odb.fs.exists(odb.path)
-"""
-
-
-def _ask(name: str) -> str | None:
-    """Return what a remote answers, None when it does; a folder that is not there yet is made by push."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, name],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {SECONDS} s"
-    lines = done.stderr.strip().splitlines()
-    return None if done.returncode == 0 else (lines or ["no reason given"])[-1]
-
-
-def _dvc(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    home = stored.home_of(Path())
+    return [
+        {"name": one.name, "url": one.url, "error": remotes.look(home, one.name)["error"]}
+        for one in remotes.listed(home)
+    ]
 
 
 def _original(plan: Plan, root: Path, name: str) -> dict[str, str]:

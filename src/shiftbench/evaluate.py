@@ -29,6 +29,7 @@ from shiftbench import (
     schema,
     sensitivity,
     shards,
+    streaming,
 )
 from shiftbench.batching import Halving as Halving
 from shiftbench.batching import Outputs, Predictor
@@ -230,7 +231,8 @@ def evaluate(
     Args:
         model: a torch module (float32 (n, c, h, w) in [0, 1] -> logits), or a callable on a list of
             `Sample` that returns logits (n, C) or a dict of outputs.
-        suite: a folder of shards, or several.
+        suite: a folder of shards, or several; also URLs (`s3://bucket/folder`, `https://host/folder`),
+            whose tars are read as they are needed, and kept nowhere.
         classes: the model's class names in the order of its logits; default: the dataset's.
         batch_size: samples per call.
 
@@ -243,15 +245,14 @@ def evaluate(
     """
     import polars as pl
 
-    folders = (
-        [Path(suite)] if isinstance(suite, str | Path) else sorted(Path(folder) for folder in suite)
-    )
+    places = [suite] if isinstance(suite, str | Path) else sorted(suite, key=Path)
     predictor = as_predictor(model)
     rows = []
-    for folder in folders:
-        about = shards.manifest(folder)
-        names = classes if classes is not None else about["classes"]
-        table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
+    for place in places:
+        with streaming.opened(place) as folder:
+            about = shards.manifest(folder)
+            names = classes if classes is not None else about["classes"]
+            table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
         rows.append(
             {key: about[key] for key in ("dataset", "split", "shift", "severity")}
             | _accuracy(table)

@@ -151,6 +151,10 @@ class Shards(_Strict):
         True,
         description="store shifted shards; without, each evaluation applies the shift while it reads clean ones",
     )
+    stream: str | None = Field(
+        None,
+        description="DVC remote from which jobs read tars that are not here, without keeping them; enters no recipe",
+    )
 
 
 class Evaluate(_Strict):

@@ -44,6 +44,9 @@ _VERB_OF = {
 _LAST = ("tables", "report")
 """What every run is for: where it is missing and something above is made, Snakemake must see the way down to it."""
 
+_READ_SHARDS = ("shift", "train", "evaluate", "score")
+"""Verbs that can do with shards that are streamed."""
+
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
 """Kinds whose bytes follow from their recipe everywhere; weights also depend on the machine."""
 
@@ -147,10 +150,12 @@ class Plan:
 
     def _settings(self, verb: str) -> dict[str, Any]:
         """Return where a job looks for things; it decides no byte, so it is in no fingerprint."""
-        plugin_folders = {"plugins": list(self.params.plugins)}
-        return plugin_folders | (
-            self.params.fetch.model_dump(mode="json") if verb == "fetch" else {}
-        )
+        settings: dict[str, Any] = {"plugins": list(self.params.plugins)}
+        if verb == "fetch":
+            settings |= self.params.fetch.model_dump(mode="json")
+        if verb in _READ_SHARDS and self.params.shards.stream:
+            settings["stream"] = self.params.shards.stream
+        return settings
 
     def of_verb(self, verb: str) -> list[Job]:
         """Return the jobs of one stage."""

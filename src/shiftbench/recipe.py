@@ -294,5 +294,14 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
             run.check_code(cell)
             pins.check(cell.recipe)
         if todo:
+            _stream(run)
             make(run, todo)
     return len(todo)
+
+
+def _stream(run: Run) -> None:
+    """Read tars that are not here from a remote, where params say so."""
+    if "stream" in run.job.settings:
+        from shiftbench import streaming  # imports pyarrow, which most stages do without
+
+        streaming.use(run.root, run.job.settings["stream"])

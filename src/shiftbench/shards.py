@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -280,15 +280,32 @@ def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
             yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
             raise ChecksumError(
-                f"{folder / tar} is not the tar that the manifest names; {_cure(folder)}"
+                f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}"
             )
+
+
+class Elsewhere:
+    """Who has the tars that are not here; nobody, unless `streaming` says so."""
+
+    read: ClassVar[Callable[[Path, str], bytes] | None] = None
+    name: ClassVar[str] = ""
+
+    @classmethod
+    def set(cls, read: Callable[[Path, str], bytes] | None, name: str) -> None:
+        """Read tars that are not here by `read`, from what `name` says."""
+        cls.read, cls.name = read, name
 
 
 def _tar_bytes(folder: Path, tar: str) -> bytes:
     try:
         return (folder / tar).read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{folder / tar} is missing; {_cure(folder)}") from None
+        if Elsewhere.read is not None:
+            return Elsewhere.read(folder, tar)
+        raise DataError(
+            f"{folder / tar} is missing; `shiftbench pull` brings it, `shards: {{stream: REMOTE}}` in params.yaml "
+            f"reads it from there; or {_cure(folder)}"
+        ) from None
 
 
 def _checked(folder: Path, data: memoryview, entry: Entry) -> memoryview:
@@ -296,12 +313,14 @@ def _checked(folder: Path, data: memoryview, entry: Entry) -> memoryview:
     if hashlib.sha256(part).hexdigest() != entry.sha256:
         raise ChecksumError(
             f"{folder / entry.tar}: sample {entry.key!r} is damaged (its bytes do not have the recorded sha256); "
-            f"{_cure(folder)}"
+            f"{_cure(folder, entry.tar)}"
         )
     return part
 
 
-def _cure(folder: Path) -> str:
+def _cure(folder: Path, tar: str = INDEX) -> str:
+    if Elsewhere.read is not None and not (folder / tar).exists():
+        return f"it was read from {Elsewhere.name}; push it there again, or read it from another remote"
     return f"rebuild it with `shiftbench repair {folder}`"
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from shiftbench import plan as plans
 from shiftbench import plugins
 from shiftbench.cli.app import Json, Scale, app, escaped, out, root, use_plugin_folders
-from shiftbench.errors import ParamsError, near
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import writable
 
 PANEL = "Looking"
@@ -87,11 +87,20 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
-def doctor(scale: Scale = None, as_json: Json = False) -> None:
+def doctor(
+    scale: Scale = None,
+    remotes: Annotated[
+        bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions."""
     from shiftbench import doctor as doctors
 
     planned, folder = plans.load(scale)
+    if remotes:
+        _tell_remotes(doctors.remotes_held(folder), as_json=as_json)
+        return
     found = doctors.examine(planned, folder)
     if as_json:
         out.print_json(json.dumps({**found, "problems": doctors.problems(found)}))
@@ -102,6 +111,22 @@ def doctor(scale: Scale = None, as_json: Json = False) -> None:
             out.print(f"  {escaped(line)}", soft_wrap=True)
     for problem in doctors.problems(found):
         out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
+
+
+def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print what each remote holds; exit code 3 when none answers."""
+    if as_json:
+        out.print_json(json.dumps(found))
+    for one in [] if as_json else found:
+        state = f"alive, {one['seconds']} s" if one["error"] is None else f"dead: {one['error']}"
+        known = {True: "read-only", False: "writable", None: "writable or not is unknown"}
+        held = f"; {one['there']} of {one['objects']} objects" if "there" in one else ""
+        note = f"; {known[one['read_only']]}" if one["error"] is None else ""
+        out.print(escaped(f"{one['name']} ({one['url']}): {state}{held}{note}"), soft_wrap=True)
+        for line in [*one.get("wrong", ()), *(f"{m} is missing" for m in one.get("missing", ()))]:
+            out.print(f"  [bold red]![/] {escaped(line)}", soft_wrap=True)
+    if all(one["error"] for one in found):
+        raise DataError("no remote answers; name one with `dvc remote add`, or see above")
 
 
 def _lines(value: object) -> list[str]:

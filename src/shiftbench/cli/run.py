@@ -103,6 +103,7 @@ def prune(
 ) -> None:
     """Move what the plan no longer names to .trash/."""
     from shiftbench import prune as pruning
+    from shiftbench import store
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
@@ -110,5 +111,7 @@ def prune(
             f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}"
         )
     planned, root = plans.load(scale)
+    if "shards" in stages:
+        store.require_tars(planned, root)
     for name in pruning.prune(planned, root, stages):
         err.print(f"pruned {name}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from shiftbench import plan as plans
-from shiftbench.cli.app import Scale, app, out
+from shiftbench.cli.app import Scale, app, err, escaped, out
 from shiftbench.errors import ShiftbenchError
 
 PANEL = "The store"
@@ -20,9 +20,12 @@ PANEL = "The store"
 def pull(
     what: Annotated[
         list[str] | None,
-        typer.Argument(help="records, fashion_mnist/test/fog/3, ...; default: all"),
+        typer.Argument(help="records, fashion_mnist/test/fog/3, manifests, ...; default: all"),
     ] = None,
-    remote: Annotated[str | None, typer.Option(help="DVC remote; default: the default one")] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(help="the only DVC remote to ask; default: all, the default one first"),
+    ] = None,
     scale: Scale = None,
 ) -> None:
     """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
@@ -30,10 +33,21 @@ def pull(
 
     planned, root = plans.load(scale)
     planned.write(root)
-    checked, missing = store.pull(planned, root, what or [], remote)
+    done = store.pull(planned, root, what or [], remote)
+    for line in done.brought.wrong:
+        err.print(escaped(line), soft_wrap=True)
+    for name, count in done.brought.served.items():
+        out.print(escaped(f"remote {name} served {count} objects"), soft_wrap=True)
     out.print(
-        f"{checked} outputs pulled and checked against their receipts; {len(missing)} planned outputs are not here"
+        f"{done.checked} outputs pulled and checked against their receipts; "
+        f"{len(done.missing)} planned outputs are not here"
     )
+    if done.hollow:
+        out.print(
+            f"{len(done.hollow)} folders of shards have no tars here, as asked: evaluate them with "
+            "`shards: {stream: REMOTE}` in params.yaml",
+            soft_wrap=True,
+        )
 
 
 @app.command(rich_help_panel=PANEL)
@@ -45,6 +59,11 @@ def repair(path: str, scale: Scale = None) -> None:
     again = store.repair(planned, root, path)
     for name in again:
         out.print(f"damaged: {name}")
+    hollow = [name for name in store.hollow(planned, root) if name not in again]
+    if hollow:
+        out.print(
+            f"{len(hollow)} folders of shards have no tars here; `shiftbench pull` brings them"
+        )
     if not again:
         out.print("all bytes are as recorded; nothing to repair")
         return

@@ -1,0 +1,249 @@
+"""What DVC stores: the files that dvc.lock names, the object that holds each, and a remote that has the objects.
+
+An object lies at `files/md5/ab/cdef...` and is named by its md5; an output that is a folder has one more, a
+listing of its files. Nothing here asks a terminal for a password: a job and a pipe have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from shiftbench.errors import ChecksumError, DataError
+
+CONNECT, READ = 10, 60
+"""Seconds that a server may take to accept a connection, and to send the next bytes."""
+_LIMITS: dict[str, dict[str, Any]] = {
+    "s3": {"connect_timeout": CONNECT, "read_timeout": READ},
+    "http": {"connect_timeout": CONNECT, "read_timeout": READ},
+    "https": {"connect_timeout": CONNECT, "read_timeout": READ},
+}
+_PROMPTS = ("ask_password", "ask_passphrase")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A path that dvc.lock names: its object (`... .dir` is a listing), and how many bytes its files have."""
+
+    path: str
+    oid: str
+    size: int | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the object is a listing of files."""
+        return self.oid.endswith(".dir")
+
+    def files(self, listing: bytes | None) -> dict[str, str]:
+        """Return the object of each file, by the file's path; a folder's listing is needed for it."""
+        if listing is None:
+            return {self.path: self.oid}
+        return {f"{self.path}/{row['relpath']}": row["md5"] for row in json.loads(listing)}
+
+
+def home_of(folder: Path) -> Path:
+    """Return the repository that a folder lies in: where `.dvc` is.
+
+    Raises:
+        DataError: it lies in none.
+    """
+    for candidate in (folder.resolve(), *folder.resolve().parents):
+        if (candidate / ".dvc").is_dir():
+            return candidate
+    raise DataError(
+        f"{folder} lies in no DVC repository, so there is no remote; `dvc init` makes one"
+    )
+
+
+def outputs(home: Path) -> list[Output]:
+    """Return what dvc.lock records as stored, in its order.
+
+    Raises:
+        DataError: there is no dvc.lock: nothing was recorded.
+    """
+    lock = home / "dvc.lock"
+    if not lock.is_file():
+        raise DataError(f"{lock} does not exist: nothing was recorded here; `make record` does it")
+    stages = yaml.safe_load(lock.read_text())["stages"].values()
+    kept_in_git = _uncached(home / "dvc.yaml")
+    found = [out for stage in stages for out in stage.get("outs", ())]
+    return [
+        Output(out["path"], out["md5"], out.get("size"))
+        for out in found
+        if "md5" in out and out["path"] not in kept_in_git
+    ]
+
+
+def _uncached(file: Path) -> set[str]:
+    """Return the outputs of dvc.yaml that are in no cache and no remote."""
+    stages = yaml.safe_load(file.read_text())["stages"].values() if file.is_file() else ()
+    outs = [out for stage in stages for out in stage.get("outs", ()) if isinstance(out, dict)]
+    return {name for out in outs for name, how in out.items() if (how or {}).get("cache") is False}
+
+
+def paths(home: Path) -> set[str]:
+    """Return every file and folder that is recorded and whose listing is in the cache."""
+    cache = cache_of(home)
+    found: set[str] = set()
+    for output in outputs(home):
+        kept = cache / place(output.oid)
+        files = output.files(kept.read_bytes() if output.is_folder and kept.is_file() else None)
+        found |= {output.path, *files}
+        found |= {
+            str(folder)
+            for path in files
+            for folder in PurePosixPath(path).parents
+            if folder.is_relative_to(output.path)
+        }
+    return found
+
+
+def cache_of(home: Path) -> Path:
+    """Return the folder of objects that were pulled or made here."""
+    from dvc.config import Config
+
+    given = Config(str(home / ".dvc"))["cache"].get("dir")
+    return Path(given or home / ".dvc" / "cache") / "files" / "md5"
+
+
+def place(oid: str) -> str:
+    """Return where an object lies below a folder of objects.
+
+    Example:
+        >>> place("abcdef.dir")
+        'ab/cdef.dir'
+    """
+    return f"{oid[:2]}/{oid[2:]}"
+
+
+class Store:
+    """One remote of a repository, opened as DVC's configuration says (`.dvc/config`, `.dvc/config.local`, ...)."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        from dvc.config import Config
+        from dvc.fs import get_cloud_fs
+
+        kind, config, self.path = get_cloud_fs(Config(str(home / ".dvc")), name=name)
+        self.protocol: str = kind.protocol
+        config = {**_LIMITS.get(self.protocol, {}), **config}
+        for prompt in _PROMPTS:
+            config.pop(prompt, None)
+        self.read_only = self._known_read_only(config)
+        self.fs: Any = kind(**config, **_no_questions(self.protocol))
+        if self.protocol == "ssh":  # a server that is gone is noticed, not waited for
+            self.fs.fs_args |= {"keepalive_interval": CONNECT, "login_timeout": 2 * CONNECT}
+
+    def _known_read_only(self, config: dict[str, Any]) -> bool | None:
+        """Tell whether nothing can be pushed, where that can be known without trying."""
+        if self.protocol in ("http", "https"):
+            return "method" not in config
+        return not _writable(Path(self.path)) if self.protocol == "local" else None
+
+    def object(self, oid: str) -> str:
+        """Return where the remote keeps an object."""
+        return f"{self.path.rstrip('/')}/files/md5/{place(oid)}"
+
+    def answer(self) -> None:
+        """Return when the remote answers; whether it holds anything is another matter.
+
+        Raises:
+            OSError and what the client raises: it does not answer, or refuses.
+        """
+        if self.protocol not in ("http", "https"):
+            self.fs.exists(self.path)
+            return
+        import aiohttp
+
+        try:  # `exists` says no for a server that is down
+            self.fs.fs.cat_file(self.path.rstrip("/") + "/")
+        except FileNotFoundError as error:
+            if isinstance(error.__cause__, aiohttp.ClientConnectionError):
+                raise error.__cause__ from None
+        except aiohttp.ClientResponseError as error:
+            if error.status == 401 or error.status >= 500:
+                raise
+
+    def sizes(self, oids: list[str]) -> dict[str, int | None]:
+        """Return the bytes of objects on the remote; None for one that is not there.
+
+        Raises:
+            OSError and what the client raises: the remote does not say.
+        """
+        infos = self.fs.info([self.object(oid) for oid in oids], return_exceptions=True)
+        for info in infos:
+            if isinstance(info, BaseException) and not isinstance(info, FileNotFoundError):
+                raise info
+        return {
+            oid: None if isinstance(info, BaseException) else info.get("size")
+            for oid, info in zip(oids, infos, strict=True)
+        }
+
+    def read(self, oid: str) -> bytes:
+        """Return an object's bytes, checked.
+
+        Raises:
+            ChecksumError: they are not those that its name says.
+            FileNotFoundError: it is not there.
+            OSError and what the client raises: the connection broke.
+        """
+        data: bytes = self.fs.fs.cat_file(self.object(oid))
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if digest != oid.removesuffix(".dir"):
+            raise ChecksumError(damaged(oid, len(data), digest))
+        return data
+
+    def listing(self, output: Output, cache: Path) -> bytes | None:
+        """Return the listing of a folder, from the cache where it is there; None for a single file."""
+        if not output.is_folder:
+            return None
+        kept = cache / place(output.oid)
+        return kept.read_bytes() if kept.is_file() else self.read(output.oid)
+
+
+def damaged(oid: str, size: int, digest: str) -> str:
+    """Return what is wrong with an object whose bytes are not its name's."""
+    return f"object files/md5/{place(oid)} is damaged: its {size} bytes have the md5 {digest}"
+
+
+def spell(error: BaseException) -> str:
+    """Return a client's error on one line, with the error behind it where it says nothing itself."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    behind = error.__cause__ or error.__context__
+    if behind is not None and str(behind) and str(behind) not in text:
+        text += f" ({' '.join(str(behind).split())})"
+    return text
+
+
+def _no_questions(protocol: str) -> dict[str, Any]:
+    """Return what keeps a client from asking the terminal."""
+    if protocol != "ssh":
+        return {}
+    import asyncssh
+
+    return {"client_factory": asyncssh.SSHClient}
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    here = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(here, os.W_OK)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep clients from logging: their words may hold what nobody else should read."""
+    import logging
+
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
