@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from shiftbench import recipe
+from shiftbench.audit._digests import Digests
 from shiftbench.audit._finding import Finding, Result
 from shiftbench.plan import Plan
 from shiftbench.recipe import Cell
@@ -40,6 +41,7 @@ class Case:
         options: further wishes of the command line (`remotes`).
         results: of the checks that are done, in the order of their numbers.
         mismatches: (ref, file, keys or None) of bytes that are not the recorded ones, for the check that explains.
+        digests: of the files that were read so far.
         started: seconds since the epoch.
     """
 
@@ -53,6 +55,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     mismatches: list[tuple[Ref, str, tuple[str, ...] | None]] = field(default_factory=list)
+    digests: Digests = field(default_factory=Digests)
     started: float = field(default_factory=time.time)
 
     # ------------------------------------------------------------------ evidence
