@@ -7,7 +7,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [ROOT / path for path in PLAN.targets("report")],
+        PLAN.targets("report"),
 
 
 include: "workflow/rules/fetch.smk"

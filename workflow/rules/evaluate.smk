@@ -4,13 +4,15 @@ for job in PLAN.of_verb("evaluate"):
         name:
             job.rule
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
         resources:
-            gpu=config.get("gpu", 0),
+            **rules.resources(job.verb, config),
+        params:
+            device=rules.device(job.verb, config),
         shell:
-            "shiftbench evaluate --recipe {input.recipe} > {log} 2>&1"
+            "shiftbench evaluate --recipe {input.recipe} --device {params.device} > {log} 2>&1"

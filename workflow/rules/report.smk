@@ -4,11 +4,13 @@ for job in PLAN.of_verb("report"):
         name:
             job.rule
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
+        resources:
+            **rules.resources(job.verb, config),
         shell:
             "shiftbench report --recipe {input.recipe} > {log} 2>&1"

@@ -3,12 +3,15 @@ for job in PLAN.of_verb("fetch"):
     rule:
         name:
             job.rule
+        localrule: True # nodes of a cluster often reach no registry
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
+        resources:
+            **rules.resources(job.verb, config),
         shell:
             "shiftbench fetch --recipe {input.recipe} > {log} 2>&1"

@@ -4,16 +4,18 @@ for job in PLAN.of_verb("score"):
         name:
             job.rule
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
+        resources:
+            **rules.resources(job.verb, config),
         shell:
             "shiftbench score --recipe {input.recipe} > {log} 2>&1"
 
 
 rule records:
     input:
-        [ROOT / path for path in PLAN.targets("evaluate") + PLAN.targets("score")],
+        PLAN.targets("evaluate") + PLAN.targets("score"),

@@ -4,16 +4,20 @@ for job in PLAN.of_verb("shift"):
         name:
             job.rule
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
+        group:
+            job.group
+        resources:
+            **rules.resources(job.verb, config),
         shell:
             "shiftbench shift --recipe {input.recipe} > {log} 2>&1"
 
 
 rule shards:
     input:
-        [ROOT / path for path in PLAN.targets("shift")],
+        PLAN.targets("shift"),

@@ -4,18 +4,20 @@ for job in PLAN.of_verb("train"):
         name:
             job.rule
         input:
-            recipe=ROOT / job.recipe_path,
+            recipe=job.recipe,
             made=made(job),
         output:
-            [update(ROOT / path) for path in job.outputs],
+            [update(path) for path in job.outputs],
         log:
-            ROOT / f"logs/{job.verb}/{job.name}.log",
+            job.log,
         resources:
-            gpu=config.get("gpu", 0),
+            **rules.resources(job.verb, config),
+        params:
+            device=rules.device(job.verb, config),
         shell:
-            "shiftbench train --recipe {input.recipe} > {log} 2>&1"
+            "shiftbench train --recipe {input.recipe} --device {params.device} > {log} 2>&1"
 
 
 rule weights:
     input:
-        [ROOT / path for path in PLAN.targets("train")],
+        PLAN.targets("train"),
