@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from shiftbench import plan as plans
+from shiftbench.cli import comparing
 from shiftbench.cli.app import Scale, app, escaped, out
 from shiftbench.errors import ParamsError
 
@@ -43,6 +44,10 @@ def audit(
     json: Annotated[
         Path | None, typer.Option(help="JSON for a program into a file, or - to print it")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="compare with another run instead: a checkout, a root, a git revision"),
+    ] = None,
     scale: Scale = None,
 ) -> None:
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
@@ -51,6 +56,8 @@ def audit(
     """
     from shiftbench.audit import _run
 
+    if against:
+        comparing.against(plans.load(scale)[1], against, json)
     asked = _run.Asked(level, tuple(only or ()), sample, seed)
     try:
         planned, root = plans.load(scale)

@@ -1,0 +1,148 @@
+"""Revision: the tables and the evidence of another git revision, put into a scratch folder.
+
+What is needed follows from the receipts: the tables', then those of what the tables were made from, and so on. Files
+come out of this repository's DVC cache, or from its remotes; its work tree, index and dvc.lock are not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from shiftbench import remotes, stored
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+
+_TABLES = "results/tables"
+_BESIDE = (".receipt.json", ".run.json")
+
+
+@contextmanager
+def checked_out(root: Path, revision: str) -> Iterator[Path]:
+    """Give an output root that holds the tables, receipts and run files of a revision; gone afterwards.
+
+    Args:
+        root: the output root of this checkout.
+        revision: a branch, tag or commit of its repository.
+
+    Raises:
+        ParamsError: neither a folder nor a revision.
+        DataError: nothing was recorded there, or its bytes are neither in the cache nor on a remote.
+    """
+    commit = _commit(root, revision)
+    home = stored.home_of(root)
+    with tempfile.TemporaryDirectory(prefix="shiftbench-against-") as scratch:
+        there = Path(scratch)
+        _configure(home, there)
+        for name in ("dvc.lock", "dvc.yaml"):
+            (there / name).write_text(_show(home, commit, name, revision))
+        yield there / _bring(there, revision)
+
+
+def _commit(folder: Path, revision: str) -> str:
+    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options"]
+    try:
+        done = subprocess.run(
+            [*command, f"{revision}^{{commit}}"],
+            cwd=next(path for path in (folder, *folder.resolve().parents) if path.is_dir()),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ParamsError(f"{revision!r} is no folder, and git is not installed") from error
+    if done.returncode:
+        raise ParamsError(
+            f"{revision!r} is neither a folder nor a revision of this git repository (in a shallow clone, "
+            "`git fetch --unshallow` brings the older ones); give a checkout, an output root, a branch, tag or commit"
+        )
+    return done.stdout.strip()
+
+
+def _show(home: Path, commit: str, name: str, revision: str) -> str:
+    command = ["git", "show", f"{commit}:./{name}"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DataError(
+            f"{revision} has no {name}: no results were recorded at that revision; compare with one after `make record`"
+        )
+    return done.stdout
+
+
+def _configure(home: Path, scratch: Path) -> None:
+    """Let a scratch repository use the cache and the remotes of another."""
+    from dvc.config import Config
+
+    (scratch / ".dvc").mkdir()
+    with Config(str(scratch / ".dvc")).edit("local") as own:
+        own.update(Config(str(home / ".dvc")))
+        own.setdefault("cache", {})["dir"] = str(stored.cache_of(home).parents[1])
+
+
+def _bring(home: Path, revision: str) -> str:
+    """Follow the receipts from the tables upstream; returns the output root, relative to `home`."""
+    below = _root(home, revision)
+    report = f"{below}{Ref('report', 'index').path}"
+    wanted, seen = {f"{below}{_TABLES}", f"{report}.receipt.json"}, set[str]()
+    while wanted:
+        seen |= wanted
+        here = _fetch(home, wanted)
+        upstream = {name for file in here if file.suffix == ".json" for name in _consumed(file)}
+        wanted = {f"{below}{name}{end}" for name in upstream for end in _BESIDE} - seen
+    return below
+
+
+def _root(home: Path, revision: str) -> str:
+    for output in stored.outputs(home):
+        if output.path == _TABLES or output.path.endswith(f"/{_TABLES}"):
+            return output.path.removesuffix(_TABLES)
+    raise DataError(f"dvc.lock of {revision} records no {_TABLES}, so there is nothing to compare")
+
+
+def _consumed(file: Path) -> Iterable[str]:
+    if not file.name.endswith(".receipt.json"):
+        return ()
+    try:
+        names: Iterable[str] = json.loads(file.read_bytes())["consumed"]
+    except (ValueError, KeyError, TypeError):
+        return ()  # the comparison says that it is not whole
+    return names
+
+
+def _fetch(home: Path, wanted: set[str]) -> list[Path]:
+    """Put recorded files that lie at or below some paths in place; returns them."""
+    outputs = {output.path for output in stored.outputs(home)}
+    targets = sorted(path for path in wanted if _is_under(path, outputs))
+    found = _objects(home, targets)
+    if targets and (found is None or not all(kept.is_file() for kept in found.values())):
+        remotes.bring(home, targets)
+        found = _objects(home, targets)
+    for name, kept in (found or {}).items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, home / name)
+    return [home / name for name in found or ()]
+
+
+def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
+    """Return where the cache keeps the files at or below some paths; None: a folder's listing is not here."""
+    cache, found, asked = stored.cache_of(home), dict[str, Path](), set(targets)
+    for output in stored.outputs(home):
+        if not any(_is_under(target, {output.path}) for target in targets):
+            continue
+        listing = cache / stored.place(output.oid)
+        if output.is_folder and not listing.is_file():
+            return None
+        files = output.files(listing.read_bytes() if output.is_folder else None)
+        found |= {
+            name: cache / stored.place(oid) for name, oid in files.items() if _is_under(name, asked)
+        }
+    return found
+
+
+def _is_under(path: str, tops: set[str]) -> bool:
+    return path in tops or any(str(above) in tops for above in PurePosixPath(path).parents)

@@ -1,0 +1,97 @@
+"""Two runs compared, on the terminal: `shiftbench audit --against`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from shiftbench.cli.app import escaped, out
+
+if TYPE_CHECKING:
+    from shiftbench.audit._against import Comparison
+
+_SHOWN = 10  # movements on the terminal; the JSON has all
+_WORDS = {
+    "exact": "[bold green]nothing moved[/]",
+    "statistical": "[bold yellow]moved, and explained[/]",
+    "incomplete": "[bold yellow]moved; evidence that would tell why is not here[/]",
+    "failed": "[bold red]moved, and not explained[/]",
+}
+
+
+def against(root: Path, other: str, json: Path | None) -> None:
+    """Compare this run with another, tell, and exit with the code of the verdict."""
+    from shiftbench import files
+    from shiftbench.audit import _against
+    from shiftbench.audit._causes import Side
+
+    with _against.other(root, other) as there:
+        done = _against.compare(Side(root, "this run"), there)
+    if str(json) == "-":
+        sys.stdout.write(dumps(done.plain(), indent=1, allow_nan=False) + "\n")
+    else:
+        if json:
+            files.write_json(json, done.plain())
+        _tell(done)
+    sys.exit(done.exit_code)
+
+
+def _tell(done: Comparison) -> None:
+    if done.moved:
+        _tell_counts(done)
+        _tell_causes(done)
+        _tell_movements(done)
+    equal = done.rows - len(done.moved)
+    out.print(
+        f"{_WORDS[done.verdict]}: {equal} of {done.rows} numbers are equal in {escaped(done.here)} and "
+        f"{escaped(done.there)}; exit code {done.exit_code}",
+        soft_wrap=True,
+    )
+
+
+def _tell_counts(done: Comparison) -> None:
+    counts = done.counts()
+    tolerances = list(dict.fromkeys(tolerance for _, tolerance in counts))
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("numbers moved by")
+    for tolerance in tolerances:
+        table.add_column(tolerance, justify="right")
+    for cause in dict.fromkeys(cause for cause, _ in counts):
+        cells = (str(counts.get((cause, tolerance), "")) for tolerance in tolerances)
+        table.add_row(cause, *cells)
+    out.print(table)
+
+
+def _tell_causes(done: Comparison) -> None:
+    causes = Counter(cause for one in done.moved for cause in one.causes)
+    for cause, count in sorted(causes.items(), key=lambda pair: (pair[0].order, pair[0].path))[
+        :_SHOWN
+    ]:
+        line = f"[bold]{cause.kind}[/] {escaped(f'{cause.path}: {cause.what}')} ({count} numbers)"
+        out.print(line, soft_wrap=True)
+    if len(causes) > _SHOWN:
+        out.print(f"and {len(causes) - _SHOWN} more causes, all in the JSON")
+
+
+def _tell_movements(done: Comparison) -> None:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("number", "there", "here", "moved by", "tolerance", "because of"):
+        table.add_column(heading, justify="right" if heading in ("there", "here") else "left")
+    ranked = sorted(done.moved, key=lambda one: -abs(one.by or 0.0))
+    for one in ranked[:_SHOWN]:
+        values = (_spell((side or {}).get("value")) for side in (one.there, one.here))
+        by = "" if one.by is None else f"{one.by:+.6g}"
+        table.add_row(escaped(one.name), *values, by, one.tolerance, one.cause)
+    out.print(table)
+    if len(ranked) > _SHOWN:
+        out.print(f"and {len(ranked) - _SHOWN} more, all in the JSON")
+
+
+def _spell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
