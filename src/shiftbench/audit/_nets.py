@@ -1,0 +1,48 @@
+"""Weights files as bytes: their header is JSON, so nothing is run and no library is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError
+
+_LIMIT = 100_000_000  # bytes of a header, as the format's own library allows
+
+
+def header(file: Path) -> dict[str, Any]:
+    """Return the header of a safetensors file.
+
+    Raises:
+        DataError: it has none: it is something else, a pickle for example.
+    """
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        text = stream.read(size) if 0 < size <= _LIMIT else b""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or len(text) != size:
+        raise DataError(f"{file} is no safetensors file; a file that could run code is not opened")
+    return content
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """Return what a weights file says of itself: `name`, `fingerprint`, `classes` (JSON).
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    found = header(file).get("__metadata__")
+    return found if isinstance(found, dict) else {}
+
+
+def classes(file: Path) -> list[str] | None:
+    """Return the class names in the order of the logits; None: not there, no weights, or it states none."""
+    try:
+        found = json.loads(metadata(file)["classes"])
+    except (OSError, DataError, KeyError, ValueError):
+        return None
+    return found if isinstance(found, list) else None

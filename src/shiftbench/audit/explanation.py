@@ -1,0 +1,208 @@
+"""Bytes that are not the recorded ones are explained: which member and sample, which pixels, what differs in machines.
+
+Pass rule: each mismatch that another check found could be looked into: the file and, in shards, the sample are there
+and can be taken apart. It says which member differs, how many pixels and by how much (against a sample that was made
+again at level 2; before, whether what lies there decodes to the recorded pixels), and which library, codec or CPU
+feature is another than in the run file. It cannot say who changed a byte. Role model: diffoscope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyarrow import ArrowException
+
+from shiftbench import codecs, environment, schema, shards
+from shiftbench.audit import _folders
+from shiftbench.audit._case import Case
+from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._members import Member, members
+from shiftbench.errors import ShiftbenchError
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.shards import Entry
+
+NUMBER, LEVEL = "A18", 2
+_COMPARED = ("python", "os", "cpu", "cpu_features", "blas", "gpu", "driver", "packages", "codecs")
+SAME = "no library, codec or CPU feature differs from the run's: the bytes were changed later"
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Explain each mismatch that other checks found."""
+    for ref, file, keys in case.mismatches:
+        for key in keys or (None,):
+            told = explain(case, ref, file, key)
+            if "unexplained" in told:
+                yield case.failed(ref, told["unexplained"], file=file, sample=key)
+            else:
+                place = f"{file}: sample {key!r}" if key else file
+                yield Note(f"{place}: " + "; ".join(f"{name} {told[name]}" for name in told))
+    if not case.mismatches:
+        yield Note(
+            "no check found other bytes than the recorded ones, so there is nothing to explain"
+        )
+
+
+def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str, Any]:
+    """Tell what is different about bytes that are not the recorded ones.
+
+    Args:
+        case: what is audited.
+        ref: the output that the bytes belong to.
+        file: path relative to the output root.
+        key: of a sample, where the file is a tar.
+
+    Returns:
+        What could be told by name, ready for a finding; `unexplained` where the bytes cannot be looked into.
+    """
+    try:
+        told = _sample(case, ref, file, key) if key else _file(case, ref, case.root / file)
+    except (OSError, ValueError, KeyError, StopIteration, ShiftbenchError, ArrowException) as error:
+        return {"unexplained": f"the difference cannot be explained: {error}"}
+    return told | {"environment": differing(case, ref)}
+
+
+def differing(case: Case, ref: Ref) -> str:
+    """Tell which libraries, codecs and CPU features differ between a run file and this machine."""
+    then = (case.run_file(ref) or {}).get("environment")
+    if not then:
+        return "the run file states none"
+    now = environment.describe()
+    lines = [
+        line
+        for name in _COMPARED
+        if name in then
+        for line in _unlike(name, then[name], now.get(name))
+    ]
+    return ", ".join(lines) or SAME
+
+
+def _unlike(name: str, then: Any, now: Any) -> list[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        keys = sorted(
+            then.keys() & now.keys()
+        )  # a library that only one of them names made no byte
+        return [f"{key} {then[key]} -> {now[key]}" for key in keys if then[key] != now[key]]
+    if isinstance(then, list) and isinstance(now, list):
+        apart = sorted(set(then) ^ set(now))
+        return [f"{name}: {', '.join(apart)} only on one of them"] if apart else []
+    return [] if then == now else [f"{name} {then} -> {now}"]
+
+
+# ------------------------------------------------------------------ files
+
+
+def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
+    if file.suffix == ".parquet" and file.name != shards.INDEX:
+        stated = ((case.receipt(ref) or {}).get("rows") or {}).get(file.name)
+        same = schema.row_digest(file) == stated
+        rows = "are the recorded ones: another writer" if same else "are not the recorded ones"
+        return {"rows": rows}
+    return {
+        "size": f"{file.stat().st_size} bytes, none of which can be compared: only digests are recorded"
+    }
+
+
+# ------------------------------------------------------------------ samples
+
+
+def rebuilt(case: Case, ref: Ref, key: str) -> Path:
+    """Return where the packed bytes of a sample lie that was made again."""
+    return case.scratch / "rebuilt" / ref.kind / ref.name / f"{key}.packed"
+
+
+def _sample(case: Case, ref: Ref, file: str, key: str) -> dict[str, Any]:
+    entry = next(entry for entry in _folders.entries(case, ref) or () if entry.key == key)
+    found = stored(case.root / file, entry)
+    again = rebuilt(case, ref, key)
+    if again.is_file():
+        return compare(found, again.read_bytes(), entry.offset)
+    manifest = _folders.manifest(case, ref) or {}
+    fields = {extension: name for name, extension in manifest["fields"].items()}
+    return _alone(found, entry, fields)
+
+
+def stored(tar: Path, entry: Entry) -> bytes:
+    """Return the bytes of a sample as they lie in a tar."""
+    with tar.open("rb") as stream:
+        stream.seek(entry.offset)
+        return stream.read(entry.size)
+
+
+def _alone(found: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]:
+    """Tell of a sample whose right bytes are not at hand."""
+    parts = members(found)
+    broken = [f"{part.name} ({why})" for part in parts if (why := _undecodable(part, entry.key))]
+    if broken:
+        return {"members": ", ".join(broken)}
+    values = {
+        fields[part.extension(entry.key)]: codecs.decode(part.extension(entry.key), part.data)
+        for part in parts
+    }
+    same = shards.pixels(Sample(entry.key, values)) == entry.pixels
+    told = (
+        "are the recorded ones: the encoder or a header differs"
+        if same
+        else "are not the recorded ones"
+    )
+    return {"members": ", ".join(part.name for part in parts), "decoded values": told}
+
+
+def _undecodable(part: Member, key: str) -> str | None:
+    try:
+        codecs.decode(part.extension(key), part.data)
+    except ShiftbenchError as error:
+        return str(error)
+    return None
+
+
+def compare(found: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
+    """Compare the packed bytes of a sample with those that were made again.
+
+    Args:
+        found: as they lie in the tar.
+        made: as they came out again.
+        offset: of the sample in its tar.
+
+    Returns:
+        First differing byte of the tar, members that differ, differing pixels and the largest difference.
+    """
+    if found == made:
+        return {"bytes": "are those that are made again: the record of them is wrong"}
+    length = min(len(found), len(made))
+    unlike = np.flatnonzero(
+        np.frombuffer(found[:length], np.uint8) != np.frombuffer(made[:length], np.uint8)
+    )
+    first = int(unlike[0]) if len(unlike) else length
+    told: dict[str, Any] = {"first byte": offset + first}
+    theirs = {part.name: part for part in members(made)}
+    ours = {part.name: part for part in members(found)}
+    for name in sorted(ours.keys() | theirs.keys()):
+        one, two = ours.get(name), theirs.get(name)
+        if one is None or two is None:
+            told[name] = "is missing" if one is None else "is not one that is made"
+        elif (one.head, one.data) != (two.head, two.data):
+            told[name] = _unlike_members(one, two)
+    return told
+
+
+def _unlike_members(one: Member, two: Member) -> str:
+    if one.data == two.data:
+        return "its header differs"
+    extension = one.name.rpartition("/")[2].partition(".")[2]
+    try:
+        here, made = codecs.decode(extension, one.data), codecs.decode(extension, two.data)
+    except ShiftbenchError as error:
+        return f"cannot be decoded: {error}"
+    if not isinstance(here, np.ndarray) or not isinstance(made, np.ndarray):
+        return f"is {str(here)[:40]!r}, made is {str(made)[:40]!r}"
+    if here.shape != made.shape:
+        return f"is {here.shape}, made is {made.shape}"
+    apart = np.abs(here.astype(np.int64) - made.astype(np.int64))
+    if not apart.any():
+        return "the same pixels, encoded differently: the encoder differs"
+    places = apart.reshape(*apart.shape[:2], -1).any(axis=2)
+    return f"{int(places.sum())} of {places.size} pixels differ, by {int(apart.max())} at most"
