@@ -1,0 +1,199 @@
+"""A small run that is written, not made: originals, shards, weights, records and a table, with receipts and run files.
+
+Bytes follow from the recipe, from the inputs' bytes and from `salt`; so a fault planted in one place spreads as in a
+real run, and two runs with the same arguments are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import formats, recipe, refs, schema
+from shiftbench.recipe import Cell
+from shiftbench.refs import Ref
+
+SOURCE = refs.sources("pictures")
+CLEAN = refs.shards("pictures", "test")
+FOG = refs.shards("pictures", "test", "fog", 3)
+TABLE = Ref("tables", "small")
+REPORT = Ref("report", "index")
+DRAWS = 200
+ENVIRONMENT = {
+    "python": "3.11.7",
+    "packages": {"numpy": "2.4.6"},
+    "cpu_features": ["avx2"],
+    "cores": 2,
+}
+
+
+def weights(seed: int) -> Ref:
+    """Weights of one training seed."""
+    return refs.weights("pictures", "net", "erm", seed)
+
+
+def records(seed: int, shards: Ref) -> Ref:
+    """Records of these weights on some shards."""
+    return refs.records(weights(seed), "plain", *shards.name.rsplit("/", 1))
+
+
+@dataclass
+class Run:
+    """A run below a folder.
+
+    Attributes:
+        root: the output root.
+        content: by path, what is laid over the recipe of an output.
+        salt: by path, what changes its bytes and is in no recipe.
+        around: by path, what is laid over the environment in its run file.
+        noise: of the replicates.
+        shifts: evaluated beside the clean shards.
+    """
+
+    root: Path
+    content: dict[str, dict[str, Any]] = field(default_factory=dict)
+    salt: dict[str, str] = field(default_factory=dict)
+    around: dict[str, dict[str, Any]] = field(default_factory=dict)
+    noise: float = 0.001
+    shifts: tuple[Ref, ...] = (FOG,)
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    def write(self) -> Run:
+        """Write everything."""
+        self.add(SOURCE, {"bytes": {"files": {"a.tar": "0" * 64}}})
+        self.add(CLEAN, {"dataset": {"name": "pictures"}}, SOURCE)
+        for shift in self.shifts:
+            self.add(shift, {"shift": {"options": {"density": 1}}, "seed": 0}, CLEAN)
+        for seed in (0, 1):
+            self.add(weights(seed), {"model": {"pinned": "0" * 64}, "seed": [0, seed]}, CLEAN)
+            for shards in (CLEAN, *self.shifts):
+                own = {"batch_size": 16, "data": shards.name}
+                self.add(records(seed, shards), own, weights(seed), shards)
+        self.table()
+        self.add(REPORT, {"campaigns": {"small": {}}}, TABLE)
+        return self
+
+    def add(self, ref: Ref, content: dict[str, Any], *inputs: Ref) -> None:
+        """Write an output whose bytes are a digest."""
+        cell = self._plan(ref, content, inputs)
+        consumed = [str(recipe.made(self.root, need)) for need in inputs]
+        words = [cell.fingerprint, *consumed, self.salt.get(ref.path, "")]
+        (self.root / ref.path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / ref.path).write_bytes(hashlib.sha256(" ".join(words).encode()).digest())
+        self._prove(cell, {Path(ref.path).name: self.root / ref.path})
+
+    def table(self) -> None:
+        """Write the table: an accuracy for each record, its mean over seeds, and a mean over shifts."""
+        pairs = [(seed, shards) for seed in (0, 1) for shards in (CLEAN, *self.shifts)]
+        content = {
+            "task": "classification",
+            "seed": 0,
+            "draws": DRAWS,
+            "metrics": {"accuracy": {"options": {}}, "auc": {"options": {}}},
+            "rows": [_cell(seed, shards) for seed, shards in pairs],
+        }
+        cell = self._plan(TABLE, content, tuple(records(*pair) for pair in pairs))
+        values = {pair: _value((self.root / records(*pair).path).read_bytes()) for pair in pairs}
+        rows = [_row(f"-s{seed}", shards, values[seed, shards]) for seed, shards in pairs]
+        for shards in (CLEAN, *self.shifts):
+            rows.append(_row("", shards, (values[0, shards] + values[1, shards]) / 2))
+        mean = sum(values[pair] for pair in pairs if pair[1] in self.shifts) / 2 / len(self.shifts)
+        rows.append(_row("", self.shifts[0], mean) | {"metric": "auc", "severity": None})
+        folder = (self.root / TABLE.path).parent
+        write_tables(folder, rows, self.noise)
+        self._prove(
+            cell, {name: folder / name for name in ("metrics.parquet", "replicates.parquet")}
+        )
+
+    def state(self, ref: Ref) -> None:
+        """Let the receipt of an output state the bytes that lie there, as a careful forger does."""
+        content = recipe.receipt(self.root, ref)
+        assert content
+        folder = (self.root / ref.path).parent
+        content["made"] = {name: recipe.sha256(folder / name) for name in content["made"]}
+        _json(recipe.receipt_path(self.root, ref), content)
+
+    def _plan(self, ref: Ref, content: dict[str, Any], inputs: tuple[Ref, ...]) -> Cell:
+        upstream = {need.path: self.cells[need.path].fingerprint for need in inputs}
+        whole = {
+            "code": {"shiftbench/stage.py": "1" * 32},
+            **content,
+            **self.content.get(ref.path, {}),
+        }
+        cell = Cell.of(ref, {**whole, "upstream": upstream}, inputs)
+        self.cells[ref.path] = cell
+        return cell
+
+    def _prove(self, cell: Cell, files: dict[str, Path]) -> None:
+        around = {**ENVIRONMENT, **self.around.get(cell.ref.path, {})}
+        _json(recipe.run_path(self.root, cell.ref), {"environment": around})
+        content = {
+            "fingerprint": cell.fingerprint,
+            "recipe": cell.recipe,
+            "made": {name: recipe.sha256(file) for name, file in files.items()},
+            "rows": {},
+            "consumed": {need.path: recipe.made(self.root, need) for need in cell.inputs},
+        }
+        _json(recipe.receipt_path(self.root, cell.ref), content)
+
+
+def write_tables(folder: Path, rows: list[dict[str, Any]], noise: float = 0.001) -> None:
+    """Write metrics.parquet and replicates.parquet; the noise of draw i is the same in every row."""
+    rows = sorted(rows, key=lambda row: [str(row[name]) for name in formats.METRICS.key])
+    draws = noise * np.random.default_rng(3).standard_normal(DRAWS)
+    replicates = [
+        {name: row[name] for name in formats.METRICS.key} | {"draws": list(row["value"] + draws)}
+        for row in rows
+        if row["value"] is not None
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, form, content in (
+        ("metrics", formats.METRICS, rows),
+        ("replicates", formats.REPLICATES, replicates),
+    ):
+        schema.write(schema.table(content, form), folder / f"{name}.parquet", "0" * 64, form)
+
+
+def _json(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content))
+
+
+def _value(data: bytes) -> float:
+    return 0.5 + data[0] / 1024 + data[1] / (1 << 18)
+
+
+def _cell(seed: int, shards: Ref) -> dict[str, Any]:
+    dataset, split, shift, severity = shards.parts
+    place = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+    who = {"weights": weights(seed).name, "method": "plain", "detector": None}
+    return {**who, **place, "records": records(seed, shards).name, "scores": None}
+
+
+def _row(seed: str, shards: Ref, value: float) -> dict[str, Any]:
+    dataset, split, shift, severity = shards.parts
+    return {
+        "campaign": "small",
+        "task": "classification",
+        "weights": f"pictures/net-erm{seed}",
+        "method": "plain",
+        "detector": None,
+        "dataset": dataset,
+        "split": split,
+        "reference": None if shift == "identity" else CLEAN.name,
+        "shift": shift,
+        "severity": float(severity),
+        "group": None,
+        "step": None,
+        "metric": "accuracy",
+        "value": value,
+        "ci_low": value - 0.01,
+        "ci_high": value + 0.01,
+        "n": 100,
+        "seed": int(seed[2:]) if seed else None,
+        "unit": "key",
+    }
