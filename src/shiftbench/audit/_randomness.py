@@ -1,0 +1,97 @@
+"""Which calls in a source file draw random words that follow from no key: found in its syntax, without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+TRAINING = frozenset("models trainers losses optimizers".split())
+"""Families that run inside a training, where `train` forks torch's generator and trainers seed it by the key."""
+
+_SEEDED = frozenset(
+    "Generator Philox PCG64 PCG64DXSM SFC64 MT19937 SeedSequence BitGenerator RandomState default_rng".split()
+)
+"""Names in numpy.random that are no global state, if they are given a seed."""
+_TORCH = frozenset(
+    "rand randn randint randperm rand_like randn_like randint_like normal bernoulli multinomial poisson".split()
+)
+_IN_PLACE = frozenset(
+    "uniform_ normal_ random_ bernoulli_ exponential_ geometric_ cauchy_ log_normal_".split()
+)
+_NEVER = frozenset(
+    "os.urandom uuid.uuid1 uuid.uuid4 random.SystemRandom torch.seed torch.random.seed cv2.randn cv2.randu "
+    "cv2.randShuffle cv2.setRNGSeed".split()
+)
+
+
+def found(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
+    """Yield (line, name) of each call that draws from a global or an unseeded generator.
+
+    Args:
+        file: Python source.
+        training: torch's own generator may be used: its seed is set by the trainer.
+
+    Raises:
+        SyntaxError: no Python.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    known = _imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = _name(node.func, known)
+            if (name and _is_global(name, node)) or (not training and _is_torch(name, node)):
+                yield node.lineno, name or ast.unparse(node.func)
+
+
+def _imports(tree: ast.AST) -> dict[str, str]:
+    """Return what each imported name stands for: `np` -> `numpy`, `rand` -> `numpy.random.rand`."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                names[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
+    return names
+
+
+def _name(node: ast.expr, known: dict[str, str]) -> str | None:
+    """Return the full name of what is called; None where it does not begin with an import."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name) or node.id not in known:
+        return None
+    return ".".join([known[node.id], *parts])
+
+
+def _is_global(name: str, call: ast.Call) -> bool:
+    module, _, last = name.rpartition(".")
+    if name in _NEVER or module == "secrets":
+        return True
+    if module == "numpy.random":
+        return last not in _SEEDED or not _seeded(call)
+    if module == "random":
+        return last != "Random" or not _seeded(call)
+    return False
+
+
+def _seeded(call: ast.Call) -> bool:
+    """Tell whether a generator is given something to begin from."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
+
+
+def _is_torch(name: str | None, call: ast.Call) -> bool:
+    """Tell whether a call draws from torch's global generator, or seeds it."""
+    if any(keyword.arg == "generator" for keyword in call.keywords):
+        return False
+    if name is not None:
+        module, _, last = name.rpartition(".")
+        return module == "torch" and last in {*_TORCH, "manual_seed"}
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _IN_PLACE

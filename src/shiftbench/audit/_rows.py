@@ -1,0 +1,80 @@
+"""Which rows the table of a campaign has to have, and which rows it may have besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.metrics._scored import FULL_SPECTRUM
+from shiftbench.plan import Plan
+
+Place = tuple[Any, ...]
+COLUMNS = (
+    "weights",
+    "method",
+    "detector",
+    "dataset",
+    "split",
+    "shift",
+    "severity",
+    "step",
+    "metric",
+)
+_SHIFT, _SEVERITY = COLUMNS.index("shift"), COLUMNS.index("severity")
+_DATASET = COLUMNS.index("dataset")
+_REQUIRED = {"sample": (False, False), "detection": (True, True)}
+"""Kind of a metric -> whether its rows have a detector, and whether they are of OOD sets. Rows of other kinds
+(failures, paths, curves) depend on what records hold; the second implementation in `aggregates` has them."""
+
+
+def required(plan: Plan, campaign: str) -> set[Place]:
+    """Return the rows that a table must have, as values of COLUMNS."""
+    asked = plan.campaigns[campaign]
+    names = asked.metrics if asked.metrics is not None else tuple(plan.params.metrics)
+    kinds = {name: plugins.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
+    return {
+        (*_place(row), name)
+        for row in plan.rows(asked)
+        for name, kind in kinds.items()
+        if _REQUIRED.get(kind) == (row["detector"] is not None, row["ood"])
+    }
+
+
+def foreign(plan: Plan, campaign: str, found: set[Place]) -> Iterator[Place]:
+    """Yield the rows of a table that are of no planned position, weights, detector or metric.
+
+    Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities.
+    """
+    asked = plan.campaigns[campaign]
+    rows = plan.rows(asked)
+    names = set(asked.metrics if asked.metrics is not None else plan.params.metrics)
+    who = {(row["weights"], row["method"], row["detector"]) for row in rows}
+    who |= {(weights.rsplit("-s", 1)[0], *rest) for weights, *rest in who}
+    positions = {_place(row)[_DATASET:] for row in rows}
+    curves = {(*position[:3], None, None) for position in positions}
+    means = {(*position[:2], None, None, None) for position in positions}
+    means |= {(*position[:2], FULL_SPECTRUM, None, None) for position in positions}
+    groups = {group for group in asked.ood_groups.values() if group}
+    means |= {(group, asked.split, None, None, None) for group in groups}
+    places = positions | curves | means
+    for place in found:
+        if (
+            place[:_DATASET] not in who
+            or place[_DATASET:-1] not in places
+            or place[-1] not in names
+        ):
+            yield place
+
+
+def _place(row: dict[str, Any]) -> Place:
+    step = None if row["step"] is None else int(row["step"])
+    return (*(row[name] for name in COLUMNS[:_SEVERITY]), row["severity"], step)
+
+
+def spell(place: Place) -> str:
+    """Return a row as a path, its metric first."""
+    *parts, metric = place
+    return f"{metric} of " + "/".join(
+        f"{part:g}" if isinstance(part, float) else str(part) for part in parts if part is not None
+    )
