@@ -1,0 +1,145 @@
+"""Recorded rows beside those that came out again: which columns differ, by how much, and which predictions flip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shiftbench.recipe import Cell
+
+_GIVEN = ("label", "group", "cluster")
+"""Columns that follow from the data, and that no environment changes."""
+
+
+@dataclass
+class Comparison:
+    """The rows of some batches of one position, then and now.
+
+    Attributes:
+        cell: the records.
+        samples: how many rows were compared.
+        other: columns that differ, or `features`, `logits`.
+        hard: those of them that no environment changes.
+        sample: key of the first row that differs.
+        largest: difference of a score.
+        scale: the largest score.
+        flips: predictions that differ.
+        known, right: samples with a label; those of them that were right then.
+        gained, lost: samples that are right only now, and only then.
+    """
+
+    cell: Cell
+    samples: int
+    other: list[str] = field(default_factory=list)
+    hard: list[str] = field(default_factory=list)
+    sample: str | None = None
+    largest: float = 0.0
+    scale: float = 0.0
+    flips: int = 0
+    known: int = 0
+    right: int = 0
+    gained: int = 0
+    lost: int = 0
+
+    def __str__(self) -> str:
+        """Return flips and the largest difference in a few words."""
+        share = self.flips / self.samples if self.samples else 0.0
+        flips = f"{self.flips} of {self.samples} predictions flip ({share:.2%})"
+        return f"{flips}, largest difference of a score {self.largest:.3g}"
+
+    def add(self, then: NDArray[np.float32], now: NDArray[np.float32]) -> None:
+        """Note the largest difference of some scores."""
+        if then.size:
+            self.largest = max(self.largest, float(np.abs(then.astype(np.float64) - now).max()))
+            self.scale = max(self.scale, float(np.abs(then).max()))
+
+
+def places(found: pa.Table, made: pa.Table) -> pa.Array:
+    """Return for each row that came out again where it is recorded; null where it is not."""
+    return pc.index_in(made.column("key"), value_set=found.column("key")).combine_chunks()
+
+
+def rows(cell: Cell, found: pa.Table, made: pa.Table) -> Comparison:
+    """Compare column by column.
+
+    Args:
+        cell: the records.
+        found: all rows that are recorded.
+        made: some of them, again.
+    """
+    at = places(found, made)
+    if at.null_count or not found.schema.equals(made.schema):
+        first = made.column("key")[0].as_py()
+        return Comparison(cell, len(made), ["the set of rows"], ["the set of rows"], first)
+    stated = found.take(at)
+    names = [n for n in made.column_names if not stated.column(n).equals(made.column(n))]
+    told = Comparison(cell, len(made), names, [name for name in names if name in _GIVEN])
+    _judged(told, stated, made)
+    for name in names:
+        then, now = stated.column(name), made.column(name)
+        unlike = next(i for i in range(len(made)) if then[i] != now[i])
+        told.sample = told.sample or made.column("key")[unlike].as_py()
+        if _is_score(then.type):
+            one, two = _flat(then), _flat(now)
+            if one.shape == two.shape:
+                told.add(one, two)
+            else:
+                told.hard.append(f"the number of {name}")
+    return told
+
+
+def _judged(told: Comparison, stated: pa.Table, made: pa.Table) -> None:
+    """Count flips, and what is right then and now."""
+    flips = pc.not_equal(stated.column("prediction"), made.column("prediction"))
+    told.flips = pc.sum(flips).as_py() or 0
+    pairs = list(
+        zip(stated.column("correct").to_pylist(), made.column("correct").to_pylist(), strict=True)
+    )
+    told.known = sum(then is not None for then, _ in pairs)
+    told.right = sum(bool(then) for then, _ in pairs)
+    told.gained = sum(bool(now) and not then for then, now in pairs)
+    told.lost = sum(bool(then) and not now for then, now in pairs)
+
+
+def _is_score(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
+
+
+def _flat(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    values = column.combine_chunks()
+    flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
+    found: NDArray[np.float32] = flat.fill_null(0).to_numpy(zero_copy_only=False)
+    return found
+
+
+def arrays(
+    told: Comparison, file: Path, again: Path, part: str, found: pa.Table, made: pa.Table
+) -> None:
+    """Compare features or logits that are kept beside records.
+
+    Args:
+        told: is added to.
+        file: the array as it is kept.
+        again: that of some rows, as it came out again.
+        part: `features` or `logits`.
+        found: all rows, in the order of the array.
+        made: some rows, again.
+    """
+    whole = np.load(file, mmap_mode="r", allow_pickle=False)
+    now = np.load(again, allow_pickle=False)
+    name = f"{part} ({file.name})"
+    if whole.shape != (len(found), *now.shape[1:]):
+        told.other.append(name)
+        told.hard.append(f"the shape of {name}")
+        return
+    then = np.asarray(whole[places(found, made).to_numpy()])
+    if not np.array_equal(then, now):
+        told.other.append(name)
+        unlike = int(np.flatnonzero((then != now).any(axis=1))[0])
+        told.sample = told.sample or made.column("key")[unlike].as_py()
+        told.add(then, now)

@@ -1,0 +1,285 @@
+"""Batches evaluated again, in a process of its own: `python -m shiftbench.audit._reevaluate SPEC`.
+
+Each (weights, method) is done in a fork that has computed nothing before. It measures whether batches are computed or
+remembered, predicts the batches that were drawn, and measures how far outputs move with batch size and device. Rows
+and features go to files beside the answers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from shiftbench import code, nets, plugins, predictors, recipe, schema, sensitivity, shards
+from shiftbench.audit._rebuild import Answer, Task, in_fork, pick, surroundings
+from shiftbench.batching import Halving, Outputs, Predictor
+from shiftbench.recipe import Cell, Run
+from shiftbench.sample import Sample
+from shiftbench.tasks import LabelSpace
+
+evaluate: Any = importlib.import_module("shiftbench.evaluate")  # the name is a function, too
+
+ROUNDS = 5  # distinct batches that are timed, each beside the repeated one
+LARGEST = 16  # samples of such a batch: whether it is remembered does not depend on its size
+_CODE = {".py", ".pyc", ".so", ".nbi", ".nbc", ".pth"}
+
+
+@dataclass
+class Visit:
+    """A job of evaluation at work again: what `evaluate.run` sets up."""
+
+    run: Run
+    method: ModuleType
+    classes: list[str]
+    device: str
+
+    @classmethod
+    def of(cls, task: Task) -> Visit:
+        """Open the job that a task names."""
+        run = Run(Path(task["recipe"]))
+        first = run.job.cells[0]
+        method = plugins.find("methods", first.recipe["method"]["use"])
+        classes = nets.classes_of(run.path(first.inputs[0]))
+        wished = task["device"] if torch.cuda.is_available() else "cpu"
+        return cls(run, method, classes, wished)
+
+    def predictor(self, device: str | None = None) -> Predictor:
+        """Load the weights and put the method around them."""
+        first = self.run.job.cells[0]
+        weights, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
+        device = device or self.device
+        plain = predictors.load(first.recipe, weights, self.classes, device, inputs)
+        wrapped: Predictor = self.method.wrap(plain, first.recipe["method"]["options"], inputs)
+        return wrapped
+
+    @property
+    def elsewhere(self) -> str | None:
+        """Another device than the one that computes; None: there is none."""
+        if self.device != "cpu":
+            return "cpu"
+        return "cuda" if torch.cuda.is_available() else None
+
+
+def make(task: Task, out: Path) -> Answer:
+    """Do all that level 3 asks of one (weights, method).
+
+    Args:
+        task: `recipe`, `device`, `batches` (name of records -> numbers of batches), `sizes` (name of records -> batch
+            size really used), `first` (name of the records whose data serve the measurements), `allowed` (paths).
+        out: a folder for rows and features.
+    """
+    visit = Visit.of(task)
+    cells = {cell.ref.name: cell for cell in visit.run.job.cells}
+    first = cells[task["first"]]
+    with opened() as files:
+        predictor = visit.predictor()
+        remembered = caching(visit, predictor, first)
+        visits = [_visit(visit, predictor, cell, task, out) for cell in _walked(visit, task)]
+        moved = _sensitivity(visit, predictor, first, task)
+    return {
+        "device": visit.device,
+        "caching": remembered,
+        "visits": [one for one in visits if one],
+        "sensitivity": moved,
+        "strangers": _strangers(files, task, visit.run),
+    }
+
+
+# ------------------------------------------------------------------ batches again
+
+
+def _walked(visit: Visit, task: Task) -> list[Cell]:
+    """Return the positions to see, in the order of the run: of a method that adapts, all up to the last one drawn."""
+    jobs = list(visit.run.job.cells)
+    order = [cells[0] for cells in evaluate._positions(visit.run, jobs, visit.method)]
+    drawn = [cell.ref.name in task["batches"] for cell in order]
+    if visit.method.SEES != "stream":
+        return list(itertools.compress(order, drawn))
+    return order[: len(drawn) - drawn[::-1].index(True)] if any(drawn) else []
+
+
+def _visit(visit: Visit, predictor: Predictor, cell: Cell, task: Task, out: Path) -> Answer | None:
+    """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
+    adapts = visit.method.SEES == "stream"
+    if adapts and cell.ref.parts[-1] in ("000", "0"):
+        predictor.reset()  # type: ignore[attr-defined]
+    spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
+    wanted = set(task["batches"].get(cell.ref.name, ()))
+    size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
+    again = _Batches(visit, predictor, cell, size)
+    entries = shards.index(folder)
+    tables, features = [], []
+    for number in range(-(-len(entries) // spec["batch_size"])):
+        if number not in wanted and not adapts:
+            continue
+        piece = entries[number * spec["batch_size"] : (number + 1) * spec["batch_size"]]
+        table, outputs = again(list(pick(folder, piece)))
+        if number in wanted:
+            tables.append(table)
+            features.append(outputs)
+    if not tables:
+        return None
+    return _written(out, cell, pa.concat_tables(tables), features)
+
+
+class _Batches:
+    """Turns batches of one position into rows, as `evaluate.evaluate_shards` does."""
+
+    def __init__(self, visit: Visit, predictor: Predictor, cell: Cell, size: int) -> None:
+        folder = evaluate._folder(visit.run, cell)
+        about = shards.manifest(folder)
+        self._guard = Halving(predictor, size, allowed=visit.method.SEES == "sample")
+        self._prepare = getattr(predictor, "prepare", None)
+        self._space = LabelSpace(tuple(visit.classes), tuple(about["classes"]))
+        self._task, self._mode = plugins.find("tasks", about["task"]), cell.recipe["outputs"]
+        self._shift: Any = None
+        if "shift" in cell.recipe:
+            self._shift = evaluate._on_the_fly(visit.run, cell, folder, visit.device)
+
+    def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
+        """Return the rows and the outputs of one batch."""
+        shifted = self._shift(batch) if self._shift else batch
+        outputs = self._guard(shifted, self._prepare(shifted) if self._prepare else None)
+        return self._task.rows(shifted, outputs, self._space, self._mode), outputs
+
+
+def _written(out: Path, cell: Cell, table: pa.Table, outputs: list[Outputs]) -> Answer:
+    """Write rows and, where the net gives them, features; return where they lie."""
+    stem = recipe.fingerprint(cell.recipe)
+    files = {"name": cell.ref.name, "rows": str(out / f"{stem}.parquet")}
+    schema.write(table, Path(files["rows"]), cell.fingerprint)
+    for part in ("features", "logits"):
+        if all(part in one for one in outputs):
+            files[part] = str(out / f"{stem}.{part}.npy")
+            np.save(files[part], np.concatenate([one[part] for one in outputs]))
+    return files
+
+
+# ------------------------------------------------------------------ batch size and device
+
+
+def _sensitivity(
+    visit: Visit, predictor: Predictor, cell: Cell, task: Task
+) -> dict[str, Any] | None:
+    if visit.method.SEES != "sample":
+        return None
+    folder, other = evaluate._folder(visit.run, cell), visit.elsewhere
+    size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
+    there = (lambda: visit.predictor(other)) if other else None
+    return sensitivity.measure(predictor, folder, size, there)
+
+
+# ------------------------------------------------------------------ caches
+
+
+def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
+    """Return how many torch modules are called for new batches and for a repeated one, and the seconds of both."""
+    folder = evaluate._folder(visit.run, cell)
+    entries = shards.index(folder)
+    size = min(cell.recipe["batch_size"], LARGEST, len(entries) // (ROUNDS + 1))
+    if not size:
+        return {"size": 0}
+    samples = list(pick(folder, entries[: size * (ROUNDS + 1)]))
+    repeated, *distinct = [samples[at : at + size] for at in range(0, len(samples), size)]
+    calls = _Calls(predictor, visit.method)
+    seconds: dict[str, list[float]] = {"new": [], "repeated": []}
+    with calls.counted():
+        calls(repeated)  # what is only slow the first time
+        counts: dict[str, list[int]] = {"new": [], "repeated": []}
+        for batch in distinct:  # in turn, so that a busy machine slows both
+            for name, one in (("new", batch), ("repeated", repeated)):
+                number, taken = calls(one)
+                counts[name].append(number)
+                seconds[name].append(taken)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    is_net = isinstance(predictor, nets.TorchPredictor)
+    return {"size": size, "calls": counts, "seconds": medians, "net": is_net}
+
+
+class _Calls:
+    """Calls a predictor, counts torch modules and takes the time."""
+
+    def __init__(self, predictor: Predictor, method: ModuleType) -> None:
+        self._predictor, self._adapts, self._count = predictor, method.SEES == "stream", 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count every call of a torch module."""
+        handle = register_module_forward_pre_hook(self._note)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _note(self, *_: object) -> None:
+        self._count += 1
+
+    def __call__(self, batch: list[Sample]) -> tuple[int, float]:
+        """Return the number of calls and the seconds of one batch."""
+        if self._adapts:  # so that each batch meets the same state
+            self._predictor.reset()  # type: ignore[attr-defined]
+        self._count, started = 0, time.perf_counter()
+        self._predictor(batch)
+        return self._count, time.perf_counter() - started
+
+
+@contextmanager
+def opened() -> Iterator[set[str]]:
+    """Give the set of files that Python opens for reading meanwhile (not what libraries open by themselves)."""
+    files: set[str] = set()
+    active = True
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if active and event == "open" and isinstance(arguments[0], str):
+            files.add(arguments[0])
+
+    sys.addaudithook(hear)  # cannot be taken away again
+    try:
+        yield files
+    finally:
+        active = False
+
+
+def _strangers(files: set[str], task: Task, run: Run) -> list[str]:
+    """Return what was read of the checkout, its outputs and its plugins that no recipe names."""
+    named = {str(code.locate(n)) for c in run.job.cells for n in c.recipe.get("code", {})}
+    allowed = [Path(p).resolve() for p in (*task["allowed"], *named, sys.prefix, plugins.PACKAGE)]
+    watched = [Path(p).resolve() for p in task["watched"]]
+    found = {Path(name).resolve() for name in files}
+    return sorted(
+        str(file)
+        for file in found
+        if file.is_file()
+        and file.suffix not in _CODE
+        and any(file.is_relative_to(place) for place in watched)
+        and not any(file.is_relative_to(place) for place in allowed)
+    )
+
+
+def main(file: Path, do: Callable[[Task, Path], Answer] = make) -> None:
+    """Read a specification, write the answers beside it."""
+    spec = json.loads(file.read_text())
+    plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
+    importlib.import_module("shiftbench.onthefly")
+    found = [in_fork(do, task, file.parent) for task in spec["tasks"]]
+    content = {"environment": surroundings(), "answers": found}
+    file.with_suffix(".answers").write_text(json.dumps(content))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
