@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shiftbench.errors import DataError
 
@@ -46,3 +50,29 @@ def classes(file: Path) -> list[str] | None:
     except (OSError, DataError, KeyError, ValueError):
         return None
     return found if isinstance(found, list) else None
+
+
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+_BF16 = 0x7F80  # the exponent's bits: all set in what is not finite
+
+
+def finite(file: Path) -> Iterator[tuple[str, bool]]:
+    """Yield each tensor's name, sorted, and whether it holds finite numbers only.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    about = header(file)
+    about.pop("__metadata__", None)
+    data = np.memmap(file, np.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    for name, facts in sorted(about.items()):
+        low, high = facts["data_offsets"]
+        yield name, _finite(data[start + low : start + high], facts["dtype"])
+
+
+def _finite(data: NDArray[np.uint8], dtype: str) -> bool:
+    raw = data.tobytes()
+    if dtype == "BF16":
+        return bool(((np.frombuffer(raw, "<u2") & _BF16) != _BF16).all())
+    return dtype not in _FLOATS or bool(np.isfinite(np.frombuffer(raw, _FLOATS[dtype])).all())

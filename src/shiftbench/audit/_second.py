@@ -1,0 +1,182 @@
+"""Metric rows computed a second time, straight from records and scores: Polars and NumPy, nothing of `metrics`.
+
+Counts and sums are integers, so that values must be equal to the last bit. Covered: accuracy, error, nll and brier of
+cells and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shiftbench.refs import Ref
+
+E9 = 1_000_000_000
+Value = tuple[float | None, int]
+"""A value (None: not defined) and how many samples count."""
+Key = tuple[Any, ...]
+
+
+class Second:
+    """The rows of one campaign, as its recipe names them.
+
+    Args:
+        root: the output root.
+        spec: the recipe of the tables.
+    """
+
+    def __init__(self, root: Path, spec: dict[str, Any]) -> None:
+        self.root, self.spec = root, spec
+        self.rows = spec["rows"]
+        self._used = {
+            name: (about["use"], about["options"]) for name, about in spec["metrics"].items()
+        }
+        self._frame = functools.lru_cache(maxsize=64)(self._read)
+
+    def _read(self, kind: str, name: str) -> pl.DataFrame:
+        columns = ["key", "score"] if kind == "scores" else _COLUMNS
+        return pl.read_parquet(self.root / Ref(kind, name).path, columns=columns)
+
+    def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
+        """Yield the key (values of `columns`) and the value of each row that is covered, but for means."""
+        yield from self._cells(columns)
+        yield from self._detection(columns)
+
+    # ------------------------------------------------------------------ cells
+
+    def _cells(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
+        wanted = {name: _SAMPLE[use] for name, (use, _) in self._used.items() if use in _SAMPLE}
+        for row in self.rows if wanted else ():
+            if row["detector"] or row["ood"]:
+                continue
+            frame = self._frame("records", row["records"])
+            groups = [None, *sorted(frame["group"].drop_nulls().unique())]
+            for group in groups:
+                part = frame if group is None else frame.filter(pl.col("group") == group)
+                for name, compute in wanted.items():
+                    place = {**row, "group": group, "metric": name}
+                    yield self._key(columns, place), compute(part)
+
+    # ------------------------------------------------------------------ detection
+
+    def _detection(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
+        scored = [row for row in self.rows if row["detector"] and row["step"] is None]
+        clean = {_who(row): row for row in scored if not row["ood"] and row["reference"] is None}
+        for row in scored:
+            if not row["ood"]:
+                continue
+            inside = clean[_who(row)]
+            id = self._frame("scores", inside["scores"])["score"].to_numpy()
+            ood = self._frame("scores", row["scores"])["score"].to_numpy()
+            for name, (use, options) in self._used.items():
+                value = _separated(use, options, np.sort(id), ood)
+                if value is not None:
+                    place = {**row, "reference": _position(inside), "group": None, "metric": name}
+                    n = len(id) + len(ood)
+                    yield self._key(columns, place), (None if np.isnan(value) else value, n)
+
+    def _key(self, columns: list[str], place: dict[str, Any]) -> Key:
+        whole = {"campaign": self.spec["campaign"], "task": self.spec["task"], **place}
+        step, severity = whole.get("step"), whole.get("severity")
+        whole["step"] = None if step is None else int(step)
+        whole["severity"] = None if severity is None else float(severity)
+        return tuple(whole[name] for name in columns)
+
+
+def _who(row: dict[str, Any]) -> Key:
+    return row["weights"], row["method"], row["detector"], row["split"]
+
+
+def _position(row: dict[str, Any]) -> str:
+    return f"{row['dataset']}/{row['split']}/{row['shift']}/{float(row['severity'] or 0):g}"
+
+
+# ---------------------------------------------------------------------- sample metrics
+
+_COLUMNS = ["key", "correct", "nll_e9", "brier_e9", "group"]
+
+
+def _accuracy(frame: pl.DataFrame) -> Value:
+    known = frame["correct"].drop_nulls()
+    return _divided(int(known.sum()), len(known)), len(known)
+
+
+def _error(frame: pl.DataFrame) -> Value:
+    known = frame["correct"].drop_nulls()
+    return _divided(len(known) - int(known.sum()), len(known)), len(known)
+
+
+def _mean_e9(column: str) -> Callable[[pl.DataFrame], Value]:
+    def compute(frame: pl.DataFrame) -> Value:
+        known = frame[column].drop_nulls()
+        return _divided(int(known.sum()), len(known) * E9), len(known)
+
+    return compute
+
+
+_SAMPLE: dict[str, Callable[[pl.DataFrame], Value]] = {
+    "accuracy": _accuracy,
+    "error": _error,
+    "nll": _mean_e9("nll_e9"),
+    "brier": _mean_e9("brier_e9"),
+}
+
+
+def _divided(part: int, whole: int) -> float | None:
+    return float(part) / float(whole) if whole else None
+
+
+# ---------------------------------------------------------------------- detection metrics
+
+
+def _separated(
+    use: str, options: dict[str, Any], id: NDArray[np.float64], ood: NDArray[np.float64]
+) -> float | None:
+    """Return a detection metric of sorted ID and of OOD scores; None: not one that is computed here."""
+    if use == "auroc":
+        return _area(id, ood)
+    if use == "fpr95" and options.get("rule", "first") == "first":
+        return _false_positives(id, ood, options.get("tpr", 0.95))
+    return None
+
+
+def _area(id: NDArray[np.float64], ood: NDArray[np.float64]) -> float:
+    """Return P(OOD > ID) + P(equal) / 2, by counting pairs."""
+    if not len(id) or not len(ood):
+        return float("nan")
+    below, upto = np.searchsorted(id, ood, "left"), np.searchsorted(id, ood, "right")
+    return float(int((below + upto).sum())) / float(2 * len(id) * len(ood))
+
+
+def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: float) -> float:
+    """Return the share of ID at or above the highest threshold that finds `tpr` of the OOD samples."""
+    if not len(id) or not len(ood):
+        return float("nan")
+    falling = np.sort(ood)[::-1]
+    goal = -(-round(tpr * 1_000_000) * len(ood) // 1_000_000)  # rounded up
+    threshold = falling[goal - 1]
+    return float(len(id) - int(np.searchsorted(id, threshold, "left"))) / float(len(id))
+
+
+# ---------------------------------------------------------------------- means over seeds
+
+
+def means(table: pl.DataFrame, columns: list[str]) -> Iterator[tuple[Key, Value]]:
+    """Yield the mean over training seeds of each row that has one, in the order of the seeds."""
+    at = columns.index("weights")
+    families: dict[Key, list[tuple[int, float | None, int]]] = {}
+    for row in table.filter(pl.col("seed").is_not_null()).iter_rows(named=True):
+        names = [row[name] for name in columns]
+        names[at] = row["weights"].rpartition("-s")[0]
+        families.setdefault(tuple(names), []).append((row["seed"], row["value"], row["n"]))
+    for key, members in families.items():
+        members.sort(key=lambda member: member[0])
+        values = [value for _, value, _ in members if value is not None]
+        n = min(n for _, _, n in members)
+        yield key, (sum(values) / len(values) if len(values) == len(members) else None, n)

@@ -1,0 +1,178 @@
+"""The tables follow from the rows: by a second implementation, and by the stage itself, cell by cell.
+
+Pass rule: n, accuracy, error, nll, brier, auroc and fpr95 of each row, and means over training seeds, computed anew by
+other code (`_second.py`), equal the table to the last bit, since all sums are integers; then the stage makes all tables
+again from the rows, with the recipe of the receipt, and every cell of every table is equal: intervals, replicates,
+differences, comparisons, curves. Each cell that differs is named by its row. Other bytes with equal cells mean another
+Parquet writer. Limits: metrics that only the stage knows have no second implementation: equal code repeats a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shiftbench import aggregate, formats, recipe
+from shiftbench.audit import _case, _second, _stage, _tables
+from shiftbench.audit._case import Case
+from shiftbench.audit._finding import Finding, Note
+from shiftbench.formats import Format
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A14", 1
+_CELLS = 100  # cells of one table that are told one by one
+_KEY = list(formats.METRICS.key)
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compute each campaign twice."""
+    for ref, _, receipt in case.of("tables"):
+        lacking = _stage.lacking(case, ref)
+        if lacking:
+            why = f"the tables were not computed again: {len(lacking)} of their inputs are not here"
+            yield case.incomplete(ref, why, found=f"no {lacking[0].path}")
+            continue
+        said = list(_made_again(case, ref, receipt))
+        yield from said
+        named = {finding.sample for finding in said if isinstance(finding, Finding)}
+        yield from _anew(case, ref, receipt["recipe"], named)
+    if not any(True for _ in case.of("tables")):
+        yield Note("no tables are here, so there is nothing to compute again")
+
+
+# ------------------------------------------------------------------ by other code
+
+
+def _anew(
+    case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
+) -> Iterator[Finding | Note]:
+    found = _tables.safe_read(case.root / ref.path, "tables")
+    if isinstance(found, str):
+        return  # a finding of `rows`
+    table = _tables.frame_of(found[0])
+    second = _second.Second(case.root, spec)
+    rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
+    count = 0
+    for key, (value, n) in (*second.values(_KEY), *_second.means(table, _KEY)):
+        count += 1
+        row, place = rows.get(key), _tables.spell(key)
+        if row is None:
+            yield case.failed(
+                ref,
+                "the table lacks a row that its records give",
+                sample=place,
+                expected=str(value),
+            )
+        elif (row["value"], row["n"]) != (value, n) and place not in named:
+            why = "the value does not follow from the rows (second implementation)"
+            expected, seen = f"{value!r} of n = {n}", f"{row['value']!r} of n = {row['n']}"
+            yield Finding(
+                "failed",
+                ref.path,
+                why,
+                sample=place,
+                expected=expected,
+                found=seen,
+                numbers=(_case._spell(row),),
+            )
+    yield Note(
+        f"{ref.name}: {count} of {len(table)} metric rows computed anew by a second implementation"
+    )
+
+
+# ------------------------------------------------------------------ by the stage
+
+
+def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
+    run = _stage.Again(case, ref)
+    aggregate.run(run, [run.cell])
+    cells = other = 0
+    for name in sorted(run.made.keys() | receipt["made"].keys()):
+        here, made = case.folder(ref) / name, run.made.get(name)
+        place = here.relative_to(case.root).as_posix()
+        if made is None:
+            yield case.failed(ref, "no stage makes this table", file=place)
+        elif not here.is_file():
+            yield case.incomplete(ref, "the table is not here", file=place)
+        elif here.read_bytes() != made.read_bytes():
+            differ = list(_unlike(case, run.cell, here, made))
+            other += not differ
+            yield from differ
+        cells += 1
+    writer = (
+        f"; {other} are equal in every cell and were written by another Parquet writer"
+        if other
+        else ""
+    )
+    yield Note(f"{ref.name}: {cells} tables made again from the rows{writer}")
+
+
+def _unlike(case: Case, again: recipe.Cell, here: Path, made: Path) -> Iterator[Finding]:
+    """Yield each cell that differs between a table and the one that was made again."""
+    form, ref = _tables.TABLES[here.name], again.ref
+    other = _stage.by_other_code(again)
+    place = here.relative_to(case.root).as_posix()
+    found = _tables.safe_read(here, "tables")
+    if isinstance(found, str):
+        yield case.failed(ref, found, file=place)
+        return
+    one, two = _tables.frame_of(found[0]), _tables.frame_of(_tables.read(made, "tables")[0])
+    differ = list(cells(one, two, form))
+    for key, column, expected, seen, row in differ[:_CELLS]:
+        why = f"{column} is not what the rows give{other}"
+        numbers = (_case._spell(row),) if form is formats.METRICS and row else ()
+        yield Finding(
+            "failed", place, why, sample=key, expected=expected, found=seen, numbers=numbers
+        )
+    if len(differ) > _CELLS:
+        yield case.failed(
+            ref, f"{len(differ) - _CELLS} more cells are not what the rows give", file=place
+        )
+
+
+Cell = tuple[str, str, str, str, dict[str, Any] | None]
+"""Key of the row, column, expected, found, and the row that was found."""
+
+
+def cells(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Cell]:
+    """Yield each cell in which two tables differ; rows meet by key.
+
+    Args:
+        found: as it lies there.
+        made: as it was made again.
+        form: the format of both.
+    """
+    keys = list(form.key)
+    rows = {tuple(row[name] for name in keys): row for row in found.iter_rows(named=True)}
+    for row in made.iter_rows(named=True):
+        key = tuple(row[name] for name in keys)
+        seen = rows.pop(key, None)
+        if seen is None:
+            yield _tables.spell(key), "the row", "a row", "none", None
+            continue
+        for name, value in row.items():
+            if not _same(value, seen[name]):
+                yield (
+                    _tables.spell(key),
+                    name,
+                    _short(value, seen[name]),
+                    _short(seen[name], value),
+                    seen,
+                )
+    for key, row in rows.items():
+        yield _tables.spell(key), "the row", "none", "a row", row
+
+
+def _same(one: Any, two: Any) -> bool:
+    return bool(one == two) or (one != one and two != two)
+
+
+def _short(value: Any, other: Any) -> str:
+    """Spell a value; of lists the first element that differs."""
+    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        at = next(i for i, (one, two) in enumerate(zip(value, other, strict=True)) if one != two)
+        return f"[{at}] {value[at]!r}"
+    return f"{len(value)} values" if isinstance(value, list) else repr(value)
