@@ -1,7 +1,7 @@
 """Metric rows computed a second time, straight from records and scores: Polars and NumPy, nothing of `metrics`.
 
 Counts and sums are integers, so that values must be equal to the last bit. Covered: accuracy, error, nll and brier of
-cells and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics.
+cells and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
 """
 
 from __future__ import annotations
@@ -167,11 +167,18 @@ def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: flo
 # ---------------------------------------------------------------------- means over seeds
 
 
-def means(table: pl.DataFrame, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-    """Yield the mean over training seeds of each row that has one, in the order of the seeds."""
+def means(table: pl.DataFrame, columns: list[str], curves: set[str]) -> Iterator[tuple[Key, Value]]:
+    """Yield the mean over training seeds of each row that has one, in the order of the seeds.
+
+    Args:
+        table: metric rows.
+        columns: that identify a row.
+        curves: metrics that are computed from means, not averaged themselves.
+    """
     at = columns.index("weights")
     families: dict[Key, list[tuple[int, float | None, int]]] = {}
-    for row in table.filter(pl.col("seed").is_not_null()).iter_rows(named=True):
+    seeded = table.filter(pl.col("seed").is_not_null(), ~pl.col("metric").is_in(sorted(curves)))
+    for row in seeded.iter_rows(named=True):
         names = [row[name] for name in columns]
         names[at] = row["weights"].rpartition("-s")[0]
         families.setdefault(tuple(names), []).append((row["seed"], row["value"], row["n"]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench import aggregate, formats, recipe
+from shiftbench import aggregate, formats, plugins, recipe
 from shiftbench.audit import _case, _second, _stage, _tables
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
@@ -55,8 +55,13 @@ def _anew(
     table = _tables.frame_of(found[0])
     second = _second.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
+    curves = {
+        name
+        for name, about in spec["metrics"].items()
+        if plugins.find("metrics", about["use"]).KIND == "curve"
+    }
     count = 0
-    for key, (value, n) in (*second.values(_KEY), *_second.means(table, _KEY)):
+    for key, (value, n) in (*second.values(_KEY), *_second.means(table, _KEY, curves)):
         count += 1
         row, place = rows.get(key), _tables.spell(key)
         if row is None:
