@@ -16,7 +16,8 @@ import yaml
 from repository import HOME, TINY
 from shiftbench import params, plugins, recipe
 from shiftbench.audit._case import Case
-from shiftbench.audit._finding import Finding, Note, Result
+from shiftbench.audit._finding import Audit, Finding, Note, Result
+from shiftbench.errors import ParamsError
 from shiftbench.plan import Plan
 from shiftbench.refs import Ref
 
@@ -64,10 +65,17 @@ class Made:
 
     def result(self, check: str, **asked: Any) -> Result:
         """Return the result of one check as the audit makes it."""
-        from shiftbench.audit import _run
+        return self.audit(check, **asked).results[0]
 
-        (result,) = _run.run(self.plan(), self.root, _run.Asked(0, (check,), **asked)).results
-        return result
+    def audit(self, *checks: str, **asked: Any) -> Audit:
+        """Run some checks as the command line does."""
+        from shiftbench.audit import _run  # imports all checks
+
+        wanted = _run.Asked(0, checks, **asked)
+        try:
+            return _run.run(self.plan(), self.root, wanted)
+        except ParamsError as error:
+            return _run.unplanned(error, wanted)
 
     def one(self, kind: str, part: str = "") -> Ref:
         """Return the first planned output of a kind with a part in its name."""
@@ -85,7 +93,10 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("made") / "checkout"
     root.mkdir()
     content = yaml.safe_load(TINY.read_text())
-    content["plugins"] = [str(HOME / folder) for folder in content["plugins"]]
+    shutil.copytree(
+        HOME / "tests/workflow/mine", root / "mine", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    content["plugins"] = ["mine"]
     (root / "params.yaml").write_text(yaml.safe_dump(content))
     shutil.copy(HOME / "requirements.lock", root)
     made = Made(root)

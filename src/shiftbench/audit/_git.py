@@ -26,30 +26,47 @@ def says(*words: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Dirty:
-    """A file that is not as HEAD has it.
-
-    Attributes:
-        path: where it lies.
-        name: relative to the top of the repository.
-        is_tracked: whether HEAD or the index knows it.
-    """
+class Tracked:
+    """A file that git knows: where it lies, and its name relative to the top of the repository."""
 
     path: Path
     name: str
-    is_tracked: bool
 
     def blob(self) -> bytes | None:
         """Return its content in HEAD; None where HEAD does not have it."""
         return ask("show", f"HEAD:{self.name}")
 
 
-def dirty() -> list[Dirty]:
-    """Return what differs from HEAD in the whole repository, and what is in no commit; ignored files are not told."""
-    top = Path(says("rev-parse", "--show-toplevel") or ".")
-    said = ask("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all") or b""
-    lines = [os.fsdecode(line) for line in said.split(b"\0") if line]
-    return [Dirty(top / line[3:], line[3:], not line.startswith("??")) for line in lines]
+def top() -> Path:
+    """Return the top folder of the repository that the working folder lies in."""
+    return Path(says("rev-parse", "--show-toplevel") or ".").resolve()
+
+
+def changed() -> tuple[list[Tracked], list[str]]:
+    """Return the files that may differ from HEAD, and the names of those that git does not know and does not ignore.
+
+    Those of which git was told not to look whether they changed are among the first.
+    """
+    home = top()
+    told = _lines("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    unknown = [line[3:] for line in told if line.startswith("??")]
+    names = {line[3:] for line in told if not line.startswith("??")}
+    names |= {
+        line[2:] for line in _lines("ls-files", "-v", "-z") if line[0].islower() or line[0] == "S"
+    }
+    return [Tracked(home / name, name) for name in sorted(names)], unknown
+
+
+def tracked() -> set[Path]:
+    """Return where the files lie that HEAD has."""
+    home = top()
+    return {home / name for name in _lines("ls-tree", "-r", "-z", "--name-only", "HEAD")}
+
+
+def _lines(*words: str) -> list[str]:
+    """Return what git prints of the whole repository, parted by zero bytes."""
+    said = ask("-C", str(top()), *words) or b""
+    return [os.fsdecode(line) for line in said.split(b"\0") if line]
 
 
 def is_shallow() -> bool:

@@ -21,7 +21,6 @@ from shiftbench import code, plugins
 from shiftbench.audit import _git
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.errors import PluginError
 
 NUMBER, LEVEL = "A1", 0
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
@@ -49,30 +48,31 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _tree(case: Case) -> Iterator[Finding | Note]:
-    others = []
-    for file in _git.dirty():
-        kind = _kind(file) if file.is_tracked or _is_used(case, file) else None
-        if kind is None or (file.is_tracked and _same(case, file, kind)):
+    files, others = _git.changed()
+    for file in files:
+        kind = _kind(file)
+        if kind is None or _same(case, file, kind):
             others.append(file.name)
-            continue
-        state = "differs from HEAD" if file.is_tracked else "is in no commit"
-        why = f"it decides results and {state}; commit it and run again, or `git checkout` it"
-        yield case.failed(file.name, why)
+        else:
+            why = "it decides results and differs from HEAD; commit it and run again, or `git checkout` it"
+            yield case.failed(file.name, why)
+    yield from _uncommitted(case)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         yield Note(f"{len(others)} changed files decide no result: {', '.join(others[:3])}{more}")
 
 
-def _is_used(case: Case, file: _git.Dirty) -> bool:
-    """Tell whether a recipe names a source file; an overlay or a plugin that nobody uses yet decides nothing."""
-    try:
-        name = code.spell(file.path)
-    except PluginError:
-        return False
-    return any(name in cell.recipe["code"] for cell in case.plan.cells.values())
+def _uncommitted(case: Case) -> Iterator[Finding]:
+    """Yield the source files that recipes name and HEAD does not have, ignored ones among them."""
+    home, known = _git.top(), _git.tracked()
+    for name in {name: None for cell in case.plan.cells.values() for name in cell.recipe["code"]}:
+        file = code.locate(name).resolve()
+        if file.is_relative_to(home) and file not in known and code.digest(file) != code.MISSING:
+            why = "it decides results and is in no commit; commit it"
+            yield case.failed(file.relative_to(home).as_posix(), why)
 
 
-def _kind(file: _git.Dirty) -> str | None:
+def _kind(file: _git.Tracked) -> str | None:
     """Return how a file that decides results is compared: `yaml`, `python` or `bytes`; None: it decides none."""
     path = file.path.resolve()
     homes = (plugins.PACKAGE.resolve(), *(folder.resolve() for folder in plugins.Folders.extra))
@@ -86,7 +86,7 @@ def _kind(file: _git.Dirty) -> str | None:
     return "bytes" if name in _BYTES or name.startswith("recorded/") else None
 
 
-def _same(case: Case, file: _git.Dirty, kind: str) -> bool:
+def _same(case: Case, file: _git.Tracked, kind: str) -> bool:
     """Tell whether a file means what it means in HEAD."""
     blob = file.blob()
     if blob is None or not file.path.is_file():
@@ -111,7 +111,7 @@ def _digest(case: Case, blob: bytes) -> str:
 
 def _outside() -> Iterator[Note]:
     """Note code that this repository does not hold."""
-    top = Path(_git.says("rev-parse", "--show-toplevel") or ".").resolve()
+    top = _git.top()
     for folder in (plugins.PACKAGE, *plugins.Folders.extra):
         if not folder.resolve().is_relative_to(top):
             yield Note(

@@ -1,0 +1,119 @@
+"""A9: samples, classes, cells and rows that are missing, twice, or nobody's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+def change(file: Any, edit: Any) -> None:
+    """Write a table again with its rows changed."""
+    table = pq.read_table(file)
+    pq.write_table(pa.Table.from_pylist(edit(table.to_pylist()), schema=table.schema), file)
+
+
+def test_everything_planned_is_there_once(made):
+    result = made.result("coverage")
+    assert result.verdict == "exact"
+    assert (
+        "9 shards, 18 records, 2 features, 8 scores, 2 weights, 1 tables were looked at"
+        in result.notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("severity", 5.0, "another severity"),
+        ("shift", "identity", "another shift"),
+        ("classes", ["c", "b", "a"], "the classes, or their order"),
+        ("samples", 59, "do not count the same samples"),
+    ],
+)
+def test_a_manifest_of_something_else_fails(made, key, value, why):
+    ref = made.one("shards", "contrast/3")
+    made.edit(ref.path, lambda content: content.update({key: value}))
+    (finding,) = made.findings("coverage")
+    assert (finding.verdict, finding.file) == ("failed", ref.path)
+    assert why in finding.why
+
+
+def test_shifted_shards_without_a_clean_sample_fail(made):
+    ref = made.one("shards", "contrast/3")
+    folder = (made.root / ref.path).parent
+    gone = pq.read_table(folder / "index.parquet").to_pylist()[7]["key"]
+    change(folder / "index.parquet", lambda rows: [row for row in rows if row["key"] != gone])
+    lost = next(one for one in made.findings("coverage") if "clean partner" in one.why)
+    assert (lost.verdict, lost.sample) == ("failed", gone)
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (lambda rows: rows[1:], "it lacks samples of the shards"),
+        (lambda rows: [*rows, rows[-1]], "two rows have one key"),
+        (
+            lambda rows: [{**rows[0], "key": "zzz"}, *rows],
+            "it has samples that are not in the shards",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["records", "scores"])
+def test_rows_of_other_samples_fail(made, kind, edit, why):
+    ref = made.one(kind, "secret" if kind == "scores" else "contrast/3")
+    change(made.root / ref.path, edit)
+    (finding,) = made.findings("coverage")
+    assert (finding.verdict, finding.file) == ("failed", ref.path)
+    assert finding.sample
+    assert (
+        why.replace("the shards", "the records" if kind == "scores" else "the shards")
+        in finding.why
+    )
+
+
+def test_weights_with_classes_in_another_order_fail(made):
+    ref = made.one("weights")
+    file = made.root / ref.path
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    names = json.loads(header["__metadata__"]["classes"])
+    header["__metadata__"]["classes"] = json.dumps(names[::-1])
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    (finding,) = made.findings("coverage")
+    assert (finding.file, finding.expected) == (ref.path, json.dumps(names))
+
+
+def test_a_row_that_the_table_lacks_or_has_besides_fails(made):
+    ref = made.one("tables")
+    table = pl.read_parquet(made.root / ref.path)
+    severe = (pl.col("shift") == "contrast") & (pl.col("severity") == 5)
+    table.filter(~severe.fill_null(value=False)).write_parquet(made.root / ref.path)
+    (finding,) = made.findings("coverage")
+    assert (
+        "lacks planned rows: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/5"
+        in finding.why
+    )
+    other = table.with_columns(severity=pl.when(severe).then(4.0).otherwise(pl.col("severity")))
+    pl.concat([table, other.filter(pl.col("severity") == 4)]).write_parquet(made.root / ref.path)
+    (finding,) = made.findings("coverage")
+    assert (
+        "rows that nothing planned gives: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/4"
+        in finding.why
+    )
+
+
+def test_a_set_that_is_smaller_than_the_subset_is_noted(made):
+    plan = made.plan()
+    file = f"{made.one('shards', 'tiny/test/identity').path}.receipt.json"
+    made.edit(file, lambda content: content["recipe"].update(subset=61))
+    assert any(
+        "has 60 samples where params ask for up to 61" in one.text
+        for one in made.says("coverage", plan=plan)
+    )

@@ -1,0 +1,28 @@
+"""A28: a parameter or a source file that changed after the run is named."""
+
+from __future__ import annotations
+
+from shiftbench.recipe import Cell
+
+
+def test_a_campaign_is_what_its_params_and_code_ask_for(made):
+    assert made.result("reruns").notes == ("51 of 51 outputs would not be made again",)
+
+
+def test_a_parameter_that_changed_after_the_run_is_named(made):
+    findings = made.findings("reruns", plan=made.plan(trainers__erm__epochs=2))
+    assert {one.verdict for one in findings} == {"failed"}
+    first = next(one for one in findings if one.file.startswith("weights/"))
+    assert "trainer.options.epochs: 1 -> 2" in first.why
+    below = next(one for one in findings if one.file.startswith("results/records/"))
+    assert "an input is stale: weights/tiny/convnet-erm-s0.safetensors" in below.why
+
+
+def test_a_source_file_that_changed_after_the_run_is_named(made):
+    plan, ref = made.plan(), made.one("shards", "contrast/3")
+    cell = plan.cells[ref]
+    changed = {**cell.recipe["code"], "shiftbench/shifts/contrast.py": "0" * 32}
+    plan.cells[ref] = Cell.of(ref, {**cell.recipe, "code": changed}, cell.inputs)
+    (finding,) = made.findings("reruns", plan=plan)
+    assert finding.file == ref.path
+    assert "code changed: shiftbench/shifts/contrast.py" in finding.why

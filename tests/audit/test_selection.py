@@ -1,0 +1,139 @@
+"""A8: options chosen on what is tested or by nothing, sets that share samples, a tested sample that was learnt from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shiftbench import schema, shards
+from shiftbench.audit import _scoring
+
+
+def rewrite(file: Any, form: schema.Format, change: Any) -> None:
+    """Write a table again with its rows changed."""
+    rows = change(schema.read(file).to_pylist())
+    schema.write(schema.table(rows, form), file, "0" * 64, form)
+
+
+def add(folder: Any, key: str, pixels: str) -> None:
+    """Add a row to the index of a folder of shards."""
+    table = pq.read_table(folder / shards.INDEX)
+    row = {**table.to_pylist()[0], "key": key, "pixels": pixels}
+    more = pa.Table.from_pylist([row], schema=table.schema)
+    pq.write_table(pa.concat_tables([table, more]), folder / shards.INDEX)
+
+
+def test_searches_and_sets_are_sound(made):
+    result = made.result("selection")
+    assert result.verdict == "exact"
+    assert "2 searches; 7 of 7 pairs of sets that must be disjoint are here" in result.notes
+
+
+def test_options_that_were_chosen_by_something_else_fail(made):
+    ref = made.one("searches", "s1")
+
+    def move(rows):
+        assert rows[0]["auroc"] != rows[1]["auroc"]
+        return [{**row, "chosen": not row["chosen"]} for row in rows]
+
+    rewrite(made.root / ref.path, schema.SEARCHES, move)
+    (finding,) = made.findings("selection")
+    assert (finding.verdict, finding.file) == ("failed", ref.path)
+    assert "not the first of the best" in finding.why
+    assert any(number.startswith("tiny: auroc of convnet-erm-s1 gen") for number in finding.numbers)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"ood": ["tiny/convnet-erm-s0/plain/secret/test/identity/0"]},
+            "chosen on secret/test, which is also tested",
+        ),
+        (
+            {"id": "tiny/convnet-erm-s0/plain/tiny/test/identity/0"},
+            "chosen on tiny/test, which is also tested",
+        ),
+        ({"ood": []}, "does not name its ood"),
+    ],
+)
+def test_a_search_on_what_is_tested_fails(made, change, why):
+    file = f"{made.one('searches', 's0').path}.receipt.json"
+    made.edit(file, lambda content: content["recipe"].update(change))
+    findings = [one for one in made.findings("selection") if one.file == file]
+    assert [one.verdict for one in findings] == ["failed"]
+    assert why in findings[0].why
+
+
+def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(made):
+    ref = made.one("searches", "s0")
+    assert any(
+        "they change scores" in note for note in made.result("selection").notes
+    )  # gamma, on three classes
+    points = [{"M": 3}, {"M": 10}]  # of three classes
+
+    def change(rows):
+        texts = [json.dumps(point, separators=(",", ":")) for point in points]
+        return [
+            {**row, "options": text, "auroc": 0.8} for row, text in zip(rows, texts, strict=True)
+        ]
+
+    rewrite(made.root / ref.path, schema.SEARCHES, change)
+
+    def receipt(content):
+        content["recipe"]["grid"] = {"M": [3, 10]}
+        content["facts"]["effect"] = {"M": False}
+
+    made.edit(f"{ref.path}.receipt.json", receipt)
+    plan = made.plan()
+    plan.cells[ref].recipe["detector"]["options"]["gamma"] = 0.1
+    (finding,) = made.findings("selection", plan=plan)
+    assert (finding.verdict, finding.file) == ("failed", ref.path)
+    assert "the search has no effect" in finding.why
+
+
+def test_scores_tell_whether_options_do_anything(made):
+    ref = made.one("searches", "s0")
+    cell = made.plan().cells[ref]
+    assert _scoring.differ(made.root, cell, ['{"gamma":0.1}', '{"gamma":0.5}'])
+    assert not _scoring.differ(made.root, cell, ['{"gamma":0.1}', '{"gamma":0.1}'])
+
+
+@pytest.mark.parametrize("by", ["key", "content"])
+def test_a_tested_sample_in_training_fails(made, by):
+    train, test = (
+        made.root / f"data/shards/tiny/{split}/identity/0" for split in ("train", "test")
+    )
+    row = pq.read_table(test / shards.INDEX).to_pylist()[5]
+    key, pixels = (row["key"], "other") if by == "key" else ("zzz", row["pixels"])
+    add(train, key, pixels)
+    (finding,) = [one for one in made.findings("selection") if "learnt and tested" in one.why]
+    assert (finding.verdict, finding.file) == (
+        "failed",
+        "data/shards/tiny/test/identity/0/manifest.json",
+    )
+    assert finding.sample == row["key"]
+    assert f"by {by}" in finding.why
+
+
+def test_validation_ood_that_is_tested_fails(made):
+    secret = next((made.root / "data/local").glob("secret/test/identity/0"))
+    row = pq.read_table(secret / shards.INDEX).to_pylist()[0]
+    add(made.root / "data/shards/other/test/identity/0", "zzz", row["pixels"])
+    shared = [one for one in made.findings("selection") if "share" in one.why]
+    assert [one.verdict for one in shared] == ["failed"]
+    assert "ood and val_ood of campaign tiny" in shared[0].why
+
+
+def test_a_proof_that_admits_an_overlap_fails(made):
+    ref = made.one("overlaps")
+
+    def admit(rows):
+        return [{**row, "shared_contents": int(row["disjoint"])} for row in rows]
+
+    rewrite(made.root / ref.path, schema.OVERLAPS, admit)
+    assert {one.file for one in made.findings("selection")} == {ref.path}

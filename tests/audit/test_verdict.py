@@ -1,0 +1,34 @@
+"""A30: no check is silent, and no verdict is better than its findings."""
+
+from __future__ import annotations
+
+from shiftbench.audit._finding import Finding, Result
+
+GOOD = Result("A2", "chain", 0, "title", "exact", notes=("looked",))
+
+
+def test_sound_results_and_the_auditors_environment(made):
+    said = made.says("verdict", results=[GOOD, Result("A10", "digests", 1, "title", "not run")])
+    assert next(one.text for one in said) == "1 other checks were run, 1 are of deeper levels"
+    assert any("audited with Python" in one.text for one in said)
+
+
+def test_a_silent_check_and_a_better_verdict_fail(made):
+    silent = Result("A3", "coherence", 0, "title", "exact")
+    better = Result("A4", "parameters", 0, "title", "exact", (Finding("failed", "x", "y"),))
+    findings = made.findings("verdict", results=[GOOD, silent, better])
+    assert [one.file for one in findings] == ["coherence", "parameters"]
+    assert (findings[1].expected, findings[1].found) == ("failed", "exact")
+
+
+def test_a_library_of_the_auditor_that_is_not_as_locked_is_noted(made):
+    (made.root / "requirements.lock").write_text("pillow==1.0\n")
+    texts = [one.text for one in made.says("verdict", results=[GOOD])]
+    assert any("here is not what is locked: pillow" in text for text in texts)
+
+
+def test_a_clean_campaign_is_exact_at_level_0(made):
+    checks = "chain coherence parameters seeds environment licences selection coverage sampling reruns verdict".split()
+    assert {result.name: result.verdict for result in made.audit(*checks).results} == dict.fromkeys(
+        checks, "exact"
+    )
