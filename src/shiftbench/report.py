@@ -1,8 +1,8 @@
 """Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
 
-The page needs no network: styles, script, plotly.js, numbers and pictures are inside, and its content
-security policy forbids any request and any script but those whose digests it names. The same tables
-give the same bytes.
+The page needs no network: styles, script, plotly.js, numbers and pictures are inside, and its content security
+policy forbids any script but those whose digests it names, and any request but one: `audit.svg` beside it, which
+`shiftbench audit` writes. The same tables give the same bytes.
 
 | file            | holds                                                                   |
 | --------------- | ----------------------------------------------------------------------- |
@@ -84,6 +84,8 @@ def run(run: Run, todo: list[Cell]) -> None:
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
             run.commit(cell, files)
+        for audited in output.parent.glob("audit.*"):  # of the report that was here before
+            audited.unlink()
 
 
 def _shown(cell: Cell) -> list[Ref]:
@@ -185,16 +187,17 @@ def _environment() -> Environment:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request at all, and no script but these.
+    """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
 
-    Styles are allowed inline, since plotly sets them; pictures are data URLs.
+    Styles are allowed inline, since plotly sets them; pictures are data URLs. A page that is opened as a file has an
+    origin of its own, so that `'self'` is not the folder that it lies in: `file:` is, and means nothing on a server.
     """
     digests = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
     )
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob: 'self' file:; "
         "base-uri 'none'; form-action 'none'"
     )
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from shiftbench import plan as plans
 from shiftbench.cli import comparing
-from shiftbench.cli.app import Scale, app, escaped, out
-from shiftbench.errors import ParamsError
+from shiftbench.cli.app import Scale, app, err, escaped, out
+from shiftbench.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
     from shiftbench.audit._finding import Audit
@@ -65,11 +65,22 @@ def audit(
         done = _run.unplanned(error, asked)
     else:
         done = _run.run(planned, root, asked)
+        _show(done, root)
     if json:
         _run.write(done, json)
     if str(json) != "-":
         _tell(done)
     sys.exit(done.exit_code)
+
+
+def _show(done: Audit, root: Path) -> None:
+    """Put the audit beside the report; where that cannot be written, the verdict still stands."""
+    from shiftbench.audit import _page
+
+    try:
+        _page.write(done, root)
+    except DataError as error:
+        err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 
 
 def _tell(done: Audit) -> None:

@@ -1,9 +1,22 @@
-/* The report's behaviour: themes, sorting, seeds, selectors, figures. No request is made. */
+/* The report's behaviour: themes, sorting, seeds, selectors, figures, the badge. No request is made. */
 "use strict";
 (() => {
   const all = (query, root = document) => [...root.querySelectorAll(query)];
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
+
+  /* ---------------------------------------------------------------- the audit's badge */
+  const badge = document.querySelector("#audit img");
+  const unaudited = () => {
+    const command = document.createElement("code");
+    command.textContent = "shiftbench audit";
+    const words = document.createElement("span");
+    words.className = "tag";
+    words.append("not audited here yet: ", command);
+    badge.closest("a").replaceWith(words);
+  };
+  if (badge.complete && !badge.naturalWidth) unaudited();
+  else badge.addEventListener("error", unaudited);
 
   /* ---------------------------------------------------------------- figures */
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
