@@ -189,8 +189,8 @@ def _environment() -> Environment:
 def _policy(scripts: Iterable[str]) -> str:
     """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
 
-    Styles are allowed inline, since plotly sets them; pictures are data URLs. A page that is opened as a file has an
-    origin of its own, so that `'self'` is not the folder that it lies in: `file:` is, and means nothing on a server.
+    Styles are allowed inline, since plotly sets them; pictures are data URLs. The badge is of `'self'`; `file:` is for
+    browsers that give a page opened as a file an origin of its own, and on a server it allows nothing.
     """
     digests = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
