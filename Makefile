@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke record test test-all test-cpus golden check lock clean
+.PHONY: help setup validators run smoke record test test-all test-cpus golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -38,6 +38,12 @@ setup: ## the virtual environment .venv, from requirements.lock (does nothing wh
 	@python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
+
+validators: setup ## what tests validate Croissant and RO-Crate with, in an environment of its own (roc-validator wants an older rich)
+	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
+	    python -m venv --clear .venv-validators; \
+	    .venv-validators/bin/pip install --quiet --disable-pip-version-check --requirement tests/release/validators.lock; \
+	    cp tests/release/validators.lock .venv-validators/lock; }
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)

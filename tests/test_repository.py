@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 RANGES = {"torch", "torchvision"}
-UNLOCKED = {"bench"}  # in an environment of its own, since it brings a second OpenCV
+UNLOCKED = {"bench", "validators"}  # in environments of their own: a second OpenCV, an older rich
 
 HOSTS = re.compile(
     r"https?://[^/\s]*(pypi|pythonhosted|npmjs|deb\.debian|anaconda|pytorch)\.[a-z]+", re.I

@@ -1,0 +1,112 @@
+"""Releases: what was made, under one root that others can check, signed with a key of yours."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shiftbench.cli.app import Scale, app, escaped, out
+from shiftbench.errors import DataError
+
+if TYPE_CHECKING:
+    from shiftbench.release.verify import Problem
+
+PANEL = "Releases"
+CODES = {"exact": 0, "incomplete": 20, "failed": 30}
+_SHOWN = 20
+
+
+@app.command(rich_help_panel=PANEL)
+def release(
+    name: Annotated[str, typer.Argument(help="of the release: 1.0, 2026-11, ...")],
+    sign: Annotated[
+        str | None,
+        typer.Option(help="file of an SSH key, or a GPG key id; default: git's signing key"),
+    ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="sign nothing")] = False,
+    created: Annotated[
+        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
+    ] = None,
+    scale: Scale = None,
+    verify: Annotated[bool, typer.Option("--verify", help="check a release that is there")] = False,
+    signers: Annotated[
+        Path | None, typer.Option(help="allowed_signers of ssh-keygen, to verify by")
+    ] = None,
+    prove: Annotated[
+        str | None, typer.Option(help="print the proof that this file is in the release, as JSON")
+    ] = None,
+) -> None:
+    """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate; or check it."""
+    if prove:
+        from shiftbench.release import manifest
+
+        out.print_json(json.dumps(manifest.prove(manifest.read(Path(), name), prove)))
+    elif verify:
+        _verify(name, signers)
+    else:
+        _make(name, scale, created, None if unsigned else sign, unsigned=unsigned)
+
+
+def _make(
+    name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool
+) -> None:
+    from shiftbench import plan as plans
+    from shiftbench.release import make, signing
+
+    home = Path()
+    key = None if unsigned else signing.key_of(home, sign)
+    request = make.Request(name, scale, make.when(created), key)
+    planned, root = plans.load(scale)
+    content = make.make(planned, root, home, request)
+    withheld = sum("withheld" in entry for entry in content["artefacts"])
+    out.print(
+        f"releases/{name}: {len(content['artefacts'])} artefacts, {withheld} of them as digests only"
+    )
+    out.print(f"root {content['root']}")
+    out.print(
+        f"signed with {escaped(key.value)}" if key else "unsigned; `--sign KEY` signs",
+        soft_wrap=True,
+    )
+    out.print(f"commit it: git add releases/{name} && git commit")
+
+
+def _verify(name: str, signers: Path | None) -> None:
+    from shiftbench.release import manifest
+    from shiftbench.release import verify as verification
+
+    home = Path()
+    problems = verification.verify(_root(home, name), home, name, signers=signers)
+    for problem in problems[:_SHOWN]:
+        out.print(escaped(f"{problem.verdict}: {problem}"), soft_wrap=True)
+    if len(problems) > _SHOWN:
+        out.print(f"and {len(problems) - _SHOWN} more: {_counted(problems)}")
+    signatures = verification.verdicts(home, name, signers)
+    for signature, verdict in signatures:
+        out.print(escaped(f"{signature}: {verdict.state}; {verdict.words}"), soft_wrap=True)
+    if not signatures:
+        out.print("unsigned")
+    worst = max((problem.verdict for problem in problems), key=CODES.__getitem__, default="exact")
+    out.print(f"{worst}: release {name}, {len(manifest.names(home))} release(s) here")
+    sys.exit(CODES[worst])
+
+
+def _counted(problems: list[Problem]) -> str:
+    kinds = Counter(problem.kind for problem in problems)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+def _root(home: Path, name: str) -> Path:
+    """Return the output root of a release: that of params.yaml under the overlay that it was made with."""
+    from shiftbench.release import manifest
+    from shiftbench.release import verify as verification
+
+    try:
+        scale = manifest.read(home, name)["scale"]
+    except DataError:
+        scale = None  # the verification tells what is wrong with the manifest
+    return verification.output_root(home, scale)

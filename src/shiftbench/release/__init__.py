@@ -1,0 +1,1 @@
+"""Releases: a manifest under one Merkle root, an attestation, and descriptions for other tools."""

@@ -1,0 +1,188 @@
+"""Croissant descriptions of the shards: files with digests, records, licence, and where a shift came from.
+
+Source: Croissant 1.1 (mlcommons.org/croissant/1.1), with PROV-O for provenance. One document per dataset; one
+record set per folder of shards (`test/fog/3`): key, payload, label, extracted from the tars. It is written
+here and not by `mlcroissant`, which is the validator: its writer's bytes move with its version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from shiftbench import recipe, shards
+from shiftbench.plan import Plan
+from shiftbench.recipe import Cell
+from shiftbench.release import manifest
+
+Node = dict[str, Any]
+VERSION = "http://mlcommons.org/croissant/1.1"
+_MIME = {"png": "image/png", "txt": "text/plain", "cls": "text/plain"}
+_TYPES = {"image": "sc:ImageObject", "text": "sc:Text", "label": "sc:Integer"}
+
+
+def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> dict[str, Node]:
+    """Return one document per dataset of which shards are released, by the dataset's name."""
+    cells: dict[str, list[Cell]] = {}
+    for cell in manifest.released(plan):
+        if cell.ref.kind == "shards":
+            cells.setdefault(cell.ref.parts[0], []).append(cell)
+    up = os.path.relpath(
+        root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant"
+    )
+    return {
+        name: _document(name, sorted(own, key=lambda cell: cell.ref), root, up, content)
+        for name, own in sorted(cells.items())
+    }
+
+
+def _document(name: str, cells: list[Cell], root: Path, up: str, content: manifest.Content) -> Node:
+    about = shards.manifest((root / cells[0].ref.path).parent)
+    distribution: list[Node] = []
+    records: list[Node] = []
+    for cell in cells:
+        files, sets = _folder(cell, root, up)
+        distribution += files
+        records += sets
+    return {
+        "@context": json.loads(
+            resources.files("shiftbench.release").joinpath("croissant_context.json").read_text()
+        ),
+        "@type": "sc:Dataset",
+        "conformsTo": VERSION,
+        "name": name,
+        "description": f"Shards of {name} under the shifts of release {content['name']}, made by shiftbench.",
+        "license": about["licence"],
+        "citeAs": about["citation"],
+        "datePublished": content["volatile"]["created"],
+        "version": _version(content),
+        "distribution": distribution,
+        "recordSet": records,
+    }
+
+
+def _version(content: manifest.Content) -> str:
+    """Return a semantic version whose build part is the release's root."""
+    from importlib.metadata import version
+
+    return f"{version('shiftbench')}+{content['root'][:16]}"
+
+
+def _folder(cell: Cell, root: Path, up: str) -> tuple[list[Node], list[Node]]:
+    """Return the files and the record sets of one folder of shards."""
+    about = shards.manifest((root / cell.ref.path).parent)
+    name = "/".join(cell.ref.parts[1:])
+    place = f"{up}/{Path(cell.ref.path).parent.as_posix()}"
+    tars = [
+        _file(f"{name}/{tar}", f"{place}/{tar}", "application/x-tar", facts["sha256"])
+        | {"contentSize": f"{facts['bytes']} B"}
+        for tar, facts in sorted(about["tars"].items())
+    ]
+    index = _file(
+        f"{name}/index.parquet",
+        f"{place}/index.parquet",
+        "application/vnd.apache.parquet",
+        about["index"],
+    )
+    payload = next(field for field in about["fields"] if field in ("image", "text"))
+    sets = [_members(name, field, about["fields"], tars) for field in (payload, "label")]
+    return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(cell, root))
+
+
+def _file(identity: str, url: str, mime: str, digest: str) -> Node:
+    return {
+        "@type": "cr:FileObject",
+        "@id": identity,
+        "name": identity,
+        "contentUrl": url,
+        "encodingFormat": mime,
+        "sha256": digest,
+    }
+
+
+def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) -> Node:
+    """Return the members of one extension; another's that ends alike (`mask.png`) is none of them."""
+    extension = fields[field]
+    alike = [f"*.{other}" for other in sorted(fields.values()) if other.endswith(f".{extension}")]
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{name}/{field}s",
+        "name": f"{name}/{field}s",
+        "containedIn": [{"@id": tar["@id"]} for tar in tars],
+        "encodingFormat": _MIME[extension],
+        "includes": f"*.{extension}",
+        **({"cr:excludes": alike} if alike else {}),
+    }
+
+
+def _records(name: str, payload: str, fields: dict[str, str], provenance: Node) -> list[Node]:
+    """Return the labels by key, and the samples that join them."""
+    labels = f"{name}/labelled"
+    return [
+        {
+            "@type": "cr:RecordSet",
+            "@id": labels,
+            "name": labels,
+            "key": {"@id": f"{labels}/key"},
+            "field": [
+                _key(f"{labels}/key", f"{name}/labels", fields["label"]),
+                _content(f"{labels}/label", f"{name}/labels", _TYPES["label"]),
+            ],
+        },
+        {
+            "@type": "cr:RecordSet",
+            "@id": name,
+            "name": name,
+            "key": {"@id": f"{name}/key"},
+            "field": [
+                _key(f"{name}/key", f"{name}/{payload}s", fields[payload])
+                | {"references": {"field": {"@id": f"{labels}/key"}}},
+                _content(f"{name}/{payload}", f"{name}/{payload}s", _TYPES[payload]),
+                _field(f"{name}/label", _TYPES["label"], {"field": {"@id": f"{labels}/label"}}),
+            ],
+            **provenance,
+        },
+    ]
+
+
+def _key(identity: str, files: str, extension: str) -> Node:
+    source = {
+        "fileSet": {"@id": files},
+        "extract": {"fileProperty": "fullpath"},
+        "transform": {"regex": rf"^(.*?)(?:\.{extension})?$"},
+    }
+    return _field(identity, "sc:Text", source)
+
+
+def _content(identity: str, files: str, kind: str) -> Node:
+    source = {"fileSet": {"@id": files}, "extract": {"fileProperty": "content"}}
+    return _field(identity, kind, source)
+
+
+def _field(identity: str, kind: str, source: Node) -> Node:
+    return {
+        "@type": "cr:Field",
+        "@id": identity,
+        "name": identity,
+        "dataType": kind,
+        "source": source,
+    }
+
+
+def _provenance(cell: Cell, root: Path) -> Node:
+    """Return what a folder was made from and by what, in PROV's terms."""
+    consumed = (recipe.receipt(root, cell.ref) or {"consumed": {}})["consumed"]
+    words = {key: cell.recipe[key] for key in ("shift", "severity", "seed") if key in cell.recipe}
+    made: Node = {
+        "@type": "prov:Activity",
+        "prov:label": recipe.canonical(words),
+        "prov:wasAssociatedWith": f"urn:shiftbench:recipe:{cell.fingerprint}",
+    }
+    origins = [
+        {"@type": "prov:Entity", "prov:label": path, "sha256": digest}
+        for path, digest in sorted(consumed.items())
+    ]
+    return {"prov:wasGeneratedBy": made} | ({"prov:wasDerivedFrom": origins} if origins else {})

@@ -1,0 +1,155 @@
+"""Making a release: refused unless everything planned is here, fresh and as recorded, in a clean tree."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shiftbench import recipe, store
+from shiftbench.errors import DataError, ParamsError, StaleError
+from shiftbench.files import scratch_folder, sha256, write_bytes
+from shiftbench.plan import Plan
+from shiftbench.release import crate, croissant, git, manifest, signing, statement
+from shiftbench.release.text import lined
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a release is called, which overlay it is of, when it is made, and who signs."""
+
+    name: str
+    scale: str | None
+    created: str
+    key: signing.Key | None
+
+
+def when(stated: str | None) -> str:
+    """Return the time of a release: the one stated, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
+
+    Raises:
+        ParamsError: it is no time.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        if stated:
+            time = datetime.fromisoformat(stated)
+        else:
+            time = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except ValueError:
+        raise ParamsError(
+            f"{stated or epoch!r} is no time; write 2026-01-31T12:00:00+00:00, or seconds in SOURCE_DATE_EPOCH"
+        ) from None
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Content:
+    """Write the folder of a release, whole or not at all; returns its manifest.
+
+    Raises:
+        ParamsError: the name is taken or is none.
+        StaleError: the tree is dirty, or an output is stale.
+        DataError: an output is missing or damaged, there is no commit, or signing failed.
+    """
+    _check_name(home, request.name)
+    commit = git.commit(home)
+    _check_tree(home)
+    _check_outputs(plan, root)
+    content = _manifest(plan, root, home, request, commit)
+    target = manifest.folder(home, request.name)
+    with scratch_folder(target) as folder:
+        _write(folder / manifest.FILE, content)
+        _write(folder / crate.FILE, crate.document(plan, root, home, content))
+        for name, document in croissant.documents(plan, root, home, content).items():
+            _write(folder / "croissant" / f"{name}.json", document)
+        files = {
+            f"{manifest.FOLDER}/{request.name}/{file.relative_to(folder).as_posix()}": sha256(file)
+            for file in folder.rglob("*")
+            if file.is_file()
+        }
+        params = plan.params.model_dump(mode="json")
+        _write(folder / statement.FILE, statement.build(content, files, params))
+        if request.key:
+            signing.sign(folder / statement.FILE, request.key)
+        folder.chmod(0o755)
+        folder.rename(target)
+    return content
+
+
+def _write(file: Path, content: manifest.Content) -> None:
+    write_bytes(file, lined(content))
+
+
+def _check_name(home: Path, name: str) -> None:
+    if not re.fullmatch(_NAME, name):
+        raise ParamsError(
+            f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only"
+        )
+    if manifest.folder(home, name).exists():
+        raise ParamsError(
+            f"{manifest.folder(home, name)} is there, and a release is not written again; "
+            "`--verify` checks it; choose another name for a new one"
+        )
+
+
+def _check_tree(home: Path) -> None:
+    files = git.dirty(home)
+    if files:
+        raise StaleError(
+            f"{len(files)} file(s) differ from the commit, or git does not know them; "
+            f"commit or remove them first:\n{_listed(files)}"
+        )
+
+
+def _check_outputs(plan: Plan, root: Path) -> None:
+    """Refuse what is stale, missing, or other than its receipt says."""
+    cells = [cell for ref, cell in plan.cells.items() if ref.kind != "features"]
+    states = {cell.ref.path: recipe.status(root, cell) for cell in cells}
+    stale = [
+        f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")
+    ]
+    if stale:
+        raise StaleError(
+            f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}"
+        )
+    released = manifest.released(plan)
+    missing = [cell.ref.path for cell in released if states[cell.ref.path] == "missing"]
+    if missing:
+        raise DataError(
+            f"{len(missing)} output(s) are not here; `shiftbench pull` or `make run` brings them:\n{_listed(missing)}"
+        )
+    damaged = [line for cell in released for line in store.verify(root, cell)]
+    if damaged:
+        raise DataError(
+            f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}"
+        )
+
+
+def _listed(lines: list[str]) -> str:
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
+
+
+def _manifest(
+    plan: Plan, root: Path, home: Path, request: Request, commit: str
+) -> manifest.Content:
+    before = manifest.newest(home)
+    content = {
+        "format": manifest.FORMAT,
+        "name": request.name,
+        "scale": request.scale,
+        "previous": before["root"] if before else None,
+        "artefacts": [a.entry() for a in manifest.gather(plan, root, home, request.scale)],
+        "volatile": {
+            "created": request.created,
+            "commit": commit,
+            "files": manifest.volatile(plan, root, home),
+        },
+    }
+    return content | {"root": manifest.root_of(content)}

@@ -1,0 +1,133 @@
+"""Signatures by the keys that people have: SSH (`ssh-keygen -Y`) or GPG, detached, beside what is signed.
+
+Source: the SSHSIG format (PROTOCOL.sshsig of OpenSSH), with the namespace `shiftbench`; RFC 9580 for GPG.
+Whose key it is, no signature tells: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.release import git
+
+NAMESPACE = "shiftbench"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A signing key: `ssh` with a file or a literal public key, or `gpg` with a key id."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a signature is worth: `good`, `bad`, or `unknown` (its key is not here), and the tool's words."""
+
+    state: str
+    words: str
+
+
+def key_of(home: Path, asked: str | None) -> Key | None:
+    """Return the key to sign with: the one asked for, else git's `user.signingkey`, else None.
+
+    Args:
+        home: the repository.
+        asked: a file with an SSH key, or the id of a GPG key.
+    """
+    if asked:
+        return Key("ssh" if Path(asked).expanduser().is_file() else "gpg", asked)
+    value = git.config(home, "user.signingkey")
+    if not value:
+        return None
+    return Key("ssh" if git.config(home, "gpg.format") == "ssh" else "gpg", value)
+
+
+def sign(file: Path, key: Key) -> Path:
+    """Sign a file; returns the signature beside it (`.sig` by SSH, `.asc` by GPG).
+
+    Raises:
+        DataError: the tool is missing or refuses.
+    """
+    if key.kind == "gpg":
+        output = file.with_name(f"{file.name}.asc")
+        command = ["gpg", "--batch", "--yes", "--armor", "--local-user", key.value]
+        _done([*command, "--output", str(output), "--detach-sign", str(file)])
+        return output
+    with tempfile.TemporaryDirectory() as folder:
+        literal = key.value.removeprefix("key::")
+        where, agent = str(Path(key.value).expanduser()), []
+        if literal.startswith(("ssh-", "ecdsa-", "sk-")):  # as git allows: the agent has the key
+            Path(folder, "key.pub").write_text(literal + "\n")
+            where, agent = f"{folder}/key.pub", ["-U"]
+        _done(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
+    return file.with_name(f"{file.name}.sig")
+
+
+def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
+    """Check a signature with the tool that made it.
+
+    Args:
+        file: what is signed.
+        signature: `.sig` or `.asc`.
+        signers: ssh-keygen's allowed_signers; without it, an SSH signature is good for whatever key made it.
+
+    Raises:
+        ParamsError: there is no such file of signers.
+    """
+    if signature.suffix == ".asc":
+        return _check_gpg(file, signature)
+    command = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)]
+    if signers:
+        if not signers.is_file():
+            raise ParamsError(
+                f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format"
+            )
+        found = _call(
+            ["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)]
+        )
+        if found.returncode:
+            sound = _call(command, file)
+            return Verdict(
+                "bad", _words(sound) if sound.returncode else f"its key is not in {signers}"
+            )
+        who = found.stdout.splitlines()[0]
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who, *command[3:]]
+    done = _call(command, file)
+    return Verdict("bad" if done.returncode else "good", _words(done))
+
+
+def _check_gpg(file: Path, signature: Path) -> Verdict:
+    done = _call(["gpg", "--batch", "--status-fd", "1", "--verify", str(signature), str(file)])
+    words = done.stderr.strip()
+    if done.returncode == 0:
+        return Verdict("good", words)
+    return Verdict("unknown" if "NO_PUBKEY" in done.stdout else "bad", words)
+
+
+def _words(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def _done(command: list[str]) -> None:
+    done = _call(command)
+    if done.returncode:
+        raise DataError(
+            f"`{' '.join(command[:3])}` could not sign: {_words(done)}; "
+            "is the key right? `--sign KEY` names another, `--unsigned` signs nothing"
+        )
+
+
+def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
+    given = stdin.read_text() if stdin else None
+    try:
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise DataError(
+            f"{command[0]} is not installed; Debian has it in openssh-client or gnupg"
+        ) from None
