@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from shiftbench.audit._finding import Finding, Result
+import json
+from pathlib import Path
+
+import jsonschema
+
+from shiftbench import audit
+from shiftbench.audit._finding import EXIT_CODES, Finding, Result
 
 GOOD = Result("A2", "chain", 0, "title", "exact", notes=("looked",))
 
@@ -32,3 +38,12 @@ def test_a_clean_campaign_is_exact_at_level_0(made):
     assert {result.name: result.verdict for result in made.audit(*checks).results} == dict.fromkeys(
         checks, "exact"
     )
+
+
+def test_the_json_is_as_its_schema_says(made):
+    schema = json.loads((Path(audit.__file__).parent / "schema.json").read_text())
+    (made.root / made.one("scores").path).unlink()
+    done = made.audit("chain", "verdict")
+    assert done.exit_code == 30
+    jsonschema.validate(json.loads(json.dumps(done.plain())), schema)
+    assert schema["properties"]["exit_code"]["enum"] == list(EXIT_CODES.values())
