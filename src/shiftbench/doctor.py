@@ -1,6 +1,7 @@
 """`shiftbench doctor`: what this machine brings to a run, and what a run would miss.
 
-Nothing is changed and nothing is downloaded; a remote is asked only whether it answers.
+Nothing is changed (but for stale locks, with `--unlock`) and nothing is downloaded; a remote is asked only
+whether it answers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from shiftbench import (
     estimate,
     fetch,
     leftout,
+    locks,
     originals,
     recipe,
     remotes,
@@ -49,6 +51,7 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
             _original(plan, root, ref.name) for ref in plan.cells if ref.kind == "sources"
         ],
         "lock": drift(Path("requirements.lock")),
+        "locks": [str(lock) for lock in locks.find(root)],
     }
 
 
@@ -76,6 +79,7 @@ def problems(found: dict[str, Any]) -> list[str]:
         if original["state"] == "out of reach"
     ]
     lines += [f"not as locked: {line}; make setup" for line in found["lock"]]
+    lines += [line for line in found["locks"] if "--unlock" in line]
     return lines
 
 

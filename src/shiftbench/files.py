@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,11 @@ def write_bytes(file: Path, data: bytes) -> None:
         temporary.replace(file)
 
 
+def _signature() -> str:
+    """Name this process, so that others know whose scratch file it is (see locks.py)."""
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
     """Give a temporary path beside an output; removed if it was not renamed.
@@ -52,7 +58,7 @@ def scratch(output: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder cannot be written.
     """
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
+    temporary = output.with_name(f".{output.name}.{_signature()}.part")
     with writable(output):
         try:
             yield temporary
@@ -69,7 +75,7 @@ def scratch_folder(output: Path) -> Iterator[Path]:
         DataError: the folder cannot be written.
     """
     with writable(output):
-        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=output.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".part-{_signature()}-", dir=output.parent))
         try:
             yield temporary
         finally:

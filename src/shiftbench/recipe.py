@@ -8,7 +8,6 @@ what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import time
@@ -18,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shiftbench import code, environment, pins, plugins
+from shiftbench import code, environment, locks, pins, plugins
 from shiftbench.errors import StaleError
 from shiftbench.files import scratch as scratch
 from shiftbench.files import sha256 as sha256
-from shiftbench.files import sweep, sync, writable
+from shiftbench.files import sweep, sync
 from shiftbench.files import write_bytes as write_bytes
 from shiftbench.files import write_json as write_json
 from shiftbench.refs import Ref
@@ -284,10 +283,7 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
     run = Run(file.resolve())
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
-    with writable(lock):
-        held = lock.open("w")
-    with held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with locks.hold(lock):
         todo = run.todo()
         for cell in todo:
             sweep(run.path(cell.ref), owns_folder=cell.ref.owns_folder)

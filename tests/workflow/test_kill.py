@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from repository import HOME, Repository, checkout
+from shiftbench import files, locks
 
 pytestmark = pytest.mark.workflow
 
@@ -39,6 +41,38 @@ def kill_when(repository: Repository, reached: Callable[[], bool], *targets: str
 def receipts(folder: Path) -> dict[Path, int]:
     """Return the receipts below a folder with the inode of each: another one was written anew."""
     return {file: file.stat().st_ino for file in folder.rglob("*.receipt.json")}
+
+
+def made_again(before: dict[Path, bytes]) -> list[Path]:
+    """Return which files have other bytes by now; one may be away for a moment."""
+    now = {file: file.read_bytes() for file in before if file.is_file()}
+    return [file for file, content in now.items() if content != before[file]]
+
+
+def test_a_job_that_dies_half_way_keeps_what_it_made(tmp_path: Path) -> None:
+    """Snakemake keeps copies of such outputs and puts them back: old bytes, under new receipts."""
+    repository = slow(tmp_path / "repository")
+    repository.make("records")
+    records = repository.path / RECORDS
+    before = {file: file.read_bytes() for file in records.rglob("*.receipt.json")}
+    repository.edit("params.yaml", "seed: 0", "seed: 1")
+    run = repository.start("snakemake", "--cores", "2", "records")
+    while not made_again(before):
+        assert run.poll() is None, f"ended too early; see {repository.path}.log"
+        time.sleep(0.01)
+    [verb] = [
+        lock
+        for lock in locks.find(repository.path)
+        if lock.what == "lock" and "evaluate" in lock.path
+    ]
+    os.kill(verb.pid or 0, signal.SIGKILL)
+    assert run.wait() == 1
+
+    made = made_again(before)
+    assert 1 <= len(made) < 4
+    for receipt in made:
+        for name, digest in json.loads(receipt.read_text())["made"].items():
+            assert files.sha256(receipt.parent / name) == digest, name
 
 
 def test_what_is_left_after_kills_is_what_an_undisturbed_run_leaves(tmp_path: Path) -> None:

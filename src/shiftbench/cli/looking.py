@@ -10,7 +10,7 @@ import typer
 
 from shiftbench import plan as plans
 from shiftbench import plugins
-from shiftbench.cli.app import Json, Scale, app, escaped, out, root, use_plugin_folders
+from shiftbench.cli.app import Json, Scale, app, err, escaped, out, root, use_plugin_folders
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import writable
 
@@ -92,12 +92,19 @@ def doctor(
     remotes: Annotated[
         bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")
     ] = False,
+    unlock: Annotated[
+        bool, typer.Option("--unlock", help="clear locks and scratch files of killed processes")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions."""
+    """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions, locks."""
     from shiftbench import doctor as doctors
+    from shiftbench import locks
 
     planned, folder = plans.load(scale)
+    if unlock:
+        for lock in locks.clear(folder):
+            err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
     if remotes:
         _tell_remotes(doctors.remotes_held(folder), as_json=as_json)
         return

@@ -1,0 +1,202 @@
+"""Locks and scratch files: who holds them, and what killed processes left behind.
+
+A verb works under an flock, which the kernel releases when its process dies, on every host that shares the
+folder. The lock's file names host and process while they work; scratch files carry both in their names. So
+what a kill leaves can be told from what is at work, also on a cluster. DVC and Snakemake write down less:
+their locks count as this host's only where the folder lies on a disk of this host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shiftbench import files
+
+State = Literal["left", "held", "elsewhere"]
+
+_OUTS = ("data", "weights", "results", "recipes")
+_SIGNED = re.compile(r"(?P<pid>\d+)@(?P<host>\S+)")
+_SHARED = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|9p|virtiofs|afs|fuse\.")
+_ADVICE = {
+    "left": "its process is gone; `shiftbench doctor --unlock` clears it",
+    "held": "its process is at work",
+    "elsewhere": "its process is on another host, or it does not say which; look there",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock or a scratch file.
+
+    `host` and `pid` are None where the file does not say. `state` is `left` when the process ran on this
+    host and is gone, `held` when it is at work, `elsewhere` when this host cannot tell.
+    """
+
+    path: str
+    what: str
+    host: str | None
+    pid: int | None
+    state: State
+
+    def __str__(self) -> str:
+        """One line, with what to do."""
+        who = f"process {self.pid or '?'} on {self.host or 'an unnamed host'}"
+        return f"{self.what} {self.path} of {who}: {_ADVICE[self.state]}"
+
+
+@contextlib.contextmanager
+def hold(file: Path) -> Iterator[None]:
+    """Hold a lock that the kernel releases after a kill; its file names host and process meanwhile.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with files.writable(file):
+        lock = file.open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}@{socket.gethostname()}\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def find(root: Path, campaign: Path = Path()) -> list[Lock]:
+    """Return the locks that are held or were left, and all scratch files, sorted by path.
+
+    Args:
+        root: the output root of params.
+        campaign: the repository, where `.dvc` and `.snakemake` are.
+    """
+    found = [*_verbs(root), *_scratch(root), *_dvc(campaign), *_snakemake(campaign)]
+    return sorted(found, key=lambda lock: (lock.path, lock.pid or 0))
+
+
+def clear(root: Path, campaign: Path = Path()) -> list[Lock]:
+    """Remove what processes of this host left that are gone; nothing that is held or of another host.
+
+    Returns:
+        What was removed. A file with several holders goes when all of them are gone.
+    """
+    found = find(root, campaign)
+    kept = {lock.path for lock in found if lock.state != "left"}
+    gone = [lock for lock in found if lock.path not in kept]
+    for path in {lock.path: Path(lock.path) for lock in gone}.values():
+        if path.parent.name == "locks" and path.parent.parent.name == "logs":
+            _wipe(path)
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return gone
+
+
+def _wipe(file: Path) -> None:
+    """Empty a verb's lock file; unlinked, two processes could hold it, each by its own inode."""
+    with file.open("a") as lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+
+
+# --------------------------------------------------------------------------------- what there is
+
+
+def _verbs(root: Path) -> Iterator[Lock]:
+    """Yield the locks of verbs: signed while they are at work, empty after."""
+    for file in (root / "logs" / "locks").glob("*"):
+        pid, host = _signature(file.read_text().strip())
+        if pid is not None:
+            state: State = "left" if host == socket.gethostname() else "elsewhere"
+            yield Lock(str(file), "lock", host, pid, "held" if _flocked(file) else state)
+
+
+def _scratch(root: Path) -> Iterator[Lock]:
+    """Yield scratch files and folders beside outputs."""
+    for out in _OUTS:
+        for path in (root / out).rglob(".*"):
+            if path.name.endswith(".part") or path.name.startswith(".part-"):
+                name = path.name.removesuffix(".part")
+                signed = name.rpartition("-")[0] if name.startswith(".part-") else name
+                pid, host = _signature(signed)
+                yield Lock(str(path), "scratch", host, pid, _state(path, pid, host))
+
+
+def _dvc(campaign: Path) -> Iterator[Lock]:
+    """Yield DVC's locks: of the repository, which the kernel releases, and of outputs, which name processes."""
+    folder = campaign / ".dvc" / "tmp"
+    lock = folder / "lock"
+    if lock.is_file() and (words := lock.read_text().split()):
+        pid = int(words[0]) if words[0].isdigit() else None
+        state: State = "held" if _flocked(lock) else _state(lock, pid, None)
+        yield Lock(str(lock), "DVC's lock", None, pid, state)
+    rwlock = folder / "rwlock"
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+        content = json.dumps(json.loads(rwlock.read_text()))
+        for pid in sorted({int(number) for number in re.findall(r'"pid": (\d+)', content)}):
+            yield Lock(str(rwlock), "DVC's lock of outputs", None, pid, _state(rwlock, pid, None))
+
+
+def _snakemake(campaign: Path) -> Iterator[Lock]:
+    """Yield Snakemake's locks, of runs without our profiles; they name nobody."""
+    for file in (campaign / ".snakemake" / "locks").glob("*.lock"):
+        state: State = "elsewhere" if _shared(file) else "left"
+        if state == "left" and _snakemake_runs_in(campaign):
+            state = "held"
+        yield Lock(str(file), "Snakemake's lock", None, None, state)
+
+
+# ---------------------------------------------------------------------------- whose it is
+
+
+def _signature(text: str) -> tuple[int | None, str | None]:
+    """Return process and host of `PID@HOST` in a lock or a scratch file's name."""
+    found = _SIGNED.search(text)
+    return (int(found["pid"]), found["host"]) if found else (None, None)
+
+
+def _state(path: Path, pid: int | None, host: str | None) -> State:
+    if host not in (None, socket.gethostname()) or (host is None and _shared(path)):
+        return "elsewhere"
+    if pid is None:
+        return "elsewhere"
+    return "held" if Path(f"/proc/{pid}").exists() else "left"
+
+
+def _flocked(file: Path) -> bool:
+    with file.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _shared(path: Path) -> bool:
+    """Tell whether other hosts may see a file, by the kind of its file system."""
+    place = str(path.resolve())
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    over = [(len(m[1]), m[2]) for m in mounts if f"{place}/".startswith(f"{m[1].rstrip('/')}/")]
+    return bool(_SHARED.search(max(over)[1])) if over else True
+
+
+def _snakemake_runs_in(campaign: Path) -> bool:
+    """Tell whether a process of this host runs Snakemake in this folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            here = (process / "cwd").resolve() == campaign.resolve()
+            if here and b"snakemake" in (process / "cmdline").read_bytes():
+                return True
+    return False
