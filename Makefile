@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup validators run smoke record test test-all test-cpus golden check lock clean
+.PHONY: help setup validators run smoke record test test-all test-cpus test-slurm golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -65,6 +65,9 @@ test-all: setup ## the tests, slow ones too
 test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
+test-slurm: setup ## campaigns through a SLURM that the tests start here (about 10 minutes)
+	@pytest -m slurm $(ARGS)
+
 golden: setup ## write the golden values in tests/golden/ again (look at the diff before you commit it)
 	@pytest --quiet --update-golden tests $(ARGS)
 
@@ -79,7 +82,7 @@ lock: ## write requirements.lock again with the newest releases (from Python 3.1
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
-	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,timm,onnx,dev]'; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock
 

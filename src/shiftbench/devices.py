@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from shiftbench.errors import ParamsError
 
 @contextmanager
 def hold(device: str = "auto") -> Iterator[str]:
-    """Hold a device: `cpu`, `cuda:N`, or `auto` (a free GPU where there is one, else the CPU).
+    """Hold a device: `cpu`, `cuda:N`, `cuda` (a free GPU), or `auto` (a free GPU where there is one, else the CPU).
 
     A GPU is held by an flock on a file named after its index, which the kernel releases after a kill;
     when all are held, the least index is waited for.
@@ -28,13 +29,18 @@ def hold(device: str = "auto") -> Iterator[str]:
     if device == "cpu" or (device == "auto" and not count):
         yield "cpu"
         return
-    if device == "auto":
+    if device in ("auto", "cuda") and count:
         with ExitStack() as stack:
             yield f"cuda:{_first_free(count, stack)}"
         return
-    if not device.startswith("cuda") or not count:
+    if device.startswith("cuda") and not count:
         raise ParamsError(
-            f"device {device!r} does not exist here; known: auto, cpu{', cuda:N' if count else ''}"
+            f"a GPU was asked for ({device}), and torch {torch.__version__} finds none on {socket.gethostname()}; "
+            "run where there is one and torch is built for it, or without `gpu` in the config"
+        )
+    if not device.startswith("cuda"):
+        raise ParamsError(
+            f"device {device!r} does not exist here; known: auto, cpu{', cuda, cuda:N' if count else ''}"
         )
     yield device
 

@@ -21,7 +21,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
-Device = Annotated[str, typer.Option(help="auto, cpu, or cuda:N")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
 Scale = Annotated[str | None, typer.Option(help="overlay: NAME for params/NAME.yaml")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 

@@ -51,7 +51,10 @@ def shift(recipe: Recipe) -> None:
 @app.command(rich_help_panel=PANEL)
 def train(recipe: Recipe, device: Device = "cpu") -> None:
     """Make weights."""
-    _stage("train", recipe, device=device)
+    from shiftbench import devices
+
+    with devices.hold(device) as held:
+        _stage("train", recipe, device=held)
 
 
 @app.command(rich_help_panel=PANEL)
