@@ -1,0 +1,143 @@
+"""The smoke campaign through a real SLURM: the bytes of a local run, also after jobs were taken away half-way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from repository import HOME, Repository, checkout
+from shiftbench import locks
+
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.slurm,
+    pytest.mark.needs("slurmctld", "slurmd", "munged"),
+]
+
+SMOKE = ("--config", "scale=smoke")
+ON_SLURM = (
+    "--profile=profiles/slurm",
+    "--slurm-init-seconds-before-status-checks=3",
+    "--slurm-status-command=squeue",  # no accounting here
+    "--slurm-no-account",
+    "--default-resources=slurm_partition=main",
+)
+SHIFTS = (
+    "build/smoke/data/shards/digits/test/contrast",
+    "build/smoke/data/shards/digits/test/gaussian_noise",
+    "build/smoke/results/previews/digits/test/contrast",
+    "build/smoke/results/previews/digits/test/gaussian_noise",
+)
+SHARDS = "data/shards/tiny/test/slow_contrast"
+RECORDS = "results/records/tiny/convnet-erm-s0/slow/tiny/test"
+
+
+def smoke(path: Path) -> Repository:
+    """Check out with the params that the repository has."""
+    repository = checkout(path)
+    shutil.copy(HOME / "params.yaml", path)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The shards of the smoke campaign, made here."""
+    repository = smoke(tmp_path_factory.mktemp("local") / "repository")
+    repository.make("shards", *SMOKE)
+    return repository
+
+
+def jobs() -> list[tuple[str, str]]:
+    """Return id and comment, which names the rules, of the jobs that SLURM knows."""
+    command = ["squeue", "--noheader", "--states=all", "--format=%i|%k"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [(number, comment) for number, _, comment in (line.partition("|") for line in lines)]
+
+
+def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
+    slurm: None, local: Repository, tmp_path: Path
+) -> None:
+    shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
+    cluster = Repository(tmp_path / "repository")
+    for folder in SHIFTS:
+        shutil.rmtree(cluster.path / folder)
+    known = set(jobs())
+    cluster.run("snakemake", *ON_SLURM, "shards", *SMOKE)
+    [(_, comment)] = set(jobs()) - known
+    assert "shift_digits_test_contrast_shift_digits_test_gaussian_noise" in comment
+    folders = ("build/smoke/data", "build/smoke/results")
+    assert cluster.bytes(*folders) == local.bytes(*folders)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_smoke_campaign_has_the_bytes_of_a_local_run(
+    slurm: None, local: Repository, tmp_path: Path
+) -> None:
+    local.make(*SMOKE)
+    cluster = smoke(tmp_path / "repository")
+    known = len(jobs())
+    cluster.run("snakemake", *ON_SLURM, *SMOKE)
+    assert len(jobs()) - known == 12, "two of the 13 jobs are one group"
+    folders = [f"build/smoke/{name}" for name in ("data", "weights", "results", "recipes")]
+    mine, theirs = cluster.bytes(*folders), local.bytes(*folders)
+    assert sorted(mine) == sorted(theirs)
+    assert [name for name in mine if mine[name] != theirs[name]] == []
+    said = cluster.run("snakemake", "-n", *SMOKE)
+    assert "Nothing to be done" in said.stdout + said.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_jobs_that_are_taken_away_go_on_where_they_stopped(slurm: None, tmp_path: Path) -> None:
+    """Requeued while it writes shards, cancelled and then killed while it evaluates."""
+    undisturbed, cluster = (checkout(tmp_path / name) for name in ("undisturbed", "cluster"))
+    for repository in (undisturbed, cluster):
+        shutil.copy(HOME / "tests/workflow/slow.yaml", repository.path / "params.yaml")
+    undisturbed.make("records")
+    run = cluster.start("snakemake", *ON_SLURM, "records")
+
+    def reached(folder: str, count: int) -> set[tuple[Path, int]]:
+        """Wait until a number of receipts is there; return them with the inode of each."""
+        end = time.monotonic() + 300
+        while True:
+            there = list((cluster.path / folder).rglob("*.receipt.json"))
+            if len(there) >= count:
+                return {(file, file.stat().st_ino) for file in there}
+            assert run.poll() is None, f"ended too early; see {cluster.path}.log"
+            assert time.monotonic() < end, f"nothing happens; see {cluster.path}.log"
+            time.sleep(0.01)
+
+    def job(rule: str) -> str:
+        """Return the newest job of a rule."""
+        return max((number for number, comment in jobs() if rule in comment), key=int)
+
+    kept = reached(SHARDS, 1)
+    subprocess.run(["scontrol", "requeue", job("shift_tiny_test_slow_contrast")], check=True)
+    kept |= reached(RECORDS, 1)
+    subprocess.run(["scancel", job("evaluate_tiny")], check=True)
+    kept |= reached(RECORDS, 2)
+    os.kill(holder(cluster, "evaluate"), signal.SIGKILL)
+    kept |= reached(RECORDS, 4)
+    assert run.wait(timeout=300) == 0
+
+    assert reached(SHARDS, 3) | reached(RECORDS, 4) >= kept, "what was whole is not made again"
+    folders = ("data", "weights", "results")
+    assert cluster.bytes(*folders) == undisturbed.bytes(*folders)
+    left = [lock for lock in locks.find(cluster.path, cluster.path) if lock.what == "scratch"]
+    assert left == []
+
+
+def holder(repository: Repository, verb: str) -> int:
+    """Return the process of a verb at work."""
+    while True:
+        for lock in locks.find(repository.path, repository.path):
+            if lock.state == "held" and Path(lock.path).name.startswith(verb) and lock.pid:
+                return lock.pid
+        time.sleep(0.01)
