@@ -11,9 +11,20 @@ def test_a_library_of_another_version_is_named(made):
     file = f"{made.one('shards').path}.run.json"
     made.edit(file, lambda content: content["environment"]["packages"].update(pillow="12.0.0"))
     (finding,) = made.findings("environment")
-    assert (finding.verdict, finding.file, finding.found) == ("failed", file, "12.0.0")
+    assert (finding.verdict, finding.file, finding.found) == ("failed", file, "pillow 12.0.0")
     assert "a library differs from the lock: pillow 12.0.0 made it, the lock says" in finding.why
     assert any("differ in packages" in note for note in made.result("environment").notes)
+
+
+def test_a_library_that_made_everything_is_told_once_with_all_numbers(made):
+    for ref in made.plan().cells:
+        made.edit(
+            f"{ref.path}.run.json",
+            lambda content: content["environment"]["packages"].update(numpy="1.0"),
+        )
+    (finding,) = made.findings("environment")
+    assert "and 47 more" in finding.why
+    assert len(finding.numbers) == 48
 
 
 def test_a_run_file_that_lacks_facts_fails(made):

@@ -16,9 +16,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from shiftbench import recipe, stored
+from shiftbench import stored
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
 
@@ -40,13 +41,15 @@ def check(case: Case) -> Iterator[Finding | Note]:
         return
     yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
     recorded = functools.cache(lambda: _recorded(case.root))
+    wrong: list[Wrong] = []
     for ref in links:
         if case.state(ref) == "whole":
-            yield from _whole(case, ref)
+            wrong += _whole(case, ref)
         elif case.state(ref) == "gone" and (case.root / ref.path).resolve() in recorded():
             yield case.incomplete(ref, f"not pulled; `shiftbench pull {ref.path}`")
         elif case.state(ref) != "absent":
-            yield case.failed(ref, _BROKEN[case.state(ref)])
+            wrong.append((ref, _BROKEN[case.state(ref)], {}))
+    yield from grouped(case, wrong)
     figures = sum(map(len, case.metrics.values()))
     yield from _figures(case)
     yield Note(f"{figures} rows of tables; {len(links)} outputs behind them")
@@ -103,18 +106,18 @@ def _recorded(root: Path) -> set[Path]:
         return set()
 
 
-def _whole(case: Case, ref: Ref) -> Iterator[Finding]:
+def _whole(case: Case, ref: Ref) -> Iterator[Wrong]:
     receipt = case.receipt(ref) or {}
+    file = {"file": f"{ref.path}.receipt.json"}
     lacking = [name for name in _LINKS if name not in receipt["recipe"]]
     if lacking:
         why = f"the recipe in its receipt holds no {' and no '.join(lacking)}: the chain ends here"
-        yield case.failed(ref, why, file=f"{ref.path}.receipt.json")
+        yield ref, why, {**file}
     if Path(ref.path).name not in receipt["made"]:
-        why = "its receipt states no digest of it"
-        yield case.failed(ref, why, file=f"{ref.path}.receipt.json")
+        yield ref, "its receipt states no digest of it", {**file}
     if case.run_file(ref) is None:
         why = "its run file is missing or damaged: nobody can tell where, when and from which commit it was made"
-        yield case.failed(ref, why, file=recipe.run_path(Path(), ref).as_posix())
+        yield ref, why, {"file": f"{ref.path}.run.json"}
 
 
 # ------------------------------------------------------------------------------ printed figures

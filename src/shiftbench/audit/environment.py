@@ -14,13 +14,14 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from shiftbench import environment
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A6", 0
@@ -29,25 +30,24 @@ _OF_RECORDS = ("device", "batch_size", "sensitivity")
 _ENVIRONMENT = "python system os cpu cpu_features cores lock packages blas codecs".split()
 _GPU = ("gpu", "cuda", "cudnn", "driver")
 _SHOWN = 4
+Run = dict[str, Any]
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look at each run file: is it complete, and are its packages those of the lock?"""
     locked = versions(environment.LOCK)
-    digest = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest() if locked else None
-    places: Counter[str] = Counter()
-    other_locks = 0
-    for ref in case.whole:
-        run = case.run_file(ref)
-        if run is None:
-            continue  # `chain` tells
-        yield from _complete(case, ref, run)
-        around = run.get("environment") or {}
-        yield from _versions(case, ref, around.get("packages") or {}, locked)
-        other_locks += digest is not None and around.get("lock") not in (None, digest)
-        places[_spelled(around)] += 1
-    yield Note(f"{sum(places.values())} run files; {len(locked)} packages are locked")
-    yield from _notes(places, other_locks, is_locked=bool(locked))
+    runs = {
+        ref: run for ref in case.whole if (run := case.run_file(ref))
+    }  # `chain` tells of others
+    wrong = [
+        one
+        for ref, run in runs.items()
+        for one in (*_complete(ref, run), *_versions(ref, run, locked))
+    ]
+    yield from grouped(case, wrong)
+    yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
+    yield from _locks(runs.values())
+    yield from _places(runs.values())
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -62,22 +62,26 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _complete(case: Case, ref: Ref, run: dict[str, Any]) -> Iterator[Finding]:
+def _around(run: Run) -> Run:
+    """Return the environment of a run file; empty where there is none."""
+    found = run.get("environment")
+    return found if isinstance(found, dict) else {}
+
+
+def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
     lacking = [key for key in _RUN if key not in run]
-    lacking += [
-        f"environment.{key}" for key in _ENVIRONMENT if key not in (run.get("environment") or {})
-    ]
+    lacking += [f"environment.{key}" for key in _ENVIRONMENT if key not in _around(run)]
     if ref.kind in ("records", "features"):
         lacking += [key for key in _OF_RECORDS if key not in run]
         if str(run.get("device", "")).startswith("cuda"):
-            lacking += [f"environment.{key}" for key in _GPU if key not in run["environment"]]
+            lacking += [f"environment.{key}" for key in _GPU if key not in _around(run)]
     file = f"{ref.path}.run.json"
     if lacking:
         why = f"the run file does not tell {', '.join(lacking[:_SHOWN])}; run again, or restore it"
-        yield case.failed(ref, why, file=file, found=f"{len(lacking)} facts are missing")
+        yield ref, why, {"file": file, "found": f"{len(lacking)} facts are missing"}
     elif not _is_date(run["finished"]):
         why = "the run file does not tell when it was finished"
-        yield case.failed(ref, why, file=file, expected="an ISO date", found=str(run["finished"]))
+        yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
 
 
 def _is_date(text: object) -> bool:
@@ -87,39 +91,44 @@ def _is_date(text: object) -> bool:
         return False
 
 
-def _versions(
-    case: Case, ref: Ref, packages: dict[str, str], locked: dict[str, str]
-) -> Iterator[Finding]:
-    for name, version in packages.items():
+def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
+    for name, version in (_around(run).get("packages") or {}).items():
         wanted = locked.get(_normal(name))
         if wanted not in (None, version):
             why = (
                 f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
             )
-            yield case.failed(
-                ref, why, file=f"{ref.path}.run.json", expected=f"{name} {wanted}", found=version
-            )
+            told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}
+            yield ref, why, {"file": f"{ref.path}.run.json", **told}
 
 
-def _spelled(around: dict[str, Any]) -> str:
-    """Return an environment without what differs between two runs of one machine."""
-    kept = {key: around.get(key) for key in (*_ENVIRONMENT, *_GPU) if key != "cores"}
-    return json.dumps(kept, sort_keys=True)
-
-
-def _notes(places: Counter[str], other_locks: int, *, is_locked: bool) -> Iterator[Note]:
-    if not is_locked:
+def _locks(runs: Collection[Run]) -> Iterator[Note]:
+    if not environment.LOCK.is_file():
         yield Note(f"there is no {environment.LOCK} here, so versions were compared with nothing")
-    if other_locks:
-        yield Note(
-            f"{other_locks} outputs were made under another lock, with the same versions of what touches bytes"
-        )
-    different = [json.loads(text) for text in places]
-    if len(different) > 1:
-        keys = sorted(
-            {key for one in different for key in one if one[key] != different[0][key]} - set(_GPU)
-        )
+        return
+    here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
+    others = sum(_around(run).get("lock") not in (None, here) for run in runs)
+    if others:
+        yield Note(f"{others} outputs were made under another lock than the one here")
+
+
+def _places(runs: Collection[Run]) -> Iterator[Note]:
+    """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
+    kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
+    places = Counter(
+        json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs
+    )
+    values = [json.loads(text) for text in places]
+    differ = [
+        key
+        for key, found in zip(kept, zip(*values, strict=True), strict=False)
+        if found.count(found[0]) < len(found)
+    ]
+    if len(places) > 1:
         counts = ", ".join(str(number) for number in places.values())
         yield Note(
-            f"{len(places)} environments made {counts} outputs; they differ in {', '.join(keys) or 'the GPU'}"
+            f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}"
         )
+    gpus = sorted({str(_around(run)["gpu"]) for run in runs if "gpu" in _around(run)})
+    if gpus:
+        yield Note(f"computed on {', '.join(gpus)}")

@@ -14,8 +14,8 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.errors import ParamsError, near
-from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A4", 0
 _FAMILIES = {
@@ -32,14 +32,15 @@ _FAMILIES = {
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look up each option of each recipe in its plugin."""
     options = 0
-    for ref, _, receipt in case.of(*{ref.kind for ref in case.whole}):
-        for family, used in _used(receipt["recipe"]):
+    wrong: list[Wrong] = []
+    for ref in case.whole:
+        content = (case.receipt(ref) or {})["recipe"]
+        file = {"file": f"{ref.path}.receipt.json"}
+        for family, used in _used(content):
             options += len(used.get("options", {}))
-            yield from (
-                case.failed(ref, why, file=f"{ref.path}.receipt.json")
-                for why in _unknown(family, used)
-            )
-        yield from _severity(case, ref, receipt["recipe"])
+            wrong += [(ref, why, {**file}) for why in _unknown(family, used)]
+        wrong += [(ref, why, {**file, **told}) for why, told in _severity(content)]
+    yield from grouped(case, wrong)
     yield Note(
         f"params.yaml is well-formed; {options} options in {len(case.whole)} recipes are known"
     )
@@ -68,7 +69,7 @@ def _unknown(family: str, used: dict[str, Any]) -> list[str]:
     ]
 
 
-def _severity(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
+def _severity(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     if "severity" not in content or not isinstance(content.get("shift"), dict):
         return
     try:
@@ -78,5 +79,4 @@ def _severity(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding
     low, high = getattr(module, "RANGE", (0.0, 5.0))
     if not low <= content["severity"] <= high:
         why = f"the severity lies outside the range of {content['shift']['use']}"
-        expected, found = f"{low:g} to {high:g}", f"{content['severity']}"
-        yield case.failed(ref, why, file=f"{ref.path}.receipt.json", expected=expected, found=found)
+        yield why, {"expected": f"{low:g} to {high:g}", "found": f"{content['severity']}"}

@@ -13,27 +13,34 @@ from typing import Any
 from shiftbench import recipe
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.recipe import Cell
 
 NUMBER, LEVEL = "A28", 0
 _SHOWN = 4
+_CURE = "run again, or go back to the code and the params of the run"
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare the recipe in each receipt with the planned one."""
-    fresh = 0
+    wrong = list(_stale(case))
+    yield from grouped(case, wrong)
+    yield Note(
+        f"{len(case.whole) - len(wrong)} of {len(case.whole)} outputs would not be made again"
+    )
+
+
+def _stale(case: Case) -> Iterator[Wrong]:
     for ref, cell in case.whole.items():
         receipt = case.receipt(ref) or {}
-        if receipt["fingerprint"] == cell.fingerprint:
-            fresh += 1
-            continue
-        why, old, new = _changed(receipt["recipe"], cell)
-        yield case.failed(ref, why, expected=new, found=old)
-    yield Note(f"{fresh} of {len(case.whole)} outputs would not be made again")
+        if receipt["fingerprint"] != cell.fingerprint:
+            now, then = cell.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
+            told = {"expected": f"recipe {now}", "found": f"recipe {then}"}
+            yield ref, f"{_changed(receipt['recipe'], cell)}; {_CURE}", told
 
 
-def _changed(old: dict[str, Any], cell: Cell) -> tuple[str, str, str]:
-    """Return why an output is stale, what its recipe holds, and what is planned."""
+def _changed(old: dict[str, Any], cell: Cell) -> str:
+    """Return why an output is stale: its own keys and code, else that an input is."""
     lines = recipe.differences(old, cell.recipe)
     own = [line for line in lines if not line.startswith("upstream.")]
     code = [
@@ -42,8 +49,4 @@ def _changed(old: dict[str, Any], cell: Cell) -> tuple[str, str, str]:
     options = [line for line in own if not line.startswith("code.")]
     said = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     said += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
-    if not own:
-        inputs = [line.removeprefix("upstream.").partition(": ")[0] for line in lines]
-        said = [f"an input is stale: {', '.join(inputs[:_SHOWN])}"]
-    why = "; ".join(said) + "; run again, or go back to the code and the params of the run"
-    return why, f"recipe {recipe.fingerprint(old)[:16]}", f"recipe {cell.fingerprint[:16]}"
+    return "; ".join(said) or "it was made from outputs that are stale themselves"

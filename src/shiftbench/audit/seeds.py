@@ -17,6 +17,7 @@ from shiftbench import code
 from shiftbench.audit import _randomness
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.params import Shift
 from shiftbench.refs import Ref
 
@@ -27,12 +28,14 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Compare seeds and names in the recipes, then look into the code that they name."""
     seeds = 0
     users: dict[str, Ref] = {}
+    wrong: list[Wrong] = []
     for ref in case.whole:
         content = (case.receipt(ref) or {})["recipe"]
         seeds += "seed" in content
-        yield from _stated(case, ref, content)
+        wrong += _stated(case, ref, content)
         for name in content.get("code", {}):
             users.setdefault(name, ref)
+    yield from grouped(case, wrong)
     files = [name for name in users if name.endswith(".py")]
     for name in files:
         yield from _drawn(case, name, users[name])
@@ -41,14 +44,18 @@ def check(case: Case) -> Iterator[Finding | Note]:
     )
 
 
-def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
+def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
     for name, (expected, found) in _facts(case, ref, content).items():
         if expected != found:
             why = (
                 f"its {name} is not what params and its name say, so other random words were drawn"
             )
-            file = f"{ref.path}.receipt.json"
-            yield case.failed(ref, why, file=file, expected=str(expected), found=str(found))
+            told = {
+                "file": f"{ref.path}.receipt.json",
+                "expected": str(expected),
+                "found": str(found),
+            }
+            yield ref, why, told
 
 
 def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
