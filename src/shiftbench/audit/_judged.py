@@ -215,7 +215,7 @@ def _close(
 ) -> Iterator[Wrong]:
     given, present = _column(table, name)
     units = np.rint(expected * UNIT)
-    apart = np.abs(given - units) > TOLERANCE
+    apart = np.abs(given - units) > TOLERANCE  # both are finite
     yield from _first(table, name, units.astype(np.int64), given, apart, (present, known))
 
 

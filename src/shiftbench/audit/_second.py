@@ -167,23 +167,30 @@ def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: flo
 # ---------------------------------------------------------------------- means over seeds
 
 
-def means(table: pl.DataFrame, columns: list[str], curves: set[str]) -> Iterator[tuple[Key, Value]]:
+def means(
+    table: pl.DataFrame, columns: list[str], curves: set[str], anew: dict[Key, Value]
+) -> Iterator[tuple[Key, Value]]:
     """Yield the mean over training seeds of each row that has one, in the order of the seeds.
 
     Args:
         table: metric rows.
         columns: that identify a row.
         curves: metrics that are computed from means, not averaged themselves.
+        anew: rows that were computed anew, which count instead of those of the table.
     """
-    at = columns.index("weights")
-    families: dict[Key, list[tuple[int, float | None, int]]] = {}
-    seeded = table.filter(pl.col("seed").is_not_null(), ~pl.col("metric").is_in(sorted(curves)))
-    for row in seeded.iter_rows(named=True):
-        names = [row[name] for name in columns]
-        names[at] = row["weights"].rpartition("-s")[0]
-        families.setdefault(tuple(names), []).append((row["seed"], row["value"], row["n"]))
+    at, metric = columns.index("weights"), columns.index("metric")
+    seeded = table.filter(pl.col("seed").is_not_null())
+    known: dict[Key, Value] = {
+        tuple(row[name] for name in columns): (row["value"], row["n"])
+        for row in seeded.iter_rows(named=True)
+    }
+    families: dict[Key, list[tuple[int, Value]]] = {}
+    for key, value in (known | anew).items():
+        family, _, seed = key[at].rpartition("-s")
+        if family and seed.isdigit() and key[metric] not in curves:
+            families.setdefault((*key[:at], family, *key[at + 1 :]), []).append((int(seed), value))
     for key, members in families.items():
-        members.sort(key=lambda member: member[0])
-        values = [value for _, value, _ in members if value is not None]
-        n = min(n for _, _, n in members)
-        yield key, (sum(values) / len(values) if len(values) == len(members) else None, n)
+        found = [value for _, value in sorted(members, key=lambda member: member[0])]
+        values = [value for value, _ in found if value is not None]
+        mean = sum(values) / len(values) if len(values) == len(found) else None
+        yield key, (mean, min(n for _, n in found))

@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.exceptions import PolarsError
+from pyarrow import ArrowException
 
 from shiftbench import aggregate, formats, plugins, recipe
 from shiftbench.audit import _case, _second, _stage, _tables
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.errors import ShiftbenchError
 from shiftbench.formats import Format
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are told one by one
+_UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
 
@@ -35,12 +39,19 @@ def check(case: Case) -> Iterator[Finding | Note]:
             why = f"the tables were not computed again: {len(lacking)} of their inputs are not here"
             yield case.incomplete(ref, why, found=f"no {lacking[0].path}")
             continue
-        said = list(_made_again(case, ref, receipt))
-        yield from said
-        named = {finding.sample for finding in said if isinstance(finding, Finding)}
-        yield from _anew(case, ref, receipt["recipe"], named)
+        try:
+            yield from _twice(case, ref, receipt)
+        except _UNUSABLE as error:
+            yield case.failed(ref, f"nothing can be computed from these rows: {error}")
     if not any(True for _ in case.of("tables")):
         yield Note("no tables are here, so there is nothing to compute again")
+
+
+def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
+    said = list(_made_again(case, ref, receipt))
+    yield from said
+    named = {finding.sample for finding in said if isinstance(finding, Finding)}
+    yield from _anew(case, ref, receipt["recipe"], named)
 
 
 # ------------------------------------------------------------------ by other code
@@ -60,31 +71,30 @@ def _anew(
         for name, about in spec["metrics"].items()
         if plugins.find("metrics", about["use"]).KIND == "curve"
     }
-    count = 0
-    for key, (value, n) in (*second.values(_KEY), *_second.means(table, _KEY, curves)):
-        count += 1
+    anew = dict(second.values(_KEY))
+    made = case.scratch / "again" / ref.path  # a seed that was edited spoils no mean
+    seeds = _tables.frame_of(_tables.read(made, "tables")[0]) if made.is_file() else table
+    anew |= dict(_second.means(seeds, _KEY, curves, anew))
+    for key, (value, n) in anew.items():
         row, place = rows.get(key), _tables.spell(key)
+        if place in named:
+            continue  # the stage said so
         if row is None:
-            yield case.failed(
-                ref,
-                "the table lacks a row that its records give",
-                sample=place,
-                expected=str(value),
-            )
-        elif (row["value"], row["n"]) != (value, n) and place not in named:
-            why = "the value does not follow from the rows (second implementation)"
-            expected, seen = f"{value!r} of n = {n}", f"{row['value']!r} of n = {row['n']}"
-            yield Finding(
-                "failed",
-                ref.path,
-                why,
-                sample=place,
-                expected=expected,
-                found=seen,
-                numbers=(_case._spell(row),),
-            )
-    yield Note(
-        f"{ref.name}: {count} of {len(table)} metric rows computed anew by a second implementation"
+            why = "the table lacks a row that its records give"
+            yield case.failed(ref, why, sample=place, expected=str(value))
+        elif (row["value"], row["n"]) != (value, n):
+            yield _other_value(ref, row, place, (value, n))
+    done = f"{len(anew)} of {len(table)} metric rows computed anew"
+    yield Note(f"{ref.name}: {done} by a second implementation")
+
+
+def _other_value(ref: Ref, row: dict[str, Any], place: str, value: _second.Value) -> Finding:
+    why = "the value does not follow from the rows (second implementation)"
+    expected = f"{value[0]!r} of n = {value[1]}"
+    found = f"{row['value']!r} of n = {row['n']}"
+    numbers = (_case._spell(row),)
+    return Finding(
+        "failed", ref.path, why, sample=place, expected=expected, found=found, numbers=numbers
     )
 
 

@@ -124,8 +124,11 @@ class _Look:
     def truth(self, ref: Ref) -> _judged.Truth | None:
         """Return what shards say of their samples, read once."""
         if ref not in self._truths:
-            here = ref in self.case.whole
-            self._truths[ref] = _judged.truth(self.case, ref) if here else None
+            try:
+                here = ref in self.case.whole
+                self._truths[ref] = _judged.truth(self.case, ref) if here else None
+            except (DataError, ValueError):
+                self._truths[ref] = None  # a tar that cannot be walked is a finding of `archives`
         return self._truths[ref]
 
     def _judged(self, ref: Ref, table: pa.Table, truth: _judged.Truth) -> Iterator[_judged.Wrong]:
@@ -153,7 +156,7 @@ class _Look:
                 shape,
                 " x ".join(map(str, logits.shape)),
             )
-        else:
+        elif np.isfinite(logits).all():  # else told already
             yield from _judged.judge(table, labels, logits, space)
         self.counts["records judged again"] += len(table)
 
@@ -183,7 +186,7 @@ class _Look:
     def unlabelled(self) -> Iterator[Finding]:
         """Tell of records that were not judged, because their shards or weights are not here."""
         for ref, count in self._lacking.items():
-            why = f"{count} files of records were not judged again: {ref.path} or its tars are not here"
+            why = f"{count} files of records were not judged again: {ref.path} or its tars are not here or not whole"
             yield self.case.incomplete(ref, why)
 
     # -------------------------------------------------------------- scores

@@ -1,0 +1,92 @@
+"""A14: a cell of a table that the rows do not give is named by its row, by either implementation."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from audit import forging
+from shiftbench.audit import _second, aggregates
+
+ACCURACY = (pl.col("metric") == "accuracy") & (pl.col("shift") == "contrast") & (
+    pl.col("weights").str.ends_with("-s0") & (pl.col("severity") == 3)
+)  # fmt: skip
+ROW = "tiny/classification/tiny/convnet-erm-s0/plain/tiny/test/"
+
+
+def test_a_clean_campaign_is_exact(made):
+    result = made.result("aggregates")
+    assert (result.verdict, result.findings) == ("exact", ())
+    assert result.notes[0] == "tiny: 8 tables made again from the rows"
+    assert "by a second implementation" in result.notes[1]
+
+
+def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
+    plan, ref = made.plan(), made.one("tables")
+    true = pl.read_parquet(made.root / ref.path).filter(ACCURACY)["value"].item()
+    forging.cell(made.root, plan, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    for check in ("digests", "coherence", "rows"):
+        assert made.findings(check, plan=plan) == []
+    (finding,) = made.findings("aggregates", plan=plan)
+    assert finding.file == ref.path
+    assert finding.sample.startswith(ROW)
+    assert finding.sample.endswith("/contrast/3.0/accuracy")
+    assert (finding.expected, finding.found) == (repr(true), repr(true + 0.0001))
+    assert finding.numbers == (
+        f"tiny: accuracy of convnet-erm-s0 on tiny/test/contrast/3 = {true + 0.0001:.6g}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("differences.parquet", "ci_low"),
+        ("replicates.parquet", "draws"),
+        ("reliability.parquet", "n"),
+        ("roc.parquet", "ood"),
+    ],
+)
+def test_cells_of_the_other_tables_are_compared(made, name, column):
+    plan, ref = made.plan(), made.one("tables")
+    frame = pl.read_parquet((made.root / ref.path).with_name(name))
+    at = pl.int_range(pl.len()) == int(frame[column].is_not_null().arg_max())
+    value = pl.col(column)
+    value = value.list.eval(pl.element() / 2 + 0.1) if column == "draws" else value + 1
+    forging.cell(made.root, plan, ref, at, name, **{column: value})
+    (finding,) = made.findings("aggregates", plan=plan)
+    assert finding.file.endswith(name)
+    assert finding.why.startswith(column)
+
+
+def test_rows_that_are_missing_or_strange_are_named(made):
+    plan, ref = made.plan(), made.one("tables")
+    forging.table(made.root, plan, ref, lambda frame: frame.filter(~ACCURACY))
+    found = made.findings("aggregates", plan=plan)
+    assert [(one.expected, one.found) for one in found] == [("a row", "none")]
+
+
+def test_the_second_implementation_finds_it_alone(made, monkeypatch):
+    """A mistake of the stage that it makes again is found by other code."""
+    plan, ref = made.plan(), made.one("tables")
+    forging.cell(made.root, plan, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    monkeypatch.setattr(aggregates, "_made_again", lambda *_: iter(()))
+    found = [one for one in made.findings("aggregates", plan=plan) if one.expected]
+    assert [one.sample.split("/")[3] for one in found] == ["convnet-erm-s0"]
+    finding = found[0]
+    assert "second implementation" in finding.why
+
+
+def test_without_rows_it_is_incomplete(made):
+    ref = made.one("records")
+    (made.root / ref.path).unlink()
+    (made.root / f"{ref.path}.receipt.json").unlink()
+    (finding,) = made.findings("aggregates")
+    assert (finding.verdict, finding.found) == ("incomplete", f"no {ref.path}")
+
+
+def test_detection_is_counted_as_by_hand():
+    id, ood = _second.np.array([0.0, 1.0, 1.0, 2.0]), _second.np.array([1.0, 2.0, 3.0])
+    # 12 pairs: 1 beats 0, ties 1 1, loses to 2; 2 beats 3, ties 1; 3 beats 4.
+    assert _second._area(id, ood) == (1 + 1 + 3 + 0.5 + 4) / 12
+    assert _second._false_positives(id, ood, 0.95) == 3 / 4
+    assert _second._false_positives(id, ood, 0.5) == 1 / 4

@@ -1,0 +1,104 @@
+"""A11: a tar holds what the index says and nothing else, and the store nothing that nobody planned."""
+
+from __future__ import annotations
+
+from audit import forging
+from shiftbench import shards
+from shiftbench.shards import BLOCK, END
+
+
+def head(data: bytes, at: int, change: slice, value: bytes) -> bytes:
+    """Change a header, and its checksum with it."""
+    block = bytearray(data[at : at + BLOCK])
+    block[change] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return data[:at] + bytes(block) + data[at + BLOCK :]
+
+
+MEMBER = shards._head(b"tiny/all/9999.png", 4) + b"abcd" + bytes(BLOCK - 4)
+TARS = {
+    "a member more": (lambda data: data[: -len(END)] + MEMBER + END, "instead of two empty blocks"),
+    "bytes behind the end": (lambda data: data + b"hidden", "stand behind its end"),
+    "no end": (lambda data: data[: -len(END)], "instead of two empty blocks"),
+    "a time": (lambda data: head(data, 0, slice(136, 148), b"00000000001\0"), "not the canonical one"),
+    "an owner": (lambda data: head(data, 0, slice(108, 116), b"0001750\0"), "not the canonical one"),
+    "a mode": (lambda data: head(data, 0, slice(100, 108), b"0000755\0"), "not the canonical one"),
+    "a checksum": (lambda data: data[:148] + b"000000\0 " + data[156:], "not the canonical one"),
+    "no tar": (lambda data: data[:0], "the tar is empty"),
+}  # fmt: skip
+
+
+def test_a_clean_campaign_is_exact(made):
+    assert made.result("archives").verdict == "exact"
+
+
+def test_a_tar_in_another_form_fails_though_all_digests_match(made):
+    plan, ref = made.plan(), made.one("shards", "test/contrast/3")
+    good = (made.root / ref.path).with_name("000000.tar").read_bytes()
+    for fault, (change, why) in TARS.items():
+        forging.tar(made.root, plan, ref, lambda _: change(good))  # noqa: B023
+        assert [one for one in made.findings("digests", plan=plan) if ref.name in one.file] == [], (
+            fault
+        )
+        (finding,) = made.findings("archives", plan=plan)
+        assert (finding.verdict, finding.file[-24:]) == (
+            "failed",
+            "test/contrast/3/000000.tar"[-24:],
+        )
+        assert why in finding.why, fault
+
+
+def test_samples_out_of_order_fail(made):
+    ref = made.one("shards", "test/contrast/3")
+    forging.index(made.root, made.plan(), ref, lambda frame: frame.reverse())
+    assert "the index is not in the order of keys and tars" in [
+        one.why for one in made.findings("archives")
+    ]
+
+
+STRAYS = {
+    ".cache.npy": "a hidden file",
+    "cache.npy": "no planned output has this file",
+    ".000000.tar.12.part": "what a killed run left",
+}
+
+
+def test_a_file_that_nobody_planned_fails(made):
+    plan = made.plan()
+    for kind in ("shards", "weights", "records", "scores", "tables", "report"):
+        for name, why in STRAYS.items():
+            file = (made.root / made.one(kind).path).with_name(name)
+            file.write_bytes(b"x")
+            (finding,) = made.findings("archives", plan=plan)
+            assert finding.file == str(file.relative_to(made.root))
+            assert why in finding.why
+            file.unlink()
+
+
+def test_a_file_that_a_receipt_was_made_to_name_fails(made):
+    ref = made.one("records")
+    (made.root / ref.path).with_name("cache.npy").write_bytes(b"x")
+    forging.receipt(made.root, made.plan(), ref, "cache.npy")
+    (finding,) = made.findings("archives")
+    assert finding.file == f"{ref.path}.receipt.json"
+
+
+def test_a_symbolic_link_may_point_into_the_dvc_cache_only(made, tmp_path):
+    file = made.root / made.one("records").path
+    kept = made.root / ".dvc/cache/files/md5/ab/cd"
+    kept.parent.mkdir(parents=True)
+    file.rename(kept)
+    file.symlink_to(kept)
+    assert made.findings("archives") == []
+    kept.rename(tmp_path / "elsewhere")
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    (finding,) = made.findings("archives")
+    assert "outside of the DVC cache" in finding.why
+
+
+def test_pages_of_the_audit_are_its_own(made):
+    for name in ("audit.html", "audit.json", "audit.svg"):
+        (made.root / "results/report" / name).touch()
+    assert made.findings("archives") == []

@@ -1,0 +1,67 @@
+"""A16: weights are safetensors of finite numbers, of the right name, recipe and classes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from audit import forging
+
+
+def test_a_clean_campaign_is_exact(made):
+    result = made.result("weights")
+    assert (result.verdict, result.findings) == ("exact", ())
+    assert result.notes[0].startswith("2 weight files with")
+
+
+def not_finite(state, _):
+    state["head.bias"][0] = np.nan
+
+
+FAULTS = {
+    "the tensors": (not_finite, "tensor head.bias is not finite"),
+    "the name": (lambda _, facts: facts.update(name="tiny/other-erm-s0"), "their name is not"),
+    "the recipe": (lambda _, facts: facts.update(fingerprint="0" * 64), "their fingerprint is not"),
+    "the classes": (
+        lambda _, facts: facts.update(classes=json.dumps(json.loads(facts["classes"])[::-1])),
+        "or in another order",
+    ),
+    "no classes": (lambda _, facts: facts.pop("classes"), "do not state their classes"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_other_weights_than_the_receipt_states_fail(made, fault):
+    change, why = FAULTS[fault]
+    plan, ref = made.plan(), made.one("weights")
+    forging.weights(made.root, plan, ref, change)
+    assert made.findings("digests", plan=plan) == []
+    (finding,) = made.findings("weights", plan=plan)
+    assert (finding.verdict, finding.file) == ("failed", ref.path)
+    assert why in finding.why
+
+
+class Bomb:
+    """What a pickle may do."""
+
+    def __reduce__(self):
+        return pytest.fail, ("the pickle was run",)
+
+
+def test_a_pickle_is_not_opened(made):
+    plan, ref = made.plan(), made.one("weights")
+    (made.root / ref.path).write_bytes(pickle.dumps(Bomb()))
+    forging.receipt(made.root, plan, ref)
+    (finding,) = made.findings("weights", plan=plan)
+    assert "no safetensors file" in finding.why
+
+
+def test_the_weights_of_another_seed_are_others(made):
+    plan = made.plan()
+    one, other = made.one("weights", "-s0"), made.one("weights", "-s1")
+    (made.root / one.path).write_bytes((made.root / other.path).read_bytes())
+    forging.receipt(made.root, plan, one)
+    assert len(made.findings("weights", plan=plan)) == 2  # name and recipe
