@@ -4,8 +4,8 @@ Pass rule: the Merkle root of each release follows from its manifest, each relea
 and that one is here, and the artefacts of the newest one that are here have the digests that it states; a changed
 file is named with the published numbers that rest on it. Of files above 1 MiB only the size is compared: `digests`
 reads them, at level 1. What was made again since by another recipe is noted, and no contradiction; what is not here
-leaves the check incomplete. Limits: who can write the repository can forge the newest release as a whole, unless it is
-signed (`attestation`) or somebody else keeps its root.
+leaves the check incomplete. Limits: who can write the repository can forge the whole chain, unless it is signed
+(`attestation`) or somebody else keeps a root of it.
 """
 
 from __future__ import annotations

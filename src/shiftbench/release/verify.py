@@ -2,7 +2,7 @@
 
 Whoever edits a file is met by the digest in the manifest; whoever edits the manifest by its root and by the
 statement; whoever edits all three by the signature, and by the next release, which names the root of this one.
-Without a signature, and without a copy of the root elsewhere, the newest release can be forged as a whole.
+Without a signature, and without a copy of a root elsewhere, the whole chain can be forged.
 """
 
 from __future__ import annotations
