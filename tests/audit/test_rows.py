@@ -135,3 +135,11 @@ def test_records_without_their_samples_are_incomplete(made):
     (made.root / ref.path).with_name("000000.tar").unlink()
     (finding,) = made.findings("rows")
     assert (finding.verdict, finding.file) == ("incomplete", ref.path)
+
+
+def test_records_of_a_tar_that_cannot_be_walked_do_not_stop_the_others(made):
+    plan, ref = made.plan(), made.one("shards", "test/contrast/3")
+    forging.tar(made.root, plan, ref, lambda data: data[:124] + b"x" * 12 + data[136:])
+    (finding,) = made.findings("rows", plan=plan)
+    assert (finding.verdict, finding.file) == ("incomplete", ref.path)
+    assert "at byte 0 stands no header" in made.findings("archives", plan=plan)[0].why

@@ -24,7 +24,7 @@ from shiftbench.audit import _judged, _nets, _tables
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.refs import Ref
 from shiftbench.score import scored
 
