@@ -155,13 +155,15 @@ _NONE = "\n  no remote is configured; `dvc remote add --default NAME URL` names 
 
 
 def _recorded(home: Path, targets: list[str]) -> list[str]:
-    """Return the targets that dvc.lock names, or that lie above or below what it names.
+    """Return the paths that dvc.lock names for the targets.
 
     Raises:
         DataError: none does.
     """
     known = stored.paths(home)
-    found = [target for target in targets if target in known]
+    found: list[str] = []
+    for target in targets:
+        found += [target] if target in known else [p for p in known if stored.lies_at(p, target)]
     if not found:
         raise DataError(
             f"dvc.lock records nothing under {targets[0]}; whoever made it records it with `make record`"

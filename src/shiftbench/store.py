@@ -37,12 +37,7 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
     if asked == MANIFESTS:
         return [name for ref in planned for name in _without_tars(ref)]
     homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
-    hits = {
-        home
-        for home in homes
-        for ref in planned
-        if (ref.path + "/").startswith((home + "/", home + "."))
-    }
+    hits = {home for home in homes for ref in planned if stored.lies_at(ref.path, home)}
     if not hits:
         known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
         raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
@@ -116,7 +111,7 @@ def _check_out(home: Path, targets: list[str]) -> None:
 
 
 def _is_under(cell: Cell, targets: list[str]) -> bool:
-    return any((cell.ref.path + "/").startswith((target + "/", target + ".")) for target in targets)
+    return any(stored.lies_at(cell.ref.path, target) for target in targets)
 
 
 def _without_tars(ref: Ref) -> list[str]:

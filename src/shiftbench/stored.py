@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,19 @@ class Output:
         if listing is None:
             return {self.path: self.oid}
         return {f"{self.path}/{row['relpath']}": row["md5"] for row in json.loads(listing)}
+
+
+def lies_at(path: str, target: str) -> bool:
+    """Tell whether a path is a target, lies below it, or is the target's name with an extension.
+
+    Example:
+        >>> [lies_at(path, "fog/3") for path in ("fog/3/000000.tar", "fog/3.json", "fog/3.5.json", "fog/30.json")]
+        [True, True, False, False]
+    """
+    if not path.startswith(target):
+        return False
+    rest = path[len(target) :]
+    return not rest or target.endswith("/") or re.match(r"/|\.[a-z]", rest) is not None
 
 
 def home_of(folder: Path) -> Path:
@@ -159,16 +173,12 @@ class Store:
         if self.protocol not in ("http", "https"):
             self.fs.exists(self.path)
             return
-        import aiohttp
-
         try:  # `exists` says no for a server that is down
             self.fs.fs.cat_file(self.path.rstrip("/") + "/")
-        except FileNotFoundError as error:
-            if isinstance(error.__cause__, aiohttp.ClientConnectionError):
-                raise error.__cause__ from None
-        except aiohttp.ClientResponseError as error:
-            if error.status == 401 or error.status >= 500:
-                raise
+        except Exception as error:
+            broken = _unanswered(error)
+            if broken is not None:
+                raise broken from None
 
     def sizes(self, oids: list[str]) -> dict[str, int | None]:
         """Return the bytes of objects on the remote; None for one that is not there.
@@ -178,8 +188,9 @@ class Store:
         """
         infos = self.fs.info([self.object(oid) for oid in oids], return_exceptions=True)
         for info in infos:
-            if isinstance(info, BaseException) and not isinstance(info, FileNotFoundError):
-                raise info
+            broken = _unanswered(info) if isinstance(info, BaseException) else None
+            if broken is not None:
+                raise broken
         return {
             oid: None if isinstance(info, BaseException) else info.get("size")
             for oid, info in zip(oids, infos, strict=True)
@@ -205,6 +216,27 @@ class Store:
             return None
         kept = cache / place(output.oid)
         return kept.read_bytes() if kept.is_file() else self.read(output.oid)
+
+
+def _unanswered(error: BaseException) -> BaseException | None:
+    """Return why a question has no answer; None where the answer is that something is not there.
+
+    A client of HTTP also says so of a server that it cannot reach, and a server's refusal to list a folder is an
+    answer.
+    """
+    behind = error.__cause__
+    if isinstance(error, FileNotFoundError):
+        return (
+            behind
+            if type(behind).__module__.startswith("aiohttp") and not _status(behind)
+            else None
+        )
+    return None if _status(error) in (400, 403, 404, 405) else error
+
+
+def _status(error: BaseException | None) -> int | None:
+    status: int | None = getattr(error, "status", None)
+    return status
 
 
 def damaged(oid: str, size: int, digest: str) -> str:
