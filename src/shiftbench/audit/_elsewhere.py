@@ -180,9 +180,10 @@ def _said(facts: Mapping[str, Any], key: str) -> str:
 
 
 def _versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (name, then, now) of libraries and codecs; what only one of them names made no byte."""
     found = []
     for kind in ("packages", "codecs"):
         old, new = then.get(kind) or {}, now.get(kind) or {}
-        names = sorted((old.keys() | new.keys()) - set(_NO_REASON))
-        found += [(name, old.get(name, "none"), new.get(name, "none")) for name in names]
+        names = sorted((old.keys() & new.keys()) - set(_NO_REASON))
+        found += [(name, old[name], new[name]) for name in names]
     return found

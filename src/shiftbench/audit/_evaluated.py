@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from shiftbench.recipe import Cell, Job
 from shiftbench.refs import Ref
 
 _KEY = "evaluated"  # of case.options
+_AT_ONCE = 2
 
 
 @dataclass
@@ -93,12 +95,20 @@ def _evaluate(case: Case) -> Evaluated:
             done.groups.append(group)
     if not done.groups:
         return done
-    tasks = [_task(case, group, elsewhere) for group in done.groups]
-    (found,) = elsewhere.run("_reevaluate", [{"tasks": tasks}], varied=False)
-    for group, answer in zip(done.groups, found["answers"], strict=True):
-        group.answer, group.environment = answer, found["environment"]
-        group.comparisons = list(_comparisons(case, group))
+    hands = [hand for hand in _dealt(done.groups) if hand]
+    specs = [{"tasks": [_task(case, group, elsewhere) for group in hand]} for hand in hands]
+    for hand, found in zip(hands, elsewhere.run("_reevaluate", specs, varied=False), strict=True):
+        for group, answer in zip(hand, found["answers"], strict=True):
+            group.answer, group.environment = answer, found["environment"]
+            group.comparisons = list(_comparisons(case, group))
     return done
+
+
+def _dealt(groups: list[Group]) -> list[list[Group]]:
+    """Deal groups out to processes: at most two, and none more than there are CPUs for its threads."""
+    threads = max(int(group.first.recipe["threads"]) for group in groups)
+    count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
+    return [groups[first::count] for first in range(count)]
 
 
 # ------------------------------------------------------------------ what is drawn

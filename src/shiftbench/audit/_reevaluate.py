@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -206,9 +205,8 @@ def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
                 number, taken = calls(one)
                 counts[name].append(number)
                 seconds[name].append(taken)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
     is_net = isinstance(predictor, nets.TorchPredictor)
-    return {"size": size, "calls": counts, "seconds": medians, "net": is_net}
+    return {"size": size, "calls": counts, "seconds": seconds, "net": is_net}
 
 
 class _Calls:

@@ -1,0 +1,89 @@
+"""Everything again in a fresh clone: what cannot be cloned is said, what comes out otherwise is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from repository import checkout
+from shiftbench.audit import clone
+from shiftbench.audit._case import Case
+from shiftbench.audit._finding import Finding, Note
+from shiftbench.refs import Ref
+
+
+def case(made, tmp_path: Path, **over: object) -> Case:
+    return Case(made.plan(**over), made.root, 4, 16, "seed", "2099-01-01", tmp_path / "scratch")
+
+
+def verdicts(made, tmp_path: Path, **over: object) -> list[tuple[str, str]]:
+    said = clone.check(case(made, tmp_path, **over))
+    return [(one.verdict, one.why) for one in said if isinstance(one, Finding)]
+
+
+def test_without_git_nothing_can_be_cloned(made, tmp_path):
+    ((verdict, why),) = verdicts(made, tmp_path)
+    assert verdict == "incomplete"
+    assert why.startswith("there is nothing to clone: ")
+
+
+def test_a_clone_never_writes_over_what_is_audited(made, tmp_path):
+    ((verdict, why),) = verdicts(made, tmp_path, root=str(made.root))
+    assert verdict == "incomplete"
+    assert "`root` is an absolute path" in why
+
+
+def test_what_comes_out_otherwise_is_named_with_the_reason(made, tmp_path):
+    """The run is left out: a copy with other receipts stands for what a clone made."""
+    other = tmp_path / "other"
+    shutil.copytree(made.root, other)
+    weights, shards = Ref("weights", "tiny/convnet-erm-s0"), Ref("shards", "tiny/test/contrast/3")
+    for ref in (weights, shards):
+        file = other / f"{ref.path}.receipt.json"
+        content = json.loads(file.read_text())
+        content["made"][Path(ref.path).name] = "0" * 64
+        file.write_text(json.dumps(content))
+    lost = Ref("records", "tiny/convnet-erm-s1/plain/tiny/test/contrast/5")
+    (other / lost.path).unlink()
+    made.edit(f"{weights.path}.run.json", lambda run: run["environment"].update(cpu="another"))
+    done = subprocess.CompletedProcess([], 1, stdout="Error in rule evaluate")
+    said = list(clone._compare(case(made, tmp_path), other, done))
+    found = {one.file: one for one in said if isinstance(one, Finding)}
+    assert found[weights.path].verdict == "statistical"
+    assert "cpu another -> " in found[weights.path].why
+    assert found[shards.path].verdict == "failed"
+    assert found[lost.path].found == "Error in rule evaluate"
+    (note,) = (one.text for one in said if isinstance(one, Note))
+    assert "2 outputs other" in note
+
+
+def test_an_original_that_nobody_serves_leaves_it_incomplete(made, tmp_path):
+    audited = case(made, tmp_path)
+    cells = audited.plan.cells
+    own = Ref("sources", "own")
+    audited.plan.cells = {own: next(iter(cells.values())), **cells}
+    done = subprocess.CompletedProcess([], 1, stdout="")
+    (finding,) = (
+        one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding)
+    )
+    assert finding.verdict == "incomplete"
+    assert finding.why.startswith("nobody serves this original any more")
+
+
+@pytest.mark.slow
+@pytest.mark.workflow
+def test_a_fresh_clone_makes_everything_again(tmp_path):
+    author = checkout(tmp_path / "author")
+    author.make()
+    author.run("git", "add", "-A")
+    done = author.run("shiftbench", "audit", "--only", "clone", "--json", "audit.json", check=False)
+    (result,) = [
+        one for one in json.loads((author.path / "audit.json").read_text())["results"]
+        if one["number"] == "A24"
+    ]  # fmt: skip
+    assert (done.returncode, result["findings"]) == (0, [])
+    assert "0 outputs other" in result["notes"][0]

@@ -1,0 +1,245 @@
+"""Batches are evaluated again: what is genuine comes out again, what is forged does not, whatever digests say."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import forged
+from shiftbench import recipe
+from shiftbench.audit import (
+    _elsewhere,
+    _worth,
+    caching,
+    fallback,
+    reevaluation,
+    sensitivity,
+)
+from shiftbench.audit._case import Case
+from shiftbench.audit._compared import Comparison
+from shiftbench.audit._evaluated import evaluated
+from shiftbench.audit._finding import Finding, Note
+from shiftbench.refs import Ref
+
+S0, S1 = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
+CHECKS = {"A20": reevaluation, "A21": sensitivity, "A22": fallback, "A23": caching}
+
+
+def records(shift: str, seed: int = 0, method: str = "plain") -> Ref:
+    return Ref("records", f"tiny/convnet-erm-s{seed}/{method}/tiny/test/{shift}")
+
+
+def case(made, tmp_path: Path, name: str = "scratch", **over: object) -> Case:
+    return Case(made.plan(**over), made.root, 3, 99, "seed", "2099-01-01", tmp_path / name)
+
+
+def level3(audited: Case) -> dict[str, list[Finding]]:
+    """Return the findings of the four checks by their numbers."""
+    said = {number: list(check.check(audited)) for number, check in CHECKS.items()}
+    assert all(any(isinstance(one, Note) for one in told) for told in said.values())
+    return {n: [one for one in told if isinstance(one, Finding)] for n, told in said.items()}
+
+
+def test_what_is_genuine_comes_out_again(made, tmp_path):
+    audited = case(made, tmp_path)
+    assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}
+    one, _ = evaluated(audited).groups
+    assert {name.rpartition("plain/")[2] for name in one.batches} == {
+        *(f"tiny/test/{place}" for place in ("identity/0", "contrast/3", "contrast/5")),
+        *(f"tiny/test/{place}" for place in ("gaussian_noise/1", "gaussian_noise/3")),
+        "tiny/test/jpeg_compression/3",  # shifted again while clean shards are read
+        *("tiny/val/identity/0", "secret/test/identity/0", "other/test/identity/0"),
+    }
+    assert all("features" in visit for visit in one.answer["visits"])
+    stated = audited.run_file(one.first.ref)["sensitivity"]
+    assert one.answer["sensitivity"] == stated
+    assert one.answer["caching"]["calls"]["new"][0] > 0
+
+
+def test_forged_results_do_not_come_out_again(made, tmp_path):
+    """Forgeries in several records of one net and swapped weights of none, each named with its sample."""
+
+    def scaled(rows: list[dict]) -> list[dict]:
+        rows[3]["logits"] = [1.5 * value for value in rows[3]["logits"]]
+        return rows
+
+    def relabelled(rows: list[dict]) -> list[dict]:
+        rows[5]["label"] = (rows[5]["label"] + 1) % 3
+        return rows
+
+    forged.rows(made.root, records("identity/0"), scaled)
+    forged.rows(made.root, records("contrast/3"), relabelled)
+    forged.rows(made.root, records("contrast/5"), lambda rows: rows)
+    kept = made.root / Ref("features", records("identity/0").name.replace("test", "val")).path
+    features = np.load(kept)
+    features[4, 1] += 1e-6
+    np.save(kept, features)
+    made.edit(f"{records('identity/0').path}.run.json", lambda run: run.pop("sensitivity"))
+    made.edit(f"{kept.relative_to(made.root).with_suffix('')}.npy.run.json", lambda run: run)
+    found = level3(case(made, tmp_path))
+    by_file = {finding.file: finding for finding in found["A20"]}
+    assert by_file.keys() == {
+        records("identity/0").path,
+        records("contrast/3").path,
+        records("identity/0").path.replace("test", "val"),
+    }
+    assert {finding.verdict for finding in found["A20"] + found["A22"]} == {"failed"}
+    logits = by_file[records("identity/0").path]
+    assert "evaluated again, logits is other" in logits.why
+    assert logits.sample
+    assert any("accuracy of convnet-erm-s0 on tiny/test/identity" in n for n in logits.numbers)
+    assert "no environment changes label" in by_file[records("contrast/3").path].why
+    assert "features" in by_file[records("identity/0").path.replace("test", "val")].why
+    assert len(found["A22"]) == 1  # one net of two
+    assert not found["A23"]
+
+
+def test_swapped_weights_are_found(made, tmp_path):
+    forged.swap(made.root, S0, S1)
+    found = level3(case(made, tmp_path))
+    assert {finding.verdict for finding in found["A20"]} == {"failed"}
+    assert len(found["A20"]) == 2 * 9
+    assert len(found["A22"]) == 2
+
+
+REMEMBERS = """
+from pathlib import Path
+import numpy as np
+SEES = "sample"
+PARAMS = {}
+def wrap(predictor, params, inputs):
+    known = {}
+    hidden = Path(HIDDEN)
+    def predict(samples):
+        np.load(hidden)
+        key = b"".join(sample.fields["image"].tobytes() for sample in samples)
+        if key not in known:
+            known[key] = predictor(samples)
+        return known[key]
+    return predict
+"""
+
+
+def test_what_is_remembered_is_found(made, tmp_path):
+    hidden = made.root / "outputs.npy"
+    np.save(hidden, np.zeros(3))
+    text = REMEMBERS.replace("HIDDEN", repr(str(hidden)))
+    (made.root / "mine/methods/remembers.py").write_text(text)
+    found = level3(case(made, tmp_path, methods={"plain": {"use": "remembers"}}))
+    assert found["A20"] == []
+    whys = {finding.why for finding in found["A23"]}
+    assert f"evaluation reads {hidden}, which no recipe names" in whys
+    assert "a batch that was seen before is not computed like a new one" in whys
+
+
+ADAPTS = """
+SEES = "stream"
+PARAMS = {}
+class Adapting:
+    def __init__(self, predictor):
+        self.predictor = predictor
+        self.reset()
+    def reset(self):
+        self.seen = 0
+    def __call__(self, samples):
+        self.seen += len(samples)
+        outputs = self.predictor(samples)
+        return {**outputs, "logits": outputs["logits"] * (1 + self.seen / 1000)}
+def wrap(predictor, params, inputs):
+    return Adapting(predictor)
+"""
+
+
+def test_a_method_that_adapts_is_walked_from_the_beginning(made, tmp_path):
+    (made.root / "mine/methods/adapts.py").write_text(ADAPTS)
+    campaign = made.plan().params.model_dump(mode="json")["campaigns"]["tiny"]
+    campaign |= {"methods": ["adapts"], "detectors": [], "features": []}
+    planned = made.plan(campaigns__tiny=campaign, evaluate={"batch_size": 16})
+    planned.write(made.root)
+    for job in planned.of_verb("evaluate"):
+        recipe.execute(
+            made.root / job.recipe_path, importlib.import_module("shiftbench.evaluate").run
+        )
+    audited = Case(planned, made.root, 3, 2, "seed", "2099-01-01", tmp_path / "scratch")
+    assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}
+    assert all(sum(map(len, one.batches.values())) == 2 for one in evaluated(audited).groups)
+
+
+def test_what_is_not_here_is_named(made, tmp_path):
+    (made.root / "data/shards/tiny/test/contrast/3/000000.tar").unlink()
+    (made.root / records("contrast/5").path).unlink()
+    (made.root / S1.path).unlink()
+    found = level3(case(made, tmp_path))["A20"]
+    assert {finding.verdict for finding in found} == {"incomplete"}
+    whys = {finding.file: finding.why for finding in found}
+    assert whys.keys() >= {records("contrast/3").path, records("contrast/5").path}
+    assert whys[records("identity/0", 1).path].endswith(f"{S1.path} is not here")
+    assert records("identity/0").path not in whys
+
+
+# --- what differences are worth ----------------------------------------------------------------
+
+
+def _group(made, tmp_path: Path, **moved: object):
+    """Return a case and a group that was evaluated in another environment, with a made-up difference."""
+    audited = case(made, tmp_path)
+    job = audited.plan.of_verb("evaluate")[0]
+    cell = next(cell for cell in job.cells if cell.ref.kind == "records")
+    group = importlib.import_module("shiftbench.audit._evaluated").Group(job, {}, cell)
+    known = {"known": 1000, "right": 900, "largest": 1e-4, "scale": 10.0, "other": ["logits"]}
+    group.comparisons = [Comparison(cell, 1000, **(known | moved))]
+    run = audited.run_file(cell.ref)
+    features = run["environment"]["cpu_features"][:-1]
+    group.environment = {**run["environment"], "cpu_features": features}
+    group.answer = {"device": "cpu"}
+    return audited, group
+
+
+@pytest.mark.parametrize(
+    ("moved", "verdict", "said"),
+    [
+        ({}, "statistical", "accuracy 0.9000 on 1000 samples"),
+        ({"gained": 3, "lost": 4, "flips": 7}, "statistical", "what differs: cpu_features"),
+        ({"largest": 0.2}, "failed", "a score moved by 0.2, more than explains"),
+        ({"lost": 6}, "failed", "McNemar p = 0.031"),
+        ({"gained": 30, "lost": 60}, "failed", "more than explains"),
+        ({"hard": ["label"]}, "failed", "no environment changes label"),
+        ({"known": 0, "right": 0}, "statistical", "no sample has a label"),
+    ],
+)
+def test_what_another_environment_may_change(made, tmp_path, moved, verdict, said):
+    audited, group = _group(made, tmp_path, **moved)
+    told, why = _worth.judge(audited, group)
+    assert told == verdict
+    assert said in why
+
+
+def test_in_the_same_environment_nothing_may_differ(made, tmp_path):
+    audited, group = _group(made, tmp_path)
+    group.environment = audited.run_file(group.first.ref)["environment"]
+    assert _worth.judge(audited, group)[0] == "failed"
+    group.answer = {"device": "cuda:0"}
+    assert _worth.judge(audited, group)[0] == "statistical"
+
+
+def test_reasons_are_what_can_change_bytes():
+    then = {"cpu_features": ["avx", "avx512f"], "cores": 2, "packages": {"torch": "2", "dvc": "3"}}
+    now = {
+        "cpu_features": ["avx"],
+        "cores": 64,
+        "packages": {"torch": "3", "dvc": "4", "timm": "1"},
+    }
+    assert _elsewhere.reasons(then, now) == ["cpu_features avx avx512f -> avx", "torch 2 -> 3"]
+    assert _elsewhere.reasons(None, now) == []
+
+
+def test_sensitivity_far_above_what_is_recorded_fails(made, tmp_path):
+    audited = case(made, tmp_path)
+    first = evaluated(audited).groups[0]
+    first.answer["sensitivity"]["batch"]["largest"] = 0.02
+    (finding,) = level3(audited)["A21"]
+    assert finding.why == "outputs move far more with the batch size than recorded"
+    assert finding.file == f"{first.first.ref.path}.run.json"
