@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from made import Made, checkout, make_all
+from made import Made, checkout, commit, forget, make_all, with_original
 from shiftbench import plugins
+from shiftbench.release import make as releases
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,31 @@ def made(_made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.chdir(root)
     monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
     return Made(root)
+
+
+@pytest.fixture(scope="session")
+def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("published") / "checkout"
+    with pytest.MonkeyPatch.context() as patch:
+        root.mkdir()
+        patch.chdir(root)
+        patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+        forget()
+        made = with_original(root)
+        make_all(made.plan(), root)
+        request = releases.Request("v1", None, releases.when("2026-01-01T00:00:00+00:00"), None)
+        releases.make(made.plan(), root, root, request)
+        commit()
+    return made
+
+
+@pytest.fixture
+def published(_published: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """A copy of the campaign with an original and a card, in git, made and released; to be spoilt."""
+    root = tmp_path / "checkout"
+    shutil.copytree(_published.root, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    forget()
+    yield Made(root)
+    forget()

@@ -1,0 +1,593 @@
+"""Planted faults, one at a time: each is caught by the check whose business it is, and the file is named.
+
+Whoever plants them is thorough: where a fault is marked *digests updated*, manifest, index, receipt and all that was
+made from the file state the new digests. `docs/audit.md` shows this table; a test there compares the two.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+
+import forged
+from made import Made, commit, forget, make_all
+from shiftbench import nets, recipe, schema, shards
+from shiftbench.apply import Shifter
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: who catches it, which file the finding names, and how it is planted."""
+
+    check: str
+    file: str
+    plant: Callable[[Made], object]
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def planted(
+    name: str, check: str, file: str
+) -> Callable[[Callable[[Made], object]], Callable[[Made], object]]:
+    def keep(plant: Callable[[Made], object]) -> Callable[[Made], object]:
+        FAULTS[name] = Fault(check, file, plant)
+        return plant
+
+    return keep
+
+
+NOISE, CONTRAST3, CONTRAST5 = (
+    Ref("shards", f"tiny/test/{name}") for name in ("gaussian_noise/3", "contrast/3", "contrast/5")
+)
+CLEAN, TRAIN, TEST = (
+    Ref("shards", "other/test/identity/0"),
+    "tiny/train/identity/0",
+    "tiny/test/identity/0",
+)
+RECORDS = Ref("records", "tiny/convnet-erm-s0/plain/tiny/test/contrast/3")
+FEATURES = Ref("features", "tiny/convnet-erm-s0/plain/tiny/val/identity/0")
+SCORES = Ref("scores", "tiny/convnet-erm-s0/plain/msp/tiny/test/identity/0")
+SEARCH = Ref("searches", "tiny/convnet-erm-s0/plain/gen")
+TABLES, REPORT = Ref("tables", "tiny"), Ref("report", "index")
+ONE, TWO = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
+PREVIEW = Ref("previews", "tiny/test/jpeg_compression/3")
+
+
+# --- bytes, digests as they were ---------------------------------------------------------------
+
+
+def flip(file: Path, at: float = 0.5) -> None:
+    """Flip a bit; size and time stamp stay."""
+    stat, data = file.stat(), bytearray(file.read_bytes())
+    data[int(len(data) * at)] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+for _name, _file in {
+    "a byte flipped in an original": "data/sources/spots/spots.txt",
+    "a byte flipped in a shard, its time stamp forged": "data/shards/tiny/test/contrast/3/000000.tar",
+    "a byte flipped in a record": RECORDS.path,
+    "a byte flipped in a table": TABLES.path,
+    "a byte flipped in a weight file": ONE.path,
+    "a byte flipped in features": FEATURES.path,
+    "a byte flipped in the report": REPORT.path,
+    "a manifest edited": CONTRAST3.path,
+}.items():
+    planted(_name, "digests", _file)(lambda made, file=_file: flip(made.root / file))
+
+
+@planted("a model file swapped for another of the same size", "digests", ONE.path)
+def _(made: Made) -> None:
+    shutil.copyfile(made.root / TWO.path, made.root / ONE.path)
+
+
+@planted("the end of a tar cut off", "digests", "000000.tar")
+def _(made: Made) -> None:
+    file = made.folder(NOISE) / "000000.tar"
+    file.write_bytes(file.read_bytes()[:-512])
+
+
+# --- shards, digests updated ------------------------------------------------------------------
+
+
+@planted("a shard rebuilt with another seed, digests updated", "rebuild", "gaussian_noise/3")
+def _(made: Made) -> None:
+    other = {**made.plan().cells[NOISE].recipe, "seed": 1}
+    clean = list(shards.read(made.folder(Ref("shards", TEST))))
+    forged.samples(made.root, NOISE, lambda _: map(Shifter.of(other, "tiny", {}), clean))
+
+
+@planted("one pixel of one sample changed, digests updated", "rebuild", "contrast/3")
+def _(made: Made) -> None:
+    forged.samples(made.root, CONTRAST3, one_pixel)
+
+
+@planted(
+    "one pixel of an unshifted sample changed, digests updated", "rebuild", "other/test/identity"
+)
+def _(made: Made) -> None:
+    forged.samples(made.root, CLEAN, one_pixel)
+
+
+@planted("a preview changed, digests updated", "rebuild", PREVIEW.path)
+def _(made: Made) -> None:
+    def change(content: dict) -> None:
+        content["samples"][0]["png"] = content["samples"][1]["png"]
+
+    made.edit(PREVIEW.path, change)
+    forged.update(made.root, PREVIEW)
+
+
+@planted("levels of severity swapped, digests updated", "coverage", "contrast/3")
+def _(made: Made) -> None:
+    forged.swap(made.root, CONTRAST3, CONTRAST5)
+
+
+@planted("levels of severity swapped, manifests and digests updated", "rebuild", "contrast/3")
+def _(made: Made) -> None:
+    forged.swap(made.root, CONTRAST3, CONTRAST5)
+    forged.manifest(made.root, CONTRAST3, severity=3.0)
+    forged.manifest(made.root, CONTRAST5, severity=5.0)
+
+
+@planted("the order of classes permuted, digests updated", "coverage", "contrast/3")
+def _(made: Made) -> None:
+    classes = shards.manifest(made.folder(CONTRAST3))["classes"]
+    forged.manifest(made.root, CONTRAST3, classes=classes[::-1])
+
+
+@planted("the count in a manifest edited, digests updated", "coverage", "contrast/3")
+def _(made: Made) -> None:
+    forged.manifest(made.root, CONTRAST3, samples=61)
+
+
+@planted("a sample left out of a shard, digests updated", "coverage", "contrast/3")
+def _(made: Made) -> None:
+    forged.samples(made.root, CONTRAST3, lambda samples: samples[1:])
+
+
+@planted("the licence of a shard missing, digests updated", "licences", "contrast/3")
+def _(made: Made) -> None:
+    forged.manifest(made.root, CONTRAST3, licence="")
+
+
+@planted("a tested sample copied into training, digests updated", "selection", TEST)
+def _(made: Made) -> None:
+    copy_in(made, Ref("shards", TRAIN), Ref("shards", TEST))
+
+
+@planted("validation OOD reused as tested OOD, digests updated", "selection", CLEAN.path)
+def _(made: Made) -> None:
+    copy_in(made, CLEAN, made.one("shards", "secret"))
+
+
+@planted("a pixel digest in an index edited, digests updated", "pixels", "contrast/3")
+def _(made: Made) -> None:
+    file = made.folder(CONTRAST3) / shards.INDEX
+    rows = pq.read_table(file).to_pylist()
+    rows[0]["pixels"] = "0" * 32
+    shards._write_index(file, [shards.Entry(**row) for row in rows])
+    forged.manifest(made.root, CONTRAST3, index=recipe.sha256(file), pixels=shards_chain(rows))
+
+
+@planted("a file added to a tar, digests updated", "archives", "000000.tar")
+def _(made: Made) -> None:
+    file = made.folder(CONTRAST3) / "000000.tar"
+    with tarfile.open(file, "a") as tar:
+        tar.add(made.root / "params.yaml", "extra.txt")
+    retarred(made, file)
+
+
+@planted("a time stamp in a tar, digests updated", "archives", "000000.tar")
+def _(made: Made) -> None:
+    file = made.folder(CONTRAST3) / "000000.tar"
+    data = bytearray(file.read_bytes())
+    header = tarfile.TarInfo.frombuf(bytes(data[:512]), "utf-8", "strict")
+    header.mtime = 1
+    data[:512] = header.tobuf(tarfile.USTAR_FORMAT)
+    file.write_bytes(data)
+    retarred(made, file)
+
+
+@planted("a symbolic link in the store", "archives", "contrast/5/000000.tar")
+def _(made: Made) -> None:
+    file = made.folder(CONTRAST5) / "000000.tar"
+    file.rename(made.root / "elsewhere.tar")
+    file.symlink_to(made.root / "elsewhere.tar")
+
+
+@planted("a hidden cache of outputs", "archives", ".cache.npy")
+def _(made: Made) -> None:
+    np.save(made.folder(RECORDS) / ".cache.npy", np.zeros(3))
+
+
+@planted("data that may not be passed on, where it would be pushed", "licences", "secret")
+def _(made: Made) -> None:
+    shutil.copytree(made.root / "data/local/secret", made.root / "data/shards/secret")
+
+
+# --- records, scores, tables, digests updated -------------------------------------------------------
+
+
+@planted("a row of a record deleted, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forged.rows(made.root, RECORDS, lambda rows: rows[1:])
+
+
+@planted("a row of a record twice, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    rewritten(made, lambda table: table.take([0, *range(len(table))]))
+
+
+@planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forged.rows(
+        made.root,
+        RECORDS,
+        lambda rows: [
+            *({**row, "label": 1 - row["label"] % 2, "correct": True} for row in rows[:1]),
+            *rows[1:],
+        ],
+    )
+
+
+@planted("logits of a record scaled, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forged.rows(
+        made.root,
+        RECORDS,
+        lambda rows: [{**row, "logits": [2 * x for x in row["logits"]]} for row in rows],
+    )
+
+
+@planted("a logit that is no number, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forged.rows(
+        made.root, RECORDS, lambda rows: [{**rows[0], "logits": [float("nan")] * 3}, *rows[1:]]
+    )
+
+
+@planted(
+    "logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path
+)
+def _(made: Made) -> None:
+    other = schema.read(made.root / RECORDS.path.replace("contrast/3", "contrast/5")).to_pylist()
+    forged.rows(made.root, RECORDS, lambda _: other)
+
+
+@planted("features of a net replaced, digests updated", "reevaluation", "tiny/val/identity/0")
+def _(made: Made) -> None:
+    features = np.load(made.root / FEATURES.path)
+    np.save(made.root / FEATURES.path, features * np.float32(1.001))
+    forged.update(made.root, FEATURES)
+
+
+@planted("scores of a detector edited, digests updated", "rows", SCORES.path)
+def _(made: Made) -> None:
+    forged.rows(
+        made.root, SCORES, lambda rows: [{**row, "score": row["score"] + 0.01} for row in rows]
+    )
+
+
+@planted("the data behind a record replaced in its receipt", "pixels", RECORDS.path)
+def _(made: Made) -> None:
+    made.edit(
+        f"{RECORDS.path}.receipt.json", lambda content: content["facts"].update(pixels="0" * 64)
+    )
+
+
+@planted("a metric edited by 0.0001, digests updated", "aggregates", TABLES.path)
+def _(made: Made) -> None:
+    edit_table(made, "value", 1e-4)
+
+
+@planted("the end of an interval edited, digests updated", "aggregates", TABLES.path)
+def _(made: Made) -> None:
+    edit_table(made, "ci_high", -1e-3)
+
+
+@planted("the rows of a severity dropped from a table, digests updated", "coverage", TABLES.path)
+def _(made: Made) -> None:
+    forged.rows(made.root, TABLES, lambda rows: [row for row in rows if row["severity"] != 5])
+
+
+@planted("a number of the report edited, digests updated", "figures", "leaderboard.csv")
+def _(made: Made) -> None:
+    file = made.folder(REPORT) / "leaderboard.csv"
+    table = pl.read_csv(file).with_columns(pl.col("value") + 0.0001)
+    file.write_text(table.write_csv())
+    forged.update(made.root, REPORT)
+
+
+# --- weights, searches -----------------------------------------------------------------------
+
+
+@planted("weights swapped, digests updated", "weights", ONE.path)
+def _(made: Made) -> None:
+    forged.swap(made.root, ONE, TWO)
+
+
+@planted("weights swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
+def _(made: Made) -> None:
+    with safetensors.safe_open(made.root / ONE.path, "pt") as file:
+        metadata = file.metadata()
+    state = safetensors.torch.load_file(made.root / TWO.path)
+    (made.root / ONE.path).write_bytes(nets.state_bytes(state, metadata))
+    forged.update(made.root, ONE)
+
+
+@planted("weights as a pickle, which can run code, digests updated", "weights", ONE.path)
+def _(made: Made) -> None:
+    torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
+    forged.update(made.root, ONE)
+
+
+@planted("options of a detector tuned on tested data", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    tuned = {"id": RECORDS.name.replace("contrast/3", "identity/0")}
+    made.edit(f"{SEARCH.path}.receipt.json", lambda content: content["recipe"].update(tuned))
+
+
+@planted("other options than the best of the search, digests updated", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    forged.rows(
+        made.root, SEARCH, lambda rows: [{**row, "chosen": not row["chosen"]} for row in rows]
+    )
+
+
+@planted("a search without effect", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    plan = made.plan(detectors={"gen": {"gamma": 0.1, "M": [3, 4]}})  # there are three classes
+    for ref in plan.cells:
+        if ref.kind in ("searches", "scores", "tables", "report") and "msp" not in ref.name:
+            recipe.receipt_path(made.root, ref).unlink()
+    make_all(plan, made.root)
+
+
+# --- evidence -------------------------------------------------------------------------------
+
+
+@planted("results of an older version of shards copied in", "coherence", "contrast/3")
+def _(made: Made) -> None:
+    receipts = {file: file.read_text() for file in (made.root / "results").rglob("*.receipt.json")}
+    forged.samples(made.root, CONTRAST3, one_pixel)
+    for file, text in receipts.items():
+        file.write_text(text)
+
+
+@planted("a recipe in a receipt edited", "coherence", f"{RECORDS.path}.receipt.json")
+def _(made: Made) -> None:
+    made.edit(
+        f"{RECORDS.path}.receipt.json", lambda content: content["recipe"].update(batch_size=1)
+    )
+
+
+@planted("a receipt of another output", "coherence", f"{RECORDS.path}.receipt.json")
+def _(made: Made) -> None:
+    other = made.root / f"{RECORDS.path.replace('contrast/3', 'contrast/5')}.receipt.json"
+    shutil.copyfile(other, made.root / f"{RECORDS.path}.receipt.json")
+
+
+@planted("a receipt deleted", "chain", RECORDS.path)
+def _(made: Made) -> None:
+    (made.root / f"{RECORDS.path}.receipt.json").unlink()
+
+
+@planted("a run file deleted", "chain", f"{RECORDS.path}.run.json")
+def _(made: Made) -> None:
+    (made.root / f"{RECORDS.path}.run.json").unlink()
+
+
+@planted("a severity dropped, its receipts too", "chain", "results/records/tiny")
+def _(made: Made) -> None:
+    for folder in (made.root / "results/records").rglob("contrast"):
+        shutil.rmtree(folder)
+
+
+@planted("a run file without what the batch size moves", "environment", f"{RECORDS.path}.run.json")
+def _(made: Made) -> None:
+    made.edit(f"{RECORDS.path}.run.json", lambda content: content.pop("sensitivity"))
+
+
+@planted("a library downgraded", "environment", "contrast/3")
+def _(made: Made) -> None:
+    folder = made.root.parent / "older"
+    (folder / "numpy-1.0.0.dist-info").mkdir(parents=True)
+    (folder / "numpy-1.0.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: numpy\nVersion: 1.0.0\n"
+    )
+    sys.path.insert(0, str(folder))
+    try:
+        assert importlib.metadata.version("numpy") == "1.0.0"
+        forget()
+        plan = made.plan()
+        recipe.receipt_path(made.root, CONTRAST3).unlink()
+        make_all(plan, made.root)
+    finally:
+        sys.path.remove(str(folder))
+        forget()
+
+
+@planted("the seed in a receipt edited, digests updated", "seeds", "gaussian_noise/3")
+def _(made: Made) -> None:
+    def change(content: dict) -> None:
+        content["recipe"]["seed"] = 1
+        content["fingerprint"] = recipe.fingerprint(content["recipe"])
+
+    made.edit(f"{NOISE.path}.receipt.json", change)
+
+
+@planted("a shift that draws from a global generator", "seeds", "spotted")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    file.write_text(
+        file.read_text().replace("image.copy()", "image.copy() + (np.random.rand() > 2)")
+    )
+    commit()
+
+
+@planted("results from after the audit", "sampling", RECORDS.path)
+def _(made: Made) -> None:
+    made.edit(
+        f"{RECORDS.path}.run.json",
+        lambda content: content.update(finished="2999-01-01T00:00:00+00:00"),
+    )
+
+
+@planted("a parameter changed after the run", "reruns", "tiny")
+def _(made: Made) -> None:
+    made.plan(bootstrap__draws=60)
+    commit()
+
+
+@planted("code changed after the run", "reruns", "spotted")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
+    commit()
+
+
+@planted("an unknown parameter", "parameters", "params.yaml")
+def _(made: Made) -> None:
+    file = made.root / "params.yaml"
+    file.write_text(file.read_text() + "trust: me\n")
+
+
+@planted("code edited and not committed", "commit", "mine/shifts/spotted.py")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
+
+
+@planted("the lock edited", "commit", "requirements.lock")
+def _(made: Made) -> None:
+    file = made.root / "requirements.lock"
+    file.write_text(file.read_text().replace("numpy==", "numpy==1."))
+
+
+@planted("a card of claims edited", "commit", "systems/card.yaml")
+def _(made: Made) -> None:
+    (made.root / "systems/card.yaml").write_text("claims: [invincible]\n")
+
+
+@planted("a run file of a commit that nobody has", "commit", f"{RECORDS.path}.run.json")
+def _(made: Made) -> None:
+    made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(commit="1" * 40))
+
+
+# --- releases -------------------------------------------------------------------------------
+
+
+@planted("the manifest of a release edited", "tampering", "releases/v1")
+def _(made: Made) -> None:
+    made.edit("releases/v1/manifest.json", lambda content: content["artefacts"].pop())
+
+
+@planted("an artefact replaced after its release, digests updated", "tampering", TABLES.path)
+def _(made: Made) -> None:
+    edit_table(made, "value", 1e-4)
+
+
+@planted("the statement of a release edited", "attestation", ".receipt.json")
+def _(made: Made) -> None:
+    made.edit("releases/v1/statement.intoto.json", lambda content: content["subject"].pop())
+
+
+# --- helpers --------------------------------------------------------------------------------
+
+
+def one_pixel(samples: list[Sample]) -> list[Sample]:
+    image = samples[7].fields["image"].copy()
+    image[0, 0] ^= 3
+    return [*samples[:7], samples[7].with_field("image", image), *samples[8:]]
+
+
+def copy_in(made: Made, into: Ref, source: Ref) -> None:
+    """Put a sample of one folder into another, under a key of its own."""
+    guest = next(iter(shards.read(made.folder(source))))
+    key = f"{into.parts[0]}/all/zzzz"
+    forged.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])
+
+
+def shards_chain(rows: list[dict]) -> str:
+    return forged.digest(b"".join(shards.link(row["key"], row["pixels"]) for row in rows))
+
+
+def retarred(made: Made, file: Path) -> None:
+    """Give a tar that was changed its new digest and size in the manifest, the index and the receipts."""
+    folder, data = file.parent, file.read_bytes()
+    rows = pq.read_table(folder / shards.INDEX).to_pylist()
+    for row in rows:
+        row["sha256"] = forged.digest(data[row["offset"] : row["offset"] + row["size"]])
+    shards._write_index(folder / shards.INDEX, [shards.Entry(**row) for row in rows])
+    tars = {file.name: {"sha256": forged.digest(data), "bytes": len(data), "samples": len(rows)}}
+    forged.manifest(made.root, CONTRAST3, tars=tars, index=recipe.sha256(folder / shards.INDEX))
+
+
+def rewritten(made: Made, change: Callable) -> None:
+    """Write a record anew past the checks of its format."""
+    file = made.root / RECORDS.path
+    with pq.ParquetFile(file) as parquet:
+        table, facts = parquet.read(), parquet.metadata.metadata
+    own = {key: value for key, value in facts.items() if key.startswith(b"shiftbench")}
+    pq.write_table(
+        change(table).replace_schema_metadata(own), file, compression="zstd", store_schema=False
+    )
+    forged.update(made.root, RECORDS)
+
+
+def edit_table(made: Made, column: str, by: float) -> None:
+    def change(rows: list[dict]) -> list[dict]:
+        at = next(
+            i
+            for i, row in enumerate(rows)
+            if row["metric"] == "accuracy" and row["shift"] == "contrast"
+        )
+        return [*rows[:at], {**rows[at], column: rows[at][column] + by}, *rows[at + 1 :]]
+
+    forged.rows(made.root, TABLES, change)
+
+
+# --- the tests --------------------------------------------------------------------------------
+
+
+def test_there_are_forty_faults_and_more():
+    assert len(FAULTS) >= 60
+
+
+def test_without_a_fault_all_is_exact(published):
+    done = published.audit(level=3)
+    assert {
+        result.name: (result.verdict, result.findings)
+        for result in done.results
+        if result.verdict != "exact"
+    } == {"clone": ("not run", ())}
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_caught_and_named(published, name):
+    fault = FAULTS[name]
+    fault.plant(published)
+    result = published.result(fault.check)
+    hits = [finding for finding in result.findings if fault.file in finding.file]
+    wanted = "incomplete" if name == "a severity dropped, its receipts too" else "failed"
+    assert [finding.verdict for finding in hits][:1] == [wanted], [str(f) for f in result.findings]
+    assert any(finding.why for finding in hits)
