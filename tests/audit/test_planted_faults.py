@@ -6,6 +6,7 @@ made from the file state the new digests. `docs/audit.md` shows this table; a te
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import shutil
@@ -591,3 +592,23 @@ def test_a_fault_is_caught_and_named(published, name):
     wanted = "incomplete" if name == "a severity dropped, its receipts too" else "failed"
     assert [finding.verdict for finding in hits][:1] == [wanted], [str(f) for f in result.findings]
     assert any(finding.why for finding in hits)
+
+
+def test_the_page_has_this_table(root):
+    """Printed by `python tests/audit/test_planted_faults.py`."""
+    assert listed() in (root / "docs/audit.md").read_text()
+
+
+def listed() -> str:
+    """Return the faults as a table of Markdown, by the number of the check."""
+    rows = [
+        (importlib.import_module(f"shiftbench.audit.{f.check}").NUMBER, f.check, name)
+        for name, f in FAULTS.items()
+    ]
+    rows.sort(key=lambda row: int(row[0][1:]))
+    lines = [f"| {name} | {number} | {check} |" for number, check, name in rows]
+    return "\n".join(["| fault | caught by | |", "| --- | --- | --- |", *lines])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(listed() + "\n")
