@@ -1,4 +1,4 @@
-"""A SLURM of one node: munged, slurmctld and slurmd on loopback, in a folder and on ports of their own."""
+"""The smoke campaign, and a SLURM of one node: its daemons on loopback, in a folder and on ports of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from clusters.smoke import SMOKE, smoke
+from repository import Repository
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The shards of the smoke campaign, made without a cluster."""
+    repository = smoke(tmp_path_factory.mktemp("local") / "repository")
+    repository.make("shards", *SMOKE)
+    return repository
+
 
 CONFIG = """\
 ClusterName=tests

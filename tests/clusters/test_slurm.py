@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clusters.smoke import SHIFTS, SMOKE, smoke
 from repository import HOME, Repository, checkout
 from shiftbench import locks
 
@@ -20,7 +21,6 @@ pytestmark = [
     pytest.mark.needs("slurmctld", "slurmd", "munged"),
 ]
 
-SMOKE = ("--config", "scale=smoke")
 ON_SLURM = (
     "--profile=profiles/slurm",
     "--slurm-init-seconds-before-status-checks=3",
@@ -28,29 +28,8 @@ ON_SLURM = (
     "--slurm-no-account",
     "--default-resources=slurm_partition=main",
 )
-SHIFTS = (
-    "build/smoke/data/shards/digits/test/contrast",
-    "build/smoke/data/shards/digits/test/gaussian_noise",
-    "build/smoke/results/previews/digits/test/contrast",
-    "build/smoke/results/previews/digits/test/gaussian_noise",
-)
 SHARDS = "data/shards/tiny/test/slow_contrast"
 RECORDS = "results/records/tiny/convnet-erm-s0/slow/tiny/test"
-
-
-def smoke(path: Path) -> Repository:
-    """Check out with the params that the repository has."""
-    repository = checkout(path)
-    shutil.copy(HOME / "params.yaml", path)
-    return repository
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The shards of the smoke campaign, made here."""
-    repository = smoke(tmp_path_factory.mktemp("local") / "repository")
-    repository.make("shards", *SMOKE)
-    return repository
 
 
 def jobs() -> list[tuple[str, str]]:

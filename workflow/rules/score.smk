@@ -9,11 +9,11 @@ for job in PLAN.of_verb("score"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         resources:
             **rules.resources(job.verb, config),
         shell:
-            "shiftbench score --recipe {input.recipe} > {log} 2>&1"
+            LIMIT + "shiftbench score --recipe {input.recipe} > {log} 2>&1"
 
 
 rule records:

@@ -9,13 +9,13 @@ for job in PLAN.of_verb("shift"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         group:
             job.group
         resources:
             **rules.resources(job.verb, config),
         shell:
-            "shiftbench shift --recipe {input.recipe} > {log} 2>&1"
+            LIMIT + "shiftbench shift --recipe {input.recipe} > {log} 2>&1"
 
 
 rule shards:

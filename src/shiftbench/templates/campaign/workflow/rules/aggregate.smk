@@ -9,11 +9,11 @@ for job in PLAN.of_verb("aggregate"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         resources:
             **rules.resources(job.verb, config),
         shell:
-            "shiftbench aggregate --recipe {input.recipe} > {log} 2>&1"
+            LIMIT + "shiftbench aggregate --recipe {input.recipe} > {log} 2>&1"
 
 
 rule tables:

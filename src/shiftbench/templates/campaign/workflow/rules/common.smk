@@ -1,3 +1,5 @@
+import os
+
 from snakemake.persistence import PersistenceBase
 
 from shiftbench import rules
@@ -7,6 +9,9 @@ PersistenceBase.backup_output = lambda self, path: None
 PersistenceBase.restore_output = lambda self, path: False
 
 PLAN = rules.load(config.get("scale"), main=workflow.is_main_process)
+
+# Where nothing else ends a job at its time (Kubernetes' executor), its profile asks for this.
+LIMIT = "timeout {resources.runtime}m " if "SHIFTBENCH_LIMIT_TIME" in os.environ else ""
 
 
 def made(job):

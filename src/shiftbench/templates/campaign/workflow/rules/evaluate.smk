@@ -9,10 +9,11 @@ for job in PLAN.of_verb("evaluate"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         resources:
             **rules.resources(job.verb, config),
         params:
             device=rules.device(job.verb, config),
         shell:
-            "shiftbench evaluate --recipe {input.recipe} --device {params.device} > {log} 2>&1"
+            LIMIT
+            + "shiftbench evaluate --recipe {input.recipe} --device {params.device} > {log} 2>&1"

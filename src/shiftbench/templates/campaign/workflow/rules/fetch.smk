@@ -3,15 +3,15 @@ for job in PLAN.of_verb("fetch"):
     rule:
         name:
             job.rule
-        localrule: True # nodes of a cluster often reach no registry
         input:
             recipe=job.recipe,
             made=made(job),
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
+        localrule: True  # nodes of a cluster often reach no registry
         resources:
             **rules.resources(job.verb, config),
         shell:
-            "shiftbench fetch --recipe {input.recipe} > {log} 2>&1"
+            LIMIT + "shiftbench fetch --recipe {input.recipe} > {log} 2>&1"

@@ -9,8 +9,8 @@ for job in PLAN.of_verb("report"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         resources:
             **rules.resources(job.verb, config),
         shell:
-            "shiftbench report --recipe {input.recipe} > {log} 2>&1"
+            LIMIT + "shiftbench report --recipe {input.recipe} > {log} 2>&1"

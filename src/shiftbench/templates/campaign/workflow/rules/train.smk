@@ -9,13 +9,14 @@ for job in PLAN.of_verb("train"):
         output:
             [update(path) for path in job.outputs],
         log:
-            job.log,
+            local(job.log),
         resources:
             **rules.resources(job.verb, config),
         params:
             device=rules.device(job.verb, config),
         shell:
-            "shiftbench train --recipe {input.recipe} --device {params.device} > {log} 2>&1"
+            LIMIT
+            + "shiftbench train --recipe {input.recipe} --device {params.device} > {log} 2>&1"
 
 
 rule weights:

@@ -1,0 +1,119 @@
+"""Kubernetes: what its executor asks the API server for, and what its pods leave on the volume."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clusters import kube
+from clusters.kube import Kube
+from clusters.smoke import SHIFTS, SMOKE, smoke
+from repository import Repository
+
+pytestmark = [pytest.mark.workflow]
+
+IMAGE = "registry.example.org/shiftbench:0.1.0"
+FOLDERS = ("build/smoke/data", "build/smoke/weights", "build/smoke/results")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
+    """A server; Snakemake finds it by its kubeconfig."""
+    (tmp_path / "kube").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "repository" / "src"))  # the image's package
+    with kube.serve(tmp_path / "kube") as (server, config):
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        yield server
+
+
+@pytest.fixture
+def campaign(local: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """The smoke campaign with its shards, in the folder that is the volume."""
+    shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
+    monkeypatch.setenv("PWD", str(tmp_path / "repository"))  # as a shell has it
+    return Repository(tmp_path / "repository")
+
+
+def on_kubernetes(repository: Repository, *words: str) -> list[str]:
+    """Return the command of a run."""
+    return [
+        "snakemake",
+        "--profile=profiles/kubernetes",
+        f"--container-image={IMAGE}",
+        f"--kubernetes-persistent-volumes=campaign:{repository.path}",
+        "--seconds-between-status-checks=1",
+        *words,
+    ]
+
+
+def test_a_job_has_image_memory_time_and_the_volume_and_makes_the_same_bytes(
+    cluster: Kube, campaign: Repository, local: Repository
+) -> None:
+    for folder in SHIFTS:
+        shutil.rmtree(campaign.path / folder)
+    campaign.run(*on_kubernetes(campaign, "shards", *SMOKE))
+    assert campaign.bytes(*FOLDERS) == local.bytes(*FOLDERS)
+
+    [name] = cluster.jobs
+    container, pod = cluster.container(name), cluster.jobs[name]["spec"]["template"]["spec"]
+    assert container["image"] == IMAGE
+    asked = container["resources"]["requests"]
+    assert (asked["memory"], asked["cpu"]) == ("8000M", "1900m"), "two jobs in one pod"
+    assert container["resources"]["limits"]["memory"] == "8000M"
+    assert "nvidia.com/gpu" not in asked
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted["campaign"] == str(campaign.path)
+    claims = [volume.get("persistentVolumeClaim") for volume in pod["volumes"]]
+    assert {"claimName": "campaign"} in claims
+    assert cluster.jobs[name]["spec"]["backoffLimit"] == 0, "Snakemake retries, not Kubernetes"
+    assert "export SHIFTBENCH_LIMIT_TIME=1 && " in container["args"][1]
+    assert f"{cluster.deleted}".count("secrets") == 1
+    assert list(campaign.path.glob("snakemake-workflow-sources.*")) == []
+
+
+def test_a_pod_that_was_given_no_gpu_says_so_before_it_trains(
+    cluster: Kube, campaign: Repository
+) -> None:
+    (campaign.path / "profiles/kubernetes/jobs.yaml").write_text(
+        "gpu: 1\nresources: {train: {mem_mb: 16000, runtime: 90}}\n"
+    )
+    run = on_kubernetes(campaign, "--retries=0", "weights", *SMOKE)
+    assert campaign.run(*run, check=False).returncode != 0
+    [name] = cluster.named("train_digits_convnet_erm_s0")
+    resources = cluster.container(name)["resources"]
+    for kind in ("requests", "limits"):
+        assert resources[kind]["nvidia.com/gpu"] == "1"
+        assert resources[kind]["memory"] == "16000M"
+    [tolerated] = cluster.jobs[name]["spec"]["template"]["spec"]["tolerations"]
+    assert tolerated["key"] == "nvidia.com/gpu"
+    said = (campaign.path / "build/smoke/logs/train/digits/convnet-erm-s0.log").read_text()
+    assert "a GPU was asked for (cuda), and torch" in said
+    assert "timeout 90m shiftbench train" in cluster.log(name).read_text()
+    assert not list((campaign.path / "build/smoke/weights").rglob("*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_smoke_campaign_has_the_bytes_of_a_local_run_though_a_pod_was_evicted(
+    cluster: Kube, local: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.make(*SMOKE)
+    campaign = smoke(tmp_path / "repository")
+    monkeypatch.setenv("PWD", str(campaign.path))
+    run = campaign.start(*on_kubernetes(campaign, *SMOKE))
+    rule = "train_digits_convnet_erm_s0"
+    while not cluster.named(rule):
+        assert run.poll() is None, f"ended too early; see {campaign.path}.log"
+        time.sleep(0.1)
+    time.sleep(3)
+    os.killpg(cluster.pods[cluster.named(rule)[0]].pid, signal.SIGKILL)
+    assert run.wait() == 0, Path(f"{campaign.path}.log").read_text()[-3000:]
+    assert len(cluster.named(rule)) == 2
+    assert len(cluster.jobs) == 13, "two of the 13 jobs are one pod, one came twice"
+    assert campaign.bytes(*FOLDERS) == local.bytes(*FOLDERS)
