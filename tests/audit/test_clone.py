@@ -13,6 +13,7 @@ from repository import checkout
 from shiftbench.audit import clone
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.params import load
 from shiftbench.refs import Ref
 
 
@@ -85,5 +86,17 @@ def test_a_fresh_clone_makes_everything_again(tmp_path):
         one for one in json.loads((author.path / "audit.json").read_text())["results"]
         if one["number"] == "A24"
     ]  # fmt: skip
-    assert (done.returncode, result["findings"]) == (0, [])
+    assert result["findings"] == []
+    assert done.returncode == 0
     assert "0 outputs other" in result["notes"][0]
+
+
+def test_the_overlay_is_found_by_what_it_gives(made, tmp_path):
+    (made.root / "params").mkdir()
+    (made.root / "params/broken.yaml").write_text("unknown: 1\n")
+    (made.root / "params/large.yaml").write_text("bootstrap: {draws: 70}\n")
+    assert clone._scale(case(made, tmp_path)) is None
+    large = load(made.root / "params.yaml", made.root / "params/large.yaml")
+    audited = case(made, tmp_path)
+    audited.plan.params = large
+    assert clone._scale(audited) == "large"

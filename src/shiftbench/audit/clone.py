@@ -9,6 +9,7 @@ run; it is the same machine.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from shiftbench import environment, leftout, params, recipe
 from shiftbench.audit import _elsewhere
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.errors import ParamsError
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A24", 4
@@ -63,8 +65,9 @@ def _scale(case: Case) -> str | None:
     """Return the overlay that gives the audited params; None: params.yaml alone."""
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
-        if params.load(base, file) == case.plan.params:
-            return file.stem
+        with contextlib.suppress(ParamsError):  # an overlay of other campaigns than these
+            if params.load(base, file) == case.plan.params:
+                return file.stem
     return None
 
 
