@@ -15,3 +15,8 @@ for job in PLAN.of_verb("fetch"):
             **rules.resources(job.verb, config),
         shell:
             LIMIT + "shiftbench fetch --recipe {input.recipe} > {log} 2>&1"
+
+
+rule sources:
+    input:
+        PLAN.targets("fetch"),

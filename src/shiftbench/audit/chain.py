@@ -26,7 +26,7 @@ from shiftbench.refs import Ref
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
 _CURES = {
-    "sources": "originals are not passed on; `make run` brings them from their providers",
+    "sources": "originals are not passed on; `snakemake sources` brings them from their providers",
     "features": "a cache that is not pulled unless asked for; `shiftbench pull features`",
 }
 
@@ -79,8 +79,8 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
         groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
     for (kind, home, local), members in groups.items():
         planned = [ref for ref in case.plan.cells if (ref.kind, ref.parts[0]) == (kind, home)]
-        cure = _CURES.get(kind, "`shiftbench pull` brings them, or `make run` makes them")
-        cure = "a licence forbids to pass it on; `make run` makes them" if local else cure
+        cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
+        cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
         yield case.incomplete(_home(members), why, expected=_some(members), found="nothing there")
 
