@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -22,6 +23,7 @@ _FEATURES = (
     "sse4_2 avx avx2 fma f16c avx512f avx512bw avx512vl avx512_bf16 amx_bf16 asimd sve".split()
 )
 """CPU features that libraries choose their code by."""
+_CPUID = {"sse4_2": "SSE42", "fma": "FMA3", "avx512_bf16": "AVX512BF16"}
 _CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 
@@ -33,7 +35,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "os": _os(),
         "cpu": _cpu("model name", "CPU part") or platform.processor() or "unknown",
-        "cpu_features": [name for name in _FEATURES if name in _flags()],
+        "cpu_features": _features(),
         "cores": len(os.sched_getaffinity(0)),
         "lock": _lock_digest(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -101,8 +103,14 @@ def _cpu(*names: str) -> str | None:
     return next((_cpuinfo()[name] for name in names if name in _cpuinfo()), None)
 
 
-def _flags() -> set[str]:
-    return set((_cpu("flags", "Features") or "").split())
+def _features() -> list[str]:
+    """Return the features that the system lists and, where NumPy asks the processor, that this one states.
+
+    Under an emulator /proc/cpuinfo is still the host's.
+    """
+    listed = set((_cpu("flags", "Features") or "").split())
+    stated = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    return [n for n in _FEATURES if n in listed and stated.get(_CPUID.get(n, n.upper()), True)]
 
 
 def _os() -> str:

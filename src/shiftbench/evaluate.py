@@ -38,6 +38,7 @@ from shiftbench.batching import batches as batches
 from shiftbench.keeping import Keeper
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
+from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
@@ -110,6 +111,12 @@ def _stream(cell: Cell) -> tuple[str, ...]:
     return cell.ref.parts[3:-1]
 
 
+def begins(ref: Ref) -> bool:
+    """Tell whether a stream begins at the position of a record; a plain shift is one that begins at each severity."""
+    *stream, step = ref.parts[3:]
+    return len(stream) == 3 or step == "000"
+
+
 def _evaluate_position(
     run: Run,
     cells: list[Cell],
@@ -120,7 +127,7 @@ def _evaluate_position(
 ) -> None:
     spec = cells[0].recipe
     folder = _folder(run, cells[0])
-    if method.SEES == "stream" and cells[0].ref.parts[-1] in ("000", "0"):
+    if method.SEES == "stream" and begins(cells[0].ref):
         predictor.reset()  # type: ignore[attr-defined]
     shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
     with ExitStack() as stack:

@@ -24,8 +24,18 @@ import pyarrow as pa
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from shiftbench import code, nets, plugins, predictors, recipe, schema, sensitivity, shards
-from shiftbench.audit._rebuild import Answer, Task, in_fork, pick, surroundings
+from shiftbench import (
+    code,
+    environment,
+    nets,
+    plugins,
+    predictors,
+    recipe,
+    schema,
+    sensitivity,
+    shards,
+)
+from shiftbench.audit._rebuild import Answer, Task, in_fork, pick
 from shiftbench.batching import Halving, Outputs, Predictor
 from shiftbench.recipe import Cell, Run
 from shiftbench.sample import Sample
@@ -115,7 +125,7 @@ def _walked(visit: Visit, task: Task) -> list[Cell]:
 def _visit(visit: Visit, predictor: Predictor, cell: Cell, task: Task, out: Path) -> Answer | None:
     """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
     adapts = visit.method.SEES == "stream"
-    if adapts and cell.ref.parts[-1] in ("000", "0"):
+    if adapts and evaluate.begins(cell.ref):
         predictor.reset()  # type: ignore[attr-defined]
     spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
     wanted = set(task["batches"].get(cell.ref.name, ()))
@@ -275,7 +285,7 @@ def main(file: Path, do: Callable[[Task, Path], Answer] = make) -> None:
     plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
     importlib.import_module("shiftbench.onthefly")
     found = [in_fork(do, task, file.parent) for task in spec["tasks"]]
-    content = {"environment": surroundings(), "answers": found}
+    content = {"environment": environment.describe(), "answers": found}
     file.with_suffix(".answers").write_text(json.dumps(content))
 
 
