@@ -64,7 +64,9 @@ class Repository:
     def planned(self) -> set[str]:
         """Return the rules that a run would start now."""
         said = self.run("snakemake", "-n", "--quiet", "reason")
-        rules = set(re.findall(r"^(?:local)?rule (\w+):", said.stdout + said.stderr, re.MULTILINE))
+        rules = set(
+            re.findall(r"^ *(?:local)?rule (\w+):", said.stdout + said.stderr, re.MULTILINE)
+        )
         return rules - {"all"}
 
     def edit(self, name: str, old: str, new: str) -> None:
