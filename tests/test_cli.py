@@ -20,8 +20,8 @@ from shiftbench.sample import Sample
 
 COMMANDS = {
     "Stages": "fetch shift train evaluate score aggregate report",
-    "The run": "plan why prune",
-    "The store": "pull repair pin",
+    "The run": "plan why audit prune",
+    "The store": "release pull repair pin",
     "Looking": "list describe preview doctor cite docs",
     "Yours": "new init",
 }

@@ -16,12 +16,12 @@ SHARED = [
     ".dvcignore",
     ".dvc/config",
     ".dvc/plots/severity.json",
-    "profiles/default/config.yaml",
 ]
-RULES = sorted(path.relative_to(HOME).as_posix() for path in HOME.glob("workflow/rules/*.smk"))
+FOLDERS = ("workflow/rules/*.smk", "profiles/*/*.yaml")
+FOUND = sorted(path.relative_to(HOME).as_posix() for name in FOLDERS for path in HOME.glob(name))
 
 
-@pytest.mark.parametrize("name", [*SHARED, *RULES])
+@pytest.mark.parametrize("name", [*SHARED, *FOUND])
 def test_templates_are_the_files_of_this_repository(name: str) -> None:
     assert init._text(name) == (HOME / name).read_text(), f"copy {name} into {init.TEMPLATES}"
 

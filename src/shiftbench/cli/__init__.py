@@ -10,7 +10,7 @@ from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]
 
-_PANELS = "stages run auditing store looking calibrating detecting releasing yours"  # the order of the help page
+_PANELS = "stages run auditing store releasing looking calibrating detecting yours"  # the order of the help page
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 

@@ -16,7 +16,7 @@ from shiftbench.errors import DataError
 if TYPE_CHECKING:
     from shiftbench.release.verify import Problem
 
-PANEL = "Releases"
+PANEL = "The store"
 CODES = {"exact": 0, "incomplete": 20, "failed": 30}
 _SHOWN = 20
 
