@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import shutil
@@ -13,7 +14,6 @@ from typing import Any
 
 import yaml
 
-import forged
 from repository import HOME, TINY
 from shiftbench import environment, params, recipe
 from shiftbench import plan as plans
@@ -43,18 +43,11 @@ class Made:
         return Plan.of(params.load(self.root / "params.yaml"))
 
     def case(self, **more: Any) -> Case:
-        """Return what a check looks at."""
-        scratch = self.root.with_name("scratch")
-        return Case(
-            more.pop("plan", None) or self.plan(),
-            self.root,
-            0,
-            4,
-            "seed",
-            "2099-01-01",
-            scratch,
-            **more,
-        )
+        """Return what a check looks at; `more` replaces what is said here."""
+        said = {"level": 0, "count": 4, "seed": "seed", "today": "2099-01-01", **more}
+        plan = said.pop("plan", None) or self.plan()
+        scratch = said.pop("scratch", self.root.with_name("scratch"))
+        return Case(plan=plan, root=self.root, scratch=scratch, **said)
 
     def says(self, check: str, **more: Any) -> list[Finding | Note]:
         """Return what one check says."""
@@ -135,7 +128,9 @@ SOURCE = {
     "redistribute": True,
     "citation": "a test",
     "homepage": "https://example.org",
-    "files": {"spots.txt": {"sha256": forged.digest(SPOTS.encode()), "size": len(SPOTS)}},
+    "files": {
+        "spots.txt": {"sha256": hashlib.sha256(SPOTS.encode()).hexdigest(), "size": len(SPOTS)}
+    },
     "providers": [{"apt": "spots", "version": "1"}],
 }
 

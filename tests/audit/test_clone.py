@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from made import Made
 from repository import checkout
 from shiftbench.audit import clone
 from shiftbench.audit._case import Case
@@ -17,23 +18,23 @@ from shiftbench.params import load
 from shiftbench.refs import Ref
 
 
-def case(made, tmp_path: Path, **over: object) -> Case:
-    return Case(made.plan(**over), made.root, 4, 16, "seed", "2099-01-01", tmp_path / "scratch")
+def case(made, **over: object) -> Case:
+    return made.case(plan=made.plan(**over), level=4)
 
 
-def verdicts(made, tmp_path: Path, **over: object) -> list[tuple[str, str]]:
-    said = clone.check(case(made, tmp_path, **over))
+def verdicts(made, **over: object) -> list[tuple[str, str]]:
+    said = clone.check(case(made, **over))
     return [(one.verdict, one.why) for one in said if isinstance(one, Finding)]
 
 
-def test_without_git_nothing_can_be_cloned(made, tmp_path):
-    ((verdict, why),) = verdicts(made, tmp_path)
+def test_without_git_nothing_can_be_cloned(made):
+    ((verdict, why),) = verdicts(made)
     assert verdict == "incomplete"
     assert why.startswith("there is nothing to clone: ")
 
 
-def test_a_clone_never_writes_over_what_is_audited(made, tmp_path):
-    ((verdict, why),) = verdicts(made, tmp_path, root=str(made.root))
+def test_a_clone_never_writes_over_what_is_audited(made):
+    ((verdict, why),) = verdicts(made, root=str(made.root))
     assert verdict == "incomplete"
     assert "`root` is an absolute path" in why
 
@@ -44,15 +45,14 @@ def test_what_comes_out_otherwise_is_named_with_the_reason(made, tmp_path):
     shutil.copytree(made.root, other)
     weights, shards = Ref("weights", "tiny/convnet-erm-s0"), Ref("shards", "tiny/test/contrast/3")
     for ref in (weights, shards):
-        file = other / f"{ref.path}.receipt.json"
-        content = json.loads(file.read_text())
-        content["made"][Path(ref.path).name] = "0" * 64
-        file.write_text(json.dumps(content))
+        digest = {Path(ref.path).name: "0" * 64}
+        receipt = f"{ref.path}.receipt.json"
+        Made(other).edit(receipt, lambda content: content["made"].update(digest))  # noqa: B023
     lost = Ref("records", "tiny/convnet-erm-s1/plain/tiny/test/contrast/5")
     (other / lost.path).unlink()
     made.edit(f"{weights.path}.run.json", lambda run: run["environment"].update(cpu="another"))
     done = subprocess.CompletedProcess([], 1, stdout="Error in rule evaluate")
-    said = list(clone._compare(case(made, tmp_path), other, done))
+    said = list(clone._compare(case(made), other, done))
     found = {one.file: one for one in said if isinstance(one, Finding)}
     assert found[weights.path].verdict == "statistical"
     assert "cpu another -> " in found[weights.path].why
@@ -62,8 +62,8 @@ def test_what_comes_out_otherwise_is_named_with_the_reason(made, tmp_path):
     assert "2 outputs other" in note
 
 
-def test_an_original_that_nobody_serves_leaves_it_incomplete(made, tmp_path):
-    audited = case(made, tmp_path)
+def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
+    audited = case(made)
     cells = audited.plan.cells
     own = Ref("sources", "own")
     audited.plan.cells = {own: next(iter(cells.values())), **cells}
@@ -91,12 +91,12 @@ def test_a_fresh_clone_makes_everything_again(tmp_path):
     assert "0 outputs other" in result["notes"][0]
 
 
-def test_the_overlay_is_found_by_what_it_gives(made, tmp_path):
+def test_the_overlay_is_found_by_what_it_gives(made):
     (made.root / "params").mkdir()
     (made.root / "params/broken.yaml").write_text("unknown: 1\n")
     (made.root / "params/large.yaml").write_text("bootstrap: {draws: 70}\n")
-    assert clone._scale(case(made, tmp_path)) is None
+    assert clone._scale(case(made)) is None
     large = load(made.root / "params.yaml", made.root / "params/large.yaml")
-    audited = case(made, tmp_path)
+    audited = case(made)
     audited.plan.params = large
     assert clone._scale(audited) == "large"

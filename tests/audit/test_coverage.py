@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-
-def change(file: Any, edit: Any) -> None:
-    """Write a table again with its rows changed."""
-    table = pq.read_table(file)
-    pq.write_table(pa.Table.from_pylist(edit(table.to_pylist()), schema=table.schema), file)
+import forging
+from shiftbench import shards
 
 
 def test_everything_planned_is_there_once(made):
@@ -45,9 +39,8 @@ def test_a_manifest_of_something_else_fails(made, key, value, why):
 
 def test_shifted_shards_without_a_clean_sample_fail(made):
     ref = made.one("shards", "contrast/3")
-    folder = (made.root / ref.path).parent
-    gone = pq.read_table(folder / "index.parquet").to_pylist()[7]["key"]
-    change(folder / "index.parquet", lambda rows: [row for row in rows if row["key"] != gone])
+    gone = shards.index(made.folder(ref))[7].key
+    forging.index(made.root, ref, lambda frame: frame.filter(pl.col("key") != gone))
     lost = next(one for one in made.findings("coverage") if "clean partner" in one.why)
     assert (lost.verdict, lost.sample) == ("failed", gone)
 
@@ -55,10 +48,10 @@ def test_shifted_shards_without_a_clean_sample_fail(made):
 @pytest.mark.parametrize(
     ("edit", "why"),
     [
-        (lambda rows: rows[1:], "it lacks samples of the shards"),
-        (lambda rows: [*rows, rows[-1]], "two rows have one key"),
+        (lambda frame: frame[1:], "it lacks samples of the shards"),
+        (lambda frame: pl.concat([frame, frame[-1:]]), "two rows have one key"),
         (
-            lambda rows: [{**rows[0], "key": "zzz"}, *rows],
+            lambda frame: pl.concat([frame[:1].with_columns(key=pl.lit("zzz")), frame]),
             "it has samples that are not in the shards",
         ),
     ],
@@ -66,7 +59,7 @@ def test_shifted_shards_without_a_clean_sample_fail(made):
 @pytest.mark.parametrize("kind", ["records", "scores"])
 def test_rows_of_other_samples_fail(made, kind, edit, why):
     ref = made.one(kind, "secret" if kind == "scores" else "contrast/3")
-    change(made.root / ref.path, edit)
+    forging.table(made.root, ref, edit)
     (finding,) = made.findings("coverage")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert finding.sample
@@ -78,14 +71,9 @@ def test_rows_of_other_samples_fail(made, kind, edit, why):
 
 def test_weights_with_classes_in_another_order_fail(made):
     ref = made.one("weights")
-    file = made.root / ref.path
-    data = file.read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    names = json.loads(header["__metadata__"]["classes"])
-    header["__metadata__"]["classes"] = json.dumps(names[::-1])
-    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
-    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    names = shards.manifest(made.folder(made.one("shards", "tiny/train")))["classes"]
+    turned = json.dumps(names[::-1])
+    forging.weights(made.root, ref, lambda _, facts: facts.update(classes=turned))
     (finding,) = made.findings("coverage")
     assert (finding.file, finding.expected) == (ref.path, json.dumps(names))
 
@@ -94,14 +82,15 @@ def test_a_row_that_the_table_lacks_or_has_besides_fails(made):
     ref = made.one("tables")
     table = pl.read_parquet(made.root / ref.path)
     severe = (pl.col("shift") == "contrast") & (pl.col("severity") == 5)
-    table.filter(~severe.fill_null(value=False)).write_parquet(made.root / ref.path)
+    forging.table(made.root, ref, lambda _: table.filter(~severe.fill_null(value=False)))
     (finding,) = made.findings("coverage")
     assert (
         "lacks planned rows: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/5"
         in finding.why
     )
     other = table.with_columns(severity=pl.when(severe).then(4.0).otherwise(pl.col("severity")))
-    pl.concat([table, other.filter(pl.col("severity") == 4)]).write_parquet(made.root / ref.path)
+    more = pl.concat([table, other.filter(pl.col("severity") == 4)])
+    forging.table(made.root, ref, lambda _: more)
     (finding,) = made.findings("coverage")
     assert (
         "rows that nothing planned gives: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/4"

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
+import io
 import shutil
 import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
-import safetensors.torch
+import safetensors.numpy
 import torch
 
-import forged
+import forging
 from made import Made, commit, forget, make_all
-from shiftbench import nets, recipe, schema, shards
+from shiftbench import recipe, shards
 from shiftbench.apply import Shifter
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -68,17 +66,16 @@ SEARCH = Ref("searches", "tiny/convnet-erm-s0/plain/gen")
 TABLES, REPORT = Ref("tables", "tiny"), Ref("report", "index")
 ONE, TWO = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
 PREVIEW = Ref("previews", "tiny/test/jpeg_compression/3")
+ALL = pl.lit(value=True)
+ACCURACY = (
+    (pl.col("metric") == "accuracy")
+    & (pl.col("shift") == "contrast")
+    & (pl.col("severity") == 3)
+    & pl.col("weights").str.ends_with("-s0")
+)
 
 
 # --- bytes, digests as they were ---------------------------------------------------------------
-
-
-def flip(file: Path, at: float = 0.5) -> None:
-    """Flip a bit; size and time stamp stay."""
-    stat, data = file.stat(), bytearray(file.read_bytes())
-    data[int(len(data) * at)] ^= 1
-    file.write_bytes(data)
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 for _name, _file in {
@@ -91,7 +88,7 @@ for _name, _file in {
     "a byte flipped in the report": REPORT.path,
     "a manifest edited": CONTRAST3.path,
 }.items():
-    planted(_name, "digests", _file)(lambda made, file=_file: flip(made.root / file))
+    planted(_name, "digests", _file)(lambda made, file=_file: forging.flip(made.root / file))
 
 
 @planted("a model file swapped for another of the same size", "digests", ONE.path)
@@ -112,19 +109,19 @@ def _(made: Made) -> None:
 def _(made: Made) -> None:
     other = {**made.plan().cells[NOISE].recipe, "seed": 1}
     clean = list(shards.read(made.folder(Ref("shards", TEST))))
-    forged.samples(made.root, NOISE, lambda _: map(Shifter.of(other, "tiny", {}), clean))
+    forging.samples(made.root, NOISE, lambda _: map(Shifter.of(other, "tiny", {}), clean))
 
 
 @planted("one pixel of one sample changed, digests updated", "rebuild", "contrast/3")
 def _(made: Made) -> None:
-    forged.samples(made.root, CONTRAST3, one_pixel)
+    forging.samples(made.root, CONTRAST3, one_pixel)
 
 
 @planted(
     "one pixel of an unshifted sample changed, digests updated", "rebuild", "other/test/identity"
 )
 def _(made: Made) -> None:
-    forged.samples(made.root, CLEAN, one_pixel)
+    forging.samples(made.root, CLEAN, one_pixel)
 
 
 @planted("a preview changed, digests updated", "rebuild", PREVIEW.path)
@@ -133,40 +130,40 @@ def _(made: Made) -> None:
         content["samples"][0]["png"] = content["samples"][1]["png"]
 
     made.edit(PREVIEW.path, change)
-    forged.update(made.root, PREVIEW)
+    forging.update(made.root, PREVIEW)
 
 
 @planted("levels of severity swapped, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forged.swap(made.root, CONTRAST3, CONTRAST5)
+    forging.swap(made.root, CONTRAST3, CONTRAST5)
 
 
 @planted("levels of severity swapped, manifests and digests updated", "rebuild", "contrast/3")
 def _(made: Made) -> None:
-    forged.swap(made.root, CONTRAST3, CONTRAST5)
-    forged.manifest(made.root, CONTRAST3, severity=3.0)
-    forged.manifest(made.root, CONTRAST5, severity=5.0)
+    forging.swap(made.root, CONTRAST3, CONTRAST5)
+    forging.manifest(made.root, CONTRAST3, severity=3.0)
+    forging.manifest(made.root, CONTRAST5, severity=5.0)
 
 
 @planted("the order of classes permuted, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
     classes = shards.manifest(made.folder(CONTRAST3))["classes"]
-    forged.manifest(made.root, CONTRAST3, classes=classes[::-1])
+    forging.manifest(made.root, CONTRAST3, classes=classes[::-1])
 
 
 @planted("the count in a manifest edited, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forged.manifest(made.root, CONTRAST3, samples=61)
+    forging.manifest(made.root, CONTRAST3, samples=61)
 
 
 @planted("a sample left out of a shard, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forged.samples(made.root, CONTRAST3, lambda samples: samples[1:])
+    forging.samples(made.root, CONTRAST3, lambda samples: samples[1:])
 
 
 @planted("the licence of a shard missing, digests updated", "licences", "contrast/3")
 def _(made: Made) -> None:
-    forged.manifest(made.root, CONTRAST3, licence="")
+    forging.manifest(made.root, CONTRAST3, licence="")
 
 
 @planted("a tested sample copied into training, digests updated", "selection", TEST)
@@ -179,32 +176,31 @@ def _(made: Made) -> None:
     copy_in(made, CLEAN, made.one("shards", "secret"))
 
 
-@planted("a pixel digest in an index edited, digests updated", "pixels", "contrast/3")
+@planted("the pixel digests in an index edited, digests updated", "pixels", "contrast/3")
 def _(made: Made) -> None:
-    file = made.folder(CONTRAST3) / shards.INDEX
-    rows = pq.read_table(file).to_pylist()
-    rows[0]["pixels"] = "0" * 32
-    shards._write_index(file, [shards.Entry(**row) for row in rows])
-    forged.manifest(made.root, CONTRAST3, index=recipe.sha256(file), pixels=shards_chain(rows))
+    pixels = pl.lit("0" * 32)
+    forging.index(made.root, CONTRAST3, lambda frame: frame.with_columns(pixels=pixels))
 
 
 @planted("a file added to a tar, digests updated", "archives", "000000.tar")
 def _(made: Made) -> None:
-    file = made.folder(CONTRAST3) / "000000.tar"
-    with tarfile.open(file, "a") as tar:
-        tar.add(made.root / "params.yaml", "extra.txt")
-    retarred(made, file)
+    def change(data: bytes) -> bytes:
+        file = io.BytesIO(data)
+        with tarfile.open(fileobj=file, mode="a") as tar:
+            tar.add(made.root / "params.yaml", "extra.txt")
+        return file.getvalue()
+
+    forging.tar(made.root, CONTRAST3, change)
 
 
 @planted("a time stamp in a tar, digests updated", "archives", "000000.tar")
 def _(made: Made) -> None:
-    file = made.folder(CONTRAST3) / "000000.tar"
-    data = bytearray(file.read_bytes())
-    header = tarfile.TarInfo.frombuf(bytes(data[:512]), "utf-8", "strict")
-    header.mtime = 1
-    data[:512] = header.tobuf(tarfile.USTAR_FORMAT)
-    file.write_bytes(data)
-    retarred(made, file)
+    def change(data: bytes) -> bytes:
+        header = tarfile.TarInfo.frombuf(data[:512], "utf-8", "strict")
+        header.mtime = 1
+        return header.tobuf(tarfile.USTAR_FORMAT) + data[512:]
+
+    forging.tar(made.root, CONTRAST3, change)
 
 
 @planted("a symbolic link in the store", "archives", "contrast/5/000000.tar")
@@ -229,62 +225,50 @@ def _(made: Made) -> None:
 
 @planted("a row of a record deleted, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forged.rows(made.root, RECORDS, lambda rows: rows[1:])
+    forging.table(made.root, RECORDS, lambda frame: frame[1:])
 
 
 @planted("a row of a record twice, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    rewritten(made, lambda table: table.take([0, *range(len(table))]))
+    forging.table(made.root, RECORDS, lambda frame: pl.concat([frame[:1], frame]))
 
 
 @planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forged.rows(
-        made.root,
-        RECORDS,
-        lambda rows: [
-            *({**row, "label": 1 - row["label"] % 2, "correct": True} for row in rows[:1]),
-            *rows[1:],
-        ],
-    )
+    other = {"label": 1 - pl.col("label") % 2, "correct": pl.lit(value=True)}
+    forging.cell(made.root, RECORDS, forging.row(0), **other)
 
 
 @planted("logits of a record scaled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forged.rows(
-        made.root,
-        RECORDS,
-        lambda rows: [{**row, "logits": [2 * x for x in row["logits"]]} for row in rows],
-    )
+    scaled = pl.col("logits").list.eval(pl.element() * 2)
+    forging.cell(made.root, RECORDS, ALL, logits=scaled)
 
 
 @planted("a logit that is no number, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forged.rows(
-        made.root, RECORDS, lambda rows: [{**rows[0], "logits": [float("nan")] * 3}, *rows[1:]]
-    )
+    spoilt = pl.col("logits").list.eval(pl.element() * np.nan)
+    forging.cell(made.root, RECORDS, forging.row(0), logits=spoilt)
 
 
 @planted(
     "logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path
 )
 def _(made: Made) -> None:
-    other = schema.read(made.root / RECORDS.path.replace("contrast/3", "contrast/5")).to_pylist()
-    forged.rows(made.root, RECORDS, lambda _: other)
+    other = pl.read_parquet(made.root / RECORDS.path.replace("contrast/3", "contrast/5"))
+    forging.table(made.root, RECORDS, lambda _: other)
 
 
 @planted("features of a net replaced, digests updated", "reevaluation", "tiny/val/identity/0")
 def _(made: Made) -> None:
     features = np.load(made.root / FEATURES.path)
     np.save(made.root / FEATURES.path, features * np.float32(1.001))
-    forged.update(made.root, FEATURES)
+    forging.update(made.root, FEATURES)
 
 
 @planted("scores of a detector edited, digests updated", "rows", SCORES.path)
 def _(made: Made) -> None:
-    forged.rows(
-        made.root, SCORES, lambda rows: [{**row, "score": row["score"] + 0.01} for row in rows]
-    )
+    forging.cell(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
 
 
 @planted("the data behind a record replaced in its receipt", "pixels", RECORDS.path)
@@ -296,17 +280,17 @@ def _(made: Made) -> None:
 
 @planted("a metric edited by 0.0001, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    edit_table(made, "value", 1e-4)
+    forging.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the end of an interval edited, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    edit_table(made, "ci_high", -1e-3)
+    forging.cell(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
 
 
 @planted("the rows of a severity dropped from a table, digests updated", "coverage", TABLES.path)
 def _(made: Made) -> None:
-    forged.rows(made.root, TABLES, lambda rows: [row for row in rows if row["severity"] != 5])
+    forging.table(made.root, TABLES, lambda frame: frame.filter(pl.col("severity").ne_missing(5)))
 
 
 @planted("a number of the report edited, digests updated", "figures", "leaderboard.csv")
@@ -314,7 +298,7 @@ def _(made: Made) -> None:
     file = made.folder(REPORT) / "leaderboard.csv"
     table = pl.read_csv(file).with_columns(pl.col("value") + 0.0001)
     file.write_text(table.write_csv())
-    forged.update(made.root, REPORT)
+    forging.update(made.root, REPORT)
 
 
 # --- weights, searches -----------------------------------------------------------------------
@@ -322,22 +306,19 @@ def _(made: Made) -> None:
 
 @planted("weights swapped, digests updated", "weights", ONE.path)
 def _(made: Made) -> None:
-    forged.swap(made.root, ONE, TWO)
+    forging.swap(made.root, ONE, TWO)
 
 
 @planted("weights swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
 def _(made: Made) -> None:
-    with safetensors.safe_open(made.root / ONE.path, "pt") as file:
-        metadata = file.metadata()
-    state = safetensors.torch.load_file(made.root / TWO.path)
-    (made.root / ONE.path).write_bytes(nets.state_bytes(state, metadata))
-    forged.update(made.root, ONE)
+    other = safetensors.numpy.load_file(made.root / TWO.path)
+    forging.weights(made.root, ONE, lambda state, _: state.update(other))
 
 
 @planted("weights as a pickle, which can run code, digests updated", "weights", ONE.path)
 def _(made: Made) -> None:
     torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
-    forged.update(made.root, ONE)
+    forging.update(made.root, ONE)
 
 
 @planted("options of a detector tuned on tested data", "selection", SEARCH.path)
@@ -348,9 +329,7 @@ def _(made: Made) -> None:
 
 @planted("other options than the best of the search, digests updated", "selection", SEARCH.path)
 def _(made: Made) -> None:
-    forged.rows(
-        made.root, SEARCH, lambda rows: [{**row, "chosen": not row["chosen"]} for row in rows]
-    )
+    forging.cell(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
 
 
 @planted("a search without effect", "selection", SEARCH.path)
@@ -368,7 +347,7 @@ def _(made: Made) -> None:
 @planted("results of an older version of shards copied in", "coherence", "contrast/3")
 def _(made: Made) -> None:
     receipts = {file: file.read_text() for file in (made.root / "results").rglob("*.receipt.json")}
-    forged.samples(made.root, CONTRAST3, one_pixel)
+    forging.samples(made.root, CONTRAST3, one_pixel)
     for file, text in receipts.items():
         file.write_text(text)
 
@@ -503,7 +482,7 @@ def _(made: Made) -> None:
 
 @planted("an artefact replaced after its release, digests updated", "tampering", TABLES.path)
 def _(made: Made) -> None:
-    edit_table(made, "value", 1e-4)
+    forging.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the statement of a release edited", "attestation", ".receipt.json")
@@ -524,46 +503,7 @@ def copy_in(made: Made, into: Ref, source: Ref) -> None:
     """Put a sample of one folder into another, under a key of its own."""
     guest = next(iter(shards.read(made.folder(source))))
     key = f"{into.parts[0]}/all/zzzz"
-    forged.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])
-
-
-def shards_chain(rows: list[dict]) -> str:
-    return forged.digest(b"".join(shards.link(row["key"], row["pixels"]) for row in rows))
-
-
-def retarred(made: Made, file: Path) -> None:
-    """Give a tar that was changed its new digest and size in the manifest, the index and the receipts."""
-    folder, data = file.parent, file.read_bytes()
-    rows = pq.read_table(folder / shards.INDEX).to_pylist()
-    for row in rows:
-        row["sha256"] = forged.digest(data[row["offset"] : row["offset"] + row["size"]])
-    shards._write_index(folder / shards.INDEX, [shards.Entry(**row) for row in rows])
-    tars = {file.name: {"sha256": forged.digest(data), "bytes": len(data), "samples": len(rows)}}
-    forged.manifest(made.root, CONTRAST3, tars=tars, index=recipe.sha256(folder / shards.INDEX))
-
-
-def rewritten(made: Made, change: Callable) -> None:
-    """Write a record anew past the checks of its format."""
-    file = made.root / RECORDS.path
-    with pq.ParquetFile(file) as parquet:
-        table, facts = parquet.read(), parquet.metadata.metadata
-    own = {key: value for key, value in facts.items() if key.startswith(b"shiftbench")}
-    pq.write_table(
-        change(table).replace_schema_metadata(own), file, compression="zstd", store_schema=False
-    )
-    forged.update(made.root, RECORDS)
-
-
-def edit_table(made: Made, column: str, by: float) -> None:
-    def change(rows: list[dict]) -> list[dict]:
-        at = next(
-            i
-            for i, row in enumerate(rows)
-            if row["metric"] == "accuracy" and row["shift"] == "contrast"
-        )
-        return [*rows[:at], {**rows[at], column: rows[at][column] + by}, *rows[at + 1 :]]
-
-    forged.rows(made.root, TABLES, change)
+    forging.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])
 
 
 # --- the tests --------------------------------------------------------------------------------

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-import forged
+import forging
 from shiftbench import codecs, shards
 from shiftbench.apply import Shifter
 from shiftbench.audit import _elsewhere, _rebuild, _samples, alone, rebuild
@@ -33,9 +33,9 @@ VAL, SECRET = (
 )
 
 
-def case(made, tmp_path: Path, seed: str = "seed", **over: object) -> Case:
-    plan = made.plan(**over)
-    return Case(plan, made.root, 2, 16, seed, "2099-01-01", tmp_path / f"scratch-{seed}")
+def case(made, seed: str = "seed", **over: object) -> Case:
+    scratch = made.root.with_name(f"scratch-{seed}")
+    return made.case(plan=made.plan(**over), level=2, count=16, seed=seed, scratch=scratch)
 
 
 def split(said: Iterator[Finding | Note]) -> tuple[dict[str, list[Finding]], str]:
@@ -55,8 +55,8 @@ def place(ref: Ref) -> str:
     return ref.path.removesuffix("/manifest.json")
 
 
-def test_what_is_genuine_comes_out_again(made, tmp_path):
-    audited = case(made, tmp_path)
+def test_what_is_genuine_comes_out_again(made):
+    audited = case(made)
     findings, notes = split(rebuild.check(audited))
     assert findings == {}
     assert notes == "9 folders of shards: 794 samples made again, 9 folders whole; 7 previews"
@@ -79,24 +79,24 @@ def spoilt(made, monkeypatch):
         ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)
     }
     other_seed = Shifter.of({**noise, "seed": 1}, "tiny", {})
-    forged.samples(root, NOISE1, lambda _: map(other_seed, held[CLEAN]))
-    forged.samples(root, NOISE3, one_pixel)
-    forged.samples(root, CONTRAST3, lambda _: held[CONTRAST5])
-    forged.samples(root, CONTRAST5, lambda _: held[CONTRAST3])
-    forged.samples(root, OTHER, lambda samples: samples[:-1], classes=["one", "zero", "two"])
+    forging.samples(root, NOISE1, lambda _: map(other_seed, held[CLEAN]))
+    forging.samples(root, NOISE3, one_pixel)
+    forging.samples(root, CONTRAST3, lambda _: held[CONTRAST5])
+    forging.samples(root, CONTRAST5, lambda _: held[CONTRAST3])
+    forging.samples(root, OTHER, lambda samples: samples[:-1], classes=["one", "zero", "two"])
     with monkeypatch.context() as patch:
         patch.setattr(codecs, "_PNG", (codecs._PNG[0], 6))
-        forged.samples(root, VAL, lambda samples: samples)
-        forged.samples(root, SECRET, lambda samples: samples)
+        forging.samples(root, VAL, lambda samples: samples)
+        forging.samples(root, SECRET, lambda samples: samples)
     encoder = {"pillow": "12.0.0"}
     made.edit(f"{SECRET.path}.run.json", lambda run: run["environment"]["packages"].update(encoder))
     made.edit(JPEG.path, lambda content: content["samples"][0].update(pixels="0" * 32))
     return made
 
 
-def test_forged_shards_do_not_come_out_again(spoilt, tmp_path):
+def test_forged_shards_do_not_come_out_again(spoilt):
     """Equal pixels in other bytes are forgiven where the encoder is said to be another one, and only there."""
-    audited = case(spoilt, tmp_path)
+    audited = case(spoilt)
     found, _ = split(rebuild.check(audited))
     forgeries = (NOISE1, NOISE3, CONTRAST3, CONTRAST5, OTHER, VAL, SECRET)
     named = {place(ref) for ref in forgeries} | {JPEG.path}
@@ -131,9 +131,9 @@ def apply(image, severity, words, **options):
 """
 
 
-def test_a_shift_that_remembers_other_samples_is_found(made, tmp_path):
+def test_a_shift_that_remembers_other_samples_is_found(made):
     (made.root / "mine/shifts/leaky.py").write_text(LEAKY)
-    audited = case(made, tmp_path, shifts__contrast__use="leaky")
+    audited = case(made, shifts__contrast__use="leaky")
     found, _ = split(alone.check(audited))
     (name,) = found
     assert "contrast" in name
@@ -143,10 +143,10 @@ def test_a_shift_that_remembers_other_samples_is_found(made, tmp_path):
     ]
 
 
-def test_what_is_not_here_is_named(made, tmp_path):
+def test_what_is_not_here_is_named(made):
     (made.root / CLEAN.path).parent.joinpath("000000.tar").unlink()
     (made.root / OTHER.path).unlink()
-    kit = _samples.Samples(case(made, tmp_path), "here")
+    kit = _samples.Samples(case(made), "here")
     assert sorted(folder.ref.parts[0] for folder in kit.folders()) == ["secret"] + 3 * [
         "tiny"
     ]  # clean
@@ -167,9 +167,9 @@ def test_an_original_is_taken_from_the_cache_if_it_is_the_right_one(made, tmp_pa
     sources = made.root / "mine/sources"
     sources.mkdir()
     text = "title: t\nlicence: l\nredistribute: true\ncitation: c\nproviders: [{npm: own, version: '1'}]\n"
-    stated = f"files: {{a.txt: {{sha256: '{forged.digest(b'a')}', size: 1}}}}\n"
+    stated = f"files: {{a.txt: {{sha256: '{hashlib.sha256(b'a').hexdigest()}', size: 1}}}}\n"
     (sources / "own.yaml").write_text(text + stated)
-    audited = case(made, tmp_path)
+    audited = case(made)
     ref = Ref("sources", "own")
     cell = replace(audited.plan.cells[CLEAN], inputs=(ref,))
     assert Elsewhere(audited, "one").lacking(cell) == []
@@ -221,10 +221,10 @@ def test_faults_are_met_as_often_as_stated(made, tmp_path, monkeypatch):
             for number, (one, image) in enumerate(zip(samples, images, strict=True))
         ]
 
-    forged.samples(made.root, CONTRAST5, some)
+    forging.samples(made.root, CONTRAST5, some)
     hits, drawn = 0, set()
     for seed in range(20):
-        audited = case(made, tmp_path, str(seed))
+        audited = case(made, str(seed))
         kit = _samples.Samples(audited, "draws")
         (folder,) = (one for one in kit.folders() if one.ref == CONTRAST5)
         task = rebuild.task(audited, folder)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-import forged
+import forging
 from shiftbench import recipe
 from shiftbench.audit import (
     _elsewhere,
@@ -32,8 +32,8 @@ def records(shift: str, seed: int = 0, method: str = "plain") -> Ref:
     return Ref("records", f"tiny/convnet-erm-s{seed}/{method}/tiny/test/{shift}")
 
 
-def case(made, tmp_path: Path, name: str = "scratch", **over: object) -> Case:
-    return Case(made.plan(**over), made.root, 3, 99, "seed", "2099-01-01", tmp_path / name)
+def case(made, **over: object) -> Case:
+    return made.case(plan=made.plan(**over), level=3, count=99)
 
 
 def level3(audited: Case) -> dict[str, list[Finding]]:
@@ -43,8 +43,8 @@ def level3(audited: Case) -> dict[str, list[Finding]]:
     return {n: [one for one in told if isinstance(one, Finding)] for n, told in said.items()}
 
 
-def test_what_is_genuine_comes_out_again(made, tmp_path):
-    audited = case(made, tmp_path)
+def test_what_is_genuine_comes_out_again(made):
+    audited = case(made)
     assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}
     one, _ = evaluated(audited).groups
     assert {name.rpartition("plain/")[2] for name in one.batches} == {
@@ -59,27 +59,19 @@ def test_what_is_genuine_comes_out_again(made, tmp_path):
     assert one.answer["caching"]["calls"]["new"][0] > 0
 
 
-def test_forged_results_do_not_come_out_again(made, tmp_path):
+def test_forged_results_do_not_come_out_again(made):
     """Forgeries in several records of one net and swapped weights of none, each named with its sample."""
-
-    def scaled(rows: list[dict]) -> list[dict]:
-        rows[3]["logits"] = [1.5 * value for value in rows[3]["logits"]]
-        return rows
-
-    def relabelled(rows: list[dict]) -> list[dict]:
-        rows[5]["label"] = (rows[5]["label"] + 1) % 3
-        return rows
-
-    forged.rows(made.root, records("identity/0"), scaled)
-    forged.rows(made.root, records("contrast/3"), relabelled)
-    forged.rows(made.root, records("contrast/5"), lambda rows: rows)
+    scaled, relabelled = pl.col("logits").list.eval(pl.element() * 1.5), (pl.col("label") + 1) % 3
+    forging.cell(made.root, records("identity/0"), forging.row(3), logits=scaled)
+    forging.cell(made.root, records("contrast/3"), forging.row(5), label=relabelled)
+    forging.table(made.root, records("contrast/5"), lambda frame: frame)
     kept = made.root / Ref("features", records("identity/0").name.replace("test", "val")).path
     features = np.load(kept)
     features[4, 1] += 1e-6
     np.save(kept, features)
     made.edit(f"{records('identity/0').path}.run.json", lambda run: run.pop("sensitivity"))
     made.edit(f"{kept.relative_to(made.root).with_suffix('')}.npy.run.json", lambda run: run)
-    found = level3(case(made, tmp_path))
+    found = level3(case(made))
     by_file = {finding.file: finding for finding in found["A20"]}
     assert by_file.keys() == {
         records("identity/0").path,
@@ -97,9 +89,9 @@ def test_forged_results_do_not_come_out_again(made, tmp_path):
     assert not found["A23"]
 
 
-def test_swapped_weights_are_found(made, tmp_path):
-    forged.swap(made.root, S0, S1)
-    found = level3(case(made, tmp_path))
+def test_swapped_weights_are_found(made):
+    forging.swap(made.root, S0, S1)
+    found = level3(case(made))
     assert {finding.verdict for finding in found["A20"]} == {"failed"}
     assert len(found["A20"]) == 2 * 9
     assert len(found["A22"]) == 2
@@ -123,12 +115,12 @@ def wrap(predictor, params, inputs):
 """
 
 
-def test_what_is_remembered_is_found(made, tmp_path):
+def test_what_is_remembered_is_found(made):
     hidden = made.root / "outputs.npy"
     np.save(hidden, np.zeros(3))
     text = REMEMBERS.replace("HIDDEN", repr(str(hidden)))
     (made.root / "mine/methods/remembers.py").write_text(text)
-    found = level3(case(made, tmp_path, methods={"plain": {"use": "remembers"}}))
+    found = level3(case(made, methods={"plain": {"use": "remembers"}}))
     assert found["A20"] == []
     whys = {finding.why for finding in found["A23"]}
     assert f"evaluation reads {hidden}, which no recipe names" in whys
@@ -153,7 +145,7 @@ def wrap(predictor, params, inputs):
 """
 
 
-def test_a_method_that_adapts_is_walked_from_the_beginning(made, tmp_path):
+def test_a_method_that_adapts_is_walked_from_the_beginning(made):
     (made.root / "mine/methods/adapts.py").write_text(ADAPTS)
     campaign = made.plan().params.model_dump(mode="json")["campaigns"]["tiny"]
     campaign |= {"methods": ["adapts"], "detectors": [], "features": []}
@@ -163,16 +155,16 @@ def test_a_method_that_adapts_is_walked_from_the_beginning(made, tmp_path):
         recipe.execute(
             made.root / job.recipe_path, importlib.import_module("shiftbench.evaluate").run
         )
-    audited = Case(planned, made.root, 3, 2, "seed", "2099-01-01", tmp_path / "scratch")
+    audited = made.case(plan=planned, level=3, count=2)
     assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}
     assert all(sum(map(len, one.batches.values())) == 2 for one in evaluated(audited).groups)
 
 
-def test_what_is_not_here_is_named(made, tmp_path):
+def test_what_is_not_here_is_named(made):
     (made.root / "data/shards/tiny/test/contrast/3/000000.tar").unlink()
     (made.root / records("contrast/5").path).unlink()
     (made.root / S1.path).unlink()
-    found = level3(case(made, tmp_path))["A20"]
+    found = level3(case(made))["A20"]
     assert {finding.verdict for finding in found} == {"incomplete"}
     whys = {finding.file: finding.why for finding in found}
     assert whys.keys() >= {records("contrast/3").path, records("contrast/5").path}
@@ -183,9 +175,9 @@ def test_what_is_not_here_is_named(made, tmp_path):
 # --- what differences are worth ----------------------------------------------------------------
 
 
-def _group(made, tmp_path: Path, **moved: object):
+def _group(made, **moved: object):
     """Return a case and a group that was evaluated in another environment, with a made-up difference."""
-    audited = case(made, tmp_path)
+    audited = case(made)
     job = audited.plan.of_verb("evaluate")[0]
     cell = next(cell for cell in job.cells if cell.ref.kind == "records")
     group = importlib.import_module("shiftbench.audit._evaluated").Group(job, {}, cell)
@@ -210,15 +202,15 @@ def _group(made, tmp_path: Path, **moved: object):
         ({"known": 0, "right": 0}, "statistical", "no sample has a label"),
     ],
 )
-def test_what_another_environment_may_change(made, tmp_path, moved, verdict, said):
-    audited, group = _group(made, tmp_path, **moved)
+def test_what_another_environment_may_change(made, moved, verdict, said):
+    audited, group = _group(made, **moved)
     told, why = _worth.judge(audited, group)
     assert told == verdict
     assert said in why
 
 
-def test_in_the_same_environment_nothing_may_differ(made, tmp_path):
-    audited, group = _group(made, tmp_path)
+def test_in_the_same_environment_nothing_may_differ(made):
+    audited, group = _group(made)
     group.environment = audited.run_file(group.first.ref)["environment"]
     assert _worth.judge(audited, group)[0] == "failed"
     group.answer = {"device": "cuda:0"}
@@ -236,8 +228,8 @@ def test_reasons_are_what_can_change_bytes():
     assert _elsewhere.reasons(None, now) == []
 
 
-def test_sensitivity_far_above_what_is_recorded_fails(made, tmp_path):
-    audited = case(made, tmp_path)
+def test_sensitivity_far_above_what_is_recorded_fails(made):
+    audited = case(made)
     first = evaluated(audited).groups[0]
     first.answer["sensitivity"]["batch"]["largest"] = 0.02
     (finding,) = level3(audited)["A21"]

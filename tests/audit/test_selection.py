@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 import pytest
 
-from shiftbench import schema, shards
+import forging
+from made import Made
+from shiftbench import shards
 from shiftbench.audit import _scoring
+from shiftbench.refs import Ref
 
 
-def rewrite(file: Any, form: schema.Format, change: Any) -> None:
-    """Write a table again with its rows changed."""
-    rows = change(schema.read(file).to_pylist())
-    schema.write(schema.table(rows, form), file, "0" * 64, form)
-
-
-def add(folder: Any, key: str, pixels: str) -> None:
+def add(made: Made, ref: Ref, key: str, pixels: str) -> None:
     """Add a row to the index of a folder of shards."""
-    table = pq.read_table(folder / shards.INDEX)
-    row = {**table.to_pylist()[0], "key": key, "pixels": pixels}
-    more = pa.Table.from_pylist([row], schema=table.schema)
-    pq.write_table(pa.concat_tables([table, more]), folder / shards.INDEX)
+    row = {"key": pl.lit(key), "pixels": pl.lit(pixels)}
+    forging.index(made.root, ref, lambda frame: pl.concat([frame, frame[:1].with_columns(**row)]))
 
 
 def test_searches_and_sets_are_sound(made):
@@ -35,12 +26,8 @@ def test_searches_and_sets_are_sound(made):
 
 def test_options_that_were_chosen_by_something_else_fail(made):
     ref = made.one("searches", "s1")
-
-    def move(rows):
-        assert rows[0]["auroc"] != rows[1]["auroc"]
-        return [{**row, "chosen": not row["chosen"]} for row in rows]
-
-    rewrite(made.root / ref.path, schema.SEARCHES, move)
+    assert pl.read_parquet(made.root / ref.path)["auroc"].n_unique() > 1
+    forging.table(made.root, ref, lambda frame: frame.with_columns(chosen=~pl.col("chosen")))
     (finding,) = made.findings("selection")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert "not the first of the best" in finding.why
@@ -74,15 +61,9 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
     assert any(
         "they change scores" in note for note in made.result("selection").notes
     )  # gamma, on three classes
-    points = [{"M": 3}, {"M": 10}]  # of three classes
-
-    def change(rows):
-        texts = [json.dumps(point, separators=(",", ":")) for point in points]
-        return [
-            {**row, "options": text, "auroc": 0.8} for row, text in zip(rows, texts, strict=True)
-        ]
-
-    rewrite(made.root / ref.path, schema.SEARCHES, change)
+    points = pl.Series(['{"M":3}', '{"M":10}'])  # of three classes
+    same = {"options": points, "auroc": pl.lit(0.8)}
+    forging.table(made.root, ref, lambda frame: frame.with_columns(**same))
 
     def receipt(content):
         content["recipe"]["grid"] = {"M": [3, 10]}
@@ -105,25 +86,18 @@ def test_scores_tell_whether_options_do_anything(made):
 
 @pytest.mark.parametrize("by", ["key", "content"])
 def test_a_tested_sample_in_training_fails(made, by):
-    train, test = (
-        made.root / f"data/shards/tiny/{split}/identity/0" for split in ("train", "test")
-    )
-    row = pq.read_table(test / shards.INDEX).to_pylist()[5]
-    key, pixels = (row["key"], "other") if by == "key" else ("zzz", row["pixels"])
-    add(train, key, pixels)
+    train, test = (Ref("shards", f"tiny/{split}/identity/0") for split in ("train", "test"))
+    entry = shards.index(made.folder(test))[5]
+    add(made, train, *((entry.key, "other") if by == "key" else ("zzz", entry.pixels)))
     (finding,) = [one for one in made.findings("selection") if "learnt and tested" in one.why]
-    assert (finding.verdict, finding.file) == (
-        "failed",
-        "data/shards/tiny/test/identity/0/manifest.json",
-    )
-    assert finding.sample == row["key"]
+    assert (finding.verdict, finding.file) == ("failed", test.path)
+    assert finding.sample == entry.key
     assert f"by {by}" in finding.why
 
 
 def test_validation_ood_that_is_tested_fails(made):
-    secret = next((made.root / "data/local").glob("secret/test/identity/0"))
-    row = pq.read_table(secret / shards.INDEX).to_pylist()[0]
-    add(made.root / "data/shards/other/test/identity/0", "zzz", row["pixels"])
+    secret = shards.index(made.folder(made.one("shards", "secret")))
+    add(made, made.one("shards", "other"), "zzz", secret[0].pixels)
     shared = [one for one in made.findings("selection") if "share" in one.why]
     assert [one.verdict for one in shared] == ["failed"]
     assert "ood and val_ood of campaign tiny" in shared[0].why
@@ -131,9 +105,6 @@ def test_validation_ood_that_is_tested_fails(made):
 
 def test_a_proof_that_admits_an_overlap_fails(made):
     ref = made.one("overlaps")
-
-    def admit(rows):
-        return [{**row, "shared_contents": int(row["disjoint"])} for row in rows]
-
-    rewrite(made.root / ref.path, schema.OVERLAPS, admit)
+    admitted = pl.col("disjoint").cast(int)
+    forging.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
     assert {one.file for one in made.findings("selection")} == {ref.path}
