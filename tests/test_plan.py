@@ -364,3 +364,12 @@ def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
         assert all(recipe.fingerprint(cell.recipe) == cell.fingerprint for cell in job.cells)
     settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
     assert settings == {"plugins": ["mine"]}
+
+
+def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
+    before = campaign.plan(home)
+    after = campaign.plan(home, shards__stream="mirror")
+    assert campaign.fingerprints(after) == campaign.fingerprints(before)
+    streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
+    assert streaming == {"shift", "train", "evaluate", "score"}
+    assert not [job for job in before.jobs.values() if "stream" in job.settings]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -160,10 +160,7 @@ def _recorded(home: Path, targets: list[str]) -> list[str]:
     Raises:
         DataError: none does.
     """
-    known = stored.paths(home)
-    found: list[str] = []
-    for target in targets:
-        found += [target] if target in known else [p for p in known if stored.lies_at(p, target)]
+    found = stored.matching(home, targets)
     if not found:
         raise DataError(
             f"dvc.lock records nothing under {targets[0]}; whoever made it records it with `make record`"
@@ -217,8 +214,8 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
         )
         answers = cast(IO[str], process.stdout)
         try:
-            yield from _lines(answers, home)
-            if process.wait(timeout=STALL):
+            ended = yield from _lines(answers, home)
+            if ended and process.wait(timeout=STALL):
                 said.seek(0)
                 lines = said.read().decode(errors="replace").strip().splitlines()
                 yield {"error": redacted((lines or ["it broke off"])[-1], home)}
@@ -228,8 +225,8 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
             answers.close()
 
 
-def _lines(stream: IO[str], home: Path) -> Iterator[dict[str, Any]]:
-    """Yield the answers of a process; the first must come soon."""
+def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]:
+    """Yield the answers of a process, the first of which must come soon; tells whether it said all it had to."""
     line: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -244,9 +241,9 @@ def _lines(stream: IO[str], home: Path) -> Iterator[dict[str, Any]]:
             text = line.get(timeout=limit)
         except queue.Empty:
             yield {"error": f"no answer within {limit} s"}
-            return
+            return False
         if text is None:
-            return
+            return True
         yield {key: _shown(value, home) for key, value in json.loads(text).items()}
         limit = STALL
 

@@ -101,13 +101,26 @@ def _check_out(home: Path, targets: list[str]) -> None:
     Raises:
         DataError: DVC could not.
     """
-    command = [sys.executable, "-m", "dvc", "checkout", "--force", "--quiet"]
+    command = [sys.executable, "-m", "dvc", "checkout", "--force"]
     done = subprocess.run(
         [*command, *targets], cwd=home, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = remotes.redacted(done.stderr.strip(), home)
-        raise DataError(f"what was pulled could not be put in place: {said}")
+        why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)
+        raise DataError(f"what was pulled is in the cache, but could not be put in place: {why}")
+
+
+def _too_large(home: Path, targets: list[str]) -> str | None:
+    """Name a file that lacks for want of space, which DVC does not tell."""
+    cache = stored.cache_of(home)
+    for path, oid in stored.recorded(home).items():
+        file, kept = home / path, cache / stored.place(oid)
+        if file.exists() or not any(stored.lies_at(path, target) for target in targets):
+            continue
+        here = next(folder for folder in file.parents if folder.exists())
+        if kept.is_file() and kept.stat().st_size > disk_free(here):
+            return f"No space left on device for {path}, {kept.stat().st_size} bytes"
+    return None
 
 
 def _is_under(cell: Cell, targets: list[str]) -> bool:

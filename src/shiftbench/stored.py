@@ -102,20 +102,33 @@ def _uncached(file: Path) -> set[str]:
     return {name for out in outs for name, how in out.items() if (how or {}).get("cache") is False}
 
 
-def paths(home: Path) -> set[str]:
-    """Return every file and folder that is recorded and whose listing is in the cache."""
+def recorded(home: Path) -> dict[str, str]:
+    """Return every file that is recorded and whose listing is in the cache, with its object."""
     cache = cache_of(home)
-    found: set[str] = set()
+    found: dict[str, str] = {}
     for output in outputs(home):
         kept = cache / place(output.oid)
-        files = output.files(kept.read_bytes() if output.is_folder and kept.is_file() else None)
-        found |= {output.path, *files}
-        found |= {
-            str(folder)
-            for path in files
-            for folder in PurePosixPath(path).parents
-            if folder.is_relative_to(output.path)
-        }
+        if not output.is_folder:
+            found[output.path] = output.oid
+        elif kept.is_file():
+            found |= output.files(kept.read_bytes())
+    return found
+
+
+def paths(home: Path) -> set[str]:
+    """Return every output, file and folder that is recorded, as far as listings are in the cache."""
+    roots, files = {output.path for output in outputs(home)}, recorded(home)
+    above = {str(folder) for path in files for folder in PurePosixPath(path).parents}
+    inside = {folder for folder in above if any(folder.startswith(f"{root}/") for root in roots)}
+    return roots | inside | set(files)
+
+
+def matching(home: Path, targets: list[str]) -> list[str]:
+    """Return the targets that are recorded, as file or folder; for others, the files that have their name."""
+    files, known = recorded(home), paths(home)
+    found: list[str] = []
+    for target in targets:
+        found += [target] if target in known else [p for p in files if lies_at(p, target)]
     return found
 
 
@@ -153,6 +166,8 @@ class Store:
         self.fs: Any = kind(**config, **_no_questions(self.protocol))
         if self.protocol == "ssh":  # a server that is gone is noticed, not waited for
             self.fs.fs_args |= {"keepalive_interval": CONNECT, "login_timeout": 2 * CONNECT}
+        if self.protocol == "s3":
+            self.fs.fs_args["config_kwargs"]["retries"] = {"max_attempts": 2}
 
     def _known_read_only(self, config: dict[str, Any]) -> bool | None:
         """Tell whether nothing can be pushed, where that can be known without trying."""
@@ -175,7 +190,7 @@ class Store:
             return
         try:  # `exists` says no for a server that is down
             self.fs.fs.cat_file(self.path.rstrip("/") + "/")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - clients raise whatever they like
             broken = _unanswered(error)
             if broken is not None:
                 raise broken from None
@@ -245,12 +260,9 @@ def damaged(oid: str, size: int, digest: str) -> str:
 
 
 def spell(error: BaseException) -> str:
-    """Return a client's error on one line, with the error behind it where it says nothing itself."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    behind = error.__cause__ or error.__context__
-    if behind is not None and str(behind) and str(behind) not in text:
-        text += f" ({' '.join(str(behind).split())})"
-    return text
+    """Return a client's error on one line; the one behind it where it says nothing itself."""
+    text = str(error) or str(error.__cause__ or error.__context__ or "") or type(error).__name__
+    return " ".join(text.split())
 
 
 def _no_questions(protocol: str) -> dict[str, Any]:

@@ -176,7 +176,8 @@ def test_a_remote_that_asks_for_a_password_is_an_error_at_once(
 
     with sshd(tmp_path / "ssh", password_only=True) as (port, key):
         clone = reader(locked=Mirror(f"ssh://127.0.0.1:{port}{tmp_path}", {"keyfile": str(key)}))
-        (clone.path / ".dvc/config").open("a").write("    ask_password = true\n")
+        config = clone.path / ".dvc/config"
+        config.write_text(config.read_text() + "ask_password = true\n")
         began = time.monotonic()
         with pytest.raises(DataError, match=r"remote locked: Permission denied.*config\.local"):
             clone.pull("weights")
