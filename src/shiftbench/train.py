@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets, plugins, recipe, refs, rng, schema, shards
+from shiftbench import environment, nets, plugins, recipe, refs, rng, schema, shards
 from shiftbench.errors import ModelError
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
@@ -38,6 +38,7 @@ class TrainJob:
         threads: torch threads; weights depend on it.
         device: `cpu` for weights that are the same bytes every time, else as `nets.pick_device`.
         rows: the log, filled by `log`.
+        determinism: what torch was told while it trained, filled by `train_weights`.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class TrainJob:
     threads: int = 1
     device: str = "cpu"
     rows: list[LogRow] = field(default_factory=list)
+    determinism: dict[str, Any] = field(default_factory=dict)
 
     @property
     def plugin(self) -> ModuleType:
@@ -74,6 +76,7 @@ def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
     """
     trainer = plugins.find("trainers", job.trainer)
     with _deterministic(job.threads):
+        job.determinism.update(environment.settings())
         state = trainer.train(job)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -155,5 +158,5 @@ def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[L
     with recipe.scratch(output) as weights, recipe.scratch(log) as steps:
         weights.write_bytes(nets.state_bytes(state, metadata))
         schema.write(schema.training_log(rows), steps, cell.fingerprint)
-        run.note(device=job.device)
+        run.note(device=job.device, determinism=job.determinism)
         run.commit(cell, {output.name: weights, log.name: steps})
