@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from shiftbench import remotes, shards, stored
 from shiftbench.errors import ChecksumError, DataError, ParamsError, near
@@ -20,7 +20,15 @@ from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 TRIES = 4
 WAIT = 0.5  # seconds before the second try; twice as long before each further one
 
-Read = Callable[[Path, str], bytes]
+
+class _Source(Protocol):
+    """Who has tars."""
+
+    def __call__(self, folder: Path, tar: str, /) -> bytes:
+        """Return the bytes of one."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 def use(root: Path, name: str) -> None:
@@ -43,6 +51,13 @@ def use(root: Path, name: str) -> None:
     shards.Elsewhere.set(Ahead(_Objects(home, name)), f"remote {name}")
 
 
+def stop() -> None:
+    """Read tars from nowhere else any more."""
+    if isinstance(shards.Elsewhere.read, Ahead):
+        shards.Elsewhere.read.close()
+    shards.Elsewhere.set(None, "")
+
+
 @contextmanager
 def opened(place: Path | str) -> Iterator[Path]:
     """Give a folder of shards: a local one as it is; of a URL, manifest and index, its tars read as they are needed.
@@ -57,21 +72,23 @@ def opened(place: Path | str) -> Iterator[Path]:
         yield Path(place)
         return
     source = _Folder(str(place))
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in (shards.MANIFEST, shards.INDEX):
-            (Path(scratch) / name).write_bytes(source(Path(scratch), name))
-        before = shards.Elsewhere.read, shards.Elsewhere.name
-        shards.Elsewhere.set(Ahead(source), source.shown)
-        try:
+    ahead = Ahead(source)
+    before = shards.Elsewhere.read, shards.Elsewhere.name
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in (shards.MANIFEST, shards.INDEX):
+                (Path(scratch) / name).write_bytes(source(Path(scratch), name))
+            shards.Elsewhere.set(ahead, source.shown)
             yield Path(scratch)
-        finally:
-            shards.Elsewhere.set(*before)
+    finally:
+        shards.Elsewhere.set(*before)
+        ahead.close()
 
 
 class Ahead:
     """Reads a tar, and the one after it in a second thread while the first is used."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: _Source) -> None:
         self._read = read
         self._pool = ThreadPoolExecutor(1)
         self._next: dict[tuple[Path, str], Future[bytes]] = {}
@@ -96,6 +113,11 @@ class Ahead:
             self._next[folder, after[0]] = self._pool.submit(self._read, folder, after[0])
         return data
 
+    def close(self) -> None:
+        """Wait for no tar any more, and close the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        self._read.close()
+
 
 class _Objects:
     """The tars of a repository as objects of one of its remotes; no DVC command is run."""
@@ -114,6 +136,11 @@ class _Objects:
             return bytes(self._store.fs.fs.cat_file(self._store.object(self._oid(folder / tar))))
 
         return _persistent(read, folder / tar, f"remote {self._name}", self._home)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._store is not None:
+            _close(self._store.fs.fs)
 
     def _oid(self, file: Path) -> str:
         path = file.resolve().relative_to(self._home).as_posix()
@@ -145,6 +172,19 @@ class _Folder:
         path = f"{base}/{name}{question}{query}"
         return _persistent(lambda: bytes(self._fs.cat_file(path)), Path(name), self.shown, None)
 
+    def close(self) -> None:
+        """Close the connections."""
+        _close(self._fs)
+
+
+def _close(fs: Any) -> None:
+    """Close the session of a client of HTTP, which would complain of it at its end."""
+    from fsspec.asyn import sync
+
+    session: Any = getattr(fs, "_session", None)
+    if hasattr(session, "close"):
+        sync(fs.loop, session.close)
+
 
 def _options(url: str) -> dict[str, Any]:
     """Return the limits of time for a client; a large tar may take long as long as bytes come."""
@@ -156,7 +196,10 @@ def _options(url: str) -> dict[str, Any]:
     import aiohttp
 
     limit = aiohttp.ClientTimeout(total=None, sock_connect=stored.CONNECT, sock_read=stored.READ)
-    return {"client_kwargs": {"timeout": limit, "trust_env": True}}
+    return {
+        "client_kwargs": {"timeout": limit, "trust_env": True},
+        "skip_instance_cache": True,  # it is closed after use
+    }
 
 
 def _persistent(read: Callable[[], bytes], what: Path, where: str, home: Path | None) -> bytes:

@@ -30,7 +30,7 @@ def _own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
     monkeypatch.setattr(streaming, "WAIT", 0.2)
     yield
-    shards.Elsewhere.set(None, "")
+    streaming.stop()
 
 
 @pytest.fixture
