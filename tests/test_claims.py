@@ -46,7 +46,7 @@ def card(**claims: dict[str, Any]) -> Card:
     return Card.model_validate(
         {
             "title": "t", "status": "planned", "family": "f", "summary": "s", "paper": paper, "needs": {},
-            "reported": [], "not_exercised": [], 
+            "reported": [], "not_exercised": [],
             "claims": {name: {"says": "s", **claim} for name, claim in claims.items()},
         }
     )  # fmt: skip
