@@ -12,11 +12,6 @@ from shiftbench.errors import ParamsError
 
 FOLDER = Path(__file__).resolve().parents[2] / "systems"
 SLUGS = cards.slugs(FOLDER)
-SYSTEMS = 39
-
-
-def test_there_is_a_card_for_each_system():
-    assert len(SLUGS) == SYSTEMS
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -59,7 +54,7 @@ def test_what_a_built_card_needs_exists(slug):
 def test_a_wrong_card_is_refused(tmp_path, change, why):
     import yaml
 
-    content = yaml.safe_load((FOLDER / "palm.yaml").read_text())
+    content = yaml.safe_load((FOLDER / f"{SLUGS[0]}.yaml").read_text())
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**content, **change}))
     with pytest.raises(ParamsError, match="mine.yaml") as refused:
         cards.load("mine", tmp_path)
@@ -70,7 +65,9 @@ def test_cards_are_listed_and_described(monkeypatch):
     monkeypatch.chdir(FOLDER.parent)
     run = CliRunner(env={"COLUMNS": "250"}).invoke
     listed = run(cli.app, ["list", "systems"]).output
-    assert f"{SYSTEMS} systems" in listed
+    assert f"{len(SLUGS)} systems" in listed
     assert all(slug in listed for slug in SLUGS)
-    assert "claim far" in run(cli.app, ["describe", "system", "palm"]).output
-    assert "did you mean palm" in str(run(cli.app, ["describe", "system", "plam"]).exception)
+    claim = next(iter(cards.load(SLUGS[0]).claims))
+    assert f"claim {claim}" in run(cli.app, ["describe", "system", SLUGS[0]]).output
+    wrong = run(cli.app, ["describe", "system", f"{SLUGS[0]}x"]).exception
+    assert f"did you mean {SLUGS[0]}" in str(wrong)

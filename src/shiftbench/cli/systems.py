@@ -10,7 +10,7 @@ from shiftbench.cards import Card
 from shiftbench.cli.app import escaped, out
 
 
-def listed() -> list[dict[str, str | int]]:
+def listed() -> list[dict[str, object]]:
     """Return what `shiftbench list systems` shows, one entry per card."""
     found = []
     for slug in cards.slugs():
