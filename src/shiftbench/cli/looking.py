@@ -19,10 +19,15 @@ PANEL = "Looking"
 
 @app.command("list", rich_help_panel=PANEL)
 def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
-    """List the plugins of a family, or the families."""
+    """List the plugins of a family, or of all; or the published systems (`systems`)."""
+    if family == "systems":
+        _list_systems(as_json=as_json)
+        return
     families = plugins.FAMILIES if family is None else [family]
     if family is not None and family not in plugins.FAMILIES:
-        raise ParamsError(f"no family is called {family!r}; {near(family, plugins.FAMILIES)}")
+        raise ParamsError(
+            f"no family is called {family!r}; {near(family, (*plugins.FAMILIES, 'systems'))}"
+        )
     use_plugin_folders()
     found = {name: plugins.names(name) for name in families}
     if as_json:
@@ -34,6 +39,15 @@ def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json 
             out.print(f"  {member:24} {escaped(_first_line(name, member))}")
 
 
+def _list_systems(*, as_json: bool) -> None:
+    from shiftbench.cli import systems
+
+    if as_json:
+        out.print_json(json.dumps(systems.listed()))
+    else:
+        systems.show_all()
+
+
 def _first_line(family: str, name: str) -> str:
     lines = (plugins.find(family, name).__doc__ or "").strip().splitlines()
     return lines[0] if lines else ""
@@ -41,7 +55,12 @@ def _first_line(family: str, name: str) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def describe(family: str, name: str) -> None:
-    """Show what a plugin is, its source, its options and its file."""
+    """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`)."""
+    if family in ("system", "systems"):
+        from shiftbench.cli import systems
+
+        systems.show(name)
+        return
     use_plugin_folders()
     module = plugins.find(family, name)
     out.print(escaped((module.__doc__ or "").strip()))

@@ -1,0 +1,200 @@
+"""Cards: one per published system, `systems/<slug>.yaml`: what it is, what it needs, what it claims.
+
+A card is data. `claims.py` evaluates its claims from stored replicates; `docs/systems.md` lists all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shiftbench.errors import ParamsError, near
+
+FOLDER = Path("systems")
+SCALES = ("smoke", "embedded", "full")
+Scale = Literal["smoke", "embedded", "full"]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, Field(min_length=1)]
+
+ONE = ("mean", "max", "min", "median", "abs", "area", "slope", "cvar", "count")
+"""Combinations of one operand."""
+TWO = ("difference", "ratio", "spearman", "kendall")
+"""Combinations of two operands."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paper(_Strict):
+    """The publication."""
+
+    title: Text
+    year: Annotated[int, Field(ge=1990, le=2100)]
+    identifier: Text = Field(
+        description="arXiv number, DOI, OpenReview id, ...; `unknown` where there is none"
+    )
+    venue: str = Field("", description="where it was published, as far as known")
+    repository: str = Field(
+        "", description="of the official code, as owner/name or a URL; empty: none found"
+    )
+    licence: Text = Field(description="of the official code; `unknown` where none is stated")
+
+
+class Needs(_Strict):
+    """The components that a scale exercises, by family, as params.yaml names them."""
+
+    datasets: tuple[Name, ...] = ()
+    shifts: tuple[str, ...] = ()
+    models: tuple[Name, ...] = ()
+    trainers: tuple[Name, ...] = ()
+    methods: tuple[Name, ...] = ()
+    detectors: tuple[Name, ...] = ()
+    metrics: tuple[Name, ...] = ()
+    others: tuple[Text, ...] = Field(
+        (), description="what no family holds: a judge, a GPU, an endpoint"
+    )
+
+
+class Reported(_Strict):
+    """A number of the paper."""
+
+    what: Text = Field(
+        description="system and setting: `PALM + SSD+, CIFAR-100, ResNet-34, mean of 5 OOD sets`"
+    )
+    metric: Text
+    value: float | str = Field(description="as printed; a text where it is not one number")
+    where: Text = Field(description="table, figure or section, or the repository's page")
+
+
+class Claim(_Strict):
+    """A statement about metric rows, with the rule by which it is judged.
+
+    `value` is an expression: a selector of rows (`{metric: auroc, weights: palm, detector: ssd_plus}`), or one of
+    the combinations with its operand(s): `{difference: [SELECTOR, SELECTOR]}`, `{mean: SELECTOR}`.
+    """
+
+    says: Text = Field(description="the claim in words, with its numbers")
+    scale: Scale = "embedded"
+    value: dict[str, Any] | None = Field(
+        None, description="None: not yet an expression (`planned` cards only)"
+    )
+    kind: Literal["superiority", "equivalence", "exact", "report"] = "superiority"
+    margin: float = Field(
+        0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value"
+    )
+    unit: Literal["key", "seed"] = Field(
+        "key", description="what is resampled: samples, or training seeds too"
+    )
+    over: str | None = Field(
+        None, description="column whose values are quantified over: seed, dataset, shift, ..."
+    )
+    quantifier: Literal["all", "exists"] | Annotated[int, Field(ge=1)] = Field(
+        "all", description="with `over`: of all values, of one, or of so many"
+    )
+    gate: dict[str, Any] | None = Field(
+        None, description="{value, above}: must hold before the claim is judged"
+    )
+    against: bool = Field(
+        False, description="a claim that speaks against the system, which a fair card makes too"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Claim:
+        if self.value is not None:
+            check_expression(self.value, "value")
+        if self.gate is not None:
+            if set(self.gate) != {"value", "above"}:
+                raise ValueError("gate has the keys `value` and `above`")
+            check_expression(self.gate["value"], "gate.value")
+        if self.kind == "equivalence" and self.margin <= 0:
+            raise ValueError("equivalence needs a margin above 0")
+        return self
+
+
+class Card(_Strict):
+    """One published system."""
+
+    title: Text = Field(description="short name, as the field uses it")
+    status: Literal["planned", "built"]
+    family: Text = Field(description="OOD detection, classification, merging, ...")
+    summary: Text = Field(description="what it is, in two or three sentences")
+    paper: Paper
+    needs: dict[Scale, Needs]
+    claims: dict[Name, Claim]
+    reported: tuple[Reported, ...]
+    not_exercised: tuple[Text, ...] = Field(
+        description="what the embedded version does not exercise"
+    )
+    params: dict[Scale, dict[str, Any]] = Field(
+        {},
+        description="overlay on params.yaml at each scale; a built card has one for `embedded` and `smoke`",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Card:
+        if self.status == "built":
+            lacking = [scale for scale in ("embedded", "smoke") if scale not in self.params]
+            if lacking:
+                raise ValueError(f"a built card has params for {lacking[0]!r}")
+            vague = [name for name, claim in self.claims.items() if claim.value is None]
+            if vague:
+                raise ValueError(f"claim {vague[0]!r} of a built card has no `value`")
+        return self
+
+
+def check_expression(value: object, where: str) -> None:
+    """Refuse what is no expression.
+
+    Raises:
+        ValueError: says where.
+    """
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{where}: expected a selector or a combination, found {value!r}")
+    if "metric" in value:
+        return
+    if len(value) != 1:
+        raise ValueError(
+            f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}"
+        )
+    ((name, operand),) = value.items()
+    if name in ONE:
+        check_expression(operand, f"{where}.{name}")
+    elif name in TWO:
+        if not isinstance(operand, list) or len(operand) != 2:
+            raise ValueError(f"{where}.{name}: expected a list of two operands")
+        for number, one in enumerate(operand):
+            check_expression(one, f"{where}.{name}[{number}]")
+    else:
+        raise ValueError(
+            f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})"
+        )
+
+
+def slugs(folder: Path = FOLDER) -> list[str]:
+    """Return the slugs of all cards, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load(slug: str, folder: Path = FOLDER) -> Card:
+    """Read a card.
+
+    Raises:
+        ParamsError: there is none of that name, or a wrong entry; names file and key.
+    """
+    file = folder / f"{slug}.yaml"
+    if not file.is_file():
+        raise ParamsError(f"no system is called {slug!r}; {near(slug, slugs(folder))}")
+    try:
+        return Card.model_validate(yaml.safe_load(file.read_text()))
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{file} is not valid YAML: {error}") from None
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole card"
+        raise ParamsError(f"{file}: {where}: {first['msg']}") from None

@@ -1,0 +1,64 @@
+"""The published systems: which there are, and what a card says."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from shiftbench import cards
+from shiftbench.cards import Card
+from shiftbench.cli.app import escaped, out
+
+
+def listed() -> list[dict[str, object]]:
+    """Return what `shiftbench list systems` shows, one entry per card."""
+    found = []
+    for slug in cards.slugs():
+        card = cards.load(slug)
+        entry = {"slug": slug, "title": card.title, "family": card.family, "status": card.status}
+        found.append({**entry, "claims": len(card.claims)})
+    return found
+
+
+def show_all() -> None:
+    """Print all cards, one line each; those that are only planned say so."""
+    rows = listed()
+    built = sum(row["status"] == "built" for row in rows)
+    table = Table(title=f"{len(rows)} systems, {built} built", box=box.SIMPLE, pad_edge=False)
+    for heading in ("slug", "status", "family", "claims", "title"):
+        table.add_column(heading, no_wrap=heading in ("slug", "status"))
+    for row in rows:
+        style = "" if row["status"] == "built" else "dim"
+        cells = [
+            escaped(str(row[name])) for name in ("slug", "status", "family", "claims", "title")
+        ]
+        table.add_row(*cells, style=style)
+    out.print(table)
+
+
+def show(slug: str) -> None:
+    """Print one card."""
+    card = cards.load(slug)
+    paper = card.paper
+    out.print(f"[bold]{escaped(card.title)}[/] ({card.status}): {escaped(card.family)}")
+    out.print(escaped(card.summary.strip()), soft_wrap=True)
+    where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
+    code = f"; code {paper.repository} ({paper.licence})" if paper.repository else ""
+    out.print(escaped(f'"{paper.title}", {where}{code}'), soft_wrap=True)
+    for scale, needs in card.needs.items():
+        families = [f"{name} {', '.join(names)}" for name, names in needs if names]
+        out.print(f"[bold]{scale}[/] {escaped('; '.join(families))}", soft_wrap=True)
+    _claims(card)
+    for number in card.reported:
+        line = f"{number.what}: {number.metric} {number.value} ({number.where})"
+        out.print("reported  " + escaped(line), soft_wrap=True)
+    for what in card.not_exercised:
+        out.print("not exercised  " + escaped(what), soft_wrap=True)
+
+
+def _claims(card: Card) -> None:
+    for name, claim in card.claims.items():
+        marks = ["against"] if claim.against else []
+        marks += ["not yet an expression"] if claim.value is None else []
+        head = ", ".join((claim.scale, claim.kind, *marks))
+        out.print(f"claim [bold]{name}[/] ({head}): {escaped(claim.says)}", soft_wrap=True)

@@ -1,0 +1,204 @@
+"""Claims: selectors, combinations by hand, verdicts, and how often they are wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy.stats import binom, kendalltau, spearmanr
+
+from shiftbench import bootstrap, formats
+from shiftbench.cards import Card
+from shiftbench.claims import NotEvaluable, Rows, evaluate, judge
+
+PLACE = {
+    "campaign": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",
+    "reference": None, "shift": "fog", "severity": 1.0, "group": None, "step": None, "metric": "accuracy",
+}  # fmt: skip
+FOG = {"metric": "accuracy", "weights": "net-erm", "shift": "fog"}
+
+
+def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
+    """Make rows; `value` is a number, or the value and its replicates."""
+    places, values = [], []
+    for one in given:
+        value = np.asarray(one["value"], dtype=float).ravel()
+        values.append(value if len(value) > 1 else np.full(1 + draws, value[0]))
+        weights = f"d/{one['weights']}"
+        seed = int(weights.rsplit("-s", 1)[1]) if "-s" in weights else None
+        places.append({**PLACE, **one, "weights": weights, "seed": seed})
+    form = {
+        c.name: pl.Float64 if c.name == "severity" else pl.String for c in formats.METRICS.columns
+    }
+    schema = {name: form[name] for name in formats.METRICS.key} | {
+        "step": pl.Int32,
+        "seed": pl.Int32,
+    }
+    frame = pl.DataFrame([{n: p[n] for n in schema} for p in places], schema=schema)
+    return Rows(frame, np.stack(values))
+
+
+def card(**claims: dict[str, Any]) -> Card:
+    paper = {"title": "t", "year": 2024, "identifier": "unknown", "licence": "unknown"}
+    return Card.model_validate(
+        {
+            "title": "t", "status": "planned", "family": "f", "summary": "s", "paper": paper, "needs": {},
+            "reported": [], "not_exercised": [],
+            "claims": {name: {"says": "s", **claim} for name, claim in claims.items()},
+        }
+    )  # fmt: skip
+
+
+CURVE = rows(
+    *(
+        {"weights": "net-erm", "severity": s, "value": v}
+        for s, v in ((5.0, 0.5), (1.0, 0.9), (3.0, 0.8))
+    ),
+    *(
+        {"weights": "net-augmix", "severity": s, "value": v}
+        for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))
+    ),
+)
+AUGMIX = {**FOG, "weights": "net-augmix"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "by_hand"),
+    [
+        ({"mean": FOG}, (0.5 + 0.9 + 0.8) / 3),
+        ({"median": FOG}, 0.8),
+        ({"max": FOG}, 0.9),
+        ({"min": {"abs": {"difference": [FOG, AUGMIX]}}}, 0.05),
+        ({"area": FOG}, (2 * 0.85 + 2 * 0.65) / 4),
+        ({"slope": FOG}, (-2 * 0.9 + 2 * 0.5) / 8),
+        ({"cvar": FOG}, 0.5),
+        ({"count": {"difference": [FOG, AUGMIX]}}, 1),
+        ({"difference": [{"mean": FOG}, {"max": AUGMIX}]}, (0.5 + 0.9 + 0.8) / 3 - 0.85),
+        ({"ratio": [{**FOG, "severity": 5}, {**AUGMIX, "severity": [5]}]}, 0.5 / 0.6),
+        ({"spearman": [FOG, AUGMIX]}, spearmanr([0.9, 0.8, 0.5], [0.8, 0.85, 0.6]).statistic),
+        ({"kendall": [FOG, AUGMIX]}, kendalltau([0.9, 0.8, 0.5], [0.8, 0.85, 0.6]).statistic),
+    ],
+)
+def test_combinations(expression, by_hand):
+    found = evaluate(CURVE, expression)
+    assert found.values.shape == (1, 201)
+    assert found.values[0] == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ({"metric": "auroc"}, "no row has metric=auroc"),
+        ({"metric": "accuracy", "shfit": "fog"}, "no column 'shfit' .did you mean shift"),
+        ({"difference": [FOG, {**AUGMIX, "severity": [1, 3]}]}, "3 and 2 places, not the same"),
+        ({"slope": {**FOG, "severity": 1}}, "rows of two severities"),
+        ({"kendall": [{**FOG, "severity": 1}, {**AUGMIX, "severity": 1}]}, "three places"),
+    ],
+)
+def test_what_is_not_there_is_said(expression, why):
+    with pytest.raises(NotEvaluable, match=why):
+        evaluate(CURVE, expression)
+    (judged,) = judge(card(one={"value": {"mean": expression}}), CURVE)
+    assert judged.verdict == "not evaluable"
+    assert judged.reason
+
+
+def spread(middle: float, half: float) -> np.ndarray:
+    """A value with 200 replicates, evenly within `half` of it."""
+    return np.concatenate([[middle], np.linspace(middle - half, middle + half, 200)])
+
+
+@pytest.mark.parametrize(
+    ("value", "claim", "verdict"),
+    [
+        (spread(0.2, 0.1), {"margin": 0.05}, "supported"),
+        (spread(0.2, 0.1), {"margin": 0.15}, "inconclusive"),
+        (spread(0.2, 0.1), {"margin": 0.4}, "refuted"),
+        (spread(0.0, 0.1), {"kind": "equivalence", "margin": 0.2}, "supported"),
+        (spread(0.15, 0.1), {"kind": "equivalence", "margin": 0.2}, "inconclusive"),
+        (spread(0.5, 0.1), {"kind": "equivalence", "margin": 0.2}, "refuted"),
+        (spread(0.25, 0.1), {"kind": "exact", "margin": 0.25}, "supported"),
+        (spread(0.25, 0.1), {"kind": "exact", "margin": 0.2500001}, "refuted"),
+        (spread(0.25, 0.1), {"kind": "report"}, "reported"),
+        (spread(0.25, 0.1), {"scale": "full"}, "not run at this scale"),
+        (spread(0.25, 0.1), {"gate": {"value": FOG, "above": 0.1}}, "supported"),
+        (spread(0.25, 0.1), {"gate": {"value": FOG, "above": 0.2}}, "not evaluable"),
+        (spread(np.nan, 0.1), {}, "not evaluable"),
+    ],
+)
+def test_verdicts(value, claim, verdict):
+    (judged,) = judge(
+        card(one={"value": FOG, **claim}), rows({"weights": "net-erm", "value": value})
+    )
+    assert judged.verdict == verdict
+
+
+def test_the_more_claims_the_wider_the_interval():
+    found = rows({"weights": "net-erm", "value": spread(0.2, 0.1)})
+    claim = {"value": FOG, "margin": 0.105}
+    assert [one.verdict for one in judge(card(one=claim), found)] == ["inconclusive"]
+    claim["margin"] = 0.102
+    (alone,) = judge(card(one={**claim, "margin": 0.1005}), found)
+    first, *_ = judge(card(one=claim, two=claim, three={**claim, "kind": "report"}), found)
+    assert first.confidence == 0.975
+    assert first.low < alone.low
+
+
+def test_quantifiers_over_seeds():
+    found = rows(
+        *(
+            {"weights": f"net-erm-s{s}", "value": spread(v, 0.05)}
+            for s, v in enumerate((0.2, 0.3, -0.2))
+        )
+    )
+    claim = {"value": FOG, "over": "seed"}
+    verdicts = {
+        how: judge(card(one={**claim, "quantifier": how}), found)[0].verdict
+        for how in ("all", "exists", 2, 3)
+    }
+    assert verdicts == {"all": "refuted", "exists": "supported", 2: "supported", 3: "refuted"}
+    (mean,) = judge(card(one={"value": FOG, "unit": "seed"}), found)
+    assert mean.value == pytest.approx(0.1)
+    assert mean.high - mean.low > 0.3  # seeds differ far more than resampled samples do
+
+
+SETS, N, DRAWS, EFFECT = 200, 400, 400, 0.06
+
+
+def record_set(number: int, effect: float) -> Rows:
+    """Two nets that are right on 75% and 75% + effect of paired samples, resampled by the one resampler."""
+    random = np.random.Generator(np.random.Philox(key=number))
+    hard = random.random(N)
+    one, other = (hard < 0.75).astype(float), (hard < 0.75 + effect).astype(float)
+    flip = random.random((2, N)) < 0.05
+    one, other = np.where(flip[0], 1 - one, one), np.where(flip[1], 1 - other, other)
+    weights = bootstrap.weights(pa.array([f"{number}/{i}" for i in range(N)]), DRAWS, 0).astype(
+        float
+    )
+    means = [hits @ weights / weights.sum(axis=0) for hits in (one, other)]
+    return rows(
+        {"weights": "net-erm", "value": means[0]}, {"weights": "net-augmix", "value": means[1]}
+    )
+
+
+def test_verdicts_are_calibrated():
+    """A zero effect is called supported in at most 7% of 200 sets, a planted one in at least 80%; intervals cover."""
+    claim = card(better={"value": {"difference": [AUGMIX, FOG]}})
+    found = {
+        effect: [judge(claim, record_set(1000 * k + i, effect))[0] for i in range(SETS)]
+        for k, effect in enumerate((EFFECT, 0.0, -EFFECT))
+    }
+    share = {e: np.mean([one.verdict == "supported" for one in many]) for e, many in found.items()}
+    assert share[0.0] <= 0.07
+    assert share[EFFECT] >= 0.80
+    assert share[-EFFECT] == 0
+    assert np.mean([one.verdict == "refuted" for one in found[-EFFECT]]) >= 0.80
+    truth = {effect: 0.9 * effect for effect in found}  # 5% flips on both sides
+    covered = [
+        one.low <= truth[effect] <= one.high for effect, many in found.items() for one in many
+    ]
+    assert 0.93 <= np.mean(covered) <= 0.97
+    assert binom.sf(sum(covered) - 1, len(covered), 0.95) > 0.001
