@@ -122,5 +122,7 @@ def test_devices_are_held_and_a_wrong_one_is_named():
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ParamsError, match=r"a GPU was asked for \(cuda\), and torch .* finds none on"):
+    with pytest.raises(
+        ParamsError, match=r"a GPU was asked for \(cuda\), and torch .* finds none on"
+    ):
         devices.hold("cuda").__enter__()
