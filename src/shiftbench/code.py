@@ -22,7 +22,8 @@ MISSING = "missing"
 NOT_COUNTED = frozenset(
     (
         "__init__ __main__ audit cards claims cli code devices docs environment errors files leftout locks params "
-        "pins plan plugins positions progress prune recipe refs release remotes rules sensitivity store stored streaming"
+        "pins plan plugins positions progress prune recipe refs release remotes rules sensitivity "
+        "store stored streaming"
     ).split()
 )
 """Modules that decide which jobs run and how they are told, never the bytes of an output."""
