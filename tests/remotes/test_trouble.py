@@ -96,9 +96,9 @@ def _told(*words: str) -> str:
 def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
     """Put a file system of some megabytes at a folder."""
     folder.mkdir(parents=True)
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], check=True
-    )
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs permission to mount a file system")
     try:
         yield
     finally:
