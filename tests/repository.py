@@ -13,6 +13,7 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parents[1]
 TINY = HOME / "tests/workflow/params.yaml"
 COUNTING = HOME / "tests/workflow/counting"
+AUDITS = ("audit.html", "audit.json", "audit.svg")
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ class Repository:
         file.write_text(text.replace(old, new))
 
     def bytes(self, *folders: str) -> dict[str, bytes]:
-        """Return what was made, without run files and the logs of time."""
+        """Return what was made, without run files and what an audit left beside the report."""
         files = [
             file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()
         ]
         return {
             str(f.relative_to(self.path)): f.read_bytes()
             for f in files
-            if not f.name.endswith(".run.json")
+            if not f.name.endswith(".run.json") and f.name not in AUDITS
         }
 
 
