@@ -9,10 +9,11 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from shiftbench import git
 
 PACKAGES = (
     "shiftbench numpy pillow opencv-python-headless scipy numba pyarrow polars torch torchvision webdataset "
@@ -48,11 +49,11 @@ def describe() -> dict[str, Any]:
 @functools.cache
 def repository() -> dict[str, Any]:
     """Return `commit` (HEAD) and `dirty` (tracked files that differ from it); both None without git."""
-    head = _git("rev-parse", "HEAD")
+    head = git.says("rev-parse", "HEAD")
     if head is None:
         return {"commit": None, "dirty": None}
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--no-renames") or ""
-    return {"commit": head.strip(), "dirty": sorted(line[3:] for line in changed.splitlines())}
+    changed = git.says("status", "--porcelain", "--untracked-files=no", "--no-renames") or ""
+    return {"commit": head, "dirty": sorted(line[3:] for line in changed.splitlines())}
 
 
 def settings() -> dict[str, Any]:
@@ -67,14 +68,6 @@ def settings() -> dict[str, Any]:
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
     }
-
-
-def _git(*words: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _lock_digest() -> str | None:

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-
-def ask(*words: str) -> bytes | None:
-    """Return what git prints in the working folder; None where it fails or is not installed."""
-    command = ["git", "-c", "safe.directory=*", "-c", "core.quotePath=false", *words]
-    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(command, capture_output=True, env=quiet, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def says(*words: str) -> str | None:
-    """Return the line that git prints; None where it fails."""
-    said = ask(*words)
-    return None if said is None else said.decode(errors="replace").strip()
+from shiftbench.git import ask as ask
+from shiftbench.git import says as says
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+from shiftbench import git
 from shiftbench.errors import DataError
 
 
@@ -14,7 +14,7 @@ def commit(home: Path) -> str:
     Raises:
         DataError: there is no git, no repository or no commit.
     """
-    head = _ask(home, "rev-parse", "--verify", "HEAD")
+    head = git.ask("rev-parse", "--verify", "HEAD", home=home)
     if head is None:
         raise DataError(
             f"{home.resolve()} has no git commit, and a release names one; "
@@ -25,31 +25,23 @@ def commit(home: Path) -> str:
 
 def dirty(home: Path) -> list[str]:
     """Return the files that differ from the commit or are unknown to it, sorted."""
-    said = _ask(
-        home, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."
+    said = git.ask(
+        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".", home=home
     )
     return sorted(line[3:] for line in (said or b"").decode().split("\0") if line)
 
 
 def show(home: Path, revision: str, path: str) -> bytes | None:
     """Return a file of a commit; None when the commit (a shallow clone) or the file is not there."""
-    return _ask(home, "show", f"{revision}:./{path}")
+    return git.ask("show", f"{revision}:./{path}", home=home)
 
 
 def knows(home: Path, revision: str) -> bool:
     """Tell whether a commit is here."""
-    return _ask(home, "cat-file", "-e", f"{revision}^{{commit}}") is not None
+    return git.ask("cat-file", "-e", f"{revision}^{{commit}}", home=home) is not None
 
 
 def config(home: Path, key: str) -> str | None:
     """Return a setting of git; None where it is not set."""
-    said = _ask(home, "config", "--get", key)
+    said = git.ask("config", "--get", key, home=home)
     return said.decode().strip() if said else None
-
-
-def _ask(home: Path, *words: str) -> bytes | None:
-    try:
-        done = subprocess.run(["git", *words], cwd=home, capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
