@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from shiftbench import remotes, stored
+from shiftbench import git, remotes, stored
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 
@@ -45,33 +44,24 @@ def checked_out(root: Path, revision: str) -> Iterator[Path]:
 
 
 def _commit(folder: Path, revision: str) -> str:
-    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options"]
-    try:
-        done = subprocess.run(
-            [*command, f"{revision}^{{commit}}"],
-            cwd=next(path for path in (folder, *folder.resolve().parents) if path.is_dir()),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise ParamsError(f"{revision!r} is no folder, and git is not installed") from error
-    if done.returncode:
+    home = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.says(*asked, home=home)
+    if commit is None:
         raise ParamsError(
             f"{revision!r} is neither a folder nor a revision of this git repository (in a shallow clone, "
             "`git fetch --unshallow` brings the older ones); give a checkout, an output root, a branch, tag or commit"
         )
-    return done.stdout.strip()
+    return commit
 
 
 def _show(home: Path, commit: str, name: str, revision: str) -> str:
-    command = ["git", "show", f"{commit}:./{name}"]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
-    if done.returncode:
+    text = git.says("show", f"{commit}:./{name}", home=home)
+    if text is None:
         raise DataError(
             f"{revision} has no {name}: no results were recorded at that revision; compare with one after `make record`"
         )
-    return done.stdout
+    return text
 
 
 def _configure(home: Path, scratch: Path) -> None:
