@@ -54,9 +54,12 @@ def job(
     splits = {"train": train or pictures(64), "val": pictures(16, seed=1)}
     if trainer == "tfidf_logreg":
         splits = {"train": texts(32), "val": texts(8)}
-    found = inputs or {}
+    seed, optimizer = options.pop("seed", 0), {}
+    if "optimizer" in options:
+        found = plugins.find("optimizers", options["optimizer"])
+        optimizer = {"use": options["optimizer"], "options": dict(found.PARAMS)}
     return TrainJob(
-        "tiny", model, trainer, options.pop("seed", 0), options, own, CLASSES, found, splits.__getitem__
+        "tiny", model, trainer, seed, options, own, CLASSES, inputs or {}, splits.__getitem__, optimizer
     )  # fmt: skip
 
 

@@ -19,9 +19,11 @@ SECTIONS = (
     "streams",
     "models",
     "trainers",
+    "optimizers",
     "methods",
     "detectors",
     "metrics",
+    "analyses",
 )
 """The sections of params.yaml whose entries are plugins."""
 

@@ -132,15 +132,21 @@ class Outlines:
             "seed": [self.params.seed, seed],
             "threads": self.params.train.threads,
         }
+        used = [trainer, model]
+        if "optimizer" in trainer.content["options"]:
+            used.append(
+                self._plugin("optimizers", trainer.content["options"]["optimizer"], context)
+            )
+            content["optimizer"] = used[-1].content
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
         own = trainer.needs if hasattr(trainer.module, "needs") else default
         reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
         inputs = [*own, *(model.needs if reads else [])]
         if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
-            return Outline(content, inputs, _code("train", trainer, model))
+            return Outline(content, inputs, _code("train", *used))
         named = self._plugin("datasets", dataset, {})  # who reads no shards has the classes from it
         content["dataset"] = named.content
-        return Outline(content, inputs, _code("train", trainer, model, named))
+        return Outline(content, inputs, _code("train", *used, named))
 
     def records(self, ref: Ref) -> Outline:
         """Records: weights under a method at one position."""

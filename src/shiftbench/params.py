@@ -115,6 +115,7 @@ class Campaign(_Strict):
         (), description="OOD detectors, clean set against `ood`; the first is the baseline"
     )
     metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
+    analyses: tuple[Name, ...] = Field((), description="measurements that are not model x shards")
     features: tuple[Literal["train", "val", "test"], ...] = Field(
         (), description="clean splits whose penultimate features are kept as float32 .npy"
     )
@@ -207,9 +208,11 @@ class Params(_Strict):
     streams: dict[Name, Component] = {}
     models: dict[Name, Component] = {}
     trainers: dict[Name, Component] = {}
+    optimizers: dict[Name, Component] = {}
     methods: dict[Name, Component] = {}
     detectors: dict[Name, Component] = {}
     metrics: dict[Name, Component] = {}
+    analyses: dict[Name, Component] = {}
     campaigns: dict[Name, Campaign]
 
     def materialised(self, shift: str) -> bool:

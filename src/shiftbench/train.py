@@ -32,6 +32,7 @@ class TrainJob:
         seed: training seed, part of the weights' name.
         params: the trainer's options, merged with its defaults.
         model_params: the model's options, merged with its defaults.
+        optimizer: the file (`use`) and the options of the optimiser that the trainer's option `optimizer` names.
         classes: names of the dataset's classes, in label order.
         inputs: where the trainer's and the model's `needs` lie.
         samples: the samples of a split, in shard order.
@@ -50,6 +51,7 @@ class TrainJob:
     classes: tuple[str, ...]
     inputs: Mapping[Ref, Path]
     samples: Callable[[str], list[Sample]]
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
     device: str = "cpu"
     rows: list[LogRow] = field(default_factory=list)
@@ -118,6 +120,7 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
             model_params=spec["model"]["options"],
             classes=_classes(dataset, inputs, spec.get("dataset")),
             inputs=inputs,
+            optimizer=spec.get("optimizer", {}),
             samples=lambda split: list(shards.read(_folder(inputs, dataset, split))),  # noqa: B023
             threads=spec["threads"],
             device=device,

@@ -6,27 +6,25 @@ initialisation and dropout use torch's generator, seeded by the same identity.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import nets, rng
+from shiftbench import nets, plugins, rng
 from shiftbench.errors import ParamsError, near
 from shiftbench.rng import Words
 
 if TYPE_CHECKING:
     from shiftbench.train import TrainJob
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
-    "adamw": torch.optim.AdamW,
-}
 Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, Words], torch.Tensor]
 """(net, prepared batch, labels, random words of this step) -> scalar loss."""
+Between = Callable[[torch.nn.Module, Words], None]
+"""(net with gradients, random words of this step): changes the gradients in place."""
+Validate = Callable[[torch.nn.Module], float]
 
 
 def fresh_net(job: TrainJob) -> torch.nn.Module:
@@ -43,22 +41,33 @@ def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
     return inputs, torch.tensor([int(sample.fields["label"]) for sample in samples])
 
 
-def optimiser(net: torch.nn.Module, params: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return `sgd` (Nesterov momentum 0.9) or `adamw`; biases and norms are not decayed.
+def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser that the option `optimizer` names, over what learns in the net; `lr`, `weight_decay`."""
+    module = plugins.find("optimizers", job.optimizer["use"])
+    params = job.params
+    made: torch.optim.Optimizer = module.make(
+        net, params["lr"], params["weight_decay"], job.optimizer["options"]
+    )
+    return made
+
+
+def schedule(
+    update: torch.optim.Optimizer, name: str, lr: float, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return how the rate goes over `steps` steps: `one_cycle` (up for 30%, down to nearly 0), `cosine` or `constant`.
 
     Raises:
         ParamsError: another name.
     """
-    if params["optimizer"] not in OPTIMIZERS:
-        hint = near(params["optimizer"], OPTIMIZERS)
-        raise ParamsError(f"optimizer = {params['optimizer']!r} is unknown; {hint}")
-    decayed = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": params["weight_decay"]},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[params["optimizer"]](groups, lr=params["lr"])
+    rates = torch.optim.lr_scheduler
+    if name == "one_cycle":
+        return rates.OneCycleLR(update, lr, total_steps=steps)
+    if name == "cosine":
+        return rates.CosineAnnealingLR(update, steps)
+    if name == "constant":
+        return rates.ConstantLR(update, factor=1.0)
+    hint = near(name, ("one_cycle", "cosine", "constant"))
+    raise ParamsError(f"schedule = {name!r} is unknown; {hint}")
 
 
 def fit(
@@ -66,37 +75,51 @@ def fit(
     net: torch.nn.Module,
     loss: Loss,
     train_mode: Callable[[torch.nn.Module], object] = torch.nn.Module.train,
+    *,
+    between: Between | None = None,
+    validate: Validate | None = None,
 ) -> torch.nn.Module:
-    """Train a net on the train split with a one-cycle rate, logging loss and validation accuracy.
+    """Train a net on the train split, logging loss and validation accuracy.
 
     Args:
-        job: the options `epochs`, `batch_size`, `optimizer`, `lr` and `weight_decay` are read.
+        job: the options `epochs`, `batch_size`, `optimizer`, `lr` and `weight_decay` are read, and `schedule`
+            (default `one_cycle`).
         net: trained in place.
         loss: of one batch.
         train_mode: puts the net in the mode in which it learns.
+        between: what is done between the backward pass and the step: to gradients.
+        validate: what is logged as `val_accuracy` after each epoch; default: the share of right predictions on val.
     """
     inputs, labels = data(job, "train")
-    val_inputs, val_labels = data(job, "val")
+    validate = validate or _on_val(job)
     params, device = job.params, nets.pick_device(job.device)
     nets.place(net, device)
     steps = -(-len(labels) // params["batch_size"])
-    update = optimiser(net, params)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        update, params["lr"], total_steps=params["epochs"] * steps
+    update = optimiser(job, net)
+    rate = schedule(
+        update, params.get("schedule", "one_cycle"), params["lr"], params["epochs"] * steps
     )
     for epoch in range(params["epochs"]):
         train_mode(net)
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
         for step, rows in enumerate(np.array_split(order, steps)):
-            value = loss(net, inputs[rows], labels[rows].to(device), _words(job, epoch, step))
+            words = _words(job, epoch, step)
+            value = loss(net, inputs[rows], labels[rows].to(device), words)
             update.zero_grad()
             value.backward()
+            if between:
+                between(net, words)
             update.step()
             rate.step()
             total += value.item() * len(rows)
         job.log((epoch + 1) * steps, "train_loss", total / len(labels))
-        job.log((epoch + 1) * steps, "val_accuracy", accuracy(net, val_inputs, val_labels))
+        job.log((epoch + 1) * steps, "val_accuracy", validate(net))
     return net
+
+
+def _on_val(job: TrainJob) -> Validate:
+    inputs, labels = data(job, "val")
+    return lambda net: accuracy(net, inputs, labels)
 
 
 def _words(job: TrainJob, epoch: int, step: int | str) -> Words:

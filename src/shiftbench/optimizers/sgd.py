@@ -1,0 +1,24 @@
+"""Stochastic gradient descent with Nesterov's momentum; biases and norms are not decayed.
+
+Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.optimizers import _groups
+
+PARAMS: dict[str, object] = {"momentum": 0.9, "nesterov": True}
+
+
+def make(
+    net: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """Return torch's SGD over what learns in the net."""
+    groups = _groups.by_decay(net, weight_decay)
+    return torch.optim.SGD(groups, lr=lr, momentum=params["momentum"], nesterov=params["nesterov"])
