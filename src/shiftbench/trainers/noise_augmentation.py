@@ -1,0 +1,57 @@
+"""Training with noise: Gaussian noise is added to every image, of a deviation drawn for each.
+
+Source: Rusak et al., "A simple way to make neural networks robust against diverse image corruptions", ECCV 2020
+(Gaussian noise training; there half of a batch stays clean, and the deviation is fixed or one of ImageNet-C's five).
+Differs: here the deviation is uniform from 0 to `sigma` for each image. Move and schedule are those of `erm`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench.losses import cross_entropy
+from shiftbench.rng import Words
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _attack, _loop, erm
+
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "smoothing": 0.0,
+    "shift": 1,
+    "flip": False,
+    "sigma": 0.3,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch; `sigma` is a share of white.
+
+    Raises:
+        ModelError: the model is given floats, and its file does not say in which range.
+    """
+
+    def loss(
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        black, white = (end.numpy() for end in _attack.limits(job.plugin, seen))
+        noisy = noise(seen, words, job.params["sigma"] * (white - black))
+        logits = net(_loop.tensor(np.clip(noisy, black, white), net))
+        return cross_entropy.loss(logits, labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
+
+
+def noise(batch: npt.NDArray[Any], words: Words, sigma: Any) -> npt.NDArray[np.float32]:
+    """Return the images with normal noise of a deviation uniform in 0 to sigma each, float32, not clipped."""
+    each = words.uniform((len(batch),) + (1,) * (batch.ndim - 1))
+    noisy: npt.NDArray[np.float32] = batch + each * sigma * words.normal(batch.shape)
+    return noisy.astype(np.float32)
