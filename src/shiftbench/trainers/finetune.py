@@ -3,12 +3,13 @@
 Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
 ICLR 2022 (LP-FT: start from the linear probe, which distorts features less). Differs: only the last part of
 the net is trained (`trained`: share of its parameter tensors), and the statistics of
-normalisation layers stay those of the pretraining, since small sets do not give better ones.
+normalisation layers stay those of the pretraining, since small sets do not give better ones (`statistics: kept`).
+With `trained: 1.0` and `statistics: learnt` it is plain fine-tuning, the control of trainers that add a loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from shiftbench import nets, refs
-from shiftbench.errors import ModelError
+from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.losses import cross_entropy
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
@@ -29,9 +30,11 @@ PARAMS: dict[str, object] = {
     "batch_size": 32,
     "optimizer": "adamw",
     "lr": 0.0001,
+    "schedule": "one_cycle",
     "weight_decay": 0.01,
     "smoothing": 0.0,
     "trained": 0.3,
+    "statistics": "kept",
     "shift": 8,
     "flip": True,
 }
@@ -49,11 +52,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: the model is a black box.
     """
-    if not hasattr(job.plugin, "build"):
-        raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
-    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, nets.read_state(start), start)
+    net = begin(job)
     freeze(net, job.params["trained"])
 
     def loss(
@@ -62,7 +61,36 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
         return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
-    return dict(_loop.fit(job, net, loss, keep_statistics).state_dict())
+    return dict(_loop.fit(job, net, loss, mode(job.params["statistics"])).state_dict())
+
+
+def begin(job: TrainJob) -> nn.Module:
+    """Return the job's net with the weights that it starts from.
+
+    Raises:
+        ModelError: the model is a black box.
+    """
+    if not hasattr(job.plugin, "build"):
+        raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, nets.read_state(start), start)
+    return net
+
+
+def mode(statistics: str) -> Callable[[nn.Module], object]:
+    """Return what puts a net in training mode, its running statistics `kept` or `learnt`.
+
+    Raises:
+        ParamsError: another word.
+    """
+    modes: dict[str, Callable[[nn.Module], object]] = {
+        "kept": keep_statistics,
+        "learnt": nn.Module.train,
+    }
+    if statistics not in modes:
+        raise ParamsError(f"statistics = {statistics!r}; {near(statistics, modes)}")
+    return modes[statistics]
 
 
 def freeze(net: nn.Module, trained: float) -> None:
