@@ -18,7 +18,7 @@ from shiftbench.losses import cross_entropy, jensen_shannon
 from shiftbench.models import _tfidf
 from shiftbench.rng import Words
 from shiftbench.train import train_weights
-from shiftbench.trainers import _augment, _logistic, augmix, erm, finetune
+from shiftbench.trainers import _augment, _logistic, _loop, augmix, erm, finetune
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 28, 28), dtype=np.uint8)
 IMAGES[0] = 7  # a flat image
@@ -65,6 +65,30 @@ def test_diverged_training_is_refused() -> None:
 def test_unknown_optimizer_is_answered_with_the_near_one() -> None:
     with pytest.raises(PluginError, match=r"no optimizers named 'adam' \(did you mean adamw\?"):
         train_weights(training.job("convnet", "erm", optimizer="adam"))
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "cosine"])
+def test_the_head_has_its_own_rate_under_every_schedule(name: str) -> None:
+    net = nets_of_two()
+    update = plugins.find("optimizers", "sgd").make(
+        net, 0.1, 0.01, {"momentum": 0.9, "nesterov": True, "head": 0.05}
+    )
+    rates = []
+    follow = _loop.schedule(update, name, 10)
+    for _ in range(10):
+        body, _, head, bias = (group["lr"] for group in update.param_groups)
+        assert head == bias == pytest.approx(0.05 * body)
+        rates.append(body)
+        update.step()
+        follow.step()
+    assert max(rates) == pytest.approx(0.1)
+    of_head = {id(p) for group in update.param_groups[2:] for p in group["params"]}
+    assert of_head == {id(p) for p in net.get_submodule("head").parameters()}
+
+
+def nets_of_two() -> torch.nn.Module:
+    parts = {"body": torch.nn.Linear(3, 2), "head": torch.nn.Linear(2, 2)}
+    return torch.nn.ModuleDict(parts)
 
 
 # --- losses ------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Stochastic gradient descent with Nesterov's momentum; biases and norms are not decayed.
 
+`head`: the learning rate of the net's head, as a factor.
+
 Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, section 2.
 """
 
@@ -13,12 +15,12 @@ from torch import nn
 
 from shiftbench.optimizers import _groups
 
-PARAMS: dict[str, object] = {"momentum": 0.9, "nesterov": True}
+PARAMS: dict[str, object] = {"momentum": 0.9, "nesterov": True, "head": 1.0}
 
 
 def make(
     net: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
     """Return torch's SGD over what learns in the net."""
-    groups = _groups.by_decay(net, weight_decay)
+    groups = _groups.by_decay(net, weight_decay, lr, params["head"])
     return torch.optim.SGD(groups, lr=lr, momentum=params["momentum"], nesterov=params["nesterov"])

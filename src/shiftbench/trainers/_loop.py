@@ -52,16 +52,19 @@ def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def schedule(
-    update: torch.optim.Optimizer, name: str, lr: float, steps: int
+    update: torch.optim.Optimizer, name: str, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return how the rate goes over `steps` steps: `one_cycle` (up for 30%, down to nearly 0), `cosine` or `constant`.
+    """Return how rates go over `steps` steps: `one_cycle` (up for 30%, down to nearly 0), `cosine` or `constant`.
+
+    Each group of the optimiser has its own rate, which is the highest.
 
     Raises:
         ParamsError: another name.
     """
     rates = torch.optim.lr_scheduler
     if name == "one_cycle":
-        return rates.OneCycleLR(update, lr, total_steps=steps)
+        peaks = [group["lr"] for group in update.param_groups]
+        return rates.OneCycleLR(update, peaks, total_steps=steps)
     if name == "cosine":
         return rates.CosineAnnealingLR(update, steps)
     if name == "constant":
@@ -96,9 +99,7 @@ def fit(
     nets.place(net, device)
     steps = -(-len(labels) // params["batch_size"])
     update = optimiser(job, net)
-    rate = schedule(
-        update, params.get("schedule", "one_cycle"), params["lr"], params["epochs"] * steps
-    )
+    rate = schedule(update, params.get("schedule", "one_cycle"), params["epochs"] * steps)
     for epoch in range(params["epochs"]):
         train_mode(net)
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
