@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup validators run smoke record test test-all test-cpus test-slurm golden check lock clean
+.PHONY: help setup validators run smoke systems record test test-all test-cpus test-slurm golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -52,15 +52,18 @@ run: setup ## the default campaign (params.yaml), and the page that reports it
 smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
 	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
 
+systems: setup ## every published system that is built, at embedded scale, each with a page (ARGS="systems/palm" for one)
+	@$(SNAKEMAKE) $(or $(ARGS),systems)
+
 record: setup ## run, record what was made in dvc.lock, and push it to the remote
 	@dvc repro
 	@dvc push
 
-test: setup ## the tests, without slow ones
-	@pytest -m "not slow and not gpu" $(ARGS)
+test: setup ## the tests, without slow ones, on all cores
+	@pytest -n auto --dist loadfile -m "not slow and not gpu" $(ARGS)
 
 test-all: setup ## the tests, slow ones too
-	@pytest -m "not gpu" $(ARGS)
+	@pytest -n auto --dist loadfile -m "not gpu" $(ARGS)
 
 test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from repository import HOME, TINY
-from shiftbench import environment, params, recipe
+from shiftbench import environment, params
 from shiftbench import plan as plans
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Audit, Finding, Note, Result
@@ -85,18 +85,6 @@ class Made:
         content = json.loads((self.root / file).read_text())
         change(content)
         (self.root / file).write_text(json.dumps(content))
-
-
-def make_all(plan: Plan, root: Path) -> None:
-    """Run all jobs of a plan in an order that their inputs allow; what is fresh stays."""
-    plan.write(root)
-    todo = list(plan.jobs.values())
-    while todo:
-        open_ = {cell.ref for job in todo for cell in job.cells}
-        job = next(job for job in todo if open_.isdisjoint(job.inputs))
-        todo.remove(job)
-        stage = importlib.import_module(f"shiftbench.{job.verb}")
-        recipe.execute(root / job.recipe_path, stage.run)
 
 
 def checkout(root: Path) -> Made:

@@ -101,7 +101,7 @@ def test_combinations(expression, by_hand):
 def test_what_is_not_there_is_said(expression, why):
     with pytest.raises(NotEvaluable, match=why):
         evaluate(CURVE, expression)
-    (judged,) = judge(card(one={"value": {"mean": expression}}), CURVE)
+    (judged,) = judge(card(one={"value": {"mean": expression}}).claims, CURVE)
     assert judged.verdict == "not evaluable"
     assert judged.reason
 
@@ -139,10 +139,10 @@ def test_verdicts(value, claim, verdict):
 def test_the_more_claims_the_wider_the_interval():
     found = rows({"weights": "net-erm", "value": spread(0.2, 0.1)})
     claim = {"value": FOG, "margin": 0.105}
-    assert [one.verdict for one in judge(card(one=claim), found)] == ["inconclusive"]
+    assert [one.verdict for one in judge(card(one=claim).claims, found)] == ["inconclusive"]
     claim["margin"] = 0.102
-    (alone,) = judge(card(one={**claim, "margin": 0.1005}), found)
-    first, *_ = judge(card(one=claim, two=claim, three={**claim, "kind": "report"}), found)
+    (alone,) = judge(card(one={**claim, "margin": 0.1005}).claims, found)
+    first, *_ = judge(card(one=claim, two=claim, three={**claim, "kind": "report"}).claims, found)
     assert first.confidence == 0.975
     assert first.low < alone.low
 
@@ -156,11 +156,11 @@ def test_quantifiers_over_seeds():
     )
     claim = {"value": FOG, "over": "seed"}
     verdicts = {
-        how: judge(card(one={**claim, "quantifier": how}), found)[0].verdict
+        how: judge(card(one={**claim, "quantifier": how}).claims, found)[0].verdict
         for how in ("all", "exists", 2, 3)
     }
     assert verdicts == {"all": "refuted", "exists": "supported", 2: "supported", 3: "refuted"}
-    (mean,) = judge(card(one={"value": FOG, "unit": "seed"}), found)
+    (mean,) = judge(card(one={"value": FOG, "unit": "seed"}).claims, found)
     assert mean.value == pytest.approx(0.1)
     assert mean.high - mean.low > 0.3  # seeds differ far more than resampled samples do
 

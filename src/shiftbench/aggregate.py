@@ -12,9 +12,11 @@ tables are equal, byte by byte, for any number of threads, order of cells or mac
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from shiftbench.metrics import (
     _detection,
     _detectors,
     _failure,
+    _observed,
     _paths,
     _reliability,
     _scores_shown,
@@ -39,7 +42,7 @@ from shiftbench.metrics._rows import Floats, Row
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 
-__all__ = ["CellRows", "Detection", "Tables", "aggregate"]
+__all__ = ["CellRows", "Detection", "Observed", "Tables", "aggregate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,28 @@ class Detection:
     detectors: tuple[str, ...] = ()
 
 
-def aggregate(
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a campaign's analyses measured.
+
+    Attributes:
+        files: tables of format OBSERVATIONS.
+        campaign, task: as in METRICS.
+    """
+
+    files: tuple[Path, ...] = ()
+    campaign: str = ""
+    task: str = ""
+
+
+def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with its default
     cells: Sequence[CellRows],
     metrics: Mapping[str, Mapping[str, Any]],
     draws: int,
     seed: int,
     threads: int = 1,
     detection: Detection = Detection(),
+    observed: Observed = Observed(),
 ) -> Tables:
     """Compute all tables of a campaign.
 
@@ -84,6 +102,7 @@ def aggregate(
         seed: the campaign's seed.
         threads: batches of cells at a time; changes no result.
         detection: how detectors are compared.
+        observed: what analyses measured.
 
     Raises:
         SchemaError: a file is not of its declared format.
@@ -99,6 +118,7 @@ def aggregate(
     # The pool's threads are the parallelism; threads of BLAS within them would only compete.
     with threadpool_limits(1):
         rows = list(_rows(campaign, threads, detection))
+        rows += _observed.observed_rows(observed.files, observed.campaign, observed.task, campaign)
         rows += list(_compare.means(rows))
         curves = [metric for metric in chosen if metric.module.KIND == "curve"]
         rows += [row for metric in curves for row in _curve(metric, rows)]
@@ -180,15 +200,24 @@ def _null(values: Floats) -> pa.Array:
 
 
 def run(run: Run, todo: list[Cell]) -> None:
-    """Make the tables of one campaign."""
+    """Make the tables of one campaign, or judge the claims of a system."""
     for cell in todo:
+        if (
+            cell.ref.kind == "claims"
+        ):  # by name, as plugins are: this code counts in no recipe of tables
+            importlib.import_module("shiftbench.judging").run(run, cell)
+            continue
         spec = cell.recipe
         metrics = {
             name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
         }
         cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
         detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
-        tables = aggregate(cells, metrics, spec["draws"], spec["seed"], detection=detection)
+        analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
+        observed = Observed(analyses, spec["campaign"], spec["task"])
+        tables = aggregate(
+            cells, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed
+        )
         files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
         searches = _searches.table(spec["campaign"], files)
         _commit(run, cell, tables, _reliability.table(cells), searches)

@@ -20,6 +20,10 @@ Scale = Literal["smoke", "embedded", "full"]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
+Column = Literal[
+    "campaign", "weights", "method", "detector", "dataset", "split", "reference", "shift", "severity",
+    "group", "step", "metric",
+]  # fmt: skip
 
 ONE = ("mean", "max", "min", "median", "abs", "area", "slope", "cvar", "count")
 """Combinations of one operand."""
@@ -56,6 +60,10 @@ class Needs(_Strict):
     methods: tuple[Name, ...] = ()
     detectors: tuple[Name, ...] = ()
     metrics: tuple[Name, ...] = ()
+    streams: tuple[Name, ...] = ()
+    optimizers: tuple[Name, ...] = ()
+    losses: tuple[Name, ...] = ()
+    analyses: tuple[Name, ...] = ()
     others: tuple[Text, ...] = Field(
         (), description="what no family holds: a judge, a GPU, an endpoint"
     )
@@ -70,6 +78,42 @@ class Reported(_Strict):
     metric: Text
     value: float | str = Field(description="as printed; a text where it is not one number")
     where: Text = Field(description="table, figure or section, or the repository's page")
+    measured: dict[str, Any] | None = Field(
+        None, description="expression whose value at this scale is shown beside it"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Reported:
+        if self.measured is not None:
+            check_expression(self.measured, "measured")
+        return self
+
+
+class Figure(_Strict):
+    """A chart of metric rows with their intervals.
+
+    Rows are means over training seeds; what neither `x` nor `colour` tells apart must be one row.
+    """
+
+    title: Text
+    note: str = Field("", description="how to read it")
+    rows: dict[str, Any] = Field(
+        description="an expression that leaves rows open, mostly a selector"
+    )
+    x: Column = Field(description="column along the axis")
+    colour: Column | None = Field(None, description="column whose values are drawn apart")
+    kind: Literal["lines", "bars"] = Field(
+        "bars", description="lines: x is a number, or stands in `labels` in order"
+    )
+    labels: dict[str, str | float] = Field(
+        {},
+        description="value of x or colour -> what is written instead; a number is a place on the axis",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Figure:
+        check_expression(self.rows, "rows")
+        return self
 
 
 class Claim(_Strict):
@@ -128,6 +172,7 @@ class Card(_Strict):
     needs: dict[Scale, Needs]
     claims: dict[Name, Claim]
     reported: tuple[Reported, ...]
+    figures: tuple[Figure, ...] = ()
     not_exercised: tuple[Text, ...] = Field(
         description="what the embedded version does not exercise"
     )

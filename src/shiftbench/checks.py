@@ -122,6 +122,7 @@ def _asked(campaign: Campaign) -> list[tuple[str, str]]:
     asked += [("methods", name) for name in campaign.methods]
     asked += [("detectors", name) for name in campaign.detectors]
     asked += [("metrics", name) for name in campaign.metrics or ()]
+    asked += [("analyses", name) for name in campaign.analyses]
     return asked
 
 

@@ -34,7 +34,9 @@ MEGABYTES = {
     "scores": 0.06,
     "searches": 0.01,
     "overlaps": 0.01,
+    "analyses": 0.05,
     "tables": 4.2,
+    "claims": 0.05,
     "report": 8.0,
 }
 """Size of one output of a kind in 10^6 bytes, likewise."""

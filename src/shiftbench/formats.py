@@ -213,6 +213,20 @@ _CELL = (
     Column("metric", pa.string(), "", "metric as params.yaml names it"),
 )  # fmt: skip
 
+OBSERVATIONS = Format(
+    "observations",
+    "What an analysis measured: one number per unit and place; aggregate takes means over units.",
+    (
+        *("metric", "weights", "method", "detector", "dataset", "split"),
+        *("shift", "severity", "group", "step", "key"),
+    ),
+    (
+        *(column for column in _CELL if column.name not in ("campaign", "task", "reference")),
+        Column("key", pa.string(), "", "the unit, which is what is resampled"),
+        Column("value_e9", pa.int64(), "1e-9", "its number", -(10**6) * E9, 10**6 * E9),
+    ),
+)
+
 METRICS = Format(
     "metrics",
     "One row per metric of a cell, a curve or a mean over seeds.",
@@ -290,6 +304,7 @@ FORMATS = (
     OVERLAPS,
     INDEX,
     LOG,
+    OBSERVATIONS,
     METRICS,
     REPLICATES,
     DIFFERENCES,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import code, detection, originals, pins, plugins, refs
+from shiftbench import cards, code, detection, originals, pins, plugins, refs
 from shiftbench.detection import Asked
 from shiftbench.errors import ParamsError
 from shiftbench.leftout import LeftOut
@@ -273,6 +273,48 @@ class Outlines:
         content = {"sets": [[role, place.name] for role, place in places]}
         return Outline(content, [place for _, place in places], _code("overlaps"))
 
+    def analyses(self, ref: Ref) -> Outline:
+        """Observations: an analysis of one campaign, with the nets that it sees again."""
+        name, analysis_name = ref.parts
+        campaign = self.params.campaigns[name]
+        context = {
+            "campaign": name,
+            "dataset": campaign.dataset,
+            "split": campaign.split,
+            "weights": [of.name for of in self.positions.weights(campaign)],
+            "methods": list(campaign.methods),
+        }
+        own = self._plugin("analyses", analysis_name, context)
+        nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "weights"}
+        content = {
+            "analysis": own.content,
+            "context": context,
+            "models": {name: model.content for name, model in nets.items()},
+            "seed": self.params.seed,
+        }
+        inputs = [*own.needs, *own.originals]
+        inputs += [need for model in nets.values() if _reads(model) for need in model.needs]
+        return Outline(content, inputs, _code("analyse", own, *nets.values()))
+
+    def _model_of(self, of: Ref) -> _Used:
+        """Return the model behind weights."""
+        dataset, name = of.parts
+        model, _, seed = _weights_parts(name)
+        return self._plugin("models", model, {"dataset": dataset, "model": model, "seed": seed})
+
+    def claims(self, _: Ref) -> Outline:
+        """Claims of a system, judged from the tables of all its campaigns."""
+        asked = self.params.system
+        assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
+        card = cards.load(asked.slug)
+        content = {
+            "system": asked.slug,
+            "scale": asked.scale,
+            "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
+        }
+        tables = [Ref("tables", name) for name in self.positions.campaigns]
+        return Outline(content, tables, _code("judging"))
+
     def tables(self, ref: Ref) -> Outline:
         """Tables: the rows of one campaign under its metrics."""
         campaign = self.params.campaigns[ref.name]
@@ -290,6 +332,9 @@ class Outlines:
         inputs = [
             Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]
         ]
+        analyses = [Ref("analyses", f"{ref.name}/{name}") for name in campaign.analyses]
+        content["analyses"] = [analysis.name for analysis in analyses]
+        inputs += analyses
         if campaign.detectors:
             content["detectors"], content["full_spectrum"] = (
                 list(campaign.detectors),
@@ -324,12 +369,22 @@ class Outlines:
             "left_out": [asdict(original) for original in self.left_out],
         }
         tables = [Ref("tables", name) for name in campaigns]
+        if self.params.system:
+            content["system"] = self._card()
+            tables.append(Ref("claims", self.params.system.slug))
         proofs = [
             Ref("overlaps", name)
             for name, campaign in campaigns.items()
             if campaign.detectors and campaign.ood_groups
         ]
         return Outline(content, [*tables, *proofs, *previews], _code("report"))
+
+    def _card(self) -> Content:
+        asked = self.params.system
+        assert asked is not None  # noqa: S101 - the caller looked; tells mypy
+        about = cards.load(asked.slug).model_dump(mode="json", exclude={"params"})
+        order = list(about["claims"])  # a recipe sorts its keys
+        return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
 
     def _measure(self, name: str) -> Content:
         module = plugins.find("metrics", self.params.use("metrics", name))
@@ -389,6 +444,11 @@ def _resolved(options: Content, context: Content) -> Content:
     if "seed" not in context or not options.get("path"):
         return options
     return {**options, "path": str(options["path"]).replace("{seed}", str(context["seed"]))}
+
+
+def _reads(model: _Used) -> bool:
+    """Tell whether a model reads its originals again whenever it is loaded."""
+    return hasattr(model.module, "load")
 
 
 def _weights_parts(name: str) -> tuple[str, str, int]:

@@ -190,9 +190,19 @@ class Bootstrap(_Strict):
     )
 
 
+class Asked(_Strict):
+    """The system that params are of."""
+
+    slug: str = Field(description="its card is systems/SLUG.yaml")
+    scale: str = Field(description="which of the card's params")
+
+
 class Params(_Strict):
     """The whole of params.yaml."""
 
+    system: Asked | None = Field(
+        None, description="set where params come from a system's card, whose claims are judged"
+    )
     root: str = Field(".", description="output root, relative to the repository; enters no recipe")
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="key of all random words and trainings"
@@ -250,13 +260,26 @@ def load(*files: str | Path) -> Params:
         raise ParamsError("no params file given; expected params.yaml")
     merged: dict[str, Any] = {}
     for file in files:
-        merged = _merge(merged, _read(Path(file)))
-    where = " + ".join(str(file) for file in files)
+        merged = merge(merged, read(Path(file)))
+    return check(merged, " + ".join(str(file) for file in files), Path(files[0]).parent)
+
+
+def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
+    """Return params of a mapping, all of it checked.
+
+    Args:
+        content: as params.yaml has it.
+        where: the files that it comes from.
+        home: the folder that `plugins:` are relative to.
+
+    Raises:
+        ParamsError: as `load`.
+    """
     try:
-        params = Params.model_validate(merged)
+        params = Params.model_validate(content)
     except pydantic.ValidationError as error:
         raise ParamsError(checks.explain(where, error, Params)) from None
-    _search(Path(files[0]), params.plugins)
+    _search(home, params.plugins)
     checks.check_plugins(where, params)
     return params
 
@@ -267,18 +290,22 @@ def use_plugins(file: str | Path) -> None:
     Raises:
         ParamsError: unreadable YAML, or `plugins:` is no list of folders.
     """
-    folders = _read(Path(file)).get("plugins") or []
+    folders = read(Path(file)).get("plugins") or []
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
         raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
-    _search(Path(file), folders)
+    _search(Path(file).parent, folders)
 
 
-def _search(file: Path, folders: Iterable[str]) -> None:
-    home = file.resolve().parent
-    plugins.Folders.use(tuple((home / folder).resolve() for folder in folders))
+def _search(home: Path, folders: Iterable[str]) -> None:
+    plugins.Folders.use(tuple((home.resolve() / folder).resolve() for folder in folders))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """Read a params file as it stands.
+
+    Raises:
+        ParamsError: there is none, or it is no mapping in YAML.
+    """
     if not file.is_file():
         raise ParamsError(
             f"{file} does not exist; run in the repository's root or name another file"
@@ -292,14 +319,14 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
     merged = dict(base)
     for key, value in over.items():
         if value is None and isinstance(base.get(key), Mapping | list | tuple):
             merged.pop(key)
         elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
-            merged[key] = _merge(base[key], value)
+            merged[key] = merge(base[key], value)
         else:
             merged[key] = {} if value is None and key not in base else value
     return merged

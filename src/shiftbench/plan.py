@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftbench import code, leftout, recipe, refs
-from shiftbench.errors import ParamsError, PluginError, near
+from shiftbench import code, leftout, recipe, refs, scales
+from shiftbench.errors import PluginError
 from shiftbench.leftout import LeftOut
 from shiftbench.outlines import Outlines
 from shiftbench.params import Campaign, Params
-from shiftbench.params import load as load_params
 from shiftbench.positions import Position, Positions
 from shiftbench.recipe import Cell, Job
 from shiftbench.refs import Ref
@@ -37,11 +36,13 @@ _VERB_OF = {
     "overlaps": "score",
     "searches": "score",
     "scores": "score",
+    "analyses": "score",
     "tables": "aggregate",
+    "claims": "aggregate",
     "report": "report",
 }
 
-_LAST = ("tables", "report")
+_LAST = ("tables", "claims", "report")
 """What every run is for: where it is missing and something above is made, Snakemake must see the way down to it."""
 
 _READ_SHARDS = ("shift", "train", "evaluate", "score")
@@ -80,6 +81,8 @@ class Plan:
             plan.want(Ref("tables", name))
             for record in plan._places.kept_features(campaign):
                 plan.want(refs.features(record))  # made beside the records, but no input: a cache
+        if params.system and plan.campaigns:
+            plan.want(Ref("claims", params.system.slug))
         plan.want(Ref("report", "index"))
         return plan
 
@@ -241,26 +244,20 @@ def _is_target(ref: Ref) -> bool:
 def _job_of(ref: Ref) -> tuple[str, str]:
     """Return (verb, job name): which cells are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
+    if ref.kind == "claims":  # a system may be called like one of its campaigns
+        return verb, f"claims/{ref.name}"
     length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
 
 
 def load(scale: str | None = None) -> tuple[Plan, Path]:
-    """Read params.yaml (and the overlay `params/SCALE.yaml`); return the plan and the output root.
+    """Read the params of a scale (see scales.py); return the plan and the output root.
 
     Raises:
         ParamsError: wrong params, or no such scale.
     """
-    files = [Path("params.yaml")]
-    if scale:
-        files.append(Path("params") / f"{scale}.yaml")
-        if not files[-1].is_file():
-            known = [path.stem for path in Path("params").glob("*.yaml")]
-            raise ParamsError(
-                f"no scale {scale!r}: {files[-1]} does not exist; {near(scale, known)}"
-            )
-    checked = load_params(*files)
-    root = Path(checked.root)
-    whole = Plan.of(checked)
+    params = scales.load(scale)
+    root = Path(params.root)
+    whole = Plan.of(params)
     left_out, lost = leftout.find(whole, root)
-    return (Plan.of(checked, tuple(left_out), lost) if lost else whole), root
+    return (Plan.of(params, tuple(left_out), lost) if lost else whole), root

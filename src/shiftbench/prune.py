@@ -9,9 +9,15 @@ from shiftbench.plan import Plan
 OUTS = {
     "shards": ("data/shards", "data/local", "results/previews"),
     "weights": ("weights",),
-    "records": ("results/records", "results/overlaps", "results/searches", "results/scores"),
+    "records": (
+        "results/records",
+        "results/overlaps",
+        "results/searches",
+        "results/scores",
+        "results/analyses",
+    ),
     "features": ("results/features",),
-    "tables": ("results/tables", "results/report"),
+    "tables": ("results/tables", "results/claims", "results/report"),
 }
 """What each DVC stage stores, relative to the output root."""
 

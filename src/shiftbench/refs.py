@@ -14,7 +14,9 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 | searches | `WEIGHTS/METHOD/DETECTOR`                         | results/searches/NAME.parquet                 |
 | overlaps | `clothes`                                         | results/overlaps/NAME.parquet                 |
 | previews | as shards                                         | results/previews/NAME.json (data/local/…)     |
+| analyses | `clothes/ns_error`                                | results/analyses/NAME.parquet                 |
 | tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
+| claims   | `palm`                                            | results/claims/NAME/claims.parquet            |
 | report   | `index`                                           | results/report/index.html                     |
 """
 
@@ -33,7 +35,9 @@ _PATHS = {
     "searches": "results/searches/{}.parquet",
     "overlaps": "results/overlaps/{}.parquet",
     "previews": "results/previews/{}.json",
+    "analyses": "results/analyses/{}.parquet",
     "tables": "results/tables/{}/metrics.parquet",
+    "claims": "results/claims/{}/claims.parquet",
     "report": "results/report/{}.html",
 }
 _LOCAL = {"shards": "data/local/{}/manifest.json", "previews": "data/local/{}.json"}
@@ -59,7 +63,7 @@ class Ref:
     @property
     def owns_folder(self) -> bool:
         """Whether its folder holds nothing else than what is made with it."""
-        return self.kind in ("sources", "shards", "tables", "report")
+        return self.kind in ("sources", "shards", "tables", "claims", "report")
 
     @property
     def parts(self) -> tuple[str, ...]:

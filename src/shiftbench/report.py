@@ -29,7 +29,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from shiftbench import __version__, formats, recipe, schema
+from shiftbench import __version__, formats, recipe, schema, verdicts
 from shiftbench.metrics._failure import RISK_COVERAGE
 from shiftbench.metrics._reliability import RELIABILITY
 from shiftbench.metrics._scores_shown import ROC
@@ -40,6 +40,7 @@ from shiftbench.page.detector_panels import detector_panels
 from shiftbench.page.leaderboard import Tables
 from shiftbench.page.measures import DASH, Measure, spell
 from shiftbench.page.panels import panels
+from shiftbench.page.system import System
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
 
@@ -49,6 +50,7 @@ ASSETS = (
     "templates/report/detection.html",
     "templates/report/gallery.html",
     "templates/report/parts.html",
+    "templates/report/system.html",
     "templates/report/style.css",
     "templates/report/page.js",
 )
@@ -71,7 +73,9 @@ def run(run: Run, todo: list[Cell]) -> None:
         chapters = [_chapter(run, cell, ref) for ref in cell.inputs if ref.kind == "tables"]
         previews = {ref: run.path(ref) for ref in _shown(cell)}
         texts = {
-            f"{cell.ref.name}.html": page(cell, chapters, gallery.boards(previews)),
+            f"{cell.ref.name}.html": page(
+                cell, chapters, gallery.boards(previews), _system(run, cell)
+            ),
             "metrics.json": _summary(chapters),
             "leaderboard.csv": _csv(_leaderboard(chapters)),
             "curves.csv": _csv(_curves(chapters)),
@@ -99,6 +103,19 @@ def _chapter(run: Run, cell: Cell, ref: Ref) -> Chapter:
     return Chapter(ref.name, cell.recipe["campaigns"][ref.name], _tables(run, cell, ref), about)
 
 
+def _system(run: Run, cell: Cell) -> System | None:
+    """Return the system that the run is of, with its tables."""
+    found = [ref for ref in cell.inputs if ref.kind == "claims"]
+    if not found:
+        return None
+    folder = run.path(found[0]).parent
+    claims, measured, points = (
+        _frame(folder / f"{form.name}.parquet", form)
+        for form in (verdicts.CLAIMS, verdicts.MEASURED, verdicts.FIGURES)
+    )
+    return System(cell.recipe["system"], claims, measured, points, cell.recipe["metrics"])
+
+
 def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
     folder = run.path(ref).parent
     made = (recipe.receipt(run.root, ref) or {}).get("made", {})
@@ -107,6 +124,14 @@ def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
         for name, form in _TABLES.items()
         if f"{name}.parquet" in made
     }
+    known = list(cell.recipe.get("metrics", {}))
+    for name in (
+        "metrics",
+        "replicates",
+        "differences",
+    ):  # what analyses measured has no leaderboard
+        if known:
+            found[name] = found[name].filter(pl.col("metric").is_in(known))
     overlaps = Ref("overlaps", ref.name)
     if overlaps in cell.inputs:
         found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
@@ -122,19 +147,25 @@ def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
 # ---------------------------------------------------------------------------------------- the page
 
 
-def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> str:
+def page(
+    cell: Cell,
+    chapters: list[Chapter],
+    boards: list[gallery.Board],
+    system: System | None = None,
+) -> str:
     """Return the page's HTML.
 
     Args:
         cell: the report's cell; its recipe tells what was run and what was left out.
         chapters: one per campaign.
         boards: samples of the gallery.
+        system: what the run is of, where it is of one.
     """
     shown = {chapter.name: panels(chapter) for chapter in chapters}
     detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
     drawn = {
         id: shots
-        for many in (*shown.values(), *detectors.values())
+        for many in (*shown.values(), *detectors.values(), system.panels if system else [])
         for panel in many
         for id, shots in panel.figures.items()
     }
@@ -144,6 +175,7 @@ def page(cell: Cell, chapters: list[Chapter], boards: list[gallery.Board]) -> st
         .get_template("index.html")
         .render(
             chapters=chapters,
+            system=system,
             panels=shown,
             detectors=detectors,
             boards=boards,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftbench import files, plan
+from shiftbench import files, plan, scales
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.recipe import Job
 
@@ -58,6 +58,8 @@ class Rules:
 
     rules: tuple[Rule, ...]
     wanted: Mapping[str, list[str]]
+    systems: Mapping[str, list[str]] = field(default_factory=dict)
+    """Name of a target, `systems/palm` -> what it makes."""
 
     def of_verb(self, verb: str) -> list[Rule]:
         """Return the rules of one stage."""
@@ -65,39 +67,85 @@ class Rules:
 
     def targets(self, verb: str) -> list[str]:
         """Return the outputs of a stage that a user asks for."""
-        return self.wanted[verb]
+        return self.wanted.get(verb, [])
+
+    def __add__(self, other: Rules) -> Rules:
+        """Return both; what stages make for a user is that of the first that says so."""
+        return Rules(
+            (*self.rules, *other.rules),
+            self.wanted or other.wanted,
+            {**self.systems, **other.systems},
+        )
 
 
-def load(scale: str | None, *, main: bool) -> Rules:
+NOTHING = Rules((), {})
+STAGES = frozenset(("all", "sources", "shards", "weights", "records", "tables"))
+"""Targets of Snakemake that are stages of a scale."""
+_LEFT = Path(".snakemake")
+
+
+def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
     """Plan, write the recipes and leave the rules for other processes; or read what was left.
 
     Args:
         scale: the overlay `params/SCALE.yaml`, or None.
         main: whether this is the process that a user started; it also prints what was left out.
+        words: of Snakemake's command line, which tells its targets only after the Snakefile is read. Where they ask
+            for systems, these are planned; the scale is where they do not, or ask for a stage, too.
 
     Raises:
-        ParamsError: wrong params, or no such scale.
+        ParamsError: wrong params, or no such scale or system.
         DataError: another process than the main one finds no rules, or the disk refuses them.
     """
-    file = Path(".snakemake") / f"shiftbench-{scale or 'default'}.json"
     if not main:
-        return _read(file)
-    planned, root = plan.load(scale)
-    rules = of(planned, root)
-    planned.write(root)
-    files.write_json(file, dataclasses.asdict(rules))
-    for original in planned.left_out:
-        print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
-    return rules
+        return _read(scale)
+    words = list(words)
+    systems = sorted({system for word in words for system in systems_of(word)})
+    plain = [scale] if not systems or STAGES.intersection(words) else []
+    whole = NOTHING
+    for one in (*plain, *systems):
+        planned, root = plan.load(one)
+        rules = of(planned, root, one if one in systems else None)
+        planned.write(root)
+        files.write_json(_file(one), dataclasses.asdict(rules))
+        for original in planned.left_out:
+            print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
+        whole += rules
+    return whole
 
 
-def of(planned: plan.Plan, root: Path) -> Rules:
-    """Return the rules of a plan as its outputs stand now.
+def systems_of(target: str) -> list[str]:
+    """Return the scales of the systems that a target is of: `systems`, `systems/palm`, or a path in a system's root.
+
+    Example:
+        >>> systems_of("systems/palm/smoke"), systems_of("build/systems/palm/weights/a/b.safetensors")
+        (['systems/palm/smoke'], ['systems/palm'])
+        >>> systems_of("results/report/index.html")
+        []
+    """
+    if target == scales.SYSTEMS:
+        return [f"{scales.SYSTEMS}/{slug}" for slug in scales.built()]
+    if target.startswith(f"{scales.SYSTEMS}/"):
+        return [target]
+    first, second, *rest = (*Path(target).parts, "", "")
+    folder, _, scale = second.partition("-")
+    if first != "build" or folder != scales.SYSTEMS or not rest[0]:
+        return []
+    return ["/".join(filter(None, (scales.SYSTEMS, rest[0], scale)))]
+
+
+def _file(scale: str | None) -> Path:
+    return _LEFT / f"shiftbench-{(scale or 'default').replace('/', '-')}.json"
+
+
+def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
+    """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
     A job is given the inputs of its awake cells; without one, those of what it lacks; at rest, none
     (see `Plan.standing`).
     """
     awake, lacking = planned.standing(root)
+    prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
     rules = []
     for job in planned.jobs.values():
         cells = {cell.ref for cell in job.cells}
@@ -105,7 +153,7 @@ def of(planned: plan.Plan, root: Path) -> Rules:
         rules.append(
             Rule(
                 verb=job.verb,
-                rule=job.rule,
+                rule=prefix + job.rule,
                 recipe=str(root / job.recipe_path),
                 inputs=tuple(str(root / ref.path) for ref in inputs),
                 outputs=tuple(str(root / path) for path in job.outputs),
@@ -115,7 +163,9 @@ def of(planned: plan.Plan, root: Path) -> Rules:
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
-    return Rules(tuple(rules), wanted)
+    if not system:
+        return Rules(tuple(rules), wanted)
+    return Rules(tuple(rules), {}, {system: wanted["report"]})
 
 
 def _group(job: Job) -> str | None:
@@ -124,19 +174,24 @@ def _group(job: Job) -> str | None:
     return "shift" if job.verb == "shift" and shifts else None
 
 
-def _read(file: Path) -> Rules:
-    try:
-        content = json.loads(file.read_text())
-    except FileNotFoundError as error:
+def _read(scale: str | None) -> Rules:
+    """Return what the main process left: its scale's rules, and those of all systems."""
+    left = [_file(scale), *sorted(_LEFT.glob(f"shiftbench-{scales.SYSTEMS}-*.json"))]
+    found = [file for file in left if file.is_file()]
+    if not found:
         raise DataError(
-            f"{file.resolve()} does not exist: this process was started by a run whose folder it does not "
+            f"{left[0].resolve()} does not exist: this process was started by a run whose folder it does not "
             "see; start the run in a folder that all nodes share (docs/clusters.md)"
-        ) from error
-    rules = tuple(
-        Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
-        for rule in content["rules"]
-    )
-    return Rules(rules, content["wanted"])
+        )
+    whole = NOTHING
+    for file in found:
+        content = json.loads(file.read_text())
+        rules = tuple(
+            Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
+            for rule in content["rules"]
+        )
+        whole += Rules(rules, content["wanted"], content["systems"])
+    return whole
 
 
 def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:

@@ -69,13 +69,16 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
 
 
 def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
-    """Make what is stale of one (weights, method): searches, then scores; or the overlaps of a campaign."""
+    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
     bench = Bench(run, device)
     for kind in ("overlaps", "searches"):
         for cell in todo:
             if cell.ref.kind == kind:
                 # By name, as plugins are: the code of one kind counts in no recipe of another.
                 importlib.import_module(f"shiftbench.{_STAGES[kind]}").run(run, cell, bench)
+    for cell in todo:
+        if cell.ref.kind == "analyses":
+            importlib.import_module("shiftbench.analyse").run(run, cell, device)
     for cell in track(run.todo(), run.job.name):
         if cell.ref.kind == "scores":
             _score(run, cell, bench)

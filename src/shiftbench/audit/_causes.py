@@ -12,7 +12,7 @@ from shiftbench import recipe
 
 KINDS = ("params", "code", "data", "weights", "environment", "lacking", "unexplained")
 """What a cause can be; the first five explain, `lacking` cannot be told from what is here."""
-_STAGES = "sources shards previews weights records features overlaps searches scores tables".split()
+_STAGES = "sources shards previews weights records features overlaps searches scores analyses tables claims".split()
 _BY_KIND = {"sources": "data", "shards": "data", "weights": "weights"}
 _ELSEWHERE = ("system", "cores")  # a kernel, a number of cores: no library chooses its code by them
 _NOTED = ("device", "batch_size", "determinism")

@@ -41,10 +41,11 @@ def required(plan: Plan, campaign: str) -> set[Place]:
     }
 
 
-def foreign(plan: Plan, campaign: str, found: set[Place]) -> Iterator[Place]:
+def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) -> Iterator[Place]:
     """Yield the rows of a table that are of no planned position, weights, detector or metric.
 
-    Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities.
+    Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities; and metrics that
+    the campaign's analyses observed, wherever they say.
     """
     asked = plan.campaigns[campaign]
     rows = plan.rows(asked)
@@ -59,6 +60,8 @@ def foreign(plan: Plan, campaign: str, found: set[Place]) -> Iterator[Place]:
     means |= {(group, asked.split, None, None, None) for group in groups}
     places = positions | curves | means
     for place in found:
+        if place[-1] in observed - names:
+            continue
         if (
             place[:_DATASET] not in who
             or place[_DATASET:-1] not in places

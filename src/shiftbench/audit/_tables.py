@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shiftbench import formats, schema
+from shiftbench import formats, schema, verdicts
 from shiftbench.errors import SchemaError, ShiftbenchError
 from shiftbench.formats import Column, Format
 from shiftbench.metrics._failure import RISK_COVERAGE
@@ -24,7 +24,7 @@ from shiftbench.metrics._reliability import RELIABILITY
 from shiftbench.metrics._scores_shown import ROC
 from shiftbench.metrics._searches import SEARCHED
 
-TABLES = {  # files of a folder of tables
+TABLES = {  # files of a folder of tables, or of claims
     "metrics.parquet": formats.METRICS,
     "replicates.parquet": formats.REPLICATES,
     "differences.parquet": formats.DIFFERENCES,
@@ -33,8 +33,16 @@ TABLES = {  # files of a folder of tables
     "roc.parquet": ROC,
     "reliability.parquet": RELIABILITY,
     "searches.parquet": SEARCHED,
+    "claims.parquet": verdicts.CLAIMS,
+    "measured.parquet": verdicts.MEASURED,
+    "figures.parquet": verdicts.FIGURES,
 }
-_ALONE = {"scores": formats.SCORES, "searches": formats.SEARCHES, "overlaps": formats.OVERLAPS}
+_ALONE = {
+    "scores": formats.SCORES,
+    "searches": formats.SEARCHES,
+    "overlaps": formats.OVERLAPS,
+    "analyses": formats.OBSERVATIONS,
+}
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
 """Tables whose numbers may be infinite: a ratio to a net without errors."""
 _FINGERPRINT = b"shiftbench.fingerprint"
@@ -44,7 +52,7 @@ Wrong = tuple[str, str, str]
 
 def form_of(kind: str, name: str) -> Format | None:
     """Return the format of a file; None: its own metadata says which format of records it is."""
-    if kind == "tables":
+    if kind in ("tables", "claims"):
         return TABLES.get(name)
     return schema.LOG if kind == "weights" else _ALONE.get(kind)
 

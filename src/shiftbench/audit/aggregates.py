@@ -33,10 +33,10 @@ _KEY = list(formats.METRICS.key)
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compute each campaign twice."""
-    for ref, _, receipt in case.of("tables"):
+    for ref, _, receipt in (*case.of("tables"), *case.of("claims")):
         lacking = _stage.lacking(case, ref)
         if lacking:
-            why = f"the tables were not computed again: {len(lacking)} of their inputs are not here"
+            why = f"the {ref.kind} were not computed again: {len(lacking)} of their inputs are not here"
             yield case.incomplete(ref, why, found=f"no {lacking[0].path}")
             continue
         try:
@@ -50,6 +50,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
 def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     said = list(_made_again(case, ref, receipt))
     yield from said
+    if ref.kind == "claims":
+        return
     named = {finding.sample for finding in said if isinstance(finding, Finding)}
     yield from _anew(case, ref, receipt["recipe"], named)
 
@@ -130,11 +132,11 @@ def _unlike(case: Case, again: recipe.Cell, here: Path, made: Path) -> Iterator[
     form, ref = _tables.TABLES[here.name], again.ref
     other = _stage.by_other_code(again)
     place = here.relative_to(case.root).as_posix()
-    found = _tables.safe_read(here, "tables")
+    found = _tables.safe_read(here, ref.kind)
     if isinstance(found, str):
         yield case.failed(ref, found, file=place)
         return
-    one, two = _tables.frame_of(found[0]), _tables.frame_of(_tables.read(made, "tables")[0])
+    one, two = _tables.frame_of(found[0]), _tables.frame_of(_tables.read(made, ref.kind)[0])
     differ = list(cells(one, two, form))
     for key, column, expected, seen, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"

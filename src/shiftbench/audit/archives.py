@@ -36,7 +36,7 @@ _MADE = {
     "features": ("{0}", "{1}.logits.npy"),
     "shards": ("manifest.json", "index.parquet"),
 }
-_COMPARED = ("tables", "report")
+_COMPARED = ("tables", "claims", "report")
 """Kinds that are made again, names included, by `aggregates` and `figures`."""
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shiftbench import environment, leftout, params, recipe
+from shiftbench import environment, leftout, params, recipe, scales
 from shiftbench.audit import _elsewhere
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
@@ -63,6 +63,9 @@ def _clone(home: Path) -> str:
 
 def _scale(case: Case) -> str | None:
     """Return the overlay that gives the audited params; None: params.yaml alone."""
+    asked = case.plan.params.system
+    if asked:
+        return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
         with contextlib.suppress(ParamsError):  # an overlay of other campaigns than these
@@ -98,7 +101,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     cores = str(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
-        [*command, *(["--config", f"scale={scale}"] if scale else [])],
+        [*command, *scales.arguments(scale)],
         cwd=home,
         env={**os.environ, **own},
         stdout=subprocess.PIPE,

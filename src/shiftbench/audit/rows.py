@@ -36,7 +36,7 @@ _KEPT = 64  # record tables that scores find again without reading
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look at each table alone, then at those that belong together."""
     look = _Look(case)
-    for kind in ("weights", "overlaps", "searches", "tables"):
+    for kind in ("weights", "overlaps", "searches", "analyses", "tables", "claims"):
         for ref, _, receipt in case.of(kind):
             yield from look.tables(ref, receipt)
     for ref, _, receipt in case.of("records"):

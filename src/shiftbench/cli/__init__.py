@@ -10,7 +10,8 @@ from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]
 
-_PANELS = "stages run auditing store releasing looking calibrating detecting yours"  # the order of the help page
+# The order of the help page.
+_PANELS = "stages run auditing store releasing looking claiming calibrating detecting yours"
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 

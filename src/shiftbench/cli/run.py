@@ -115,3 +115,15 @@ def prune(
         store.require_tars(planned, root)
     for name in pruning.prune(planned, root, stages):
         err.print(f"pruned {name}")
+
+
+@app.command(rich_help_panel=PANEL)
+def make(scale: Scale = None) -> None:
+    """Make what is stale in this process, one job after another, without Snakemake: small campaigns, notebooks."""
+    from shiftbench import making
+
+    planned, root = plans.load(scale)
+    for original in planned.left_out:
+        err.print(escaped(str(original)), soft_wrap=True)
+    count = making.make(planned, root)
+    out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)

@@ -69,7 +69,7 @@ def repair(path: str, scale: Scale = None) -> None:
         return
     planned.write(root)
     command = [sys.executable, "-m", "snakemake", *(str(root / name) for name in again)]
-    overlay = ["--config", f"scale={scale}"] if scale else []
+    overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
     if subprocess.run([*command, *overlay], check=False).returncode:
         raise ShiftbenchError(
             "the damaged outputs were dropped, but making them again failed; see the log above"

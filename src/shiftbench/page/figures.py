@@ -66,13 +66,17 @@ class Line(Generic[At]):
     entries: tuple[Entry, ...]
 
 
-def curves(lines: Iterable[Line[float]], measure: Measure, title: str) -> Figure:
+def curves(
+    lines: Iterable[Line[float]], measure: Measure, title: str, x: str = "severity"
+) -> Figure:
     """Draw value over severity with bands of 95% intervals."""
     lines = list(lines)
     traces = [_band(line, measure) for line in lines] + [_line(line, measure) for line in lines]
     ticks = sorted({at for line in lines for at in line.at})
-    layout = _layout(title, "severity", _axis(measure))
-    layout["xaxis"] |= {"tickvals": ticks, "range": [-0.2, max([*ticks, 1]) + 0.2]}
+    layout = _layout(title, x, _axis(measure))
+    ends = min([*ticks, 0]), max([*ticks, 1])
+    room = 0.04 * (ends[1] - ends[0])
+    layout["xaxis"] |= {"tickvals": ticks, "range": [ends[0] - room, ends[1] + room]}
     return _figure([trace for trace in traces if trace], layout)
 
 
@@ -304,7 +308,8 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
 
 def _hover(entry: Entry, measure: Measure) -> str:
     interval = measure.interval(entry.low, entry.high)
-    return f"{measure.text(entry.value)}{measure.symbol} {interval}<br>n = {entry.n:,}"
+    count = f"<br>n = {entry.n:,}" if entry.n else ""
+    return f"{measure.text(entry.value)}{measure.symbol} {interval}{count}"
 
 
 def _axis(measure: Measure) -> str:

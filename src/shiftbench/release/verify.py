@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import params
+from shiftbench import scales
 from shiftbench.errors import DataError
 from shiftbench.files import sha256
 from shiftbench.release import git, manifest, signing, statement
@@ -86,13 +86,12 @@ def verify(
 
 
 def output_root(home: Path, scale: str | None) -> Path:
-    """Return the output root of params.yaml under an overlay.
+    """Return the output root of a scale.
 
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
     """
-    overlay = [home / "params" / f"{scale}.yaml"] if scale else []
-    return home / params.load(home / "params.yaml", *overlay).root
+    return home / scales.load(scale, home).root
 
 
 def tampered(home: Path, name: str) -> Iterator[Problem]:

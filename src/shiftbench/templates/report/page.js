@@ -79,7 +79,7 @@
   );
   const plots = all(".plot");
   for (const plot of plots) { // room is kept for what is drawn later, so that links land where they point
-    const figure = Object.values(figures[plot.id])[0];
+    const figure = figures[plot.id][""] ?? Object.values(figures[plot.id])[0]; // of integers, keys come in another order
     if (figure?.layout.height) plot.style.minHeight = `${figure.layout.height}px`;
     watcher.observe(plot);
   }

@@ -1,0 +1,89 @@
+"""Claims: what the cards of systems say, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from shiftbench import cards, scales
+from shiftbench.cli.app import Json, app, escaped, out
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+
+PANEL = "Looking"
+_STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+
+
+@app.command(rich_help_panel=PANEL)
+def claims(
+    systems: Annotated[
+        list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that were run")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the verdicts of systems that were run (`make systems`)."""
+    asked = [f"{scales.SYSTEMS}/{name}" for name in systems or _run_here()]
+    found = {scale.removeprefix(f"{scales.SYSTEMS}/"): _verdicts(scale) for scale in asked}
+    if as_json:
+        out.print_json(json.dumps(found))
+        return
+    for name, rows in found.items():
+        out.print(_table(name, rows))
+
+
+def _run_here() -> list[str]:
+    """Return the built systems that were run at the default scale.
+
+    Raises:
+        DataError: none was.
+    """
+    here = [slug for slug in scales.built() if _file(slug, scales.DEFAULT).is_file()]
+    if not here:
+        raise DataError(
+            "no system was run here; `make systems` runs all, `snakemake systems/SLUG` one"
+        )
+    return here
+
+
+def _file(slug: str, scale: str) -> Path:
+    return Path(scales.root(slug, scale)) / Ref("claims", slug).path
+
+
+def _verdicts(name: str) -> list[dict[str, Any]]:
+    from shiftbench import schema, verdicts
+
+    slug, scale = scales.split(name)
+    card, file = cards.load(slug), _file(slug, scale)
+    if not file.is_file():
+        raise DataError(
+            f"{name} was not run here ({file} does not exist); `snakemake {name}` runs it"
+        )
+    rows = schema.read(file, form=verdicts.CLAIMS).to_pylist()
+    return [row | {"says": card.claims[row["claim"]].says} for row in rows]
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> Table:
+    counts = [row["verdict"] for row in rows if row["part"] is None]
+    spelled = ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
+    table = Table(title=f"{name}: {spelled}", box=box.SIMPLE, pad_edge=False)
+    for heading in ("claim", "verdict", "value", "says"):
+        table.add_column(heading, no_wrap=heading in ("verdict", "value"))
+    for row in rows:
+        style = _STYLES.get(row["verdict"], "dim")
+        label = row["claim"] if row["part"] is None else f"  {row['part']}"
+        says = (row["reason"] or row["says"]) if row["part"] is None else ""
+        cells = (label, f"[{style}]{row['verdict']}[/]", number(row), escaped(says))
+        table.add_row(*cells)
+    return table
+
+
+def number(row: dict[str, Any]) -> str:
+    """Spell a value with its interval."""
+    if row["value"] is None:
+        return ""
+    return f"{row['value']:.4g} \\[{row['ci_low']:.4g}, {row['ci_high']:.4g}]"

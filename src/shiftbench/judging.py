@@ -1,0 +1,122 @@
+"""The second half of aggregate: what a system's card says, judged from the tables of its campaigns.
+
+metrics and replicates of all campaigns -> verdicts, numbers beside reported ones, points of figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from shiftbench import bootstrap, formats, recipe, schema, verdicts
+from shiftbench.cards import Claim, Figure, Reported
+from shiftbench.claims import Judged, judge
+from shiftbench.expressions import NotEvaluable, Rows, evaluate, scalar
+from shiftbench.recipe import Cell, Run
+from shiftbench.refs import Ref
+
+Line = dict[str, object]
+
+
+def run(run: Run, cell: Cell) -> None:
+    """Judge the claims of one system."""
+    card, scale = cell.recipe["card"], cell.recipe["scale"]
+    rows = read([run.path(ref) for ref in cell.inputs if ref.kind == "tables"])
+    claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
+    made = {
+        "claims.parquet": (_claims(judge(claims, rows, scale)), verdicts.CLAIMS),
+        "measured.parquet": (_measured(card["reported"], rows), verdicts.MEASURED),
+        "figures.parquet": (_figures(card["figures"], rows), verdicts.FIGURES),
+    }
+    output = run.path(cell.ref)
+    with ExitStack() as stack:
+        files = {}
+        for name, (table, form) in made.items():
+            files[name] = stack.enter_context(recipe.scratch(output.with_name(name)))
+            schema.write(table, files[name], cell.fingerprint, form)
+        run.commit(cell, files)
+
+
+def read(tables: list[Path]) -> Rows:
+    """Return the rows of several campaigns, with their replicates."""
+    frames = {}
+    for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
+        read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
+        frame = pl.from_arrow(pa.concat_tables(read))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        frames[name] = frame
+    return Rows.of(frames["metrics"], frames["replicates"])
+
+
+def _claims(judged: list[Judged]) -> pa.Table:
+    return schema.table((line for one in judged for line in _lines(one)), verdicts.CLAIMS)
+
+
+def _lines(one: Judged) -> Iterator[Line]:
+    yield {
+        "claim": one.name,
+        "part": None,
+        "verdict": one.verdict,
+        "value": one.value,
+        "ci_low": one.low,
+        "ci_high": one.high,
+        "confidence": one.confidence,
+        "reason": one.reason or None,
+    }
+    for part, verdict, value, low, high in one.parts:
+        known = {"value": value, "ci_low": low, "ci_high": high, "confidence": one.confidence}
+        yield {"claim": one.name, "part": part, "verdict": verdict, **known, "reason": None}
+
+
+def _measured(reported: list[dict[str, Any]], rows: Rows) -> pa.Table:
+    lines: list[Line] = []
+    for number, given in enumerate(reported):
+        expression = Reported.model_validate(given).measured
+        if expression is None:
+            continue
+        try:
+            found = _numbers(scalar(evaluate(rows, expression))[None])[0] | {"reason": None}
+        except NotEvaluable as reason:
+            found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
+        lines.append({"number": number, **found})
+    return schema.table(lines, verdicts.MEASURED)
+
+
+def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
+    lines: list[Line] = []
+    for number, given in enumerate(figures):
+        figure = Figure.model_validate(given)
+        free = frozenset(filter(None, (figure.x, figure.colour)))
+        try:
+            found = evaluate(rows, figure.rows, free=free)
+        except NotEvaluable:
+            continue  # the page says that it has no points
+        places = found.places
+        x = places[figure.x].cast(pl.String)
+        colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
+        for at, numbers in enumerate(_numbers(found.values)):
+            lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
+    return schema.table(lines, verdicts.FIGURES)
+
+
+def _numbers(values: np.ndarray) -> list[Line]:
+    """Return value and 95% interval of each row of (rows, 1 + draws)."""
+    low, high = bootstrap.interval(values[:, 1:])
+    return [
+        {
+            name: None if np.isnan(number) else float(number)
+            for name, number in zip(("value", "ci_low", "ci_high"), numbers, strict=True)
+        }
+        for numbers in zip(values[:, 0], low, high, strict=True)
+    ]
+
+
+def claims_of(root: Path, slug: str) -> pa.Table:
+    """Return the verdicts of a system that was run, format CLAIMS."""
+    return schema.read(root / Ref("claims", slug).path, form=verdicts.CLAIMS)

@@ -1,0 +1,214 @@
+"""The chapter of a published system: what it is, its claims with verdicts, measured beside reported, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from shiftbench.page import figures
+from shiftbench.page.figures import Figure, Line, Style
+from shiftbench.page.leaderboard import Entry
+from shiftbench.page.measures import DASH, Measure
+from shiftbench.page.panels import Panel, Plot
+
+CLASSES = {"supported": "good", "refuted": "bad"}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim as the page shows it; `parts` are the values that it is quantified over."""
+
+    name: str
+    says: str
+    verdict: str
+    value: str
+    rule: str
+    reason: str
+    against: bool
+    parts: tuple[tuple[str, str, str], ...]
+
+    @property
+    def look(self) -> str:
+        """CSS class of the verdict."""
+        return CLASSES.get(self.verdict, "open")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A card with what was made of it.
+
+    Attributes:
+        card: as the recipe has it, with `slug` and `scale`.
+        claims, measured, points: tables of formats CLAIMS, MEASURED and FIGURES.
+        about: what the metrics are, by name.
+    """
+
+    card: Mapping[str, Any]
+    claims: pl.DataFrame
+    measured: pl.DataFrame
+    points: pl.DataFrame
+    about: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def source(self) -> str:
+        """Where the paper stands."""
+        paper = self.card["paper"]
+        return ", ".join(filter(None, (paper["venue"], str(paper["year"]), paper["identifier"])))
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The claims in the order of the card; those of other scales last."""
+        rows = {
+            row["claim"]: row for row in self.claims.filter(pl.col("part").is_null()).to_dicts()
+        }
+        found = [self._verdict(name, rows[name]) for name in self.card["order"] if name in rows]
+        return sorted(found, key=lambda one: one.verdict == "not run at this scale")
+
+    def _verdict(self, name: str, row: Row) -> Verdict:
+        claim = self.card["claims"][name]
+        parts = self.claims.filter((pl.col("claim") == name) & pl.col("part").is_not_null())
+        return Verdict(
+            name,
+            claim["says"],
+            row["verdict"],
+            _number(row),
+            _rule(claim, row["confidence"]),
+            row["reason"] or "",
+            claim["against"],
+            tuple((one["part"], one["verdict"], _number(one)) for one in parts.to_dicts()),
+        )
+
+    @property
+    def counts(self) -> str:
+        """How many claims have which verdict, in words."""
+        found = [one.verdict for one in self.verdicts]
+        return ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
+
+    @property
+    def reported(self) -> list[tuple[Mapping[str, Any], str]]:
+        """The paper's numbers, each with what was measured here; empty where nothing stands beside."""
+        beside = {row["number"]: row for row in self.measured.to_dicts()}
+        return [
+            (given, _number(beside[at]) or beside[at]["reason"] if at in beside else "")
+            for at, given in enumerate(self.card["reported"])
+        ]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The figures that the card asks for and that have points."""
+        made = []
+        for at, figure in enumerate(self.card["figures"]):
+            rows = self.points.filter(pl.col("figure") == at).to_dicts()
+            if rows:
+                made.append(self._panel(at, figure, rows))
+        return made
+
+    def _panel(self, at: int, figure: Mapping[str, Any], rows: list[Row]) -> Panel:
+        place = f"figure-{at}"
+        names = _in_order([row["colour"] or "" for row in rows], figure["labels"])
+        styles = Style.of([_label(name, figure) for name in names])
+        drawn = _draw(figure, rows, names, styles, self._measure(figure))
+        alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
+        legend = tuple(styles.values()) if any(names) else ()
+        title, note = figure["title"], figure["note"] or "Intervals: 95%, from the bootstrap."
+        return Panel(
+            f"panel-{at}",
+            "curves",
+            title,
+            note,
+            (),
+            (Plot(place, alt),),
+            {place: {"all": drawn}},
+            legend,
+        )
+
+    def _measure(self, figure: Mapping[str, Any]) -> Measure:
+        """Return the metric of the figure's first selector."""
+        expression = figure["rows"]
+        while "metric" not in expression:
+            (operand,) = expression.values()
+            expression = operand[0] if isinstance(operand, list) else operand
+        metric = expression["metric"]
+        return Measure.of(metric if isinstance(metric, str) else metric[0], self.about)
+
+
+def _draw(
+    figure: Mapping[str, Any],
+    rows: list[Row],
+    names: list[str],
+    styles: Mapping[str, Style],
+    measure: Measure,
+) -> Figure:
+    lines: list[Line[Any]] = []
+    for name in names:
+        own = [row for row in rows if (row["colour"] or "") == name]
+        style = styles[_label(name, figure)]
+        if figure["kind"] == "lines":
+            at = sorted((_place(row["x"], figure), n) for n, row in enumerate(own))
+            order = [own[n] for _, n in at]
+            lines.append(Line(style, tuple(x for x, _ in at), tuple(_entry(row) for row in order)))
+        else:
+            by_x = {row["x"] or "": row for row in own}
+            xs = _in_order(list(by_x), figure["labels"])
+            spelled = tuple(_label(x, figure) for x in xs)
+            lines.append(Line(style, spelled, tuple(_entry(by_x[x]) for x in xs)))
+    if figure["kind"] == "lines":
+        return figures.curves(lines, measure, "", str(figure["x"]))
+    return figures.points(lines, measure, "")
+
+
+def _place(x: str | None, figure: Mapping[str, Any]) -> float:
+    """Return where a value stands along the axis: its label, itself, or its place among the labels."""
+    label = figure["labels"].get(x)
+    if isinstance(label, int | float):
+        return float(label)
+    try:
+        return float(x or "nan")
+    except ValueError:
+        return float(list(figure["labels"]).index(x)) if x in figure["labels"] else 0.0
+
+
+def _in_order(names: list[str], labels: Mapping[str, Any]) -> list[str]:
+    """Return distinct names, those with labels first, in the order of the labels."""
+    known = [name for name in labels if name in names]
+    return known + sorted(set(names) - set(known))
+
+
+def _label(name: str, figure: Mapping[str, Any]) -> str:
+    short = name.rpartition("/")[2]
+    return str(figure["labels"].get(name, figure["labels"].get(short, short)))
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row["value"], row["ci_low"], row["ci_high"], 0)
+
+
+def _number(row: Row) -> str:
+    if row["value"] is None:
+        return ""
+    ends = f" [{row['ci_low']:.4g}, {row['ci_high']:.4g}]" if row["ci_low"] is not None else ""
+    return f"{row['value']:.4g}{ends}".replace("-", "\N{MINUS SIGN}")
+
+
+def _rule(claim: Mapping[str, Any], confidence: float | None) -> str:
+    """Say by which rule a claim is judged."""
+    margin = f"{claim['margin']:g}".replace("-", "\N{MINUS SIGN}")
+    rules = {
+        "superiority": f"value > {margin}",
+        "equivalence": f"|value| < {margin}",
+        "exact": f"value = {margin}",
+        "report": "reported without a threshold",
+    }
+    over = f", {_quantifier(claim)} {claim['over']}" if claim["over"] else ""
+    unit = ", training seeds resampled" if claim["unit"] == "seed" else ""
+    sure = f", {100 * confidence:.4g}% interval" if confidence else ""
+    return f"{rules[claim['kind']]}{over}{unit}{sure}" or DASH
+
+
+def _quantifier(claim: Mapping[str, Any]) -> str:
+    words = {"all": "for every", "exists": "for at least one"}
+    return words.get(str(claim["quantifier"]), f"for {claim['quantifier']} values of")

@@ -1,0 +1,32 @@
+"""Norms of the rows of each matrix of a net.
+
+Source: none, a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench.analyse import Measurement, Observation
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {"largest": 1000}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights of the campaign."""
+    return [Ref("weights", name) for name in params["weights"]]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield one norm per row of each matrix."""
+    for name in job.params["weights"]:
+        net = job.predictor(Ref("weights", name)).net
+        for layer, tensor in net.named_parameters():
+            if tensor.ndim > 1:
+                for row, values in enumerate(tensor.detach().flatten(1)):
+                    norm = float(values.norm())
+                    yield Observation(
+                        "norm", f"{layer}/{row}", norm, name, job.params["dataset"], group=layer
+                    )
