@@ -55,6 +55,21 @@ def test_a_shift_that_reads_originals_gets_their_folders(monkeypatch):
     assert shifted.fields["image"].max() == len("textures") + 2
 
 
+def test_a_shift_that_asks_a_model_gets_where_it_lies(monkeypatch):
+    def apply(value, severity, words, *, inputs=None):
+        return value + len(inputs)
+
+    module = SimpleNamespace(FIELD="image", INPUTS=True, apply=apply)
+    monkeypatch.setattr("shiftbench.plugins.find", lambda *_: module)
+    recipe = {"shift": {"name": "some", "use": "some", "options": {}}}
+    recipe |= {"severity": 1.0, "seed": 0, "fresh": False}
+    inputs = {
+        refs.weights("noise", "net", "erm"): Path("w"),
+        refs.shards("noise", "val"): Path("m"),
+    }
+    assert Shifter.of(recipe, "noise", inputs)(SAMPLE).fields["image"].max() == 2
+
+
 def test_a_shift_of_whole_samples_changes_any_field():
     def apply(sample, severity, words):
         return sample.with_field("label", 7)

@@ -31,6 +31,7 @@ class Shifter:
         seed, dataset: parts of the random key.
         fresh: other random words at each severity.
         sources: the folders of the originals that it reads, by name.
+        inputs: where everything lies that it is made from, for a shift that asks a model or other shards.
     """
 
     module: ModuleType
@@ -41,6 +42,7 @@ class Shifter:
     dataset: str
     fresh: bool = False
     sources: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[Ref, Path] = field(default_factory=dict)
 
     @classmethod
     def of(cls, recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path]) -> Shifter:
@@ -49,21 +51,25 @@ class Shifter:
         Args:
             recipe: of shifted shards, or of records whose data are shifted while they are read.
             dataset: name of the dataset that is shifted.
-            inputs: of the cell; its originals are among them.
+            inputs: of the cell; what the shift's `needs` names is among them.
         """
         spec = recipe["shift"]
         module = plugins.find("shifts", spec["use"])
         severity, seed, fresh = recipe["severity"], recipe["seed"], recipe["fresh"]
         sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
         return cls(
-            module, spec["name"], spec["options"], severity, seed, dataset, fresh, dict(sources)
+            module, spec["name"], spec["options"], severity, seed, dataset, fresh, sources, inputs
         )
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """The keywords of the shift's `apply`: its options, and its originals if it reads any."""
-        reads = getattr(self.module, "SOURCES", ())
-        return {**self.options, **({"sources": self.sources} if reads else {})}
+        """The keywords of the shift's `apply`: its options, and its originals and other inputs if it reads any."""
+        reads: dict[str, Any] = (
+            {"sources": self.sources} if getattr(self.module, "SOURCES", ()) else {}
+        )
+        if getattr(self.module, "INPUTS", False):
+            reads["inputs"] = self.inputs
+        return {**self.options, **reads}
 
     def words(self, key: str) -> Words:
         """Return the random words of the sample `key`."""
