@@ -180,6 +180,7 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
         "mce": options,
         "relative_mce": options,
         "auc_severity": {},
+        "accuracy_drop": {},
     }
     tables = aggregate(campaign, wanted, DRAWS, 0)
 
@@ -208,6 +209,17 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
     ]
     area = row(tables, metric="auc_severity", weights="toy/net-erm-s0", shift="fog")
     assert area["value"] == pytest.approx(peer.auc([0, 1, 3], levels) / 3, rel=1e-12)
+    at = {"metric": "accuracy_drop", "weights": "toy/net-erm-s0"}
+    drops = [levels[0] - level for level in levels[1:]]
+    for severity, drop in ((1.0, drops[0]), (3.0, drops[1]), (None, sum(drops) / 2)):
+        found = row(tables, **at, shift="fog", severity=severity)
+        assert found["value"] == pytest.approx(drop, abs=1e-12)
+    both = [
+        error("net-erm-s0", shift, s) - error("net-erm-s0", "identity", 0.0)
+        for shift in ("fog", "snow")
+        for s in (1.0, 3.0)
+    ]
+    assert row(tables, **at, shift=None)["value"] == pytest.approx(sum(both) / 4, abs=1e-12)
 
 
 def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
