@@ -16,11 +16,13 @@ NAMES = plugins.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
 ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
+MODELS = {"tfidf_logreg": "tfidf", "autoencoding": "autoencoder"}
+"""Trainers of one model only."""
 
 
 def job(name: str) -> Any:
     short = {"epochs": 1} if "epochs" in plugins.find("trainers", name).PARAMS else {}
-    return training.job("tfidf" if name.startswith("tfidf") else "convnet", name, **short)
+    return training.job(MODELS.get(name, "convnet"), name, **short)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,152 @@
+"""Class morph: an image turns into one of another class along the straight line between their codes.
+
+    image(w) = decode((1 - w) a + w b) + (1 - w) (rest of A) + w (rest of B),    w = severity / 2.5
+
+with codes a and b of an autoencoder and the rests that these do not hold, so that w = 0 is the image itself and w = 1
+the other one. Where the class ends is known by construction: an image is of its class while w < 0.4, out of class when
+w > 0.6, and neither between. The label stays. It is no nuisance: it is what a validity filter has to find.
+
+Source: ours, in the place of generated images that lost their class in CNS-Bench, ICCV 2025,
+https://arxiv.org/abs/2507.17651 (hand-labelled there). The scale ends at 2.5, as there.
+
+Takes two raw words: the other class, and which image of it, among those of another split. Its bytes are those of the
+weights; without weights (in Python) only severity 0 can be applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import plugins, refs, shards
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels
+
+FIELD = None
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 2.5)
+INPUTS = True
+PARAMS: dict[str, object] = {
+    "model": "autoencoder",
+    "trainer": "autoencoding",
+    "learnt_from": "",
+    "seed": 0,
+    "partners": "val",
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the autoencoder's weights (`learnt_from`: by default the dataset itself), and where partners come from."""
+    learnt = params["learnt_from"] or params["dataset"]
+    return [
+        refs.weights(learnt, params["model"], params["trainer"], params["seed"]),
+        refs.shards(params["dataset"], params["partners"]),
+    ]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the model whose code makes the images."""
+    return [("models", params["model"])]
+
+
+def apply(
+    value: Sample,
+    severity: float,
+    words: Words,
+    *,
+    inputs: Mapping[Ref, Path] | None = None,
+    **params: Any,
+) -> Sample:
+    """Return a sample with another `image`, uint8 (h, w).
+
+    Args:
+        value: with `image`, uint8 (h, w), as large as the autoencoder's, and `label`.
+        severity: 0 to 2.5.
+        words: the sample's random words.
+        inputs: where the weights and the partners' shards lie.
+        **params: `model` and the other options that say which weights are needed.
+
+    Raises:
+        RangeError: severity outside 0 to 2.5.
+        DataError: a field or the weights are missing, or there is no image of another class.
+    """
+    _levels.check(__name__, severity, RANGE)
+    for field in ("image", "label"):
+        if field not in value.fields:
+            raise DataError(f"no field {field!r}, which the shift 'class_morph' needs")
+    image = np.ascontiguousarray(value.fields["image"])
+    if severity == 0:
+        return value.with_field("image", image.copy())
+    if not inputs:
+        raise DataError(
+            "class_morph asks an autoencoder, which is not here; ask for the shift in a campaign"
+        )
+    weights, folder = _found(inputs, params.get("partners", PARAMS["partners"]))
+    morphs = _morphs(str(weights), str(folder), params.get("model", PARAMS["model"]))
+    return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, words))
+
+
+def _found(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
+    weights = [path for ref, path in inputs.items() if ref.kind == "weights"]
+    clean = [
+        path.parent
+        for ref, path in inputs.items()
+        if ref.kind == "shards" and ref.parts[1:3] == (partners, "identity")
+    ]
+    return weights[0], clean[0]
+
+
+@lru_cache(maxsize=4)
+def _morphs(weights: str, folder: str, model: str) -> Any:
+    return _Morphs(Path(weights), Path(folder), model)
+
+
+class _Morphs:
+    """An autoencoder, and the images that others turn into."""
+
+    def __init__(self, weights: Path, folder: Path, model: str) -> None:
+        import torch  # here, since planning does without
+
+        from shiftbench import nets
+
+        self._torch = torch
+        self._partners: dict[int, list[np.ndarray[Any, Any]]] = {}
+        for sample in shards.read(folder):
+            self._partners.setdefault(sample.fields["label"], []).append(sample.fields["image"])
+        self._net = plugins.find("models", model).of(nets.read_state(weights), weights)
+
+    def __call__(
+        self, image: np.ndarray[Any, Any], label: int, weight: float, words: Words
+    ) -> np.ndarray[Any, Any]:
+        """Return the image on its way to one of another class, uint8 of the same shape."""
+        other = self._partner(label, words)
+        if not image.shape == other.shape == (self._net.size,) * 2:
+            raise DataError(
+                f"class_morph: images are {image.shape} and {other.shape}, the autoencoder's {self._net.size} px"
+            )
+        torch, threads = self._torch, self._torch.get_num_threads()
+        torch.set_num_threads(1)  # sums in one order
+        with torch.inference_mode():
+            pair = torch.from_numpy(np.stack([image, other])[:, None]).float()
+            codes, rests = self._net.apart(pair)
+            shares = torch.tensor([1 - weight, weight]).reshape(2, 1)
+            mixed = self._net.decode((shares * codes).sum(0, keepdim=True))[0, 0]
+            mixed = mixed + (shares[..., None, None] * rests).sum(0)[0]
+        torch.set_num_threads(threads)
+        morph: np.ndarray[Any, Any] = mixed.round().clamp(0, 255).to(torch.uint8).numpy()
+        return morph
+
+    def _partner(self, label: int, words: Words) -> np.ndarray[Any, Any]:
+        which, place = (int(word) for word in words.raw(2))
+        others = [known for known in sorted(self._partners) if known != label]
+        if not others:
+            raise DataError(f"class_morph: there is no image of another class than {label}")
+        images = self._partners[others[which % len(others)]]
+        return images[place % len(images)]
