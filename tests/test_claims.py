@@ -131,7 +131,7 @@ def spread(middle: float, half: float) -> np.ndarray:
 )
 def test_verdicts(value, claim, verdict):
     (judged,) = judge(
-        card(one={"value": FOG, **claim}), rows({"weights": "net-erm", "value": value})
+        card(one={"value": FOG, **claim}).claims, rows({"weights": "net-erm", "value": value})
     )
     assert judged.verdict == verdict
 
@@ -186,9 +186,9 @@ def record_set(number: int, effect: float) -> Rows:
 
 def test_verdicts_are_calibrated():
     """A zero effect is called supported in at most 7% of 200 sets, a planted one in at least 80%; intervals cover."""
-    claim = card(better={"value": {"difference": [AUGMIX, FOG]}})
+    claims = card(better={"value": {"difference": [AUGMIX, FOG]}}).claims
     found = {
-        effect: [judge(claim, record_set(1000 * k + i, effect))[0] for i in range(SETS)]
+        effect: [judge(claims, record_set(1000 * k + i, effect))[0] for i in range(SETS)]
         for k, effect in enumerate((EFFECT, 0.0, -EFFECT))
     }
     share = {e: np.mean([one.verdict == "supported" for one in many]) for e, many in found.items()}

@@ -333,5 +333,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of params.yaml."""
-    return Params.model_json_schema()
+    """Return the JSON Schema of params.yaml, without what a card's scale sets."""
+    whole = Params.model_json_schema()
+    del whole["properties"]["system"], whole["$defs"]["Asked"]
+    return whole

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from typer.testing import CliRunner
 
-from shiftbench import cards, cli, plugins
+from shiftbench import cards, cli, judging, making, plugins, scales, schema, verdicts
+from shiftbench import plan as plans
 from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref
 
 FOLDER = Path(__file__).resolve().parents[2] / "systems"
 SLUGS = cards.slugs(FOLDER)
+BUILT = scales.built(FOLDER.parent)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -29,9 +34,48 @@ def test_what_a_built_card_needs_exists(slug):
     card = cards.load(slug, FOLDER)
     if card.status == "planned":
         return
-    for family in ("datasets", "shifts", "models", "trainers", "methods", "detectors", "metrics"):
-        for name in getattr(card.needs["embedded"], family):
+    for family in plugins.FAMILIES:
+        for name in getattr(card.needs["embedded"], family, ()):
             assert plugins.file(family, name).is_file()
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with params.yaml and the cards, without outputs."""
+    shutil.copy(FOLDER.parent / "params.yaml", tmp_path)
+    (tmp_path / "systems").symlink_to(FOLDER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_params_of_every_scale_are_right(slug, checkout):
+    for scale in cards.load(slug, FOLDER).params:
+        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        assert params.system.scale == scale
+        assert set(params.campaigns).isdisjoint(scales.load(None, checkout).campaigns)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("slug", BUILT)
+def test_a_rehearsal_judges_every_embedded_claim(slug, checkout):
+    """At smoke scale, all in this process: every selector finds its rows, every figure its points."""
+    planned, root = plans.load(f"systems/{slug}/smoke")
+    making.make(planned, root)
+    rows = judging.claims_of(root, slug).to_pylist()
+    card = cards.load(slug, FOLDER)
+    embedded = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
+    open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
+    assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
+    assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
+    folder = (root / Ref("claims", slug).path).parent
+    measured = schema.read(folder / "measured.parquet", form=verdicts.MEASURED).to_pylist()
+    assert [row["reason"] for row in measured if row["reason"]] == []
+    points = schema.read(folder / "figures.parquet", form=verdicts.FIGURES).column("figure")
+    assert set(points.to_pylist()) == set(range(len(card.figures)))
+    page = (root / "results/report/index.html").read_text()
+    assert all(escape(figure.title) in page for figure in card.figures)
+    assert all(state == "fresh" for job in planned.status(root).values() for state in job.values())
 
 
 @pytest.mark.parametrize(

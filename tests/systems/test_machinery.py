@@ -1,0 +1,185 @@
+"""A system from its card to its page, on a toy: claims, analyses, figures, rules, audit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import forging
+from repository import HOME
+from shiftbench import cards, cli, judging, making, rules, scales, schema, verdicts
+from shiftbench import plan as plans
+from shiftbench.audit import _run
+from shiftbench.errors import ModelError, ParamsError
+from shiftbench.refs import Ref
+
+SLUG = "toy"
+SCALE = f"systems/{SLUG}"
+CLAIMS = Ref("claims", SLUG)
+
+
+def checkout(home: Path) -> Path:
+    """Write a checkout with the toy's card and plugins."""
+    home.mkdir(parents=True, exist_ok=True)
+    for folder in ("tests/workflow/mine", "tests/systems/mine"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(HOME / folder, home / "mine", dirs_exist_ok=True, ignore=ignored)
+    (home / "systems").mkdir()
+    shutil.copy(HOME / "tests/systems/toy.yaml", home / "systems")
+    (home / "params.yaml").write_text("campaigns: {}\n")
+    return home
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy, made at embedded scale."""
+    home = checkout(tmp_path_factory.mktemp("toy") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        making.make(*plans.load(SCALE))
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the toy, as working folder."""
+    shutil.copytree(made, tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "home")
+    plans.load(SCALE)  # searches the plugins of this copy
+    return tmp_path / "home"
+
+
+def claims(home: Path) -> pl.DataFrame:
+    found = pl.from_arrow(judging.claims_of(home / scales.root(SLUG, "embedded"), SLUG))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+def test_claims_are_judged_from_the_rows(made: Path) -> None:
+    rows = claims(made)
+    whole = {row["claim"]: row for row in rows.filter(pl.col("part").is_null()).to_dicts()}
+    assert {name: row["verdict"] for name, row in whole.items()} == {
+        "knows": "supported",
+        "smaller": "reported",
+        "each": "supported",
+        "elsewhere": "not run at this scale",
+        "against": "refuted",
+    }
+    metrics = pl.read_parquet(made / f"build/{SCALE}/results/tables/toy/metrics.parquet")
+    seeds = metrics.filter(metric="auroc", detector="msp", dataset="secret").drop_nulls("seed")
+    parts = rows.filter(pl.col("claim") == "knows").drop_nulls("part").sort("part")
+    assert parts["value"].to_list() == seeds.sort("seed")["value"].to_list()
+    assert parts["confidence"].unique().to_list() == [1 - 0.05 / 3]  # three claims are judged
+
+
+def test_an_analysis_gives_the_mean_over_its_units(made: Path) -> None:
+    root = made / f"build/{SCALE}"
+    observed = pl.from_arrow(schema.read(root / "results/analyses/toy/norms.parquet"))
+    metrics = pl.read_parquet(root / "results/tables/toy/metrics.parquet")
+    one = {"weights": "tiny/convnet-erm-s1", "group": "head.weight"}
+    (row,) = metrics.filter(metric="norm", **one).to_dicts()
+    values = observed.filter(**one)["value_e9"]
+    assert row["value"] == pytest.approx(values.mean() / 1e9, abs=1e-12)
+    assert (row["n"], row["seed"]) == (len(values), 1)
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_an_analysis_that_gives_no_number_is_refused() -> None:
+    from shiftbench.analyse import Observation, table
+
+    with pytest.raises(ModelError, match="norm of a/b-c-s0, unit 'u', is nan"):
+        table([Observation("norm", "u", float("nan"), "a/b-c-s0", "a")], "toy/norms")
+
+
+def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> None:
+    page = (made / f"build/{SCALE}/results/report/index.html").read_text()
+    for said in (
+        "<h1>Toy</h1>",
+        "energy beats MSP by a half",
+        'verdict bad">refuted',
+        "everything",
+    ):
+        assert said in page
+    for figure in cards.load(SLUG, made / "systems").figures:
+        assert figure.title in page
+    measured = schema.read(
+        made / f"build/{SCALE}" / CLAIMS.path.replace("claims.parquet", "measured.parquet"),
+        form=verdicts.MEASURED,
+    )
+    assert measured.column("number").to_pylist() == [0]
+
+
+def test_claims_are_printed(home: Path) -> None:
+    said = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["claims", SLUG]).output
+    assert "1 refuted" in said
+    assert "energy beats MSP by a half" in said
+    missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
+    assert "`snakemake systems/toy/smoke` runs it" in str(missing)
+
+
+def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:
+    file = home / "systems/toy.yaml"
+    file.write_text(file.read_text().replace("margin: 0.5", "margin: -2"))
+    planned, root = plans.load(SCALE)
+    stale = {
+        ref.kind
+        for job in planned.status(root).values()
+        for ref, state in job.items()
+        if state != "fresh"
+    }
+    assert stale == {"claims", "report"}
+    making.make(planned, root)
+    (row,) = claims(home).filter(claim="against").to_dicts()
+    assert row["verdict"] == "supported"
+
+
+def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path) -> None:
+    asked = rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
+    assert asked.systems == {SCALE: [f"build/{SCALE}/results/report/index.html"]}
+    assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}
+    assert asked.targets("report") == []
+    assert rules.load(None, main=False) == asked
+    both = rules.load(None, main=True, words=["systems", "tables"])
+    assert both.systems == asked.systems
+    assert both.targets("report") == ["results/report/index.html"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "why"),
+    [
+        ("systems/tou", "did you mean toy"),
+        ("systems/toy/smoek", "toy has no scale 'smoek'; did you mean smoke"),
+        ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/SCALE"),
+    ],
+)
+def test_a_wrong_scale_is_answered(home: Path, scale: str, why: str) -> None:
+    with pytest.raises(ParamsError, match=why):
+        plans.load(scale)
+
+
+def test_a_planned_system_cannot_be_run(home: Path) -> None:
+    file = home / "systems/toy.yaml"
+    file.write_text(file.read_text().replace("status: built", "status: planned"))
+    with pytest.raises(ParamsError, match="toy is planned, not built"):
+        plans.load(SCALE)
+
+
+CHECKS = ("chain", "coverage", "digests", "archives", "rows", "aggregates", "figures")
+
+
+def test_the_audit_finds_nothing_in_a_genuine_system(home: Path) -> None:
+    planned, root = plans.load(SCALE)
+    audit = _run.run(planned, root, _run.Asked(level=1, only=CHECKS))
+    assert [result.findings for result in audit.results if result.findings] == []
+
+
+def test_the_audit_finds_an_edited_verdict(home: Path) -> None:
+    planned, root = plans.load(SCALE)
+    forging.cell(root, CLAIMS, pl.col("claim") == "against", verdict=pl.lit("supported"))
+    audit = _run.run(planned, root, _run.Asked(level=1, only=("aggregates",)))
+    (found,) = audit.results[0].findings
+    assert (found.sample, found.expected, found.found) == ("against", "'refuted'", "'supported'")
