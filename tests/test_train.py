@@ -289,3 +289,16 @@ def test_given_gives_a_file_of_yours_to_any_net(tmp_path: Path) -> None:
         ModelError, match=r"mine.safetensors does not fit ConvNet: body.0.weight is"
     ):
         train_weights(training.job("convnet", "given", path=str(mine)))
+
+
+def test_a_rate_warms_up_and_falls_to_a_thousandth() -> None:
+    update = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    rate = _loop.schedule(update, "warmup_cosine", 20, warmup=0.2)
+    seen = []
+    for _ in range(21):
+        seen.append(rate.get_last_lr()[0])
+        update.step()
+        rate.step()
+    assert seen[:5] == pytest.approx([0, 0.125, 0.25, 0.375, 0.5])
+    assert seen[12] == pytest.approx((0.5 + 0.0005) / 2)
+    assert seen[20] == pytest.approx(0.0005)

@@ -6,6 +6,7 @@ initialisation and dropout use torch's generator, seeded by the same identity.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,12 @@ def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def schedule(
-    update: torch.optim.Optimizer, name: str, steps: int
+    update: torch.optim.Optimizer, name: str, steps: int, warmup: float = 0.0
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return how rates go over `steps` steps: `one_cycle` (up for 30%, down to nearly 0), `cosine` or `constant`.
+    """Return how rates go over `steps` steps; each group of the optimiser has its own rate, which is the highest.
 
-    Each group of the optimiser has its own rate, which is the highest.
+    `one_cycle`: up for 30%, down to nearly 0. `cosine`: down to 0. `warmup_cosine`: up from 0 for the share `warmup` of
+    the steps, then down to a thousandth. `constant`.
 
     Raises:
         ParamsError: another name.
@@ -67,10 +69,19 @@ def schedule(
         return rates.OneCycleLR(update, peaks, total_steps=steps)
     if name == "cosine":
         return rates.CosineAnnealingLR(update, steps)
+    if name == "warmup_cosine":
+        return rates.LambdaLR(update, lambda step: _warmed(step, steps, round(warmup * steps)))
     if name == "constant":
         return rates.ConstantLR(update, factor=1.0)
-    hint = near(name, ("one_cycle", "cosine", "constant"))
+    hint = near(name, ("one_cycle", "cosine", "warmup_cosine", "constant"))
     raise ParamsError(f"schedule = {name!r} is unknown; {hint}")
+
+
+def _warmed(step: int, steps: int, warm: int) -> float:
+    if step < warm:
+        return step / warm
+    down = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    return 0.001 + 0.999 * down
 
 
 def fit(
@@ -86,7 +97,7 @@ def fit(
 
     Args:
         job: the options `epochs`, `batch_size`, `optimizer`, `lr` and `weight_decay` are read, and `schedule`
-            (default `one_cycle`).
+            (default `one_cycle`) and `warmup`.
         net: trained in place.
         loss: of one batch.
         train_mode: puts the net in the mode in which it learns.
@@ -99,7 +110,12 @@ def fit(
     nets.place(net, device)
     steps = -(-len(labels) // params["batch_size"])
     update = optimiser(job, net)
-    rate = schedule(update, params.get("schedule", "one_cycle"), params["epochs"] * steps)
+    rate = schedule(
+        update,
+        params.get("schedule", "one_cycle"),
+        params["epochs"] * steps,
+        params.get("warmup", 0.0),
+    )
     for epoch in range(params["epochs"]):
         train_mode(net)
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
