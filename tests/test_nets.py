@@ -320,6 +320,28 @@ def test_a_checkpoint_of_an_uncut_net_is_adopted(tmp_path: Path) -> None:
     assert outputs["features"].shape == (5, 512)
 
 
+@pytest.mark.parametrize("depth", [18, 34])
+def test_a_resnet_for_32_pixels_is_torchvisions_with_another_stem(depth: int) -> None:
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    theirs = get_model(f"resnet{depth}", num_classes=10)
+    theirs.conv1, theirs.maxpool = (
+        torch.nn.Conv2d(3, 64, 3, padding=1, bias=False),
+        torch.nn.Identity(),
+    )
+    model = plugins.find("models", f"resnet{depth}_32x32")
+    ours = model.build({"size": 32, "mean": [0, 0, 0], "std": [1, 1, 1]}, 10)
+    state = {
+        name.replace("downsample", "shortcut").replace("fc.", "head."): tensor
+        for name, tensor in theirs.state_dict().items()
+    }
+    ours.load_state_dict(state)
+    x = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.allclose(ours.eval()(x), theirs.eval()(x / 255), atol=1e-5)
+    assert ours.features(x).shape == (2, 512)
+
+
 def test_zoo_names_and_heads_are_checked() -> None:
     vision = plugins.find("models", "torchvision")
     with pytest.raises(ModelError, match=r"no classifier 'resnet19'; did you mean resnet1"):
