@@ -27,6 +27,7 @@ from shiftbench.detectors import (
     residual,
     rmds,
     she,
+    ssd_plus,
     vim,
 )
 from shiftbench.detectors._rows import Head, Known, Rows
@@ -371,3 +372,26 @@ def test_default_dimensions_leave_a_residual() -> None:
     for width, left in ((600, 344), (512, 256), (96, 48), (3, 2)):
         train = rows(np.eye(4, width), head=Head(np.eye(2, width), np.zeros(2)))
         assert residual.fit(Known({"train": train}), {"dim": None}).basis.shape == (width, left)
+
+
+@pytest.mark.parametrize("quirk", [False, True])
+def test_ssd_plus_is_the_published_script_quirk_or_not(quirk: bool) -> None:
+    known, asked = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (Z, X))
+    mean, std = known.mean(axis=0), known.std(axis=0) + 1e-10
+    q = (asked - mean) / std - (mean if quirk else 0)
+    inverse = np.linalg.pinv(np.cov(((known - mean) / std).T, bias=True))
+    expected = (q * (inverse @ q.T).T).sum(axis=1)
+    assert np.allclose(scored(ssd_plus, {"quirk": quirk}), expected, rtol=1e-6)
+
+
+def test_ssd_plus_leaves_out_units_that_never_vary() -> None:
+    dead = rows(np.where(np.arange(D) == 3, 0, TRAIN.features), LABELS)
+    alive = np.delete(np.arange(D), 3)
+    waking = X.copy()
+    waking[:, 3] = 0
+    fewer = scored(ssd_plus, train=dead, of=rows(waking))
+    known = Z[:, alive] / np.linalg.norm(Z[:, alive], axis=1, keepdims=True)
+    asked = X[:, alive] / np.linalg.norm(X[:, alive], axis=1, keepdims=True)
+    covariance = np.cov(known.T, bias=True)
+    expected = [squared(x, known.mean(axis=0), covariance) for x in asked]
+    assert np.allclose(fewer, expected, rtol=1e-6)
