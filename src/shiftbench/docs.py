@@ -145,6 +145,8 @@ def _spell(entry: dict[str, Any]) -> str:
     """Spell a type of the JSON Schema in words."""
     if "anyOf" in entry:
         return " or ".join(_spell(option) for option in entry["anyOf"])
+    if "$ref" in entry:
+        return "object"
     if "enum" in entry:
         return ", ".join(f"`{value}`" for value in entry["enum"])
     if entry["type"] == "array":
