@@ -68,7 +68,7 @@ def applied() -> list[str]:
 
 def values(field: str | None) -> tuple[Any, ...]:
     """Return what a shift of `field` is tried on."""
-    return {"text": (TEXT,), None: MASKED}.get(field, PICTURES)
+    return {"text": (TEXT,), None: MASKED, "label": (0, 3, 9)}.get(field, PICTURES)
 
 
 def apply(
@@ -112,7 +112,8 @@ def _save(file: Path, image: Image.Image) -> None:
 def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
     """Return (name, severity, options) of what is digested of a shift."""
     if not module.LEVELS:
-        return [("0", 0.0, {})]
+        top = module.RANGE[1]
+        return [(f"{severity:g}", severity, {}) for severity in sorted({0.0, top / 2, top})]
     options: dict[str, object] = getattr(module, "CONTINUOUS", {})
     found = [(f"{level:g}", level, dict[str, object]()) for level in LEVELS]
     found += [(f"{severity:g}", severity, options) for severity in BETWEEN]
@@ -133,12 +134,12 @@ def shift_digest(name: str) -> dict[str, str]:
 
 
 def digest(value: Any) -> str:
-    """Return the digest of an image, a text, or a sample's image and mask."""
+    """Return the digest of an image, a text, a label, or a sample's image and mask."""
     if isinstance(value, Sample):
         return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(
             value.fields["mask"]
         )
-    return codecs.pixel_digest(value)
+    return f"{value}" if isinstance(value, int) else codecs.pixel_digest(value)
 
 
 def encoder_digest() -> str:

@@ -60,6 +60,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"trainers__mixup__epochs": True},
         r"epochs = True: expected int \(default 12\), found bool",
     ),
+    "trained on a severity that the shift has not": (
+        {"trainers__mixup__train_on": "bright/9"},
+        r"trainers.mixup.train_on = 'bright/9': expected a shift that can be applied, and a severity of 0 to 5",
+    ),
+    "trained on a shift that is none": (
+        {"trainers__mixup__train_on": "brigth/1"},
+        r"trainers.mixup.train_on: no shifts named 'brigth' \(did you mean bright",
+    ),
+    "a slice of nothing": (
+        {"datasets__shapes__slice": {"train": [0.5, 0.5]}},
+        r"train goes from 0.5 to 0.5; expected a rising pair",
+    ),
     "severity too large": (
         {"shifts__bright__severities": [1, 9]},
         r"shifts.bright.severities holds 9; allowed are 0 to 5",

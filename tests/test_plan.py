@@ -193,6 +193,26 @@ def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, optio
     assert inputs[0] == Ref("shards", "shapes/test/identity/0")
 
 
+def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
+    trained = campaign.plan(home, trainers__mixup__train_on="bright/2.5")
+    cell = trained.cells[Ref("weights", "shapes/perceptron-mixup-s0")]
+    shifted = [f"shapes/{split}/bright/2.5" for split in ("train", "val")]
+    assert [ref.name for ref in cell.inputs] == shifted
+    assert cell.recipe["train_on"] == "bright/2.5"
+    assert {Ref("shards", name) for name in shifted} <= trained.cells.keys()
+    plain = campaign.plan(home)
+    assert "train_on" not in plain.cells[cell.ref].recipe
+    assert "weights/shapes/perceptron-mixup-s0.safetensors" in campaign.changed(plain, trained)
+
+
+def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
+    moved = campaign.changed(
+        campaign.plan(home), campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]})
+    )
+    assert "data/shards/shapes/train/identity/0/manifest.json" in moved
+    assert "data/shards/shapes/test/identity/0/manifest.json" not in moved
+
+
 def test_a_circle_of_needs_is_refused(home: Path) -> None:
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):

@@ -52,6 +52,19 @@ def test_groups_stay_together_and_agree_between_datasets() -> None:
     assert keys("test", one) == keys("test", other)
 
 
+def test_slices_share_no_sample_and_keep_groups_whole() -> None:
+    def sliced(low: float, high: float, module: ModuleType) -> set[str]:
+        found = splits.sliced(SAMPLES, low, high, module)
+        return {s.key for s in found if isinstance(s, Sample)}
+
+    one, other = sliced(0.0, 0.3, dataset("all")), sliced(0.3, 1.0, dataset("all"))
+    assert not one & other
+    assert len(one | other) == len(SAMPLES)
+    assert len(one) == pytest.approx(600, abs=60)
+    grouped = dataset("all", group=lambda sample: sample.key[-2:])
+    assert len(sliced(0.0, 0.3, grouped)) % 20 == 0  # a hundred groups of twenty
+
+
 def test_errors_pass_through() -> None:
     bad = DataError("toy/all/x: broken")
     assert list(splits.cut([bad], "val", dataset("all"))) == [bad]

@@ -11,7 +11,7 @@ from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 
 if TYPE_CHECKING:
-    from shiftbench.params import Campaign, Params, Shift
+    from shiftbench.params import Campaign, Params, Shift, Trainer
 
 SECTIONS = (
     "datasets",
@@ -147,6 +147,8 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
     if family == "shifts":
         _check_severities(where, key, module, params.shifts[name])
         _check_materialise(where, key, module, params.shifts[name])
+    if family == "trainers" and params.trainers[name].shifted:
+        _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
 
 
 def _fits(value: object, default: object) -> bool:
@@ -171,6 +173,20 @@ def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
     if len(set(shift.severities)) != len(shift.severities):
         raise ParamsError(
             f"{where}: {key}.severities holds a value twice: {list(shift.severities)}"
+        )
+
+
+def _check_train_on(where: str, params: Params, trainer: Trainer) -> None:
+    shift, severity = trainer.shifted or ("identity", 0)
+    try:
+        module = plugins.find("shifts", params.use("shifts", shift))
+    except ParamsError as error:
+        raise ParamsError(f"{where}: {error}") from error
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    if hasattr(module, "DOMAIN") or not low <= severity <= high:
+        raise ParamsError(
+            f"{where} = {trainer.train_on!r}: expected a shift that can be applied, and a severity of "
+            f"{low:g} to {high:g}"
         )
 
 

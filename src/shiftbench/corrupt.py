@@ -63,9 +63,9 @@ def corrupt(
 
 
 def _checked(field: str | None, name: str, value: object) -> Any:
-    if field is None and name != "identity":
+    if field == "label" or (field is None and name != "identity"):
         raise DataError(
-            f"shift {name!r} takes a whole Sample (image and mask); got {type(value).__name__}. "
+            f"shift {name!r} takes a whole Sample (image and mask or label); got {type(value).__name__}. "
             'Pass shiftbench.sample.Sample("key", {"image": image, "mask": mask})'
         )
     if isinstance(value, str) and field != "image":

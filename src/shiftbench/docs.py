@@ -135,7 +135,7 @@ def _inner(entry: dict[str, Any], defs: dict[str, Any]) -> tuple[dict[str, Any] 
         held, many = next(iter(entry["patternProperties"].values())), ".NAME"
     elif isinstance(entry.get("additionalProperties"), dict):
         held, many = entry["additionalProperties"], ".NAME"
-    elif entry.get("type") == "array":
+    elif "items" in entry:
         held, many = entry["items"], "[]"
     reference = held.get("$ref")
     return (defs[reference.rpartition("/")[2]], many) if reference else (None, "")
@@ -149,6 +149,8 @@ def _spell(entry: dict[str, Any]) -> str:
         return "object"
     if "enum" in entry:
         return ", ".join(f"`{value}`" for value in entry["enum"])
+    if "prefixItems" in entry:
+        return f"[{', '.join(map(_spell, entry['prefixItems']))}]"
     if entry["type"] == "array":
         return f"list of {_spell(entry['items'])}"
     words = {"exclusiveMinimum": "&gt;", "minimum": "≥", "maximum": "≤", "exclusiveMaximum": "&lt;"}

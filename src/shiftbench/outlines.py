@@ -90,8 +90,10 @@ class Outlines:
         own = self._plugin("datasets", dataset, {"split": split})
         entry = self.params.component("datasets", dataset)
         subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
+        part = getattr(entry.slice, split)  # type: ignore[attr-defined]
         content = {
             "dataset": own.content,
+            **({} if part == (0, 1) else {"slice": list(part)}),
             "subset": subset[split],
             "on_error": entry.on_error,  # type: ignore[attr-defined]
             "max_mb": self.params.shards.max_mb,
@@ -142,6 +144,11 @@ class Outlines:
         own = trainer.needs if hasattr(trainer.module, "needs") else default
         reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
         inputs = [*own, *(model.needs if reads else [])]
+        shifted = self.params.component("trainers", trainer_name).shifted  # type: ignore[attr-defined]
+        if shifted:
+            content["train_on"] = refs.at(*shifted)
+            clean = {ref: refs.shards(dataset, ref.parts[1], *shifted) for ref in default}
+            inputs = [clean.get(ref, ref) for ref in inputs]
         if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
             return Outline(content, inputs, _code("train", *used))
         named = self._plugin("datasets", dataset, {})  # who reads no shards has the classes from it

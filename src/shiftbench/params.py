@@ -50,9 +50,28 @@ class Subset(_Strict):
     test: Amount = Field(1.0, description="likewise")
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Slice(_Strict):
+    """Which part of each split, by the hash of the group: two slices that do not overlap share no sample."""
+
+    train: tuple[Share, Share] = Field((0.0, 1.0), description="from, to; shares of the split")
+    val: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
+    test: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Slice:
+        for split, (low, high) in self:
+            if low >= high:
+                raise ValueError(f"{split} goes from {low:g} to {high:g}; expected a rising pair")
+        return self
+
+
 class Dataset(Component):
     """A dataset, how much of it, and what happens to a sample that cannot be read."""
 
+    slice: Slice = Slice()
     subset: Subset = Subset()
     on_error: Literal["fail", "skip"] = Field(
         "fail",
@@ -74,6 +93,23 @@ class Shift(Component):
         None,
         description="store its shards, or apply it while clean ones are read; default: shards.materialise",
     )
+
+
+class Trainer(Component):
+    """A trainer, and what it learns from where that is not the dataset as it is."""
+
+    train_on: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_+]*/[0-9.]+$")] | None = Field(
+        None,
+        description="`label_noise/0.4`: the train and val shards of its dataset are those of this shift and severity",
+    )
+
+    @property
+    def shifted(self) -> tuple[str, float] | None:
+        """Shift and severity of what is learnt from; None: clean."""
+        if self.train_on is None:
+            return None
+        shift, _, severity = self.train_on.partition("/")
+        return shift, float(severity)
 
 
 class Weights(_Strict):
@@ -217,7 +253,7 @@ class Params(_Strict):
     shifts: dict[Joined, Shift] = {}
     streams: dict[Name, Component] = {}
     models: dict[Name, Component] = {}
-    trainers: dict[Name, Component] = {}
+    trainers: dict[Name, Trainer] = {}
     optimizers: dict[Name, Component] = {}
     methods: dict[Name, Component] = {}
     detectors: dict[Name, Component] = {}
@@ -246,7 +282,11 @@ class Params(_Strict):
         return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
 
 
-_DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift}
+_DEFAULTS: dict[str, type[Component]] = {
+    "datasets": Dataset,
+    "shifts": Shift,
+    "trainers": Trainer,
+}
 
 
 def load(*files: str | Path) -> Params:

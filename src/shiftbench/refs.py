@@ -81,6 +81,11 @@ def number(severity: float) -> str:
     return f"{float(severity):g}"
 
 
+def at(shift: str, severity: float) -> str:
+    """Spell a shift at a severity as the two last components of a name: `fog/2.5`."""
+    return f"{shift}/{number(severity)}"
+
+
 def sources(name: str) -> Ref:
     """Originals `sources/<name>.yaml`."""
     return Ref("sources", name)
@@ -88,7 +93,7 @@ def sources(name: str) -> Ref:
 
 def shards(dataset: str, split: str, shift: str = "identity", severity: float = 0) -> Ref:
     """Shards of one (dataset, split, shift, severity); clean ones are `identity` at severity 0."""
-    return Ref("shards", f"{dataset}/{split}/{shift}/{number(severity)}")
+    return Ref("shards", f"{dataset}/{split}/{at(shift, severity)}")
 
 
 def previews(of: Ref) -> Ref:

@@ -131,7 +131,9 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     }
     task = plugins.find("tasks", module.TASK)
     native = _native(module, split, sources, options, made)
-    kept = splits.subset(splits.cut(native, split, module), cell.recipe["subset"])
+    low, high = cell.recipe.get("slice", (0.0, 1.0))
+    sliced = splits.sliced(splits.cut(native, split, module), low, high, module)
+    kept = splits.subset(sliced, cell.recipe["subset"])
     checked = _readable(kept, task, classes, cell.recipe["on_error"], about["skipped"])
     if getattr(module, "IN_ORDER", False):
         return checked, about

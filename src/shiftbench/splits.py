@@ -81,6 +81,23 @@ def cut(
             yield sample
 
 
+def sliced(
+    samples: Iterable[Sample | DataError], low: float, high: float, module: ModuleType
+) -> Iterator[Sample | DataError]:
+    """Keep the groups whose hash lies in [low, high): slices that do not overlap share no sample, whatever they are of.
+
+    Args:
+        samples: of one split; errors pass through.
+        low: from 0.
+        high: to 1.
+        module: the dataset, as for `cut`.
+    """
+    group: Callable[[Sample], str] = getattr(module, "group", _key)
+    for sample in samples:
+        if isinstance(sample, DataError) or low <= unit("slice", group(sample)) < high:
+            yield sample
+
+
 def subset(
     samples: Iterable[Sample | DataError], amount: float | None
 ) -> Iterator[Sample | DataError]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from shiftbench import environment, nets, plugins, recipe, refs, rng, schema, shards
+from shiftbench import environment, nets, plugins, recipe, rng, schema, shards
 from shiftbench.errors import ModelError
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
@@ -121,7 +121,7 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
             classes=_classes(dataset, inputs, spec.get("dataset")),
             inputs=inputs,
             optimizer=spec.get("optimizer", {}),
-            samples=lambda split: list(shards.read(_folder(inputs, dataset, split))),  # noqa: B023
+            samples=_reader(inputs, dataset, spec.get("train_on", "identity/0")),
             threads=spec["threads"],
             device=device,
         )
@@ -129,11 +129,10 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
         _commit(run, cell, job, state, rows)
 
 
-def _folder(inputs: Mapping[Ref, Path], dataset: str, split: str) -> Path:
-    name = refs.shards(dataset, split).name
-    return next(
-        path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == name
-    )
+def _reader(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], list[Sample]]:
+    """Return what reads a split of the dataset under `shift` (`identity/0`, `label_noise/0.4`)."""
+    folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
+    return lambda split: list(shards.read(folders[f"{dataset}/{split}/{shift}"]))
 
 
 def _classes(

@@ -41,6 +41,8 @@ GRID = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
 def inputs(shift: ModuleType) -> list[Any]:
     if shift.FIELD is None:
         return [masked(*shape) for shape in SHAPES[:2]]
+    if shift.FIELD == "label":
+        return [0, 9]
     return [CHAPTER] if shift.FIELD == "text" else [picture(*shape) for shape in SHAPES]
 
 
