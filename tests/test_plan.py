@@ -205,6 +205,36 @@ def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
     assert "weights/shapes/perceptron-mixup-s0.safetensors" in campaign.changed(plain, trained)
 
 
+def test_weights_may_have_methods_of_their_own(home: Path) -> None:
+    weights = campaign.PARAMS["campaigns"]["small"]["weights"][0] | {"seeds": [0]}
+    plan = campaign.plan(
+        home, campaigns__small__weights=[weights, {**weights, "seeds": [1], "methods": ["mirror"]}]
+    )
+    found = {(row["weights"][-2:], row["method"]) for row in plan.rows(plan.campaigns["small"])}
+    assert found == {("s0", "plain"), ("s1", "mirror")}
+
+
+AT_A_POSITION = """
+from shiftbench import refs
+SEES, PARAMS = "sample", {"of": "perceptron-mixup"}
+def needs(params):
+    model, _, trainer = params["of"].partition("-")
+    of = refs.weights(params["dataset"], model, trainer, params["seed"])
+    return [refs.records(of, "plain", params["stream"], params["step"])]
+def wrap(predictor, params, inputs):
+    return predictor
+"""
+
+
+def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> None:
+    campaign.add(home, "methods", "beside", AT_A_POSITION)
+    plan = campaign.plan(home, campaigns__small__methods=["plain", "beside"])
+    for step in ("identity/0", "bright/1", "bright/2.5"):
+        name = f"shapes/perceptron-mixup-s1/{{}}/shapes/test/{step}"
+        cell = plan.cells[Ref("records", name.format("beside"))]
+        assert [r.name for r in cell.inputs if r.kind == "records"] == [name.format("plain")]
+
+
 def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
     moved = campaign.changed(
         campaign.plan(home), campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]})

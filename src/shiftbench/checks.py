@@ -117,6 +117,7 @@ def _asked(campaign: Campaign) -> list[tuple[str, str]]:
     for spec in campaign.weights:
         asked += [("models", name) for name in spec.models]
         asked += [("trainers", name) for name in spec.trainers]
+        asked += [("methods", name) for name in spec.methods or ()]
     asked += [("shifts", name) for name in campaign.shifts]
     asked += [("streams", name) for name in campaign.streams]
     asked += [("methods", name) for name in campaign.methods]

@@ -87,9 +87,7 @@ def asked(params: Params, positions: Positions, ref: Ref) -> Asked:
     campaigns = {
         campaign_name: campaign
         for campaign_name, campaign in params.campaigns.items()
-        if name in campaign.detectors
-        and method in campaign.methods
-        and weights in positions.weights(campaign)
+        if name in campaign.detectors and (weights, method) in positions.wrapped(campaign)
     }
     val_sets = _agreed(campaigns, weights)
     module = plugins.find("detectors", params.use("detectors", name))

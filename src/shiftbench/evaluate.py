@@ -67,6 +67,7 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
     with devices.hold(device) as held:
         predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
         wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
+        place(wrapped, run, todo[0])
         run.note(sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
         for cells in track(list(_positions(run, todo, method)), run.job.name):
             _evaluate_position(run, cells, wrapped, classes, method, held)
@@ -83,10 +84,17 @@ def _sensitivity(
     def on_cpu() -> Predictor:
         plain = predictors.load(spec, run.path(cell.inputs[0]), classes, "cpu", inputs)
         wrapped: Predictor = method.wrap(plain, spec["method"]["options"], inputs)
+        place(wrapped, run, cell)
         return wrapped
 
     other = on_cpu if device != "cpu" else None
     return sensitivity.measure(predictor, _folder(run, cell), spec["batch_size"], other)
+
+
+def place(predictor: Predictor, run: Run, cell: Cell) -> None:
+    """Tell a predictor that looks at what else was made at a position (`at`) to which one it comes."""
+    if hasattr(predictor, "at"):
+        predictor.at(run.inputs(cell))
 
 
 def _folder(run: Run, cell: Cell) -> Path:
@@ -129,6 +137,7 @@ def _evaluate_position(
     folder = _folder(run, cells[0])
     if method.SEES == "stream" and begins(cells[0].ref):
         predictor.reset()  # type: ignore[attr-defined]
+    place(predictor, run, cells[0])
     shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
     with ExitStack() as stack:
         kept = _keeper(run, cells, folder, stack)

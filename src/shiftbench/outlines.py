@@ -165,6 +165,7 @@ class Outlines:
             "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
         )
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
+        context |= {"stream": position.stream, "step": position.step}
         method = self._plugin("methods", method_name, context)
         task = self._plugin("tasks", self._task(position.data.parts[0]), {})
         content = {

@@ -121,6 +121,9 @@ class Weights(_Strict):
         (0,), description="training seeds; part of the weights' name"
     )
     dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
+    methods: tuple[Name, ...] | None = Field(
+        None, description="what goes around these; default: the campaign's `methods`"
+    )
 
 
 class Campaign(_Strict):

@@ -164,20 +164,24 @@ class Positions:
 
     def weights(self, campaign: Campaign) -> list[Ref]:
         """Return a campaign's weights: models x trainers x seeds."""
+        return list(dict.fromkeys(of for of, _ in self.wrapped(campaign)))
+
+    def wrapped(self, campaign: Campaign) -> list[tuple[Ref, str]]:
+        """Return a campaign's weights, each with every method that goes around it."""
         return [
-            refs.weights(spec.dataset or campaign.dataset, model, trainer, seed)
+            (refs.weights(spec.dataset or campaign.dataset, model, trainer, seed), method)
             for spec in campaign.weights
             for model in spec.models
             for trainer in spec.trainers
             for seed in spec.seeds
+            for method in (campaign.methods if spec.methods is None else spec.methods)
         ]
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation cell of a campaign that can be made here, as aggregate reads it."""
         rows = (
             _row(campaign, of, method, detector, position)
-            for of in self.weights(campaign)
-            for method in campaign.methods
+            for of, method in self.wrapped(campaign)
             for position in self.of(campaign)
             for detector in (None, *_detectors(campaign, position))
         )
@@ -187,8 +191,7 @@ class Positions:
         """Return the records whose features a campaign keeps, as far as they can be made here."""
         kept = (
             refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
-            for of in self.weights(campaign)
-            for method in campaign.methods
+            for of, method in self.wrapped(campaign)
             for split in campaign.features
         )
         return [record for record in kept if record not in self.lost]

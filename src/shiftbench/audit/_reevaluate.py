@@ -97,8 +97,10 @@ def make(task: Task, out: Path) -> Answer:
     first = cells[task["first"]]
     with opened() as files:
         predictor = visit.predictor()
+        evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
         visits = [_visit(visit, predictor, cell, task, out) for cell in _walked(visit, task)]
+        evaluate.place(predictor, visit.run, first)
         moved = _sensitivity(visit, predictor, first, task)
     return {
         "device": visit.device,
@@ -127,6 +129,7 @@ def _visit(visit: Visit, predictor: Predictor, cell: Cell, task: Task, out: Path
     adapts = visit.method.SEES == "stream"
     if adapts and evaluate.begins(cell.ref):
         predictor.reset()  # type: ignore[attr-defined]
+    evaluate.place(predictor, visit.run, cell)
     spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
     wanted = set(task["batches"].get(cell.ref.name, ()))
     size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
@@ -189,8 +192,14 @@ def _sensitivity(
         return None
     folder, other = evaluate._folder(visit.run, cell), visit.elsewhere
     size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
-    there = (lambda: visit.predictor(other)) if other else None
+    there = (lambda: _placed(visit, other, cell)) if other else None
     return sensitivity.measure(predictor, folder, size, there)
+
+
+def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
+    predictor = visit.predictor(device)
+    evaluate.place(predictor, visit.run, cell)
+    return predictor
 
 
 # ------------------------------------------------------------------ caches
