@@ -54,6 +54,7 @@ smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its o
 
 systems: setup ## every published system that is built, at embedded scale, each with a page (ARGS="systems/palm" for one)
 	@$(SNAKEMAKE) $(or $(ARGS),systems)
+	@shiftbench claims
 
 record: setup ## run, record what was made in dvc.lock, and push it to the remote
 	@dvc repro

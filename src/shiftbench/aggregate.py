@@ -202,9 +202,8 @@ def _null(values: Floats) -> pa.Array:
 def run(run: Run, todo: list[Cell]) -> None:
     """Make the tables of one campaign, or judge the claims of a system."""
     for cell in todo:
-        if (
-            cell.ref.kind == "claims"
-        ):  # by name, as plugins are: this code counts in no recipe of tables
+        if cell.ref.kind == "claims":
+            # By name, as plugins are: this code counts in no recipe of tables.
             importlib.import_module("shiftbench.judging").run(run, cell)
             continue
         spec = cell.recipe
