@@ -111,6 +111,8 @@ def _save(file: Path, image: Image.Image) -> None:
 
 def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
     """Return (name, severity, options) of what is digested of a shift."""
+    if getattr(module, "INPUTS", False) or "path" in module.PARAMS:
+        return [("0", 0.0, {})]  # its bytes are those of a model, or of the user's files
     if not module.LEVELS:
         top = module.RANGE[1]
         return [(f"{severity:g}", severity, {}) for severity in sorted({0.0, top / 2, top})]
