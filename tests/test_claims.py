@@ -88,6 +88,23 @@ def test_combinations(expression, by_hand):
     assert found.values[0] == pytest.approx(by_hand)
 
 
+def test_lists_keep_places_apart():
+    """Several weights that both operands name, in another order; and a column that is null in other rows."""
+    names = {"a-erm": (0.9, 0.1), "b-erm": (0.7, 0.3), "c-erm": (0.8, 0.2)}
+    places = [({"severity": 1.0}, 0), ({"severity": None, "metric": "drop"}, 1)]
+    found = rows(
+        *({"weights": w, "value": v[at], **place} for place, at in places for w, v in names.items())
+    )
+    both = {"weights": list(names), "shift": "fog"}
+    one = {"metric": "accuracy", "severity": [1, 2], **both}
+    order = [2, 0, 1, 3, 4, 5]
+    for given in (found, Rows(found.places[order], found.values[order])):
+        other = {"metric": "drop", "severity": None, **both}
+        assert evaluate(given, {"spearman": [one, other]}).values[0, 0] == pytest.approx(-1)
+        sums = evaluate(given, {"mean": {"difference": [one, other]}})
+        assert sums.values[0, 0] == pytest.approx(0.6)
+
+
 @pytest.mark.parametrize(
     ("expression", "why"),
     [

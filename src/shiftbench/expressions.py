@@ -93,7 +93,8 @@ def _is(name: str, value: Any) -> pl.Expr:
     if value is None:
         return pl.col(name).is_null()
     values = value if isinstance(value, list) else [value]
-    return pl.col(name).is_in([float(v) for v in values] if name == "severity" else values)
+    known = [float(v) for v in values] if name == "severity" else values
+    return pl.col(name).is_in(known).fill_null(value=False)
 
 
 def _weights(value: Any, *, seeded: bool) -> pl.Expr:
@@ -128,14 +129,19 @@ def evaluate(
 
 
 def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
-    """Put two operands into one order of the places that neither fixed.
+    """Put two operands into one order of their places; a column that a selector fixed may differ between them.
 
     Raises:
         NotEvaluable: they have not the same places.
     """
     if len(one.places) == len(other.places) == 1:
         return one, other
-    names = [n for n in one.places.columns if n not in one.named | other.named]
+    fixed = {
+        n
+        for n in one.named | other.named
+        if not one.places[n].sort().equals(other.places[n].sort())
+    }
+    names = [n for n in one.places.columns if n not in fixed]
     orders = [rows.places.with_row_index("at").sort(*names) for rows in (one, other)]
     if not orders[0].select(names).equals(orders[1].select(names)):
         raise NotEvaluable(
