@@ -62,6 +62,7 @@ CURVE = rows(
         for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))
     ),
 )
+NETS = ["net-erm", "net-augmix"]
 AUGMIX = {**FOG, "weights": "net-augmix"}
 
 
@@ -70,6 +71,8 @@ AUGMIX = {**FOG, "weights": "net-augmix"}
     [
         ({"mean": FOG}, (0.5 + 0.9 + 0.8) / 3),
         ({"median": FOG}, 0.8),
+        ({"max": {"mean": {**FOG, "weights": NETS}, "over": "severity"}}, (0.8 + 0.85 + 0.6) / 3),
+        ({"mean": {"max": {**FOG, "weights": NETS}, "over": "weights"}}, (0.9 + 0.85 + 0.6) / 3),
         ({"max": FOG}, 0.9),
         ({"min": {"abs": {"difference": [FOG, AUGMIX]}}}, 0.05),
         ({"area": FOG}, (2 * 0.85 + 2 * 0.65) / 4),
@@ -112,6 +115,7 @@ def test_lists_keep_places_apart():
         ({"metric": "accuracy", "shfit": "fog"}, "no column 'shfit' .did you mean shift"),
         ({"difference": [FOG, {**AUGMIX, "severity": [1, 3]}]}, "3 and 2 places, not the same"),
         ({"slope": {**FOG, "severity": 1}}, "rows of two severities"),
+        ({"max": {"mean": FOG, "over": "severty"}}, "no column 'severty' .did you mean severity"),
         ({"kendall": [{**FOG, "severity": 1}, {**AUGMIX, "severity": 1}]}, "three places"),
     ],
 )

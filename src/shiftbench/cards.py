@@ -5,6 +5,7 @@ A card is data. `claims.py` evaluates its claims from stored replicates; `docs/s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -193,6 +194,12 @@ class Card(_Strict):
         return self
 
 
+def parts(combination: Mapping[str, Any]) -> tuple[str, Any, str | None]:
+    """Return the name of a combination, its operand(s), and the one column that it combines over (None: all rows)."""
+    ((name, operand),) = ((key, value) for key, value in combination.items() if key != "over")
+    return name, operand, combination.get("over")
+
+
 def check_expression(value: object, where: str) -> None:
     """Refuse what is no expression.
 
@@ -203,14 +210,14 @@ def check_expression(value: object, where: str) -> None:
         raise ValueError(f"{where}: expected a selector or a combination, found {value!r}")
     if "metric" in value:
         return
-    if len(value) != 1:
+    if len(value.keys() - {"over"}) != 1:
         raise ValueError(
             f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}"
         )
-    ((name, operand),) = value.items()
+    name, operand, over = parts(value)
     if name in ONE:
         check_expression(operand, f"{where}.{name}")
-    elif name in TWO:
+    elif name in TWO and over is None:
         if not isinstance(operand, list) or len(operand) != 2:
             raise ValueError(f"{where}.{name}: expected a list of two operands")
         for number, one in enumerate(operand):

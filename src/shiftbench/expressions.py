@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from shiftbench import formats
-from shiftbench.cards import TWO
+from shiftbench.cards import TWO, parts
 from shiftbench.errors import near
 
 Floats = NDArray[np.float64]
@@ -121,11 +121,24 @@ def evaluate(
     """
     if "metric" in expression:
         return select(rows, expression, seeded=seeded, free=free)
-    ((name, operand),) = expression.items()
+    name, operand, over = parts(expression)
     if name in TWO:
         one, other = (evaluate(rows, part, seeded=seeded, free=free) for part in operand)
         return _two(name, *_aligned(one, other))
-    return _one(name, evaluate(rows, operand, seeded=seeded, free=free))
+    found = evaluate(rows, operand, seeded=seeded, free=free)
+    return _one(name, found) if over is None else _over(name, found, over)
+
+
+def _over(name: str, rows: Rows, column: str) -> Rows:
+    """Combine rows that differ in one column: one row for each place that the others make."""
+    if column not in rows.places.columns:
+        raise NotEvaluable(f"no column {column!r} ({near(column, rows.places.columns)})")
+    others = rows.places.drop(column)
+    places = others.unique(maintain_order=True).with_row_index("place")
+    at = others.join(places, on=others.columns, nulls_equal=True, maintain_order="left")["place"]
+    made = [_one(name, rows.take(at == place, rows.named)) for place in range(len(places))]
+    values = np.concatenate([one.values for one in made])
+    return Rows(pl.concat([one.places for one in made]), values, rows.named | {column})
 
 
 def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
@@ -226,7 +239,7 @@ def leaves(
     """Return what each selector of an expression names."""
     if "metric" in expression:
         return [select(rows, expression, seeded=seeded, free=free)]
-    ((_, operand),) = expression.items()
+    _, operand, _ = parts(expression)
     operands: Sequence[Any] = operand if isinstance(operand, list) else [operand]
     return [leaf for one in operands for leaf in leaves(rows, one, seeded=seeded, free=free)]
 
