@@ -118,8 +118,9 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
     made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
     options = {**spec["options"], "name": spec["name"]}
+    extra = {"inputs": made} if made else {}
     classes = list(
-        module.classes(options, sources) if hasattr(module, "classes") else module.CLASSES
+        module.classes(options, sources, **extra) if hasattr(module, "classes") else module.CLASSES
     )
     about = {
         "task": module.TASK,
@@ -130,7 +131,7 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
         "skipped": [],
     }
     task = plugins.find("tasks", module.TASK)
-    native = _native(module, split, sources, options, made)
+    native = _native(module, split, sources, options, extra)
     low, high = cell.recipe.get("slice", (0.0, 1.0))
     sliced = splits.sliced(splits.cut(native, split, module), low, high, module)
     kept = splits.subset(sliced, cell.recipe["subset"])
@@ -145,10 +146,9 @@ def _native(
     split: str,
     sources: dict[str, Path],
     options: dict[str, Any],
-    made: dict[Ref, Path],
+    extra: dict[str, dict[Ref, Path]],
 ) -> Iterator[Sample | DataError]:
     """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
-    extra = {"inputs": made} if made else {}
     yield from module.samples(splits.native(split, module), sources, options, **extra)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from miniatures import MAKERS
-from shiftbench import plugins, splits
+from shiftbench import plugins, shards, splits
 from shiftbench.errors import FetchError
 from shiftbench.fetch import fetch
 from shiftbench.sample import Sample
@@ -66,11 +66,32 @@ def at_hand(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
     return sources, {**plugins.find("datasets", name).PARAMS, **given, "name": name}
 
 
+def made_from(module: ModuleType, params: dict[str, Any], split: str) -> dict[str, Any]:
+    """Return the keyword `inputs` of a dataset that is made from shards of others: those, with their defaults."""
+    needs = module.needs({**params, "split": split}) if hasattr(module, "needs") else []
+    found = {ref: other_shards(*ref.parts[:2]) for ref in needs if ref.kind == "shards"}
+    return {"inputs": found} if found else {}
+
+
+@functools.cache
+def other_shards(name: str, split: str) -> Path:
+    sources, params = at_hand(name)
+    module, folder = plugins.find("datasets", name), workplace() / "shards" / name / split
+    folder.mkdir(parents=True)
+    native = module.samples(splits.native(split, module), sources, params)
+    kept = [s for s in splits.cut(native, split, module) if isinstance(s, Sample)]
+    about = {"classes": list(classes(module, params, sources))}
+    fields = plugins.find("tasks", module.TASK).FIELDS
+    shards.write(sorted(kept, key=lambda sample: sample.key), folder, fields, about, 1_000_000_000)
+    return folder / "manifest.json"
+
+
 def classes(
     module: ModuleType, params: dict[str, Any], sources: dict[str, Path]
 ) -> tuple[str, ...]:
+    extra = made_from(module, params, "test")
     found: tuple[str, ...] = (
-        module.classes(params, sources) if hasattr(module, "classes") else module.CLASSES
+        module.classes(params, sources, **extra) if hasattr(module, "classes") else module.CLASSES
     )
     return found
 
@@ -89,7 +110,7 @@ def read(name: str) -> dict[str, list[Seen]]:
     found: dict[str, list[Seen]] = {split: [] for split in offered(module)}
     for native in {splits.native(split, module) for split in found}:
         cuts = [split for split in found if splits.native(split, module) == native]
-        for sample in module.samples(native, sources, params):
+        for sample in module.samples(native, sources, params, **made_from(module, params, native)):
             assert isinstance(sample, Sample), sample
             check(sample, module)
             seen = Seen(sample.key, sample.fields["label"], group(sample), content(sample))
@@ -184,7 +205,8 @@ def test_splits_are_disjoint_by_key_group_and_content(name: str) -> None:
 def test_same_samples_again(name: str) -> None:
     sources, params = at_hand(name)
     module = plugins.find("datasets", name)
-    native = module.samples(splits.native("test", module), sources, params)
+    extra = made_from(module, params, "test")
+    native = module.samples(splits.native("test", module), sources, params, **extra)
     again = [content(s) for s in splits.cut(native, "test", module) if isinstance(s, Sample)]
     assert again == [seen.content for seen in read(name)["test"]]
 
