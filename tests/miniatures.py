@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import pickle
 import tarfile
 from collections.abc import Callable
@@ -118,6 +120,29 @@ def image_list(tmp: Path) -> Made:
     return {}, {**options, "counts": {"test": 10}, "classes": ["cat", "dog"]}
 
 
+def cns_bench(tmp: Path) -> Made:
+    """Two nuisances, two classes, three seeds, six scales; the annotation file is in no order."""
+    images = []
+    for number, (nuisance, (label, name), seed, scale) in enumerate(
+        itertools.product(
+            ("cartoon_style", "heavy_snow"),
+            ((22, "bald eagle"), (2, "great_white_shark")),
+            (1, 2, 34),
+            (0.0, 0.5, 1.0, 1.5, 2.0, 2.5),
+        )
+    ):
+        file = f"{nuisance}/{label:03d}_{name}/seed_{seed:04d}_scale_{int(1000 * scale):04d}.jpg"
+        (tmp / file).parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(tmp / file)
+        images.append(
+            {"image": file, "seed": seed, "scale": scale, "shift": nuisance, "class": label}
+        )
+    content = {"info": {"license": "CC0 1.0"}, "images": images[::-5] + images}
+    content["images"] = list({row["image"]: row for row in content["images"]}.values())
+    (tmp / "annotations_cns.json").write_text(json.dumps(content))
+    return {}, {"path": str(tmp), "images": len(images)}
+
+
 def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], first: int) -> None:
     """Write a list of pictures (path, label) and the pictures, which no other `first` has."""
     (root / file).parent.mkdir(parents=True, exist_ok=True)
@@ -129,5 +154,5 @@ def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], firs
 
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
-    for made in (cifar10, cifar100, imagenet, image_folder, image_list, webdataset)
+    for made in (cifar10, cifar100, imagenet, image_folder, image_list, webdataset, cns_bench)
 }

@@ -1,0 +1,186 @@
+"""CNS-Bench as it is released: the annotation file, the paths of images in it, and the shipped correctness.
+
+A *path* is one class, one random seed and one nuisance at six scales; scale 0 is the image without the nuisance.
+Scales are read from `annotations_cns.json`: the released script cuts five characters off the last part of a file's
+name, which is right for `...1000m.png` and wrong by ten for `...1000.jpg` (`released_scale`).
+
+Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; `benchmarking/` of odunkel/CNS-Bench.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError, ParamsError, near
+
+ANNOTATIONS = "annotations_cns.json"
+SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
+NUISANCES = (
+    "cartoon_style", "plush_toy_style", "pencil_sketch_style", "painting_style", "sculpture_style", "graffiti_style",
+    "video_game_style", "tattoo_style", "heavy_snow", "heavy_rain", "heavy_fog", "heavy_smog", "heavy_dust",
+    "heavy_sandstorm",
+)  # fmt: skip
+"""Names of directories; cartoon_style, painting_style and heavy_snow were seen, the others are inferred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image: its file below the folder, and where it belongs."""
+
+    file: str
+    nuisance: str
+    label: int
+    seed: int
+    scale: float
+
+    @property
+    def path(self) -> tuple[int, int]:
+        """Class and seed: the path of a nuisance that it lies on."""
+        return self.label, self.seed
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What the annotation file says."""
+
+    licence: str
+    images: tuple[Image, ...]
+
+    def paths(self, nuisance: str) -> dict[tuple[int, int], dict[float, Image]]:
+        """Return the paths of a nuisance, in order: (class, seed) -> scale -> image.
+
+        Raises:
+            ParamsError: there is no such nuisance.
+        """
+        known = sorted({image.nuisance for image in self.images})
+        if nuisance not in known:
+            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {near(nuisance, known)}")
+        found: dict[tuple[int, int], dict[float, Image]] = {}
+        for image in self.images:
+            if image.nuisance == nuisance:
+                found.setdefault(image.path, {})[image.scale] = image
+        return dict(sorted(found.items()))
+
+
+@lru_cache(maxsize=2)
+def read(folder: Path) -> Annotations:
+    """Read the annotation file of a folder.
+
+    Raises:
+        DataError: there is none, it lacks something, or two images stand at one place of a path.
+    """
+    file = folder / ANNOTATIONS
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist; `path` is the folder that holds it beside the images"
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        images = tuple(_image(row) for row in content["images"])
+        licence = str(content["info"]["license"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file} is not the annotation file of CNS-Bench: {error!r}") from error
+    places = {(image.nuisance, *image.path, image.scale) for image in images}
+    if len(places) < len(images):
+        raise DataError(f"{file}: {len(images) - len(places)} images stand at the place of another")
+    return Annotations(licence, images)
+
+
+def _image(row: dict[str, Any]) -> Image:
+    return Image(
+        str(row["image"]),
+        str(row["shift"]),
+        int(row["class"]),
+        int(row["seed"]),
+        float(row["scale"]),
+    )
+
+
+def lacking(path: Iterable[float]) -> list[float]:
+    """Return which of the six scales a path lacks."""
+    return sorted(set(SCALES) - set(path))
+
+
+# ------------------------------------------------------------------ shipped correctness
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of `results.zip`: what a model said of an image, and whether the file calls that right."""
+
+    label: int
+    seed: int
+    scale: float
+    predicted: int
+    correct: bool
+
+
+def results(archive: Path, model: str, nuisance: str) -> list[Result]:
+    """Return the shipped results of a model under a nuisance, in the order of the file.
+
+    Args:
+        archive: `results.zip`, which holds one `MODEL__NUISANCE.csv` each.
+        model: as timm calls it.
+        nuisance: as directories are called.
+
+    Raises:
+        DataError: no such file, or one without the columns.
+    """
+    wanted = f"{model}__{nuisance}.csv"
+    with zipfile.ZipFile(archive) as opened:
+        members = {Path(name).name: name for name in opened.namelist()}
+        if wanted not in members:
+            raise DataError(f"{archive} holds no {wanted}; {near(wanted, members)}")
+        text = opened.read(members[wanted]).decode("utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    columns = {"pred_class", "gt_class", "img_name", "seed", "scale", model}
+    if not rows or not columns <= rows[0].keys():
+        raise DataError(f"{wanted} in {archive} has not the columns {', '.join(sorted(columns))}")
+    return [_result(row, model) for row in rows]
+
+
+def _result(row: dict[str, str], model: str) -> Result:
+    return Result(
+        int(float(row["gt_class"])),
+        int(row["seed"]),
+        float(row["scale"]),
+        int(float(row["pred_class"])),
+        row[model] == "True",
+    )
+
+
+def released_scale(name: str) -> float:
+    """Return the scale that the released script reads from a file's name; see the module.
+
+    Example:
+        >>> released_scale("seed_0034_scale_1000m.png"), released_scale("seed_0034_scale_1000.jpg")
+        (1.0, 0.1)
+    """
+    return int(name.rpartition("_")[2][:-5]) / 1000
+
+
+def failure_points(
+    rows: Iterable[Result], never: float = 3.0, *, released: bool = False
+) -> dict[tuple[int, int], float]:
+    """Return the scale at which each path of one nuisance fails first: (class, seed) -> scale.
+
+    Args:
+        rows: of one model and nuisance.
+        never: for a path that does not fail.
+        released: the first failing row in the order of the file, as the released notebook takes it; else the failing
+            row of the least scale.
+    """
+    ordered = list(rows) if released else sorted(rows, key=lambda row: row.scale)
+    points = {(row.label, row.seed): never for row in ordered}
+    for row in reversed(ordered):
+        if not row.correct:
+            points[row.label, row.seed] = row.scale
+    return points
