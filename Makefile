@@ -61,10 +61,10 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 	@dvc push
 
 test: setup ## the tests, without slow ones, on all cores
-	@pytest -n auto --dist loadfile -m "not slow and not gpu" $(ARGS)
+	@pytest -n auto --dist loadgroup -m "not slow and not gpu" $(ARGS)
 
 test-all: setup ## the tests, slow ones too
-	@pytest -n auto --dist loadfile -m "not gpu" $(ARGS)
+	@pytest -n auto --dist loadgroup -m "not gpu" $(ARGS)
 
 test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the number of threads
+os.environ.setdefault(
+    "COLUMNS", "160"
+)  # of tables that are printed, whatever the folders are called
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 """CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
 
@@ -71,6 +74,16 @@ def _no_registry() -> str | None:
     command = [sys.executable, "-m", "pip", "index", "versions", "six", "--retries=0"]
     answer = subprocess.run([*command, "--timeout=10"], capture_output=True, check=False)
     return None if answer.returncode == 0 else "needs a package registry, and none answers"
+
+
+# --- on several cores -----------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one file on one worker, and all that share the author's campaign: it takes a minute to make."""
+    for item in items:
+        shared = "author" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("author" if shared else str(item.path)))
 
 
 # --- CI lets nothing be skipped ----------------------------------------------------------------

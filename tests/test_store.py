@@ -35,7 +35,7 @@ def plan(home: Path) -> Plan:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ("records", ["results/records", "results/overlaps", "results/searches", "results/scores"]),
+        ("records", [f"results/{name}" for name in "records overlaps searches scores analyses".split()]),
         ("shards", ["data/shards", "results/previews"]),
         ("shapes/test/bright", ["data/shards/shapes/test/bright", "results/previews/shapes/test/bright"]),
         ("shapes/test/bright/2.5", ["data/shards/shapes/test/bright/2.5", "results/previews/shapes/test/bright/2.5"]),

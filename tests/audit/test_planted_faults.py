@@ -22,8 +22,8 @@ import safetensors.numpy
 import torch
 
 import forging
-from made import Made, commit, forget, make_all
-from shiftbench import recipe, shards
+from made import Made, commit, forget
+from shiftbench import making, recipe, shards
 from shiftbench.apply import Shifter
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -338,7 +338,7 @@ def _(made: Made) -> None:
     for ref in plan.cells:
         if ref.kind in ("searches", "scores", "tables", "report") and "msp" not in ref.name:
             recipe.receipt_path(made.root, ref).unlink()
-    make_all(plan, made.root)
+    making.make(plan, made.root)
 
 
 # --- evidence -------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def _(made: Made) -> None:
         forget()
         plan = made.plan()
         recipe.receipt_path(made.root, CONTRAST3).unlink()
-        make_all(plan, made.root)
+        making.make(plan, made.root)
     finally:
         sys.path.remove(str(folder))
         forget()

@@ -114,9 +114,10 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
 
 
 def test_claims_are_printed(home: Path) -> None:
-    said = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["claims", SLUG]).output
+    said = CliRunner().invoke(cli.app, ["claims", SLUG]).output
     assert "1 refuted" in said
-    assert "energy beats MSP by a half" in said
+    told = CliRunner().invoke(cli.app, ["claims", SLUG, "--json"]).output
+    assert "energy beats MSP by a half" in told
     missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
     assert "`snakemake systems/toy/smoke` runs it" in str(missing)
 

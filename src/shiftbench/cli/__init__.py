@@ -21,5 +21,5 @@ def main() -> None:
     try:
         app()
     except ShiftbenchError as error:
-        err.print(f"[bold red]error:[/] {escaped(str(error))}")
+        err.print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True)
         sys.exit(error.code)

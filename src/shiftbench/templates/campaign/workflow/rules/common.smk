@@ -1,4 +1,5 @@
 import os
+import sys
 
 from snakemake.persistence import PersistenceBase
 
@@ -8,7 +9,11 @@ from shiftbench import rules
 PersistenceBase.backup_output = lambda self, path: None
 PersistenceBase.restore_output = lambda self, path: False
 
-PLAN = rules.load(config.get("scale"), main=workflow.is_main_process)
+PLAN = rules.load(
+    config.get("scale"),
+    main=workflow.is_main_process,
+    words=sys.argv[1:],
+)
 
 # Where nothing else ends a job at its time (Kubernetes' executor), its profile asks for this.
 LIMIT = "timeout {resources.runtime}m " if "SHIFTBENCH_LIMIT_TIME" in os.environ else ""
