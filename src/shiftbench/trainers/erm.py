@@ -1,7 +1,7 @@
 """Empirical risk minimisation: cross-entropy on the train split, optional random shift and flip.
 
 Source: Vapnik, "Principles of Risk Minimization", NeurIPS 1991; the schedule is Smith and Topin,
-"Super-Convergence", 2018 (one cycle).
+"Super-Convergence", 2018 (one cycle), unless `schedule` names another.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PARAMS: dict[str, object] = {
     "optimizer": "adamw",
     "lr": 0.004,
     "weight_decay": 0.05,
+    "schedule": "one_cycle",
     "smoothing": 0.0,
     "shift": 1,
     "flip": False,
