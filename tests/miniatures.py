@@ -152,7 +152,24 @@ def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], firs
         picture(1000 * first + at, (40, 36)).save(root / images / path)
 
 
+def metadata_table(tmp: Path) -> Made:
+    """Thirty pictures in the layout of Waterbirds: three splits, two classes, two places."""
+    root = tmp / "waterbirds"
+    rows = ["img_id,img_filename,y,split,place,place_filename"]
+    for n in range(30):
+        path = f"{n % 2:03d}.Bird/Bird_{n:04d}.jpg"
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        picture(4000 + n, (40, 36)).save(root / path)
+        rows.append(f"{n},{path},{n % 2},{n // 10},{n // 2 % 2},/f/forest/{n}.jpg")
+    (root / "metadata.csv").write_text("\n".join(rows) + "\n")
+    options = {"root": str(root), "tables": ["metadata.csv"], "groups": ["y", "place"]}
+    return {}, {**options, "counts": {"test": 10}, "classes": ["landbird", "waterbird"]}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
-    for made in (cifar10, cifar100, imagenet, image_folder, image_list, webdataset, cns_bench)
+    for made in (
+        *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
+        *(cns_bench, metadata_table),
+    )
 }
