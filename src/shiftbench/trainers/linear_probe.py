@@ -3,6 +3,9 @@
 Source: Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016,
 arXiv:1610.01644; the protocol (L-BFGS, L2 swept on validation data) is that of Radford et al., ICML
 2021, appendix A.3. Differs: features are standardised first, so that one grid serves all nets.
+
+`learnt_from` and `start` name the weights that are probed: of the same training seed, or (`same_seed: false`) of seed
+0, as public ones are.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from shiftbench.trainers import _logistic
 PARAMS: dict[str, object] = {
     "learnt_from": "imagenet",
     "start": "pretrained",
+    "same_seed": False,
     "c": [0.0001, 0.001, 0.01, 0.1, 1.0],
     "batch_size": 64,
 }
@@ -30,7 +34,8 @@ PARAMS: dict[str, object] = {
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the pretrained weights, and the train and val shards."""
-    start = refs.weights(params["learnt_from"], params["model"], params["start"])
+    seed = params["seed"] if params["same_seed"] else 0
+    start = refs.weights(params["learnt_from"], params["model"], params["start"], seed)
     return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
 
 
