@@ -84,13 +84,14 @@ def apply(
 @cache
 def originals() -> dict[str, Path]:
     """Return folders that are laid out like the originals which shifts read, with pictures of ours."""
-    from shiftbench.shifts import _backgrounds, _cutouts, frost
+    from shiftbench.shifts import _backgrounds, _cutouts, _scikit_photos, frost
 
     home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
     atexit.register(shutil.rmtree, home)
     photos = {
         "frost_textures": frost.TEXTURES["photo6"],
         _backgrounds.SOURCE: _backgrounds.listed(),
+        _scikit_photos.SOURCE: (*_scikit_photos.TRAINING, *_scikit_photos.HELD_OUT),
     }
     for source, names in photos.items():
         for number, name in enumerate(names):

@@ -1,7 +1,8 @@
 """Photos to put objects on: crops of the source `background_photos`, in the order of a fixed list.
 
 `background_photos.csv` lists each photo with its part, `first` or `second`; no place is in both, so that a
-model that was trained on one part meets unknown places in the other.
+model that was trained on one part meets unknown places in the other. The part `held_out` is of another source:
+the textures of `_scikit_photos`, which nothing is trained on.
 """
 
 from __future__ import annotations
@@ -18,11 +19,19 @@ from PIL import Image
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.resizing import MEANS, resize
 from shiftbench.rng import Words
+from shiftbench.shifts import _scikit_photos
 
 ASSETS = ("background_photos.csv",)
 SOURCE = "background_photos"
+SOURCES = (SOURCE, _scikit_photos.SOURCE)
 PARTS = ("all", "first", "second")
+HELD_OUT = "held_out"
 SHORT_SIDE = 512  # larger photos are made smaller once, so that a crop costs the same from each
+
+
+def source(part: str) -> str:
+    """Return the name of the source that a part of the photos is in."""
+    return _scikit_photos.SOURCE if part == HELD_OUT else SOURCE
 
 
 def listed(part: str = "all") -> list[str]:
@@ -32,7 +41,7 @@ def listed(part: str = "all") -> list[str]:
         ParamsError: no such part.
     """
     if part not in PARTS:
-        raise ParamsError(f"photos is {part!r}; allowed are {', '.join(PARTS)}")
+        raise ParamsError(f"photos is {part!r}; allowed are {', '.join((*PARTS, HELD_OUT))}")
     return [path for path, its, _ in rows() if part in ("all", its)]
 
 
@@ -48,12 +57,15 @@ def crop(
 ) -> NDArray[np.uint8]:
     """Return a random crop of a random photo: uint8 of `shape`, (h, w) grey or (h, w, 3).
 
-    The crop has the shape's aspect and 1/2 to 1 of the size of the largest that fits. Takes one raw word.
+    The crop has the shape's aspect and 1/2 to 1 of the size of the largest that fits (of held-out photos, see
+    `_scikit_photos`). Takes one raw word.
 
     Raises:
         DataError: the source is not there, or not whole.
         ParamsError: no such part.
     """
+    if part == HELD_OUT:
+        return _scikit_photos.crop(shape, words, sources, _scikit_photos.HELD_OUT).pixels
     if SOURCE not in sources:
         raise DataError(
             f"the photos of the source {SOURCE!r} are not there; run `shiftbench fetch {SOURCE}`"

@@ -2,11 +2,10 @@
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: complexity is
 C(x) = mean |FFT2(x)|, over channels and frequencies; a diffusion model is guided up or down its gradient
-(lambda = 20 and -20). Differs: no gradient is followed (floating Fourier transforms are not the same
-on every CPU): texture is added or taken away, which raises or lowers C (tested for all levels). Texture is
-what differs from a blur (a box of 9 px at 224 px, twice). `way: up` adds the texture of a photo (`texture:
-photo`) or more of the background's own (`own`); `way: down` takes the background's own away, and changes
-nothing where it has none (white behind a cut-out).
+(lambda = 20 and -20). Differs: no gradient is followed (`background_guided` does): texture is added or taken
+away, which raises or lowers C (tested for all levels). Texture is what differs from a blur (a box of 9 px at
+224 px, twice). `way: up` adds the texture of a photo (`texture: photo`) or more of the background's own (`own`);
+`way: down` takes the background's own away, and changes nothing where it has none (white behind a cut-out).
 
 Levels are grey levels: the mean size of the texture that is added (up; white and black clip it), and the
 share that is taken away (down). Where the mask is 255 the image keeps its bytes; the mask does not change.
@@ -34,7 +33,7 @@ from shiftbench.shifts import _backgrounds, _levels, _masks
 FIELD = None
 LEVELS = {1: (8.0, 0.2), 2: (16.0, 0.4), 3: (24.0, 0.6), 4: (32.0, 0.8), 5: (40.0, 1.0)}
 RANGE = _levels.RANGE
-SOURCES = (_backgrounds.SOURCE,)
+SOURCES = _backgrounds.SOURCES
 PARAMS: dict[str, object] = {"way": "up", "texture": "photo", "photos": "all"}
 REACH = 4.0  # the blur's half width at 224 px
 MOST = 32 * 256  # a texture is amplified 32 times at most, in 256ths
@@ -43,7 +42,7 @@ MOST = 32 * 256  # a texture is amplified 32 times at most, in 256ths
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the photos, where their texture is wanted."""
     wanted = params["way"] == "up" and params["texture"] == "photo"
-    return [refs.sources(name) for name in SOURCES] if wanted else []
+    return [refs.sources(_backgrounds.source(params["photos"]))] if wanted else []
 
 
 def apply(  # noqa: PLR0913 - options of the shift
@@ -64,8 +63,8 @@ def apply(  # noqa: PLR0913 - options of the shift
         words: the sample's random words.
         way: `up` or `down`.
         texture: what is added: of a `photo`, or the background's `own`.
-        photos: `all`, or the `first` or `second` part of the places.
-        sources: the folder of `background_photos`.
+        photos: `all`, or the `first` or `second` part of the places; or `held_out`.
+        sources: the folder of `background_photos`, or of `scikit_image_photos`.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -5,6 +5,7 @@ background becomes that of another image). Levels are the share of the new backg
 pasted, where the paper blends object and background by diffusion: seams make our edits easier to notice;
 the photos have no main object, but hold houses, plants and paths; with `photos: first` or
 `second` training and test can be kept on different places. In `background_photos.csv` no place is in both.
+`photos: held_out` takes textures of scikit-image instead (brick, coins, grass, gravel, text).
 
 Where the mask is 255 the image keeps its bytes. At soft edges the old background is taken out and the new
 one put in, so that no fringe of the old colour stays. The mask does not change.
@@ -16,9 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from shiftbench import refs
+from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _levels, _masks
@@ -26,8 +30,13 @@ from shiftbench.shifts import _backgrounds, _levels, _masks
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE
-SOURCES = (_backgrounds.SOURCE,)
+SOURCES = _backgrounds.SOURCES
 PARAMS: dict[str, object] = {"photos": "all"}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the photos that are asked for."""
+    return [refs.sources(_backgrounds.source(params["photos"]))]
 
 
 def apply(
@@ -44,8 +53,8 @@ def apply(
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
         words: the sample's random words.
-        photos: `all`, or the `first` or `second` part of the places.
-        sources: the folder of `background_photos`.
+        photos: `all`, or the `first` or `second` part of the places; or `held_out`.
+        sources: the folder of `background_photos`, or of `scikit_image_photos`.
 
     Raises:
         RangeError: severity outside 0 to 5.
