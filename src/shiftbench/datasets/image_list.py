@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from shiftbench import plugins
+from shiftbench.datasets import _lists
+from shiftbench.datasets._lists import Line
 from shiftbench.datasets._pictures import read_array, square
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.errors import DataError, ParamsError, RangeError
 from shiftbench.sample import Sample
 
 TASK = "classification"
@@ -53,16 +54,6 @@ PARAMS: dict[str, object] = {
 }
 OUT = -1
 _INTEGER = re.compile(r"-?[0-9]+")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Line:
-    """One line of a list: the key of its picture, the picture's path, its label, and the number of the line."""
-
-    key: str
-    path: str
-    label: str
-    number: int
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
@@ -93,7 +84,7 @@ def samples(
     """
     file, images = _list(split, params), _root(params) / params["images"]
     count = None if params["classes"] is None else len(classes(params, sources))
-    for line in _in_order(_lines(split, params), file):
+    for line in _lists.in_order(_lines(split, params), file):
         try:
             sample = _sample(line, f"{file} line {line.number}", images, count)
             yield square(sample, params["shorter"], params["side"])
@@ -128,10 +119,7 @@ def _list(split: str, params: dict[str, Any]) -> Path:
 def _lines(split: str, params: dict[str, Any]) -> list[Line]:
     """Return the lines of a list."""
     file = _list(split, params)
-    if not file.is_file():
-        raise DataError(f"the list {file} does not exist; check root and lists of image_list")
-    rows = file.read_text(encoding="utf-8").splitlines()
-    lines = [_parsed(row, at, file) for at, row in enumerate(rows, 1) if row.strip()]
+    lines = _lists.lines(file, "image_list")
     expected = params["counts"].get(split, len(lines) or 1)
     if len(lines) != expected:
         name = params.get("name", "image_list")
@@ -140,27 +128,6 @@ def _lines(split: str, params: dict[str, Any]) -> list[Line]:
             f"datasets.{name}.counts.{split}"
         )
     return lines
-
-
-def _parsed(row: str, number: int, file: Path) -> Line:
-    path, *label = row.strip().rsplit(maxsplit=1)
-    relative = PurePosixPath(path)
-    if not label or relative.is_absolute() or ".." in relative.parts:
-        raise DataError(f"{file} line {number}: {row[:120]!r} is no `relative/path label`")
-    stem = relative.with_suffix("").as_posix().replace(".", "_")
-    return Line(f"image_list/{stem}", path, label[0], number)
-
-
-def _in_order(lines: list[Line], file: Path) -> Iterator[Line]:
-    """Yield the lines in the order of their keys."""
-    last: Line | None = None
-    for line in sorted(lines):
-        if last and line.key == last.key:
-            raise DuplicateKeyError(
-                f"{line.key}: named by the lines {last.number} and {line.number} of {file}; remove one"
-            )
-        yield line
-        last = line
 
 
 def _sample(line: Line, where: str, images: Path, classes: int | None) -> Sample:
