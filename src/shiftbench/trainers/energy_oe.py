@@ -18,15 +18,16 @@ from torch import nn
 from shiftbench.losses import cross_entropy, energy_hinge
 from shiftbench.rng import Words
 from shiftbench.train import TrainJob
-from shiftbench.trainers import _loop, _outliers, finetune, outlier_exposure
+from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
 PARAMS: dict[str, object] = {
-    **outlier_exposure.PARAMS,
+    **_exposure.OPTIONS,
+    "per_sample": 1,
     "weight": 0.1,
     "margin_in": -13.0,
     "margin_out": -6.0,
 }
-needs = outlier_exposure.needs
+needs = _exposure.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -36,7 +37,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def loss(
         net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
     ) -> torch.Tensor:
-        known, unknown = outlier_exposure.both(net, batch, outliers, words, params)
+        known, unknown = _exposure.both(net, batch, outliers, words, params)
         hinges = energy_hinge.loss(known, unknown, params["margin_in"], params["margin_out"])
         weight: float = params["weight"]
         return cross_entropy.loss(known, labels) + weight * hinges
