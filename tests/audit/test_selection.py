@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import polars as pl
 import pytest
 
 import forging
 from made import Made
-from shiftbench import shards
+from shiftbench import refs, shards
 from shiftbench.audit import _scoring
 from shiftbench.refs import Ref
 
@@ -108,3 +110,13 @@ def test_a_proof_that_admits_an_overlap_fails(made):
     admitted = pl.col("disjoint").cast(int)
     forging.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
     assert {one.file for one in made.findings("selection")} == {ref.path}
+
+
+def test_outliers_that_were_learnt_from_are_not_unknown(made):
+    plan = made.plan()
+    ref = made.one("weights", "s0")
+    learnt = (*plan.cells[ref].inputs, refs.shards("secret", "train"))
+    plan.cells[ref] = dataclasses.replace(plan.cells[ref], inputs=learnt)
+    (finding,) = made.findings("selection", plan=plan)
+    assert finding.verdict == "failed"
+    assert "learnt from secret, which is tested as unknown" in finding.why

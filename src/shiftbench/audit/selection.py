@@ -4,10 +4,11 @@ Pass rule: each search names its grid, its ID validation set and its validation 
 table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give one
 AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
 detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again; no
-sample of a tested set is, by key or by content, among those that weights learnt from. The digests cover all fields, so
-that a copy under another label is only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates
-that an original itself has across its splits fail, too: the number counts them, whoever put them there; the default
-campaign's originals have none. That the AUROC of a point is right is asked by no level but a new run.
+sample of a tested set is, by key or by content, among those that weights learnt from, and no OOD set is one of which
+any split was learnt from, as auxiliary outliers. The digests cover all fields, so that a copy under another label is
+only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that an original itself has across
+its splits fail, too: the number counts them, whoever put them there; the default campaign's originals have none. That
+the AUROC of a point is right is asked by no level but a new run.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _table(case, ref, receipt)
     for ref, _, receipt in case.of("overlaps"):
         yield from _proof(case, ref, receipt["recipe"])
+    yield from _known_outliers(case)
     pairs = _pairs(case)
     here = [pair for pair in pairs if pair[0] in case.whole and pair[1] in case.whole]
     for pair in here:
@@ -170,6 +172,18 @@ def _pairs(case: Case) -> list[Pair]:
             for learnt in _learnt(case, name):
                 found.setdefault((learnt, place), f"learnt and tested of campaign {name}")
     return [(*pair, why) for pair, why in found.items()]
+
+
+def _known_outliers(case: Case) -> Iterator[Finding]:
+    """Look for OOD sets that weights learnt from: their classes are not unknown, whatever the split."""
+    for name, campaign in case.plan.campaigns.items():
+        learnt = {place.parts[0] for place in _learnt(case, name)} - {campaign.dataset}
+        for dataset in sorted(learnt & campaign.ood_groups.keys()):
+            why = (
+                f"weights of campaign {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
+                "or let them learn from another set"
+            )
+            yield case.failed(_place(case, dataset, campaign.split), why)
 
 
 def _place(case: Case, dataset: str, split: str) -> Ref:
