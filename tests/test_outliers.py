@@ -16,7 +16,7 @@ from shiftbench.losses import energy_hinge
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.train import train_weights
-from shiftbench.trainers import _mixing, _outliers, finetune
+from shiftbench.trainers import _mixing, _outliers, finetune, outlier_mining, rotation_head
 
 
 def words(key: str = "k") -> Words:
@@ -145,3 +145,27 @@ def test_outliers_are_unlearnt_and_classes_stay(
 def test_statistics_are_kept_or_learnt() -> None:
     with pytest.raises(ParamsError, match=r"statistics = 'learned'; did you mean learnt\?"):
         finetune.mode("learned")
+
+
+def test_the_outliers_that_the_net_is_surest_of_are_mined(tmp_path: Path) -> None:
+    job = training.job("convnet", "outlier_mining", inputs=outliers(tmp_path), outliers="boards")
+    net, pool = finetune.begin(job), _outliers.load(job).inputs
+    sure = logits(net.state_dict(), pool).softmax(1).max(1).values.numpy()
+    found = outlier_mining.hardest(net, pool, 5, batch=7)
+    expected = sorted(range(24), key=lambda n: -sure[n])[:5]
+    assert np.array_equal(found, pool[expected])
+    short = {"epochs": 2, "batch_size": 16, "pool": 12, "outliers": "boards"}
+    job = training.job("convnet", "outlier_mining", inputs=job.inputs, **short)
+    first, again = (nets.state_bytes(train_weights(job)[0]) for _ in range(2))
+    assert first == again
+
+
+def test_turns_are_learnt_beside_classes_and_forgotten(tmp_path: Path) -> None:
+    images = torch.arange(2 * 9, dtype=torch.uint8).reshape(2, 1, 3, 3)
+    by_hand = [np.rot90(images.numpy(), turns, (2, 3)) for turns in range(4)]
+    assert np.array_equal(rotation_head.turned(images).numpy(), np.concatenate(by_hand))
+    inputs = outliers(tmp_path)
+    job = training.job("convnet", "rotation_head", inputs=inputs, epochs=2, batch_size=16, shift=0)
+    state, log = train_weights(job)
+    assert set(state) == set(finetune.begin(job).state_dict())
+    assert log[-1][2] > 0.9

@@ -1,0 +1,69 @@
+"""Outlier exposure with mined outliers (OE-M): each epoch learns from those that the net is surest of.
+
+Before each epoch `pool` outliers are drawn without replacement, and the epoch draws from those `per_sample` x (number
+of training samples) of them whose largest probability is highest: that epoch's supply, hardest first. Else as
+`outlier_exposure`.
+
+Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, where it is a comparison (weight 1, pool 50,000, 2 per
+sample in the authors' code); after Chen et al., "ATOM", ECML 2021, section 4. Differs: within an epoch outliers are
+drawn with replacement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.losses import cross_entropy, uniform
+from shiftbench.rng import Words
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _exposure, _loop, _outliers, finetune
+
+PARAMS: dict[str, object] = {
+    **_exposure.OPTIONS,
+    "per_sample": 2,
+    "weight": 1.0,
+    "pool": 50000,
+}
+needs = _exposure.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+    everything, mode = _outliers.load(job), finetune.mode(job.params["statistics"])
+    wanted = job.params["per_sample"] * len(job.samples("train"))
+    mined: list[_outliers.Outliers] = []
+
+    def mine(net: nn.Module) -> None:
+        words = Words(job.seed, job.trainer, job.dataset, f"{len(mined)}/pool")
+        size = min(job.params["pool"], len(everything.inputs))
+        pool = everything.inputs[words.choice(len(everything.inputs), size)]
+        mined.append(_outliers.Outliers(hardest(net, pool, wanted)))
+        mode(net)
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        known, unknown = _exposure.both(net, batch, mined[-1], words, job.params)
+        weight: float = job.params["weight"]
+        return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
+
+    return dict(_loop.fit(job, finetune.begin(job), loss, mine).state_dict())
+
+
+def hardest(
+    net: nn.Module, pool: npt.NDArray[Any], count: int, batch: int = 256
+) -> npt.NDArray[Any]:
+    """Return the `count` prepared images (all, where there are fewer) of the largest probability, surest first."""
+    net.eval()
+    with torch.inference_mode():
+        sure = [
+            net(_loop.tensor(pool[at : at + batch], net)).softmax(1).max(1).values.cpu().numpy()
+            for at in range(0, len(pool), batch)
+        ]
+    order = np.argsort(-np.concatenate(sure), kind="stable")
+    return pool[order[:count]]
