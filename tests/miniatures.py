@@ -166,10 +166,37 @@ def metadata_table(tmp: Path) -> Made:
     return {}, {**options, "counts": {"test": 10}, "classes": ["landbird", "waterbird"]}
 
 
+def fine_grained(tmp: Path) -> Made:
+    """Ten pictures a list of four sets, a class each."""
+    for number, name in enumerate(("bird", "butterfly", "car", "aircraft")):
+        folder = {"bird": "bird/images", "butterfly": "butterfly/images_small"}.get(name, name)
+        folder = "aircraft/images" if name == "aircraft" else folder
+        for at, split in enumerate(("train", "val", "test")):
+            rows = [(f"{split}.of/0{i}.jpg", i) for i in range(10)]
+            file, first = f"info/{name}/{split}.txt", 10 * number + at
+            listed(tmp / "fine", file, f"data/{folder}", rows, first)
+    return {}, {"root": str(tmp / "fine"), "counts": False, "side": 24}
+
+
+def webvision(tmp: Path) -> Made:
+    """Three queries of which one is of a bird, with twenty pictures each."""
+    root = tmp / "webvision"
+    (root / "info").mkdir(parents=True)
+    (root / "info/synsets.txt").write_text("n01440764 tench\nn01514668 cock\n")
+    (root / "info/queries_synsets_map.txt").write_text("1 1\n2 2\n3 1\n")
+    for part in ("google", "flickr"):
+        for query in (1, 2, 3):
+            (root / part / f"q{query:04d}").mkdir(parents=True)
+            for number in range(20):
+                seed = 1000 * query + 100 * (part == "google") + number
+                picture(seed).save(root / part / f"q{query:04d}" / f"{number}.jpg")
+    return {}, {"root": str(root)}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
-        *(cns_bench, metadata_table),
+        *(cns_bench, metadata_table, fine_grained, webvision),
     )
 }
