@@ -15,6 +15,7 @@ from shiftbench import cards, cli, judging, making, rules, scales, schema, verdi
 from shiftbench import plan as plans
 from shiftbench.audit import _run
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.page.system import System
 from shiftbench.refs import Ref
 
 SLUG = "toy"
@@ -111,6 +112,26 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
         form=verdicts.MEASURED,
     )
     assert measured.column("number").to_pylist() == [0]
+
+
+def test_weights_of_one_label_are_one_line_whatever_they_learnt_from() -> None:
+    rows = [
+        {"figure": 0, "colour": f"{name}/convnet-{how}", "x": name, "value": value, "ci_low": None, "ci_high": None}
+        for name, how, value in (("one", "erm", 0.5), ("two", "erm", 0.6), ("one", "palm", 0.7), ("two", "palm", 0.8))
+    ]  # fmt: skip
+    figure = {
+        "title": "Sweep", "note": "", "kind": "lines", "rows": {"metric": "auroc"}, "x": "campaign",
+        "labels": {"one": 0.5, "two": 0.9, "convnet-erm": "cross-entropy"},
+    }  # fmt: skip
+    empty = pl.DataFrame()
+    (panel,) = System({"figures": [figure]}, empty, empty, pl.DataFrame(rows), {}).panels
+    (drawn,) = (shot for shots in panel.figures.values() for shot in shots.values())
+    lines = {trace["name"]: (trace["x"], trace["y"]) for trace in drawn["data"]}
+    assert [(name, list(x)) for name, (x, _) in lines.items()] == [
+        ("cross-entropy", [0.5, 0.9]),
+        ("convnet-palm", [0.5, 0.9]),
+    ]
+    assert [style.label for style in panel.legend] == ["cross-entropy", "convnet-palm"]
 
 
 def test_claims_are_printed(home: Path) -> None:

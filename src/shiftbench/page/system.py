@@ -109,9 +109,10 @@ class System:
 
     def _panel(self, at: int, figure: Mapping[str, Any], rows: list[Row]) -> Panel:
         place = f"figure-{at}"
-        names = _in_order([row["colour"] or "" for row in rows], figure["labels"])
-        styles = Style.of([_label(name, figure) for name in names])
-        drawn = _draw(figure, rows, names, styles, self._measure(figure))
+        colours = _in_order([row["colour"] or "" for row in rows], figure["labels"])
+        names = list(dict.fromkeys(_label(colour, figure) for colour in colours))
+        styles = Style.of(names)
+        drawn = _draw(figure, rows, styles, self._measure(figure))
         alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
         legend = tuple(styles.values()) if any(names) else ()
         title, note = figure["title"], figure["note"] or "Intervals: 95%, from the bootstrap."
@@ -139,14 +140,13 @@ class System:
 def _draw(
     figure: Mapping[str, Any],
     rows: list[Row],
-    names: list[str],
     styles: Mapping[str, Style],
     measure: Measure,
 ) -> Figure:
+    """Draw a line per label: weights that learnt from several datasets are one."""
     lines: list[Line[Any]] = []
-    for name in names:
-        own = [row for row in rows if (row["colour"] or "") == name]
-        style = styles[_label(name, figure)]
+    for name, style in styles.items():
+        own = [row for row in rows if _label(row["colour"] or "", figure) == name]
         if figure["kind"] == "lines":
             at = sorted((_place(row["x"], figure), n) for n, row in enumerate(own))
             order = [own[n] for _, n in at]
