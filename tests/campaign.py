@@ -41,13 +41,10 @@ FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
 SOURCES = ("fashion_mnist", "mnist")
 """
 STREAM = """
-from types import SimpleNamespace
+from shiftbench.streams._steps import Step
 PARAMS = {"severities": [1, 5, 1]}
 def steps(params):
-    return [
-        SimpleNamespace(dataset="shapes", split="test", shift="bright", severity=severity, support=False)
-        for severity in params["severities"]
-    ]
+    return [Step("shapes", "test", "bright", severity) for severity in params["severities"]]
 """
 
 

@@ -281,7 +281,7 @@ def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path)
         for row in plan.rows(plan.params.campaigns["small"])
         if row["records"].endswith("day/002")
     ]
-    assert {row["step"] for row in rows} == {"002"}
+    assert {row["step"] for row in rows} == {2}
 
 
 DOMAIN = """

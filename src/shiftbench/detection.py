@@ -150,10 +150,21 @@ def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
 
 
 def sets(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
-    """Return the sets that detection compares, as (role, dataset, split): ID, groups of OOD, validation OOD."""
+    """Return the sets that detection compares, as (role, dataset, split): ID, groups of OOD, validation OOD.
+
+    And the support that methods are shown in streams, of which nothing may be tested.
+    """
     found = [("id", campaign.dataset, split) for split in _id_splits(campaign, params)]
     found += [(group or "ood", name, campaign.split) for name, group in campaign.ood_groups.items()]
-    return found + [("val_ood", name, split) for name, split in campaign.val_sets]
+    found += [("val_ood", name, split) for name, split in campaign.val_sets]
+    return found + [("support", name, split) for name, split in support(campaign, params)]
+
+
+def support(campaign: Campaign, params: Params) -> list[tuple[str, str]]:
+    """Return the (dataset, split) of what the streams of a campaign show."""
+    walked = [place for name in campaign.streams for place in Positions(params).walk(name)]
+    shown = [one.data.parts[:2] for place in walked for one in place.support]
+    return sorted({(dataset, split) for dataset, split in shown})
 
 
 def _id_splits(campaign: Campaign, params: Params) -> list[str]:

@@ -38,9 +38,9 @@ from shiftbench.batching import batches as batches
 from shiftbench.keeping import Keeper
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
-from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
+from shiftbench.walk import Walk
 
 Transform = Callable[[list[Sample]], list[Sample]]
 Keep = Callable[[Outputs], None]
@@ -69,7 +69,9 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
         wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
         place(wrapped, run, todo[0])
         run.note(sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
+        walk = Walk(run, method, wrapped, classes)
         for cells in track(list(_positions(run, todo, method)), run.job.name):
+            walk.enter(cells[0], _folder(run, cells[0]))
             _evaluate_position(run, cells, wrapped, classes, method, held)
 
 
@@ -119,12 +121,6 @@ def _stream(cell: Cell) -> tuple[str, ...]:
     return cell.ref.parts[3:-1]
 
 
-def begins(ref: Ref) -> bool:
-    """Tell whether a stream begins at the position of a record; a plain shift is one that begins at each severity."""
-    *stream, step = ref.parts[3:]
-    return len(stream) == 3 or step == "000"
-
-
 def _evaluate_position(
     run: Run,
     cells: list[Cell],
@@ -135,8 +131,6 @@ def _evaluate_position(
 ) -> None:
     spec = cells[0].recipe
     folder = _folder(run, cells[0])
-    if method.SEES == "stream" and begins(cells[0].ref):
-        predictor.reset()  # type: ignore[attr-defined]
     place(predictor, run, cells[0])
     shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
     with ExitStack() as stack:

@@ -156,7 +156,7 @@ OVERLAPS = Format(
     (
         Column("set_a", pa.string(), "", "one set, as dataset/split/shift/severity"),
         Column("set_b", pa.string(), "", "another"),
-        Column("role_a", pa.string(), "", "`id`, `val_ood`, or the group of OOD sets"),
+        Column("role_a", pa.string(), "", "`id`, `val_ood`, `support`, or the group of OOD sets"),
         Column("role_b", pa.string(), "", "likewise"),
         Column("n_a", pa.int64(), "sample", "samples of one", 0),
         Column("n_b", pa.int64(), "sample", "samples of the other", 0),

@@ -176,7 +176,13 @@ class Outlines:
             **self.params.evaluate.model_dump(exclude={"shift_device"}),
         }
         reads = hasattr(model.module, "load")  # a net has all it needs in its weights
-        inputs = [of, *position.reads, *position.sees, *method.needs]
+        if position.time is not None:
+            content["stream"] = {
+                "before": list(position.before),
+                "support": [[one.data.name, one.part, one.of] for one in position.support],
+            }
+        shown = [one.data for one in position.support]
+        inputs = [of, *position.reads, *shown, *position.sees, *method.needs]
         inputs += model.needs if reads else []
         shift = self._while_reading(position)
         files = (*_code("evaluate", method, model, task), *shift.code)

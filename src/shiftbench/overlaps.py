@@ -1,8 +1,8 @@
 """Overlaps: which samples two sets of a campaign share, by key and by content; OOD sets may share none.
 
-An ID picture among the OOD samples, or a tested one among those on which options are searched, makes every number of
-detection wrong. Content is the digest of the decoded picture (or text), so that a copy under another name or label is
-found.
+An ID picture among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
+every number of detection wrong. Content is the digest of the decoded picture (or text), so that a copy under another
+name or label is found.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
     """Return one row per pair of sets.
 
     Args:
-        sets: role (`id`, `val_ood`, or a group of OOD sets), name and folder of shards.
+        sets: role (`id`, `val_ood`, `support`, or a group of OOD sets), name and folder of shards.
 
     Raises:
         DataError: two sets that must be disjoint share a sample; names both, and the first one shared.
@@ -78,7 +78,7 @@ def _pair(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> dic
 
 def _must_differ(role_a: str, role_b: str) -> bool:
     """ID splits among themselves and OOD sets among themselves are reported only."""
-    return role_a != role_b and ("id" in (role_a, role_b) or "val_ood" in (role_a, role_b))
+    return role_a != role_b and not {"id", "val_ood", "support"}.isdisjoint((role_a, role_b))
 
 
 def _shared(a: pa.Table, b: pa.Table, column: str) -> pa.Table:

@@ -9,6 +9,16 @@ from shiftbench import plugins, refs
 from shiftbench.errors import ParamsError
 from shiftbench.params import Campaign, Params
 from shiftbench.refs import Ref
+from shiftbench.streams._steps import Step, Support, check
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Labelled samples that a method may adapt on: the `part`-th of `of` disjoint parts of shards."""
+
+    data: Ref
+    part: int = 0
+    of: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +32,10 @@ class Position:
         severity: None for a domain shift, which has no levels.
         reference: the clean partner, as dataset/split/shift/severity.
         golden: where the shift is applied while reading, the samples that tell whether it was done right.
-        sees: what was read at the earlier steps, which decides what an adapting method does here.
+        time: its `step` in tables; None: it is of no stream.
+        support: what is shown before the samples of this position, labels included.
+        sees: what was read and shown since the method began, which decides what an adapting method does here.
+        before: the same in order, as it is told.
     """
 
     stream: str
@@ -34,7 +47,10 @@ class Position:
     severity: float | None
     reference: str | None
     golden: Ref | None = None
+    time: int | None = None
+    support: tuple[Shown, ...] = ()
     sees: tuple[Ref, ...] = ()
+    before: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[Ref, ...]:
@@ -81,8 +97,8 @@ class Positions:
                 found.append(
                     self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean))
                 )
-        for stream in campaign.streams:
-            found += self._stream(stream, _at(clean))
+        walked = [place for name in campaign.streams for place in self.walk(name, _at(clean))]
+        found += _distinct(walked)
         found += [
             self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood_groups
         ]
@@ -97,7 +113,7 @@ class Positions:
             dataset, split, shift, severity = stream
             return self._plain(dataset, split, shift, float(severity), None)
         name, step = stream
-        return next(p for p in self._stream(name, None) if p.step == step)
+        return next(p for p in self.walk(name, None) if p.step == step)
 
     def _plain(
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
@@ -140,27 +156,51 @@ class Positions:
             return (1.0,)
         return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
 
-    def _stream(self, name: str, reference: str | None) -> list[Position]:
+    def walk(self, name: str, reference: str | None = None) -> list[Position]:
+        """Return the positions of a stream, in order.
+
+        Raises:
+            ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
+        """
         module = plugins.find("streams", self.params.use("streams", name))
+        steps: list[Step] = module.steps(self.params.options("streams", name))
+        check(name, steps)
         found: list[Position] = []
-        for number, step in enumerate(module.steps(self.params.options("streams", name))):
+        sees: tuple[Ref, ...] = ()
+        before: tuple[str, ...] = ()
+        for number, step in enumerate(steps):
+            if step.reset:
+                sees, before = (), ()
             data, golden = self._data(step.dataset, step.split, step.shift, step.severity)
-            before = tuple(ref for position in found for ref in position.reads)
-            found.append(
-                Position(
-                    name,
-                    f"{number:03d}",
-                    data,
-                    step.dataset,
-                    step.split,
-                    step.shift,
-                    step.severity,
-                    reference,
-                    golden,
-                    before,
-                )
+            support = tuple(self._shown(name, one) for one in step.support)
+            position = Position(
+                stream=name,
+                step=f"{number:03d}",
+                data=data,
+                dataset=step.dataset,
+                split=step.split,
+                shift=step.shift,
+                severity=step.severity,
+                reference=reference,
+                golden=golden,
+                time=number if step.at is None else step.at,
+                support=support,
+                sees=sees,
+                before=before,
             )
+            found.append(position)
+            sees = (*sees, *(shown.data for shown in support), *position.reads)
+            before = (*before, *map(str, step.support), str(step))
         return found
+
+    def _shown(self, stream: str, one: Support) -> Shown:
+        data, golden = self._data(one.dataset, one.split, one.shift, one.severity)
+        if golden:
+            raise ParamsError(
+                f"streams.{stream}: support is read from stored shards, and those of {one.shift!r} are applied while "
+                f"reading; set shifts.{one.shift}.materialise: true"
+            )
+        return Shown(data, one.part, one.of)
 
     def weights(self, campaign: Campaign) -> list[Ref]:
         """Return a campaign's weights: models x trainers x seeds."""
@@ -210,11 +250,32 @@ def _at(position: Position) -> str:
     return f"{position.stream}/{position.step}"
 
 
+def _distinct(walked: list[Position]) -> list[Position]:
+    """Refuse streams of one campaign whose rows could not be told apart: a row names the time, not the stream."""
+    streams: dict[tuple[Any, ...], str] = {}
+    for place in walked:
+        row = (place.time, place.dataset, place.split, place.shift, place.severity)
+        other = streams.setdefault(row, place.stream)
+        if other != place.stream:
+            raise ParamsError(
+                f"streams {other!r} and {place.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
+                "give them to campaigns of their own, or other times (`at`)"
+            )
+    return walked
+
+
 def _detectors(campaign: Campaign, position: Position) -> tuple[str, ...]:
-    """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too."""
-    tested = position.split == campaign.split and not position.sees and "/" in position.stream
-    seen = position.shift == "identity" or campaign.full_spectrum
-    return campaign.detectors if tested and seen else ()
+    """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
+
+    In a stream they look at the ID set and at the OOD sets, shifted or not.
+    """
+    if position.split != campaign.split:
+        return ()
+    if position.time is not None:
+        seen = position.dataset in (campaign.dataset, *campaign.ood_groups)
+    else:
+        seen = position.shift == "identity" or campaign.full_spectrum
+    return campaign.detectors if seen else ()
 
 
 def _row(
@@ -229,7 +290,7 @@ def _row(
         "split": position.split,
         "shift": position.shift,
         "severity": position.severity,
-        "step": position.step if position.sees or "/" not in position.stream else None,
+        "step": position.time,
         "reference": position.reference,
         "ood": position.dataset in campaign.ood_groups and position.dataset != campaign.dataset,
         "ood_group": campaign.ood_groups.get(position.dataset),

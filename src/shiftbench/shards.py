@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -257,12 +257,15 @@ def index(folder: Path) -> list[Entry]:
     return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
 
 
-def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
+def read(
+    folder: Path, fields: Iterable[str] | None = None, keys: Container[str] | None = None
+) -> Iterator[Sample]:
     """Yield the samples of a folder of shards in key order, each checked before it is yielded.
 
     Args:
         folder: holds manifest.json.
         fields: which payload fields to decode; default: all.
+        keys: which samples; default: all.
 
     Raises:
         ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
@@ -277,6 +280,8 @@ def read(folder: Path, fields: Iterable[str] | None = None) -> Iterator[Sample]:
     for tar, entries in by_tar.items():
         data = memoryview(_tar_bytes(folder, tar))
         for entry in entries:
+            if keys is not None and entry.key not in keys:
+                continue
             yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
             raise ChecksumError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 
 from shiftbench.errors import DataError, ParamsError, near
@@ -139,6 +139,27 @@ def _smallest(samples: Iterable[Sample | DataError], amount: int) -> Iterator[Sa
         elif entry[0] > heap[0][0]:
             heapq.heapreplace(heap, entry)
     yield from (sample for _, _, sample in sorted(heap, key=lambda entry: entry[1]))
+
+
+def part(labels: Mapping[str, object], number: int, of: int) -> list[str]:
+    """Return the keys in one of several disjoint parts, each with the classes in nearly equal numbers.
+
+    Args:
+        labels: key -> class.
+        number: which part, 0 to `of` - 1.
+        of: how many parts there are; each class is dealt out to them in the order of its keys' hashes.
+
+    Example:
+        >>> part({"a": 0, "b": 0, "c": 1, "d": 1}, 0, 2)
+        ['b', 'd']
+    """
+    dealt: dict[object, int] = {}
+    kept = []
+    for key in sorted(labels, key=lambda key: (unit("part", key), key)):
+        turn = dealt[labels[key]] = dealt.get(labels[key], -1) + 1
+        if turn % of == number:
+            kept.append(key)
+    return sorted(kept)
 
 
 def _key(sample: Sample) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from shiftbench import environment, nets, plugins, recipe, rng, schema, shards
+from shiftbench import environment, logs, nets, plugins, recipe, rng, schema, shards
 from shiftbench.errors import ModelError
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
@@ -151,7 +151,7 @@ def _classes(
 
 def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
     output = run.path(cell.ref)
-    log = output.with_name(f"{output.name}.log.parquet")
+    log = logs.beside(output)
     metadata = {
         "name": cell.ref.name,
         "fingerprint": cell.fingerprint,

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from shiftbench import plugins
+from shiftbench import nets, plugins
+from shiftbench.models import convnet
 from shiftbench.sample import Sample
 
 NAMES = plugins.names("methods")
@@ -25,9 +27,19 @@ def samples(count: int = 6) -> list[Sample]:
     return [Sample(f"toy/test/{i}", field) for i, field in enumerate(fields)]
 
 
+def net() -> nets.TorchPredictor:
+    """Return a torch net with normalisation, for methods that change one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        options = {**convnet.PARAMS, "norm": "group", "width": 4}
+        return nets.TorchPredictor(convnet.build(options, 3), convnet, options, "cpu")
+
+
 def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
     module: Any = plugins.find("methods", name)
-    found: dict[str, np.ndarray] = module.wrap(predictor, dict(module.PARAMS), {})(given)
+    options = {**module.PARAMS, **({"rate": 0.1} if "rate" in module.PARAMS else {})}
+    around = net() if "net" in getattr(module, "NEEDS", ()) else predictor
+    found: dict[str, np.ndarray] = module.wrap(around, options, {})(given)
     return found
 
 

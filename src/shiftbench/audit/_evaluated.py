@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench import pins, plugins, schema, shards
+from shiftbench import logs, pins, plugins, schema, shards
 from shiftbench.audit import _compared, _elsewhere
 from shiftbench.audit._case import Case
 from shiftbench.audit._compared import Comparison
@@ -183,6 +183,7 @@ def _task(case: Case, group: Group, elsewhere: Elsewhere) -> dict[str, Any]:
     devices = [str(run.get("device") or "cpu") for run in runs.values()]
     inputs = {ref for cell in group.job.cells for ref in cell.inputs}
     allowed = [case.folder(ref) if ref.owns_folder else case.root / ref.path for ref in inputs]
+    allowed += [logs.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"]
     own = [pins.place(path) for cell in group.job.cells for path in pins.paths(cell.recipe)]
     watched = [case.root, Path.cwd(), *plugins.Folders.extra]
     return {

@@ -40,6 +40,7 @@ from shiftbench.batching import Halving, Outputs, Predictor
 from shiftbench.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
+from shiftbench.walk import Walk
 
 evaluate: Any = importlib.import_module("shiftbench.evaluate")  # the name is a function, too
 
@@ -99,7 +100,8 @@ def make(task: Task, out: Path) -> Answer:
         predictor = visit.predictor()
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
-        visits = [_visit(visit, predictor, cell, task, out) for cell in _walked(visit, task)]
+        walk = Walk(visit.run, visit.method, predictor, visit.classes)
+        visits = [_visit(visit, walk, predictor, cell, task, out) for cell in _walked(visit, task)]
         evaluate.place(predictor, visit.run, first)
         moved = _sensitivity(visit, predictor, first, task)
     return {
@@ -124,13 +126,14 @@ def _walked(visit: Visit, task: Task) -> list[Cell]:
     return order[: len(drawn) - drawn[::-1].index(True)] if any(drawn) else []
 
 
-def _visit(visit: Visit, predictor: Predictor, cell: Cell, task: Task, out: Path) -> Answer | None:
+def _visit(
+    visit: Visit, walk: Walk, predictor: Predictor, cell: Cell, task: Task, out: Path
+) -> Answer | None:
     """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
     adapts = visit.method.SEES == "stream"
-    if adapts and evaluate.begins(cell.ref):
-        predictor.reset()  # type: ignore[attr-defined]
-    evaluate.place(predictor, visit.run, cell)
     spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
+    walk.enter(cell, folder)
+    evaluate.place(predictor, visit.run, cell)
     wanted = set(task["batches"].get(cell.ref.name, ()))
     size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
     again = _Batches(visit, predictor, cell, size)

@@ -57,7 +57,8 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
     means = {(*position[:2], None, None, None) for position in positions}
     means |= {(*position[:2], FULL_SPECTRUM, None, None) for position in positions}
     groups = {group for group in asked.ood_groups.values() if group}
-    means |= {(group, asked.split, None, None, None) for group in groups}
+    steps = {None, *(position[-1] for position in positions)}
+    means |= {(group, asked.split, None, None, step) for group in groups for step in steps}
     places = positions | curves | means
     for place in found:
         if place[-1] in observed - names:

@@ -66,8 +66,8 @@ class Second:
     # ------------------------------------------------------------------ detection
 
     def _detection(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-        scored = [row for row in self.rows if row["detector"] and row["step"] is None]
-        clean = {_who(row): row for row in scored if not row["ood"] and row["reference"] is None}
+        scored = [row for row in self.rows if row["detector"]]
+        clean = {_who(row): row for row in scored if not row["ood"] and _is_clean(row)}
         for row in scored:
             if not row["ood"]:
                 continue
@@ -89,8 +89,12 @@ class Second:
         return tuple(whole[name] for name in columns)
 
 
+def _is_clean(row: dict[str, Any]) -> bool:
+    return row["reference"] is None or row["step"] is not None
+
+
 def _who(row: dict[str, Any]) -> Key:
-    return row["weights"], row["method"], row["detector"], row["split"]
+    return row["weights"], row["method"], row["detector"], row["split"], row["step"]
 
 
 def _position(row: dict[str, Any]) -> str:

@@ -4,11 +4,11 @@ Pass rule: each search names its grid, its ID validation set and its validation 
 table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give one
 AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
 detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again; no
-sample of a tested set is, by key or by content, among those that weights learnt from, and no OOD set is one of which
-any split was learnt from, as auxiliary outliers. The digests cover all fields, so that a copy under another label is
-only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that an original itself has across
-its splits fail, too: the number counts them, whoever put them there; the default campaign's originals have none. That
-the AUROC of a point is right is asked by no level but a new run.
+sample of a tested set is, by key or by content, among those that weights learnt from or that a stream shows to methods
+as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers. The digests cover all
+fields, so that a copy under another label is only found by `overlaps` (between the sets of detection) or by `rebuild`.
+Duplicates that an original itself has across its splits fail, too: the number counts them, whoever put them there; the
+default campaign's originals have none. That the AUROC of a point is right is asked by no level but a new run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from shiftbench.audit import _indexes, _scoring
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.metrics import _searches
+from shiftbench.params import Campaign
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A8", 0
@@ -161,13 +162,11 @@ def _pairs(case: Case) -> list[Pair]:
     found: dict[tuple[Ref, Ref], str] = {}
     for name, campaign in case.plan.campaigns.items():
         if campaign.ood_groups or campaign.val_sets:
-            sets = detection.sets(campaign, case.plan.params)
-            for (role, *one), (other, *two) in itertools.combinations(sets, 2):
-                if role != other and {"id", "val_ood"} & {role, other}:
-                    found.setdefault(
-                        (_place(case, *one), _place(case, *two)),
-                        f"{role} and {other} of campaign {name}",
-                    )
+            for pair, roles in _compared(case, campaign):
+                found.setdefault(pair, f"{roles} of campaign {name}")
+        for stream in campaign.streams:
+            for pair in _shown(case, stream):
+                found.setdefault(pair, f"support and tested of stream {stream}")
         for place in _clean_tests(case, name):
             for learnt in _learnt(case, name):
                 found.setdefault((learnt, place), f"learnt and tested of campaign {name}")
@@ -184,6 +183,23 @@ def _known_outliers(case: Case) -> Iterator[Finding]:
                 "or let them learn from another set"
             )
             yield case.failed(_place(case, dataset, campaign.split), why)
+
+
+def _compared(case: Case, campaign: Campaign) -> Iterator[tuple[tuple[Ref, Ref], str]]:
+    """Yield the sets that detection compares and their roles."""
+    sets = detection.sets(campaign, case.plan.params)
+    for (role, *one), (other, *two) in itertools.combinations(sets, 2):
+        if role != other and {"id", "val_ood", "support"} & {role, other}:
+            yield (_place(case, *one), _place(case, *two)), f"{role} and {other}"
+
+
+def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
+    """Yield each set that a stream shows to methods, beside each that it tests."""
+    walked = case.plan._places.walk(stream)
+    shown = {one.data.parts[:2] for place in walked for one in place.support}
+    tested = {(place.dataset, place.split) for place in walked}
+    for one, other in itertools.product(sorted(shown), sorted(tested)):
+        yield _place(case, *one), _place(case, *other)
 
 
 def _place(case: Case, dataset: str, split: str) -> Ref:

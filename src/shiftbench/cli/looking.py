@@ -13,6 +13,7 @@ from shiftbench import plugins
 from shiftbench.cli.app import Json, Scale, app, err, escaped, out, root, use_plugin_folders
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import writable
+from shiftbench.streams._steps import told
 
 PANEL = "Looking"
 
@@ -54,19 +55,28 @@ def _first_line(family: str, name: str) -> str:
 
 
 @app.command(rich_help_panel=PANEL)
-def describe(family: str, name: str) -> None:
-    """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`)."""
+def describe(family: str, name: str, scale: Scale = None) -> None:
+    """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
+
+    A stream's schedule is shown, too; with a scale, that of the stream which its params call NAME.
+    """
     if family in ("system", "systems"):
         from shiftbench.cli import systems
 
         systems.show(name)
         return
     use_plugin_folders()
-    module = plugins.find(family, name)
+    params = plans.load(scale)[0].params if scale else None
+    file = params.use(family, name) if params else name
+    module = plugins.find(family, file)
+    options = params.options(family, name) if params else getattr(module, "PARAMS", {})
     out.print(escaped((module.__doc__ or "").strip()))
-    for option, value in getattr(module, "PARAMS", {}).items():
+    for option, value in options.items():
         out.print(f"  {option} = {value!r}")
-    out.print(f"[dim]{plugins.file(family, name)}[/]")
+    if family == "streams":
+        for line in told(module.steps(options)):
+            out.print(escaped(line), soft_wrap=True)
+    out.print(f"[dim]{plugins.file(family, file)}[/]")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -2,7 +2,8 @@
 
 The mean over a group is unweighted, of the sets' values and of their replicates; scores are never pooled. For the
 full spectrum (Yang et al. 2023, "Full-spectrum out-of-distribution detection") the ID side is the clean set and all its
-shifted sets together, so that a detector that flags a shift pays for it.
+shifted sets together, so that a detector that flags a shift pays for it. In a stream OOD sets are compared with the ID
+set of the same step.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def detection_rows(campaign: Campaign, threads: int, *, full_spectrum: bool) -> 
 
 def _rows(campaign: Campaign, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
     sides = [_side(campaign, [family.clean], family.clean.position)]
-    if full_spectrum:
+    if full_spectrum and family.clean.step is None:
         clean = family.clean
         if not family.shifted:
             raise ParamsError(

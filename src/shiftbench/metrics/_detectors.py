@@ -24,10 +24,10 @@ from shiftbench.metrics._cells import Campaign, Metric
 from shiftbench.metrics._compare import IDENTITY, identity
 from shiftbench.metrics._delong import Components
 from shiftbench.metrics._rows import Floats, Row
-from shiftbench.metrics._scored import Family
+from shiftbench.metrics._scored import Family, Who
 
 _PLACE = tuple(name for name in IDENTITY if name != "detector")
-Who = tuple[str | None, ...]
+Place = tuple[str | int | None, ...]
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class _Scores:
 
     campaign: Campaign
     families: dict[Who, Family]
-    place: Who = ()
+    place: Place = ()
     kept: dict[str | None, Components | None] = field(default_factory=dict)
 
     def p_value(self, one: Row, two: Row) -> float:
@@ -47,7 +47,7 @@ class _Scores:
         return math.nan if None in sides else _delong.p_value(*sides)  # type: ignore[arg-type]
 
     def _components(self, row: Row) -> Components | None:
-        place = row.weights, row.method, row.dataset, row.split, row.reference, row.shift
+        place = row.weights, row.method, row.dataset, row.split, row.reference, row.shift, row.step
         if place != self.place:
             self.place, self.kept = place, {}
         if row.detector not in self.kept:
@@ -55,7 +55,7 @@ class _Scores:
         return self.kept[row.detector]
 
     def _read(self, row: Row) -> Components | None:
-        family = self.families.get((row.weights, row.method, row.detector, row.split))
+        family = self.families.get((row.weights, row.method, row.detector, row.split, row.step))
         if family is None or row.reference != family.clean.position:
             return None
         cells = [
@@ -95,7 +95,7 @@ def comparisons(
 
 def _families(campaign: Campaign) -> dict[Who, Family]:
     found = _scored.families(campaign.cells)
-    return {(f.clean.weights, f.clean.method, f.clean.detector, f.clean.split): f for f in found}
+    return {_scored.who(family.clean): family for family in found}
 
 
 def _best(members: list[Row], metric: Metric) -> Row:

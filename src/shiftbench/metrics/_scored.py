@@ -14,6 +14,7 @@ from shiftbench.metrics._cells import Campaign, CellRows, Samples
 from shiftbench.metrics._ranked import Weights
 from shiftbench.metrics._rows import Floats
 
+Who = tuple[str | int | None, ...]
 FULL_SPECTRUM = "full_spectrum"
 """In place of a shift: the clean and all shifted sets together."""
 
@@ -67,7 +68,10 @@ def read(campaign: Campaign, cell: CellRows, columns: Sequence[str] = ()) -> Sco
 
 @dataclass(slots=True)
 class Family:
-    """The cells of one (weights, method, detector, split): the clean ID set, its shifts, the OOD sets."""
+    """The cells of one (weights, method, detector, split): the clean ID set, its shifts, the OOD sets.
+
+    In a stream, those of one step: the ID set as it is there, and the OOD sets.
+    """
 
     clean: CellRows
     shifted: list[CellRows] = field(default_factory=list)
@@ -75,33 +79,40 @@ class Family:
 
 
 def families(cells: Sequence[CellRows]) -> list[Family]:
-    """Return the families of all cells with scores; positions of streams belong to none.
+    """Return the families of all cells with scores.
 
     Raises:
         ParamsError: OOD or shifted scores without those of a clean ID set, or with several.
     """
-    scored = [cell for cell in cells if cell.detector is not None and cell.step is None]
-    found: dict[tuple[str | None, ...], Family] = {}
-    clean = [cell for cell in scored if not cell.ood and cell.reference is None]
+    scored = [cell for cell in cells if cell.detector is not None]
+    found: dict[Who, Family] = {}
+    clean = [cell for cell in scored if _is_clean(cell)]
     for cell in clean:
-        if _who(cell) in found:
-            raise _without(cell, len([one for one in clean if _who(one) == _who(cell)]))
-        found[_who(cell)] = Family(cell)
+        if who(cell) in found:
+            raise _without(cell, len([one for one in clean if who(one) == who(cell)]))
+        found[who(cell)] = Family(cell)
     for cell in scored:
-        if cell.ood or cell.reference is not None:
-            if _who(cell) not in found:
+        if not _is_clean(cell):
+            if who(cell) not in found:
                 raise _without(cell, 0)
-            family = found[_who(cell)]
+            family = found[who(cell)]
             (family.ood if cell.ood else family.shifted).append(cell)
     return list(found.values())
 
 
-def _who(cell: CellRows) -> tuple[str | None, ...]:
-    return cell.weights, cell.method, cell.detector, cell.split
+def _is_clean(cell: CellRows) -> bool:
+    """Tell whether OOD sets are compared with a cell: the clean ID set, and at a step of a stream the ID set."""
+    return not cell.ood and (cell.reference is None or cell.step is not None)
+
+
+def who(cell: CellRows) -> Who:
+    """Return what names the family of a cell."""
+    return cell.weights, cell.method, cell.detector, cell.split, cell.step
 
 
 def _without(cell: CellRows, found: int) -> ParamsError:
+    inside = "one clean ID set" if cell.step is None else f"one ID set at step {cell.step}"
     return ParamsError(
-        f"campaign {cell.campaign}: the scores of {cell.position} under {cell.detector} need one clean ID set of "
+        f"campaign {cell.campaign}: the scores of {cell.position} under {cell.detector} need {inside} of "
         f"{cell.weights} ({cell.method}, split {cell.split}) to be compared with; found {found}"
     )

@@ -44,7 +44,8 @@ ROC = Format(
 def table(campaign: Campaign) -> pa.Table:
     """Return the curves and histograms of a campaign's OOD sets, as ROC."""
     found = [ROC.arrow.empty_table()]
-    for family in _first_seeds(_scored.families(campaign.cells)):
+    shown = [f for f in _scored.families(campaign.cells) if f.clean.step is None]
+    for family in _first_seeds(shown):
         id = _scored.read(campaign, family.clean).scores
         for cell in family.ood:
             found += _shown(cell, id, _scored.read(campaign, cell).scores)
