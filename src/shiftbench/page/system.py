@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench import cards
 from shiftbench.page import figures
 from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
@@ -131,7 +132,7 @@ class System:
         """Return the metric of the figure's first selector."""
         expression = figure["rows"]
         while "metric" not in expression:
-            (operand,) = expression.values()
+            _, operand, _ = cards.parts(expression)
             expression = operand[0] if isinstance(operand, list) else operand
         metric = expression["metric"]
         return Measure.of(metric if isinstance(metric, str) else metric[0], self.about)
