@@ -99,3 +99,13 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     return _images.colour_batch(
         samples, lambda image: _images.resize_and_crop(image, size, size, "bilinear")
     )
+
+
+def grouped(net: nn.Module, groups: int = 32) -> nn.Module:
+    """Put group normalisation in the place of each batch normalisation, under its name."""
+    for name, child in net.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(net, name, nn.GroupNorm(groups, child.num_features))
+        else:
+            grouped(child, groups)
+    return net
