@@ -18,6 +18,7 @@ from shiftbench.shifts import _warp
 from shiftbench.shifts._compiled import compiled
 
 ONE = 1 << 16  # parts of a matrix entry
+DEGREES = (0.0, 180.0)  # of turns whose severity is the angle
 PARAMS: dict[str, object] = {"border": "reflect", "fill": 0}
 BORDERS: dict[str, _warp.Border] = {
     "reflect": "reflect",

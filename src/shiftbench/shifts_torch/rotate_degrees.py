@@ -1,0 +1,23 @@
+"""Rotation by degrees for a batch: the CPU file's integers; nothing differs."""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.rng_torch import Words
+from shiftbench.shifts import _geometry as options
+from shiftbench.shifts import _levels, rotate
+from shiftbench.shifts_torch import _geometry
+
+TOLERANCE = (0, 0)
+
+
+def apply(
+    images: torch.Tensor, severity: float, words: Words, *, border: str = "constant", fill: int = 0
+) -> torch.Tensor:
+    """Return turned copies of images, uint8 (n, c, h, w)."""
+    _levels.check(__name__, severity, options.DEGREES)
+    options.checked(__name__, border, fill)
+    matrix = torch.tensor([rotate.matrix(severity, 1)], device=images.device)
+    layers = images.flatten(0, 1)[None]  # all are read at the same places: layers of one image
+    return _geometry.affine(layers, matrix, border, fill).reshape(images.shape)
