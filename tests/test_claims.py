@@ -13,6 +13,7 @@ from scipy.stats import binom, kendalltau, spearmanr
 from shiftbench import bootstrap, formats
 from shiftbench.cards import Card
 from shiftbench.claims import NotEvaluable, Rows, evaluate, judge
+from shiftbench.expressions import scalar
 
 PLACE = {
     "campaign": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",
@@ -155,6 +156,23 @@ def test_verdicts(value, claim, verdict):
         card(one={"value": FOG, **claim}).claims, rows({"weights": "net-erm", "value": value})
     )
     assert judged.verdict == verdict
+
+
+def test_what_is_combined_over_groups_need_not_name_them():
+    found = rows(
+        *(
+            {"weights": net, "group": group, "value": value}
+            for net, value in (("net-erm", 0.4), ("net-augmix", 0.6))
+            for group in ("a", "b")
+        ),
+        {"weights": "net-erm", "value": 0.9},
+    )
+    worst = {"max": {**FOG, "group": ["a", "b"]}, "over": "group"}
+    assert scalar(evaluate(found, worst))[0] == 0.4
+    assert scalar(evaluate(found, FOG))[0] == 0.9
+    each = {"mean": {"metric": "accuracy", "shift": "fog"}, "over": "group"}
+    spread = {"difference": [{"max": each}, {"min": each}]}
+    assert scalar(evaluate(found, spread))[0] == pytest.approx(0.2)
 
 
 def test_the_more_claims_the_wider_the_interval():

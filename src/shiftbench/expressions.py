@@ -79,6 +79,10 @@ def select(
         raise NotEvaluable(f"no column {unknown[0]!r} ({near(unknown[0], rows.places.columns)})")
     keep = pl.lit(value=True)
     fixed = {**{name: None for name in _PLAIN if name not in free}, **selector}
+    for name in free.intersection(_PLAIN) - set(selector):
+        keep &= pl.col(
+            name
+        ).is_not_null()  # the whole is no group, and what has no step is in no stream
     for name, value in fixed.items():
         keep &= _weights(value, seeded=seeded) if name == "weights" else _is(name, value)
     if "weights" not in selector:
@@ -125,8 +129,9 @@ def evaluate(
     if name in TWO:
         one, other = (evaluate(rows, part, seeded=seeded, free=free) for part in operand)
         return _two(name, *_aligned(one, other))
-    found = evaluate(rows, operand, seeded=seeded, free=free)
-    return _one(name, found) if over is None else _over(name, found, over)
+    if over is None:
+        return _one(name, evaluate(rows, operand, seeded=seeded, free=free))
+    return _over(name, evaluate(rows, operand, seeded=seeded, free=free | {over}), over)
 
 
 def _over(name: str, rows: Rows, column: str) -> Rows:
@@ -239,7 +244,8 @@ def leaves(
     """Return what each selector of an expression names."""
     if "metric" in expression:
         return [select(rows, expression, seeded=seeded, free=free)]
-    _, operand, _ = parts(expression)
+    _, operand, over = parts(expression)
+    free |= {over} if over else NONE
     operands: Sequence[Any] = operand if isinstance(operand, list) else [operand]
     return [leaf for one in operands for leaf in leaves(rows, one, seeded=seeded, free=free)]
 
