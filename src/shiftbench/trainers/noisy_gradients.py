@@ -1,0 +1,118 @@
+"""ERM whose gradients are corrupted between the backward pass and the step: a shift on gradients, for optimisers.
+
+After each backward pass, in the gradient G of every matrix:
+- a share `fraction` of the entries, drawn by keyed words, becomes +-kappa rms(G) (`kappa`: 0 leaves them);
+- `noise` times rms(G) times Student's t with `nu` degrees of freedom is added to all (`noise`: 0 adds none).
+
+Source: ours. ROOT (arXiv 2511.20626) is made against gradients with heavy tails, and this makes some. No augmentation.
+`schedule` as in `_loop`. The log has the root mean square of all gradients before and after, every 25 steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.errors import ParamsError
+from shiftbench.losses import cross_entropy
+from shiftbench.rng import Words
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "epochs": 1,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "weight_decay": 0.1,
+    "schedule": "cosine",
+    "kappa": 0.0,
+    "fraction": 0.01,
+    "noise": 0.0,
+    "nu": 3,
+}
+EVERY = 25
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ParamsError: an option out of range.
+    """
+    checked(job.params)
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        return cross_entropy.loss(net(_loop.tensor(batch, net)), labels)
+
+    net = _loop.fresh_net(job)
+    return dict(_loop.fit(job, net, loss, between=corruption(job)).state_dict())
+
+
+def corruption(job: TrainJob) -> Callable[[nn.Module, Words], None]:
+    """Return what corrupts the gradients of a net and logs how large they were."""
+    at = 0
+
+    def between(net: nn.Module, words: Words) -> None:
+        nonlocal at
+        told = at % EVERY == 0
+        if told:
+            job.log(at, "gradient_rms", _rms(net))
+        for parameter in net.parameters():
+            if parameter.grad is not None and parameter.ndim > 1:
+                parameter.grad = corrupted(parameter.grad, words, job.params)
+        if told:
+            job.log(at, "gradient_rms_corrupted", _rms(net))
+        at += 1
+
+    return between
+
+
+def corrupted(gradient: torch.Tensor, words: Words, params: Mapping[str, Any]) -> torch.Tensor:
+    """Return the corrupted gradient of one matrix.
+
+    Args:
+        gradient: any shape.
+        words: random words of this step, drawn on.
+        params: `kappa`, `fraction`, `noise`, `nu`.
+    """
+    flat = gradient.flatten().clone()
+    rms, size = float(flat.square().mean().sqrt()), flat.numel()
+    if params["kappa"]:
+        where = words.uniform(size) < params["fraction"]
+        signs = np.where(words.uniform(size) < 0.5, -1.0, 1.0).astype(np.float32)
+        places = torch.from_numpy(np.flatnonzero(where)).to(gradient.device)
+        values = torch.from_numpy(signs[where]).to(gradient) * params["kappa"] * rms
+        flat[places] = values
+    if params["noise"]:
+        normal = words.normal((1 + params["nu"], size)).astype(np.float64)
+        student = normal[0] / np.sqrt((normal[1:] ** 2).mean(axis=0))
+        flat = flat + torch.from_numpy(params["noise"] * rms * student).to(gradient)
+    return flat.reshape(gradient.shape)
+
+
+def _rms(net: nn.Module) -> float:
+    gradients = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
+    return float(torch.cat(gradients).square().mean().sqrt())
+
+
+def checked(params: Mapping[str, Any]) -> None:
+    """Refuse options out of range.
+
+    Raises:
+        ParamsError: names the option.
+    """
+    if not 0 <= params["fraction"] <= 1:
+        raise ParamsError(f"noisy_gradients: fraction = {params['fraction']}; expected 0 to 1")
+    for name in ("kappa", "noise"):
+        if params[name] < 0:
+            raise ParamsError(f"noisy_gradients: {name} = {params[name]}; expected 0 or more")
+    if params["nu"] < 1:
+        raise ParamsError(f"noisy_gradients: nu = {params['nu']}; expected 1 or more")
