@@ -125,30 +125,32 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {"trainers": {"given": {"path": "released/s{seed}.ckpt"}}}
+    given = {"trainers": {"given": {"path": "released/{model}_s{seed}.ckpt"}}}
     scale = "openood_cifar10"
     plan = Plan.of(overlay(scale, tmp_path / "openood", **given))
     jobs = plan.of_verb("train")
     spec = [job.cells[0].recipe["trainer"] for job in jobs]
     assert [one["options"]["path"] for one in spec] == [
-        f"released/s{seed}.ckpt" for seed in range(3)
+        f"released/resnet18_32x32_s{seed}.ckpt" for seed in range(3)
     ]
     plan.write(tmp_path)
     with pytest.raises(
-        DataError, match=r"released/s0.ckpt is not pinned; bring it, then run `shiftbench pin"
+        DataError,
+        match=r"released/resnet18_32x32_s0.ckpt is not pinned; bring it, then run `shiftbench pin",
     ):
         recipe.execute(tmp_path / jobs[0].recipe_path, train.run)
     Path("released").mkdir()
     model = plugins.find("models", "resnet18_32x32")
     state = model.build(model.PARAMS, 10).state_dict()
     torch.save(
-        {name.replace("head.", "fc."): tensor for name, tensor in state.items()}, "released/s0.ckpt"
+        {name.replace("head.", "fc."): tensor for name, tensor in state.items()},
+        "released/resnet18_32x32_s0.ckpt",
     )
     with pytest.raises(
-        ParamsError, match=r"trainers.given.path = 'released/s0.ckpt' is not pinned"
+        ParamsError, match=r"trainers.given.path = 'released/resnet18_32x32_s0.ckpt' is not pinned"
     ):
         Plan.of(overlay(scale, tmp_path / "openood", **given))
-    pins.pin([Path("released/s0.ckpt")])
+    pins.pin([Path("released/resnet18_32x32_s0.ckpt")])
     plan = Plan.of(overlay(scale, tmp_path / "openood", **given))
     plan.write(tmp_path)
     job = plan.of_verb("train")[0]

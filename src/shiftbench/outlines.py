@@ -454,10 +454,11 @@ def _plain(options: Content) -> Content:
 
 
 def _resolved(options: Content, context: Content) -> Content:
-    """Return the options with `{seed}` in a path replaced by the training seed, where there is one."""
-    if "seed" not in context or not options.get("path"):
-        return options
-    return {**options, "path": str(options["path"]).replace("{seed}", str(context["seed"]))}
+    """Return the options with `{seed}` and `{model}` in a path replaced by the training seed and the model's name."""
+    path = str(options.get("path") or "")
+    for name in {"seed", "model"} & context.keys():
+        path = path.replace(f"{{{name}}}", str(context[name]))
+    return {**options, "path": path} if path else options
 
 
 def _reads(model: _Used) -> bool:
