@@ -1,0 +1,81 @@
+"""Tasks of a `united` dataset: whose sample it is, and which logits are its head.
+
+A sample's `meta` says both: `group` is the task, `head` the range of its labels (datasets/united.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+
+from shiftbench import nets
+from shiftbench.errors import DataError
+from shiftbench.sample import Sample
+from shiftbench.train import TrainJob
+
+Accuracies = Callable[[torch.nn.Module], dict[str, float]]
+
+
+def by_task(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Return the samples of each task, in their order."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(_meta(sample)["group"], []).append(sample)
+    return found
+
+
+def head(sample: Sample) -> tuple[int, int]:
+    """Return the first label of a sample's task, and the one after the last."""
+    first, _, last = _meta(sample)["head"].partition(":")
+    return int(first), int(last)
+
+
+def _meta(sample: Sample) -> Mapping[str, str]:
+    meta: Mapping[str, str] = sample.fields.get("meta") or {}
+    if not {"group", "head"} <= meta.keys():
+        raise DataError(f"{sample.key} is of no task; train on a dataset `united`")
+    return meta
+
+
+def apart(samples: Iterable[Sample], classes: int) -> torch.Tensor:
+    """Return bool (classes, classes): whether two classes are of different tasks; a class of no task is of its own."""
+    owner = torch.arange(classes) + classes
+    for first, last in {head(sample) for sample in samples}:
+        owner[first:last] = first
+    return owner[:, None] != owner[None]
+
+
+def within(logits: torch.Tensor, labels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return logits (n, classes) of which those of other tasks than the label's are -inf."""
+    return logits.masked_fill(others.to(logits.device)[labels], -torch.inf)
+
+
+def accuracies(job: TrainJob, samples: Sequence[Sample]) -> Accuracies:
+    """Return what gives a net's accuracy on each task, predictions restricted to the task's classes."""
+    prepared = {
+        task: (
+            torch.from_numpy(nets.prepare(job.plugin, own, job.model_params)),
+            torch.tensor([sample.fields["label"] for sample in own]),
+            head(own[0]),
+        )
+        for task, own in by_task(samples).items()
+    }
+
+    def measure(net: torch.nn.Module) -> dict[str, float]:
+        net.eval()
+        device = next(net.parameters()).device
+        found = {}
+        with torch.inference_mode():
+            for task, (inputs, labels, (first, last)) in prepared.items():
+                logits = torch.cat([net(part.to(device)).cpu() for part in inputs.split(256)])
+                right = logits[:, first:last].argmax(1) + first == labels
+                found[task] = float(right.double().mean())
+        return found
+
+    return measure
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """Return the mean over tasks; NaN where there is none."""
+    return sum(values.values()) / len(values) if values else float("nan")
