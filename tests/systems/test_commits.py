@@ -57,6 +57,7 @@ def own_files(slug: str) -> set[Path]:
         content = yaml.safe_load(file.read_text())
         others |= _named({family: list(content.get(family) or {}) for family in plugins.FAMILIES})
         others |= _named({"models": ["convnet", "vit"], "trainers": ["erm", "augmix"]})
+        others |= _named({"shifts": ["rotate", "spatter"]})  # older than all cards
     return {
         PACKAGE / family / f"{name}.py"
         for family, name in asked - others
