@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shiftbench import plugins, refs
@@ -74,6 +74,7 @@ class Positions:
 
     params: Params
     lost: frozenset[Ref] = frozenset()
+    _walks: dict[tuple[str, str | None], list[Position]] = field(default_factory=dict)
 
     @property
     def campaigns(self) -> dict[str, Campaign]:
@@ -162,6 +163,11 @@ class Positions:
         Raises:
             ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
         """
+        if (name, reference) not in self._walks:
+            self._walks[name, reference] = self._walk(name, reference)
+        return self._walks[name, reference]
+
+    def _walk(self, name: str, reference: str | None) -> list[Position]:
         module = plugins.find("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
@@ -174,20 +180,10 @@ class Positions:
             data, golden = self._data(step.dataset, step.split, step.shift, step.severity)
             support = tuple(self._shown(name, one) for one in step.support)
             position = Position(
-                stream=name,
-                step=f"{number:03d}",
-                data=data,
-                dataset=step.dataset,
-                split=step.split,
-                shift=step.shift,
-                severity=step.severity,
-                reference=reference,
-                golden=golden,
-                time=number if step.at is None else step.at,
-                support=support,
-                sees=sees,
-                before=before,
-            )
+                stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,
+                shift=step.shift, severity=step.severity, reference=reference, golden=golden,
+                time=number if step.at is None else step.at, support=support, sees=sees, before=before,
+            )  # fmt: skip
             found.append(position)
             sees = (*sees, *(shown.data for shown in support), *position.reads)
             before = (*before, *map(str, step.support), str(step))
