@@ -344,3 +344,13 @@ def test_failure_points_sort_by_scale_first(release: dict[str, Any]) -> None:
 def test_the_released_scale_is_wrong_by_ten_for_jpg() -> None:
     assert _cns.released_scale("seed_0001_scale_1000m.png") == 1.0
     assert _cns.released_scale("seed_0001_scale_2500.jpg") == 0.25
+
+
+def test_the_card_says_what_the_analogue_does_not_test() -> None:
+    from shiftbench import cards
+
+    card = cards.load("cns-bench")
+    assert {"diffusion and LoRA sliders", "CLIP and DINOv2 in the filter"} <= set(
+        card.not_exercised
+    )
+    assert all(claim.value is not None for claim in card.claims.values())
