@@ -57,8 +57,9 @@ class System:
     @property
     def source(self) -> str:
         """Where the paper stands."""
-        paper = self.card["paper"]
-        return ", ".join(filter(None, (paper["venue"], str(paper["year"]), paper["identifier"])))
+        venue, year = self.card["paper"]["venue"], str(self.card["paper"]["year"])
+        said = () if year in venue else (year,)
+        return ", ".join(filter(None, (venue, *said, self.card["paper"]["identifier"])))
 
     @property
     def verdicts(self) -> list[Verdict]:
