@@ -143,6 +143,23 @@ def cns_bench(tmp: Path) -> Made:
     return {}, {"path": str(tmp), "images": len(images)}
 
 
+def imagenet_e(tmp: Path) -> Made:
+    """Two edits and the originals of five pictures in the released layout."""
+    edited(tmp / "edits", {"ori": "JPEG", "full": "JPEG", "busier_20": "png"})
+    return {}, {"root": str(tmp / "edits")}
+
+
+def edited(root: Path, folders: dict[str, str], count: int = 5) -> None:
+    """Write folders of pictures (name -> type) with the same ids, and labels.txt."""
+    ids = [f"ILSVRC2012_val_{number:08d}" for number in range(7, 7 + count)]
+    for first, (folder, kind) in enumerate(folders.items()):
+        (root / folder).mkdir(parents=True)
+        for at, name in enumerate(ids):
+            raw = encoded(picture(100 * first + at), kind.upper())
+            (root / folder / f"{name}.{kind}").write_bytes(raw)
+    (root / "labels.txt").write_text("".join(f"{n}.JPEG\t{i * 200}\n" for i, n in enumerate(ids)))
+
+
 def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], first: int) -> None:
     """Write a list of pictures (path, label) and the pictures, which no other `first` has."""
     (root / file).parent.mkdir(parents=True, exist_ok=True)
@@ -197,6 +214,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
-        *(cns_bench, metadata_table, fine_grained, webvision),
+        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e),
     )
 }
