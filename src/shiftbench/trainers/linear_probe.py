@@ -5,7 +5,7 @@ arXiv:1610.01644; the protocol (L-BFGS, L2 swept on validation data) is that of 
 2021, appendix A.3. Differs: features are standardised first, so that one grid serves all nets.
 
 `learnt_from` and `start` name the weights that are probed: of the same training seed, or (`same_seed: false`) of seed
-0, as public ones are.
+0, as public ones are. `{dataset}` in `learnt_from` is the dataset of the probe: `pretraining_{dataset}`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ PARAMS: dict[str, object] = {
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the pretrained weights, and the train and val shards."""
     seed = params["seed"] if params["same_seed"] else 0
-    start = refs.weights(params["learnt_from"], params["model"], params["start"], seed)
+    learnt_from = str(params["learnt_from"]).format(dataset=params["dataset"])
+    start = refs.weights(learnt_from, params["model"], params["start"], seed)
     return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
 
 
