@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import fake_open_clip
 import training
 from shiftbench import nets, plugins
 from shiftbench.refs import Ref
@@ -28,6 +29,8 @@ def small(model: ModuleType) -> dict[str, Any]:
 def built(name: str, classes: int) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
     if "efficientnet" in name or name == "timm":
         pytest.importorskip("timm")
+    if name == "open_clip":
+        fake_open_clip.install()
     model = plugins.find("models", name)
     torch.manual_seed(0)
     return model, model.build(small(model), classes).eval(), small(model)

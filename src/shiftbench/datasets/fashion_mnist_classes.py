@@ -19,9 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.datasets import _held_out, fashion_mnist
 from shiftbench.sample import Sample
 
 TASK = fashion_mnist.TASK
@@ -31,33 +29,12 @@ LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = fashion_mnist.REDISTRIBUTE
 PART_OF = "fashion_mnist"
-PARAMS: dict[str, object] = {"part": "in", "split": 0, "held_out": 2}
-PARTS = ("in", "out")
+PARAMS = _held_out.PARAMS
 
 
 def kept(params: dict[str, Any]) -> list[int]:
-    """Return the labels in Fashion-MNIST of the classes of a part, ascending.
-
-    Raises:
-        ParamsError: no such part or split, or fewer than two classes would be left.
-    """
-    part, split, count = params["part"], params["split"], params["held_out"]
-    total = len(fashion_mnist.CLASSES)
-    if part not in PARTS:
-        raise ParamsError(f"fashion_mnist_classes: part is {part!r}; {near(part, PARTS)}")
-    if split < 0 or not 1 <= count <= total - 2:
-        raise ParamsError(
-            f"fashion_mnist_classes: split is {split} and held_out {count}; expected a split of at least 0 and "
-            f"1 to {total - 2} held-out classes"
-        )
-    order = range(total)[::-1] if split == 0 else _drawn(split, total)
-    out = set(order[:count])
-    return [label for label in range(total) if (label in out) == (part == "out")]
-
-
-def _drawn(split: int, total: int) -> list[int]:
-    drawn: list[int] = Words(split, "held_out", PART_OF, "classes").choice(total).tolist()
-    return drawn
+    """Return the labels in Fashion-MNIST of the classes of a part, ascending."""
+    return _held_out.kept(PART_OF, len(fashion_mnist.CLASSES), params)
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
@@ -67,7 +44,4 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield `train` or `test` of the part: `image` uint8 (28, 28), `label` 0 to the number of classes - 1."""
-    labels = {label: number for number, label in enumerate(kept(params))}
-    for sample in fashion_mnist.samples(split, sources, {}):
-        if sample.fields["label"] in labels:
-            yield sample.with_field("label", labels[sample.fields["label"]])
+    yield from _held_out.relabelled(fashion_mnist.samples(split, sources, {}), kept(params))

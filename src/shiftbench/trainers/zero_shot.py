@@ -1,0 +1,57 @@
+"""A classifier from class names alone: the head is the text tower's directions, times the scale of cosines.
+
+    logits = scale * u T',  u = v / ||v||,  rows of T = directions of `a photo of a <name>`
+
+Source: Radford et al., ICML 2021 (CLIP), section 3.1; the prompt, without a full stop, as in COOkeD (2025,
+https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the net learnt; COOkeD fixes it at 100 for CLIP.
+
+Starts from weights that learnt elsewhere (`learnt_from`, `start`): of the same seed, or of seed 0 where they are
+public ones (`same_seed: false`). Labels are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shiftbench import nets, refs
+from shiftbench.errors import ModelError
+from shiftbench.models import _pairs
+from shiftbench.refs import Ref
+from shiftbench.train import TrainJob
+
+PARAMS: dict[str, object] = {
+    "learnt_from": "fashion_mnist",
+    "start": "contrastive",
+    "same_seed": True,
+    "template": "a photo of a {}",
+    "scale": 0.0,
+}
+READS_ORIGINALS = True  # the text tower's
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights of the dual encoder."""
+    seed = params["seed"] if params["same_seed"] else 0
+    return [refs.weights(params["learnt_from"], params["model"], params["start"], seed)]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the dual encoder's state dict under a head made of names.
+
+    Raises:
+        ModelError: the model has no text tower.
+    """
+    if not hasattr(job.plugin, "texts"):
+        raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    net: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
+    nets.load_into(net, nets.read_state(start), start)
+    named = _pairs.prompts(job.classes, job.params["template"])
+    with torch.inference_mode():
+        told = job.plugin.texts(net.eval(), named, job.model_params, job.inputs)
+    scale = job.params["scale"] or net.scale.item()
+    job.log(0, "scale", scale)
+    return _pairs.from_texts(nets.read_state(start), told, scale, unit=True)
