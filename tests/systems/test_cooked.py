@@ -13,13 +13,13 @@ from scipy.special import softmax
 import fake_open_clip
 import training
 from repository import HOME
-from shiftbench import cards, fetch, nets, plugins, refs, scales, schema, splits
+from shiftbench import cards, nets, plugins, refs, scales, schema, splits
 from shiftbench import plan as plans
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.losses import info_nce
 from shiftbench.methods import mean_probability
-from shiftbench.models import _pairs, _sentences, _word_pieces
+from shiftbench.models import _pairs, _sentences
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.score import score_cell
@@ -223,51 +223,6 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
     with torch.inference_mode():
         u = classifier.eval().features(torch.from_numpy(batch))
     assert torch.allclose(u, torch.nn.functional.normalize(v, dim=1), atol=1e-5)
-
-
-# --- sentences ------------------------------------------------------------------------------------
-
-
-def test_words_are_cut_into_the_longest_pieces() -> None:
-    known = [
-        "[CLS]",
-        "[SEP]",
-        "[UNK]",
-        "tres",
-        "un",
-        "##bel",
-        "##ie",
-        "##va",
-        "##bly",
-        "##b",
-        "!",
-        "日",
-    ]
-    vocabulary = {piece: number for number, piece in enumerate(known)}
-    pieces = _word_pieces.tokens("Très unbelievably!日 \t zebra\u200d", vocabulary, 256)
-    assert [known[piece] for piece in pieces] == [
-        "[CLS]", "tres", "un", "##bel", "##ie", "##va", "##bly", "!", "日", "[UNK]", "[SEP]",
-    ]  # fmt: skip
-    assert len(_word_pieces.tokens("tres " * 300, vocabulary, 256)) == 256
-
-
-@pytest.mark.network
-def test_sentences_are_those_of_transformers() -> None:
-    """First numbers as transformers 5.24 and tokenizers 0.23 give them for the same files."""
-    fetch.keep(_sentences.SOURCE)
-    folder = fetch.kept(_sentences.SOURCE)
-    found = _sentences.embed(
-        ["a photo of a t shirt", "Très bien, Straße! 日本 unbelievably"], folder
-    )
-    assert found[:, :4].numpy() == pytest.approx(
-        np.array(
-            [
-                [-0.04885168, 0.13713023, -0.03103703, -0.01706040],
-                [0.06469052, 0.07363444, 0.04999622, -0.02230474],
-            ]
-        ),
-        abs=1e-5,
-    )
 
 
 # --- the card -------------------------------------------------------------------------------------
