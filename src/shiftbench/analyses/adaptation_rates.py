@@ -1,0 +1,39 @@
+"""The rates at which nets adapt best, and the validation curves that they were chosen from, out of the weights' logs.
+
+For each weights of the campaign and each kind of adaptation that its trainer searched a rate for: `search_accuracy`,
+the mean accuracy on the validation drift, with the rate in place of a severity, and `searched_rate`, what was chosen
+(or, for a meta-trained net, the rate that it was trained for). The method names the kind.
+
+Source: none; it shows what `trainers/oe_shifted.py` and `mol_r.py` log. One number each, so that there is no interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench import logs
+from shiftbench.analyse import Measurement, Observation
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights of the campaign."""
+    return [Ref("weights", name) for name in params["weights"]]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the curves and the chosen rates."""
+    dataset = job.params["dataset"]
+    for name in job.params["weights"]:
+        log = logs.of(job.inputs[Ref("weights", name)])
+        for kind in job.params["kinds"]:
+            curve = zip(log.get(f"{kind}_rates", ()), log.get(f"{kind}_accuracy", ()), strict=True)
+            for (_, rate), (_, accuracy) in curve:
+                yield Observation(
+                    "search_accuracy", "drift", accuracy, name, dataset, "val", kind, severity=rate
+                )
+            for _, rate in log.get(f"{kind}_rate", ()):
+                yield Observation("searched_rate", "drift", rate, name, dataset, "val", kind)

@@ -1,0 +1,72 @@
+"""A drift with a few labelled samples at each time: what a method has to adapt on, several times with other samples.
+
+At each time t the support comes first, then the ID set and the OOD sets, all under the shift at strength t; after the
+last time the ID set is tested once more at the first strength (`back`), to see what was forgotten. With `draws` above
+1 the whole drift is repeated, methods begin anew, and the support is other samples. The t-th time of the k-th draw is
+`step` k x stride + t in tables, the return k x stride + stride - 1: with the stride of 10, 0 to 8 and 9, 10 to 18 and
+19. Support is dealt out: the sets under `support` are cut into draws x times disjoint parts, classes in equal numbers.
+Auxiliary outliers are support of classes that the model does not have.
+
+Source: the setting of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV, as far as its
+abstract tells: ID and OOD data both drift, and at each time there are few labelled ID samples. The schedule is ours.
+The test images are the same at each time, so that a curve over time is the drift's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftbench.errors import ParamsError
+from shiftbench.streams._steps import Step, Support
+
+PARAMS: dict[str, object] = {
+    "dataset": "fashion_mnist",
+    "split": "test",
+    "ood": [],
+    "support": ["fashion_mnist/val"],
+    "shift": "rotate_degrees",
+    "severities": [0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0],
+    "draws": 1,
+    "stride": 10,
+    "back": True,
+}
+
+
+def steps(params: dict[str, Any]) -> list[Step]:
+    """Return the drift, once for each draw of the support.
+
+    Raises:
+        ParamsError: more times than the stride has room for.
+    """
+    times = len(params["severities"]) + params["back"]
+    if times > params["stride"]:
+        raise ParamsError(
+            f"few_shot_drift: stride is {params['stride']}, and there are {times} times; raise it"
+        )
+    return [step for draw in range(params["draws"]) for step in _once(params, draw)]
+
+
+def _once(params: dict[str, Any], draw: int) -> list[Step]:
+    levels = [float(severity) for severity in params["severities"]]
+    first = draw * params["stride"]
+    found = []
+    for time, level in enumerate(levels):
+        part, of = draw * len(levels) + time, params["draws"] * len(levels)
+        places = [name.split("/") for name in params["support"]]
+        shown = tuple(Support(d, split, params["shift"], level, part, of) for d, split in places)
+        found.append(_test(params, params["dataset"], level, first + time, shown, time == 0))
+        found += [_test(params, name, level, first + time) for name in params["ood"]]
+    if params["back"]:
+        found.append(_test(params, params["dataset"], levels[0], first + params["stride"] - 1))
+    return found
+
+
+def _test(
+    params: dict[str, Any],
+    dataset: str,
+    level: float,
+    time: int,
+    shown: tuple[Support, ...] = (),
+    reset: bool = False,  # noqa: FBT001, FBT002 - as in Step
+) -> Step:
+    return Step(dataset, params["split"], params["shift"], level, shown, time, reset)

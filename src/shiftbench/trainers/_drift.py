@@ -1,0 +1,221 @@
+"""What trainers for drifting data share: shifts of a drawn strength, and the rate at which their nets adapt best.
+
+A drift is a shift with strengths between `low` and `high`; `low: 0, high: 0` leaves images as they are. The rate of an
+adaptation is searched on a validation drift: val images under strengths from `low` to `high` of `search`, a few of them
+shown as labelled support at each strength and the others predicted; what is best by mean accuracy is logged as
+`NAME_rate` beside the weights, with the curve that it came from (`NAME_accuracy`, step i: the i-th rate of the grid;
+`NAME_rates`, likewise). Tested data take no part in it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench import apply_torch, plugins, splits
+from shiftbench.errors import ParamsError
+from shiftbench.methods import _adapting
+from shiftbench.rng import Words
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop, _outliers
+
+PARAMS: dict[str, object] = {
+    "outliers": "animal_shape",
+    "weight": 0.5,
+    "drift": "rotate_degrees",
+    "low": 0.0,
+    "high": 90.0,
+    "search": [],
+    "search_strengths": 4,
+    "rates": [0.001, 0.002, 0.005, 0.01, 0.05],
+    "adapt_steps": 3,
+    "shots": 5,
+    "adapt_outliers": 64,
+}
+Inputs = npt.NDArray[Any]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the drift's files, whose code decides the weights."""
+    name = params["drift"]
+    twin = apply_torch.find_twin(plugins.find("shifts", name))
+    return [("shifts", name), *([("shifts_torch", name)] if twin else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A shift of images as a net takes them, at strengths from `low` to `high`."""
+
+    shift: ModuleType
+    low: float
+    high: float
+    seed: int
+
+    @classmethod
+    def of(cls, job: TrainJob) -> Drift:
+        """Return the drift of a trainer.
+
+        Raises:
+            ParamsError: strengths that do not rise or are outside of the shift's range.
+        """
+        params, shift = job.params, plugins.find("shifts", job.params["drift"])
+        low, high = float(params["low"]), float(params["high"])
+        if not shift.RANGE[0] <= low <= high <= shift.RANGE[1]:
+            raise ParamsError(
+                f"the drift goes from {low:g} to {high:g}; {params['drift']} allows {shift.RANGE[0]:g} to "
+                f"{shift.RANGE[1]:g}"
+            )
+        return cls(shift, low, high, job.seed)
+
+    def draw(self, words: Words, count: int) -> list[float]:
+        """Return strengths, uniform, in ascending order."""
+        return sorted(self.low + (self.high - self.low) * float(u) for u in words.uniform(count))
+
+    def at(self, images: Inputs, strength: float, key: str = "") -> Inputs:
+        """Return prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
+
+        Args:
+            images: as the model's `prepare` gives them.
+            strength: the severity.
+            key: of the random words, where the shift takes any.
+
+        Raises:
+            ParamsError: the model prepares other inputs.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ParamsError(
+                f"a drift shifts inputs uint8 (n, channels, h, w), and this model prepares {images.dtype} "
+                f"{images.shape}; choose another model"
+            )
+        words = [Words(self.seed, "drift", key, str(i)) for i in range(len(images))]
+        shifted = apply_torch.apply_batch(
+            self.shift, torch.from_numpy(images), strength, words, self.shift.PARAMS
+        )
+        return shifted.numpy()
+
+
+def labels_of(known: torch.Tensor, outliers: int) -> torch.Tensor:
+    """Return labels of known samples, with -1 for as many outliers behind them."""
+    return torch.cat([known, torch.full((outliers,), -1, dtype=known.dtype, device=known.device)])
+
+
+def refuse_statistics(net: nn.Module, trainer: str) -> None:
+    """Refuse batch normalisation, whose statistics would adapt without a step."""
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules()):
+        raise ParamsError(
+            f"{trainer}: the statistics of batch normalisation adapt without a step, so that no adaptation would not "
+            "be none; choose a model with `norm: group`"
+        )
+
+
+# ---------------------------------------------------------------------- the rate
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A validation drift.
+
+    Attributes:
+        drift, strengths: what the images are put under, in order.
+        shown: support of each strength: inputs and labels, -1 for outliers; not shifted yet.
+        inputs, labels: what is predicted at each strength.
+    """
+
+    drift: Drift
+    strengths: tuple[float, ...]
+    shown: tuple[tuple[Inputs, torch.Tensor], ...]
+    inputs: Inputs
+    labels: torch.Tensor
+
+    @classmethod
+    def of(cls, job: TrainJob, drift: Drift, outliers: _outliers.Outliers) -> Validation:
+        """Cut the val split into support and what is predicted.
+
+        Raises:
+            ParamsError: too few val samples.
+        """
+        params = job.params
+        low, high = params["search"] or (drift.low, drift.high)
+        strengths = tuple(float(s) for s in np.linspace(low, high, params["search_strengths"]))
+        samples = job.samples("val")
+        inputs, labels = _loop.data(job, "val")
+        of = len(samples) // (params["shots"] * len(job.classes))
+        if of <= len(strengths):
+            raise ParamsError(
+                f"{job.dataset}/val has {len(samples)} samples, too few for {len(strengths)} times {params['shots']} "
+                "shots per class and a test; raise its subset, or lower search_strengths"
+            )
+        at = {sample.key: row for row, sample in enumerate(samples)}
+        classes = {sample.key: sample.fields["label"] for sample in samples}
+        parts = [[at[key] for key in splits.part(classes, part, of)] for part in range(of)]
+        words = Words(job.seed, job.trainer, job.dataset, "search")
+        shown = []
+        for rows in parts[: len(strengths)]:
+            unknown = outliers.draw(words, params["adapt_outliers"])
+            told = labels_of(labels[rows], len(unknown))
+            shown.append((np.concatenate([inputs[rows], unknown]), told))
+        rest = sorted(row for rows in parts[len(strengths) :] for row in rows)
+        return cls(drift, strengths, tuple(shown), inputs[rest], labels[rest])
+
+
+Adapt = Callable[[nn.Module, float, Inputs, torch.Tensor, Inputs], None]
+"""(net, rate, support under the shift, its labels, what is predicted then): changes the net."""
+
+
+def search(job: TrainJob, net: nn.Module, outliers: _outliers.Outliers) -> None:
+    """Log the best rates of few-shot adaptation and of TENT for a trained net.
+
+    Args:
+        job: its `rates`, `search`, `adapt_steps`, `weight` are read.
+        net: trained; not changed.
+        outliers: to draw from.
+    """
+    place = Validation.of(job, Drift.of(job), outliers)
+    params = job.params
+
+    def few_shot(net: nn.Module, rate: float, shown: Inputs, told: torch.Tensor, _: Inputs) -> None:
+        inputs = torch.from_numpy(shown)
+
+        def loss() -> torch.Tensor:
+            return _adapting.known_and_outliers(net(inputs), told, params["weight"])
+
+        _adapting.descend(net, loss, params["adapt_steps"], rate)
+
+    def entropy(net: nn.Module, rate: float, _: Inputs, __: torch.Tensor, seen: Inputs) -> None:
+        _adapting.follow(net, torch.from_numpy(seen), 1, rate)
+
+    for name, adapt in (("few_shot", few_shot), ("tent", entropy)):
+        log_best(
+            job, name, params["rates"], [walked(net, place, r, adapt) for r in params["rates"]]
+        )
+
+
+def walked(net: nn.Module, place: Validation, rate: float, adapt: Adapt) -> float:
+    """Return the mean accuracy along a drift of a copy of the net that adapts before each test."""
+    own = copy.deepcopy(net).cpu().eval()
+    found = []
+    for number, (strength, (images, told)) in enumerate(
+        zip(place.strengths, place.shown, strict=True)
+    ):
+        shown = place.drift.at(images, strength, f"shown {number}")
+        seen = place.drift.at(place.inputs, strength, f"seen {number}")
+        adapt(own, rate, shown, told, seen)
+        found.append(_loop.accuracy(own, seen, place.labels))
+        own.eval()
+    return float(np.mean(found))
+
+
+def log_best(job: TrainJob, name: str, rates: Sequence[float], accuracies: Sequence[float]) -> None:
+    """Log a validation curve and the rate of its highest point, the first of equals."""
+    for number, (rate, accuracy) in enumerate(zip(rates, accuracies, strict=True)):
+        job.log(number, f"{name}_rates", rate)
+        job.log(number, f"{name}_accuracy", accuracy)
+    job.log(0, f"{name}_rate", rates[int(np.argmax(accuracies))])
