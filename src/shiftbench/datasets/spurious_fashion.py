@@ -1,0 +1,162 @@
+"""Two kinds of clothing on two textures, which go together in training more often than in the test: a spurious cue.
+
+    datasets:
+      fm2s: {use: spurious_fashion, correlation: 0.9}
+      spurious_digits: {use: spurious_fashion, part: digits}
+
+`part: in` has pullovers (mostly on brick) and bags (mostly on grass): a share `correlation` of the training pictures
+stands on its class's texture, of the test pictures `test_correlation`. Records have the group `pullover on grass`, ...
+The other parts are out of distribution. On the same textures, half each, and so *spurious*: `digits` (MNIST), `garment`
+(a third kind of clothing, `other`) and `texture` (nothing at all); `near` is that third kind on gravel, which is in no
+training picture.
+
+The textures are scikit-image's photos at half their size; training pictures are cut from the upper 5/8, test pictures
+from the lowest 5/16, so that no pixel is in both. A garment is pasted where its grey levels are above 0, opaque from 32
+on. Object, crop and draw of a picture are the same whatever the correlation: a sweep over it is one nuisance growing.
+
+Source: Ming, Yin and Li, "On the Impact of Spurious Correlation for Out-of-distribution Detection", AAAI 2022
+(correlation of class and environment; OOD with the environment and without the class); the pictures are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shiftbench.datasets import _idx, fashion_mnist, mnist
+from shiftbench.datasets._pictures import open_picture
+from shiftbench.errors import ParamsError, near
+from shiftbench.resizing import MEANS, resize
+from shiftbench.rng import unit_hash
+from shiftbench.sample import Sample
+
+TASK = "classification"
+CLASSES = ("pullover", "bag")
+NATIVE = ("train", "test")
+PHOTOS = "scikit_image_photos"
+SOURCES = ("fashion_mnist", "mnist", PHOTOS)
+LICENCE = "MIT (Fashion-MNIST); CC BY-SA 3.0 (MNIST); CC0 (photos)"
+CITATION = f"{fashion_mnist.CITATION}; {mnist.CITATION}"
+REDISTRIBUTE = True
+PARAMS: dict[str, object] = {
+    "part": "in",
+    "correlation": 0.9,
+    "test_correlation": 0.5,
+    "other": "dress",
+}
+PARTS = ("in", "digits", "garment", "texture", "near")
+TEXTURES = ("brick", "grass")
+"""Of the first and of the second class."""
+NEW = "gravel"
+SIDE, SHRUNK, SOFT = 28, 256, 8
+ROWS = {"train": (0, 160), "test": (176, 256)}
+"""Of the shrunk photos."""
+BLANK = np.zeros((SIDE, SIDE), np.uint8)
+
+Pixels = NDArray[np.uint8]
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the two classes; of the other parts one name that no model has."""
+    return CLASSES if params["part"] == "in" else ("out_of_distribution",)
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test` of the part: `image` uint8 (28, 28), `label`, and `meta` with the group.
+
+    Raises:
+        ParamsError: no such part or garment, or a correlation outside [0, 1].
+        DataError: a photo cannot be read.
+    """
+    share = _checked(params)[split]
+    names = (NEW,) if params["part"] == "near" else TEXTURES
+    photos = [_photo(sources[PHOTOS] / f"{name}.png", ROWS[split]) for name in names]
+    things = list(_objects(split, sources, params))
+    drawn = np.array([draws(key) for key, _, _ in things])
+    labels = np.array([label for _, _, label in things])
+    at = np.where(drawn[:, 0] < share, labels, 1 - labels) % len(photos)
+    crops = cut(np.stack(photos), at, drawn[:, 1:])
+    images = pasted(np.stack([image for _, image, _ in things]), crops)
+    for number, (key, _, label) in enumerate(things):
+        thing = CLASSES[label] if params["part"] == "in" else params["part"]
+        meta = {"group": f"{thing} on {names[at[number]]}"}
+        yield Sample(key, {"image": images[number], "label": label, "meta": meta})
+
+
+def draws(key: str) -> tuple[float, float, float]:
+    """Return three numbers in (0, 1) that belong to a key, whatever the options."""
+    word = unit_hash("spurious_fashion", key)
+    one, other, third = (((word >> shift & 0xFFFF) + 0.5) / 0x10000 for shift in (0, 16, 32))
+    return one, other, third
+
+
+def _checked(params: dict[str, Any]) -> dict[str, float]:
+    """Return the share of pictures on their class's texture, of each split; a half in other parts."""
+    if params["part"] not in PARTS:
+        raise ParamsError(
+            f"spurious_fashion: part is {params['part']!r}; {near(params['part'], PARTS)}"
+        )
+    others = [name for name in fashion_mnist.CLASSES if name not in CLASSES]
+    if params["other"] not in others:
+        raise ParamsError(
+            f"spurious_fashion: other is {params['other']!r}; {near(params['other'], others)}"
+        )
+    shares = {"train": params["correlation"], "test": params["test_correlation"]}
+    if not all(0 <= share <= 1 for share in shares.values()):
+        raise ParamsError(f"spurious_fashion: correlations {shares}; expected shares from 0 to 1")
+    return shares if params["part"] == "in" else dict.fromkeys(shares, 0.5)
+
+
+def _objects(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[tuple[str, Pixels, int]]:
+    """Yield key, object uint8 (28, 28) and label of each picture to be."""
+    part = params["part"]
+    if part in ("digits", "texture"):
+        found = _idx.samples("mnist", split, sources["mnist"])
+        wanted = dict.fromkeys(range(10), 0)
+    else:
+        found = _idx.samples("fashion_mnist", split, sources["fashion_mnist"])
+        kinds = CLASSES if part == "in" else (params["other"],)
+        wanted = {fashion_mnist.CLASSES.index(name): at for at, name in enumerate(kinds)}
+    for sample in found:
+        if sample.fields["label"] in wanted:
+            image = BLANK if part == "texture" else sample.fields["image"]
+            number = sample.key.rpartition("/")[2]
+            key = f"spurious_fashion/{split}/{part}_{number}"
+            yield key, image, wanted[sample.fields["label"]]
+
+
+def _photo(file: Path, rows: tuple[int, int]) -> Pixels:
+    photo: Image.Image = open_picture(file, f"spurious_fashion: {file.name}").convert("L")
+    shrunk: Pixels = np.asarray(resize(photo, SHRUNK, SHRUNK, MEANS))
+    return shrunk[slice(*rows)]
+
+
+def cut(photos: Pixels, which: NDArray[np.int64], at: NDArray[np.float64]) -> Pixels:
+    """Return crops of photos, uint8 (n, 28, 28).
+
+    Args:
+        photos: uint8 (photos, h, w).
+        which: photo of each crop.
+        at: its place, down and across, from 0 to 1, (n, 2).
+    """
+    room = np.array(photos.shape[1:]) - SIDE + 1
+    top, left = (at * room).astype(np.int64).T
+    steps = np.arange(SIDE)
+    rows, columns = top[:, None, None] + steps[:, None], left[:, None, None] + steps
+    crops: Pixels = photos[which[:, None, None], rows, columns]
+    return crops
+
+
+def pasted(images: Pixels, textures: Pixels) -> Pixels:
+    """Return objects on textures, uint8 of their shape: opaque from 32 on, clear where they are 0."""
+    opaque = np.minimum(images.astype(np.int32) * SOFT, 255)
+    mixed = images * opaque + textures * (255 - opaque)
+    composed: Pixels = ((mixed + 127) // 255).astype(np.uint8)
+    return composed

@@ -1,0 +1,21 @@
+"""A net seen before its head standardises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Raw(nn.Module):
+    """A net with `raw`, `standardised` and `head`: `predict` gives the raw features and the logits."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return h (n, d) and logits (n, classes)."""
+        h = self.net.raw(x)
+        return h, self.net.head(self.net.standardised(h))
