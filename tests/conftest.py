@@ -79,9 +79,9 @@ def _no_registry() -> str | None:
 # --- on several cores -----------------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests of one file on one worker, and all that share the author's campaign: it takes a minute to make."""
-    for item in items:
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
         shared = "author" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("author" if shared else str(item.path)))
 

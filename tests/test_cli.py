@@ -167,7 +167,10 @@ def test_preview_of_all_shifts_leaves_out_what_lacks_originals(
     told = said("preview", "--out", "all.png")
     names = preview.pictured()[0]
     assert f"wrote all.png: {len(names)} shifts" in told
-    assert "`shiftbench fetch background_photos frost_textures tuxpaint_stamps`" in told
+    assert (
+        "`shiftbench fetch background_photos frost_textures scikit_image_photos tuxpaint_stamps`"
+        in told
+    )
     assert {"fog", "object_size", "bright"} <= set(names)
     with Image.open("all.png") as opened:
         assert opened.height > -(-len(names) // preview.PER_LINE) * 112

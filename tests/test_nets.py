@@ -331,7 +331,7 @@ def test_a_resnet_for_32_pixels_is_torchvisions_with_another_stem(depth: int) ->
         torch.nn.Identity(),
     )
     model = plugins.find("models", f"resnet{depth}_32x32")
-    ours = model.build({"size": 32, "mean": [0, 0, 0], "std": [1, 1, 1]}, 10)
+    ours = model.build({**model.PARAMS, "mean": [0, 0, 0], "std": [1, 1, 1]}, 10)
     state = {
         name.replace("downsample", "shortcut").replace("fc.", "head."): tensor
         for name, tensor in theirs.state_dict().items()

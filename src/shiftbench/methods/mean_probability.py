@@ -84,7 +84,7 @@ def log_mean(members: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
     """Return the logarithm of the mean of the members' softmax, float32 (n, C).
 
     Example:
-        >>> np.exp(log_mean([np.zeros((1, 2)), np.log([[0.9, 0.1]])])).round(4).tolist()
+        >>> np.exp(log_mean([np.zeros((1, 2)), np.log([[0.9, 0.1]])])).astype(float).round(4).tolist()
         [[0.7, 0.3]]
     """
     logs = np.stack([log_softmax(logits.astype(np.float64), axis=1) for logits in members])
