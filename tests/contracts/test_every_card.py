@@ -99,6 +99,7 @@ def test_a_wrong_card_is_refused(tmp_path, change, why):
     import yaml
 
     content = yaml.safe_load((FOLDER / f"{SLUGS[0]}.yaml").read_text())
+    content |= {"status": "planned", "params": {}}  # whatever the first card is
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**content, **change}))
     with pytest.raises(ParamsError, match="mine.yaml") as refused:
         cards.load("mine", tmp_path)
