@@ -8,6 +8,7 @@ Source: Radford et al., ICML 2021 (CLIP), section 3.1: prompts, directions, and 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 from shiftbench import nets
 
 
-class Pairs(nn.Module):
+class Pairs(nn.Module, ABC):
     """An image tower under a linear head.
 
     `features` are the tower's own, or their directions where the head was made from texts: then logits are
@@ -31,9 +32,9 @@ class Pairs(nn.Module):
         self.head = nn.Linear(size, classes)
         self.register_buffer("unit", torch.zeros(()))
 
+    @abstractmethod
     def image(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw features (n, d)."""
-        raise NotImplementedError
+        """Return raw features (n, d); each tower has its own."""
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the head takes, (n, d)."""
