@@ -6,21 +6,18 @@ digests of the code, and has a cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from shiftbench import cards, code, detection, originals, pins, plugins, refs
+from shiftbench import cards, detection, originals, plugins, refs, used
 from shiftbench.detection import Asked
 from shiftbench.errors import ParamsError
 from shiftbench.leftout import LeftOut
 from shiftbench.params import Params
 from shiftbench.positions import Position, Positions
 from shiftbench.refs import Ref
-
-Content = dict[str, Any]
+from shiftbench.used import Content, Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +33,6 @@ class Outline:
     content: Content
     inputs: list[Ref]
     code: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Used:
-    """A plugin as params ask for it."""
-
-    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
-    content: Content
-    needs: list[Ref]
-
-    @property
-    def module(self) -> ModuleType:
-        return self.modules[0]
-
-    @property
-    def originals(self) -> list[Ref]:
-        return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +64,10 @@ class Outlines:
             return self._clean_shards(dataset, split)
         own, content, needs = self._shifted(ref)
         content["max_mb"] = self.params.shards.max_mb
-        return Outline(content, [refs.shards(dataset, split), *needs], _code("shift", own))
+        return Outline(content, [refs.shards(dataset, split), *needs], used.code_of("shift", own))
 
     def _clean_shards(self, dataset: str, split: str) -> Outline:
-        own = self._plugin("datasets", dataset, {"split": split})
+        own = self._used("datasets", dataset, {"split": split})
         entry = self.params.component("datasets", dataset)
         subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
         part = getattr(entry.slice, split)  # type: ignore[attr-defined]
@@ -99,12 +79,12 @@ class Outlines:
             "max_mb": self.params.shards.max_mb,
             "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
         }
-        return Outline(content, [*own.originals, *own.needs], _code("shift", own))
+        return Outline(content, [*own.originals, *own.needs], used.code_of("shift", own))
 
-    def _shifted(self, ref: Ref) -> tuple[_Used, Content, list[Ref]]:
+    def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
         """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
         dataset, split, shift, severity = ref.parts
-        own = self._plugin("shifts", shift, {"dataset": dataset, "split": split})
+        own = self._used("shifts", shift, {"dataset": dataset, "split": split})
         content = {
             "shift": own.content,
             "severity": float(severity),
@@ -117,29 +97,27 @@ class Outlines:
         """Previews: of shards, or of the shift of clean ones where it is not stored."""
         dataset, split, shift, _ = ref.parts
         if self.params.materialised(shift):
-            return Outline({}, [Ref("shards", ref.name)], _code("shift"))
+            return Outline({}, [Ref("shards", ref.name)], used.code_of("shift"))
         own, content, needs = self._shifted(ref)
-        return Outline(content, [refs.shards(dataset, split), *needs], _code("shift", own))
+        return Outline(content, [refs.shards(dataset, split), *needs], used.code_of("shift", own))
 
     def weights(self, ref: Ref) -> Outline:
         """Weights: a model, a trainer and a seed, on a dataset."""
         dataset, name = ref.parts
-        model_name, trainer_name, seed = _weights_parts(name)
+        model_name, trainer_name, seed = used.weights_parts(name)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
-        model = self._plugin("models", model_name, context)
-        trainer = self._plugin("trainers", trainer_name, context)
+        model = self._used("models", model_name, context)
+        trainer = self._used("trainers", trainer_name, context)
         content = {
             "model": model.content,
             "trainer": trainer.content,
             "seed": [self.params.seed, seed],
             "threads": self.params.train.threads,
         }
-        used = [trainer, model]
+        using = [trainer, model]
         if "optimizer" in trainer.content["options"]:
-            used.append(
-                self._plugin("optimizers", trainer.content["options"]["optimizer"], context)
-            )
-            content["optimizer"] = used[-1].content
+            using.append(self._used("optimizers", trainer.content["options"]["optimizer"], context))
+            content["optimizer"] = using[-1].content
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
         own = trainer.needs if hasattr(trainer.module, "needs") else default
         reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
@@ -150,24 +128,24 @@ class Outlines:
             clean = {ref: refs.shards(dataset, ref.parts[1], *shifted) for ref in default}
             inputs = [clean.get(ref, ref) for ref in inputs]
         if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
-            return Outline(content, inputs, _code("train", *used))
-        named = self._plugin("datasets", dataset, {})  # who reads no shards has the classes from it
+            return Outline(content, inputs, used.code_of("train", *using))
+        named = self._used("datasets", dataset, {})  # who reads no shards has the classes from it
         content["dataset"] = named.content
-        return Outline(content, inputs, _code("train", *used, named))
+        return Outline(content, inputs, used.code_of("train", *using, named))
 
     def records(self, ref: Ref) -> Outline:
         """Records: weights under a method at one position."""
         dataset, name, method_name, *_ = ref.parts
         of = Ref("weights", f"{dataset}/{name}")
-        model_name, _, seed = _weights_parts(name)
+        model_name, _, seed = used.weights_parts(name)
         position = self.positions.named(ref)
-        model = self._plugin(
+        model = self._used(
             "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
         )
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
         context |= {"stream": position.stream, "step": position.step}
-        method = self._plugin("methods", method_name, context)
-        task = self._plugin("tasks", self._task(position.data.parts[0]), {})
+        method = self._used("methods", method_name, context)
+        task = self._used("tasks", self._task(position.data.parts[0]), {})
         content = {
             "model": model.content,
             "method": method.content,
@@ -185,7 +163,7 @@ class Outlines:
         inputs = [of, *position.reads, *shown, *position.sees, *method.needs]
         inputs += model.needs if reads else []
         shift = self._while_reading(position)
-        files = (*_code("evaluate", method, model, task), *shift.code)
+        files = (*used.code_of("evaluate", method, model, task), *shift.code)
         return Outline({**content, **shift.content}, [*inputs, *shift.inputs], files)
 
     def _while_reading(self, position: Position) -> Outline:
@@ -195,8 +173,8 @@ class Outlines:
         own, content, needs = self._shifted(position.golden)
         device = self.params.evaluate.shift_device
         content |= {"golden": position.golden.name, "shift_device": device}
-        files = _code("onthefly", own)
-        return Outline(content, needs, files if device == "cpu" else (*files, *_twin(own)))
+        files = used.code_of("onthefly", own)
+        return Outline(content, needs, files if device == "cpu" else (*files, *used.twin_of(own)))
 
     def features(self, ref: Ref) -> Outline:
         """Features: made with the records, by the same recipe."""
@@ -209,11 +187,11 @@ class Outlines:
         own = self._detector(asked, [of, *asked.fit.values()])
         content = {**own.content, "rows": of.name}
         if not asked.searched:
-            return Outline(content, own.inputs, (*_code("score"), *own.code))
+            return Outline(content, own.inputs, (*used.code_of("score"), *own.code))
         return Outline(
             {**content, "search": asked.search.name},
             [*own.inputs, asked.search],
-            (*_code("score"), *own.code),
+            (*used.code_of("score"), *own.code),
         )
 
     def searches(self, ref: Ref) -> Outline:
@@ -231,15 +209,15 @@ class Outlines:
             for name in asked.campaigns
             if self.params.campaigns[name].val_sets
         ]
-        return Outline(content, [*own.inputs, *proofs], (*_code("search"), *own.code))
+        return Outline(content, [*own.inputs, *proofs], (*used.code_of("search"), *own.code))
 
     def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
         """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
         dataset, of = asked.weights.parts
         context = {"dataset": dataset, "weights": asked.weights.name}
-        detector = self._plugin("detectors", asked.name, context)
+        detector = self._used("detectors", asked.name, context)
         content = {
-            "detector": {**detector.content, "options": _plain(asked.options)},
+            "detector": {**detector.content, "options": used.plain(asked.options)},
             "fit": {split: records.name for split, records in asked.fit.items()},
         }
         outputs = self.params.evaluate.outputs
@@ -247,7 +225,7 @@ class Outlines:
             ref for record in records for ref in detection.rows_of(record, asked.module, outputs)
         ]
         inputs += detector.needs
-        code = _files(detector.modules)
+        code = used.files(detector.modules)
         if {"head", "net"} & set(asked.module.NEEDS):
             inputs.append(asked.weights)
         if "net" in asked.module.NEEDS:
@@ -257,9 +235,9 @@ class Outlines:
 
     def _net(self, of: str, dataset: str, records: list[Ref]) -> Outline:
         """Return what it takes to see samples again: the net, and the shards behind the records."""
-        model_name, _, seed = _weights_parts(of)
+        model_name, _, seed = used.weights_parts(of)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
-        model = self._plugin("models", model_name, context)
+        model = self._used("models", model_name, context)
         places = {record.name: self.positions.named(record) for record in records}
         for name, place in places.items():
             if place.golden:
@@ -275,7 +253,7 @@ class Outlines:
         inputs = [place.data for place in places.values()]
         reads = hasattr(model.module, "load")
         return Outline(
-            content, [*inputs, *(model.needs if reads else [])], tuple(_files(model.modules))
+            content, [*inputs, *(model.needs if reads else [])], tuple(used.files(model.modules))
         )
 
     def overlaps(self, ref: Ref) -> Outline:
@@ -285,7 +263,7 @@ class Outlines:
             (role, self.positions.settle(refs.shards(name, split))) for role, name, split in found
         ]
         content = {"sets": [[role, place.name] for role, place in places]}
-        return Outline(content, [place for _, place in places], _code("overlaps"))
+        return Outline(content, [place for _, place in places], used.code_of("overlaps"))
 
     def analyses(self, ref: Ref) -> Outline:
         """Observations: an analysis of one campaign, with the nets that it sees again."""
@@ -298,7 +276,7 @@ class Outlines:
             "weights": [of.name for of in self.positions.weights(campaign)],
             "methods": list(campaign.methods),
         }
-        own = self._plugin("analyses", analysis_name, context)
+        own = self._used("analyses", analysis_name, context)
         nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "weights"}
         content = {
             "analysis": own.content,
@@ -307,14 +285,14 @@ class Outlines:
             "seed": self.params.seed,
         }
         inputs = [*own.needs, *own.originals]
-        inputs += [need for model in nets.values() if _reads(model) for need in model.needs]
-        return Outline(content, inputs, _code("analyse", own, *nets.values()))
+        inputs += [need for model in nets.values() if used.reads(model) for need in model.needs]
+        return Outline(content, inputs, used.code_of("analyse", own, *nets.values()))
 
-    def _model_of(self, of: Ref) -> _Used:
+    def _model_of(self, of: Ref) -> Used:
         """Return the model behind weights."""
         dataset, name = of.parts
-        model, _, seed = _weights_parts(name)
-        return self._plugin("models", model, {"dataset": dataset, "model": model, "seed": seed})
+        model, _, seed = used.weights_parts(name)
+        return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
     def claims(self, _: Ref) -> Outline:
         """Claims of a system, judged from the tables of all its campaigns."""
@@ -327,14 +305,14 @@ class Outlines:
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
         }
         tables = [Ref("tables", name) for name in self.positions.campaigns]
-        return Outline(content, tables, _code("judging"))
+        return Outline(content, tables, used.code_of("judging"))
 
     def tables(self, ref: Ref) -> Outline:
         """Tables: the rows of one campaign under its metrics."""
         campaign = self.params.campaigns[ref.name]
         rows = self.positions.rows(campaign)
         names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
-        metrics = {name: self._plugin("metrics", name, {}) for name in names}
+        metrics = {name: self._used("metrics", name, {}) for name in names}
         content = {
             "campaign": ref.name,
             "task": self._task(campaign.dataset),
@@ -357,7 +335,7 @@ class Outlines:
             content["searches"] = [search.name for search in self._searches(rows)]
             inputs += self._searches(rows)
             inputs += [Ref("overlaps", ref.name)] if campaign.ood_groups else []
-        return Outline(content, inputs, _code("aggregate", *metrics.values()))
+        return Outline(content, inputs, used.code_of("aggregate", *metrics.values()))
 
     def _searches(self, rows: list[Content]) -> list[Ref]:
         """Return the searches behind the scores of a campaign."""
@@ -391,7 +369,7 @@ class Outlines:
             for name, campaign in campaigns.items()
             if campaign.detectors and campaign.ood_groups
         ]
-        return Outline(content, [*tables, *proofs, *previews], _code("report"))
+        return Outline(content, [*tables, *proofs, *previews], used.code_of("report"))
 
     def _card(self) -> Content:
         asked = self.params.system
@@ -406,7 +384,7 @@ class Outlines:
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
             "meaning": (module.__doc__ or "").strip().partition("\n")[0],
-            "options": _plain(self.params.options("metrics", name)),
+            "options": used.plain(self.params.options("metrics", name)),
         }
 
     def _about(self, dataset: str) -> Content:
@@ -417,55 +395,5 @@ class Outlines:
         task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
         return task
 
-    def _plugin(self, family: str, name: str, context: Content) -> _Used:
-        file = self.params.use(family, name)
-        module = plugins.find(family, file)
-        options = _resolved(self.params.options(family, name), context)
-        needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
-        content = {"name": name, "use": file, "options": _plain(options)}
-        if options.get("path"):
-            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
-        uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
-        others = tuple(plugins.find(other, self.params.use(other, known)) for other, known in uses)
-        return _Used((module, *others), content, list(needs({**options, **context})))
-
-
-def _code(stage: str, *used: _Used) -> tuple[Path, ...]:
-    """Return the source files of a stage and of the plugins that it uses."""
-    return (code.stage(stage), *_files(module for one in used for module in one.modules))
-
-
-def _twin(shift: _Used) -> tuple[Path, ...]:
-    """Return the source files that apply a shift in torch."""
-    from shiftbench.apply_torch import find_twin  # imports torch
-
-    twin = find_twin(shift.module)
-    return (code.stage("apply_torch"), *_files([twin] if twin else []))
-
-
-def _files(modules: Iterable[ModuleType]) -> list[Path]:
-    return [Path(str(module.__file__)) for module in modules]
-
-
-def _plain(options: Content) -> Content:
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
-    }
-
-
-def _resolved(options: Content, context: Content) -> Content:
-    """Return the options with `{seed}` and `{model}` in a path replaced by the training seed and the model's name."""
-    path = str(options.get("path") or "")
-    for name in {"seed", "model"} & context.keys():
-        path = path.replace(f"{{{name}}}", str(context[name]))
-    return {**options, "path": path} if path else options
-
-
-def _reads(model: _Used) -> bool:
-    """Tell whether a model reads its originals again whenever it is loaded."""
-    return hasattr(model.module, "load")
-
-
-def _weights_parts(name: str) -> tuple[str, str, int]:
-    model, trainer, seed = name.split("-")
-    return model, trainer, int(seed.removeprefix("s"))
+    def _used(self, family: str, name: str, context: Content) -> Used:
+        return used.plugin(self.params, family, name, context)
