@@ -79,7 +79,8 @@ class Outlines:
             "max_mb": self.params.shards.max_mb,
             "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
         }
-        return Outline(content, [*own.originals, *own.needs], used.code_of("shift", own))
+        task = self._used("tasks", self._task(dataset), {})
+        return Outline(content, [*own.originals, *own.needs], used.code_of("shift", own, task))
 
     def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
         """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
@@ -96,10 +97,12 @@ class Outlines:
     def previews(self, ref: Ref) -> Outline:
         """Previews: of shards, or of the shift of clean ones where it is not stored."""
         dataset, split, shift, _ = ref.parts
+        task = self._used("tasks", self._task(dataset), {})
         if self.params.materialised(shift):
-            return Outline({}, [Ref("shards", ref.name)], used.code_of("shift"))
+            return Outline({}, [Ref("shards", ref.name)], used.code_of("shift", task))
         own, content, needs = self._shifted(ref)
-        return Outline(content, [refs.shards(dataset, split), *needs], used.code_of("shift", own))
+        files = used.code_of("shift", own, task)
+        return Outline(content, [refs.shards(dataset, split), *needs], files)
 
     def weights(self, ref: Ref) -> Outline:
         """Weights: a model, a trainer and a seed, on a dataset."""

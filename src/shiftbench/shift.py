@@ -7,7 +7,6 @@ shards, are made beside, for the report.
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import codecs, files, plugins, recipe, shards, splits
+from shiftbench import files, plugins, recipe, shards, splits
 from shiftbench.apply import Shifter
-from shiftbench.errors import DataError, RangeError
+from shiftbench.errors import DataError
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
@@ -179,11 +178,7 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
         raise DataError(
             f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it"
         )
-    label = sample.fields.get("label", 0)
-    if not 0 <= label < len(classes):
-        raise RangeError(
-            f"{sample.key}: label {label} lies outside the {len(classes)} classes (0 to {len(classes) - 1})"
-        )
+    task.check(sample, classes)
 
 
 def _shifted(run: Run, cell: Cell, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
@@ -196,7 +191,7 @@ def _shifted(run: Run, cell: Cell, decoded: Decoded) -> tuple[Iterable[Sample], 
 
 
 def make_preview(run: Run, cell: Cell) -> None:
-    """Write the first samples of a folder of shards as JSON: text, or PNG in base64.
+    """Write the first samples of a folder of shards as JSON: what its task shows.
 
     Where the shift is not stored they are made from clean shards here, and are the golden samples of those
     who apply it while they read.
@@ -206,7 +201,8 @@ def make_preview(run: Run, cell: Cell) -> None:
     about = shards.manifest(folder)
     if "shift" in cell.recipe:
         samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
-    rows = [_shown(sample) for sample in samples]
+    task = plugins.find("tasks", about["task"])
+    rows = [shown(sample, task) for sample in samples]
     output = run.path(cell.ref)
     with recipe.scratch(output) as temporary:
         skipped = [] if "shift" in cell.recipe else about["skipped"]
@@ -215,14 +211,6 @@ def make_preview(run: Run, cell: Cell) -> None:
         run.commit(cell, {output.name: temporary})
 
 
-def _shown(sample: Sample) -> dict[str, Any]:
-    row = {
-        "key": sample.key,
-        "label": sample.fields.get("label"),
-        "pixels": shards.pixels(sample),
-    }
-    if "image" in sample.fields:
-        row["png"] = base64.b64encode(codecs.encode("png", sample.fields["image"])).decode()
-    if "text" in sample.fields:
-        row["text"] = sample.fields["text"]
-    return row
+def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:
+    """Return the row of a preview: key, pixel digest, and what the task shows of a sample."""
+    return {"key": sample.key, "pixels": shards.pixels(sample), **task.shown(sample)}

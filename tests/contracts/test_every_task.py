@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,9 +31,22 @@ def test_declarations(name: str) -> None:
     for form in task.FORMATS:
         assert form.name.startswith("records/")
         assert schema.named(form.name) == form
-        assert {"key", "label", "group", "cluster"} <= set(form.names)
+        assert {"key", "group", "cluster"} <= set(form.names)
     for outputs in ("full", "top20"):
         assert schema.of(task.schema(3, outputs)) in task.FORMATS
+
+
+@pytest.mark.parametrize("name", CLASSIFYING)
+def test_samples_are_checked_and_shown(name: str) -> None:
+    task = plugins.find("tasks", name)
+    fields = {"image": np.zeros((2, 3), np.uint8), "text": "so"}
+    own = {field: value for field, value in fields.items() if field in task.FIELDS}
+    task.check(Sample("toy/test/0", {**own, "label": 2}), list(CLASSES))
+    with pytest.raises(RangeError, match="toy/test/0: label 3 lies outside the 3 classes"):
+        task.check(Sample("toy/test/0", {**own, "label": 3}), list(CLASSES))
+    row = task.shown(Sample("toy/test/0", {**own, "label": 2}))
+    assert set(row) == {"label", *({"image": "png"}.get(field, field) for field in own)}
+    json.dumps(row)
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)

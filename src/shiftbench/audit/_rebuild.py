@@ -103,11 +103,12 @@ def _preview(run: Run, cell: Cell, task: Task) -> dict[str, Any]:
     folder = run.path(cell.inputs[0]).parent
     entries = shards.index(folder)[: shift.PREVIEW_SAMPLES]
     keys = task["expected"] or {entry.key: None for entry in entries}
+    about = shards.manifest(folder)
     samples: Iterable[Sample] = pick(folder, (entry for entry in entries if entry.key in keys))
     if "shift" in cell.recipe:
-        dataset = shards.manifest(folder)["dataset"]
-        samples = map(Shifter.of(cell.recipe, dataset, run.inputs(cell)), samples)
-    return {sample.key: shift._shown(sample) for sample in samples}
+        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    kind = plugins.find("tasks", about["task"])
+    return {sample.key: shift.shown(sample, kind) for sample in samples}
 
 
 def guarded(make: Callable[[Task, Path], Answer], task: Task, out: Path) -> Answer:

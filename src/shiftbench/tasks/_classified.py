@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from shiftbench import schema
-from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.errors import ModelError, ParamsError, RangeError, near
 from shiftbench.sample import Sample
 from shiftbench.tasks._classes import UNKNOWN, LabelSpace
 
@@ -31,6 +31,19 @@ def form(outputs: str) -> schema.Format:
     if outputs not in FORMATS:
         raise ParamsError(f"evaluate.outputs is {outputs!r} ({near(outputs, FORMATS)})")
     return FORMATS[outputs]
+
+
+def check(sample: Sample, classes: list[str]) -> None:
+    """Refuse a sample that is none of the task.
+
+    Raises:
+        RangeError: a label that no class has; names the sample.
+    """
+    label = sample.fields.get("label", 0)
+    if not 0 <= label < len(classes):
+        raise RangeError(
+            f"{sample.key}: label {label} lies outside the {len(classes)} classes (0 to {len(classes) - 1})"
+        )
 
 
 def rows(

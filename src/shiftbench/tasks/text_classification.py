@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from shiftbench.sample import Sample
-from shiftbench.tasks import _classified
+from shiftbench.tasks import _classified, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"text": "txt", "label": "cls", "meta": "json"}
@@ -22,6 +24,16 @@ def schema(classes: int, outputs: str) -> pa.Schema:
         ParamsError: another mode.
     """
     return _classified.form(outputs).arrow
+
+
+def check(sample: Sample, classes: list[str]) -> None:
+    """Refuse a label that no class has (RangeError)."""
+    _classified.check(sample, classes)
+
+
+def shown(sample: Sample) -> dict[str, Any]:
+    """Return what a preview holds of a sample; see `_shown.shown`."""
+    return _shown.shown(sample)
 
 
 def rows(
