@@ -55,7 +55,7 @@ def poisson(n: int, draws: int, seed: int = 0) -> np.ndarray:
 def test_declarations(name: str) -> None:
     metric = plugins.find("metrics", name)
     assert "Source:" in (metric.__doc__ or "")
-    assert metric.KIND in ("sample", "path", "detection", "failure", "curve")
+    assert metric.KIND in ("sample", "resampled", "path", "detection", "failure", "curve")
     assert metric.UNIT
     assert isinstance(metric.HIGHER_IS_BETTER, bool)
     low, high = metric.RANGE

@@ -23,7 +23,7 @@ COLUMNS = (
 )
 _SHIFT, _SEVERITY = COLUMNS.index("shift"), COLUMNS.index("severity")
 _DATASET = COLUMNS.index("dataset")
-_REQUIRED = {"sample": (False, False), "detection": (True, True)}
+_REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection": (True, True)}
 """Kind of a metric -> whether its rows have a detector, and whether they are of OOD sets. Rows of other kinds
 (failures, paths, curves) depend on what records hold; the second implementation in `aggregates` has them."""
 

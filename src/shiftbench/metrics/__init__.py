@@ -4,6 +4,8 @@
 | --------- | ------------------------------------- | ------------------------------------------------------ |
 | sample    | records of one cell, `COLUMNS`        | `reduce(rows, **params)` -> Contributions,             |
 |           |                                       | `finish(sums, **params)` -> values                     |
+| resampled | records of one cell, `COLUMNS`        | `compute(rows, weights, **params)`, where the samples  |
+|           |                                       | do not simply add up                                   |
 | path      | records of one shift at rising        | `reduce(path, **params)` -> Contributions,             |
 |           | severity, by key, `COLUMNS`           | `finish(sums, path, **params)` -> values by severity,  |
 |           |                                       | None for the path as a whole                           |

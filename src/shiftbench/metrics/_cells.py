@@ -143,14 +143,15 @@ class Campaign:
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
         self.failure = [metric for metric in metrics if metric.module.KIND == "failure"]
         self.path = [metric for metric in metrics if metric.module.KIND == "path"]
+        self.resampled = [metric for metric in metrics if metric.module.KIND == "resampled"]
         self.lists = Lists()
 
     def sample_rows(self, threads: int) -> Iterator[Row]:
-        """Yield the rows of sample metrics, a batch of cells at a time."""
+        """Yield the rows of sample and of resampled metrics, a batch of cells at a time."""
         wanted = [
             at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood
         ]
-        if self.sample:
+        if self.sample or self.resampled:
             yield from itertools.chain.from_iterable(
                 each(self._batch, self._batches(wanted), threads)
             )
@@ -170,17 +171,40 @@ class Campaign:
 
     def _batch(self, batch: list[int]) -> list[Row]:
         by_list: dict[int, tuple[Samples, list[_Part]]] = {}
+        found: list[Row] = []
         for at in batch:
             samples, rows = self.read(at)
             parts = by_list.setdefault(samples.number, (samples, []))[1]
             for group, part in groups(rows):
                 parts += [_Part(at, group, metric, reduce(metric, part)) for metric in self.sample]
-        return [row for samples, parts in by_list.values() for row in self._rows(samples, parts)]
+                found += self._resampled(at, group, samples, part)
+        for samples, parts in by_list.values():
+            found += self._rows(samples, parts) if parts else []
+        return found
 
-    def _rows(self, samples: Samples, parts: list[_Part]) -> list[Row]:
+    def _resampled(self, at: int, group: str | None, samples: Samples, rows: Rows) -> Iterator[Row]:
+        """Yield the rows of a cell, or of one of its groups, that each draw is computed for anew."""
+        for metric in self.resampled:
+            values = self._compute(metric, samples, rows)
+            n = int(rows.counting.sum())
+            row = new_row(self.cells[at], metric.name, values, n, samples.unit)
+            basis = (samples.number, digest(rows.counting))
+            yield replace(row, group=group, basis=basis, cell=at)
+
+    def _compute(self, metric: Metric, samples: Samples, rows: Rows) -> Floats:
+        """Return a resampled metric of the rows that count."""
+        matrix = bootstrap.weights(samples.units, self.draws, self.seed)
+        if rows.mask is not None:
+            inside = rows.mask.astype(bool)
+            rows, matrix = Rows(rows.table.filter(pa.array(inside))), matrix[inside]
+        values: Floats = metric.module.compute(rows, matrix, **metric.params)
+        return values
+
+    def _rows(self, samples: Samples, parts: list[_Part]) -> Iterator[Row]:
         matrix = bootstrap.weights(samples.units, self.draws, self.seed)
         sums = weighted([part.contributions for part in parts], matrix)
-        return [self._row(part, total, samples) for part, total in zip(parts, sums, strict=True)]
+        for part, total in zip(parts, sums, strict=True):
+            yield self._row(part, total, samples)
 
     def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
         values = finish(part.metric, sums)
@@ -191,8 +215,8 @@ class Campaign:
         return replace(row, group=part.group, basis=basis, cell=part.cell)
 
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
-        """Return the samples of a cell and the columns that metrics name (default: those of `sample`)."""
-        wanted = self.sample if metrics is None else metrics
+        """Return the samples of a cell and the columns that metrics name (default: those of sample metrics)."""
+        wanted = [*self.sample, *self.resampled] if metrics is None else metrics
         columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
         file = self.cells[at].file
         table = schema.read(file, sorted(columns))
@@ -210,6 +234,9 @@ class Campaign:
         for _, samples, rows in sides:
             inside = pc.is_in(samples.keys, value_set=both).to_numpy(zero_copy_only=False)
             part = Rows(rows.table, inside.astype(np.int64) * rows.counting)
+            if metric in self.resampled:
+                values.append(self._compute(metric, samples, part))
+                continue
             matrix = bootstrap.weights(samples.units, self.draws, self.seed)
             values.append(finish(metric, weighted([reduce(metric, part)], matrix)[0]))
         return values[0], values[1], len(both)
@@ -218,7 +245,8 @@ class Campaign:
         assert row.cell is not None  # noqa: S101 - callers hold rows of one cell; tells mypy
         samples, rows = self.read(row.cell)
         rows = rows if row.group is None else rows.only(row.group)
-        counts = reduce(metric, rows).count.astype(bool)
+        counted = rows.counting if metric in self.resampled else reduce(metric, rows).count
+        counts = counted.astype(bool)
         return samples.keys.filter(pa.array(counts)), samples, rows
 
 

@@ -56,7 +56,7 @@ def differences(campaign: Campaign, rows: Iterable[Row]) -> Iterator[dict[str, o
     places: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
-    metrics = {metric.name: metric for metric in campaign.sample}
+    metrics = {metric.name: metric for metric in [*campaign.sample, *campaign.resampled]}
     for members in places.values():
         pairs = list(itertools.combinations(sorted(members, key=lambda row: row.weights), 2))
         if pairs:

@@ -54,7 +54,7 @@ def _rows(campaign: Campaign, cells: list[int]) -> list[Row]:
     bases: list[list[object]] = [[] for _ in campaign.sample]
     unit = "key"
     for at in cells:
-        samples, rows = campaign.read(at)
+        samples, rows = campaign.read(at, campaign.sample)
         parts = [reduce(metric, rows) for metric in campaign.sample]
         matrix = bootstrap.weights(samples.units, campaign.draws, campaign.seed)
         own = weighted(parts, matrix)
