@@ -52,9 +52,8 @@ run: setup ## the default campaign (params.yaml), and the page that reports it
 smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
 	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
 
-systems: setup ## every published system that is built, at embedded scale, each with a page (ARGS="systems/palm" for one)
-	@$(SNAKEMAKE) $(or $(ARGS),systems)
-	@shiftbench claims
+systems: setup ## every published system that is built, at embedded scale, each with a page (ARGS=palm for one)
+	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
 
 record: setup ## run, record what was made in dvc.lock, and push it to the remote
 	@dvc repro

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,16 @@ def test_claims_are_printed(home: Path) -> None:
     assert "energy beats MSP by a half" in told
     missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
     assert "`snakemake systems/toy/smoke` runs it" in str(missing)
+
+
+def test_systems_are_made_side_by_side_and_a_failure_stops_no_other(home: Path) -> None:
+    card = (home / "systems/toy.yaml").read_text()
+    (home / "systems/torn.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
+    ran = CliRunner().invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
+    assert re.search(r"torn .*failed: build/systems/torn/logs/make.log", ran.stdout)
+    assert re.search(rf"{SLUG}/smoke +\d.* supported", ran.stdout)
+    assert "torn failed" in str(ran.exception)
+    assert "is not finite after training" in Path("build/systems/torn/logs/make.log").read_text()
 
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Claims: what the cards of systems say, and what was measured."""
+"""Systems and their claims: made, and what was measured beside what their cards say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from shiftbench import cards, scales
-from shiftbench.cli.app import Json, app, escaped, out
+from shiftbench.cli.app import Json, app, err, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
 
@@ -34,6 +34,33 @@ def claims(
         return
     for name, rows in found.items():
         out.print(_table(name, rows))
+
+
+@app.command(rich_help_panel=PANEL)
+def systems(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="systems at a time")] = 1,
+) -> None:
+    """Make published systems, each in one process; then show minutes and verdicts."""
+    from shiftbench import several
+
+    asked = names or scales.built()
+    for name in asked:
+        scales.load(f"{scales.SYSTEMS}/{name}")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("system", "CPU min", "min", "verdicts"):
+        table.add_column(heading, justify="right" if "min" in heading else "left")
+    failed = []
+    for name, made in zip(asked, several.make(asked, cores), strict=True):
+        told = _spelled(_verdicts(made.scale)) if made.status == 0 else f"failed: {made.log}"
+        failed += [name] if made.status else []
+        table.add_row(name, f"{made.cpu / 60:.1f}", f"{made.wall / 60:.1f}", told)
+        err.print(f"{name}: {told}")
+    out.print(table)
+    if failed:
+        raise DataError(f"{', '.join(failed)} failed; the logs are named above")
 
 
 def _run_here() -> list[str]:
@@ -68,9 +95,7 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> Table:
-    counts = [row["verdict"] for row in rows if row["part"] is None]
-    spelled = ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
-    table = Table(title=f"{name}: {spelled}", box=box.SIMPLE, pad_edge=False)
+    table = Table(title=f"{name}: {_spelled(rows)}", box=box.SIMPLE, pad_edge=False)
     for heading in ("claim", "verdict", "value", "says"):
         table.add_column(heading, no_wrap=heading in ("verdict", "value"))
     for row in rows:
@@ -80,6 +105,11 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         cells = (label, f"[{style}]{row['verdict']}[/]", number(row), escaped(says))
         table.add_row(*cells)
     return table
+
+
+def _spelled(rows: list[dict[str, Any]]) -> str:
+    counts = [row["verdict"] for row in rows if row["part"] is None]
+    return ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
 
 
 def number(row: dict[str, Any]) -> str:
