@@ -6,7 +6,7 @@
 | `webp`               | uint8 (h, w, 3) RGB                 | lossless WebP, method 0                 |
 | `txt`                | str                                 | UTF-8                                   |
 | `cls`                | int >= 0                            | ASCII decimal                           |
-| `json`               | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
+| `json`, `boxes.json` | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
 
 Encoders are deterministic and lossless. PNG through OpenCV was chosen by measurement (see
 docs/encoding.md): of the candidates whose bytes do not depend on the CPU it has the best trade between
@@ -195,4 +195,5 @@ _CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "txt": (_encode_text, _decode_text),
     "cls": (_encode_label, _decode_label),
     "json": (_encode_json, _decode_json),
+    "boxes.json": (_encode_json, _decode_json),
 }

@@ -31,7 +31,7 @@ class Seen:
     """What a sample was: its key, label, group and a digest of its content."""
 
     key: str
-    label: int
+    label: tuple[int, ...]  # of an image with boxes: theirs
     group: str
     content: str
 
@@ -113,7 +113,7 @@ def read(name: str) -> dict[str, list[Seen]]:
         for sample in module.samples(native, sources, params, **made_from(module, params, native)):
             assert isinstance(sample, Sample), sample
             check(sample, module)
-            seen = Seen(sample.key, sample.fields["label"], group(sample), content(sample))
+            seen = Seen(sample.key, labels(sample), group(sample), content(sample))
             for split in cuts:
                 found[split] += [seen for _ in splits.cut([sample], split, module)]
     return found
@@ -122,7 +122,8 @@ def read(name: str) -> dict[str, list[Seen]]:
 def check(sample: Sample, module: ModuleType) -> None:
     task = plugins.find("tasks", module.TASK)
     assert set(task.REQUIRED) <= sample.fields.keys() <= set(task.FIELDS)
-    assert type(sample.fields["label"]) is int
+    assert all(type(label) is int for label in labels(sample))
+    task.check(sample, ["any"] * (1 + max(labels(sample), default=0)))
     if "image" in sample.fields:
         image = sample.fields["image"]
         assert image.dtype == np.uint8
@@ -132,6 +133,15 @@ def check(sample: Sample, module: ModuleType) -> None:
         assert mask.shape == image.shape[:2]
     if "text" in sample.fields:
         assert sample.fields["text"].strip()
+
+
+def labels(sample: Sample) -> tuple[int, ...]:
+    fields = sample.fields
+    return (
+        (fields["label"],)
+        if "label" in fields
+        else tuple(b["label"] for b in fields.get("boxes", ()))
+    )
 
 
 def content(sample: Sample) -> str:
@@ -162,8 +172,8 @@ def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
     sources, params = at_hand(name)
     names = classes(plugins.find("datasets", name), params, sources)
     assert len(set(names)) == len(names)
-    labels = {seen.label for part in read(name).values() for seen in part}
-    assert 0 <= min(labels) <= max(labels) < len(names)
+    found = {label for part in read(name).values() for seen in part for label in seen.label}
+    assert 0 <= min(found) <= max(found) < len(names)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -227,7 +237,8 @@ def test_an_object_of_the_twelve_has_one_split_and_one_class_in_all_looks() -> N
 @pytest.mark.parametrize("name", TWELVE)
 def test_every_class_of_the_twelve_is_in_every_split(name: str) -> None:
     counts = {
-        split: collections.Counter(s.label for s in part) for split, part in read(name).items()
+        split: collections.Counter(label for s in part for label in s.label)
+        for split, part in read(name).items()
     }
     least = {split: min(count[label] for label in range(12)) for split, count in counts.items()}
     assert least["train"] >= 6

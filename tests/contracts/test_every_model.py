@@ -16,8 +16,10 @@ from shiftbench import nets, plugins
 from shiftbench.refs import Ref
 
 NAMES = plugins.names("models")
-NETS = [name for name in NAMES if hasattr(plugins.find("models", name), "build")]
-BOXES = [name for name in NAMES if name not in NETS]
+BUILT = [name for name in NAMES if hasattr(plugins.find("models", name), "build")]
+NETS = [name for name in BUILT if not hasattr(plugins.find("models", name), "predictor")]
+"""Those whose answers are logits; others bring a predictor of their own."""
+BOXES = [name for name in NAMES if name not in BUILT]
 CONTEXT = {"dataset": "tiny", "model": "any", "seed": 0}
 
 

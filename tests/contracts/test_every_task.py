@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from shiftbench import plugins, schema
-from shiftbench.errors import ModelError, ParamsError, RangeError
+from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
@@ -128,3 +128,76 @@ def test_top20_keeps_the_largest(name: str) -> None:
     assert table["logsumexp"][0].as_py() == pytest.approx(
         np.log(np.exp(logits[0].astype(float)).sum())
     )
+
+
+# --- boxes -----------------------------------------------------------------------------------------
+
+
+def boxed(*boxes: dict[str, object]) -> Sample:
+    image = np.zeros((20, 30, 3), np.uint8)
+    return Sample("toy/test/0", {"image": image, "boxes": list(boxes)})
+
+
+def found(
+    boxes: list[list[float]], scores: list[float], classes: list[int]
+) -> dict[str, np.ndarray]:
+    outputs = {"boxes": boxes, "scores": scores, "classes": classes}
+    made = {name: np.empty(1, dtype=object) for name in outputs}
+    for name, value in outputs.items():
+        made[name][0] = np.array(value)
+    return made
+
+
+OWL = {"box": [2.0, 3.0, 10.5, 8.0], "label": 2}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "error", "message"),
+    [
+        ("no list", DataError, "toy/test/0: boxes are a list of dicts; got str"),
+        ([{"label": 1}], DataError, r"box 0 is \{'label': 1\}; expected a dict with box"),
+        ([{**OWL, "box": [1, 2, 3, float("nan")]}], DataError, "box 0 is .*expected a dict"),
+        ([OWL, {**OWL, "label": 3}], RangeError, "box 1 has the label 3; there are 3 classes"),
+        ([{**OWL, "box": [1, 2, 0, 3]}], RangeError, "box 0 is 0 pixels wide and 3 high"),
+        ([{**OWL, "box": [25, 2, 9, 3]}], RangeError, r"\[25, 2, 9, 3\], lies outside of the image of 30 x 20"),
+    ],
+)  # fmt: skip
+def test_boxes_are_checked(boxes: object, error: type[Exception], message: str) -> None:
+    task = plugins.find("tasks", "detection")
+    task.check(boxed(OWL), list(CLASSES))
+    task.check(boxed(), list(CLASSES))
+    with pytest.raises(error, match=message):
+        task.check(boxed().with_field("boxes", boxes), list(CLASSES))
+
+
+def test_a_detector_has_one_row_per_image() -> None:
+    task = plugins.find("tasks", "detection")
+    table = task.rows(
+        [boxed(OWL)], found([[2, 3, 10, 8], [0, 0, 1, 1]], [0.5, 0.25], [2, 0]), SPACE, "full"
+    )
+    assert table.schema.equals(task.schema(3, "full"))
+    row = table.to_pylist()[0]
+    assert (row["width"], row["height"], row["true_boxes"]) == (30, 20, OWL["box"])
+    # IoU 80 / 84 = 0.952: right at all ten thresholds, all areas and small ones; to others both are of the wrong size.
+    assert row["matched"] == [2**20 - 1 + (2**20 - 1 << 20), 0]
+    assert row["ignored"] == [2**20 - 1 << 20, 2**20 - 1 << 20]
+    nothing = {name: np.empty(0, dtype=object) for name in ("boxes", "scores", "classes")}
+    assert len(task.rows([], nothing, SPACE, "full")) == 0
+    assert task.shown(boxed(OWL))["boxes"] == [[2.0, 3.0, 10.5, 8.0, 2]]
+    lacks = task.rows([boxed(OWL)], found([], [], []), LabelSpace(("cat",), CLASSES), "full")
+    assert lacks["true_classes"].to_pylist() == [[-1]]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"logits": np.zeros((1, 3))}, r"one entry per image \(1\); this one gives \{'logits': 1\}"),
+        (found([[0, 0, 1, 1]], [0.5, 0.5], [0]), "'toy/test/0': 1 boxes, 2 scores and 1 classes"),
+        (found([[0, 0, 1, np.inf]], [0.5], [0]), "'toy/test/0': a box or a score is not finite"),
+        (found([[0, 0, 1, -1]], [0.5], [0]), "'toy/test/0': a box has a negative size"),
+        (found([[0, 0, 1, 1]], [0.5], [3]), "'toy/test/0': a prediction has the class 3; expected 0 to 2"),
+    ],
+)  # fmt: skip
+def test_bad_detections_are_named(outputs: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        plugins.find("tasks", "detection").rows([boxed(OWL)], outputs, SPACE, "full")

@@ -65,7 +65,7 @@ def rows(
     keys = [sample.key for sample in samples]
     logits = checked(outputs, keys, len(space.model_classes))
     labels = space.labels([int(sample.fields["label"]) for sample in samples], keys)
-    columns = {"key": keys, **judged(logits, labels, space), **_meta(samples)}
+    columns = {"key": keys, **judged(logits, labels, space), **metas(samples)}
     columns |= _all(logits) if outputs_mode == "full" else _largest(logits, labels)
     arrow = form(outputs_mode).arrow
     return pa.table({name: columns[name] for name in arrow.names}, schema=arrow)
@@ -127,10 +127,11 @@ def _e9(values: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
     return np.clip(np.rint(values * schema.E9), 0, limit).astype(np.int64)
 
 
-def _meta(samples: list[Sample]) -> dict[str, pa.Array]:
-    metas: list[dict[str, str]] = [sample.fields.get("meta") or {} for sample in samples]
+def metas(samples: list[Sample]) -> dict[str, pa.Array]:
+    """Return the columns `group` and `cluster` of samples, null where their `meta` says nothing."""
+    found: list[dict[str, str]] = [sample.fields.get("meta") or {} for sample in samples]
     return {
-        name: pa.array([meta.get(name) for meta in metas], pa.string())
+        name: pa.array([meta.get(name) for meta in found], pa.string())
         for name in ("group", "cluster")
     }
 

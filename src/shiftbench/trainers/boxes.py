@@ -1,0 +1,204 @@
+"""Training of a detector on boxes: the net's own loss, on batches in random order, mirrored and, if asked, recoloured.
+
+`steps` batches are drawn from shuffled passes over the train split. `start` names weights to begin with, `TRAINER` of
+the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed: fine-tuning. `extra` is another dataset of
+which `extra_share` of each batch are, such as images without a box (m-hood's proximal images); it has the same
+classes. `subset` takes the first so many training images (0: all).
+
+Source: the schedule is Smith and Topin 2018 (one cycle) unless `schedule` names another; `augmentation: edge_mix` is
+ours, after Geirhos et al. 2019 (edges at random strength over the image, so that texture tells less).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench import nets, refs, shards
+from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.models import _boxes
+from shiftbench.models._boxes import Truth
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.train import TrainJob
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "steps": 600,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "weight_decay": 0.0001,
+    "schedule": "one_cycle",
+    "flip": True,
+    "augmentation": "none",
+    "start": "",
+    "extra": "",
+    "extra_share": 0.25,
+    "subset": 0,
+}
+AUGMENTATIONS = ("none", "jitter", "edge_mix")
+LOGGED = 50
+Pixels = npt.NDArray[np.uint8]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, those of the extra images, and the weights to begin with."""
+    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    if params["extra"]:
+        found.append(refs.shards(params["extra"], "train"))
+    if params["start"]:
+        found.append(_start(params))
+    return found
+
+
+def _start(params: Mapping[str, Any]) -> Ref:
+    dataset, _, name = params["start"].rpartition("/")
+    model, _, trainer = name.rpartition("-")
+    return refs.weights(
+        dataset or params["dataset"], model or params["model"], trainer, params["seed"]
+    )
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Raises:
+        ModelError: the model is no detector that can be trained.
+        ParamsError: an option outside what is allowed.
+    """
+    params = job.params
+    if params["augmentation"] not in AUGMENTATIONS:
+        raise ParamsError(
+            f"boxes: augmentation is {params['augmentation']!r} ({near(params['augmentation'], AUGMENTATIONS)})"
+        )
+    if not hasattr(job.plugin, "build"):
+        raise ModelError(f"model {job.model!r} is a black box and cannot be trained on boxes")
+    net: Any = _net(job)
+    if not hasattr(net, "loss"):
+        raise ModelError(f"model {job.model!r} has no loss of boxes; take a detector")
+    fit(job, net)
+    return dict(net.state_dict())
+
+
+def _net(job: TrainJob) -> torch.nn.Module:
+    net = _loop.fresh_net(job)
+    for ref, path in job.inputs.items():
+        if ref.kind == "weights":
+            nets.load_into(net, nets.read_state(path), path)
+    return net
+
+
+def fit(job: TrainJob, net: Any) -> None:
+    """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
+    params, device = job.params, nets.pick_device(job.device)
+    nets.place(net, device).train()
+    update = _loop.optimiser(job, net)
+    rate = _loop.schedule(update, params["schedule"], params["steps"])
+    total = 0.0
+    for step, batch in enumerate(_batches(job)):
+        words = Words(job.seed, job.trainer, job.dataset, f"augment/{step}")
+        images, truths = augmented(*_prepared(job, batch), words, params)
+        value = net.loss(torch.from_numpy(images).to(device), truths)
+        update.zero_grad()
+        value.backward()
+        update.step()
+        rate.step()
+        total += value.item()
+        if (step + 1) % LOGGED == 0:
+            job.log(step + 1, "train_loss", total / LOGGED)
+            total = 0.0
+    job.log(params["steps"], "val_loss", _on_val(job, net, device))
+
+
+def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
+    held, size = job.samples("val"), job.params["batch_size"]
+    values = []
+    net.eval()
+    with torch.inference_mode():
+        for at in range(0, len(held), size):
+            images, truths = _prepared(job, held[at : at + size])
+            values.append(float(net.loss(torch.from_numpy(images).to(device), truths)))
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Truth]]:
+    images = nets.prepare(job.plugin, samples, job.model_params)
+    return images, [_boxes.truth(sample, images.shape[2:]) for sample in samples]
+
+
+def _batches(job: TrainJob) -> Iterator[list[Sample]]:
+    """Yield `steps` batches; the last places of each are of the extra images."""
+    params = job.params
+    own = job.samples("train")
+    own = own[: params["subset"]] if params["subset"] else own
+    extra = _extra(job)
+    several = round(params["batch_size"] * params["extra_share"]) if extra else 0
+    first = _endless(job, own, "order")
+    second = _endless(job, extra, "extra")
+    for _ in range(params["steps"]):
+        batch = [next(first) for _ in range(params["batch_size"] - several)]
+        yield batch + [next(second) for _ in range(several)]
+
+
+def _extra(job: TrainJob) -> list[Sample]:
+    found = []
+    for ref, path in job.inputs.items():
+        if ref.kind == "shards" and ref.parts[0] != job.dataset:
+            about = shards.manifest(path.parent)
+            if tuple(about["classes"]) != job.classes:
+                raise ParamsError(
+                    f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}"
+                )
+            found += list(shards.read(path.parent))
+    return found
+
+
+def _endless(job: TrainJob, samples: Sequence[Sample], name: str) -> Iterator[Sample]:
+    epoch = 0
+    while samples:
+        for at in Words(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(len(samples)):
+            yield samples[at]
+        epoch += 1
+
+
+def augmented(
+    images: Pixels, truths: Sequence[Truth], words: Words, params: Mapping[str, Any]
+) -> tuple[Pixels, list[Truth]]:
+    """Return images uint8 (n, 3, h, w), every second one mirrored with its boxes, recoloured as `augmentation` says.
+
+    `jitter` multiplies each channel by 0.6 to 1.4; `edge_mix` blends with the negative of the edges by 0 to 1.
+    """
+    count, width = len(images), images.shape[3]
+    mirrored = (words.uniform(count) < 0.5) & params["flip"]
+    images = np.where(mirrored[:, None, None, None], images[..., ::-1], images)
+    turned = [
+        Truth(_mirror(truth.boxes, width), truth.labels) if flip else truth
+        for truth, flip in zip(truths, mirrored, strict=True)
+    ]
+    if params["augmentation"] == "jitter":
+        factor = 0.6 + 0.8 * words.uniform((count, 3, 1, 1))
+        images = np.rint(np.clip(images * factor, 0, 255)).astype(np.uint8)
+    if params["augmentation"] == "edge_mix":
+        share = words.uniform((count, 1, 1, 1))
+        images = np.rint(images + share * (edges(images) - images)).astype(np.uint8)
+    return np.ascontiguousarray(images), turned
+
+
+def _mirror(boxes: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
+
+
+def edges(images: Pixels) -> npt.NDArray[np.float32]:
+    """Return dark edges on white, float32 (n, 3, h, w), of the mean of the channels: 255 less 4 times the gradient."""
+    grey = images.astype(np.float32).mean(axis=1)
+    steps = np.zeros_like(grey)
+    steps[:, :, 1:] += np.abs(np.diff(grey, axis=2))
+    steps[:, 1:] += np.abs(np.diff(grey, axis=1))
+    dark = 255 - np.minimum(4 * steps, 255)
+    return np.repeat(dark[:, None], 3, axis=1)
