@@ -26,7 +26,7 @@ FIELDS = {"image": "png", "boxes": "boxes.json", "meta": "json"}
 REQUIRED = ("image", "boxes")
 METRICS = (
     *("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar"),
-    *("accuracy_drop", "accuracy_drop_relative"),
+    *("accuracy_drop", "accuracy_drop_relative", "effective_robustness", "severity_rank"),
 )
 RECORDS = Format(
     "records/detection/full",
