@@ -34,7 +34,9 @@ def records(n: int = N) -> pa.Table:
         for i, label in enumerate(random.integers(0, 5, n))
     ]
     logits = random.normal(scale=2, size=(n, 5)).astype(np.float32)
-    return classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
+    table = classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
+    passed = [[bool(bit)] for bit in random.integers(0, 2, n)]  # of generated code
+    return table.append_column("passed", pa.array(passed, pa.list_(pa.bool_())))
 
 
 def value(

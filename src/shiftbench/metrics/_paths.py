@@ -1,7 +1,9 @@
 """Paths: from the records of one shift at rising severity to metric rows; the same samples, joined by key.
 
 A path begins with the clean records. Streams and domain shifts, which have no severities, have none; nor has a
-shift that is evaluated at severity 0 alone.
+shift that is evaluated at severity 0 alone. A metric with the option `across`, name -> shifts, has a further row
+for each name (its `group`, of no shift): computed from one path that runs through all severities of all these
+shifts.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from shiftbench.metrics import _curves
 from shiftbench.metrics._cells import (
     Campaign,
     CellRows,
+    Metric,
     Samples,
     digest,
     each,
@@ -41,6 +44,7 @@ def path_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
         rows = list(itertools.chain.from_iterable(found))
         yield from rows
         yield from _means(rows)
+        yield from _across(campaign, threads)
 
 
 def _means(rows: list[Row]) -> Iterator[Row]:
@@ -52,6 +56,52 @@ def _means(rows: list[Row]) -> Iterator[Row]:
             places.setdefault(place, []).append(row)
     for found in places.values():
         yield _curves.mean(found, [row.all for row in found])
+
+
+def _across(campaign: Campaign, threads: int) -> Iterator[Row]:
+    """Yield the rows of metrics that look across several shifts at once."""
+    asked: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
+    for metric in campaign.path:
+        for name, shifts in (metric.params.get("across") or {}).items():
+            asked.setdefault((name, tuple(shifts)), []).append(metric)
+    own = paths(campaign.cells)
+    todo = [
+        (name, cells, metrics)
+        for (name, shifts), metrics in asked.items()
+        for cells in _together(campaign.cells, own, name, shifts)
+    ]
+    found = each(lambda one: (one[0], _rows(campaign, *one[1:])), todo, threads)
+    for name, rows in found:
+        for row in rows:
+            if row.group is None and row.severity is None:
+                yield replace(row, shift=None, group=name)
+
+
+def _together(
+    cells: Sequence[CellRows], own: list[list[int]], name: str, shifts: tuple[str, ...]
+) -> list[list[int]]:
+    """Return the paths of several shifts as one, for each weights and method; none where a campaign has none of them.
+
+    Raises:
+        ParamsError: a campaign has some of the shifts only.
+    """
+    by_who: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    for path in own:
+        cell = cells[path[-1]]
+        who = (cell.weights, cell.method, cell.dataset, cell.split)
+        by_who.setdefault(who, {})[cell.shift] = path
+    found = []
+    for (weights, *_), by_shift in by_who.items():
+        lacking = [shift for shift in shifts if shift not in by_shift]
+        if lacking and len(lacking) < len(shifts):
+            raise ParamsError(
+                f"metrics look across {name!r}, but {weights} is not evaluated on {lacking[0]!r}; add it to the "
+                "campaign's shifts, or take it out"
+            )
+        if not lacking:
+            first, *others = (by_shift[shift] for shift in shifts)
+            found.append([*first, *(at for path in others for at in path[1:])])
+    return found
 
 
 def paths(cells: Sequence[CellRows]) -> list[list[int]]:
@@ -82,12 +132,14 @@ def _clean(cell: CellRows, clean: dict[tuple[str, str, str], int]) -> int:
     return at
 
 
-def _rows(campaign: Campaign, cells: list[int]) -> list[Row]:
+def _rows(
+    campaign: Campaign, cells: list[int], metrics: Sequence[Metric] | None = None
+) -> list[Row]:
     samples, path = join(campaign, cells)
     parts = [
         (group, metric, reduce(metric, part))
         for group, part in groups(path)
-        for metric in campaign.path
+        for metric in (campaign.path if metrics is None else metrics)
     ]
     matrix = bootstrap.weights(samples.units, campaign.draws, campaign.seed)
     sums = weighted([contributions for *_, contributions in parts], matrix)

@@ -1,0 +1,147 @@
+"""Code is written for a prompt; whether it is right is decided by running its tests in the sandbox.
+
+A sample is `text`, the prompt (passed to the model verbatim), and `meta`: `task_id`, `entry_point` (the name that
+the tests call), `test` (Python code that defines `check(candidate)`), `canonical_solution` (what follows the prompt in
+a right answer). A model gives `completions`: for each sample the same number n of texts that follow the prompt. The
+program is prompt + completion + test + `check(entry_point)`; it is right when it comes to its end within the limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.errors import DataError, ModelError
+from shiftbench.formats import Column, Format
+from shiftbench.sample import Sample
+from shiftbench.sandbox import Limits, pool
+from shiftbench.tasks import _shown
+from shiftbench.tasks._classes import LabelSpace
+
+FIELDS = {"text": "txt", "meta": "json"}
+REQUIRED = ("text", "meta")
+METRICS = (
+    *("pass_at_k", "robust_pass", "robust_drop", "robust_relative"),
+    *("attack_success", "perturbed_rate"),
+)
+LIMITS = Limits(cpu=3, wall=10.0, memory=512_000_000, disk=0)
+META = ("task_id", "entry_point", "test", "canonical_solution")
+
+RECORDS = Format(
+    "records/generation",
+    "One row per prompt of an evaluation cell: its completions, and what became of each when it was run.",
+    ("key",),
+    (
+        Column("key", pa.string(), "", "sample key"),
+        Column("group", pa.string(), "", "group of the sample", nullable=True),
+        Column("cluster", pa.string(), "", "what is resampled together", nullable=True),
+        Column("prompt", pa.int64(), "", "digest of prompt and entry point: equal where nothing was changed"),
+        Column("completions", pa.list_(pa.string()), "", "the model's texts, as they were run"),
+        Column("passed", pa.list_(pa.bool_()), "", "whether each passed the tests"),
+        Column("reasons", pa.list_(pa.string()), "", "`passed`, `failed: AssertionError`, `timeout: cpu`, ..."),
+    ),
+)  # fmt: skip
+FORMATS = (RECORDS,)
+
+
+def schema(classes: int, outputs: str) -> pa.Schema:
+    """Return the record schema, whatever the outputs mode."""
+    return RECORDS.arrow
+
+
+def check(sample: Sample, classes: list[str]) -> None:
+    """Refuse a prompt that cannot be judged.
+
+    Raises:
+        DataError: the entry point is no name, or something is missing; names the sample.
+    """
+    meta = sample.fields["meta"]
+    lacking = [name for name in META if not isinstance(meta.get(name), str)]
+    if lacking:
+        raise DataError(f"{sample.key}: meta has no {lacking[0]!r}; expected {', '.join(META)}")
+    name = meta["entry_point"]
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise DataError(f"{sample.key}: the entry point {name!r} is no name in Python")
+    if name not in sample.fields["text"]:
+        raise DataError(f"{sample.key}: the prompt does not define the entry point {name!r}")
+
+
+def shown(sample: Sample) -> dict[str, Any]:
+    """Return what a preview holds of a sample: its prompt."""
+    return _shown.shown(sample)
+
+
+def rows(
+    samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str
+) -> pa.Table:
+    """Return one record per prompt, in their order, after all completions were run.
+
+    Args:
+        samples: n prompts.
+        outputs: `completions`, object (n,) of sequences of str, all of one length.
+        space: has no classes.
+        outputs_mode: makes no difference.
+
+    Raises:
+        ModelError: other completions than that; names the sample.
+        SandboxError: nothing can be run here.
+    """
+    found = _completions(samples, outputs)
+    pairs = [(sample, text) for sample, texts in zip(samples, found, strict=True) for text in texts]
+    programs = [program(sample, text) for sample, text in pairs]
+    outcomes = iter(pool.run_all(programs, [_essence(*pair) for pair in pairs], LIMITS))
+    judged = [[next(outcomes) for _ in texts] for texts in found]
+    metas = [sample.fields["meta"] for sample in samples]
+    columns = {
+        "key": [sample.key for sample in samples],
+        "group": [meta.get("group") for meta in metas],
+        "cluster": [meta.get("cluster") for meta in metas],
+        "prompt": [_prompt_digest(sample) for sample in samples],
+        "completions": found,
+        "passed": [[outcome.passed for outcome in row] for row in judged],
+        "reasons": [[outcome.reason for outcome in row] for row in judged],
+    }
+    return pa.table(columns, schema=RECORDS.arrow)
+
+
+def program(sample: Sample, completion: str) -> str:
+    """Return the whole program: prompt, completion, tests, and the call that runs them."""
+    return f"{sample.fields['text']}{completion}{_tests(sample)}"
+
+
+def _tests(sample: Sample) -> str:
+    meta = sample.fields["meta"]
+    return f"\n\n{meta['test']}\n\ncheck({meta['entry_point']})\n"
+
+
+def _essence(sample: Sample, completion: str) -> str:
+    """Return what tells programs apart: docstrings and layout decide nothing."""
+    return pool.essence(f"{sample.fields['text']}{completion}") + _tests(sample)
+
+
+def _prompt_digest(sample: Sample) -> int:
+    content = f"{sample.fields['meta']['entry_point']}\n{sample.fields['text']}".encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
+
+
+def _completions(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[list[str]]:
+    if "completions" not in outputs:
+        given = ", ".join(sorted(outputs)) or "nothing"
+        raise ModelError(f"the model gives no completions (it gives {given})")
+    found = [list(texts) for texts in outputs["completions"]]
+    if len(found) != len(samples):
+        raise ModelError(
+            f"{len(found)} completions for {len(samples)} prompts; expected one list for each"
+        )
+    for sample, texts in zip(samples, found, strict=True):
+        if not texts or len(texts) != len(found[0]):
+            raise ModelError(
+                f"sample {sample.key!r} has {len(texts)} completions; expected {len(found[0]) or 1}, as all others have"
+            )
+        if not all(isinstance(text, str) for text in texts):
+            raise ModelError(f"sample {sample.key!r}: a completion is no text")
+    return found
