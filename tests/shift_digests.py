@@ -66,9 +66,38 @@ def applied() -> list[str]:
     return [name for name in names if not hasattr(plugins.find("shifts", name), "DOMAIN")]
 
 
-def values(field: str | None) -> tuple[Any, ...]:
-    """Return what a shift of `field` is tried on."""
-    return {"text": (TEXT,), None: MASKED, "label": (0, 3, 9)}.get(field, PICTURES)
+SOLUTION = """    # every number
+    total, limit = 0, 3
+    for number in numbers:
+        if number > limit and total >= 0:
+            total += number
+    while total > 100:
+        total -= 100
+    return total
+"""
+PROMPT = '''def add_large(numbers: list) -> int:
+    """ Check the numbers, and return the sum of those that are larger than a limit.
+
+    >>> add_large([1, 5])
+    5
+    """
+'''
+
+
+def prompt(given: int) -> Sample:
+    """Return a code prompt with the first lines of its solution."""
+    lines = SOLUTION.splitlines(keepends=True)
+    test = "def check(candidate):\n    assert candidate([1, 5]) == 5\n"
+    meta = {"task_id": "t", "entry_point": "add_large", "test": test}
+    meta["canonical_solution"] = "".join(lines[given:])
+    return Sample("k", {"text": PROMPT + "".join(lines[:given]), "meta": meta})
+
+
+def values(module: ModuleType) -> tuple[Any, ...]:
+    """Return what a shift is tried on, by its field, or by its task where it takes a whole sample."""
+    if getattr(module, "TASK", "") == "generation":
+        return (prompt(0), prompt(4))
+    return {"text": (TEXT,), None: MASKED, "label": (0, 3, 9)}.get(module.FIELD, PICTURES)
 
 
 def apply(
@@ -102,7 +131,20 @@ def originals() -> dict[str, Path]:
         stamp = Image.fromarray(picture(*size, 3))
         stamp.putalpha(Image.fromarray(disk(*size)))
         _save(home / _cutouts.SOURCE / name, stamp)
+    _wordnet(home / "wordnet")
     return {folder.name: folder for folder in home.iterdir()}
+
+
+def _wordnet(folder: Path) -> None:
+    """Write a database of two senses: check and verify, sum and total."""
+    folder.mkdir()
+    senses = {"noun": ("sum", "total"), "verb": ("check", "verify"), "adj": (), "adv": ()}
+    for part, words in senses.items():
+        index = "".join(f"{word} {part[0]} 1 0 1 0 00000000\n" for word in words)
+        line = f"00000000 00 {part[0]} {len(words):02x} " + " ".join(f"{word} 0" for word in words)
+        (folder / f"index.{part}").write_text(index)
+        (folder / f"data.{part}").write_text(f"{line} 000 | so\n" if words else "")
+        (folder / f"{part}.exc").write_text("")
 
 
 def _save(file: Path, image: Image.Image) -> None:
@@ -129,7 +171,7 @@ def shift_digest(name: str) -> dict[str, str]:
     found = {}
     for case, severity, options in cases(module):
         state = hashlib.sha256()
-        for number, value in enumerate(values(module.FIELD)):
+        for number, value in enumerate(values(module)):
             words = rng.Words(0, name, "golden", str(number))
             state.update(digest(apply(module, value, severity, words, **options)).encode())
         found[case] = state.hexdigest()[:16]
@@ -137,7 +179,9 @@ def shift_digest(name: str) -> dict[str, str]:
 
 
 def digest(value: Any) -> str:
-    """Return the digest of an image, a text, a label, or a sample's image and mask."""
+    """Return the digest of an image, a text, a label, a sample's image and mask, or all that a sample without has."""
+    if isinstance(value, Sample) and "image" not in value.fields:
+        return codecs.pixel_digest(value.fields)
     if isinstance(value, Sample):
         return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(
             value.fields["mask"]
