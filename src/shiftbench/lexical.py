@@ -1,0 +1,163 @@
+"""Words of texts, how often each document has each, and two scores of a query: BM25 and query likelihood.
+
+A word is a run of two letters, digits or underscores at least, in lower case; Lucene's 33 English stop words are left
+out (bm25s' default: the same order, up to the factor k1 + 1 the same scores). Scores are sums of float64 in the order
+of the query's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_WORD = re.compile(r"\b\w\w+\b")
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
+    "to was will with".split()
+)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, in order.
+
+    Example:
+        >>> words("The state of Attention-based NLP")
+        ['state', 'attention', 'based', 'nlp']
+    """
+    return [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
+
+
+def order(scores: Floats, decimals: int = 9) -> Ints:
+    """Return places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
+    places: Ints = np.argsort(-np.round(scores, decimals), kind="stable")
+    return places
+
+
+class Index:
+    """How often each of n documents has each word.
+
+    Args:
+        texts: the documents.
+
+    Attributes:
+        lengths: words of each document, float64 (n,).
+        vocabulary: word -> its column.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.vocabulary: dict[str, int] = {}
+        columns: list[int] = []
+        ends, lengths = [0], []
+        values: list[int] = []
+        for text in texts:
+            found = words(text)
+            counted = Counter(found)
+            columns += [self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted]
+            values += counted.values()
+            ends.append(len(columns))
+            lengths.append(len(found))
+        shape = (len(lengths), len(self.vocabulary))
+        rows = sparse.csr_array((np.array(values, dtype=float), columns, ends), shape=shape)
+        self._columns = rows.tocsc()
+        self.lengths: Floats = np.array(lengths, dtype=np.float64)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def _holding(self) -> Ints:
+        found: Ints = np.diff(self._columns.indptr).astype(np.int64)
+        return found
+
+    @cached_property
+    def _occurring(self) -> Floats:
+        return np.asarray(self._columns.sum(axis=0)).ravel()
+
+    def holding(self, terms: Sequence[str]) -> Ints:
+        """Return how many documents have each word, int64 (t,)."""
+        return self._of(terms, self._holding).astype(np.int64)
+
+    def occurring(self, terms: Sequence[str]) -> Floats:
+        """Return how often each word occurs in the collection, float64 (t,)."""
+        return self._of(terms, self._occurring)
+
+    def _of(self, terms: Sequence[str], known: NDArray[np.generic]) -> Floats:
+        at = [self.vocabulary.get(term) for term in terms]
+        return np.array([0 if place is None else known[place] for place in at], dtype=np.float64)
+
+    def counts(self, terms: Sequence[str], places: Ints | None = None) -> Floats:
+        """Return how often documents (all, or those at some places) have each word, float64 (m, t)."""
+        found = np.zeros((len(terms), len(self)))
+        for row, term in zip(found, terms, strict=True):
+            if term in self.vocabulary:
+                column = self.vocabulary[term]
+                span = slice(*self._columns.indptr[column : column + 2])
+                row[self._columns.indices[span]] = self._columns.data[span]
+        return found.T if places is None else found[:, places].T
+
+    def idf(self, terms: Sequence[str]) -> Floats:
+        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each word, which N documents' n have; float64 (t,)."""
+        n = self.holding(terms)
+        rare: Floats = np.log(1 + (len(self) - n + 0.5) / (n + 0.5))
+        return rare
+
+    def bm25(
+        self, terms: Sequence[str], counts: Floats, lengths: Floats, k1: float, b: float
+    ) -> Floats:
+        """Return sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
+
+        Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", with Lucene's idf.
+
+        Args:
+            terms: of the query; one that it has twice counts twice.
+            counts: how often each of m documents has them, (m, t); also of documents that are not in the index.
+            lengths: words of these documents, (m,).
+            k1: how soon further occurrences stop counting, 1.5 mostly.
+            b: 0 to 1, how much long documents are held back, 0.75 mostly.
+        """
+        mean = self.lengths.mean() if self.lengths.any() else 1.0
+        held = k1 * (1 - b + b * lengths / mean)[:, None]
+        parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + held, 1)
+        return _added(parts)
+
+    def likelihood(
+        self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float
+    ) -> Floats:
+        """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
+
+        Source: Zhai and Lafferty 2004, "A Study of Smoothing Methods", TOIS 22(2), Dirichlet smoothing.
+
+        Args:
+            terms: of the query; one that it has twice counts twice.
+            counts: how often each of m documents has them, (m, t).
+            lengths: words of these documents, (m,).
+            mu: weight of the collection's shares, 1000 mostly.
+        """
+        shares = self.occurring(terms) / max(1.0, float(self.lengths.sum()))
+        known = shares > 0
+        parts = np.log((counts[:, known] + mu * shares[known]) / (lengths[:, None] + mu))
+        return _added(parts)
+
+
+def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:
+    """Return how often one text has each word, float64 (t,), and its length in words."""
+    found = words(text)
+    counted = Counter(found)
+    return np.array([counted[term] for term in terms], dtype=np.float64), float(len(found))
+
+
+def _added(parts: Floats) -> Floats:
+    """Add columns from left to right: one order of the sums everywhere."""
+    total = np.zeros(len(parts))
+    for column in parts.T:
+        total = total + column
+    return total

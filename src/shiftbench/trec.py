@@ -1,0 +1,96 @@
+"""TREC's files: relevance judgements (qrels) and ranked lists (runs), read and written.
+
+    qrels: `query iteration document grade`      run: `query Q0 document rank score name`
+
+Columns are separated by white space, as trec_eval reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from shiftbench.errors import DataError
+
+Qrels = dict[str, dict[str, int]]
+Run = dict[str, list[tuple[str, float]]]
+
+
+def read_qrels(file: Path) -> Qrels:
+    """Return query -> document -> grade (0 or less: judged, and not relevant).
+
+    Raises:
+        DataError: a line of another form, or a document twice for one query; names the line.
+    """
+    found: Qrels = {}
+    for number, (query, _, document, grade) in _lines(file, 4, "query iteration document grade"):
+        of = found.setdefault(query, {})
+        if document in of:
+            raise DataError(
+                f"{file}, line {number}: document {document!r} is judged twice for query {query!r}"
+            )
+        try:
+            of[document] = int(grade)
+        except ValueError:
+            raise DataError(f"{file}, line {number}: grade {grade!r} is no whole number") from None
+    return found
+
+
+def read_run(file: Path) -> Run:
+    """Return query -> documents with scores, by falling score; equal scores by document.
+
+    The rank in the file is not looked at, as in trec_eval.
+
+    Raises:
+        DataError: a line of another form, or a document twice for one query; names the line.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for number, (query, _, document, _, score, _) in _lines(
+        file, 6, "query Q0 document rank score name"
+    ):
+        of = found.setdefault(query, {})
+        if document in of:
+            raise DataError(
+                f"{file}, line {number}: document {document!r} is ranked twice for query {query!r}"
+            )
+        try:
+            of[document] = float(score)
+        except ValueError:
+            raise DataError(f"{file}, line {number}: score {score!r} is no number") from None
+    return {
+        query: sorted(of.items(), key=lambda one: (-one[1], one[0])) for query, of in found.items()
+    }
+
+
+def write_run(
+    file: Path,
+    ranked: Mapping[str, Iterable[tuple[str, float]]],
+    name: str = "shiftbench",
+) -> None:
+    """Write ranked lists, best first.
+
+    Args:
+        file: to be written.
+        ranked: query -> documents with scores.
+        name: of the run, last column.
+    """
+    lines = [
+        f"{query} Q0 {document} {rank} {score:.9g} {name}\n"
+        for query, documents in ranked.items()
+        for rank, (document, score) in enumerate(documents, 1)
+    ]
+    file.write_text("".join(lines))
+
+
+def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[str]]]:
+    if not file.is_file():
+        raise DataError(f"{file} does not exist; expected lines of `{form}`")
+    with file.open() as stream:
+        for number, line in enumerate(stream, 1):
+            parts = line.split()
+            if parts and len(parts) != columns:
+                raise DataError(
+                    f"{file}, line {number}: expected `{form}`, found {line.strip()[:60]!r}"
+                )
+            if parts:
+                yield number, parts
