@@ -45,6 +45,8 @@ def test_other_readers_see_the_same() -> None:
             assert np.array_equal(np.asarray(opened), value)
     assert codecs.encode("json", {"b": 1, "a": "ü"}) == '{"a":"ü","b":1}'.encode()
     assert codecs.encode("cls", np.int64(7)) == b"7"
+    assert codecs.decode("title.txt", codecs.encode("title.txt", "ü")) == "ü"
+    assert codecs.encode("judged.json", [1, 2]) == codecs.encode("json", [1, 2])
 
 
 def test_png_bytes_are_the_known_ones(golden: Callable[[str, Any], Any]) -> None:

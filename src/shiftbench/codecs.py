@@ -6,7 +6,8 @@
 | `webp`               | uint8 (h, w, 3) RGB                 | lossless WebP, method 0                 |
 | `txt`                | str                                 | UTF-8                                   |
 | `cls`                | int >= 0                            | ASCII decimal                           |
-| `json`, `boxes.json` | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
+| `json`               | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
+| `NAME.txt`, `NAME.json` | as without the name: a sample may have several | likewise               |
 
 Encoders are deterministic and lossless. PNG through OpenCV was chosen by measurement (see
 docs/encoding.md): of the candidates whose bytes do not depend on the CPU it has the best trade between
@@ -76,8 +77,9 @@ def pixel_digest(value: object) -> str:
 
 
 def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    name, _, plain = extension.rpartition(".")
     try:
-        return _CODECS[extension]
+        return _CODECS[plain if name and plain in ("txt", "json") else extension]
     except KeyError:
         raise DataError(
             f"no codec for extension {extension!r} ({near(extension, _CODECS)})"
@@ -195,5 +197,4 @@ _CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "txt": (_encode_text, _decode_text),
     "cls": (_encode_label, _decode_label),
     "json": (_encode_json, _decode_json),
-    "boxes.json": (_encode_json, _decode_json),
 }
