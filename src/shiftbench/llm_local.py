@@ -1,4 +1,4 @@
-"""A language model on this machine: an original's GGUF file, through transformers, in float32 on the CPU.
+"""A language model on this machine: an original's GGUF file, through transformers, in bfloat16 on the CPU.
 
 Requests with the same first turn share its keys and values; a batch is padded on the left. Each request draws from
 random words of its own, so that an answer depends on its batch by rounding alone. It ends with the model's end of
@@ -161,7 +161,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
     try:
         tokens = AutoTokenizer.from_pretrained(folder, gguf_file=found[0].name)
         net = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=found[0].name, dtype=torch.float32
+            folder, gguf_file=found[0].name, dtype=torch.bfloat16
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{found[0]} is no model that transformers can read: {error}") from None

@@ -1,0 +1,34 @@
+"""Answers of language models: the one command that asks them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shiftbench.cli.app import Scale, app, out
+from shiftbench.llm import Generator
+
+PANEL = "The run"
+
+
+@app.command(rich_help_panel=PANEL)
+def answers(
+    scale: Scale = None,
+    url: Annotated[str | None, typer.Option(help="of an OpenAI-compatible API, up to /v1")] = None,
+    batch: Annotated[int, typer.Option(help="requests at a time, for weights here")] = 16,
+    threads: Annotated[int, typer.Option(help="torch threads, for weights here")] = 1,
+) -> None:
+    """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
+    from shiftbench import asking, fetch
+
+    def make(model: str) -> Generator:
+        from shiftbench import llm_endpoint, llm_local
+
+        if model.startswith(llm_endpoint.PREFIX):
+            return llm_endpoint.Endpoint(model.removeprefix(llm_endpoint.PREFIX), url)
+        fetch.keep(model)
+        return llm_local.Local(model, fetch.kept(model), batch, threads)
+
+    for name, (needed, asked) in asking.record(scale, make).items():
+        out.print(f"{name}: {needed} answers, {asked} asked now")
