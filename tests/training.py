@@ -52,7 +52,7 @@ def job(
     own = plugins.find("models", model).PARAMS | (model_params or {})
     options = plugins.find("trainers", trainer).PARAMS | params
     splits = {"train": train or pictures(64), "val": pictures(16, seed=1)}
-    if trainer == "tfidf_logreg":
+    if trainer in ("tfidf_logreg", "tfidf_logreg_part"):
         splits = {"train": texts(32), "val": texts(8)}
     seed, optimizer = options.pop("seed", 0), {}
     if "optimizer" in options:

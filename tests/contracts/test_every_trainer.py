@@ -16,7 +16,11 @@ NAMES = plugins.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
 ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
-MODELS = {"tfidf_logreg": "tfidf", "autoencoding": "autoencoder"}
+MODELS = {
+    "tfidf_logreg": "tfidf",
+    "tfidf_logreg_part": "tfidf",
+    "autoencoding": "autoencoder",
+}
 """Trainers of one model only."""
 
 

@@ -1,0 +1,47 @@
+"""Logistic regression on TF-IDF, learnt from a random part of the training texts, drawn anew for each training seed.
+
+Source: `tfidf_logreg`, whose solution depends on no seed: so that seeds differ as they do where each draws a split of
+its own (O'Brien et al. 2024, arXiv:2402.08225, report four seeds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from shiftbench import plugins, rng
+from shiftbench.errors import ParamsError
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.train import TrainJob
+
+PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
+
+
+def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the trainer whose code decides, too."""
+    return [("trainers", "tfidf_logreg")]
+
+
+def train(job: TrainJob) -> dict[str, Any]:
+    """Return what `tfidf_logreg` returns of the part.
+
+    Raises:
+        ParamsError: the share is none.
+    """
+    share = job.params["share"]
+    if not 0 < share <= 1:
+        raise ParamsError(f"tfidf_logreg_part: share is {share}; expected above 0, at most 1")
+
+    def samples(split: str) -> list[Sample]:
+        every = job.samples(split)
+        if split != "train":
+            return every
+        words = Words(rng.derive(job.seed, "part"), "part", job.dataset, "train")
+        size = max(1, round(share * len(every)))
+        return [every[at] for at in sorted(words.choice(len(every), size).tolist())]
+
+    state: dict[str, Any] = plugins.find("trainers", "tfidf_logreg").train(
+        replace(job, samples=samples)
+    )
+    return state
