@@ -121,7 +121,8 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
         rows += _observed.observed_rows(observed.files, observed.campaign, observed.task, campaign)
         rows += list(_compare.means(rows))
         curves = [metric for metric in chosen if metric.module.KIND == "curve"]
-        rows += [row for metric in curves for row in _curve(metric, rows)]
+        for metric in _ordered(curves):
+            rows += _curve(metric, rows)
         rows.sort(key=_compare.order)
         differences = list(_compare.differences(campaign, rows))
         comparisons = list(_detectors.comparisons(campaign, rows, detection.detectors))
@@ -156,6 +157,22 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
             )
         chosen.append(Metric(name, module, {**module.PARAMS, **options}))
     return chosen
+
+
+def _ordered(curves: list[Metric]) -> list[Metric]:
+    """Return curves in an order in which those that others are computed from come first."""
+    waiting, done = list(curves), list[Metric]()
+    while waiting:
+        open_ = {metric.name for metric in waiting}
+        ready = [
+            metric
+            for metric in waiting
+            if not open_.intersection(metric.module.sources(metric.params))
+        ]
+        # A circle is refused where its first metric misses its source.
+        done += ready or waiting
+        waiting = [metric for metric in waiting if metric not in done]
+    return done
 
 
 def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
