@@ -1,7 +1,7 @@
 """Rank of severity: Spearman's correlation of a metric with the severity of a shift, the clean value at 0 included.
 
--1: the metric falls from each severity to the next; equal values share a rank. One row per shift, none for domain
-shifts.
+-1: the metric falls from each severity to the next; equal values share a rank. With `falling` the sign is turned
+round. One row per shift, none for domain shifts.
 
 Source: Spearman 1904; as `scipy.stats.spearmanr`, under each draw.
 """
@@ -16,7 +16,7 @@ from shiftbench.metrics import _curves
 from shiftbench.metrics._rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {"of": "accuracy"}
+PARAMS: dict[str, object] = {"of": "accuracy", "falling": False}
 UNIT = "correlation"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -27,7 +27,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
     return (str(params["of"]),)
 
 
-def compute(rows: list[Row], of: str) -> list[Row]:
+def compute(rows: list[Row], of: str, falling: bool) -> list[Row]:  # noqa: FBT001 - an option
     """Return one row per shift and weights.
 
     Raises:
@@ -41,7 +41,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
                     f"{curve.first.weights} has no clean {of} for {curve.shift}; evaluate the clean set too"
                 )
             values = np.stack([row.all for row in (curve.clean, *curve.rows.values())])
-            found.append(curve.row(_spearman(values)))
+            found.append(curve.row(_spearman(-values if falling else values)))
     return found
 
 
