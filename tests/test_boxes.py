@@ -11,6 +11,7 @@ import torch
 
 import training
 from shiftbench import boxes, nets, plugins
+from shiftbench.corrupt import corrupt
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.models import _boxes, _cells
 from shiftbench.models._boxes import Truth
@@ -196,3 +197,60 @@ def test_scenes_that_cannot_be_are_told(option: str, value: object, message: str
     asked = dataset.classes if option == "names" else lambda params, _: dataset.look("test", params)
     with pytest.raises(ParamsError, match=message):
         asked(params, {})
+
+
+MOVING = [
+    name
+    for name in plugins.names("shifts")
+    if getattr(plugins.find("shifts", name), "MOVES", False)
+]
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_shifts_move_boxes_with_their_pixels(name: str) -> None:
+    """A white square on black: wherever it goes, its box is around what is white."""
+    module = plugins.find("shifts", name)
+    severity = 4.0 if module.RANGE[1] == 5 else 40.0
+    border = {"border": "constant"} if "border" in module.PARAMS else {}
+    image = np.zeros((96, 120, 3), np.uint8)
+    image[20:50, 36:76] = 255
+    inside = [{"box": [36.0, 20.0, 40.0, 30.0], "label": 1}]
+    for key in range(6):
+        sample = Sample(f"tiny/test/{key}", {"image": image, "boxes": inside})
+        assert corrupt(sample, name, 0).fields["boxes"] == inside
+        shifted = corrupt(sample, name, severity, **border)
+        white = shifted.fields["image"][..., 0] >= 128
+        rows, columns = (np.flatnonzero(white.any(axis=axis)) for axis in (1, 0))
+        expected = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
+        assert shifted.fields["boxes"] == [{"box": expected, "label": 1}]
+        boxes.check("k", shifted.fields["boxes"], image.shape, 2)
+        # A mirror image beyond the edge is no object; the image is what it is without boxes.
+        plain = corrupt(sample, name, severity)
+        assert plain.fields["boxes"] == shifted.fields["boxes"]
+        alone = corrupt(Sample(sample.key, {"image": image}), name, severity)
+        assert np.array_equal(alone.fields["image"], plain.fields["image"])
+        # What follows, and does not move pixels, does not matter.
+        after = corrupt(sample, f"{name}+inversion", severity if severity < 5 else 5.0)
+        before = corrupt(sample, name, severity if severity < 5 else 5.0)
+        assert after.fields["boxes"] == before.fields["boxes"]
+
+
+def test_all_geometric_shifts_move_boxes() -> None:
+    assert [
+        *(
+            "elastic_transform",
+            "perspective",
+            "rotate",
+            "rotate_degrees",
+            "scale",
+            "shear",
+            "translate",
+        )
+    ] == MOVING
+
+
+def test_a_box_that_leaves_the_image_is_gone() -> None:
+    image = np.zeros((40, 40), np.uint8)
+    corner = [{"box": [0.0, 0.0, 2.0, 2.0], "label": 0}]
+    sample = Sample("tiny/test/0", {"image": image, "boxes": corner})
+    assert corrupt(sample, "rotate_degrees", 45.0).fields["boxes"] == []

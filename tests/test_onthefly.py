@@ -24,6 +24,7 @@ from shiftbench.onthefly import OnTheFly, choose_device, read_golden
 from shiftbench.plan import Plan
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.tasks import classification
 
 STAGES = {
     "shift": shift.run,
@@ -154,7 +155,9 @@ def noise(count: int, shape: tuple[int, ...] = (6, 5)) -> list[Sample]:
 
 def golden_of(samples: list[Sample], file: Path) -> Path:
     """Write golden samples as the shift stage does."""
-    file.write_text(json.dumps({"samples": [shift._shown(sample) for sample in samples]}))
+    file.write_text(
+        json.dumps({"samples": [shift.shown(sample, classification) for sample in samples]})
+    )
     return file
 
 

@@ -18,7 +18,7 @@ import pytest
 import synthetic
 import synthetic_root
 from chapters import clothes, column, tables
-from shiftbench import bootstrap, recipe, report
+from shiftbench import bootstrap, codecs, recipe, report
 from shiftbench.errors import DataError
 from shiftbench.metrics import _reliability as reliability
 from shiftbench.page import gallery
@@ -311,6 +311,23 @@ def test_the_gallery_puts_the_clean_partner_first(made: Path) -> None:
     assert [board.shift for board in boards] == ["identity", "fog"]
     assert boards[1].severities == (0, 1, 5)
     assert (boards[1].strips[0].label, boards[1].strips[0].pictures[0].width) == ("T-shirt", 28)
+
+
+def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
+    ref = Ref("previews", "scenes/test/identity/0")
+    png = base64.b64encode(codecs.encode("png", np.zeros((20, 30), np.uint8))).decode()
+    sample = {"key": "scenes/test/0", "label": None, "png": png, "boxes": [[2, 3.5, 10, 8, 1]]}
+    content = {"classes": ["cat", "<dog>"], "samples": [sample], "skipped": []}
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    boards = gallery.boards({ref: tmp_path / "0.json"})
+    recipe_ = {"campaigns": {}, "datasets": {"scenes": {"licence": "mine", "citation": "me"}}}
+    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    assert '<svg class="marks" viewBox="0 0 30 20"' in html
+    assert '<rect x="2.0" y="3.5" width="10.0" height="8.0"><title>&lt;dog&gt;</title>' in html
+    sample["boxes"] = [[2, 3, 10]]
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="the boxes of 'scenes/test/0' are not x, y, w, h and a cl"):
+        gallery.boards({ref: tmp_path / "0.json"})
 
 
 def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:

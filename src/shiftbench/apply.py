@@ -6,13 +6,14 @@ or in which order.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench import boxes, plugins
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
@@ -108,7 +109,7 @@ def shift_sample(
         DataError: the sample lacks the field that the shift changes.
         ShiftbenchError: from the shift, with the sample's key in front.
     """
-    field = module.FIELD
+    field, start = module.FIELD, copy.deepcopy(words) if moves_boxes(sample, module) else None
     if field is not None and field not in sample.fields:
         raise DataError(
             f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
@@ -119,6 +120,29 @@ def shift_sample(
             shifted: Sample = module.apply(sample, severity, words, **options)
             return shifted
         value = module.apply(sample.fields[field], severity, words, **options)
+        if start is not None and severity:
+            sample = _with_boxes(sample, module, severity, options, start)
     except ShiftbenchError as error:
         raise type(error)(f"{sample.key}: {error}") from error
     return sample.with_field(field, value)
+
+
+def moves_boxes(sample: Sample, module: ModuleType) -> bool:
+    """Tell whether a shift moves pixels (`MOVES`) of a sample with boxes, so that these must follow."""
+    return bool(getattr(module, "MOVES", False)) and "boxes" in sample.fields
+
+
+def _with_boxes(
+    sample: Sample, module: ModuleType, severity: float, options: Mapping[str, Any], words: Words
+) -> Sample:
+    """Return the sample with its boxes where the shift takes their pixels; those that left the image are gone."""
+    outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
+    own = {**options, **{name: value for name, value in outside.items() if name in options}}
+    move = getattr(module, "follow", module.apply)
+
+    def moved(mask: boxes.Pixels) -> boxes.Pixels:
+        where: boxes.Pixels = move(mask, severity, copy.deepcopy(words), **own)
+        return where
+
+    shape = sample.fields["image"].shape
+    return sample.with_field("boxes", boxes.moved(sample.fields["boxes"], shape, moved))

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from shiftbench import plugins, rng, rng_torch
-from shiftbench.apply import Shifter
+from shiftbench.apply import Shifter, moves_boxes
 from shiftbench.sample import Sample
 
 Pixels = NDArray[np.uint8]
@@ -70,11 +70,11 @@ def shift_samples(shifter: Shifter, samples: list[Sample], device: str) -> list[
 
     Args:
         shifter: the shift; it has a torch file.
-        samples: not empty; their images may differ in shape, then the answer is None.
+        samples: not empty; where their images differ in shape, or have boxes to move, the answer is None.
         device: where to compute.
     """
     images = [sample.fields["image"] for sample in samples]
-    if len({image.shape for image in images}) > 1:
+    if len({image.shape for image in images}) > 1 or moves_boxes(samples[0], shifter.module):
         return None
     words = [shifter.words(sample.key) for sample in samples]
     batch = to_tensor(images, device)

@@ -17,6 +17,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A box over a picture, in its pixels, and the name of its class."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One sample at one severity: a PNG in base64 with its size in pixels, or a text; neither: not there."""
 
@@ -24,6 +35,7 @@ class Picture:
     width: int = 0
     height: int = 0
     text: str | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +118,22 @@ def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
 def _picture(shot: dict[str, Any], key: str) -> Picture:
     sample = shot["samples"].get(key, {})
     if "png" in sample:
-        return Picture(sample["png"], *_size(sample["png"], shot["file"], key))
+        marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
+        return Picture(sample["png"], *_size(sample["png"], shot["file"], key), marks=marks)
     return Picture(text=sample.get("text"))
+
+
+def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, ...]:
+    """Return the boxes of a sample, each x, y, w, h and the number of its class."""
+    try:
+        return tuple(
+            Mark(float(x), float(y), float(w), float(h), str(classes[label]))
+            for x, y, w, h, label in boxes
+        )
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(
+            f"{file}: the boxes of {key!r} are not x, y, w, h and a class; make the preview again"
+        ) from error
 
 
 def _size(png: str, file: Path, key: str) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class Composed(ModuleType):
             for part, module in self._parts.items()
             if hasattr(module, "CONTINUOUS")
         }
+        self.MOVES = any(getattr(module, "MOVES", False) for module in modules)
         used = [source for module in modules for source in getattr(module, "SOURCES", ())]
         self.SOURCES = tuple(dict.fromkeys(used))
 
@@ -103,6 +104,24 @@ class Composed(ModuleType):
             else:
                 value = module.apply(value, severity, own, **given, **files)
         return value
+
+    def follow(
+        self,
+        mask: Any,
+        severity: float,
+        words: Words,
+        *,
+        sources: Mapping[str, Path] | None = None,  # noqa: ARG002 - as `apply` is called
+        **options: Mapping[str, object],
+    ) -> Any:
+        """Return a mask after the parts that move pixels (`MOVES`); outside of it is black."""
+        for part, module in self._parts.items():
+            if getattr(module, "MOVES", False):
+                given = self._options(part, options.get(part, {}))
+                outside = {"border": "constant", "fill": 0}
+                given |= {name: value for name, value in outside.items() if name in given}
+                mask = module.apply(mask, severity, words.of(part), **given)
+        return mask
 
     def _options(self, part: str, given: Mapping[str, object]) -> dict[str, object]:
         allowed: dict[str, object] = self._parts[part].PARAMS

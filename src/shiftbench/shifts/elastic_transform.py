@@ -28,6 +28,7 @@ from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._warp import ONE, warp
 
 FIELD = "image"
+MOVES = True
 LEVELS = {
     1: (488.0, 170.8, 24.4),
     2: (488.0, 19.52, 48.8),

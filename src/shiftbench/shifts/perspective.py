@@ -21,6 +21,7 @@ from shiftbench.shifts import _geometry, _levels, _warp
 from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
+MOVES = True
 LEVELS = {1: 7.0, 2: 14.0, 3: 21.0, 4: 28.0, 5: 35.0}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS

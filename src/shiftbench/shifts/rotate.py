@@ -18,6 +18,7 @@ from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
+MOVES = True
 LEVELS = {1: 6.0, 2: 12.0, 3: 18.0, 4: 24.0, 5: 30.0}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS

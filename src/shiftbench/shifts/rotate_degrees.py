@@ -18,6 +18,7 @@ from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels, rotate
 
 FIELD = "image"
+MOVES = True
 LEVELS: dict[int, float] = {}
 RANGE = _geometry.DEGREES
 PARAMS: dict[str, object] = {"border": "constant", "fill": 0}

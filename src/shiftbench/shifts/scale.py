@@ -19,6 +19,7 @@ from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
+MOVES = True
 LEVELS = {1: 1.15, 2: 1.3, 3: 1.5, 4: 1.75, 5: 2.0}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS

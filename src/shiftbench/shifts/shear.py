@@ -18,6 +18,7 @@ from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
+MOVES = True
 LEVELS = {1: 0.06, 2: 0.12, 3: 0.18, 4: 0.24, 5: 0.3}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS

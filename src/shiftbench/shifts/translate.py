@@ -19,6 +19,7 @@ from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels, _warp
 
 FIELD = "image"
+MOVES = True
 LEVELS = {1: 12.0, 2: 24.0, 3: 36.0, 4: 48.0, 5: 60.0}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS
