@@ -24,6 +24,7 @@ from shiftbench import apply_torch, nets, plugins, shards, shift
 from shiftbench.apply import Shifter
 from shiftbench.evaluate import evaluate_shards
 from shiftbench.onthefly import OnTheFly
+from shiftbench.tasks import classification
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -44,7 +45,10 @@ def store(shifter: Shifter, clean: Path, home: Path) -> tuple[Path, Path, float]
             map(shifter, shards.read(clean)), stored, about["fields"], kept, 1 << 28
         )
     )
-    first = [shift._shown(sample) for sample, _ in zip(shards.read(stored), range(4), strict=False)]
+    first = [
+        shift.shown(sample, classification)
+        for sample, _ in zip(shards.read(stored), range(4), strict=False)
+    ]
     golden.write_text(json.dumps({"samples": first}))
     return stored, golden, took
 
