@@ -356,3 +356,21 @@ def test_a_broken_preview_names_its_file(content: str, message: str, tmp_path: P
     file.write_text(content)
     with pytest.raises(DataError, match=message):
         gallery.boards({Ref("previews", "d/test/identity/0"): file})
+
+
+def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path) -> None:
+    files = {}
+    for shift, severity, text in (("identity", 0, "a red <fox> ran"), ("typos", 2, "a rde <fox>")):
+        ref = Ref("previews", f"d/test/{shift}/{severity}")
+        files[ref] = tmp_path / f"{shift}.json"
+        files[ref].write_text(json.dumps({"samples": [{"key": "k", "text": text}]}))
+    (strip,) = gallery.boards(files)[1].strips
+    clean, shifted = strip.pictures
+    assert clean.diff == ()
+    assert [piece for piece in shifted.diff if piece[0] != "kept"] == [
+        ("gone", "red"),
+        ("new", "rde"),
+        ("gone", " ran"),
+    ]
+    for text, left_out in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
+        assert "".join(piece for kind, piece in shifted.diff if kind != left_out) == text

@@ -6,11 +6,12 @@ import base64
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError
+from shiftbench.page import diffing
 from shiftbench.refs import Ref
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -36,6 +37,7 @@ class Picture:
     height: int = 0
     text: str | None = None
     marks: tuple[Mark, ...] = ()
+    diff: tuple[diffing.Piece, ...] = ()  # of a text that has a clean partner
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,25 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
         Strip(
             key,
             _label(sample, first["classes"]),
-            tuple(_picture(shots[s], key) for s in severities),
+            _compared(tuple(_picture(shots[s], key) for s in severities), severities),
         )
         for key, sample in first["samples"].items()
     )
     return Board(dataset, split, shift, severities, strips, tuple(first["skipped"]))
+
+
+def _compared(pictures: tuple[Picture, ...], severities: tuple[float, ...]) -> tuple[Picture, ...]:
+    """Return the pictures, each text beside that of the clean sample."""
+    clean, *others = pictures
+    if clean.text is None or severities[0] != 0:
+        return pictures
+    return (
+        clean,
+        *(
+            replace(one, diff=diffing.words(clean.text, one.text)) if one.text else one
+            for one in others
+        ),
+    )
 
 
 def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
