@@ -210,10 +210,45 @@ def webvision(tmp: Path) -> Made:
     return {}, {"root": str(root)}
 
 
+def trec(tmp: Path) -> Made:
+    """Ten documents of four topics, and in each split three queries; the last two splits have a first stage's run."""
+    topics = ("wooden boats", "garden birds", "mountain roads", "old clocks")
+    lines = [
+        f"FT9{number}.x\tabout {topics[number % 4]}\t{topics[number % 4]} and number{number} again\n"
+        for number in range(10)
+    ]
+    (tmp / "documents.tsv").write_text("".join(lines))
+    for part, split in enumerate(("train", "val", "test")):
+        (tmp / split).mkdir()
+        asked = [(f"{part}0{topic}", f"{topics[topic]} {split}") for topic in range(3)]
+        texts = [json.dumps({"query_id": name, "text": text}) + "\n" for name, text in asked]
+        (tmp / split / "queries.jsonl").write_text("".join(texts))
+        judged = [
+            f"{name} 0 FT9{number}.x {int(number % 4 == topic)}\n"
+            for topic, (name, _) in enumerate(asked)
+            for number in range(8)
+        ]
+        (tmp / split / "qrels.txt").write_text("".join(judged))
+        ranked = [
+            f"{name} Q0 FT9{number}.x 1 {10 - number} first\n"
+            for name, _ in asked
+            for number in range(10)
+        ]
+        if part:
+            (tmp / split / "candidates.run").write_text("".join(ranked))
+    return {}, {"path": str(tmp)}
+
+
+def trec_documents(tmp: Path) -> Made:
+    """The documents of `trec`."""
+    return trec(tmp)
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e),
+        *(trec, trec_documents),
     )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from shiftbench.errors import DataError
 
@@ -94,3 +95,15 @@ def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[
                 )
             if parts:
                 yield number, parts
+
+
+def of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
+    """Return the ranked lists of records of the task `ranking`, by the end of each query's key.
+
+    Args:
+        rows: with `key`, `documents` and `scores`, as `schema.read(file).to_pylist()` gives them.
+    """
+    return {
+        row["key"].rpartition("/")[2]: list(zip(row["documents"], row["scores"], strict=True))
+        for row in rows
+    }

@@ -36,7 +36,12 @@ def records(n: int = N) -> pa.Table:
     logits = random.normal(scale=2, size=(n, 5)).astype(np.float32)
     table = classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
     passed = [[bool(bit)] for bit in random.integers(0, 2, n)]  # of generated code
-    return table.append_column("passed", pa.array(passed, pa.list_(pa.bool_())))
+    table = table.append_column("passed", pa.array(passed, pa.list_(pa.bool_())))
+    for measure in ("ap", "ndcg10", "rr10", "bpref", "judged10"):  # of ranked lists
+        table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
+    for count in ("raised", "gained", "entered"):
+        table = table.append_column(count, pa.array(random.integers(0, 2, n)))
+    return table.append_column("attacked", pa.array(np.ones(n, dtype=np.int64)))
 
 
 def value(

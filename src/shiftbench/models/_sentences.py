@@ -34,12 +34,12 @@ def embed(texts: Sequence[str], folder: Path) -> torch.Tensor:
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     state = nets.read_state(folder / "model.safetensors")
     with torch.no_grad():
-        rows = [_one(_word_pieces.tokens(text, vocabulary, LENGTH), state) for text in texts]
+        rows = [encode(_word_pieces.tokens(text, vocabulary, LENGTH), state) for text in texts]
         return F.normalize(torch.stack(rows), dim=1)
 
 
-def _one(ids: list[int], state: nets.State) -> torch.Tensor:
-    """Return the mean over the tokens of the last layer, float32 (384,)."""
+def encode(ids: list[int], state: nets.State) -> torch.Tensor:
+    """Return the mean over the tokens of the last layer, float32 (384,); `ids` of [CLS] to [SEP]."""
     x = state["embeddings.word_embeddings.weight"][ids]
     x = x + state["embeddings.position_embeddings.weight"][: len(ids)]
     x = x + state["embeddings.token_type_embeddings.weight"][0]

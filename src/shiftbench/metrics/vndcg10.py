@@ -1,0 +1,28 @@
+"""VNDCG@10: variance over queries of nDCG@10, divided by n.
+
+It scales with the mean: stand it beside `mean_ndcg10`. Source: Wu et al., "Are Neural Ranking Models Robust?", TOIS
+41(2), 2022, https://arxiv.org/abs/2108.05018.
+"""
+
+from __future__ import annotations
+
+from shiftbench.metrics import _queries
+from shiftbench.metrics._contributions import Contributions, Sums
+from shiftbench.metrics._rows import Floats, Rows
+
+KIND = "sample"
+COLUMNS = ("ndcg10_e9",)
+PARAMS: dict[str, object] = {}
+UNIT = "squared share"
+RANGE = (0.0, None)
+HIGHER_IS_BETTER = False
+
+
+def reduce(rows: Rows) -> Contributions:
+    """Each query adds its measure and the square of it."""
+    return _queries.square_of(rows, COLUMNS[0])
+
+
+def finish(sums: Sums) -> Floats:
+    """Return the variance; float64 (k,)."""
+    return _queries.variance(sums)[1]

@@ -1,0 +1,147 @@
+"""Thirteen numbers of a query and a document, which learnt rankers weigh.
+
+BM25 and query likelihood of title and of text (4), TF-IDF cosine, share of the query's words that the document has,
+their idf added up, smallest and mean count of a query's word, lengths of query, title and text (log(1 + n)), and the
+place of the first match (log(1 + place), the length where there is none). Counts, cosine and matches are of title and
+text together.
+
+Source: the kinds of features of LETOR (Qin and Liu 2013, https://arxiv.org/abs/1306.2597); the choice is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shiftbench import lexical
+from shiftbench.lexical import Floats, Index, Ints
+from shiftbench.models._rankers import Collection, Document, whole
+
+COUNT = 13
+K1, B, MU = 1.5, 0.75, 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Documents as a query's words see them: counts and lengths of each part, norms and first matches.
+
+    Attributes:
+        counts: part -> (m, t).
+        lengths: part -> (m,).
+        norms: of the TF-IDF vectors, (m,).
+        first: place of the first match, (m,).
+    """
+
+    counts: Mapping[str, Floats]
+    lengths: Mapping[str, Floats]
+    norms: Floats
+    first: Floats
+
+
+class Features:
+    """Features of the documents of one collection, and of texts in their place."""
+
+    def __init__(self, collection: Collection) -> None:
+        titles, texts = zip(*collection.documents, strict=True)
+        self.indexes: dict[str, Index] = {
+            "title": Index(titles),
+            "text": Index(texts),
+            "whole": collection.index,
+        }
+        self.words = [lexical.words(whole(document)) for document in collection.documents]
+        self.norms = np.array([self._norm(words) for words in self.words])
+
+    def of(self, query: str, places: Ints) -> Floats:
+        """Return the features of documents of the collection, float64 (m, 13)."""
+        terms = lexical.words(query)
+        counted = Counted(
+            {name: index.counts(terms, places) for name, index in self.indexes.items()},
+            {name: index.lengths[places] for name, index in self.indexes.items()},
+            self.norms[places],
+            np.array([_first(self.words[place], terms) for place in places]),
+        )
+        return self._made(terms, counted)
+
+    def of_texts(self, query: str, documents: Sequence[Document]) -> Floats:
+        """Return the features of other texts under the collection's statistics, float64 (m, 13)."""
+        terms = lexical.words(query)
+        parts = {
+            "title": [title for title, _ in documents],
+            "text": [text for _, text in documents],
+            "whole": [whole(document) for document in documents],
+        }
+        found = {
+            name: [lexical.count(text, terms) for text in texts] for name, texts in parts.items()
+        }
+        words = [lexical.words(text) for text in parts["whole"]]
+        counted = Counted(
+            {name: np.stack([row for row, _ in rows]) for name, rows in found.items()},
+            {name: np.array([length for _, length in rows]) for name, rows in found.items()},
+            np.array([self._norm(one) for one in words]),
+            np.array([_first(one, terms) for one in words]),
+        )
+        return self._made(terms, counted)
+
+    def _norm(self, words: Sequence[str]) -> float:
+        """Return the length of a TF-IDF vector."""
+        distinct = list(dict.fromkeys(words))
+        counts, _ = lexical.count(" ".join(words), distinct)
+        return float(np.sqrt(((counts * self.indexes["whole"].idf(distinct)) ** 2).sum()))
+
+    def _made(self, terms: Sequence[str], seen: Counted) -> Floats:
+        scores = []
+        for name in ("title", "text"):
+            index, counts, lengths = self.indexes[name], seen.counts[name], seen.lengths[name]
+            scores.append(index.bm25(terms, counts, lengths, K1, B))
+            scores.append(index.likelihood(terms, counts, lengths, MU))
+        counts, idf = seen.counts["whole"], self.indexes["whole"].idf(terms)
+        has = counts > 0
+        some = np.zeros((len(counts), 1)) if not terms else counts
+        length = np.sqrt((idf**2).sum()) * seen.norms
+        dots = (counts * idf**2).sum(axis=1)
+        columns = [
+            *scores,
+            np.divide(dots, length, out=np.zeros_like(dots), where=length > 0),
+            has.sum(axis=1) / max(1, len(terms)),
+            (has * idf).sum(axis=1),
+            some.min(axis=1),
+            some.mean(axis=1),
+            np.full(len(counts), np.log1p(len(terms))),
+            np.log1p(seen.lengths["title"]),
+            np.log1p(seen.lengths["text"]),
+            np.log1p(seen.first),
+        ]
+        return np.stack(columns, axis=1)
+
+
+def _first(words: Sequence[str], terms: Sequence[str]) -> float:
+    wanted = set(terms)
+    return float(next((at for at, word in enumerate(words) if word in wanted), len(words)))
+
+
+class FeatureScorer:
+    """A ranker that scores features.
+
+    Args:
+        score: features (m, 13) -> scores (m,).
+    """
+
+    def __init__(self, score: Callable[[Floats], Floats]) -> None:
+        self.score = score
+        self._known: dict[str, Features] = {}
+
+    def features(self, collection: Collection) -> Features:
+        """Return the features of a collection, made when they are first asked for."""
+        if collection.name not in self._known:
+            self._known[collection.name] = Features(collection)
+        return self._known[collection.name]
+
+    def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
+        """Return the scores of documents of the collection."""
+        return self.score(self.features(collection).of(query, places))
+
+    def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
+        """Return the scores of other texts."""
+        return self.score(self.features(collection).of_texts(query, documents))

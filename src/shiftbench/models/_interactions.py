@@ -1,0 +1,155 @@
+"""What neural rankers see of texts: word pieces and MiniLM's input vectors of them, and how they become scorers.
+
+Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learnt any further; the encoder
+above the table is not used. Documents are cut at `length` pieces, queries at `query_length`; [CLS] and [SEP] are left
+out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shiftbench import nets, refs
+from shiftbench.lexical import Floats, Ints
+from shiftbench.models import _rankers, _sentences, _word_pieces
+from shiftbench.models._rankers import Collection, Document
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {**_rankers.PARAMS, "length": 64, "query_length": 24}
+SIZE = _sentences.SIZE
+LONG = 24  # characters for each piece that is kept: what is behind them is not read at all
+PAD = 0  # the piece [PAD], whose vector is set to zero
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the table of vectors and the collections."""
+    return [refs.sources(_sentences.SOURCE), *_rankers.needs(params)]
+
+
+class Pieces:
+    """Texts as numbers of word pieces, and the table of their vectors.
+
+    Attributes:
+        table: float32 (pieces, 384), rows of length 1; zero for the padding.
+    """
+
+    def __init__(self, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
+        folder = inputs[refs.sources(_sentences.SOURCE)].parent
+        known = json.loads((folder / "tokenizer.json").read_text())
+        self.vocabulary: dict[str, int] = known["model"]["vocab"]
+        state = nets.read_state(folder / "model.safetensors")
+        table = F.normalize(state["embeddings.word_embeddings.weight"], dim=1)
+        table[PAD] = 0
+        self.table = table
+        self.length, self.query_length = params["length"], params["query_length"]
+        self._collections: dict[str, torch.Tensor] = {}
+        self._rarity: dict[str, torch.Tensor] = {}
+
+    def ids(self, text: str, length: int) -> list[int]:
+        """Return the first pieces of a text; the padding alone where it has none."""
+        begin = text[: LONG * length]
+        return _word_pieces.tokens(begin, self.vocabulary, length + 2)[1:-1] or [PAD]
+
+    def query(self, text: str) -> torch.Tensor:
+        """Return the pieces of a query, int64 (q,)."""
+        return torch.tensor(self.ids(text, self.query_length))
+
+    def texts(self, documents: Sequence[Document]) -> torch.Tensor:
+        """Return the pieces of documents, int64 (m, length), padded."""
+        made = torch.full((len(documents), self.length), PAD)
+        for row, document in zip(made, documents, strict=True):
+            ids = self.ids(_rankers.whole(document), self.length)
+            row[: len(ids)] = torch.tensor(ids)
+        return made
+
+    def documents(self, collection: Collection) -> torch.Tensor:
+        """Return the pieces of a collection, made when they are first asked for."""
+        if collection.name not in self._collections:
+            self._collections[collection.name] = self.texts(collection.documents)
+        return self._collections[collection.name]
+
+    def rarity(self, collection: Collection) -> torch.Tensor:
+        """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each piece, which n of N documents have; float32 (pieces,)."""
+        if collection.name not in self._rarity:
+            holding: Counter[int] = Counter()
+            for row in self.documents(collection).tolist():
+                holding.update(set(row))
+            n = np.zeros(len(self.table))
+            n[list(holding)] = list(holding.values())
+            total = len(collection.ids)
+            idf = np.log(1 + (total - n + 0.5) / (n + 0.5))
+            self._rarity[collection.name] = torch.from_numpy(idf).float()
+        return self._rarity[collection.name]
+
+
+class Net(torch.nn.Module):
+    """A net that scores the documents of one query; `table` is no part of its state."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        super().__init__()
+        self._pieces = [pieces]  # in a list, so that it is no submodule and no buffer
+
+    @property
+    def pieces(self) -> Pieces:
+        """The texts' side."""
+        return self._pieces[0]
+
+    @cached_property
+    def table(self) -> torch.Tensor:
+        """The vectors of pieces."""
+        return self.pieces.table
+
+    def forward(
+        self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor
+    ) -> torch.Tensor:
+        """Return scores (m,) of documents (m, length) for a query (q,) of pieces with their idf (q,)."""
+        raise NotImplementedError
+
+    def for_query(
+        self, query: str, collection: Collection, documents: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the scores of documents given as pieces."""
+        ids = self.pieces.query(query)
+        found: torch.Tensor = self(ids, self.pieces.rarity(collection)[ids], documents)
+        return found
+
+
+class Scorer:
+    """A net as a ranker."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net.eval()
+
+    def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
+        """Return the scores of documents of the collection."""
+        return self._of(query, collection, self.net.pieces.documents(collection)[places])
+
+    def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
+        """Return the scores of other texts."""
+        return self._of(query, collection, self.net.pieces.texts(documents))
+
+    def _of(self, query: str, collection: Collection, documents: torch.Tensor) -> Floats:
+        with torch.inference_mode():
+            found = self.net.for_query(query, collection, documents)
+        return np.asarray(found.double().numpy())
+
+
+def loaded(
+    net: Net, weights: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]
+) -> nets.Predictor:
+    """Return the predictor of a net with the weights of a file.
+
+    Raises:
+        ModelError: weights of another net.
+    """
+    nets.load_into(net, nets.read_state(weights), weights)
+    return _rankers.predictor(Scorer(net), inputs, params)

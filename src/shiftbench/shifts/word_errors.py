@@ -1,0 +1,92 @@
+"""Errors in content words, one each: two neighbouring letters swapped, a wrong key, a letter missing, a letter twice.
+
+A word is touched with the probability of the level. Words are runs of `shortest` letters at least that are no stop
+words (those of `lexical`); with `most: 1` at most one word of a text is touched, and `shortest: 2` lets short queries
+have one, too. Which letter is drawn anew for each word, and is the same at every severity.
+
+Source: the character errors that queries are attacked with in work on ranking (Zhuang and Zuccon, "Dealing with
+Typos for BERT-based Passage Retrieval and Ranking", EMNLP 2021); levels, as probabilities, are ours. Differs: no
+random letter is inserted, but one typed twice.
+
+Takes one raw word per content word, then three 16-bit words for each (whether, where, which key).
+"""
+
+from __future__ import annotations
+
+import re
+
+from shiftbench import lexical
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import Words
+from shiftbench.shifts import _levels, _texts
+
+FIELD = "text"
+LEVELS = {1: 0.1, 2: 0.25, 3: 0.5, 4: 0.75, 5: 1.0}
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {"kind": "swap", "shortest": 4, "most": 0}
+KINDS = ("swap", "keyboard", "delete", "double")
+
+
+def apply(
+    value: str,
+    severity: float,
+    words: Words,
+    *,
+    kind: str = "swap",
+    shortest: int = 4,
+    most: int = 0,
+) -> str:
+    """Return a text with errors.
+
+    Args:
+        value: the text.
+        severity: 0 to 5.
+        words: the sample's random words.
+        kind: `swap`, `keyboard`, `delete` or `double`.
+        shortest: letters of a word that may be touched.
+        most: words that are touched at most; 0: any number.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        ParamsError: no such kind.
+    """
+    (probability,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    if kind not in KINDS:
+        raise ParamsError(f"kind is {kind!r}; {near(kind, KINDS)}")
+    typed = _texts.units(value)
+    spans = _content(typed, max(2, shortest))
+    order = words.choice(len(spans))
+    draws = words.uniform((len(spans), 3))
+    touched = [int(at) for at in order if draws[at, 0] < probability]
+    for at in sorted(touched[: most or None], reverse=True):  # from the end, so that places hold
+        low, high = spans[at]
+        typed[low:high] = _wrong(typed[low:high], kind, float(draws[at, 1]), float(draws[at, 2]))
+    return "".join(typed)
+
+
+def _content(typed: list[str], shortest: int) -> list[tuple[int, int]]:
+    found = re.finditer(f"a{{{shortest},}}", _texts.shape(typed))
+    spans = [(word.start(), word.end()) for word in found]
+    return [
+        (low, high)
+        for low, high in spans
+        if "".join(typed[low:high]).lower() not in lexical.STOP_WORDS
+    ]
+
+
+def _wrong(letters: list[str], kind: str, where: float, which: float) -> list[str]:
+    """Return the letters of a word with one error; as they are where none is possible."""
+    if kind == "swap":
+        pairs = [at for at in range(len(letters) - 1) if letters[at] != letters[at + 1]]
+        if not pairs:
+            return letters
+        at = pairs[int(where * len(pairs))]
+        return [*letters[:at], letters[at + 1], letters[at], *letters[at + 2 :]]
+    at = int(where * len(letters))
+    letter = letters[at]
+    if kind == "keyboard":
+        keys = _texts.NEIGHBOURS.get(letter[0].lower(), letter[0])
+        made = [_texts.cased(_texts.pick(keys, which), letter[0]) + letter[1:]]
+    else:
+        made = [] if kind == "delete" else [letter, letter]
+    return [*letters[:at], *made, *letters[at + 1 :]]
