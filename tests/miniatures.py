@@ -242,6 +242,46 @@ def trec(tmp: Path) -> Made:
 def trec_documents(tmp: Path) -> Made:
     """The documents of `trec`."""
     return trec(tmp)
+CATEGORIES = ((1, "person"), (3, "car"), (17, "cat"))
+
+
+def coco_file(root: Path, folder: str, annotations: str, count: int, first: int) -> None:
+    """Write pictures and a JSON file in COCO's layout; numbers and names of files are the same whatever `first` is."""
+    images, notes = [], []
+    for n in range(count):
+        width, height = 40 + 2 * n, 36
+        name = f"{n + 139:012d}.jpg"
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        picture(9000 + 100 * first + n, (width, height)).convert("L" if n == 1 else "RGB").save(
+            root / folder / name
+        )
+        images.append({"id": n + 139, "file_name": name, "width": width, "height": height})
+        for at in range(1 + n % 2):
+            box = [2.5 + at, 3.25, 20.5, 12.0 + n % 8]
+            category = CATEGORIES[(n + at + first) % 3][0]
+            crowd = int(n % 5 == 4)
+            note = {
+                "id": 10 * n + at + 1,
+                "image_id": n + 139,
+                "category_id": category,
+                "bbox": box,
+                "iscrowd": crowd,
+            }
+            notes.append({**note, "area": 0.8 * box[2] * box[3]})
+    categories = [
+        {"id": number, "name": name, "supercategory": "any"} for number, name in CATEGORIES
+    ]
+    content = {"info": {}, "images": images, "annotations": notes, "categories": categories}
+    (root / annotations).parent.mkdir(parents=True, exist_ok=True)
+    (root / annotations).write_text(json.dumps(content))
+
+
+def coco_json(tmp: Path) -> Made:
+    """Thirty pictures to train, six to validate, in the layout of COCO 2017."""
+    root = tmp / "coco"
+    for at, (split, count) in enumerate((("train", 30), ("val", 6))):
+        coco_file(root, f"{split}2017", f"annotations/instances_{split}2017.json", count, at)
+    return {}, {"root": str(root)}
 
 
 MAKERS: dict[str, Callable[[Path], Made]] = {
@@ -250,5 +290,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e),
         *(trec, trec_documents),
+        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, coco_json),
     )
 }

@@ -11,7 +11,9 @@ from shiftbench.errors import ShiftbenchError
 __all__ = ["app", "main"]
 
 # The order of the help page.
-_PANELS = "stages run answering auditing store releasing looking claiming calibrating detecting yours"
+_PANELS = (
+    "stages run answering auditing store releasing looking claiming calibrating detecting yours"
+)
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 
