@@ -103,8 +103,16 @@ class Figure(_Strict):
     )
     x: Column = Field(description="column along the axis")
     colour: Column | None = Field(None, description="column whose values are drawn apart")
-    kind: Literal["lines", "bars"] = Field(
-        "bars", description="lines: x is a number, or stands in `labels` in order"
+    kind: Literal["lines", "bars", "scatter"] = Field(
+        "bars",
+        description="lines: x is a number, or stands in `labels` in order; scatter: `rows` over `against`, by colour",
+    )
+    against: dict[str, Any] | None = Field(
+        None,
+        description="of a scatter: an expression for the places along the axis, one per colour",
+    )
+    slope: float | None = Field(
+        None, description="of a scatter: a line through the origin is drawn beside the points"
     )
     labels: dict[str, str | float] = Field(
         {},
@@ -114,6 +122,14 @@ class Figure(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Figure:
         check_expression(self.rows, "rows")
+        if (self.kind == "scatter") != (self.against is not None):
+            raise ValueError("a scatter, and nothing else, says `against`")
+        if self.against is not None:
+            if self.colour is None:
+                raise ValueError(
+                    "a scatter says by which column (`colour`) its points are told apart"
+                )
+            check_expression(self.against, "against")
         return self
 
 

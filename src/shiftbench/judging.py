@@ -20,6 +20,7 @@ from shiftbench.claims import Judged, judge
 from shiftbench.expressions import NotEvaluable, Rows, evaluate, scalar
 from shiftbench.recipe import Cell, Run
 from shiftbench.refs import Ref
+from shiftbench.verdicts import ACROSS, UP
 
 Line = dict[str, object]
 
@@ -95,14 +96,31 @@ def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
         free = frozenset(filter(None, (figure.x, figure.colour)))
         try:
             found = evaluate(rows, figure.rows, free=free)
+            across = evaluate(rows, figure.against, free=free) if figure.against else None
         except NotEvaluable:
             continue  # the page says that it has no points
+        if across is not None:
+            lines += _scattered(number, str(figure.colour), {ACROSS: across, UP: found})
+            continue
         places = found.places
         x = places[figure.x].cast(pl.String)
         colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
         for at, numbers in enumerate(_numbers(found.values)):
             lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
     return schema.table(lines, verdicts.FIGURES)
+
+
+def _scattered(number: int, colour: str, sides: dict[str, Rows]) -> list[Line]:
+    """Return two points per colour that both sides have: its place along the axis, and up."""
+    names = [set(side.places[colour].cast(pl.String)) for side in sides.values()]
+    return [
+        {"figure": number, "colour": name, "x": axis, **numbers}
+        for axis, side in sides.items()
+        for name, numbers in zip(
+            side.places[colour].cast(pl.String), _numbers(side.values), strict=True
+        )
+        if name in names[0] & names[1]
+    ]
 
 
 def _numbers(values: np.ndarray) -> list[Line]:

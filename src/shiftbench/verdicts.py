@@ -37,6 +37,9 @@ MEASURED = Format(
     ),
 )
 
+ACROSS, UP = "across", "up"
+"""What `x` says in the two rows of a point of a scatter."""
+
 FIGURES = Format(
     "figures",
     "Points of the figures that a card asks for.",

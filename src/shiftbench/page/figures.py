@@ -170,10 +170,18 @@ def scatter(
     up: Measure,
     title: str,
     axes: tuple[str, str] = ("clean", "shifted"),
+    slope: float | None = None,
 ) -> Figure:
-    """Draw one point per weights: a value on the clean set against one under shift, both with intervals."""
+    """Draw one point per weights: a value on the clean set against one under shift, both with intervals.
+
+    A `slope` draws a line through the origin, up to the last point.
+    """
     x, y = axes
-    traces = [
+    pairs = list(pairs)
+    ends = [across.number(one.value) for _, one, _ in pairs]
+    far = max((end for end in ends if end is not None), default=0.0)
+    traces = [] if slope is None else [_through_origin(slope, far)]
+    traces += [
         go.Scatter(
             x=[across.number(one.value)],
             y=[up.number(two.value)],
@@ -189,6 +197,17 @@ def scatter(
     ]
     layout = _layout(title, f"{x} {_axis(across)}", f"{y} {_axis(up)}")
     return _figure(traces, layout | {"height": 360})
+
+
+def _through_origin(slope: float, far: float) -> go.Scatter:
+    return go.Scatter(
+        x=[0, far],
+        y=[0, slope * far],
+        name=f"{slope:g} of it",
+        mode="lines",
+        line={"dash": "dot", "width": 1.5, "color": COLOURS[-1]},
+        hoverinfo="skip",
+    )
 
 
 def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title: str) -> Figure:

@@ -14,6 +14,7 @@ from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import Panel, Plot
+from shiftbench.verdicts import ACROSS, UP
 
 CLASSES = {"supported": "good", "refuted": "bad"}
 Row = dict[str, Any]
@@ -146,6 +147,8 @@ def _draw(
     measure: Measure,
 ) -> Figure:
     """Draw a line per label: weights that learnt from several datasets are one."""
+    if figure["kind"] == "scatter":
+        return _scatter(figure, rows, styles, measure)
     lines: list[Line[Any]] = []
     for name, style in styles.items():
         own = [row for row in rows if _label(row["colour"] or "", figure) == name]
@@ -161,6 +164,19 @@ def _draw(
     if figure["kind"] == "lines":
         return figures.curves(lines, measure, "", str(figure["x"]))
     return figures.points(lines, measure, "")
+
+
+def _scatter(
+    figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style], measure: Measure
+) -> Figure:
+    """Draw a point per label, and the line through the origin that the card asks for."""
+    by_axis = {
+        axis: {_label(row["colour"] or "", figure): _entry(row) for row in rows if row["x"] == axis}
+        for axis in (ACROSS, UP)
+    }
+    pairs = [(style, by_axis[ACROSS][name], by_axis[UP][name]) for name, style in styles.items()]
+    axes = str(figure["labels"].get(ACROSS, "clean")), str(figure["labels"].get(UP, "shifted"))
+    return figures.scatter(pairs, measure, measure, "", axes, figure.get("slope"))
 
 
 def _place(x: str | None, figure: Mapping[str, Any]) -> float:
