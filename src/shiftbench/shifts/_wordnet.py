@@ -42,6 +42,7 @@ class WordNet:
         self._index = {part: _index(_read(folder / f"index.{part}")) for part in PARTS}
         self._data = {part: _read(folder / f"data.{part}") for part in PARTS}
         self._irregular = {part: _irregular(_read(folder / f"{part}.exc")) for part in PARTS}
+        self._told: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
     def synonyms(self, word: str, parts: Sequence[str] = PARTS) -> tuple[str, ...]:
         """Return the other words of a word's senses: distinct, in lower case, frequent senses of the first part first.
@@ -53,7 +54,12 @@ class WordNet:
             word: in any case.
             parts: of speech, some of PARTS, in order.
         """
-        plain = word.lower()
+        asked = word.lower(), tuple(parts)
+        if asked not in self._told:
+            self._told[asked] = self._synonyms(*asked)
+        return self._told[asked]
+
+    def _synonyms(self, plain: str, parts: Sequence[str]) -> tuple[str, ...]:
         found = (
             lemma
             for part in parts
