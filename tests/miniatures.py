@@ -284,11 +284,22 @@ def coco_json(tmp: Path) -> Made:
     return {}, {"root": str(root)}
 
 
+def text_table(tmp: Path) -> Made:
+    """Forty rows in the layout of BOSS: two files, three classes; a row without a text, one without a label."""
+    for split, count in (("train", 40), ("test", 12)):
+        rows = ["Text\tLabel", *(f"text {n} of {split}\t{n % 3}" for n in range(count))]
+        rows[3:3] = ["\t1", "no label\t", f'"a ""quoted""\ttext of {split}"\t1.0']
+        (tmp / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+    files = {"train": "train.tsv", "test": "test.tsv"}
+    options = {"root": str(tmp), "files": files, "counts": {"test": 13}}
+    return {}, {**options, "classes": ["negative", "positive", "neutral"]}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
-        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e),
+        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         *(trec, trec_documents),
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, coco_json),
     )

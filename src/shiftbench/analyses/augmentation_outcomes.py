@@ -19,8 +19,9 @@ from shiftbench.errors import ParamsError, near
 from shiftbench.methods import _gate, _recorded
 from shiftbench.refs import Ref
 
-PARAMS: dict[str, object] = {"told": [], "gates": {}, "shifts": []}
-"""`gates`: name of a gate -> the method behind it; `shifts`: domain shifts to look at beside the clean set."""
+PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
+"""`gates`: name of a gate -> the method behind it; `thresholds`: of gates whose own is given, not searched; `shifts`:
+domain shifts to look at beside the clean set."""
 
 Place = tuple[str, str, str]
 """Split, shift and step of a position."""
@@ -46,7 +47,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     for name in params["weights"]:
         methods = {"plain", *_told(params), *params["gates"].values()}
         found += [_record(params, name, method, place) for place in places for method in methods]
-        behind = {"plain", *params["gates"].values()} if params["gates"] else set()
+        searched = [params["gates"][gate] for gate in _searched(params)]
+        behind = {"plain", *searched} if searched else set()
         found += [_record(params, name, method, _VAL) for method in behind]
     return sorted(set(found))
 
@@ -54,10 +56,10 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of all weights, methods and positions."""
     for name in job.params["weights"]:
-        thresholds = {
-            gate: _recorded.threshold(_pair(job, name, behind, _VAL))
-            for gate, behind in job.params["gates"].items()
-        }
+        thresholds = {gate: float(at) for gate, at in job.params["thresholds"].items()}
+        for gate in _searched(job.params):
+            val = _pair(job, name, job.params["gates"][gate], _VAL)
+            thresholds[gate] = _recorded.threshold(val)
         for gate, threshold in thresholds.items():
             dataset = job.params["dataset"]
             yield Observation("threshold", "val", threshold, name, dataset, "val", gate)
@@ -97,6 +99,10 @@ def _told(params: Mapping[str, Any]) -> list[str]:
     return list(params["told"]) or [name for name in params["methods"] if name != "plain"]
 
 
+def _searched(params: Mapping[str, Any]) -> list[str]:
+    return [gate for gate in params["gates"] if gate not in params["thresholds"]]
+
+
 def _places(params: Mapping[str, Any]) -> list[Place]:
     return [
         (params["split"], "identity", "0"),
@@ -120,7 +126,8 @@ def _pair(job: Measurement, weights: str, method: str, place: Place) -> _recorde
 
 def _check(params: Mapping[str, Any]) -> None:
     known = params["methods"]
-    for method in ("plain", *params["told"], *params["gates"], *params["gates"].values()):
+    named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
+    for method in ("plain", *named):
         if method not in known:
             raise ParamsError(
                 f"augmentation_outcomes: {method!r} is no method of the campaign; {near(method, known)}"

@@ -34,7 +34,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of every text of the clean set and of the domain shifts."""
     dataset, split = job.params["dataset"], job.params["split"]
-    encoder = minilm.Encoder(job.inputs[refs.sources(_sentences.SOURCE)].parent)
+    encoder = minilm.encoder(job.inputs[refs.sources(_sentences.SOURCE)].parent)
     for method, given in job.params["told"].items():
         options = {**tta_llm.PARAMS, **given}
         weights = f"{dataset}/{options['llm']}"

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from email import policy
+from functools import cache
 from pathlib import Path
 
 from shiftbench.errors import DataError
@@ -36,17 +37,25 @@ def samples(name: str, wanted: Sequence[str], folder: Path, words: int) -> Itera
         DataError: a file is no mail; the message names it.
     """
     seen: set[str] = set()
+    last = max(wanted, key=list(COLLECTIONS).index)
     for collection, label in COLLECTIONS.items():
-        for file in sorted((folder / collection).glob("*.json")):
-            text = " ".join(_read(file).split()[:words])
+        for identity, text in _mails(folder / collection, words):
             plain = text.casefold()
             fresh = bool(plain) and plain not in seen
             seen.add(plain)
             if fresh and collection in wanted:
-                identity = f"{collection}_{file.name.partition('.')[0]}"
                 yield Sample(f"{name}/all/{identity}", {"text": text, "label": label})
-        if collection == max(wanted, key=list(COLLECTIONS).index):
+        if collection == last:
             return
+
+
+@cache
+def _mails(folder: Path, words: int) -> tuple[tuple[str, str], ...]:
+    """Return (COLLECTION_ID, text) of each mail of a collection, read once in a process."""
+    return tuple(
+        (f"{folder.name}_{file.name.partition('.')[0]}", " ".join(_read(file).split()[:words]))
+        for file in sorted(folder.glob("*.json"))
+    )
 
 
 def _read(file: Path) -> str:

@@ -7,6 +7,7 @@ are its vectors of length 1, float32 (n, 384). A text that was embedded is remem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ def load(
                 f"{weights}: {name} is {found}, expected {shape}; train with sentence_probe"
             )
     weight, bias = state["head.weight"].numpy(), state["head.bias"].numpy()
-    encoder = Encoder(inputs[refs.sources(_sentences.SOURCE)].parent)
+    embed = encoder(inputs[refs.sources(_sentences.SOURCE)].parent)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        features = encoder([sample.fields["text"] for sample in samples])
+        features = embed([sample.fields["text"] for sample in samples])
         return {"logits": features @ weight.T + bias, "features": features}
 
     return predict
@@ -71,3 +72,9 @@ class Encoder:
         if new:
             self._known.update(zip(new, _sentences.embed(new, self._folder), strict=True))
         return torch.stack([self._known[text] for text in texts]).numpy()
+
+
+@cache
+def encoder(folder: Path) -> Encoder:
+    """Return the encoder of a folder, which remembers what it embedded as long as the process lives."""
+    return Encoder(folder)

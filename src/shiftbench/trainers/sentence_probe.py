@@ -41,7 +41,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ModelError(f"sentence_probe trains the model `minilm`, not {job.model!r}")
     if not job.params["c"]:
         raise ParamsError("sentence_probe's `c` is empty; expected a list of numbers above 0")
-    encoder = minilm.Encoder(job.inputs[source].parent)
+    encoder = minilm.encoder(job.inputs[source].parent)
     known, held = (
         (
             encoder(tfidf.texts(samples)).astype(np.float64),
