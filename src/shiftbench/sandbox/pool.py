@@ -1,4 +1,4 @@
-"""Many programs, in a few sandboxes side by side; what was run once in this process is known.
+"""Many programs, in a few sandboxes that stay open; what was run once in this process is known.
 
 Programs are told apart by a key that the caller gives: `essence` takes two that differ in comments, layout or
 docstrings for one.
@@ -7,12 +7,12 @@ docstrings for one.
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 from shiftbench.sandbox import Limits, Outcome, Sandbox
 
@@ -20,6 +20,8 @@ WORKERS = min(2, os.cpu_count() or 1)
 _LOOKS_AT_ITSELF = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
 _KNOWN: dict[bytes, Outcome] = {}
 _MOST_KNOWN = 200_000
+_FREE: list[Sandbox] = []
+_LOCK = threading.Lock()
 
 
 def run_all(
@@ -45,41 +47,33 @@ def run_all(
     if len(_KNOWN) + len(new) > _MOST_KNOWN:
         _KNOWN.clear()
         new = todo
-    with _opened(min(workers, len(new))) as run, ThreadPoolExecutor(max(1, workers)) as pool:
-        found = pool.map(lambda program: run(program, limits), new.values())
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        found = threads.map(lambda program: _run(program, limits), new.values())
         _KNOWN.update(zip(new, found, strict=True))
     return [_KNOWN[digest] for digest in digests]
 
 
-@contextmanager
-def _opened(count: int) -> Iterator[_Runner]:
-    runner = _Runner(count)
+def _run(program: str, limits: Limits | None) -> Outcome:
+    """Run one program in a sandbox that is free, or in a new one; it is kept for the next program."""
+    with _LOCK:
+        box = _FREE.pop() if _FREE else None
+    box = box or Sandbox()
     try:
-        yield runner
-    finally:
-        runner.close()
+        outcome = box.run(program, limits)
+    except BaseException:
+        box.close()
+        raise
+    with _LOCK:
+        _FREE.append(box)
+    return outcome
 
 
-class _Runner:
-    """Gives each program to a sandbox that is free; one is opened anew where its server ended."""
-
-    def __init__(self, count: int) -> None:
-        self._free = [Sandbox() for _ in range(count)]
-        self._lock = threading.Lock()
-
-    def __call__(self, program: str, limits: Limits | None) -> Outcome:
-        with self._lock:
-            box = self._free.pop() if self._free else None
-        box = box or Sandbox()
-        try:
-            return box.run(program, limits)
-        finally:
-            with self._lock:
-                self._free.append(box)
-
-    def close(self) -> None:
-        for box in self._free:
-            box.close()
+@atexit.register
+def close() -> None:
+    """End all sandboxes that are free."""
+    with _LOCK:
+        while _FREE:
+            _FREE.pop().close()
 
 
 def _digest(key: str, limits: Limits | None) -> bytes:

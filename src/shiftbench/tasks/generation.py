@@ -28,7 +28,8 @@ METRICS = (
     *("pass_at_k", "robust_pass", "robust_drop", "robust_relative"),
     *("attack_success", "perturbed_rate"),
 )
-LIMITS = Limits(cpu=3, wall=10.0, memory=512_000_000, disk=0)
+LIMITS = Limits(cpu=3, wall=60.0, memory=512_000_000, disk=0)
+"""CPU time decides, which a busy machine does not change; wall time ends only what sleeps."""
 META = ("task_id", "entry_point", "test", "canonical_solution")
 
 RECORDS = Format(
