@@ -242,6 +242,8 @@ def trec(tmp: Path) -> Made:
 def trec_documents(tmp: Path) -> Made:
     """The documents of `trec`."""
     return trec(tmp)
+
+
 CATEGORIES = ((1, "person"), (3, "car"), (17, "cat"))
 
 
@@ -295,11 +297,29 @@ def text_table(tmp: Path) -> Made:
     return {}, {**options, "classes": ["negative", "positive", "neutral"]}
 
 
+def recode_release(tmp: Path) -> Made:
+    """Two problems as a file of ReCode's release has them."""
+    rows = [
+        {
+            "task_id": f"t/{number}",
+            "prompt": f"def f{number}():\n",
+            "entry_point": f"f{number}",
+            "canonical_solution": f"    return {number}\n",
+            "test": f"def check(candidate):\n    assert candidate() == {number}\n",
+        }
+        for number in range(2)
+    ]
+    file = tmp / "HumanEval.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {}, {"path": str(file)}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
+        recode_release,
         *(trec, trec_documents),
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, coco_json),
     )

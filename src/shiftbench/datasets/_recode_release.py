@@ -1,0 +1,84 @@
+"""The files released with ReCode, in a clone of the user's: problems as JSON lines, one file per perturbation and seed.
+
+    dataset-release/nominal/*.jsonl
+    dataset-release/perturbed_finalized/SET/full/FAMILY/SET_NAME_sSEED.jsonl
+
+SET is `humaneval` or `mbpp`, FAMILY one of `FAMILIES`. Each line has task_id, prompt, entry_point, canonical_solution,
+test. Source: https://github.com/amazon-science/recode (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+from shiftbench.errors import DataError, near
+
+FAMILIES = {"nlaugmenter": 73, "func_name": 51, "natgen": 25, "format": 15}
+"""Family -> files for each set, seeds counted."""
+FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
+_NAME = re.compile(r"(?P<name>.+)_s(?P<seed>\d+)\.jsonl")
+
+
+def counts(folder: Path, name: str) -> dict[str, int]:
+    """Return how many files a set has in each family.
+
+    Args:
+        folder: `dataset-release/perturbed_finalized`.
+        name: `humaneval` or `mbpp`.
+    """
+    return {family: len(_files(folder, name, family)) for family in FAMILIES}
+
+
+def _files(folder: Path, name: str, family: str) -> dict[tuple[str, int], Path]:
+    found = {}
+    for file in sorted((folder / name / "full" / family).glob(f"{name}_*.jsonl")):
+        parts = _NAME.fullmatch(file.name.removeprefix(f"{name}_"))
+        if parts:
+            found[parts["name"], int(parts["seed"])] = file
+    return found
+
+
+def perturbed(folder: Path, name: str, family: str, perturbation: str, seed: int) -> Path:
+    """Return the file of one perturbation and seed.
+
+    Raises:
+        DataError: there is none; names what there is.
+    """
+    found = _files(folder, name, family)
+    if (perturbation, seed) not in found:
+        names = {known for known, _ in found}
+        seeds = sorted(known for one, known in found if one == perturbation)
+        hint = f"it has seeds {seeds}" if seeds else near(perturbation, names)
+        raise DataError(
+            f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})"
+        )
+    return found[perturbation, seed]
+
+
+@cache
+def rows(file: Path) -> dict[str, dict[str, str]]:
+    """Return the problems of a file by task_id.
+
+    Raises:
+        DataError: it is missing, a line is no JSON or lacks a field, or a problem comes twice; names the line.
+    """
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist; give the path of a file of a clone of amazon-science/recode"
+        )
+    found: dict[str, dict[str, str]] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            lacking = [field for field in FIELDS if not isinstance(row.get(field), str)]
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{file.name}, line {number} is no JSON object: {error}") from None
+        if lacking:
+            raise DataError(f"{file.name}, line {number} has no {lacking[0]!r}")
+        if row["task_id"] in found:
+            raise DataError(f"{file.name}, line {number}: {row['task_id']!r} comes twice")
+        found[row["task_id"]] = row
+    return found

@@ -1,0 +1,76 @@
+"""Problems with their solutions, as the weights of models that look solutions up; how a body fits a prompt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from shiftbench import nets
+from shiftbench.errors import ModelError
+from shiftbench.sample import Sample
+
+_NAME = "problems.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A clean problem: its prompt, the name of its function, and what follows the prompt."""
+
+    key: str
+    prompt: str
+    entry: str
+    body: str
+
+
+def packed(samples: Sequence[Sample]) -> nets.State:
+    """Return problems as a state dict: one tensor of JSON, uint8."""
+    rows = [asdict(_problem(sample)) for sample in samples]
+    data = json.dumps(rows, sort_keys=True).encode()
+    return {_NAME: torch.from_numpy(np.frombuffer(data, np.uint8).copy())}
+
+
+def _problem(sample: Sample) -> Problem:
+    meta = sample.fields["meta"]
+    return Problem(
+        sample.key, sample.fields["text"], meta["entry_point"], meta["canonical_solution"]
+    )
+
+
+def unpacked(weights: Path) -> list[Problem]:
+    """Return the problems of a weights file.
+
+    Raises:
+        ModelError: it holds none.
+    """
+    state = nets.read_state(weights)
+    if _NAME not in state:
+        raise ModelError(f"{weights} holds no problems; make it with the trainer `retrieval_index`")
+    return [Problem(**row) for row in json.loads(state[_NAME].numpy().tobytes())]
+
+
+def fitted(problem: Problem, sample: Sample) -> str:
+    """Return the body of a problem as a prompt would go on: with its function's name, and tabs where it has tabs."""
+    entry = sample.fields["meta"]["entry_point"]
+    body = re.sub(rf"(?<!\w){re.escape(problem.entry)}(?!\w)", entry, problem.body)
+    return tabbed(body) if "\n\t" in sample.fields["text"] else body
+
+
+def tabbed(body: str) -> str:
+    """Return a body with tabs for four spaces of indentation."""
+    return re.sub(r"(?m)^(?: {4})+", lambda found: "\t" * (len(found.group()) // 4), body)
+
+
+def docstring(prompt: str, entry: str) -> str:
+    """Return the prose of a prompt: the docstring of its function, or the comments that stand for it."""
+    head = re.search(rf"(?m)^[ \t]*(?:async )?def {re.escape(entry)}\b", prompt)
+    after = prompt[head.start() :] if head else prompt
+    found = re.search(r"(\"\"\"|\'\'\')(.*?)\1", after, re.DOTALL)
+    if found:
+        return found.group(2)
+    return "\n".join(re.findall(r"(?m)^[ \t]*#[ \t]?(.*)$", after))

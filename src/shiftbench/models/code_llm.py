@@ -1,0 +1,103 @@
+"""A language model that writes the code: completions recorded by content, from weights here or an endpoint.
+
+The model is asked to complete the function, and its answer is opened with the prompt itself, verbatim, so that what
+it says next is the completion. It is cut before the next statement that begins a line (official code stops there,
+too), when it is read; what is recorded is the raw answer. `samples` completions per prompt have seeds 0, 1, ...; at
+temperature 0 they would be equal, and one is enough. `shiftbench answers --scale SCALE` records what is missing.
+
+Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374, section 2 (sampling and stop sequences); Wang et al.
+2023 (ReCode), https://arxiv.org/abs/2212.10264, section 4: greedy, or temperature 0.2. Differs: an instruction
+stands before the prompt, since endpoints are asked in turns. Weights: `retrieval_index`, of which nothing is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import answers, llm, nets
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+TASK = "generation"
+ANSWERS = "recode"
+PARAMS: dict[str, object] = {
+    "llm": "smollm2_135m",
+    "samples": 1,
+    "temperature": 0.0,
+    "max_new_tokens": 300,
+}
+INSTRUCTION = "Complete this Python function. Answer with code alone.\n\n```python\n{prompt}```"
+OPENING = "```python\n{prompt}"
+_TEMPLATE = hashlib.sha256(f"{INSTRUCTION}{OPENING}".encode()).hexdigest()[:12]
+
+
+def asks(
+    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> list[llm.Request]:
+    """Return what is asked for samples, `samples` requests for each in turn.
+
+    Raises:
+        ParamsError: several samples at temperature 0.
+    """
+    if params["samples"] < 1 or (params["samples"] > 1 and params["temperature"] == 0):
+        raise ParamsError(
+            f"samples is {params['samples']} at temperature {params['temperature']:g}; expected 1, or more above 0"
+        )
+    decoding = {name: params[name] for name in ("temperature", "max_new_tokens")} | {"stop": "```"}
+    return [
+        llm.Request(_messages(sample.fields["text"]), _TEMPLATE, decoding, seed)
+        for sample in samples
+        for seed in range(params["samples"])
+    ]
+
+
+def _messages(prompt: str) -> tuple[llm.Message, ...]:
+    return (
+        ("user", INSTRUCTION.format(prompt=prompt)),
+        ("assistant", OPENING.format(prompt=prompt)),
+    )
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor: `completions`, `samples` for each prompt.
+
+    Raises:
+        DataError: an answer is not recorded, when it is called.
+    """
+    kept = answers.Answers(answers.RECORDED / ANSWERS)
+    command = "shiftbench answers --scale SCALE"
+    recorded = llm.Cached(kept, llm.identity(params["llm"]), command=command)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        given = iter(recorded(asks(samples, params, inputs)))
+        found = np.empty(len(samples), dtype=object)
+        for at in range(len(samples)):
+            found[at] = tuple(cut(text) for text in itertools.islice(given, params["samples"]))
+        return {"completions": found}
+
+    return predict
+
+
+def cut(text: str) -> str:
+    r"""Return a completion up to the next statement that begins a line, or the end of the code block.
+
+    Example:
+        >>> cut("    return 1\n\nprint(2)\n")
+        '    return 1\n\n'
+    """
+    lines = text.partition("```")[0].splitlines(keepends=True)
+    body = itertools.takewhile(lambda line: not line[:1].strip() or line.startswith("#"), lines[1:])
+    return "".join([*lines[:1], *body])
