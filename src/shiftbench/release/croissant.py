@@ -88,7 +88,8 @@ def _folder(cell: Cell, root: Path, up: str) -> tuple[list[Node], list[Node]]:
         about["index"],
     )
     payload = next(field for field in about["fields"] if field in ("image", "text"))
-    sets = [_members(name, field, about["fields"], tars) for field in (payload, "label")]
+    wanted = (payload, "label") if "label" in about["fields"] else (payload,)
+    sets = [_members(name, field, about["fields"], tars) for field in wanted]
     return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(cell, root))
 
 
@@ -119,7 +120,19 @@ def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) ->
 
 
 def _records(name: str, payload: str, fields: dict[str, str], provenance: Node) -> list[Node]:
-    """Return the labels by key, and the samples that join them."""
+    """Return the labels by key, and the samples that join them; without labels the samples alone."""
+    if "label" not in fields:
+        samples = {
+            "@type": "cr:RecordSet",
+            "@id": name,
+            "name": name,
+            "key": {"@id": f"{name}/key"},
+            "field": [
+                _key(f"{name}/key", f"{name}/{payload}s", fields[payload]),
+                _content(f"{name}/{payload}", f"{name}/{payload}s", _TYPES[payload]),
+            ],
+        }
+        return [samples | provenance]
     labels = f"{name}/labelled"
     return [
         {
