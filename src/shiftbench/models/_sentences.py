@@ -38,10 +38,13 @@ def embed(texts: Sequence[str], folder: Path) -> torch.Tensor:
         return F.normalize(torch.stack(rows), dim=1)
 
 
-def encode(ids: list[int], state: nets.State) -> torch.Tensor:
-    """Return the mean over the tokens of the last layer, float32 (384,); `ids` of [CLS] to [SEP]."""
-    x = state["embeddings.word_embeddings.weight"][ids]
-    x = x + state["embeddings.position_embeddings.weight"][: len(ids)]
+def encode(ids: list[int] | list[list[int]], state: nets.State) -> torch.Tensor:
+    """Return the mean over the tokens of the last layer, float32 (384,); `ids` of [CLS] to [SEP].
+
+    Of several texts with as many tokens each, at once: (n, 384). Last digits may differ from those of one alone.
+    """
+    x = state["embeddings.word_embeddings.weight"][torch.tensor(ids)]
+    x = x + state["embeddings.position_embeddings.weight"][: x.shape[-2]]
     x = x + state["embeddings.token_type_embeddings.weight"][0]
     x = _norm(x, state, "embeddings.LayerNorm")
     for number in range(LAYERS):
@@ -52,17 +55,17 @@ def encode(ids: list[int], state: nets.State) -> torch.Tensor:
         x = _norm(
             x + _linear(inner, state, f"{layer}.output.dense"), state, f"{layer}.output.LayerNorm"
         )
-    return x.mean(0)
+    return x.mean(-2)
 
 
 def _attention(x: torch.Tensor, state: nets.State, layer: str) -> torch.Tensor:
     query, key, value = (
         _linear(x, state, f"{layer}.attention.self.{part}")
-        .unflatten(1, (HEADS, -1))
-        .transpose(0, 1)
+        .unflatten(-1, (HEADS, -1))
+        .transpose(-3, -2)
         for part in ("query", "key", "value")
     )
-    return F.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
+    return F.scaled_dot_product_attention(query, key, value).transpose(-3, -2).flatten(-2)
 
 
 def _linear(x: torch.Tensor, state: nets.State, name: str) -> torch.Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from shiftbench.refs import Ref
 TASK = "ranking"
 PARAMS: dict[str, object] = {**_rankers.PARAMS, "length": 64, "index": ""}
 
+BATCH = 32
 LONG = 24  # characters for each piece that is kept
 
 
@@ -55,11 +57,26 @@ class Encoder:
         """Return float32 (n, 384); a vector depends on its text alone."""
         return torch.stack([self.one(text) for text in texts])
 
-    def _one(self, text: str) -> torch.Tensor:
+    def many(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return float32 (n, 384), texts of one length in batches: several times faster, and last digits may differ."""
+        ids = [self._ids(text) for text in texts]
+        order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
+        made = torch.empty(len(ids), _sentences.SIZE)
+        for _, group in groupby(order, key=lambda at: len(ids[at])):
+            places = list(group)
+            for at in range(0, len(places), BATCH):
+                some = places[at : at + BATCH]
+                with torch.no_grad():
+                    made[some] = _sentences.encode([ids[place] for place in some], self.state)
+        return F.normalize(made, dim=1)
+
+    def _ids(self, text: str) -> list[int]:
         begin = text[: LONG * self.length]  # cut first: long texts take long to cut into pieces
-        ids = _word_pieces.tokens(begin, self.vocabulary, self.length)
+        return _word_pieces.tokens(begin, self.vocabulary, self.length)
+
+    def _one(self, text: str) -> torch.Tensor:
         with torch.no_grad():
-            return F.normalize(_sentences.encode(ids, self.state), dim=0)
+            return F.normalize(_sentences.encode(self._ids(text), self.state), dim=0)
 
 
 class Scorer:
@@ -99,7 +116,7 @@ def index(
         return {}
     encoder = Encoder(inputs, params["length"])
     return {
-        f"vectors.{name}": encoder([_rankers.whole(one) for one in known[name].documents])
+        f"vectors.{name}": encoder.many([_rankers.whole(one) for one in known[name].documents])
         for name in known.names()
     }
 
