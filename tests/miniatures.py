@@ -314,6 +314,24 @@ def recode_release(tmp: Path) -> Made:
     return {}, {"path": str(file)}
 
 
+def yolo_boxes(tmp: Path) -> Made:
+    """Thirty pictures to train and ten held out in YOLO's layout; of every three the third is background."""
+    root = tmp / "yolo"
+    texts = ("0 0.5 0.5 0.5 0.5\n", "1 0.25 0.25 0.5 0.5\n0 0.95 0.9 0.2 0.3\n", "")
+    for first, (split, count) in enumerate((("train", 30), ("val", 10))):
+        for number in range(count):
+            image = root / "images" / split / "day" / f"{number}.jpg"
+            label = root / "labels" / split / "day" / f"{number}.txt"
+            for file in (image, label):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            picture(7000 + 100 * first + number, (40, 36)).save(image)
+            if number % 3 < 2:
+                label.write_text(texts[number % 3])
+    content = "path: .\ntrain: images/train\nval: images/val\nnames: {0: car, 1: bus}\n"
+    (root / "data.yaml").write_text(content)
+    return {}, {"path": str(root / "data.yaml")}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
@@ -321,6 +339,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         recode_release,
         *(trec, trec_documents),
-        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, coco_json),
+        *(coco_json, yolo_boxes),
     )
 }

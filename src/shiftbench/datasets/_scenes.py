@@ -91,7 +91,11 @@ class Items:
 
 
 def scene(
-    words: Words, items: Items, look: Look, sources: Mapping[str, Path]
+    words: Words,
+    items: Items,
+    look: Look,
+    sources: Mapping[str, Path],
+    guests: Items | None = None,
 ) -> tuple[Pixels, list[Box]]:
     """Return a scene uint8 (side, side, 3) and the boxes of its items, in the order in which they were pasted.
 
@@ -100,6 +104,7 @@ def scene(
         items: n pictures, of which some are drawn.
         look: how it looks.
         sources: folders of originals by name.
+        guests: pictures of which one is pasted last; the rest of the scene is as it is without.
 
     Raises:
         DataError: the photos are not there.
@@ -108,8 +113,8 @@ def scene(
     boxes: list[Box] = []
     taken: list[Box] = []
     number = int(words.integers(look.objects[0], look.objects[1] + 1))
-    for _ in range(number):
-        layer, mask, label = _item(words, items, look)
+    for drawn in [items] * number + ([guests] if guests else []):
+        layer, mask, label = _item(words, drawn, look)
         left, top, wide, tall = _tight(mask)
         cut = slice(top, top + tall), slice(left, left + wide)
         corner = _place(words, (tall, wide), [box["box"] for box in taken], look)

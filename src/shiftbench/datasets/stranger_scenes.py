@@ -1,0 +1,116 @@
+"""Scenes of things that a detector has no class for, on pieces of photos: what it can hallucinate on.
+
+The classes are `names`; only these have boxes. Drawn are the clothes `pasted` (none: all ten), with `digits` MNIST's
+digits in their place. `morphs` is the share of the things drawn that are made of two items of the classes or of one:
+halves joined, or a turned item with a band erased; they look like the classes and are none. `guests` is the share of
+images with one item of the classes more, which is what a test set holds that nobody cleaned: it keeps its box, so
+that audits know. Images of one `series` (none: the own name) are the same but for their guests; equal ones are
+resampled together. All else is `photo_scenes`, whose splits of items and photos are kept.
+
+Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; LeCun et al. 1998 (MNIST); van der Walt et al. 2014 (photos).
+The sets are ours, after the near, far, proximal and contaminated sets of arXiv:2503.07330 (2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.datasets import _scenes, fashion_mnist, photo_scenes
+from shiftbench.datasets._arrays import read_idx
+from shiftbench.errors import ParamsError
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+
+TASK = "detection"
+NATIVE = photo_scenes.NATIVE
+SOURCES = (*photo_scenes.SOURCES, "mnist")
+LICENCE = f"{photo_scenes.LICENCE}; CC BY-SA 3.0 (digits)"
+CITATION = f"{photo_scenes.CITATION}; LeCun et al. 1998 (MNIST)"
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    **photo_scenes.PARAMS,
+    "train": 400,
+    "names": ["t_shirt", "pullover", "dress", "coat", "shirt"],
+    "digits": False,
+    "morphs": 0.0,
+    "guests": 0.0,
+    "series": "",
+}
+MORPHS = 500
+"""How many morphs there are in a split."""
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the classes that have boxes."""
+    return photo_scenes.classes(params, sources)
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test`: `image` uint8 (side, side, 3), `boxes`, `meta` with the cluster.
+
+    Raises:
+        ParamsError: an option that is out of range.
+        DataError: an original is not there.
+    """
+    for option in ("morphs", "guests"):
+        if not 0 <= params[option] <= 1:
+            raise ParamsError(
+                f"stranger_scenes: {option} is {params[option]:g}; expected a share, 0 to 1"
+            )
+    how, series = photo_scenes.look(split, params), params["series"] or params["name"]
+    strangers, morphs, known = pools(split, sources, params)
+    for number in range(params[split]):
+        place = f"{split}/{number:06d}"
+        key = f"{series}/{place}"
+        words = Words(0, "scene", "stranger_scenes", key)
+        choice = Words(0, "guest", "stranger_scenes", key).uniform(2)
+        drawn = morphs if morphs is not None and choice[0] < params["morphs"] else strangers
+        guests = known if choice[1] < params["guests"] else None
+        image, boxes = _scenes.scene(words, drawn, how, sources, guests)
+        fields = {"image": image, "boxes": boxes, "meta": {"cluster": key}}
+        yield Sample(f"{params['name']}/{place}", fields)
+
+
+def pools(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> tuple[_scenes.Items, _scenes.Items | None, _scenes.Items]:
+    """Return what is drawn, the morphs (None: there are none), and the items of the classes."""
+    names, folder = classes(params, sources), sources[fashion_mnist.SOURCES[0]]
+    known = photo_scenes.items(split, names, names, folder)
+    if params["digits"]:
+        pixels = read_idx(sources["mnist"] / f"{photo_scenes.FILES[split]}-images-idx3-ubyte")
+        strangers = _scenes.Items(pixels, np.full(len(pixels), -1, dtype=np.int64))
+    else:
+        pasted = photo_scenes.classes({"names": params["pasted"]}, sources)
+        strangers = photo_scenes.items(split, names, pasted, folder)
+    return strangers, morphed(known, split) if params["morphs"] else None, known
+
+
+def morphed(items: _scenes.Items, split: str) -> _scenes.Items:
+    """Return MORPHS pictures made of items of different classes, or of one; none has a label."""
+    made = np.empty((MORPHS, 28, 28), dtype=np.uint8)
+    for number in range(MORPHS):
+        words = Words(0, "morph", "stranger_scenes", f"{split}/{number}")
+        one, two = (int(words.integers(0, len(items.pixels))) for _ in range(2))
+        while items.labels[two] == items.labels[one] and len(np.unique(items.labels)) > 1:
+            two = int(words.integers(0, len(items.pixels)))
+        made[number] = _morph(items.pixels[one], items.pixels[two], words)
+    return _scenes.Items(made, np.full(MORPHS, -1, dtype=np.int64))
+
+
+def _morph(one: _scenes.Pixels, two: _scenes.Pixels, words: Words) -> _scenes.Pixels:
+    """Join halves of two items, or turn one by a quarter or a half and erase a band of 8 rows."""
+    kind = int(words.integers(0, 4))
+    if kind == 0:
+        return np.concatenate([one[:14], two[14:]])
+    if kind == 1:
+        return np.concatenate([one[:, :14], two[:, 14:]], axis=1)
+    turned = np.rot90(one, kind - 1).copy()
+    first = int(words.integers(6, 15))
+    turned[first : first + 8] = 0
+    return turned
