@@ -41,7 +41,26 @@ def records(n: int = N) -> pa.Table:
         table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
     for count in ("raised", "gained", "entered"):
         table = table.append_column(count, pa.array(random.integers(0, 2, n)))
-    return table.append_column("attacked", pa.array(np.ones(n, dtype=np.int64)))
+    table = table.append_column("attacked", pa.array(np.ones(n, dtype=np.int64)))
+    for name, column in boxes(random, n).items():
+        table = table.append_column(name, column)
+    return table
+
+
+def boxes(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
+    """Return what records of detection hold of boxes, one to three in each image, under one filter."""
+    sizes, whole = random.integers(1, 4, n), pa.list_(pa.int64())
+
+    def lists(low: int, high: int, dtype: pa.DataType) -> pa.Array:
+        return pa.array([random.integers(low, high, size).tolist() for size in sizes], dtype)
+
+    integers = {"matched": 2, "filters_at_recall": 4, "filter_ranks_e9": 10**9}
+    found = {name: lists(0, high, whole) for name, high in integers.items()}
+    found |= {"ignored": lists(0, 1, whole), "filters": lists(1, 4, whole)}
+    found |= {"true_classes": lists(0, 5, pa.list_(pa.int32())), "true_areas": lists(9, 99, whole)}
+    scores = [random.random(size).tolist() for size in sizes]
+    crowd = [[False] * size for size in sizes]
+    return found | {"scores": pa.array(scores), "true_crowd": pa.array(crowd)}
 
 
 def value(

@@ -2,7 +2,8 @@
 
 A sample holds `boxes` (see `boxes.py`). A model gives, for each image, `boxes` float32 (k, 4) as x, y, w, h in pixels
 of the image, `scores` float32 (k,) and `classes` int (k,), indices into its classes; it may also give `cell_logits`
-(k, C) and `cell_features` (k, d) of each box, which records do not hold. Matches of predictions with true boxes are
+(k, C) and `cell_features` (k, d) of each box, which records do not hold. What a method says of each box beside, under
+the names of OPTIONAL, is in the records. Matches of predictions with true boxes are
 COCO's (`_matching.py`) and are made once, here, so that metrics only count. True boxes of classes that the model
 lacks do not count.
 """
@@ -27,6 +28,7 @@ REQUIRED = ("image", "boxes")
 METRICS = (
     *("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar"),
     *("accuracy_drop", "accuracy_drop_relative", "effective_robustness", "severity_rank"),
+    *("hallucinations", "box_recall", "box_fpr", "box_auroc"),
 )
 RECORDS = Format(
     "records/detection/full",
@@ -47,11 +49,25 @@ RECORDS = Format(
         Column("true_classes", pa.list_(pa.int32()), "class", "their classes, likewise; -1: none of the model's"),
         Column("true_areas", pa.list_(pa.float64()), "pixel", "areas of their objects"),
         Column("true_crowd", pa.list_(pa.bool_()), "", "whether they are crowds, which do not count"),
+        Column("ood_scores", pa.list_(pa.float32()), "", "of each filter (`box_filters`), by box; higher = more OOD",
+               nullable=True),
+        Column("filter_ranks_e9", pa.list_(pa.int64()), "1e-9", "share of calibrating ID boxes that score lower",
+               nullable=True),
+        Column("filters", pa.list_(pa.int64()), "bits", "which filters a box passes; bit 0: none of them, always set",
+               nullable=True),
+        Column("filters_at_recall", pa.list_(pa.int64()), "bits", "likewise, at the confidence of equal ID recall",
+               nullable=True),
+        Column("kept_logits", pa.list_(pa.float32()), "", "of the cell of each box, flat", nullable=True),
+        Column("kept_features", pa.list_(pa.float32()), "", "likewise", nullable=True),
         Column("group", pa.string(), "", "subgroup that metrics are also given for", nullable=True),
         Column("cluster", pa.string(), "", "what is resampled together; null: the image itself", nullable=True),
     ),
 )  # fmt: skip
 FORMATS = (RECORDS,)
+OPTIONAL = (
+    *("ood_scores", "filter_ranks_e9", "filters", "filters_at_recall"),
+    *("kept_logits", "kept_features"),
+)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
@@ -100,11 +116,28 @@ def rows(
     found = [_row(sample, at, outputs, space) for at, sample in enumerate(samples)]
     columns: dict[str, Any] = {name: [row[name] for row in found] for name in (found or [{}])[0]}
     columns |= {"key": [sample.key for sample in samples], **_classified.metas(samples)}
+    columns |= {name: _optional(name, samples, outputs) for name in OPTIONAL}
     arrow = RECORDS.arrow
     return pa.table(
         {name: pa.array(columns.get(name, []), arrow.field(name).type) for name in arrow.names},
         schema=arrow,
     )
+
+
+def _optional(
+    name: str, samples: list[Sample], outputs: dict[str, np.ndarray]
+) -> list[NDArray[Any] | None]:
+    """Return what a method says of the boxes of each image, flat; None where it says nothing."""
+    if name not in outputs:
+        return [None] * len(samples)
+    found: list[NDArray[Any] | None] = []
+    for sample, own, scores in zip(samples, outputs[name], outputs["scores"], strict=True):
+        if len(own) != len(scores):
+            raise ModelError(
+                f"sample {sample.key!r}: {len(own)} entries of {name} for {len(scores)} boxes"
+            )
+        found.append(np.asarray(own).ravel())
+    return found
 
 
 def _row(

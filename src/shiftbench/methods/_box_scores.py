@@ -1,0 +1,222 @@
+"""Predicted boxes as rows of a detector of unknowns, and the thresholds of what passes; helper of `box_filters`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shiftbench import boxes as kept
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.errors import DataError, ModelError
+from shiftbench.sample import Sample
+from shiftbench.schema import E9
+from shiftbench.tasks import _matching
+
+Floats = NDArray[np.float64]
+Outputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The predicted boxes of several images, one after the other.
+
+    Attributes:
+        logits, features: of their cells, float32 (m, C) and (m, d).
+        classes: predicted, int64 (m,).
+        scores: float32 (m,).
+        right: whether they find a true box of their class (IoU 0.5, COCO's matching), bool (m,).
+        sizes: how many each image has, int64 (n,).
+        true: number of true boxes, crowds left out.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    sizes: NDArray[np.int64]
+    true: int
+
+    def only(self, those: NDArray[np.bool_]) -> Detections:
+        """Return some of them; `sizes` are not those of the images any more."""
+        return Detections(
+            self.logits[those],
+            self.features[those],
+            self.classes[those],
+            self.scores[those],
+            self.right[those],
+            self.sizes,
+            self.true,
+        )
+
+    def rows(self, name: str) -> Rows:
+        """Return them as rows that detectors score: a row is a box, its prediction the class of the box.
+
+        Labels are the predicted classes, numbered through, so that a class without a box is none: true ones are not
+        known of a box that is wrong (as in the authors' code, where such a class has a mean of zeros).
+        """
+        _, labels = np.unique(self.classes, return_inverse=True)
+        table = pa.table(
+            {
+                "key": [f"{name}/{at}" for at in range(len(self.classes))],
+                "label": labels.astype(np.int32),
+                "prediction": self.classes.astype(np.int32),
+            }
+        )
+        return Rows(table, self.features, self.logits, name=name)
+
+
+def joined(outputs: Outputs) -> Detections:
+    """Return the boxes of a detector's outputs; none is right, none is true.
+
+    Raises:
+        ModelError: the outputs have no logits or features of their cells.
+    """
+    lacking = {"cell_logits", "cell_features"} - outputs.keys()
+    if lacking:
+        raise ModelError(
+            f"box_filters: this model gives no {min(lacking)}, which filters score boxes by; choose a model whose "
+            "detections hold logits and features"
+        )
+    scores = np.concatenate([*outputs["scores"], np.zeros(0, np.float32)])
+    return Detections(
+        np.concatenate(list(outputs["cell_logits"])),
+        np.concatenate(list(outputs["cell_features"])),
+        np.concatenate(list(outputs["classes"])).astype(np.int64),
+        scores,
+        np.zeros(len(scores), dtype=bool),
+        np.array([len(one) for one in outputs["scores"]], dtype=np.int64),
+        0,
+    )
+
+
+def seen(
+    predictor: Callable[[Sequence[Sample]], Outputs], samples: Sequence[Sample], batch: int = 64
+) -> Detections:
+    """Return what is found in labelled images, and whether it is right."""
+    parts, right, true = [], [], 0
+    for at in range(0, len(samples), batch):
+        some = samples[at : at + batch]
+        outputs = predictor(some)
+        parts.append(joined(outputs))
+        for number, sample in enumerate(some):
+            found, count = _right(sample, number, outputs)
+            right.append(found)
+            true += count
+    if not parts:
+        raise DataError("box_filters: no images to fit on; take more of the split")
+    return Detections(
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.classes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate(right),
+        np.concatenate([part.sizes for part in parts]),
+        true,
+    )
+
+
+def _right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
+    true = kept.arrays(sample.fields["boxes"])
+    truth = _matching.Truth(true.xywh, true.labels, true.areas, true.crowd)
+    matched, ignored = _matching.match(
+        outputs["boxes"][at].astype(np.float64),
+        outputs["scores"][at].astype(np.float64),
+        outputs["classes"][at].astype(np.int64),
+        truth,
+    )
+    return (matched & ~ignored & (1 << _matching.bit("all", 0))) > 0, int((~true.crowd).sum())
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One detector of unknowns, fitted on boxes, and what passes.
+
+    Attributes:
+        module, options, state: the detector.
+        known: its scores of the ID boxes that calibrate it, rising, float64 (m,).
+        limit: the highest score that passes.
+        level: the lowest confidence at which what passes finds the share of true boxes that was asked for.
+    """
+
+    module: ModuleType
+    options: dict[str, Any]
+    state: Any
+    known: Floats
+    limit: float
+    level: float
+
+    def scores(self, rows: Rows) -> Floats:
+        """Return how much each box is OOD, float64 (m,); higher = more."""
+        found: Floats = self.module.score(rows, self.state, self.options)
+        return found
+
+    def ranks(self, scores: Floats) -> NDArray[np.int64]:
+        """Return the share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
+        below = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
+        shares: Floats = (below[0] + below[1]) / (2 * len(self.known))
+        return np.rint(shares * E9).astype(np.int64)
+
+
+def fitted(
+    module: ModuleType,
+    options: dict[str, Any],
+    train: Detections,
+    held: Detections,
+    ask: Mapping[str, Any],
+) -> Filter:
+    """Fit a detector on boxes of training images, and set its thresholds on boxes of images held out.
+
+    Args:
+        module: of `detectors/`.
+        options: all of its options.
+        train: boxes that it is fitted on.
+        held: all boxes of the images held out.
+        ask: `confidence`, `matched`, `pass_rate` and `recall`, as `box_filters` has them.
+    """
+    state = module.fit(Known({"train": train.rows("training boxes")}), options)
+    scores = module.score(held.rows("boxes held out"), state, options)
+    known = np.sort(scores[chosen(held, ask)])
+    limit = quantile(known, ask["pass_rate"])
+    found = held.scores[held.right & (scores <= limit)]
+    return Filter(module, options, state, known, limit, at_recall(found, held.true, ask["recall"]))
+
+
+def chosen(found: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return which boxes stand for ID, bool (m,): confident ones that are right (or all that are confident).
+
+    Raises:
+        DataError: there are none.
+    """
+    those: NDArray[np.bool_] = found.scores >= ask["confidence"]
+    those = those & found.right if ask["matched"] else those
+    if not those.any():
+        raise DataError(
+            f"box_filters: of {len(those)} boxes none is right with a confidence of {ask['confidence']:g}; train "
+            "longer, or ask for less"
+        )
+    return those
+
+
+def quantile(rising: Floats, share: float) -> float:
+    """Return the lowest of the scores up to which `share` of them lie: of n, share * n rounded up.
+
+    Example:
+        >>> quantile(np.arange(1.0, 21.0), 0.95)
+        19.0
+    """
+    return float(rising[max(0, math.ceil(round(share * len(rising), 9)) - 1)])
+
+
+def at_recall(found: NDArray[np.floating], true: int, recall: float) -> float:
+    """Return the highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
+    wanted = math.ceil(round(recall * true, 9))
+    falling = -np.sort(-found)
+    return float(falling[wanted - 1]) if 0 < wanted <= len(falling) else 0.0
