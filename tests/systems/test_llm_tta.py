@@ -18,12 +18,14 @@ from sklearn.metrics import balanced_accuracy_score
 import miniatures
 import training
 from repository import HOME
-from shiftbench import asking, nets, plugins
+from shiftbench import asking, nets, plugins, refs, schema
 from shiftbench.datasets import _spam
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.methods import _gate, _recorded, _replacing, _rewriting, _tta
+from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
+from shiftbench.tasks import LabelSpace, text_classification
 from shiftbench.train import train_weights
 
 Outputs = dict[str, np.ndarray]
@@ -276,6 +278,40 @@ def test_a_gate_needs_records_at_the_position_and_on_val() -> None:
         "toy/m-t-s0/tta_id_vocab/toy/val/identity/0",
     ]
     assert len(module.needs({**module.PARAMS, **context, "theta": 0.5})) == 2
+
+
+def recorded(folder: Path, places: Sequence[str]) -> tuple[dict[Ref, Path], dict[Any, np.ndarray]]:
+    """Write records of a toy's weights under two methods; return where they lie and their logits."""
+    random, of = np.random.default_rng(0), Ref("weights", "toy/m-t-s0")
+    inputs, logits = {of: folder / "weights"}, {}
+    for place in places:
+        for method in ("plain", "tta_id_vocab"):
+            some = [
+                Sample(f"{place}/{n:02d}", {"text": "a", "label": n % 2}) for n in range(len(place))
+            ]
+            logits[place, method] = random.normal(scale=2, size=(len(some), 2)).astype(np.float32)
+            space = LabelSpace(("a", "b"), ("a", "b"))
+            found = {"logits": logits[place, method]}
+            table = text_classification.rows(some, found, space, "full")
+            ref = refs.records(of, method, *place.rsplit("/", 1))
+            inputs[ref] = folder / f"{len(inputs)}.parquet"
+            schema.write(table, inputs[ref], "fingerprint")
+    return inputs, logits
+
+
+def test_a_gate_searches_its_threshold_on_val_and_reads_the_position(tmp_path: Path) -> None:
+    here, val = "toy/test/far/1", "toy/val/identity/0"
+    inputs, logits = recorded(tmp_path, [here, val])
+    module = plugins.find("methods", "esa")
+    gated = module.wrap(lengths, module.PARAMS, inputs)
+    gated.at(inputs)
+    found = gated([Sample(f"{here}/{n:02d}", {}) for n in range(len(here))])["logits"]
+    right = [logits[val, m].argmax(1) == np.arange(len(val)) % 2 for m in ("plain", "tta_id_vocab")]
+    threshold = literal(_gate.entropy(logits[val, "plain"]), *right)
+    unsure = _gate.entropy(logits[here, "plain"]) >= threshold
+    assert 0 < unsure.sum() < len(here)
+    expected = np.where(unsure[:, None], logits[here, "tta_id_vocab"], logits[here, "plain"])
+    assert found.tobytes() == expected.tobytes()
 
 
 def test_outcomes_are_asked_of_methods_that_the_campaign_has() -> None:

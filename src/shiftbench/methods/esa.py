@@ -60,13 +60,18 @@ class Gated:
             DataError: the two have not the same samples.
             ParamsError: records hold the largest logits only.
         """
-        files = [(ref, path) for ref, path in inputs.items() if ref.kind == "records"]
-        pairs = [_recorded.pair(files[at][1], files[at + 1][1]) for at in range(0, len(files), 2)]
+        places: dict[tuple[str, ...], dict[str, Path]] = {}  # the position first, val last
+        for ref, path in inputs.items():
+            if ref.kind == "records":
+                places.setdefault(ref.parts[3:], {})[ref.parts[2]] = path
+        here, *_ = pairs = [
+            _recorded.pair(files["plain"], files[self._params["method"]])
+            for files in places.values()
+        ]
         threshold = self._params["theta"]
         if threshold is None:
             threshold = _recorded.threshold(pairs[-1])
-        keys, logits = pairs[0].gated(threshold)
-        self._rows = dict(zip(keys, logits, strict=True))
+        self._rows = dict(zip(*here.gated(threshold), strict=True))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
         """Return `logits` float32 (n, C)."""
