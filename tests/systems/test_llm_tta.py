@@ -18,7 +18,7 @@ from sklearn.metrics import balanced_accuracy_score
 import miniatures
 import training
 from repository import HOME
-from shiftbench import asking, nets, plugins, refs, schema
+from shiftbench import asking, llm, nets, plugins, refs, schema
 from shiftbench.datasets import _spam
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.methods import _gate, _recorded, _replacing, _rewriting, _tta
@@ -473,6 +473,28 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "systems").symlink_to(HOME / "systems")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.network
+def test_a_warm_record_asks_nobody_and_a_cold_one_all(checkout: Path, tmp_path: Path) -> None:
+    def nobody(model: str) -> Any:
+        raise AssertionError(model)
+
+    told = asking.record("systems/llm-tta/smoke", nobody)
+    ((needed, asked),) = told.values()
+    assert (needed, asked) == (2 * 4 * 4 * 2, 0)  # styles, sets, rewrites, texts
+
+    class Parrot:
+        model, date = llm.identity("smollm2_135m"), None
+
+        def answer(self, requests: Sequence[llm.Request]) -> Any:
+            return iter([one.messages[1][1] for one in requests])
+
+    parrots = {"smollm2_135m": Parrot()}
+    told = asking.record("systems/llm-tta/smoke", parrots.__getitem__, tmp_path / "cold")
+    assert list(told.values()) == [(needed, needed)]
+    again = asking.record("systems/llm-tta/smoke", nobody, tmp_path / "cold")
+    assert list(again.values()) == [(needed, 0)]
 
 
 def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
