@@ -115,13 +115,13 @@ def scene(
     number = int(words.integers(look.objects[0], look.objects[1] + 1))
     for drawn in [items] * number + ([guests] if guests else []):
         layer, mask, label = _item(words, drawn, look)
-        left, top, wide, tall = _tight(mask)
+        left, top, wide, tall = tight(mask)
         cut = slice(top, top + tall), slice(left, left + wide)
-        corner = _place(words, (tall, wide), [box["box"] for box in taken], look)
+        corner = place(words, (tall, wide), [box["box"] for box in taken], look)
         if corner is None:
             continue
         x, y = corner
-        _paste(image, layer[cut], mask[cut], (x, y), look.shadow)
+        paste(image, layer[cut], mask[cut], (x, y), look.shadow)
         area = float(np.count_nonzero(mask))
         taken.append(
             {"box": [float(x), float(y), float(wide), float(tall)], "label": label, "area": area}
@@ -149,14 +149,28 @@ def _item(words: Words, items: Items, look: Look) -> tuple[NDArray[np.float32], 
     """Return an item at its size: colour float32 (h, w, 3), opacity times 255 where it is, and its label."""
     which = int(words.integers(0, len(items.pixels)))
     side = int(words.integers(look.sizes[0], look.sizes[1] + 1))
-    colour = np.float32(0.5) + words.uniform(3) / 2
+    colour = np.float32(0.5) + words.uniform(3) / np.float32(2)
     angle = (2 * float(words.uniform()) - 1) * look.rotation
-    grey = resize_array(items.pixels[which], side, side)
+    return *layer_of(items.pixels[which], side, colour, angle), int(items.labels[which])
+
+
+def layer_of(
+    item: Pixels, side: int, colour: NDArray[np.float32], angle: float
+) -> tuple[NDArray[np.float32], Pixels]:
+    """Return an item's picture as it is pasted: colour float32 (h, w, 3), opacity times 255 where it is.
+
+    Args:
+        item: uint8 (28, 28).
+        side: of its picture on the scene, in pixels.
+        colour: factor of each channel, float32 (3,), 0 to 1.
+        angle: by which it is turned, in degrees.
+    """
+    grey = resize_array(item, side, side)
     if angle:
         grey = _turned(grey, angle)
     alpha = np.where(grey > THRESHOLD, np.minimum(grey.astype(np.int64) * 255 // OPAQUE, 255), 0)
     pixels = np.float32(60) + np.float32(0.76) * colour * grey[..., None].astype(np.float32)
-    return np.minimum(pixels, 255), alpha.astype(np.uint8), int(items.labels[which])
+    return np.minimum(pixels, 255), alpha.astype(np.uint8)
 
 
 def _turned(grey: Pixels, degrees: float) -> Pixels:
@@ -167,7 +181,7 @@ def _turned(grey: Pixels, degrees: float) -> Pixels:
     return _geometry.affine(canvas, rotate.matrix(degrees, 1), "constant", 0)
 
 
-def _tight(mask: Pixels) -> tuple[int, int, int, int]:
+def tight(mask: Pixels) -> tuple[int, int, int, int]:
     """Return left, top, width and height of what is there; of nothing, one pixel."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -176,7 +190,7 @@ def _tight(mask: Pixels) -> tuple[int, int, int, int]:
     return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
 
 
-def _place(
+def place(
     words: Words, size: tuple[int, int], boxes: Sequence[list[float]], look: Look
 ) -> tuple[int, int] | None:
     """Return the left upper corner of a free place; None: none was found."""
@@ -198,18 +212,20 @@ def _iou(one: Sequence[float], two: Sequence[float]) -> float:
     return common / (one[2] * one[3] + two[2] * two[3] - common)
 
 
-def _paste(
+def paste(
     image: NDArray[np.float32],
     layer: NDArray[np.float32],
     mask: Pixels,
     corner: tuple[int, int],
     shadow: int,
+    dark: float = 0.6,
 ) -> None:
+    """Paste a layer into a scene, float32 (h, w, 3), in place, over its shadow, which takes `dark` of the light."""
     x, y = corner
     tall, wide = mask.shape
     if shadow:
         under = image[y + shadow : y + shadow + tall, x + shadow : x + shadow + wide]
-        under *= 1 - np.float32(0.6 / 255) * mask[: under.shape[0], : under.shape[1], None]
+        under *= 1 - np.float32(dark / 255) * mask[: under.shape[0], : under.shape[1], None]
     alpha = mask[..., None].astype(np.float32) / np.float32(255)
-    place = image[y : y + tall, x : x + wide]
-    place[:] = place * (1 - alpha) + layer * alpha
+    under = image[y : y + tall, x : x + wide]
+    under[:] = under * (1 - alpha) + layer * alpha

@@ -82,13 +82,13 @@ def samples(
     _categories(params, split)  # the same in all domains
     for domain in _domains(params):
         file = _file(params, "annotations", split, domain)
-        folder, content = _file(params, "images", split, domain), _read(file)
+        folder, content = _file(params, "images", split, domain), read(file)
         labels = {entry["id"]: names.get(str(entry["name"])) for entry in content["categories"]}
         images, boxes = _images(content, file), _boxes(content, labels, file)
         prefix = "/".join(filter(None, (params.get("name", "coco_json"), split, domain)))
         for entry in images[: params["limit"] or None]:
             yield _sample(
-                f"{prefix}/{_number(entry['id'])}", entry, boxes[entry["id"]], domain, folder
+                f"{prefix}/{number_of(entry['id'])}", entry, boxes[entry["id"]], domain, folder
             )
 
 
@@ -128,7 +128,7 @@ def _file(params: dict[str, Any], option: str, split: str, domain: str) -> Path:
     return Path(params["root"]).expanduser() / str(places[split]).replace("{domain}", domain)
 
 
-def _read(file: Path) -> dict[str, list[Entry]]:
+def read(file: Path) -> dict[str, list[Entry]]:
     """Return the content of a JSON file of COCO's layout."""
     if not file.is_file():
         raise DataError(
@@ -154,7 +154,7 @@ def _categories(params: dict[str, Any], split: str) -> dict[int, str]:
     first = None
     for domain in _domains(params):
         file = _file(params, "annotations", split, domain)
-        own = _named(_read(file)["categories"], file)
+        own = _named(read(file)["categories"], file)
         if first is not None and own != found:
             number = min(n for n in own.keys() | found.keys() if own.get(n) != found.get(n))
             raise DataError(
@@ -186,7 +186,7 @@ def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
             raise DataError(
                 f"{file}: an image needs an id and a file_name; one has {sorted(entry)}"
             )
-        number = _number(entry["id"])
+        number = number_of(entry["id"])
         if number in found:
             raise DataError(
                 f"{file}: two images have the id {entry['id']!r}: {found[number]['file_name']}, {entry['file_name']}"
@@ -195,7 +195,7 @@ def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
     return [found[number] for number in sorted(found)]
 
 
-def _number(identity: Any) -> str:
+def number_of(identity: Any) -> str:
     """Return the part of a key that an image's number makes: numbers with twelve digits, as COCO's files have."""
     text = f"{identity:012d}" if isinstance(identity, int) else str(identity)
     return text.replace(".", "_")
