@@ -423,3 +423,49 @@ def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
     streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
     assert streaming == {"shift", "train", "evaluate", "score"}
     assert not [job for job in before.jobs.values() if "stream" in job.settings]
+
+
+def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) -> None:
+    for name in ("sketches", "between"):
+        campaign.add(home, "datasets", name, (home / "mine/datasets/shapes.py").read_text())
+    over = {
+        "campaigns__small__shifts": ["towards", "anywhere"],
+        "shifts__towards": {
+            "use": "domain",
+            "clean": "shapes",
+            "levels": {2: "sketches", 1: "between"},
+        },
+        "shifts__anywhere": {"use": "domain", "clean": "*", "dataset": "sketches"},
+    }
+    plan = campaign.plan(home, **over)
+    places = {
+        p.step: p for p in plan.positions(plan.params.campaigns["small"]) if p.shift == "towards"
+    }
+    assert [(p.data.parts[0], p.severity) for p in places.values()] == [
+        ("between", 1),
+        ("sketches", 2),
+    ]
+    record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
+    data = {
+        name: plan.cells[Ref("records", record.format(*name))].recipe["data"]
+        for name in (("towards", 2), ("anywhere", 1))
+    }
+    assert set(data.values()) == {"sketches/test/identity/0"}
+    other = campaign.plan(
+        home,
+        campaigns__small__dataset="between",
+        **(over | {"campaigns__small__shifts": ["anywhere"]}),
+    )
+    assert any("between/test/anywhere/1" in ref.name for ref in other.cells)
+    with pytest.raises(ParamsError, match="shifts.towards.levels: .*expected severity: dataset"):
+        campaign.plan(
+            home,
+            **{
+                **over,
+                "shifts__towards": {
+                    "use": "domain",
+                    "clean": "shapes",
+                    "levels": {"far": "sketches"},
+                },
+            },
+        )

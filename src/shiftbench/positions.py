@@ -11,6 +11,9 @@ from shiftbench.params import Campaign, Params
 from shiftbench.refs import Ref
 from shiftbench.streams._steps import Step, Support, check
 
+ANY = "*"
+"""What a domain shift is relative to, where that is the dataset of any campaign."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -120,16 +123,17 @@ class Positions:
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
     ) -> Position:
         data, golden = self._data(dataset, split, shift, severity)
-        domain = self._domain(shift)
+        domain, levels = self._domain(shift), self._levels(shift)
         if domain:
-            if domain["clean"] != dataset:
+            if domain["clean"] not in (dataset, ANY):
                 raise ParamsError(
                     f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
                     f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
                 )
-            data, golden = self._data(domain["dataset"], domain["split"], "identity", 0)
+            other = levels.get(severity, domain["dataset"])
+            data, golden = self._data(other, domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
-        level = None if domain else severity
+        level = None if domain and not levels else severity
         return Position(stream, step, data, dataset, split, shift, level, reference, golden)
 
     def _domain(self, shift: str) -> dict[str, str] | None:
@@ -138,7 +142,10 @@ class Positions:
         stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
         options = self.params.options("shifts", shift) if stated else {}
         domain = {key: options.get(key, value) for key, value in stated.items()}
-        lacking = [key for key, value in domain.items() if not value]
+        graded = bool(self._levels(shift))
+        lacking = [
+            key for key, value in domain.items() if not value and not (graded and key == "dataset")
+        ]
         if lacking:
             raise ParamsError(f"shifts.{shift}.{lacking[0]} is missing; name a dataset")
         return domain or None
@@ -152,9 +159,21 @@ class Positions:
             return shifted, None
         return self.settle(refs.shards(dataset, split)), refs.previews(shifted)
 
+    def _levels(self, shift: str) -> dict[float, str]:
+        """Return the dataset of each severity of a domain shift that has some, at rising severity."""
+        if not hasattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN"):
+            return {}
+        levels: dict[Any, str] = self.params.options("shifts", shift).get("levels") or {}
+        try:
+            return dict(sorted((float(level), name) for level, name in levels.items()))
+        except ValueError as error:
+            raise ParamsError(
+                f"shifts.{shift}.levels: {error}; expected severity: dataset"
+            ) from None
+
     def _severities(self, shift: str) -> tuple[float, ...]:
         if self._domain(shift):
-            return (1.0,)
+            return tuple(self._levels(shift)) or (1.0,)
         return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
 
     def walk(self, name: str, reference: str | None = None) -> list[Position]:
