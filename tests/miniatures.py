@@ -332,6 +332,31 @@ def yolo_boxes(tmp: Path) -> Made:
     return {}, {"path": str(root / "data.yaml")}
 
 
+def rwds(tmp: Path) -> Made:
+    """Three tiles a split of one climate zone, with the released names of files."""
+    root = tmp / "rwds"
+    for at, split in enumerate(("train", "val", "test")):
+        rwds_split(root / "RWDS_CZ" / split, f"Group_A_{split}", 10 * at)
+    return {}, {"root": str(root), "part": "CZ", "domain": "A"}
+
+
+def rwds_split(folder: Path, stem: str, first: int) -> None:
+    """Write the JSON file and the folder of pictures of a split: two tiles of one image, one of another."""
+    images, notes = [], []
+    for n, place in enumerate(("0_0_512_512", "410_0_922_512", "0_0_512_512")):
+        name = f"{first + n // 2}_{place}.png"
+        file = folder / f"{stem}_images_512_02" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture(500 + first + n, (48, 48)).save(file)
+        images.append({"id": n, "file_name": name, "width": 48, "height": 48})
+        notes.append(
+            {"id": n, "image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "iscrowd": 0}
+        )
+    categories = [{"id": 0, "name": "Small Car"}, {"id": 1, "name": "Truck Tractor w/ Box Trailer"}]
+    content = {"images": images, "annotations": notes, "categories": categories}
+    (folder / f"{stem}_512_02.json").write_text(json.dumps(content))
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
@@ -339,6 +364,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         recode_release,
         *(trec, trec_documents),
-        *(coco_json, yolo_boxes),
+        *(coco_json, yolo_boxes, rwds),
     )
 }

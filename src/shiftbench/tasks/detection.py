@@ -28,7 +28,7 @@ REQUIRED = ("image", "boxes")
 METRICS = (
     *("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar"),
     *("accuracy_drop", "accuracy_drop_relative", "effective_robustness", "severity_rank"),
-    *("hallucinations", "box_recall", "box_fpr", "box_auroc"),
+    *("harmonic_mean", "hallucinations", "box_recall", "box_fpr", "box_auroc"),
 )
 RECORDS = Format(
     "records/detection/full",

@@ -1,0 +1,156 @@
+"""RWDS as released: satellite tiles of climate zones, floods or hurricanes, one domain or several, from your own copy.
+
+    datasets:
+      rwds_cz_a: {root: /data/rwds, part: CZ, domain: A}
+      rwds_cz_not_a: {use: rwds, root: /data/rwds, part: CZ, domain: A, setting: unseen}     # all but A
+      rwds_cz: {use: rwds, root: /data/rwds, part: CZ, setting: combined}
+
+`part` is `CZ` (xView, Koeppen groups A, B, C), `FR` (xBD floods: India, US) or `HE` (xBD hurricanes: Florence,
+Harvey, Matthew, Michael). Below `root`, `RWDS_CZ` or `RWDS-CZ` holds `train`, `val` and `test`, each with
+`Group_A_train_512_02.json` (COCO's layout) and the folder `Group_A_train_images_512_02`; `Flooding_` and `Hurricane_`
+stand before the names of the others, and several sources are `Group_ms_unseen_group_A_...` or `Group_combined_...`.
+The names of single domains of FR and HE follow the same pattern, which no one has stated: `stem` names another.
+
+Tiles of 512 pixels overlap by a fifth. What a tile was cut from is read off its name (`SOURCE_0_410_512_922.png`), is
+its `cluster`, which is resampled as one, and must not be in two splits: such a leak is refused, unless `leaks: allow`.
+Nothing is downloaded, and shards stay local.
+
+Source: Al-Emadi, Yang and Ofli 2025, CVPR, arXiv:2503.19202; names as the configurations of RWGAI/RWDS have them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.datasets import coco_json
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.sample import Sample
+
+TASK = "detection"
+NATIVE = ("train", "val", "test")
+SOURCES: tuple[str, ...] = ()
+LICENCE = "of RWDS not stated; its images are xView's and xBD's, CC BY-NC-SA 4.0"
+CITATION = (
+    "Al-Emadi, Yang and Ofli, Benchmarking Object Detectors under Real-World Distribution Shifts in Satellite "
+    "Imagery, CVPR 2025, arXiv:2503.19202"
+)
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "root": "",
+    "part": "CZ",
+    "domain": "",
+    "setting": "single",
+    "stem": "",
+    "leaks": "refuse",
+    "licence": "",
+}
+DOMAINS = {
+    "CZ": ("A", "B", "C"),
+    "FR": ("India", "US"),
+    "HE": ("Florence", "Harvey", "Matthew", "Michael"),
+}
+PREFIXES = {"CZ": "", "FR": "Flooding_", "HE": "Hurricane_"}
+STEMS = {
+    "single": "Group_{domain}",
+    "unseen": "Group_ms_unseen_group_{domain}",
+    "combined": "Group_combined",
+}
+LEAKS = ("refuse", "allow")
+_TILE = re.compile(r"(.+)_\d+_\d+_\d+_\d+")
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the names of the categories, in the order of their numbers."""
+    return coco_json.classes(_layout(params), sources)
+
+
+def samples(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[Sample | DataError]:
+    """Yield a split: `image` uint8 (h, w, 3), `boxes`, `meta` with the source image; a bad image as its error.
+
+    Raises:
+        ParamsError: no root, or an option that is none of those known.
+        DataError: a file is missing or of another layout, or a source image is in two splits.
+    """
+    layout = _layout(params)
+    files = {name: _files(layout, name) for name in NATIVE}
+    if params["leaks"] == "refuse":
+        _refuse_leaks(files, params)
+    own = {coco_json.number_of(entry["id"]): entry["file_name"] for entry in files[split]}
+    for sample in coco_json.samples(split, sources, layout):
+        if isinstance(sample, Sample):
+            source = source_of(own[sample.key.rpartition("/")[2]])
+            yield sample.with_field("meta", {"cluster": f"rwds/{params['part']}/{source}"})
+        else:
+            yield sample
+
+
+def group(sample: Sample) -> str:
+    """Return the image that a tile was cut from."""
+    cluster: str = sample.fields["meta"]["cluster"]
+    return cluster
+
+
+def source_of(name: str) -> str:
+    """Return the image that a tile was cut from; a name that says nothing of a place is an image of its own.
+
+    Example:
+        >>> source_of("images/1042_0_410_512_922.png")
+        '1042'
+    """
+    stem = Path(name).stem
+    found = _TILE.fullmatch(stem)
+    return found[1] if found else stem
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring: path -> what it is."""
+    return coco_json.wants(split, _layout(params))
+
+
+def _layout(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `coco_json` that say the same."""
+    for option, known in (("part", DOMAINS), ("setting", STEMS), ("leaks", LEAKS)):
+        if params[option] not in known:
+            raise ParamsError(
+                f"rwds: {option} is {params[option]!r} ({near(params[option], known)})"
+            )
+    part, setting, domain = params["part"], params["setting"], params["domain"]
+    if setting != "combined" and domain not in DOMAINS[part]:
+        raise ParamsError(
+            f"rwds: domain is {domain!r}; {part} has {', '.join(DOMAINS[part])} ({near(domain, DOMAINS[part])})"
+        )
+    if not params["root"]:
+        raise ParamsError("rwds: option root is missing; give the folder that holds RWDS_CZ")
+    stem = params["stem"] or PREFIXES[part] + STEMS[setting].replace("{domain}", domain)
+    root = Path(params["root"]).expanduser()
+    places = [name for name in (f"RWDS_{part}", f"RWDS-{part}") if (root / name).is_dir()]
+    folder = places[0] if places else f"RWDS_{part}"
+    return {
+        **coco_json.PARAMS,
+        "name": params.get("name", "rwds"),
+        "root": str(root),
+        "annotations": {s: f"{folder}/{s}/{stem}_{s}_512_02.json" for s in NATIVE},
+        "images": {s: f"{folder}/{s}/{stem}_{s}_images_512_02" for s in NATIVE},
+    }
+
+
+def _files(layout: dict[str, Any], split: str) -> list[dict[str, Any]]:
+    return coco_json.read(Path(layout["root"]) / layout["annotations"][split])["images"]
+
+
+def _refuse_leaks(files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
+    where: dict[str, str] = {}
+    for split, entries in files.items():
+        for source in sorted({source_of(str(entry.get("file_name"))) for entry in entries}):
+            other = where.setdefault(source, split)
+            if other != split:
+                raise DataError(
+                    f"rwds {params['part']} {params['domain']}: tiles of the image {source} are in {other} and in "
+                    f"{split}, where they overlap; `leaks: allow` takes them as they are"
+                )

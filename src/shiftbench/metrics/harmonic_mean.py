@@ -1,0 +1,49 @@
+"""Harmonic mean of the clean and the shifted value of a metric: high only where both are.
+
+2 c s / (c + s). The rows are those of `accuracy_drop`: at a severity; of a shift without one, with the mean of s over
+its severities; without a shift, with the mean of s over the shifts (so values are averaged first, then H is taken, as
+is the relative drop). Not defined where both are 0; 0 where one is. It hides which of the two is low: show both.
+
+Source: H beside the performance drop (`accuracy_drop_relative`) in RWDS, arXiv:2503.19202; the average over targets
+comes first by our convention.
+"""
+
+from __future__ import annotations
+
+from shiftbench.metrics import accuracy_drop
+from shiftbench.metrics._contributions import ratio
+from shiftbench.metrics._rows import Row
+
+KIND = "curve"
+PARAMS = accuracy_drop.PARAMS
+UNIT = "share"
+RANGE = (0.0, 1.0)
+HIGHER_IS_BETTER = True
+
+
+def sources(params: dict[str, object]) -> tuple[str, ...]:
+    """Return the metrics whose rows are needed."""
+    return accuracy_drop.sources(params)
+
+
+def compute(rows: list[Row], of: str) -> list[Row]:
+    """Return the harmonic means at each severity, per shift, and over all shifts.
+
+    Raises:
+        ParamsError: a clean row is not there.
+    """
+    clean = {
+        (_who(row), row.position): row.all
+        for row in rows
+        if row.metric == of and row.reference is None and row.group is None and row.step is None
+    }
+    found = []
+    for drop in accuracy_drop.compute(rows, of):
+        own = clean[_who(drop), str(drop.reference)]
+        shifted = own - drop.all
+        found.append(drop.derived([drop], ratio(2 * own * shifted, own + shifted)))
+    return found
+
+
+def _who(row: Row) -> tuple[str | None, ...]:
+    return row.weights, row.method, row.detector, row.dataset, row.split
