@@ -59,6 +59,8 @@ def own_files(slug: str) -> set[Path]:
         others |= _named({"models": ["convnet", "vit"], "trainers": ["erm", "augmix"]})
         others |= _named({"shifts": ["rotate", "spatter"]})  # older than all cards
         others |= _named({"metrics": ["accuracy_drop"]})  # of several systems
+        others |= _named({"datasets": ["photo_scenes"], "models": ["centre_points"]})  # likewise
+        others |= _named({"trainers": ["boxes"], "metrics": ["map", "map50"]})
     return {
         PACKAGE / family / f"{name}.py"
         for family, name in asked - others
