@@ -108,6 +108,13 @@ class Case:
         """Return the folder that an output lies in."""
         return (self.root / ref.path).parent
 
+    def observed(self, campaign: str, column: str) -> set[str]:
+        """Return the values of a column of what a campaign's analyses measured (`weights`, `metric`)."""
+        needs = self.plan.cells[Ref("tables", campaign)].inputs
+        files = [self.root / need.path for need in needs if need.kind == "analyses"]
+        tables = [pl.read_parquet(file, columns=[column]) for file in files if file.is_file()]
+        return set().union(*(table[column].unique() for table in tables))
+
     # ------------------------------------------------------------------ draws
 
     def draw(self, purpose: str, population: int, count: int) -> list[int]:

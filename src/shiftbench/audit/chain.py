@@ -145,9 +145,9 @@ def _figures(case: Case) -> Iterator[Finding]:
 
 
 def _who(case: Case, campaign: str) -> set[str]:
-    """Return the weights of a campaign, and the names of means over their training seeds."""
+    """Return the weights of a campaign, and the names of means over their training seeds; also what analyses name."""
     rows = case.plan.rows(case.plan.campaigns[campaign])
-    names = {row["weights"] for row in rows}
+    names = {row["weights"] for row in rows} | case.observed(campaign, "weights")
     return names | {name.rsplit("-s", 1)[0] for name in names}
 
 

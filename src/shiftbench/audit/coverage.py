@@ -207,19 +207,6 @@ def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
         yield case.failed(ref, why, expected=_short(known), found=_short(found))
 
 
-def _observed(case: Case, ref: Ref) -> set[str]:
-    """Return the metrics that a campaign's analyses measured."""
-    files = [
-        case.root / need.path for need in case.plan.cells[ref].inputs if need.kind == "analyses"
-    ]
-    return {
-        name
-        for file in files
-        if file.is_file()
-        for name in pq.read_table(file, columns=["metric"])["metric"].unique().to_pylist()
-    }
-
-
 def _table(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     columns = pq.read_table(
         case.root / ref.path, columns=[*_rows.COLUMNS, "group"], use_threads=False
@@ -228,7 +215,7 @@ def _table(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     rows = list(zip(*(lists[name] for name in _rows.COLUMNS), strict=True))
     whole = {row for row, group in zip(rows, lists["group"], strict=True) if group is None}
     missing = _rows.required(case.plan, ref.name) - whole
-    extra = set(_rows.foreign(case.plan, ref.name, set(rows), _observed(case, ref)))
+    extra = set(_rows.foreign(case.plan, ref.name, set(rows), case.observed(ref.name, "metric")))
     for places, why in (
         (missing, "the table lacks planned rows"),
         (extra, "the table has rows that nothing planned gives"),

@@ -20,7 +20,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield one norm per row of each matrix."""
+    """Yield one norm per row of each matrix, and a number of all weights together, under a name that params lack."""
+    yield Observation("counted", "all", len(job.params["weights"]), "tiny/all-s0", "tiny")
     for name in job.params["weights"]:
         net = job.predictor(Ref("weights", name)).net
         for layer, tensor in net.named_parameters():
