@@ -10,7 +10,8 @@ Source: pycocotools 2.0.11, `COCOeval.accumulate` and `summarize`; the values on
 1e-9 (tested). A class without a true box (in a draw) does not count there.
 
 Of few images the mean over draws lies above the value (by 1 point of AP at 150 images with two objects each): an
-image drawn twice is found twice. Differences of two sets over the same images share most of it."""
+image drawn twice is found twice. Differences of two sets over the same images share most of it.
+"""
 
 from __future__ import annotations
 
