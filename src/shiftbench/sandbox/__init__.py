@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from shiftbench.errors import SandboxError
-from shiftbench.sandbox import server
+from shiftbench.sandbox import messages, server
 
 __all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
 
@@ -136,12 +136,12 @@ class Sandbox:
     def _send(self, content: dict[str, Any]) -> None:
         assert self._process.stdin  # noqa: S101 - a pipe was asked for; tells mypy
         with contextlib.suppress(BrokenPipeError):  # what it said of itself is read next
-            server.send(self._process.stdin.fileno(), content)
+            messages.send(self._process.stdin.fileno(), content)
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101 - a pipe was asked for; tells mypy
         try:
-            found: dict[str, Any] = server.receive(self._process.stdout.fileno())
+            found: dict[str, Any] = messages.receive(self._process.stdout.fileno())
         except EOFError:
             _, said = self._process.communicate()
             last = said.decode(errors="replace").strip().splitlines()[-1:]

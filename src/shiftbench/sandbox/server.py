@@ -5,7 +5,7 @@
     runner   one per program: makes its namespaces, waits for it, kills it at the wall-clock limit
     program  first process of its own pid namespace, locked in by rlimits, Landlock and seccomp
 
-Runs as a file of its own, with the standard library alone. Messages are a length and JSON.
+Runs as a file of its own, with its neighbours and the standard library alone.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import gc
 import importlib
 import json
 import os
-import random  # noqa: TID251 - it is the program's, which finds it seeded
 import resource
 import select
 import signal
-import struct
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # started as a file: the neighbour is found beside it
+if __name__ == "__main__":  # started as a file: its neighbours are found beside it
     sys.path.insert(0, str(Path(__file__).parent))
-    kernel = importlib.import_module("kernel")
+    kernel, messages, running = map(importlib.import_module, ("kernel", "messages", "running"))
     del sys.path[0]
 else:
-    from shiftbench.sandbox import kernel
+    from shiftbench.sandbox import kernel, messages, running
 
 NOBODY = 65534
 PIDS_MAX = 64
@@ -39,39 +37,6 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _LONGEST = 500  # characters of a message
 _MOST_SAID = 1 << 20  # bytes
 _NO_MEMORY = 99
-
-
-# ------------------------------------------------------------------ messages
-
-
-def send(file: int, content: dict[str, Any]) -> None:
-    """Write a message."""
-    data = json.dumps(content).encode()
-    left = struct.pack("<Q", len(data)) + data
-    while left:
-        left = left[os.write(file, left) :]
-
-
-def receive(file: int) -> dict[str, Any]:
-    """Read a message.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
-    (size,) = struct.unpack("<Q", _exactly(file, 8))
-    content: dict[str, Any] = json.loads(_exactly(file, size))
-    return content
-
-
-def _exactly(file: int, size: int) -> bytes:
-    parts = []
-    while size:
-        part = os.read(file, min(size, 1 << 20))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 # ------------------------------------------------------------------ leaving the machine
@@ -230,7 +195,7 @@ def _program(asked: dict[str, Any], says: int, proof: int) -> None:
     """Lock this process in, run the program, say what became of it; never returns."""
     try:
         _lock_in(asked, {says, proof})
-        said = _run_code(asked["program"])
+        said = running.run_code(asked["program"])
         if "error" not in said:
             _say(says, {"end": True})
             said["nonce"] = os.read(proof, 64).decode()
@@ -277,41 +242,12 @@ def _lock_in(asked: dict[str, Any], kept: set[int]) -> None:
     kernel.seccomp()
 
 
-def _run_code(program: str) -> dict[str, Any]:
-    main = type(sys)("__main__")  # the program finds itself there, not this file
-    sys.modules["__main__"] = main
-    random.seed(0)
-    try:
-        exec(compile(program, "<program>", "exec"), main.__dict__)
-    except MemoryError:
-        return {"error": "MemoryError"}
-    except BaseException as error:  # noqa: BLE001 - SystemExit and all others are answers
-        return {"error": type(error).__name__, "message": _text(error)}
-    return {"value": _plain(main.__dict__.get("result"))}
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:_LONGEST]
-    except Exception:  # noqa: BLE001 - the program's own class
-        return ""
-
-
-def _plain(value: object) -> object:
-    """Return a value if it is plain JSON of moderate size, else None."""
-    try:
-        text = json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return value if len(text) < _MOST_SAID // 2 else None
-
-
 # ------------------------------------------------------------------ the server
 
 
 def serve() -> None:
     """Serve programs until the other side is gone."""
-    settings = receive(0)
+    settings = messages.receive(0)
     if settings["group"]:
         Path(settings["group"], "cgroup.procs").write_text(str(os.getpid()))
     for name in settings["preload"]:
@@ -320,7 +256,7 @@ def serve() -> None:
     try:
         leave(settings["root"])
     except kernel.Lacking as error:
-        send(1, {"lacking": str(error)})
+        messages.send(1, {"lacking": str(error)})
         return
     gc.freeze()
     child = os.fork()
@@ -330,10 +266,10 @@ def serve() -> None:
         os.waitpid(child, 0)
         return
     kernel.die_with_parent()
-    send(1, {"ready": True})
+    messages.send(1, {"ready": True})
     while True:
         try:
-            asked = receive(0)
+            asked = messages.receive(0)
         except EOFError:
             return
         _serve_one({**asked, "base": base})
@@ -342,7 +278,7 @@ def serve() -> None:
 def _serve_one(asked: dict[str, Any]) -> None:
     runner = os.fork()
     if runner == 0:
-        send(1, run(asked))
+        messages.send(1, run(asked))
         os._exit(0)
     _, status = os.waitpid(runner, 0)
     if status:
