@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import miniatures
+from repository import HOME
+from shiftbench import cards
 from shiftbench.datasets import stranger_scenes, yolo_boxes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.models import centre_points, faster_rcnn
@@ -109,6 +111,18 @@ def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
     assert 3 <= count <= 18
     with pytest.raises(ParamsError, match="guests is 2"):
         list(stranger_scenes.samples("test", sources, {**base, "guests": 2.0, "name": "x"}))
+
+
+@pytest.mark.parametrize("scale", ["embedded", "smoke"])
+def test_proximal_and_near_sets_share_no_category_and_calibration_is_not_tested(scale: str) -> None:
+    params = cards.load("m-hood", HOME / "systems").params[scale]
+    sets = params["datasets"]
+    groups = [sets["clothes"]["names"], sets["strangers"]["pasted"], sets["near"]["pasted"]]
+    assert len({name for group in groups for name in group}) == sum(map(len, groups)) == 10
+    assert sets["near_13"] == {**sets["near"], "guests": 0.13}
+    held = params["methods"]["filtered"]["calibration"]
+    tested = {shift["dataset"] for shift in params["shifts"].values()}
+    assert held not in tested | {campaign["dataset"] for campaign in params["campaigns"].values()}
 
 
 # --- YOLO's layout ----------------------------------------------------------------------------------
