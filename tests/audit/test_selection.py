@@ -12,6 +12,7 @@ from made import Made
 from shiftbench import refs, shards
 from shiftbench.audit import _scoring
 from shiftbench.refs import Ref
+from shiftbench.trainers import erm
 
 
 def add(made: Made, ref: Ref, key: str, pixels: str) -> None:
@@ -120,3 +121,14 @@ def test_outliers_that_were_learnt_from_are_not_unknown(made):
     (finding,) = made.findings("selection", plan=plan)
     assert finding.verdict == "failed"
     assert "learnt from secret, which is tested as unknown" in finding.why
+
+
+def test_weights_may_hold_what_is_tested_if_their_trainer_says_why(made, monkeypatch):
+    learnt, tested = refs.shards("tiny", "train"), refs.shards("tiny", "test")
+    key = shards.index(made.root / "data/shards" / tested.name)[0].key
+    add(made, learnt, key, "0" * 32)
+    assert [finding.verdict for finding in made.findings("selection")] == ["failed"]
+    monkeypatch.setattr(erm, "HOLDS_TESTED", "a test", raising=False)
+    result = made.result("selection")
+    assert (result.verdict, result.findings) == ("exact", ())
+    assert any("of campaign tiny holds what is tested: a test" in note for note in result.notes)

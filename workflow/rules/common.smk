@@ -12,7 +12,6 @@ PersistenceBase.backup_output = lambda self, path: None
 PersistenceBase.restore_output = lambda self, path: False
 
 
-
 def look_again(scheduler, delay):
     """Start a timer unless one runs."""
     if not getattr(scheduler, "_looks_again", False):

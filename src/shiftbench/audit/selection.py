@@ -5,10 +5,11 @@ table has the points of the grid, in order, and the first of the best AUROC is t
 AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
 detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again; no
 sample of a tested set is, by key or by content, among those that weights learnt from or that a stream shows to methods
-as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers. The digests cover all
-fields, so that a copy under another label is only found by `overlaps` (between the sets of detection) or by `rebuild`.
+as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers; `HOLDS_TESTED` in a
+trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
+only found by `overlaps` (between the sets of detection) or by `rebuild`.
 Duplicates that an original itself has across its splits fail, too: the number counts them, whoever put them there; the
-default campaign's originals have none. That the AUROC of a point is right is asked by no level but a new run.
+default campaign's originals have none. Only a new run asks whether the AUROC of a point is right.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench import detection, recipe, refs, schema
+from shiftbench import detection, plugins, recipe, refs, schema
 from shiftbench.audit import _indexes, _scoring
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
@@ -43,6 +44,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in case.of("overlaps"):
         yield from _proof(case, ref, receipt["recipe"])
     yield from _known_outliers(case)
+    yield from _declared(case)
     pairs = _pairs(case)
     here = [pair for pair in pairs if pair[0] in case.whole and pair[1] in case.whole]
     for pair in here:
@@ -220,12 +222,32 @@ def _clean_tests(case: Case, campaign: str) -> set[Ref]:
 
 
 def _learnt(case: Case, campaign: str) -> set[Ref]:
-    weights = {
-        Ref("weights", row["weights"]) for row in case.plan.rows(case.plan.campaigns[campaign])
-    }
     return {
-        need for ref in weights for need in case.plan.cells[ref].inputs if need.kind == "shards"
+        need
+        for ref in _weights(case, campaign)
+        if not _holds_tested(case, ref)
+        for need in case.plan.cells[ref].inputs
+        if need.kind == "shards"
     }
+
+
+def _weights(case: Case, campaign: str) -> set[Ref]:
+    rows = case.plan.rows(case.plan.campaigns[campaign])
+    return {Ref("weights", row["weights"]) for row in rows}
+
+
+def _holds_tested(case: Case, weights: Ref) -> str:
+    """Return why weights hold what is tested, as their trainer's file says; empty where it says nothing."""
+    trainer = plugins.find("trainers", case.plan.cells[weights].recipe["trainer"]["use"])
+    return str(getattr(trainer, "HOLDS_TESTED", ""))
+
+
+def _declared(case: Case) -> Iterator[Note]:
+    """Tell of weights that hold what is tested."""
+    for name in case.plan.campaigns:
+        for ref in sorted(_weights(case, name)):
+            if why := _holds_tested(case, ref):
+                yield Note(f"{ref.name} of campaign {name} holds what is tested: {why}")
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:

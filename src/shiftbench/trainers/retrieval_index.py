@@ -17,6 +17,7 @@ from shiftbench.refs import Ref
 from shiftbench.train import TrainJob
 
 PARAMS: dict[str, object] = {}
+HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for another wording"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
