@@ -5,8 +5,8 @@ COCO's 91 numbers, of which the 80 in use are the classes of a dataset with COCO
 dataset's classes and can be trained by `boxes`, on squares of `size`. At test each image goes in as it is, and the
 net resizes it as its evaluation on COCO does, or so that its shorter side is `min_size` (R-CNN, RetinaNet and FCOS).
 
-Source: https://docs.pytorch.org/vision/stable/models.html#object-detection (SSD300, SSDLite, RetinaNet, FCOS, Faster
-and Mask R-CNN).
+Source: torchvision's documentation, "Models and pre-trained weights", section on object detection (SSD300, SSDLite,
+RetinaNet, FCOS, Faster and Mask R-CNN).
 """
 
 from __future__ import annotations
