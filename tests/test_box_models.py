@@ -45,6 +45,10 @@ def test_torchvision_learns_from_boxes_and_from_none(name: str) -> None:
         value = net.train().loss(images, truths)
         value.backward()
         assert torch.isfinite(value)
+    before = {name: tensor.clone() for name, tensor in net.named_buffers()}
+    with torch.inference_mode():  # the loss on val moves no statistics
+        assert torch.isfinite(net.eval().loss(images, [nothing] * 2))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.named_buffers())
     outputs = model.predictor(net, model, params, "cpu", "float32")(pictures())
     task = plugins.find("tasks", "detection")
     from shiftbench.tasks import LabelSpace

@@ -55,7 +55,10 @@ class Detector(nn.Module):
             for truth in truths
         ]
         training = self.net.training
-        self.net.train()  # in evaluation mode it gives boxes
+        self.net.train()  # in evaluation mode it gives boxes; statistics are then not to move
+        for module in self.net.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train(training)
         losses: dict[str, torch.Tensor] = self.net(list(images.float() / 255), targets)
         self.net.train(training)
         return torch.stack(list(losses.values())).sum()
