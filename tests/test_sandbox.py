@@ -234,6 +234,7 @@ def test_a_refusal_is_an_error_that_doctor_tells(monkeypatch):
 def test_a_server_that_ends_is_no_verdict():
     with Sandbox() as opened:
         opened._process.kill()
+        opened._process.wait()  # what it started is told when it is gone
         with pytest.raises(SandboxError, match="server ended"):
             opened.run("x = 1")
 
