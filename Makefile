@@ -85,7 +85,7 @@ lock: ## write requirements.lock again with the newest releases (from Python 3.1
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
-	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,detection,ranking,generation,llm,dev]'; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 from typing import Any
 
+import faster_coco_eval
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -71,9 +72,11 @@ def records(images: list[Image]) -> pa.Table:
     return detection.rows(samples, outputs, LabelSpace(CLASSES, CLASSES), "full")
 
 
-def reference(images: list[Image]) -> dict[str, float]:
-    """Return what pycocotools says; -1 (no true box) is NaN."""
-    truth = COCO()
+def reference(
+    images: list[Image], store: Any = COCO, evaluation: Any = COCOeval
+) -> dict[str, float]:
+    """Return what pycocotools says, or a library with its interface; -1 (no true box) is NaN."""
+    truth = store()
     annotations = [
         {"id": 1 + 1000 * i + j, "image_id": i, "category_id": box["label"], "bbox": box["box"], "area": box["area"],
          "iscrowd": int(box["crowd"])}
@@ -97,7 +100,7 @@ def reference(images: list[Image]) -> dict[str, float]:
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(results) if results else COCO(), "bbox")
+        judge = evaluation(truth, truth.loadRes(results) if results else store(), "bbox")
         if not results:
             judge.cocoDt.dataset = {**truth.dataset, "annotations": []}
             judge.cocoDt.createIndex()
@@ -149,6 +152,14 @@ def test_values_are_those_of_pycocotools(name: str) -> None:
     table = records(images)
     expected = reference(images)
     found = {metric: value(metric, table)[0] for metric in STATS}
+    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["no ties", "crowds", "some without"])
+def test_values_are_those_of_faster_coco_eval(name: str) -> None:
+    images = sets()[name]
+    expected = reference(images, faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster)
+    found = {metric: value(metric, records(images))[0] for metric in STATS}
     assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 

@@ -113,6 +113,15 @@ def test_a_notebook_evaluates_a_module_in_one_call(folder):
     }  # fmt: skip
 
 
+def test_a_notebook_is_told_which_tasks_have_no_accuracy(folder, monkeypatch):
+    from shiftbench import evaluate as call
+
+    about = shards.manifest(folder)
+    monkeypatch.setattr(shards, "manifest", lambda _: {**about, "task": "detection"})
+    with pytest.raises(ParamsError, match="detection has no accuracy; run a campaign"):
+        call(brightness, folder)
+
+
 def test_devices_are_held_and_a_wrong_one_is_named():
     with devices.hold("cpu") as held:
         assert held == "cpu"

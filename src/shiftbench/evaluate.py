@@ -34,6 +34,7 @@ from shiftbench.batching import Halving as Halving
 from shiftbench.batching import Outputs, Predictor
 from shiftbench.batching import ahead as ahead
 from shiftbench.batching import batches as batches
+from shiftbench.errors import ParamsError
 from shiftbench.keeping import Keeper
 from shiftbench.progress import track
 from shiftbench.recipe import Cell, Run
@@ -248,6 +249,9 @@ def evaluate(
     Returns:
         A Polars frame: dataset, split, shift, severity, n, accuracy, and 95% interval (Wilson).
 
+    Raises:
+        ParamsError: shards of a task whose answers are not simply right or wrong.
+
     Example, over all shifts of a dataset::
 
         evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"))
@@ -261,6 +265,8 @@ def evaluate(
         with streaming.opened(place) as folder:
             about = shards.manifest(folder)
             names = classes if classes is not None else about["classes"]
+            if "correct" not in plugins.find("tasks", about["task"]).schema(0, "full").names:
+                raise ParamsError(f"{place}: {about['task']} has no accuracy; run a campaign")
             table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
         rows.append(
             {key: about[key] for key in ("dataset", "split", "shift", "severity")}
