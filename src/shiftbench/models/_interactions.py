@@ -8,6 +8,7 @@ out.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -91,7 +92,7 @@ class Pieces:
         return self._rarity[collection.name]
 
 
-class Net(torch.nn.Module):
+class Net(torch.nn.Module, ABC):
     """A net that scores the documents of one query; `table` is no part of its state."""
 
     def __init__(self, pieces: Pieces) -> None:
@@ -108,11 +109,11 @@ class Net(torch.nn.Module):
         """The vectors of pieces."""
         return self.pieces.table
 
+    @abstractmethod
     def forward(
         self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor
     ) -> torch.Tensor:
         """Return scores (m,) of documents (m, length) for a query (q,) of pieces with their idf (q,)."""
-        raise NotImplementedError
 
     def for_query(
         self, query: str, collection: Collection, documents: torch.Tensor
