@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shiftbench import bootstrap, schema
-from shiftbench.aggregate import CellRows, aggregate
+from shiftbench.data import schema
+from shiftbench.stages.aggregate import CellRows, aggregate
+from shiftbench.statistics import bootstrap
 
 METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}
 MODELS = 10

@@ -22,11 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plan as plans
 from shiftbench.audit import _run
 from shiftbench.audit._case import Case
 from shiftbench.audit._digests import Digests
 from shiftbench.audit.digests import _manifests, _originals, _receipts
+from shiftbench.plan import plan as plans
 
 ROUNDS = 5
 

@@ -32,12 +32,15 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from shiftbench import codecs, plugins, recipe, shards, shift
-from shiftbench.apply import Shifter
-from shiftbench.params import Params
-from shiftbench.plan import Plan
-from shiftbench.recipe import Job
+from shiftbench import plugins
+from shiftbench.data import codecs, shards
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.plan.params import Params
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Job
 from shiftbench.sample import Sample
+from shiftbench.stages import shift
 
 COUNTS = {28: 5000, 128: 600, 224: 300}
 DATASET = '''

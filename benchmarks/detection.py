@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from shiftbench import bootstrap
-from shiftbench.metrics._detectors import holm
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.detector_comparisons import holm
 
 GROUPS = ("near", "far")
 

@@ -43,9 +43,10 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from shiftbench import nets, plugins
+from shiftbench import plugins
 from shiftbench.detectors import nnguide
 from shiftbench.detectors._rows import BLOCK, Head, Known, Rows
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
 
 VAL, TEST, WIDTH, CLASSES = 1_000, 10_000, 512, 10

@@ -25,9 +25,11 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
 
-from shiftbench import corrupt, nets, plugins, shards
-from shiftbench.evaluate import batches, evaluate_shards
+from shiftbench import corrupt, plugins
+from shiftbench.data import shards
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
+from shiftbench.stages.evaluate import batches, evaluate_shards
 
 CLASSES = [f"class{number}" for number in range(10)]
 

@@ -20,10 +20,13 @@ from typing import Any
 
 import torch
 
-from shiftbench import apply_torch, nets, plugins, shards, shift
-from shiftbench.apply import Shifter
-from shiftbench.evaluate import evaluate_shards
-from shiftbench.onthefly import OnTheFly
+from shiftbench import plugins
+from shiftbench.data import shards
+from shiftbench.inference import apply_torch, nets
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.inference.onthefly import OnTheFly
+from shiftbench.stages import shift
+from shiftbench.stages.evaluate import evaluate_shards
 from shiftbench.tasks import classification
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import webdataset
 from evaluation import seconds, synthesise
 
-from shiftbench import codecs, plugins, shards
+from shiftbench import plugins
+from shiftbench.data import codecs, shards
 from shiftbench.sample import Sample
 
 

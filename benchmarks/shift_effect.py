@@ -25,8 +25,10 @@ import numpy as np
 import torch
 from scipy import stats
 
-from shiftbench import nets, plugins, shards
+from shiftbench import plugins
+from shiftbench.data import shards
 from shiftbench.imagecorruptions import corrupt, get_corruption_names
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
 
 MARGIN = 2.0

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from shiftbench import plugins, rng, rng_torch
-from shiftbench.apply_torch import to_arrays, to_tensor
 from shiftbench.corrupt import originals
-from shiftbench.preview import our_image
+from shiftbench.inference.apply_torch import to_arrays, to_tensor
+from shiftbench.tools.preview import our_image
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from remotes import servers
-from shiftbench import shards, streaming
+from shiftbench.data import shards
 from shiftbench.sample import Sample
+from shiftbench.storage import streaming
 
 
 def write(folder: Path, samples: int, side: int) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
-from shiftbench import new, params, plugins
-from shiftbench import plan as plans
+from shiftbench import plugins
+from shiftbench.plan import params
+from shiftbench.plan import plan as plans
+from shiftbench.tools import scaffold
 
 PLUGINS = {
     "datasets": "shapes",
@@ -52,7 +54,7 @@ def make(folder: Path) -> None:
     """Write the plugins into `folder`/mine; a plugin of a test's own is one more file there."""
     plugins.Folders.use(())
     for family, name in PLUGINS.items():
-        new.scaffold(family, name, folder / "mine")
+        scaffold.scaffold(family, name, folder / "mine")
 
 
 def add(folder: Path, family: str, name: str, text: str) -> None:
@@ -88,5 +90,5 @@ def fingerprints(plan: plans.Plan) -> dict[str, str]:
 
 def changed(before: plans.Plan, after: plans.Plan) -> set[str]:
     """Return the paths of what both have, with other fingerprints."""
-    old, new = fingerprints(before), fingerprints(after)
-    return {path for path in old.keys() & new.keys() if old[path] != new[path]}
+    old, scaffold = fingerprints(before), fingerprints(after)
+    return {path for path in old.keys() & scaffold.keys() if old[path] != scaffold[path]}

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 import synthetic
 import synthetic_root
-from shiftbench import formats
-from shiftbench.metrics import _reliability as reliability
+from shiftbench.data import formats
 from shiftbench.page.chapters import Chapter
 from shiftbench.page.leaderboard import Tables
+from shiftbench.statistics import reliability
 
 
 def tables(maker: synthetic.Maker, keep: Any = None) -> Tables:

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import safetensors.numpy
 from safetensors import safe_open
 
-from shiftbench import recipe, schema, shards
-from shiftbench.recipe import sha256
+from shiftbench.data import schema, shards
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import sha256
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 

@@ -15,12 +15,13 @@ from typing import Any
 import yaml
 
 from repository import HOME, TINY
-from shiftbench import environment, params
-from shiftbench import plan as plans
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Audit, Finding, Note, Result
 from shiftbench.errors import ParamsError
-from shiftbench.plan import Plan
+from shiftbench.plan import params
+from shiftbench.plan import plan as plans
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import environment
 from shiftbench.refs import Ref
 
 

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 import miniatures
-from shiftbench import nets, plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
+from shiftbench.inference import nets
 from shiftbench.models import _sentences
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob, train_weights
+from shiftbench.stages.train import TrainJob, train_weights
 
 PIECES = [
     "[PAD]",

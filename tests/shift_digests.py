@@ -22,8 +22,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from shiftbench import codecs, plugins, rng
-from shiftbench.apply import shift_sample
+from shiftbench import plugins, rng
+from shiftbench.data import codecs
+from shiftbench.inference.apply_shift import shift_sample
 from shiftbench.sample import Sample
 
 TEXT = "The quick brown Fox didn't jump over 13 lazy dogs. Très bien, Straße!"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import bootstrap, formats, schema
-from shiftbench.metrics import _reliability as reliability
-from shiftbench.metrics import _scores_shown as shown
-from shiftbench.metrics._detectors import holm
-from shiftbench.metrics._failure import RISK_COVERAGE
-from shiftbench.metrics._searches import SEARCHED
+from shiftbench.data import formats, schema
+from shiftbench.statistics import bootstrap, reliability
+from shiftbench.statistics import score_curves as shown
+from shiftbench.statistics.detector_comparisons import holm
+from shiftbench.statistics.failure_prediction import RISK_COVERAGE
+from shiftbench.statistics.search_tables import SEARCHED
 
 DRAWS = 40
 OTHERS = {

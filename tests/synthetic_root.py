@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import synthetic
-from shiftbench import codecs, recipe, schema
-from shiftbench.recipe import Cell, Job
+from shiftbench.data import codecs, schema
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
 
 NASTY = "<script>alert('x')</script>&\""

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
-from shiftbench import bootstrap, schema
-from shiftbench.aggregate import CellRows, Tables, aggregate
+from shiftbench.data import schema
 from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
 from shiftbench.sample import Sample
+from shiftbench.stages.aggregate import CellRows, Tables, aggregate
+from shiftbench.statistics import bootstrap
 from shiftbench.tasks import LabelSpace, classification
 
 CLASSES = ("a", "b", "c", "d")
@@ -117,9 +118,9 @@ def test_tables_are_equal_for_any_order_threads_and_batches(
     campaign: list[CellRows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = aggregate(campaign, METRICS, DRAWS, 0)
-    monkeypatch.setattr("shiftbench.metrics._cells.BATCH_CELLS", 2)
-    monkeypatch.setattr("shiftbench.metrics._contributions.ROWS", 7)
-    monkeypatch.setattr("shiftbench.metrics._contributions.DRAWS", 9)
+    monkeypatch.setattr("shiftbench.statistics.campaign_rows.BATCH_CELLS", 2)
+    monkeypatch.setattr("shiftbench.statistics.contributions.ROWS", 7)
+    monkeypatch.setattr("shiftbench.statistics.contributions.DRAWS", 9)
     again = aggregate(campaign[::-1], METRICS, DRAWS, 0, threads=3)
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
@@ -224,7 +225,7 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
 
 def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
     from shiftbench.metrics import _corruption, mce, relative_mce
-    from shiftbench.metrics._rows import Row
+    from shiftbench.statistics.rows import Row
 
     def published(shift: str, severity: float, error: float) -> Row:
         where = None if shift == "identity" else "imagenet/val/identity/0"

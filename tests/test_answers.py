@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import llm
-from shiftbench.answers import Answers, Key
 from shiftbench.errors import DataError, ModelError
-from shiftbench.llm import Cached, Request
-from shiftbench.llm_endpoint import Endpoint
+from shiftbench.llm import client
+from shiftbench.llm.answer_cache import Answers, Key
+from shiftbench.llm.client import Cached, Request
+from shiftbench.llm.endpoint import Endpoint
 
 DECODING = {"temperature": 0.3, "max_new_tokens": 8}
 
@@ -125,8 +125,8 @@ def test_what_was_answered_before_an_error_is_not_asked_again(tmp_path: Path) ->
 
 
 def test_a_model_is_named_by_its_bytes() -> None:
-    assert llm.identity("smollm2_135m") == "smollm2_135m@b179c9523d0e"
-    assert llm.identity("endpoint:some/model") == "endpoint:some/model"
+    assert client.identity("smollm2_135m") == "smollm2_135m@b179c9523d0e"
+    assert client.identity("endpoint:some/model") == "endpoint:some/model"
     with pytest.raises(ModelError, match="was asked in place of other"):
         Cached(Answers(Path("nowhere")), "other", Echo)([request("a")])
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from shiftbench import refs
-from shiftbench.apply import Shifter
 from shiftbench.errors import DataError, RangeError
+from shiftbench.inference.apply_shift import Shifter
 from shiftbench.sample import Sample
 
 SAMPLE = Sample("noise/test/1", {"image": np.zeros((4, 4), np.uint8), "label": 1})

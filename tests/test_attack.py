@@ -12,7 +12,7 @@ import training
 from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.rng import Words
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _attack, _loop, noise_augmentation
 
 CONVNET = plugins.find("models", "convnet")

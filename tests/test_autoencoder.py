@@ -11,12 +11,14 @@ import pytest
 import torch
 
 import training
-from shiftbench import nets, plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.errors import DataError, ModelError
+from shiftbench.inference import nets
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import class_morph
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import autoencoding
 
 NET = plugins.find("models", "autoencoder")

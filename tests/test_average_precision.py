@@ -15,8 +15,8 @@ from pycocotools.cocoeval import COCOeval
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
-from shiftbench.metrics._rows import Rows
 from shiftbench.sample import Sample
+from shiftbench.statistics.rows import Rows
 from shiftbench.tasks import LabelSpace, detection
 
 CLASSES = ("cat", "dog", "owl")

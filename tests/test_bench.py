@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from shiftbench.bench import Bench, check_head
 from shiftbench.detectors._rows import Head, Rows
 from shiftbench.errors import ModelError
 from shiftbench.refs import Ref
+from shiftbench.stages.detector_context import Bench, check_head
 
 
 def test_records_have_one_net_for_all_detectors(monkeypatch: pytest.MonkeyPatch) -> None:

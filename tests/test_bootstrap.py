@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from shiftbench import bootstrap
+from shiftbench.statistics import bootstrap
 
 KEYS = pa.array([f"digits/test/{i:06d}" for i in range(300)])
 

@@ -10,15 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
 from shiftbench.detectors import bam
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.methods import _box_scores, box_filters
 from shiftbench.metrics import box_auroc, box_fpr, box_recall, hallucinations
-from shiftbench.metrics._contributions import weighted
-from shiftbench.metrics._rows import Rows as Columns
 from shiftbench.sample import Sample
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Rows as Columns
 from shiftbench.tasks import LabelSpace, detection
 
 CLASSES = ("cup", "owl")

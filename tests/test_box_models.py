@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import training
-from shiftbench import nets, plugins, refs
+from shiftbench import plugins, refs
 from shiftbench.errors import FetchError, ModelError, ParamsError
-from shiftbench.fetch import fetch
+from shiftbench.inference import nets
 from shiftbench.models import _boxes, _coco, _graphs
 from shiftbench.models._boxes import Truth
 from shiftbench.sample import Sample
+from shiftbench.stages.fetch import fetch
 
 
 def pictures() -> list[Sample]:

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 import training
-from shiftbench import boxes, nets, plugins
+from shiftbench import plugins
 from shiftbench.corrupt import corrupt
+from shiftbench.data import boxes
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.models import _boxes, _cells
 from shiftbench.models._boxes import Truth
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 
 SMALL = {"size": 32, "width": 4, "top": 5}
 TRUTHS = [

@@ -13,13 +13,16 @@ import pyarrow as pa
 import pytest
 
 import campaign
-from shiftbench import calibrate as calibration
-from shiftbench import evaluate, plan, plugins, shards
-from shiftbench.apply import Shifter
-from shiftbench.calibrate import calibrate
+from shiftbench import plugins
+from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.falls import Curve, _rising
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.plan import plan
 from shiftbench.sample import Sample
+from shiftbench.stages import evaluate
+from shiftbench.statistics.severity_fit import Curve, _rising
+from shiftbench.tools import calibrate as calibration
+from shiftbench.tools.calibrate import calibrate
 from test_cli import ends, run, said
 
 CLASSES = tuple("abcdefghij")

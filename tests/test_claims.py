@@ -10,10 +10,16 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom, kendalltau, spearmanr
 
-from shiftbench import bootstrap, formats
-from shiftbench.cards import Card
-from shiftbench.claims import NotEvaluable, Rows, evaluate, judge
-from shiftbench.expressions import scalar
+from shiftbench.data import formats
+from shiftbench.plan.cards import Card
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.claims import (
+    NotEvaluable,
+    Rows,
+    evaluate,
+    judge,
+)
+from shiftbench.statistics.expressions import scalar
 
 PLACE = {
     "campaign": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",

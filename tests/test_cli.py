@@ -14,9 +14,12 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import campaign
-from shiftbench import cite, cli, doctor, plan, preview, shards
+from shiftbench import cli
+from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan import plan
 from shiftbench.sample import Sample
+from shiftbench.tools import cite, doctor, preview
 
 COMMANDS = {
     "Stages": "fetch shift train evaluate score aggregate report",

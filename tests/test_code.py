@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import code, plugins
+from shiftbench import plugins
 from shiftbench.errors import PluginError
+from shiftbench.provenance import code_digest
 
 SOURCE = '''
 """Doc."""
@@ -58,7 +59,7 @@ OTHER = {
 def digest(folder: Path, text: str) -> str:
     file = folder / f"plugin{len(list(folder.iterdir()))}.py"
     file.write_text(text)
-    return code.digest(file)
+    return code_digest.digest(file)
 
 
 def changed(edit: tuple[str, str]) -> str:
@@ -81,7 +82,7 @@ def test_digest_is_the_same_on_every_python(tmp_path: Path) -> None:
     file = tmp_path / "source.py"
     file.write_text(SOURCE)
     golden = "fa2e39855fc91e89df6f8d5213e3bd60"
-    assert code.digest(file) == golden
+    assert code_digest.digest(file) == golden
     package = str(plugins.PACKAGE.parent)
     program = f"import sys; sys.path.insert(0, {package!r})\nfrom pathlib import Path\nfrom shiftbench import code\n"
     for name in ("python3.11", "python3.12", "python3.13"):
@@ -99,10 +100,10 @@ def runs(python: str) -> bool:
 
 def test_assets_count_by_their_bytes_and_a_missing_one_shows(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("one\n")
-    first = code.digest(tmp_path / "names.txt")
+    first = code_digest.digest(tmp_path / "names.txt")
     (tmp_path / "names.txt").write_text("one \n")
-    assert code.digest(tmp_path / "names.txt") != first
-    assert code.digest(tmp_path / "gone.txt") == "missing"
+    assert code_digest.digest(tmp_path / "names.txt") != first
+    assert code_digest.digest(tmp_path / "gone.txt") == "missing"
 
 
 def test_closure_follows_imports_and_assets(
@@ -114,7 +115,7 @@ def test_closure_follows_imports_and_assets(
     )
     (tmp_path / "shifts/t.csv").write_text("1\n")
     monkeypatch.setattr(plugins.Folders, "extra", (tmp_path,))
-    found = code.closure([tmp_path / "shifts/mine.py"])
+    found = code_digest.closure([tmp_path / "shifts/mine.py"])
     assert found.keys() >= {
         "plugins0/shifts/mine.py",
         "plugins0/shifts/t.csv",
@@ -123,13 +124,15 @@ def test_closure_follows_imports_and_assets(
         "shiftbench/rng.py",  # imported by fog
     }
     assert "shiftbench/errors.py" not in found
-    assert all(code.digest(code.locate(name)) == digest for name, digest in found.items())
+    assert all(
+        code_digest.digest(code_digest.locate(name)) == digest for name, digest in found.items()
+    )
 
 
 def test_what_only_tells_or_plans_does_not_count() -> None:
     """A list to be read by eye: none of these can change a byte of an output."""
     assert (
-        sorted(code.NOT_COUNTED)
+        sorted(code_digest.NOT_COUNTED)
         == (
             "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
             "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
@@ -138,9 +141,10 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
     )
     for stage in ("shift", "train", "evaluate"):
         modules = {
-            name.split("/")[1].removesuffix(".py") for name in code.closure([code.stage(stage)])
+            name.split("/")[1].removesuffix(".py")
+            for name in code_digest.closure([code_digest.stage(stage)])
         }
-        assert not modules & code.NOT_COUNTED
+        assert not modules & code_digest.NOT_COUNTED
         assert stage in modules
 
 
@@ -148,7 +152,7 @@ def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
     with pytest.raises(
         PluginError, match="neither in the package nor in a folder under `plugins:`"
     ):
-        code.spell(tmp_path / "stray.py")
+        code_digest.spell(tmp_path / "stray.py")
 
 
 def test_digest_needs_nothing_but_the_standard_library() -> None:

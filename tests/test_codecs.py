@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from shift_digests import picture
-from shiftbench import codecs
+from shiftbench.data import codecs
 from shiftbench.errors import DataError, RangeError
 
 GREY, COLOUR = picture(28, 28), picture(33, 57, 3)

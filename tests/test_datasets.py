@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import miniatures
-from shiftbench import plugins, refs, shards, splits
+from shiftbench import plugins, refs
+from shiftbench.data import shards, splits
 from shiftbench.datasets import _arrays, _pictures, _twelve, _vader
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError, ParamsError, RangeError
 from shiftbench.sample import Sample

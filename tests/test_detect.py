@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import campaign
-from shiftbench import detect as detection
-from shiftbench import plan, schema, shards
-from shiftbench.detect import Answer, Finding, placed
+from shiftbench.data import schema, shards
 from shiftbench.errors import ParamsError
+from shiftbench.plan import plan
 from shiftbench.refs import Ref
+from shiftbench.tools import detect_image as detection
+from shiftbench.tools.detect_image import Answer, Finding, placed
 from test_cli import ends, said
 
 WEIGHTS = "shapes/perceptron-mixup-s0"

@@ -10,13 +10,18 @@ import pytest
 from scipy.stats import norm
 from sklearn import metrics as peer
 
-from shiftbench import bootstrap, schema
-from shiftbench.aggregate import CellRows, Detection, Tables, aggregate
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.metrics import _delong, _risk, _searches
-from shiftbench.metrics._failure import RISK_COVERAGE as RISK
-from shiftbench.metrics._scores_shown import ROC
 from shiftbench.sample import Sample
+from shiftbench.stages.aggregate import (
+    CellRows,
+    Detection,
+    Tables,
+    aggregate,
+)
+from shiftbench.statistics import bootstrap, delong, risk_coverage, search_tables
+from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
+from shiftbench.statistics.score_curves import ROC
 from shiftbench.tasks import LabelSpace, classification
 
 DRAWS = 60
@@ -166,7 +171,7 @@ def test_failure_detection_joins_scores_and_records(cells: list[CellRows]) -> No
         (cell,) = [c for c in cells if all(getattr(c, k) == v for k, v in place.items())]
         correct = schema.read(cell.records)["correct"].to_numpy(zero_copy_only=False)  # type: ignore[arg-type]
         scores, weights = values(cells, **place)
-        area = _risk.area(scores, correct, weights.astype(np.uint8))
+        area = risk_coverage.area(scores, correct, weights.astype(np.uint8))
         found = find(tables, **place, metric="aurc")
         assert found["draws"] == pytest.approx(area.mean(area.summed)[1:], abs=1e-15)
         assert found["reference"] == (None if shift == "identity" else ID)
@@ -182,7 +187,7 @@ def test_failure_detection_joins_scores_and_records(cells: list[CellRows]) -> No
     # OOD sets have no right predictions; the curve has at most 101 points.
     aurc = [row for row in tables.metrics.to_pylist() if row["metric"] == "aurc"]
     assert {row["dataset"] for row in aurc} == {"toy"}
-    assert len(_risk.curve(np.arange(5000.0), np.ones(5000, dtype=bool))[0]) == 101
+    assert len(risk_coverage.curve(np.arange(5000.0), np.ones(5000, dtype=bool))[0]) == 101
 
 
 def test_comparisons_between_detectors(cells: list[CellRows]) -> None:
@@ -240,15 +245,15 @@ def test_delong() -> None:
     one, two = base + random.normal(size=105), base * 0.5 + random.normal(size=105)
     for scale in (np.asarray, np.round):  # without ties, with many
         sides = [(scale(s)[:60], scale(s)[60:]) for s in (one, two)]
-        found = _delong.p_value(*(_delong.components(*side) for side in sides))
+        found = delong.p_value(*(delong.components(*side) for side in sides))
         assert found == pytest.approx(slow_delong(*map(list, sides)), rel=1e-12)
     assert found == pytest.approx(0.8803463801796845, rel=1e-12)  # MLstatkit 0.1.91, Delong_test
     # Equal scores do not differ; no variance, no doubt; one sample on a side says nothing.
-    same = _delong.components(*sides[0])
-    assert _delong.p_value(same, same) == 1
-    perfect = _delong.components(np.zeros(4), np.ones(5))
-    assert _delong.p_value(perfect, _delong.components(np.ones(4), np.ones(5))) == 0
-    assert np.isnan(_delong.p_value(*[_delong.components(np.zeros(1), np.ones(5))] * 2))
+    same = delong.components(*sides[0])
+    assert delong.p_value(same, same) == 1
+    perfect = delong.components(np.zeros(4), np.ones(5))
+    assert delong.p_value(perfect, delong.components(np.ones(4), np.ones(5))) == 0
+    assert np.isnan(delong.p_value(*[delong.components(np.zeros(1), np.ones(5))] * 2))
 
 
 def test_of_nothing_there_is_no_value(tmp_path: Path) -> None:
@@ -309,11 +314,11 @@ def test_searches_stand_side_by_side(tmp_path: Path) -> None:
         ]  # fmt: skip
         files[f"toy/net-s0/plain/{name}"] = tmp_path / f"{name}.parquet"
         schema.write(schema.table(rows, schema.SEARCHES), tmp_path / f"{name}.parquet", "f")
-    schema.write(_searches.table("toys", files), tmp_path / "all", "f", _searches.SEARCHED)
-    made = schema.read(tmp_path / "all", form=_searches.SEARCHED).to_pylist()
+    schema.write(search_tables.table("toys", files), tmp_path / "all", "f", search_tables.SEARCHED)
+    made = schema.read(tmp_path / "all", form=search_tables.SEARCHED).to_pylist()
     assert made[1] == {
         "campaign": "toys", "weights": "toy/net-s0", "method": "plain", "detector": "knn", "number": 1,
         "options": '{"k":5}', "auroc": 0.8, "reason": None, "chosen": True, "n_id": 40, "n_ood": 30, "effect": "k",
     }  # fmt: skip
     assert [row["effect"] for row in made] == ["k", "k", "k", "", ""]
-    assert len(_searches.table("toys", {})) == 0
+    assert len(search_tables.table("toys", {})) == 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shiftbench import docs
+from shiftbench.tools import generate_docs
 
-PAGES = docs.pages()
+PAGES = generate_docs.pages()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -9,7 +9,7 @@ import pytest
 
 from shiftbench.errors import ParamsError
 from shiftbench.metrics import effective_robustness as metric
-from shiftbench.metrics._rows import Row
+from shiftbench.statistics.rows import Row
 
 DRAWS = np.array([0.01, -0.02])
 

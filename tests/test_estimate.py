@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import campaign
-from shiftbench import estimate
+from shiftbench.plan import estimate
 from test_plan import settle
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench import devices, evaluate, shards
+from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, ModelError, ParamsError
+from shiftbench.inference import devices
 from shiftbench.sample import Sample
+from shiftbench.stages import evaluate
 
 CLASSES = ["dark", "bright"]
 FIELDS = {"image": "png", "label": "cls"}

@@ -11,12 +11,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from shiftbench import bootstrap, plugins, schema
-from shiftbench.aggregate import CellRows, Tables, aggregate
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.errors import ParamsError
-from shiftbench.metrics._contributions import weighted
-from shiftbench.metrics._rows import Rows, SeverityPath
 from shiftbench.sample import Sample
+from shiftbench.stages.aggregate import CellRows, Tables, aggregate
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.tasks import LabelSpace, classification
 
 ASKED: dict[str, dict[str, Any]] = {"failure_point": {}, "failure_share": {}}

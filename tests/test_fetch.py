@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from shiftbench import originals, plugins, providers
+from shiftbench import plugins
+from shiftbench.data import providers, source_files
 from shiftbench.errors import DataError, FetchError, ParamsError
-from shiftbench.fetch import FetchResult, fetch, load_source
+from shiftbench.stages.fetch import FetchResult, fetch, load_source
 
 CONTENT = {"a.txt": b"first", "sub/b.txt": b"second"}
 HEAD = {
@@ -276,7 +277,9 @@ def test_missing_client_is_named(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FetchError, match=f"{program} is not installed"):
-        providers.download(originals.Provider(version="1", **{client: "toy"}), tmp_path, tmp_path)
+        providers.download(
+            source_files.Provider(version="1", **{client: "toy"}), tmp_path, tmp_path
+        )
 
 
 def test_client_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +290,7 @@ def test_client_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(FetchError, match="npm: npm error 404 no such package"):
-        providers.download(originals.Provider(npm="toy", version="1"), tmp_path, tmp_path)
+        providers.download(source_files.Provider(npm="toy", version="1"), tmp_path, tmp_path)
 
 
 SMALL = {

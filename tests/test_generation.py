@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftbench import aggregate, plugins, schema
-from shiftbench.aggregate import CellRows
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.metrics._contributions import weighted
-from shiftbench.metrics._rows import Rows, SeverityPath
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
+from shiftbench.stages import aggregate
+from shiftbench.stages.aggregate import CellRows
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.tasks import LabelSpace, generation
 
 SPACE = LabelSpace((), ())

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import init, params
 from shiftbench.errors import ParamsError
+from shiftbench.plan import params
+from shiftbench.tools import init_campaign
 
 HOME = Path(__file__).resolve().parents[1]
 SHARED = [
@@ -23,12 +24,14 @@ FOUND = sorted(path.relative_to(HOME).as_posix() for name in FOLDERS for path in
 
 @pytest.mark.parametrize("name", [*SHARED, *FOUND])
 def test_templates_are_the_files_of_this_repository(name: str) -> None:
-    assert init._text(name) == (HOME / name).read_text(), f"copy {name} into {init.TEMPLATES}"
+    assert init_campaign._text(name) == (HOME / name).read_text(), (
+        f"copy {name} into {init_campaign.TEMPLATES}"
+    )
 
 
 def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
     ours = (HOME / "dvc.yaml").read_text().splitlines()
-    theirs = init._text("dvc.yaml").splitlines()
+    theirs = init_campaign._text("dvc.yaml").splitlines()
     other = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
     assert [b.strip() for _, b in other] == [
         "# A comment in a plugin dirties only `plan`: the other stages depend on the recipes that it writes.",
@@ -37,7 +40,7 @@ def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
 
 
 def test_params_are_right() -> None:
-    files = init.TEMPLATES / "params.yaml", init.TEMPLATES / "params/smoke.yaml"
+    files = init_campaign.TEMPLATES / "params.yaml", init_campaign.TEMPLATES / "params/smoke.yaml"
     assert params.load(*files).root == "build/smoke"
     params.plugins.Folders.use(())
 
@@ -45,5 +48,5 @@ def test_params_are_right() -> None:
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ParamsError, match=r"is not empty; name a new folder"):
-        init.create(tmp_path)
+        init_campaign.create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

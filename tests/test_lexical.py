@@ -8,8 +8,8 @@ import bm25s
 import numpy as np
 import pytest
 
-from shiftbench import lexical
-from shiftbench.lexical import Index
+from shiftbench.data import bag_of_words
+from shiftbench.data.bag_of_words import Index
 
 RANDOM = np.random.default_rng(0)
 WORDS = [f"w{number}" for number in range(30)]
@@ -39,7 +39,7 @@ def likelihood(query: str, text: str, mu: float = 1000) -> float:
 
 
 def scored(query: str, places: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    index, terms = Index(TEXTS), lexical.words(query)
+    index, terms = Index(TEXTS), bag_of_words.words(query)
     counts = index.counts(terms, places)
     lengths = index.lengths if places is None else index.lengths[places]
     return (
@@ -66,15 +66,15 @@ def test_bm25s_gives_the_same_scores_but_for_a_factor(query: str) -> None:
 
 def test_a_text_that_is_not_indexed_is_counted_alike() -> None:
     terms = ["w1", "w2", "absent"]
-    counts = [lexical.count(text, terms) for text in TEXTS]
+    counts = [bag_of_words.count(text, terms) for text in TEXTS]
     index = Index(TEXTS)
     assert np.array_equal(index.counts(terms), np.stack([row for row, _ in counts]))
     assert index.lengths.tolist() == [length for _, length in counts]
 
 
 def test_words_and_ties() -> None:
-    assert lexical.words("The Q-word of a naïve User_2, NOT c") == ["word", "naïve", "user_2"]
+    assert bag_of_words.words("The Q-word of a naïve User_2, NOT c") == ["word", "naïve", "user_2"]
     scores = np.array([1.0, 2.0, 2.0 + 1e-12, 1.0])
-    assert lexical.order(scores).tolist() == [1, 2, 0, 3]
+    assert bag_of_words.order(scores).tolist() == [1, 2, 0, 3]
     nothing = Index(["", "the of"])
     assert nothing.bm25(["w"], nothing.counts(["w"]), nothing.lengths, 1.5, 0.75).tolist() == [0, 0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import locks
+from shiftbench.provenance import locks
 
 HOST = socket.gethostname()
 AT_WORK = """

@@ -16,12 +16,14 @@ from PIL import Image
 from torch import nn
 
 import training
-from shiftbench import fetch, nets, plugins, refs
+from shiftbench import plugins, refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _images, _optional, _pretrained, squeezenet
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages import fetch
+from shiftbench.stages.train import train_weights
 
 COLOUR = training.pictures(5, size=32, colour=True)
 

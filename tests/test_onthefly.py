@@ -17,13 +17,17 @@ import pytest
 import torch
 
 import campaign
-from shiftbench import apply_torch, evaluate, plugins, recipe, shards, shift, train
-from shiftbench.apply import Shifter
+from shiftbench import plugins
+from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError
-from shiftbench.onthefly import OnTheFly, choose_device, read_golden
-from shiftbench.plan import Plan
+from shiftbench.inference import apply_torch
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.inference.onthefly import OnTheFly, choose_device, read_golden
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.stages import evaluate, shift, train
 from shiftbench.tasks import classification
 
 STAGES = {

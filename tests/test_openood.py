@@ -11,12 +11,17 @@ import torch
 import yaml
 
 import miniatures
-from shiftbench import cli, leftout, nets, pins, plugins, recipe, shards, shift, train
-from shiftbench import params as parameters
+from shiftbench import cli, plugins
+from shiftbench.data import pins, shards
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
-from shiftbench.params import Params
-from shiftbench.plan import Plan
+from shiftbench.inference import nets
+from shiftbench.plan import params as parameters
+from shiftbench.plan import unavailable
+from shiftbench.plan.params import Params
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
 from shiftbench.sample import Sample
+from shiftbench.stages import shift, train
 
 HOME = Path(__file__).parent.parent
 SCALES = {
@@ -71,7 +76,7 @@ def test_every_set_of_the_overlay_becomes_shards(
     params = overlay(scale, tmp_path / "openood")
     make_lists(params, tmp_path / "openood")
     plan = Plan.of(params)
-    assert all(file.here != file.path.endswith(".ckpt") for file in leftout.yours(plan))
+    assert all(file.here != file.path.endswith(".ckpt") for file in unavailable.yours(plan))
     plan.write(tmp_path)
     seen = {}
     for job in plan.of_verb("shift"):

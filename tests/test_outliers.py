@@ -10,12 +10,14 @@ import pytest
 import torch
 
 import training
-from shiftbench import nets, plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
 from shiftbench.losses import energy_hinge
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _mixing, _outliers, finetune, outlier_mining, rotation_head
 
 

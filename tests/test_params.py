@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import campaign
-from shiftbench import params
 from shiftbench.errors import ParamsError
+from shiftbench.plan import params
 
 
 @pytest.fixture

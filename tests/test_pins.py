@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import pins
+from shiftbench.data import pins
 from shiftbench.errors import ChecksumError, DataError, ParamsError
 
 

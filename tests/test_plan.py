@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import campaign
-from shiftbench import params, recipe
 from shiftbench.errors import ParamsError, PluginError
-from shiftbench.plan import OLD, Plan
+from shiftbench.plan import params
+from shiftbench.plan.plan import OLD, Plan
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"

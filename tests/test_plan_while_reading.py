@@ -90,7 +90,11 @@ def test_code_of_a_shift_that_is_not_stored_counts_in_its_records_alone(home: Pa
         for cell in before.cells.values()
         if cell.ref.kind == "records"
     }
-    late = {"shiftbench/onthefly.py", "shiftbench/apply.py", "shiftbench/rng.py"}
+    late = {
+        "shiftbench/inference/onthefly.py",
+        "shiftbench/inference/apply_shift.py",
+        "shiftbench/rng.py",
+    }
     for name, code in codes.items():
         assert late & code.keys() == (late if "/bright/" in name else set())
 

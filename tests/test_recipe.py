@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import campaign
-from shiftbench import code, plugins, recipe, schema
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.errors import DataError, StaleError
-from shiftbench.recipe import Cell, Job, Run
+from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance.recipe import Cell, Job, Run
 from shiftbench.refs import Ref
 
 ONE, TWO = Ref("tables", "one"), Ref("tables", "two")
@@ -128,7 +130,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
     campaign.make(tmp_path)
     campaign.load(tmp_path)
     source = tmp_path / "mine/shifts/bright.py"
-    file, _ = job(tmp_path, code={"plugins0/shifts/bright.py": code.digest(source)})
+    file, _ = job(tmp_path, code={"plugins0/shifts/bright.py": code_digest.digest(source)})
     content = json.loads(file.read_text())
     content["settings"]["plugins"] = [str(tmp_path / "mine")]
     file.write_text(json.dumps(content))

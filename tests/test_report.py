@@ -18,15 +18,17 @@ import pytest
 import synthetic
 import synthetic_root
 from chapters import clothes, column, tables
-from shiftbench import bootstrap, codecs, recipe, report
+from shiftbench.data import codecs
 from shiftbench.errors import DataError
-from shiftbench.metrics import _reliability as reliability
 from shiftbench.page import gallery
 from shiftbench.page.leaderboard import Places, columns
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import panels
-from shiftbench.recipe import Cell
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
+from shiftbench.stages import report
+from shiftbench.statistics import bootstrap, reliability
 
 FILES = ("index.html", "metrics.json", "leaderboard.csv", "curves.csv")
 

@@ -10,7 +10,7 @@ import pytest
 import synthetic
 import synthetic_root
 from chapters import clothes, frame, tables, unknown
-from shiftbench import formats
+from shiftbench.data import formats
 from shiftbench.page.chapters import Chapter
 from shiftbench.page.detection import View
 from shiftbench.page.detector_panels import detector_panels

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from shiftbench import plugins
-from shiftbench.aggregate import aggregate
+from shiftbench.stages.aggregate import aggregate
 from test_aggregate import DRAWS, cell, logits, samples
 
 MINE = '''"""Accuracy again. Source: none."""

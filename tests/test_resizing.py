@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from shift_digests import disk, picture
-from shiftbench import codecs
-from shiftbench.resizing import resize, resize_array
+from shiftbench.data import codecs
+from shiftbench.data.resizing import resize, resize_array
 
 
 @pytest.mark.parametrize("size", [(40, 150), (150, 40)])

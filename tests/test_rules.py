@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import campaign
-from shiftbench import rules
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan import snakemake_rules
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
     """Though params were edited meanwhile and outputs came or went."""
-    planned = rules.load(None, main=True)
+    planned = snakemake_rules.load(None, main=True)
     assert [rule.rule for rule in planned.of_verb("train")] == [
         "train_shapes_perceptron_mixup_s0",
         "train_shapes_perceptron_mixup_s1",
@@ -32,28 +32,28 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
     for output in planned.of_verb("shift")[0].outputs:
         (home / output).parent.mkdir(parents=True, exist_ok=True)
         (home / output).touch()
-    assert rules.load(None, main=False) == planned
+    assert snakemake_rules.load(None, main=False) == planned
 
 
 def test_shifts_are_grouped_and_the_clean_shards_that_they_need_are_not(home: Path) -> None:
-    groups = {rule.rule: rule.group for rule in rules.load(None, main=True).rules}
+    groups = {rule.rule: rule.group for rule in snakemake_rules.load(None, main=True).rules}
     assert groups["shift_shapes_test_bright"] == "shift"
     assert groups["shift_shapes_test_identity"] is groups["report_index"] is None
 
 
 def test_a_process_in_another_folder_says_what_it_misses(home: Path) -> None:
     with pytest.raises(DataError, match=r"shiftbench-default.json does not exist: .* nodes share"):
-        rules.load(None, main=False)
+        snakemake_rules.load(None, main=False)
 
 
 def test_resources_are_those_of_the_stage_and_what_the_config_says() -> None:
-    assert rules.resources("train", {}) == {"mem_mb": 8000, "runtime": 720}
+    assert snakemake_rules.resources("train", {}) == {"mem_mb": 8000, "runtime": 720}
     config = {"gpu": 2, "resources": {"train": {"runtime": 60}}}
-    assert rules.resources("train", config) == {"mem_mb": 8000, "runtime": 60, "gpu": 2}
-    assert rules.resources("score", config) == {"mem_mb": 8000, "runtime": 240}
-    asked = [rules.device(verb, {"gpu": 1}) for verb in rules.ON_GPU]
+    assert snakemake_rules.resources("train", config) == {"mem_mb": 8000, "runtime": 60, "gpu": 2}
+    assert snakemake_rules.resources("score", config) == {"mem_mb": 8000, "runtime": 240}
+    asked = [snakemake_rules.device(verb, {"gpu": 1}) for verb in snakemake_rules.ON_GPU]
     assert asked == ["cuda", "cuda"]
-    assert [rules.device(verb, {}) for verb in rules.ON_GPU] == ["cpu", "auto"]
+    assert [snakemake_rules.device(verb, {}) for verb in snakemake_rules.ON_GPU] == ["cpu", "auto"]
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_resources_are_those_of_the_stage_and_what_the_config_says() -> None:
 )
 def test_wrong_resources_are_named(own: object, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        rules.resources("train", {"resources": own})
+        snakemake_rules.resources("train", {"resources": own})

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import doctor, sandbox
+from shiftbench import sandbox
 from shiftbench.errors import SandboxError
 from shiftbench.sandbox import Limits, Outcome, Sandbox, kernel, server
+from shiftbench.tools import doctor
 
 SOURCE = Path(sandbox.__file__).parents[2]
 FORGED = """import os

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shiftbench import schema
+from shiftbench.data import schema
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError
 
 ROOT = Path(__file__).parent.parent

@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import bench, detection, overlaps, schema, search, shards
+from shiftbench.data import schema, shards
 from shiftbench.detectors import energy, msp
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.metrics import _searches
+from shiftbench.plan import detector_plan
 from shiftbench.sample import Sample
-from shiftbench.score import score_cell
+from shiftbench.stages import detector_context, detector_search, overlaps
+from shiftbench.stages.score import score_cell
+from shiftbench.statistics import search_tables
 from shiftbench.tasks import LabelSpace, classification
 
 NAMES = tuple("abcdef")
@@ -73,11 +75,11 @@ def test_a_head_must_give_the_logits() -> None:
     some = rows(30, features=features)
     head = Head(random.normal(size=(6, 4)), random.normal(size=6))
     linear = Rows(some.table, features, head(features).astype(np.float32))
-    bench.check_head(head, linear)
+    detector_context.check_head(head, linear)
     with pytest.raises(ModelError, match=r"other logits than the model for sample 'toy/test/\d+'"):
-        bench.check_head(Head(2 * head.weight, head.bias), linear)
+        detector_context.check_head(Head(2 * head.weight, head.bias), linear)
     with pytest.raises(ModelError, match=r"expected a head of shape \(6, 4\).*found \(6, 3\)"):
-        bench.check_head(Head(head.weight[:, :3], head.bias), linear)
+        detector_context.check_head(Head(head.weight[:, :3], head.bias), linear)
 
 
 # ---------------------------------------------------------------------- search
@@ -93,14 +95,16 @@ def test_a_search_takes_the_first_of_the_best_and_says_what_had_an_effect() -> N
         return areas[options["k"], options["rule"]]
 
     grid: dict[str, list[Any]] = {"k": [1, 2, 3], "rule": ["a", "b"]}
-    found = search.searched({"fixed": 0}, grid, try_out, "a search")
+    found = detector_search.searched({"fixed": 0}, grid, try_out, "a search")
     assert [row["auroc"] for row in found] == [0.5, 0.7, 0.6, 0.7, None, None]
     (chosen,) = [row for row in found if row["chosen"]]
     assert json.loads(chosen["options"]) == {"k": 1, "rule": "b"}
     assert found[4]["reason"] == "k = 3 is more than there are"
-    assert _searches.effect(found) == {"k": False, "rule": True}
+    assert search_tables.effect(found) == {"k": False, "rule": True}
     with pytest.raises(ParamsError, match="no point of the grid.*more than there are"):
-        search.searched({"fixed": 0}, {"k": [3]}, lambda o: try_out({**o, "rule": "a"}), "a search")
+        detector_search.searched(
+            {"fixed": 0}, {"k": [3]}, lambda o: try_out({**o, "rule": "a"}), "a search"
+        )
 
 
 def test_the_criterion_is_the_mean_area_over_sets() -> None:
@@ -115,12 +119,12 @@ def test_the_criterion_is_the_mean_area_over_sets() -> None:
     mine = SimpleNamespace(__name__="mine", score=lambda rows, *_: rows.logits[:, 0].astype(float))
     clean, near, far = of([0, 1, 2, 3]), of([1.5, 2.5]), of([9, 9])
     # By hand: 1.5 is above two of four, 2.5 above three: 5/8; 9 is above all.
-    found = search.separation(mine, {}, None, clean, [near, far])  # type: ignore[arg-type]
+    found = detector_search.separation(mine, {}, None, clean, [near, far])  # type: ignore[arg-type]
     assert found == pytest.approx((5 / 8 + 1) / 2)
 
 
 def test_points_go_through_the_grid_with_the_last_option_fastest() -> None:
-    found = list(detection.points({"a": [1, 2], "b": [3, 4]}))
+    found = list(detector_plan.points({"a": [1, 2], "b": [3, 4]}))
     assert found == [{"a": 1, "b": 3}, {"a": 1, "b": 4}, {"a": 2, "b": 3}, {"a": 2, "b": 4}]
 
 
@@ -161,7 +165,7 @@ def test_sets_that_share_a_picture_are_refused(tmp_path: Path) -> None:
 
 
 def test_formats_take_what_the_stage_writes(tmp_path: Path) -> None:
-    found = search.searched({}, {"k": [1]}, lambda _: 0.5, "a search")
+    found = detector_search.searched({}, {"k": [1]}, lambda _: 0.5, "a search")
     table = pa.Table.from_pylist(
         [{**row, "n_id": 3, "n_ood": 4} for row in found], schema=schema.SEARCHES.arrow
     )

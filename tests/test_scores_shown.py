@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-import shiftbench.metrics._scores_shown as shown
-from shiftbench import schema
-from shiftbench.metrics._cells import Campaign, CellRows
+import shiftbench.statistics.score_curves as shown
+from shiftbench.data import schema
+from shiftbench.statistics.campaign_rows import Campaign, CellRows
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shiftbench import fetch
 from shiftbench.models import _sentences, _word_pieces
+from shiftbench.stages import fetch
 
 
 def test_words_are_cut_into_the_longest_pieces() -> None:

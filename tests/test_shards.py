@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from shiftbench import schema, shards
+from shiftbench.data import schema, shards
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
 from shiftbench.sample import Sample
 

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench import codecs, plugins, recipe, shards, shift
+from shiftbench import plugins
+from shiftbench.data import codecs, shards
 from shiftbench.errors import DataError, RangeError
-from shiftbench.params import Params
-from shiftbench.plan import Plan
+from shiftbench.plan.params import Params
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.stages import shift
 
 DATASET = '''
 """Ten pictures of noise; two of them cannot be read when the option asks for it. Source: none."""

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from shiftbench import splits
+from shiftbench.data import splits
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
 

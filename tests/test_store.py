@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import campaign
-from shiftbench import recipe, store
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import Plan
-from shiftbench.prune import prune
+from shiftbench.plan.plan import Plan
+from shiftbench.plan.prune import prune
+from shiftbench.provenance import recipe
+from shiftbench.storage import pull
 from test_plan import settle
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
@@ -49,41 +50,41 @@ def plan(home: Path) -> Plan:
     ],
 )  # fmt: skip
 def test_words_ask_for_planned_paths(plan: Plan, asked: str, expected: list[str]) -> None:
-    assert store.paths_of(plan, asked) == expected
+    assert pull.paths_of(plan, asked) == expected
 
 
 def test_a_word_that_names_nothing_is_told(plan: Plan) -> None:
     with pytest.raises(ParamsError, match="nothing planned is called 'shape'; did you mean shapes"):
-        store.paths_of(plan, "shape")
+        pull.paths_of(plan, "shape")
 
 
 def test_bytes_are_compared_with_the_receipt(plan: Plan, home: Path) -> None:
     cells = {cell.ref.path: cell for cell in plan.cells.values()}
-    assert store.verify(home, cells[W0]) == []
+    assert pull.verify(home, cells[W0]) == []
     (home / W0).write_text("other")
-    assert store.verify(home, cells[W0])[0].startswith(f"{home / W0}: sha256 is d9298a10")
+    assert pull.verify(home, cells[W0])[0].startswith(f"{home / W0}: sha256 is d9298a10")
     (home / W0).unlink()
-    assert store.verify(home, cells[W0]) == [f"{W0}: the output or its receipt is missing"]
+    assert pull.verify(home, cells[W0]) == [f"{W0}: the output or its receipt is missing"]
 
 
 def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -> None:
     (home / W0).write_text("other")
-    assert store.repair(plan, home, "weights") == [W0]
+    assert pull.repair(plan, home, "weights") == [W0]
     assert not (home / W0).exists()
     assert not recipe.receipt_path(
         home, plan.cells[next(r for r in plan.cells if r.path == W0)].ref
     ).exists()
     assert (home / W0.replace("s0", "s1")).exists()
-    assert store.repair(plan, home, "results/records") == []
+    assert pull.repair(plan, home, "results/records") == []
 
 
 def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
     (home / BRIGHT).write_text("other")
-    assert store.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == [BRIGHT]
+    assert pull.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == [BRIGHT]
     with pytest.raises(
         ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"
     ):
-        store.repair(plan, home, "nowhere")
+        pull.repair(plan, home, "nowhere")
 
 
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,7 @@ def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.Mo
     with pytest.raises(
         DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"
     ):
-        store.pull(plan, home, ["weights"])
+        pull.pull(plan, home, ["weights"])
 
 
 def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> None:
@@ -118,5 +119,5 @@ def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
     after = campaign.plan(home, shifts__bright__materialise=False)
     assert BRIGHT in prune(after, home, ["shards"])
     assert not (home / "data/shards/shapes/test/bright").exists()
-    assert store.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
+    assert pull.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
     assert not {cell.ref.path for cell in after.cells.values()} & {BRIGHT}

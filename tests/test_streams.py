@@ -10,11 +10,14 @@ import pytest
 
 import campaign
 from made import Made, checkout
-from shiftbench import expressions, making, plugins, splits
-from shiftbench import plan as plans
+from shiftbench import plugins
+from shiftbench.data import splits
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
+from shiftbench.statistics import expressions
 from shiftbench.streams._steps import Step, Support, check, told
+from shiftbench.tools import run_local
 
 DRIFT = """
 from shiftbench.streams._steps import Step, Support
@@ -125,7 +128,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
-        making.make(asked(root), root)
+        run_local.make(asked(root), root)
     return made
 
 
@@ -197,7 +200,7 @@ def test_a_copy_under_another_name_is_refused(here: Made) -> None:
         campaigns__tiny__ood=[],
     )
     with pytest.raises(DataError, match=r"is tested and has the content of 'copy/all/\d+' of copy"):
-        making.make(plan, here.root)
+        run_local.make(plan, here.root)
     found = [one.why for one in here.findings("selection", plan=plan)]
     assert any("support and tested of stream drift share" in why for why in found)
 

@@ -9,11 +9,12 @@ import pytest
 
 import miniatures
 import training
-from shiftbench import nets, plugins
+from shiftbench import plugins
 from shiftbench.datasets import _spam
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 
 # --- the classifiers and texts of the full scale ----------------------------------------------------
 

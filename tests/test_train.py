@@ -12,12 +12,13 @@ from PIL import Image, ImageOps
 from scipy.stats import entropy
 
 import training
-from shiftbench import nets, plugins, refs
+from shiftbench import plugins, refs
 from shiftbench.errors import ModelError, ParamsError, PluginError
+from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, jensen_shannon
 from shiftbench.models import _tfidf
 from shiftbench.rng import Words
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _augment, _logistic, _loop, augmix, erm, finetune
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 28, 28), dtype=np.uint8)

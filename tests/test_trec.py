@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import trec
+from shiftbench.data import trec
 from shiftbench.errors import DataError
 
 

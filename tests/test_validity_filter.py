@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench import refs, splits
+from shiftbench import refs
 from shiftbench.analyses import _likeness, _validity, validity_filter
+from shiftbench.data import splits
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample

@@ -11,13 +11,14 @@ import pytest
 
 import miniatures
 import shift_digests
-from shiftbench import boxes, plugins, refs, shards, splits
+from shiftbench import plugins, refs
+from shiftbench.data import boxes, shards, splits
 from shiftbench.datasets import _tiles, _zones, pooled, rwds, zone_scenes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.metrics import accuracy_drop_relative, harmonic_mean
-from shiftbench.metrics._rows import Row
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos
+from shiftbench.statistics.rows import Row
 
 DRAWS = np.array([0.01, -0.02])
 

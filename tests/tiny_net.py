@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import nets, shards
+from shiftbench.data import shards
 from shiftbench.detectors import gram, iodin, mds_ensemble, odin, rankfeat
 from shiftbench.detectors._net import Net
 from shiftbench.detectors._rows import Known, Rows
+from shiftbench.inference import nets
 from shiftbench.models import _images
 from shiftbench.sample import Sample
-from shiftbench.score import score_cell
+from shiftbench.stages.score import score_cell
 from shiftbench.tasks import LabelSpace, classification
 
 CLASSES = ("a", "b", "c", "d")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets, plugins
+from shiftbench import plugins
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 CLASSES = ("a", "b", "c", "d")
 WORDS = ("good fine", "bad poor", "dull slow", "loud long")

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import formats, recipe, refs, schema
-from shiftbench.recipe import Cell
+from shiftbench import refs
+from shiftbench.data import formats, schema
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
 
 SOURCE = refs.sources("pictures")

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shiftbench.corrupt import corrupt as corrupt
-    from shiftbench.evaluate import evaluate as evaluate
+    from shiftbench.stages.evaluate import evaluate as evaluate
 
 __version__ = "0.1.0"
 
 
 def make_callable(name: str, function: Callable[..., Any]) -> None:
-    """Let a module be called like its main function, so that `shiftbench.evaluate` is both."""
+    """Let a module be called like its main function, so that `shiftbench.stages.evaluate` is both."""
     module = sys.modules[name]
     members = {
         "__call__": lambda _, *args, **options: function(*args, **options),

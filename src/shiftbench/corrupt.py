@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftbench import codecs, make_callable, plugins
-from shiftbench.apply import shift_sample
+from shiftbench import make_callable, plugins
+from shiftbench.data import codecs
 from shiftbench.errors import DataError, ParamsError, RangeError, near
+from shiftbench.inference.apply_shift import shift_sample
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
@@ -117,7 +118,7 @@ class Corrupt:
             DataError: another shape or dtype, or not one key for each image.
             RangeError: floating values outside 0 to 1.
         """
-        from shiftbench.apply_torch import apply_batch, to_arrays, to_tensor
+        from shiftbench.inference.apply_torch import apply_batch, to_arrays, to_tensor
 
         batch = _as_bytes(images)
         names = [keys] if isinstance(keys, str) else keys
@@ -163,7 +164,7 @@ def originals(shift: ModuleType) -> dict[str, object]:
     """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
-    from shiftbench.fetch import kept
+    from shiftbench.stages.fetch import kept
 
     folders = {name: kept(name) for name in shift.SOURCES}
     return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}

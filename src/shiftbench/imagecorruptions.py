@@ -18,9 +18,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import codecs
 from shiftbench.corrupt import content_key
 from shiftbench.corrupt import corrupt as shifted
+from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError, near
 
 NAMES = (

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from made import Made, checkout, commit, forget, with_original
-from shiftbench import making, plugins
+from shiftbench import plugins
 from shiftbench.release import make as releases
+from shiftbench.tools import run_local
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     made = checkout(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        making.make(made.plan(), root)
+        run_local.make(made.plan(), root)
     return made
 
 
@@ -42,7 +43,7 @@ def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
         patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
         forget()
         made = with_original(root)
-        making.make(made.plan(), root)
+        run_local.make(made.plan(), root)
         request = releases.Request("v1", None, releases.when("2026-01-01T00:00:00+00:00"), None)
         releases.make(made.plan(), root, root, request)
         commit()

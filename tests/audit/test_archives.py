@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import forging
-from shiftbench import shards
-from shiftbench.shards import BLOCK, END
+from shiftbench.data import shards
+from shiftbench.data.shards import BLOCK, END
 
 
 def head(data: bytes, at: int, change: slice, value: bytes) -> bytes:

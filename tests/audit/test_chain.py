@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from shiftbench import recipe
+from shiftbench.provenance import recipe
 
 
 def test_every_number_has_its_evidence(made):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import forging
-from shiftbench import shards
+from shiftbench.data import shards
 
 
 def test_everything_planned_is_there_once(made):

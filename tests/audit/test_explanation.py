@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 import forging
-from shiftbench import recipe, shards
 from shiftbench.audit import explanation
+from shiftbench.data import shards
+from shiftbench.provenance import recipe
 from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "label": "cls"}

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import pytest
 
 import synthetic_root
-from shiftbench import environment, recipe, report
 from shiftbench.audit import _page, _run
 from shiftbench.audit._finding import Audit, Finding, Result
+from shiftbench.provenance import environment, recipe
+from shiftbench.stages import report
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 import forging
-from shiftbench import codecs, shards
+from shiftbench.data import codecs, shards
 
 
 def test_a_clean_campaign_is_exact(made):

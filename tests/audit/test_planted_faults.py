@@ -23,10 +23,12 @@ import torch
 
 import forging
 from made import Made, commit, forget
-from shiftbench import making, recipe, shards
-from shiftbench.apply import Shifter
+from shiftbench.data import shards
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.tools import run_local
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,7 @@ def _(made: Made) -> None:
     for ref in plan.cells:
         if ref.kind in ("searches", "scores", "tables", "report") and "msp" not in ref.name:
             recipe.receipt_path(made.root, ref).unlink()
-    making.make(plan, made.root)
+    run_local.make(plan, made.root)
 
 
 # --- evidence -------------------------------------------------------------------------------
@@ -399,7 +401,7 @@ def _(made: Made) -> None:
         forget()
         plan = made.plan()
         recipe.receipt_path(made.root, CONTRAST3).unlink()
-        making.make(plan, made.root)
+        run_local.make(plan, made.root)
     finally:
         sys.path.remove(str(folder))
         forget()

@@ -13,12 +13,12 @@ import pytest
 from scipy.stats import binom
 
 import forging
-from shiftbench import codecs, shards
-from shiftbench.apply import Shifter
 from shiftbench.audit import _elsewhere, _rebuild, _samples, alone, rebuild
 from shiftbench.audit._case import Case
 from shiftbench.audit._elsewhere import Elsewhere
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.data import codecs, shards
+from shiftbench.inference.apply_shift import Shifter
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 import forging
-from shiftbench import recipe
 from shiftbench.audit import (
     _elsewhere,
     _worth,
@@ -22,6 +21,7 @@ from shiftbench.audit._case import Case
 from shiftbench.audit._compared import Comparison
 from shiftbench.audit._evaluated import evaluated
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 
 S0, S1 = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
@@ -153,7 +153,7 @@ def test_a_method_that_adapts_is_walked_from_the_beginning(made):
     planned.write(made.root)
     for job in planned.of_verb("evaluate"):
         recipe.execute(
-            made.root / job.recipe_path, importlib.import_module("shiftbench.evaluate").run
+            made.root / job.recipe_path, importlib.import_module("shiftbench.stages.evaluate").run
         )
     audited = made.case(plan=planned, level=3, count=2)
     assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
 
 
 def test_a_campaign_is_what_its_params_and_code_ask_for(made):

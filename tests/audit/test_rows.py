@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 import forging
-from shiftbench import shards
+from shiftbench.data import shards
 
 KEY = "tiny/test/contrast/3"
 

@@ -9,8 +9,9 @@ import pytest
 
 import forging
 from made import Made
-from shiftbench import refs, shards
+from shiftbench import refs
 from shiftbench.audit import _scoring
+from shiftbench.data import shards
 from shiftbench.refs import Ref
 from shiftbench.trainers import erm
 

@@ -13,7 +13,7 @@ import pytest
 
 from clusters.smoke import SHIFTS, SMOKE, smoke
 from repository import HOME, Repository, checkout
-from shiftbench import locks
+from shiftbench.provenance import locks
 
 pytestmark = [
     pytest.mark.workflow,

@@ -9,10 +9,14 @@ import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
-from shiftbench import cards, cli, judging, making, plugins, scales, schema, verdicts
-from shiftbench import plan as plans
+from shiftbench import cli, plugins
+from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
+from shiftbench.stages import judge_claims
+from shiftbench.tools import run_local
 
 FOLDER = Path(__file__).resolve().parents[2] / "systems"
 SLUGS = cards.slugs(FOLDER)
@@ -61,17 +65,17 @@ def test_params_of_every_scale_are_right(slug, checkout):
 def test_a_rehearsal_judges_every_embedded_claim(slug, checkout):
     """At smoke scale, all in this process: every selector finds its rows, every figure its points."""
     planned, root = plans.load(f"systems/{slug}/smoke")
-    making.make(planned, root)
-    rows = judging.claims_of(root, slug).to_pylist()
+    run_local.make(planned, root)
+    rows = judge_claims.claims_of(root, slug).to_pylist()
     card = cards.load(slug, FOLDER)
     embedded = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
     assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
     folder = (root / Ref("claims", slug).path).parent
-    measured = schema.read(folder / "measured.parquet", form=verdicts.MEASURED).to_pylist()
+    measured = schema.read(folder / "measured.parquet", form=claim_formats.MEASURED).to_pylist()
     assert [row["reason"] for row in measured if row["reason"]] == []
-    points = schema.read(folder / "figures.parquet", form=verdicts.FIGURES).column("figure")
+    points = schema.read(folder / "figures.parquet", form=claim_formats.FIGURES).column("figure")
     assert set(points.to_pylist()) == set(range(len(card.figures)))
     page = (root / "results/report/index.html").read_text()
     assert all(escape(figure.title) in page for figure in card.figures)

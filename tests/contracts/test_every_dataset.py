@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from miniatures import MAKERS
-from shiftbench import plugins, shards, splits
+from shiftbench import plugins
+from shiftbench.data import shards, splits
 from shiftbench.errors import FetchError
-from shiftbench.fetch import fetch
 from shiftbench.sample import Sample
+from shiftbench.stages.fetch import fetch
 
 NAMES = plugins.names("datasets")
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())

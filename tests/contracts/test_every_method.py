@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench import nets, plugins
+from shiftbench import plugins
+from shiftbench.inference import nets
 from shiftbench.models import convnet
 from shiftbench.sample import Sample
 

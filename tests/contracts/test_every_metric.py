@@ -10,12 +10,13 @@ from scipy.stats import binned_statistic
 from sklearn import metrics as peer
 from sklearn.calibration import calibration_curve
 
-from shiftbench import plugins, schema
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.errors import ParamsError, RangeError
-from shiftbench.metrics import _contributions
-from shiftbench.metrics._contributions import Contributions, weighted
-from shiftbench.metrics._rows import Rows
 from shiftbench.sample import Sample
+from shiftbench.statistics import contributions
+from shiftbench.statistics.contributions import Contributions, weighted
+from shiftbench.statistics.rows import Rows
 from shiftbench.tasks import LabelSpace, classification
 
 NAMES = plugins.names("metrics")
@@ -185,7 +186,7 @@ def test_sums_are_exact_for_large_values() -> None:
     with pytest.raises(RangeError, match="too large to be added exactly"):
         weighted([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
     assert (
-        _contributions._block([np.full((1, 10), float(largest))], 10) == 2
+        contributions._block([np.full((1, 10), float(largest))], 10) == 2
     )  # 2 x 8 x 2**49 = 2**53
 
 

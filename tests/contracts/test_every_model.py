@@ -12,7 +12,8 @@ import torch
 
 import fake_open_clip
 import training
-from shiftbench import nets, plugins
+from shiftbench import plugins
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 
 NAMES = plugins.names("models")

@@ -9,7 +9,7 @@ import pytest
 
 from shiftbench import plugins
 from shiftbench.errors import FetchError
-from shiftbench.fetch import fetch, load_source, source_names
+from shiftbench.stages.fetch import fetch, load_source, source_names
 
 NAMES = source_names()
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shiftbench import params as parameters
 from shiftbench import plugins
-from shiftbench.plan import Plan
+from shiftbench.plan import params as parameters
+from shiftbench.plan.plan import Plan
 from shiftbench.streams._steps import Step
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins, schema
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import training
-from shiftbench import nets, plugins
+from shiftbench import plugins
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 
 NAMES = plugins.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 
-from shiftbench import splits
+from shiftbench.data import splits
 from shiftbench.detectors import (
     _neighbours,
     _statistics,

@@ -10,9 +10,9 @@ import pytest
 
 from released import CREATED, RECORD, TAR, call, flip
 from repository import Repository
-from shiftbench import plan as plans
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError, ShiftbenchError, StaleError
+from shiftbench.plan import plan as plans
 from shiftbench.release import make, manifest, statement
 
 pytestmark = pytest.mark.workflow

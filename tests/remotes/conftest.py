@@ -13,8 +13,9 @@ import pytest
 from remotes import servers
 from remotes.servers import HOST, Proxy
 from repository import Repository, clone
-from shiftbench import plan as plans
-from shiftbench import plugins, store, stored
+from shiftbench import plugins
+from shiftbench.plan import plan as plans
+from shiftbench.storage import dvc_store, pull
 
 KINDS = ("folder", "ssh", "s3", "http")
 
@@ -32,14 +33,14 @@ class Mirror:
 
     def read(self, oid: str) -> bytes:
         """Return an object."""
-        name = f"files/md5/{stored.place(oid)}"
+        name = f"files/md5/{dvc_store.place(oid)}"
         if self.folder is not None:
             return (self.folder / name).read_bytes()
         return servers.bucket(self.port).Object(f"store/{name}").get()["Body"].read()
 
     def write(self, oid: str, data: bytes) -> None:
         """Replace an object, whatever its name says; nothing is left of it without data."""
-        name = f"files/md5/{stored.place(oid)}"
+        name = f"files/md5/{dvc_store.place(oid)}"
         if self.folder is None:
             servers.bucket(self.port).put_object(Key=f"store/{name}", Body=data)
             return
@@ -48,7 +49,7 @@ class Mirror:
 
     def remove(self, oid: str) -> None:
         """Remove an object."""
-        name = f"files/md5/{stored.place(oid)}"
+        name = f"files/md5/{dvc_store.place(oid)}"
         if self.folder is None:
             servers.bucket(self.port).Object(f"store/{name}").delete()
         else:
@@ -145,9 +146,9 @@ class Reader:
         """The clone."""
         return self.repository.path
 
-    def pull(self, *words: str, remote: str | None = None) -> store.Pulled:
+    def pull(self, *words: str, remote: str | None = None) -> pull.Pulled:
         """Pull, as `shiftbench pull` does."""
-        return store.pull(self.planned, self.path, list(words), remote)
+        return pull.pull(self.planned, self.path, list(words), remote)
 
     def files(self, *folders: str) -> set[str]:
         """Return what is there of the outputs."""
@@ -158,14 +159,14 @@ class Reader:
 
     def cached(self) -> set[str]:
         """Return what is in the cache, whatever its name."""
-        cache = stored.cache_of(self.path)
+        cache = dvc_store.cache_of(self.path)
         return {p.relative_to(cache).as_posix() for p in cache.rglob("*") if p.is_file()}
 
     def oid(self, path: str) -> str:
         """Return the object of a recorded file; its listing must be in the cache."""
-        cache = stored.cache_of(self.path)
-        for output in stored.outputs(self.path):
-            listing = cache / stored.place(output.oid)
+        cache = dvc_store.cache_of(self.path)
+        for output in dvc_store.outputs(self.path):
+            listing = cache / dvc_store.place(output.oid)
             if path.startswith(output.path) and listing.is_file():
                 return output.files(listing.read_bytes())[path]
         raise AssertionError(path)

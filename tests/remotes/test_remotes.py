@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from remotes.conftest import KINDS, Mirror, Reader
-from shiftbench import recipe, remotes
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.provenance import recipe
+from shiftbench.storage import remotes
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 

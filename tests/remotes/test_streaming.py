@@ -14,8 +14,13 @@ import pytest
 from remotes import servers
 from remotes.conftest import Mirror, Reader
 from repository import Repository
-from shiftbench import evaluate, plugins, prune, recipe, shards, store, streaming
+from shiftbench import plugins
+from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError, ParamsError
+from shiftbench.plan import prune
+from shiftbench.provenance import recipe
+from shiftbench.stages import evaluate
+from shiftbench.storage import pull, streaming
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 
@@ -149,17 +154,17 @@ def test_shards_without_tars_are_what_was_asked_for_not_damage(
     hollow: Callable[[str], Reader],
 ) -> None:
     clone = hollow("http")
-    assert len(store.hollow(clone.planned, clone.path)) == 8
-    assert store.repair(clone.planned, clone.path, CONTRAST) == []
+    assert len(pull.hollow(clone.planned, clone.path)) == 8
+    assert pull.repair(clone.planned, clone.path, CONTRAST) == []
     assert (clone.path / CONTRAST / "manifest.json").is_file()
     with pytest.raises(DataError, match="have a manifest and no tars.*shiftbench pull shards"):
-        store.require_tars(clone.planned, clone.path)
+        pull.require_tars(clone.planned, clone.path)
     assert prune.prune(clone.planned, clone.path, ["shards"]) == []
     with pytest.raises(DataError, match=r"000000\.tar is missing; .*stream: REMOTE"):
         list(shards.read(clone.path / CONTRAST))
     index = clone.path / CONTRAST / "index.parquet"
     index.write_bytes(index.read_bytes()[:-1])
-    assert store.repair(clone.planned, clone.path, CONTRAST) == [f"{CONTRAST}/manifest.json"]
+    assert pull.repair(clone.planned, clone.path, CONTRAST) == [f"{CONTRAST}/manifest.json"]
 
 
 def test_a_notebook_evaluates_a_url(

@@ -16,11 +16,15 @@ from typer.testing import CliRunner
 from remotes.conftest import Mirror, Reader
 from remotes.servers import HOST, free_port
 from repository import HOME, Repository
-from shiftbench import cli, doctor, plan, remotes, shards, stored, streaming
+from shiftbench import cli
 from shiftbench.audit import availability
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding
+from shiftbench.data import shards
 from shiftbench.errors import DataError
+from shiftbench.plan import plan
+from shiftbench.storage import dvc_store, remotes, streaming
+from shiftbench.tools import doctor
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 Make = Callable[..., Reader]
@@ -207,4 +211,4 @@ def test_without_dvc_or_a_record_it_says_so(tmp_path: Path) -> None:
         doctor.remotes_held(tmp_path)
     (tmp_path / ".dvc").mkdir()
     with pytest.raises(DataError, match="nothing was recorded here"):
-        stored.outputs(tmp_path)
+        dvc_store.outputs(tmp_path)

@@ -15,8 +15,8 @@ from PIL import Image
 import shift_digests
 from shift_digests import originals, picture
 from shiftbench import plugins
+from shiftbench.data.resizing import resize, resize_array
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.resizing import resize, resize_array
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _cutouts, _masks

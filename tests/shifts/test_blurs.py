@@ -14,7 +14,8 @@ from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 from shift_digests import picture
-from shiftbench import codecs, plugins, rng_torch
+from shiftbench import plugins, rng_torch
+from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError
 from shiftbench.rng import Words
 from shiftbench.shifts import (

@@ -11,11 +11,11 @@ import shift_digests
 from shiftbench import plugins
 from shiftbench.datasets import _human_eval
 from shiftbench.errors import DataError, FetchError, RangeError
-from shiftbench.fetch import fetch
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
 from shiftbench.shifts import _code, _docstrings, _english, _names, _tenses
+from shiftbench.stages.fetch import fetch
 from shiftbench.tasks import generation
 
 OF = {

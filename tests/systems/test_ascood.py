@@ -16,18 +16,20 @@ from PIL import Image
 from torch import nn
 
 import training
-from shiftbench import nets, plugins, refs, shards
-from shiftbench.bench import check_head
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.datasets import spurious_fashion
 from shiftbench.detectors import _gradients, energy, iodin, scale, scale_mixed
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.methods import raw_features
 from shiftbench.models import standardised
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.score import score_cell
-from shiftbench.train import train_weights
+from shiftbench.stages.detector_context import check_head
+from shiftbench.stages.score import score_cell
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _attribution, _loop, ascood
 
 OPTIONS = {"type": "gradient", "p_inv": 0.1, "alpha": 0.5, "sign": "+", "attribution": "eval"}

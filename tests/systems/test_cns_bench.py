@@ -18,15 +18,16 @@ import scipy.stats
 
 import miniatures
 import shift_digests
-from shiftbench import plugins, schema
-from shiftbench.aggregate import CellRows, aggregate
+from shiftbench import plugins
+from shiftbench.data import schema
 from shiftbench.datasets import _cns, cns_bench
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.expressions import Rows, evaluate
 from shiftbench.models import cns_results
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import cns_scale
+from shiftbench.stages.aggregate import CellRows, aggregate
+from shiftbench.statistics.expressions import Rows, evaluate
 from shiftbench.tasks import LabelSpace, classification
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)
@@ -347,7 +348,7 @@ def test_the_released_scale_is_wrong_by_ten_for_jpg() -> None:
 
 
 def test_the_card_says_what_the_analogue_does_not_test() -> None:
-    from shiftbench import cards
+    from shiftbench.plan import cards
 
     card = cards.load("cns-bench")
     assert {"diffusion and LoRA sliders", "CLIP and DINOv2 in the filter"} <= set(

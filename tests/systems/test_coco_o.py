@@ -14,10 +14,13 @@ import yaml
 
 import miniatures
 from repository import HOME
-from shiftbench import making, plan, plugins, schema, shards, splits
+from shiftbench import plugins
+from shiftbench.data import schema, shards, splits
 from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.plan import plan
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.tools import run_local
 
 DOMAINS = ("cartoon", "handmake", "painting", "sketch", "tattoo", "weather")
 
@@ -180,7 +183,7 @@ def test_the_miniature_is_sharded_and_evaluated(
     (tmp_path / "params").mkdir()
     (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(overlay))
     planned, made = plan.load("mine")
-    making.make(planned, made)
+    run_local.make(planned, made)
     folder = (made / Ref("shards", "cartoon/test/identity/0", local=True).path).parent
     found = shards.manifest(folder)
     assert (found["samples"], found["classes"]) == (2, ["person", "car", "cat"])

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from repository import HOME
-from shiftbench import cards, plugins, scales
+from shiftbench import plugins
+from shiftbench.plan import cards, scales
 
 PACKAGE = HOME / "src/shiftbench"
 ALLOWED = re.compile(

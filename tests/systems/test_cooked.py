@@ -13,18 +13,21 @@ from scipy.special import softmax
 import fake_open_clip
 import training
 from repository import HOME
-from shiftbench import cards, nets, plugins, refs, scales, schema, splits
-from shiftbench import plan as plans
+from shiftbench import plugins, refs
+from shiftbench.data import schema, splits
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.losses import info_nce
 from shiftbench.methods import mean_probability
 from shiftbench.models import _pairs, _sentences
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.score import score_cell
+from shiftbench.stages.score import score_cell
+from shiftbench.stages.train import train_weights
 from shiftbench.tasks import LabelSpace, classification
-from shiftbench.train import train_weights
 
 CLASSES, WIDTH, COUNT = 5, 6, 8
 RANDOM = np.random.default_rng(0)

@@ -13,15 +13,16 @@ from PIL import Image
 
 import miniatures
 import shift_digests
-from shiftbench import nets, plugins, refs
+from shiftbench import plugins, refs
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.fetch import kept
+from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
-from shiftbench.metrics._contributions import weighted
-from shiftbench.metrics._rows import Row, Rows, SeverityPath
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _complexity, _masks, _scikit_photos
+from shiftbench.stages.fetch import kept
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 COMPOSITES = plugins.find("datasets", "fashion_composites")
 RELEASED = plugins.find("datasets", "imagenet_e")
@@ -108,7 +109,7 @@ def test_no_place_of_training_is_in_a_test_or_held_out_background(
 
 
 def test_real_photos_are_apart_by_checksum() -> None:
-    from shiftbench.originals import load_source
+    from shiftbench.data.source_files import load_source
 
     files = load_source(_scikit_photos.SOURCE).files
     train, held_out = (

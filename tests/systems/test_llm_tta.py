@@ -15,13 +15,16 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from repository import HOME
-from shiftbench import asking, llm, plugins, refs, schema
+from shiftbench import plugins, refs
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.llm import client
 from shiftbench.methods import _gate, _recorded, _replacing, _rewriting, _tta
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace, text_classification
+from shiftbench.tools import record_answers
 
 Outputs = dict[str, np.ndarray]
 
@@ -371,32 +374,32 @@ def test_a_warm_record_asks_nobody_and_a_cold_one_all(checkout: Path, tmp_path: 
     def nobody(model: str) -> Any:
         raise AssertionError(model)
 
-    told = asking.record("systems/llm-tta/smoke", nobody)
+    told = record_answers.record("systems/llm-tta/smoke", nobody)
     ((needed, asked),) = told.values()
     assert (needed, asked) == (2 * 4 * 4 * 2, 0)  # styles, sets, rewrites, texts
 
     class Parrot:
-        model, date = llm.identity("smollm2_135m"), None
+        model, date = client.identity("smollm2_135m"), None
 
-        def answer(self, requests: Sequence[llm.Request]) -> Any:
+        def answer(self, requests: Sequence[client.Request]) -> Any:
             return iter([one.messages[1][1] for one in requests])
 
     parrots = {"smollm2_135m": Parrot()}
-    told = asking.record("systems/llm-tta/smoke", parrots.__getitem__, tmp_path / "cold")
+    told = record_answers.record("systems/llm-tta/smoke", parrots.__getitem__, tmp_path / "cold")
     assert list(told.values()) == [(needed, needed)]
-    again = asking.record("systems/llm-tta/smoke", nobody, tmp_path / "cold")
+    again = record_answers.record("systems/llm-tta/smoke", nobody, tmp_path / "cold")
     assert list(again.values()) == [(needed, 0)]
 
 
 def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
     (checkout / "params.yaml").write_text("campaigns: {}\n")
     with pytest.raises(ParamsError, match=r"nothing of params\.yaml asks a language model"):
-        asking.record(None, {}.__getitem__)
+        record_answers.record(None, {}.__getitem__)
 
 
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
-    from shiftbench.metrics._contributions import weighted
-    from shiftbench.metrics._rows import Rows
+    from shiftbench.statistics.contributions import weighted
+    from shiftbench.statistics.rows import Rows
 
     random = np.random.default_rng(1)
     label, predicted = random.integers(0, 3, 60), random.integers(0, 3, 60)

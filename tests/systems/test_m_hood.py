@@ -11,11 +11,11 @@ import torch
 
 import miniatures
 from repository import HOME
-from shiftbench import cards
 from shiftbench.datasets import stranger_scenes, yolo_boxes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.models import centre_points, faster_rcnn
 from shiftbench.models._boxes import Truth
+from shiftbench.plan import cards
 from shiftbench.tasks import detection
 
 # --- training on background -------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
     tmp_path: Path,
 ) -> None:
     from shiftbench.errors import FetchError
-    from shiftbench.fetch import fetch
+    from shiftbench.stages.fetch import fetch
 
     sources = {}
     for source in stranger_scenes.SOURCES:

@@ -12,12 +12,16 @@ from typer.testing import CliRunner
 
 import forging
 from repository import HOME
-from shiftbench import cards, cli, judging, making, rules, scales, schema, verdicts
-from shiftbench import plan as plans
+from shiftbench import cli
 from shiftbench.audit import _run
+from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.page.system import System
+from shiftbench.plan import cards, scales, snakemake_rules
+from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
+from shiftbench.stages import judge_claims
+from shiftbench.tools import run_local
 
 SLUG = "toy"
 SCALE = f"systems/{SLUG}"
@@ -42,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = checkout(tmp_path_factory.mktemp("toy") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        making.make(*plans.load(SCALE))
+        run_local.make(*plans.load(SCALE))
     return home
 
 
@@ -56,7 +60,7 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def claims(home: Path) -> pl.DataFrame:
-    found = pl.from_arrow(judging.claims_of(home / scales.root(SLUG, "embedded"), SLUG))
+    found = pl.from_arrow(judge_claims.claims_of(home / scales.root(SLUG, "embedded"), SLUG))
     assert isinstance(found, pl.DataFrame)
     return found
 
@@ -91,7 +95,7 @@ def test_an_analysis_gives_the_mean_over_its_units(made: Path) -> None:
 
 
 def test_an_analysis_that_gives_no_number_is_refused() -> None:
-    from shiftbench.analyse import Observation, table
+    from shiftbench.stages.analyse import Observation, table
 
     with pytest.raises(ModelError, match="norm of a/b-c-s0, unit 'u', is nan"):
         table([Observation("norm", "u", float("nan"), "a/b-c-s0", "a")], "toy/norms")
@@ -110,7 +114,7 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
         assert figure.title in page
     measured = schema.read(
         made / f"build/{SCALE}" / CLAIMS.path.replace("claims.parquet", "measured.parquet"),
-        form=verdicts.MEASURED,
+        form=claim_formats.MEASURED,
     )
     assert measured.column("number").to_pylist() == [0]
 
@@ -165,18 +169,18 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
         if state != "fresh"
     }
     assert stale == {"claims", "report"}
-    making.make(planned, root)
+    run_local.make(planned, root)
     (row,) = claims(home).filter(claim="against").to_dicts()
     assert row["verdict"] == "supported"
 
 
 def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path) -> None:
-    asked = rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
+    asked = snakemake_rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
     assert asked.systems == {SCALE: [f"build/{SCALE}/results/report/index.html"]}
     assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}
     assert asked.targets("report") == []
-    assert rules.load(None, main=False) == asked
-    both = rules.load(None, main=True, words=["systems", "tables"])
+    assert snakemake_rules.load(None, main=False) == asked
+    both = snakemake_rules.load(None, main=True, words=["systems", "tables"])
     assert both.systems == asked.systems
     assert both.targets("report") == ["results/report/index.html"]
 

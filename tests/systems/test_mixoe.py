@@ -12,14 +12,18 @@ import torch
 import miniatures
 import training
 from repository import HOME
-from shiftbench import analyse, nets, plugins, refs, scales, schema, shards
+from shiftbench import plugins, refs
+from shiftbench.data import schema, shards
 from shiftbench.datasets import fine_grained, webvision
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
-from shiftbench.plan import Plan
+from shiftbench.plan import scales
+from shiftbench.plan.plan import Plan
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages import analyse
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import mixoe
 
 SHARES = plugins.find("analyses", "mixing_decay").SHARES

@@ -12,19 +12,21 @@ import torch.nn.functional as F
 from torch import nn
 
 import training
-from shiftbench import nets, plugins, schema, shards
-from shiftbench.analyse import Measurement
+from shiftbench import plugins
 from shiftbench.analyses import adaptation_rates
+from shiftbench.data import schema, shards
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.methods import _adapting, few_shot, tent
 from shiftbench.models import convnet
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import rotate_degrees
+from shiftbench.stages.analyse import Measurement
+from shiftbench.stages.train import TrainJob
 from shiftbench.streams import few_shot_drift
 from shiftbench.streams._steps import check
-from shiftbench.train import TrainJob
 from shiftbench.trainers import _drift, _outliers, mol_r, oe_shifted
 
 ETA = 0.1

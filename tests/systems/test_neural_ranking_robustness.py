@@ -13,16 +13,17 @@ import pytest
 import torch
 
 import ranked
-from shiftbench import lexical, plugins, refs, trec
+from shiftbench import plugins, refs
+from shiftbench.data import bag_of_words, trec
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.metrics import _lists, by_task, relative_change
-from shiftbench.metrics._contributions import weighted
-from shiftbench.metrics._rows import Row, Rows, SeverityPath
 from shiftbench.models import _features, _interactions, _rankers, _sentences, conv_knrm, drmm
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import near_words, word_errors
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 Made = tuple[dict[Ref, Path], dict[str, list[Sample]], Path]
 ONE = np.ones((4, 1), dtype=np.uint8)
@@ -252,7 +253,7 @@ def test_every_ranker_ranks_and_sees_changed_documents(
 
 def queries_of(made: Made) -> list[Sample]:
     inputs, _, _ = made
-    from shiftbench import shards
+    from shiftbench.data import shards
 
     return list(shards.read(inputs[refs.shards("trec_documents", "test")].parent))
 
@@ -308,7 +309,7 @@ def test_features_of_a_text_are_those_of_the_document(made: Made) -> None:
     assert ours[5:12] == pytest.approx(
         [1, collection.index.idf(["wooden", "boats"]).sum(), 2, 2, math.log(3), math.log(4), math.log(5)]
     )  # fmt: skip
-    words = lexical.words("about wooden boats. wooden boats and number0 again")
+    words = bag_of_words.words("about wooden boats. wooden boats and number0 again")
     assert ours[12] == pytest.approx(math.log1p(words.index("wooden")))
 
 

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 
 import training
-from shiftbench import nets, plugins
+from shiftbench import plugins
 from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
 from shiftbench.losses import _sinkhorn, dispersion, palm_mle, prototype_contrast
-from shiftbench.train import train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _prototypes, cider, palm
 from shiftbench.trainers._prototypes import Prototypes
 

@@ -11,14 +11,17 @@ import torch
 
 import training
 from repository import HOME
-from shiftbench import cards, nets, plugins, refs, scales, shards, splits
-from shiftbench import plan as plans
-from shiftbench.analyse import Measurement
+from shiftbench import plugins, refs
+from shiftbench.data import shards, splits
+from shiftbench.inference import nets
 from shiftbench.losses import nt_xent
-from shiftbench.params import Params
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
+from shiftbench.plan.params import Params
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import train_weights
+from shiftbench.stages.analyse import Measurement
+from shiftbench.stages.train import train_weights
 
 # --- pre-training ---------------------------------------------------------------------------------
 

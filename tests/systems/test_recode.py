@@ -9,9 +9,11 @@ import pytest
 
 import shift_digests
 import training
-from shiftbench import answers, llm, nets, plugins
+from shiftbench import plugins
 from shiftbench.datasets import _recode_release
 from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.llm import answer_cache, client
 from shiftbench.models import _bodies, _choices, code_llm, smollm2_choice
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
@@ -124,7 +126,7 @@ def test_bodies_to_choose_from_are_the_problem_s_whatever_its_prompt(weights):
 
 
 def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "RECORDED", tmp_path)
+    monkeypatch.setattr(answer_cache, "RECORDED", tmp_path)
     sample = problem(ADD, 0)
     with pytest.raises(
         DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"
@@ -134,7 +136,7 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
     key = smollm2_choice._key(smollm2_choice.PARAMS, ADD, bodies)
     scores = [-1.0] * len(bodies)
     scores[1] = -0.5
-    answers.Answers(tmp_path / "recode").put(key, json.dumps(scores))
+    answer_cache.Answers(tmp_path / "recode").put(key, json.dumps(scores))
     assert first(predictor("smollm2_choice", weights), sample) == bodies[1]
 
 
@@ -142,16 +144,16 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
 
 
 def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "RECORDED", tmp_path)
+    monkeypatch.setattr(answer_cache, "RECORDED", tmp_path)
     options = {**code_llm.PARAMS, "samples": 2, "temperature": 0.2}
     sample = problem(ADD)
     requests = code_llm.asks([sample], options, {})
     assert [request.seed for request in requests] == [0, 1]
     assert requests[0].messages[-1][1].endswith(ADD)  # verbatim, to the last newline
-    kept = answers.Answers(tmp_path / "recode")
+    kept = answer_cache.Answers(tmp_path / "recode")
     texts = ("    return a + b\n\nprint(add(1, 2))\n", "    return a - b\n```\nSo it is")
     for request, text in zip(requests, texts, strict=True):
-        kept.put(request.key(llm.identity("smollm2_135m")), text)
+        kept.put(request.key(client.identity("smollm2_135m")), text)
     found = predictor("code_llm", weights, samples=2, temperature=0.2)([sample])
     assert found["completions"][0] == ("    return a + b\n\n", "    return a - b\n")
     with pytest.raises(DataError, match="holds no answer of smollm2_135m"):

@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 import training
-from shiftbench import nets, plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError
-from shiftbench.nets import State
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob, train_weights
+from shiftbench.stages.train import TrainJob, train_weights
 from shiftbench.trainers import _grams, _merging, _tasks, fisher_merging, ties
 
 VIT = {"patch": 7, "width": 8, "depth": 2, "heads": 2, "mlp": 5}

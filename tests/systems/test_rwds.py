@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from repository import HOME
-from shiftbench import cards, plugins
+from shiftbench import plugins
 from shiftbench.datasets import _tiles
+from shiftbench.plan import cards
 
 CARD = cards.load("rwds", HOME / "systems")
 PARAMS: dict[str, Any] = CARD.params["embedded"]

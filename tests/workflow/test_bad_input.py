@@ -13,8 +13,16 @@ import torch
 from PIL import Image
 
 import campaign
-from shiftbench import cli, evaluate, fetch, pins, recipe, shards, shift, train
+from shiftbench import cli
+from shiftbench.data import pins, shards
 from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import recipe
+from shiftbench.stages import (
+    evaluate,
+    fetch,
+    shift,
+    train,
+)
 
 STAGES = {"fetch": fetch.run, "shift": shift.run, "train": train.run, "evaluate": evaluate.run}
 

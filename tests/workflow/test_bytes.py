@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from repository import Repository, checkout
-from shiftbench import nets
+from shiftbench.inference import nets
 
 MADE = (
     "data/shards",

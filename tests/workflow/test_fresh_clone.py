@@ -11,7 +11,7 @@ import shutil
 import pytest
 
 from repository import Repository, clone
-from shiftbench import schema
+from shiftbench.data import schema
 
 pytestmark = pytest.mark.workflow
 

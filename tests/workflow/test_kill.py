@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from repository import HOME, Repository, checkout
-from shiftbench import files, locks
+from shiftbench import files
+from shiftbench.provenance import locks
 
 pytestmark = pytest.mark.workflow
 

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import synthetic_root
-from shiftbench import recipe, report
+from shiftbench.provenance import recipe
+from shiftbench.stages import report
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

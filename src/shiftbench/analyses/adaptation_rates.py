@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench import logs
-from shiftbench.analyse import Measurement, Observation
+from shiftbench.data import training_log
 from shiftbench.refs import Ref
+from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
 
@@ -28,7 +28,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the curves and the chosen rates."""
     dataset = job.params["dataset"]
     for name in job.params["weights"]:
-        log = logs.of(job.inputs[Ref("weights", name)])
+        log = training_log.of(job.inputs[Ref("weights", name)])
         for kind in job.params["kinds"]:
             curve = zip(log.get(f"{kind}_rates", ()), log.get(f"{kind}_accuracy", ()), strict=True)
             for (_, rate), (_, accuracy) in curve:

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shiftbench import refs
-from shiftbench.analyse import Measurement, Observation
 from shiftbench.errors import ParamsError, near
 from shiftbench.methods import _gate, _recorded
 from shiftbench.refs import Ref
+from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
 """`gates`: name of a gate -> the method behind it; `thresholds`: of gates whose own is given, not searched; `shifts`:

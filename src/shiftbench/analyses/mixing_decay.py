@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets, refs, splits
-from shiftbench.analyse import Measurement, Observation
+from shiftbench import refs
+from shiftbench.data import splits
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
+from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.trainers import _mixing
 
 PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, refs, rng, shards
-from shiftbench.analyse import Measurement, Observation
+from shiftbench import plugins, refs, rng
+from shiftbench.data import shards
 from shiftbench.optimizers import _momenta, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.analyse import Measurement, Observation
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {
     "shapes": ["32x32", "48x48", "64x64", "128x128", "48x96", "48x144", "64x128", "64x256"],

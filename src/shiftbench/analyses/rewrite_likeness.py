@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from shiftbench import refs
-from shiftbench.analyse import Measurement, Observation
 from shiftbench.methods import tta_llm
 from shiftbench.models import _sentences, minilm
 from shiftbench.refs import Ref
+from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}
 """`told`: name of a method -> its options; `shifts`: name of a domain shift -> its dataset, whose test split it is."""

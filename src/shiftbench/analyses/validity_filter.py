@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs, splits
-from shiftbench.analyse import Measurement, Observation
+from shiftbench import refs
 from shiftbench.analyses import _likeness, _validity
+from shiftbench.data import splits
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.stages.analyse import Measurement, Observation
 
 Floats = NDArray[np.float64]
 PARAMS: dict[str, object] = {

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench import recipe
 from shiftbench.audit._digests import Digests
 from shiftbench.audit._finding import Finding, Result
-from shiftbench.plan import Plan
-from shiftbench.recipe import Cell
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 

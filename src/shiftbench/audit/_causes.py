@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftbench import recipe
+from shiftbench.provenance import recipe
 
 KINDS = ("params", "code", "data", "weights", "environment", "lacking", "unexplained")
 """What a cause can be; the first five explain, `lacking` cannot be told from what is here."""

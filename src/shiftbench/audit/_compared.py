@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
 
 _GIVEN = ("label", "group", "cluster")
 """Columns that follow from the data, and that no environment changes."""

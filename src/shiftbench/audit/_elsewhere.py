@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import fetch, leftout, originals, plugins
+from shiftbench import plugins
 from shiftbench.audit._case import Case
+from shiftbench.data import source_files
 from shiftbench.errors import DataError
-from shiftbench.recipe import Cell, Job
+from shiftbench.plan import unavailable
+from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
+from shiftbench.stages import fetch
 
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
@@ -39,7 +42,7 @@ class Elsewhere:
         self.root = self.home / "made again"
         self.root.mkdir(parents=True)
         self._originals: dict[str, Path | None] = {}
-        for own in leftout.yours(case.plan):  # options name them relative to the checkout
+        for own in unavailable.yours(case.plan):  # options name them relative to the checkout
             if not Path(own.path).is_absolute():
                 _link(Path(own.path).absolute(), self.home / own.path)
 
@@ -63,7 +66,7 @@ class Elsewhere:
         """Return a folder with the bytes of an original, checked: in data/sources, else in this machine's cache."""
         if ref.name not in self._originals:
             homes = (self.case.folder(ref), fetch.kept(ref.name))
-            source = originals.load_source(ref.name)
+            source = source_files.load_source(ref.name)
             whole = (home for home in homes if _is_whole(source, home))
             self._originals[ref.name] = next(whole, None)
         return self._originals[ref.name]
@@ -146,9 +149,9 @@ def _link(target: Path, place: Path) -> None:
         place.symlink_to(target)
 
 
-def _is_whole(source: originals.Source, home: Path) -> bool:
+def _is_whole(source: source_files.Source, home: Path) -> bool:
     try:
-        originals.verify(source, home)
+        source_files.verify(source, home)
     except (DataError, OSError):
         return False
     return True

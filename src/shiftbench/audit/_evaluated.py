@@ -11,14 +11,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench import logs, pins, plugins, schema, shards
+from shiftbench import plugins
 from shiftbench.audit import _compared, _elsewhere
 from shiftbench.audit._case import Case
 from shiftbench.audit._compared import Comparison
 from shiftbench.audit._elsewhere import Elsewhere
 from shiftbench.audit._finding import Finding
+from shiftbench.data import (
+    pins,
+    schema,
+    shards,
+    training_log,
+)
 from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.recipe import Cell, Job
+from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
 
 _KEY = "evaluated"  # of case.options
@@ -183,7 +189,9 @@ def _task(case: Case, group: Group, elsewhere: Elsewhere) -> dict[str, Any]:
     devices = [str(run.get("device") or "cpu") for run in runs.values()]
     inputs = {ref for cell in group.job.cells for ref in cell.inputs}
     allowed = [case.folder(ref) if ref.owns_folder else case.root / ref.path for ref in inputs]
-    allowed += [logs.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"]
+    allowed += [
+        training_log.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"
+    ]
     own = [pins.place(path) for cell in group.job.cells for path in pins.paths(cell.recipe)]
     watched = [case.root, Path.cwd(), *plugins.Folders.extra]
     return {

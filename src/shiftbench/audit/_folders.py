@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench import shards
 from shiftbench.audit._case import Case
+from shiftbench.data import shards
+from shiftbench.data.shards import Entry
 from shiftbench.refs import Ref
-from shiftbench.shards import Entry
 
 _FACTS = {"tars", "index", "samples", "pixels", "fields", "classes", "task"}
 _COLUMNS = ("key", "tar", "offset", "size", "sha256", "pixels")

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench.audit._case import Case
+from shiftbench.data.shards import INDEX
 from shiftbench.refs import Ref
-from shiftbench.shards import INDEX
 
 
 def manifest(case: Case, ref: Ref) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from shiftbench.audit import _folders
 from shiftbench.audit._case import Case
 from shiftbench.audit._members import name_of, size_of
+from shiftbench.data.shards import BLOCK
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
-from shiftbench.shards import BLOCK
 
 UNKNOWN, UNIT, NLL_LIMIT = -1, 1_000_000_000, 1 << 49
 TOLERANCE = 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shiftbench.data.shards import BLOCK
 from shiftbench.errors import DataError
-from shiftbench.shards import BLOCK
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench import bootstrap, formats
 from shiftbench.audit._causes import KINDS, Cause
+from shiftbench.data import formats
 from shiftbench.errors import DataError
+from shiftbench.statistics import bootstrap
 
 ROUNDING = 1e-9
 _KEY = list(formats.METRICS.key)

@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import environment, plugins, shards, shift
-from shiftbench.apply import Shifter
+from shiftbench import plugins
+from shiftbench.data import shards
+from shiftbench.data.shards import Entry
 from shiftbench.errors import ChecksumError
-from shiftbench.recipe import Cell, Run
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.provenance import environment
+from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.sample import Sample
-from shiftbench.shards import Entry
+from shiftbench.stages import shift
 
 Task = dict[str, Any]
 Answer = dict[str, Any]

@@ -24,25 +24,18 @@ import pyarrow as pa
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from shiftbench import (
-    code,
-    environment,
-    nets,
-    plugins,
-    predictors,
-    recipe,
-    schema,
-    sensitivity,
-    shards,
-)
+from shiftbench import plugins
 from shiftbench.audit._rebuild import Answer, Task, in_fork, pick
-from shiftbench.batching import Halving, Outputs, Predictor
-from shiftbench.recipe import Cell, Run
+from shiftbench.data import schema, shards
+from shiftbench.inference import batch_sensitivity, nets, predictors
+from shiftbench.inference.batching import Halving, Outputs, Predictor
+from shiftbench.inference.stream_runner import Walk
+from shiftbench.provenance import code_digest, environment, recipe
+from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
-from shiftbench.walk import Walk
 
-evaluate: Any = importlib.import_module("shiftbench.evaluate")  # the name is a function, too
+evaluate: Any = importlib.import_module("shiftbench.stages.evaluate")  # the name is a function, too
 
 ROUNDS = 5  # distinct batches that are timed, each beside the repeated one
 LARGEST = 16  # samples of such a batch: whether it is remembered does not depend on its size
@@ -196,7 +189,7 @@ def _sensitivity(
     folder, other = evaluate._folder(visit.run, cell), visit.elsewhere
     size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
     there = (lambda: _placed(visit, other, cell)) if other else None
-    return sensitivity.measure(predictor, folder, size, there)
+    return batch_sensitivity.measure(predictor, folder, size, there)
 
 
 def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
@@ -277,7 +270,7 @@ def opened() -> Iterator[set[str]]:
 
 def _strangers(files: set[str], task: Task, run: Run) -> list[str]:
     """Return what was read of the checkout, its outputs and its plugins that no recipe names."""
-    named = {str(code.locate(n)) for c in run.job.cells for n in c.recipe.get("code", {})}
+    named = {str(code_digest.locate(n)) for c in run.job.cells for n in c.recipe.get("code", {})}
     allowed = [Path(p).resolve() for p in (*task["allowed"], *named, sys.prefix, plugins.PACKAGE)]
     watched = [Path(p).resolve() for p in task["watched"]]
     found = {Path(name).resolve() for name in files}
@@ -295,7 +288,7 @@ def main(file: Path, do: Callable[[Task, Path], Answer] = make) -> None:
     """Read a specification, write the answers beside it."""
     spec = json.loads(file.read_text())
     plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
-    importlib.import_module("shiftbench.onthefly")
+    importlib.import_module("shiftbench.inference.onthefly")
     found = [in_fork(do, task, file.parent) for task in spec["tasks"]]
     content = {"environment": environment.describe(), "answers": found}
     file.with_suffix(".answers").write_text(json.dumps(content))

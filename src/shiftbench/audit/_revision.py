@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from shiftbench import git, remotes, stored
+from shiftbench import git
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store, remotes
 
 _TABLES = "results/tables"
 _BESIDE = (".receipt.json", ".run.json")
@@ -34,7 +35,7 @@ def checked_out(root: Path, revision: str) -> Iterator[Path]:
         DataError: nothing was recorded there, or its bytes are neither in the cache nor on a remote.
     """
     commit = _commit(root, revision)
-    home = stored.home_of(root)
+    home = dvc_store.home_of(root)
     with tempfile.TemporaryDirectory(prefix="shiftbench-against-") as scratch:
         there = Path(scratch)
         _configure(home, there)
@@ -71,7 +72,7 @@ def _configure(home: Path, scratch: Path) -> None:
     (scratch / ".dvc").mkdir()
     with Config(str(scratch / ".dvc")).edit("local") as own:
         own.update(Config(str(home / ".dvc")))
-        own.setdefault("cache", {})["dir"] = str(stored.cache_of(home).parents[1])
+        own.setdefault("cache", {})["dir"] = str(dvc_store.cache_of(home).parents[1])
 
 
 def _bring(home: Path, revision: str) -> str:
@@ -88,7 +89,7 @@ def _bring(home: Path, revision: str) -> str:
 
 
 def _root(home: Path, revision: str) -> str:
-    for output in stored.outputs(home):
+    for output in dvc_store.outputs(home):
         if output.path == _TABLES or output.path.endswith(f"/{_TABLES}"):
             return output.path.removesuffix(_TABLES)
     raise DataError(f"dvc.lock of {revision} records no {_TABLES}, so there is nothing to compare")
@@ -106,7 +107,7 @@ def _consumed(file: Path) -> Iterable[str]:
 
 def _fetch(home: Path, wanted: set[str]) -> list[Path]:
     """Put recorded files that lie at or below some paths in place; returns them."""
-    outputs = {output.path for output in stored.outputs(home)}
+    outputs = {output.path for output in dvc_store.outputs(home)}
     targets = sorted(path for path in wanted if _is_under(path, outputs))
     found = _objects(home, targets)
     if targets and (found is None or not all(kept.is_file() for kept in found.values())):
@@ -120,16 +121,18 @@ def _fetch(home: Path, wanted: set[str]) -> list[Path]:
 
 def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
     """Return where the cache keeps the files at or below some paths; None: a folder's listing is not here."""
-    cache, found, asked = stored.cache_of(home), dict[str, Path](), set(targets)
-    for output in stored.outputs(home):
+    cache, found, asked = dvc_store.cache_of(home), dict[str, Path](), set(targets)
+    for output in dvc_store.outputs(home):
         if not any(_is_under(target, {output.path}) for target in targets):
             continue
-        listing = cache / stored.place(output.oid)
+        listing = cache / dvc_store.place(output.oid)
         if output.is_folder and not listing.is_file():
             return None
         files = output.files(listing.read_bytes() if output.is_folder else None)
         found |= {
-            name: cache / stored.place(oid) for name, oid in files.items() if _is_under(name, asked)
+            name: cache / dvc_store.place(oid)
+            for name, oid in files.items()
+            if _is_under(name, asked)
         }
     return found
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from shiftbench import plugins
-from shiftbench.metrics._scored import FULL_SPECTRUM
-from shiftbench.plan import Plan
+from shiftbench.plan.plan import Plan
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Place = tuple[Any, ...]
 COLUMNS = (

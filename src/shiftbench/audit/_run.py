@@ -16,12 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import audit, environment
+from shiftbench import audit
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Audit, Finding, Note, Result, worst
 from shiftbench.errors import ParamsError, ShiftbenchError, near
-from shiftbench.plan import Plan
+from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
+from shiftbench.provenance import environment
 
 LEVELS = range(5)
 LAST = ("sampling", "verdict")

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftbench import pins, shards
 from shiftbench.audit import _elsewhere, explanation
 from shiftbench.audit._case import Case
 from shiftbench.audit._elsewhere import Elsewhere
 from shiftbench.audit._finding import Finding
+from shiftbench.data import pins, shards
+from shiftbench.data.shards import Entry
 from shiftbench.errors import DataError
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
-from shiftbench.shards import Entry
 
 AT_ONCE = 2  # processes; each has one CPU
 SHOWN = 3  # samples of one folder that are explained; the others are counted

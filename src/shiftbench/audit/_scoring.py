@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, recipe
-from shiftbench.bench import Bench
-from shiftbench.recipe import Cell
+from shiftbench import plugins
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
-from shiftbench.score import scored
+from shiftbench.stages.detector_context import Bench
+from shiftbench.stages.score import scored
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shiftbench import code
 from shiftbench.audit._case import Case
 from shiftbench.errors import ShiftbenchError
-from shiftbench.recipe import Cell, Job, Run
+from shiftbench.provenance import code_digest
+from shiftbench.provenance.recipe import Cell, Job, Run
 from shiftbench.refs import Ref
 
 
@@ -69,6 +69,6 @@ def by_other_code(cell: Cell) -> str:
 
 def _digest(name: str) -> str | None:
     try:
-        return code.digest(code.locate(name))
+        return code_digest.digest(code_digest.locate(name))
     except (OSError, ShiftbenchError):
         return None  # gone

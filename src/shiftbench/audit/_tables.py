@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shiftbench import formats, schema, verdicts
+from shiftbench.data import claim_formats, formats, schema
+from shiftbench.data.formats import Column, Format
 from shiftbench.errors import SchemaError, ShiftbenchError
-from shiftbench.formats import Column, Format
-from shiftbench.metrics._failure import RISK_COVERAGE
-from shiftbench.metrics._reliability import RELIABILITY
-from shiftbench.metrics._scores_shown import ROC
-from shiftbench.metrics._searches import SEARCHED
+from shiftbench.statistics.failure_prediction import RISK_COVERAGE
+from shiftbench.statistics.reliability import RELIABILITY
+from shiftbench.statistics.score_curves import ROC
+from shiftbench.statistics.search_tables import SEARCHED
 
 TABLES = {  # files of a folder of tables, or of claims
     "metrics.parquet": formats.METRICS,
@@ -33,9 +33,9 @@ TABLES = {  # files of a folder of tables, or of claims
     "roc.parquet": ROC,
     "reliability.parquet": RELIABILITY,
     "searches.parquet": SEARCHED,
-    "claims.parquet": verdicts.CLAIMS,
-    "measured.parquet": verdicts.MEASURED,
-    "figures.parquet": verdicts.FIGURES,
+    "claims.parquet": claim_formats.CLAIMS,
+    "measured.parquet": claim_formats.MEASURED,
+    "figures.parquet": claim_formats.FIGURES,
 }
 _ALONE = {
     "scores": formats.SCORES,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import recipe
 from shiftbench.audit import _causes
 from shiftbench.audit._causes import Cause, Receipt, Walk
 from shiftbench.audit._moved import Moved
-from shiftbench.metrics._scored import FULL_SPECTRUM
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 
 @dataclass

@@ -17,13 +17,16 @@ import polars as pl
 from polars.exceptions import PolarsError
 from pyarrow import ArrowException
 
-from shiftbench import aggregate, formats, plugins, recipe
+from shiftbench import plugins
 from shiftbench.audit import _case, _second, _stage, _tables
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.data import formats
+from shiftbench.data.formats import Format
 from shiftbench.errors import ShiftbenchError
-from shiftbench.formats import Format
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.stages import aggregate
 
 NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are told one by one

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._samples import Folder, Samples, Task, expected, judge
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
 
 NUMBER, LEVEL = "A19", 2
 TOGETHER = 4  # samples in reverse order

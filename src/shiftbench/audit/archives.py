@@ -16,15 +16,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins, shards, stored
+from shiftbench import plugins
 from shiftbench.audit import _folders
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._members import name_of
+from shiftbench.data import shards
+from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.prune import OUTS
+from shiftbench.plan.prune import OUTS
 from shiftbench.refs import Ref
-from shiftbench.shards import BLOCK, END, Entry
+from shiftbench.storage import dvc_store
 
 NUMBER, LEVEL = "A11", 1
 _HEAD = shards._head
@@ -215,6 +217,6 @@ def _owned(case: Case) -> set[str]:
 
 def _cache(case: Case) -> Path | None:
     try:
-        return stored.cache_of(stored.home_of(case.root)).resolve()
+        return dvc_store.cache_of(dvc_store.home_of(case.root)).resolve()
     except DataError:
         return None

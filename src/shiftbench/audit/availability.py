@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import doctor
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.errors import DataError
+from shiftbench.tools import doctor
 
 NUMBER, LEVEL = "A29", 1
 

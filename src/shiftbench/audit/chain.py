@@ -16,12 +16,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from shiftbench import stored
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._groups import Wrong, grouped
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store
 
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
@@ -100,8 +100,8 @@ def _some(refs: list[Ref]) -> str:
 def _recorded(root: Path) -> set[Path]:
     """Return the files that DVC has recorded, as far as their listings are here."""
     try:
-        home = stored.home_of(root)
-        return {home / path for path in stored.paths(home)}
+        home = dvc_store.home_of(root)
+        return {home / path for path in dvc_store.paths(home)}
     except DataError:
         return set()
 

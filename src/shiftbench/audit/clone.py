@@ -16,11 +16,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shiftbench import environment, leftout, params, recipe, scales
 from shiftbench.audit import _elsewhere
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.errors import ParamsError
+from shiftbench.plan import params, scales, unavailable
+from shiftbench.provenance import environment, recipe
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A24", 4
@@ -76,7 +77,7 @@ def _scale(case: Case) -> str | None:
 
 def _link_own(case: Case, home: Path) -> None:
     """Link what is the user's own and in no repository."""
-    own = [Path(one.path) for one in leftout.yours(case.plan)]
+    own = [Path(one.path) for one in unavailable.yours(case.plan)]
     own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
     for path in own:
         place = home / path

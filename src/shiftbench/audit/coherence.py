@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import recipe
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.recipe import Cell
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A3", 0

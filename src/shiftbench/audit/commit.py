@@ -17,10 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from shiftbench import code, plugins
+from shiftbench import plugins
 from shiftbench.audit import _git
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.provenance import code_digest
 
 NUMBER, LEVEL = "A1", 0
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
@@ -66,8 +67,12 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield the source files that recipes name and HEAD does not have, ignored ones among them."""
     home, known = _git.top(), _git.tracked()
     for name in {name: None for cell in case.plan.cells.values() for name in cell.recipe["code"]}:
-        file = code.locate(name).resolve()
-        if file.is_relative_to(home) and file not in known and code.digest(file) != code.MISSING:
+        file = code_digest.locate(name).resolve()
+        if (
+            file.is_relative_to(home)
+            and file not in known
+            and code_digest.digest(file) != code_digest.MISSING
+        ):
             why = "it decides results and is in no commit; commit it"
             yield case.failed(file.relative_to(home).as_posix(), why)
 
@@ -97,7 +102,7 @@ def _same(case: Case, file: _git.Tracked, kind: str) -> bool:
     try:
         if kind == "yaml":
             return bool(yaml.safe_load(now) == yaml.safe_load(blob))
-        return code.digest(file.path) == _digest(case, blob)
+        return code_digest.digest(file.path) == _digest(case, blob)
     except (yaml.YAMLError, SyntaxError, ValueError):
         return False
 
@@ -106,7 +111,7 @@ def _digest(case: Case, blob: bytes) -> str:
     case.scratch.mkdir(parents=True, exist_ok=True)
     copy = case.scratch / f"{hashlib.sha256(blob).hexdigest()}.py"
     copy.write_bytes(blob)
-    return code.digest(copy)
+    return code_digest.digest(copy)
 
 
 def _outside() -> Iterator[Note]:

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import originals, pins, shards, stored
 from shiftbench.audit import _folders
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit.explanation import explain
 from shiftbench.audit.explanation import stored as stored_bytes
+from shiftbench.data import pins, shards, source_files
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store
 
 NUMBER, LEVEL = "A10", 1
 _SAMPLES = 20  # damaged samples of a tar that are told one by one
@@ -145,7 +146,7 @@ def _name(case: Case, file: Path) -> str:
 def _undeclared(case: Case) -> Iterator[Finding]:
     """Compare originals with what sources/NAME.yaml declares, whatever their manifest says."""
     for ref, _, _ in case.of("sources"):
-        source, folder = originals.load_source(ref.name), case.folder(ref)
+        source, folder = source_files.load_source(ref.name), case.folder(ref)
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))]
         found = {
             name: digest
@@ -159,9 +160,9 @@ def _undeclared(case: Case) -> Iterator[Finding]:
                 )
                 file = _name(case, folder / name)
                 yield case.failed(ref, why, file=file, expected=declared.sha256, found=found[name])
-        if source.tree and originals.tree_digest(found.items()) != source.tree.sha256:
+        if source.tree and source_files.tree_digest(found.items()) != source.tree.sha256:
             why = f"the {len(found)} originals are not those that sources/{ref.name}.yaml declares; fetch them again"
-            digest = originals.tree_digest(found.items())
+            digest = source_files.tree_digest(found.items())
             yield case.failed(ref, why, expected=source.tree.sha256, found=digest)
 
 
@@ -196,18 +197,18 @@ def _pin(case: Case, ref: Ref, name: str, expected: str) -> Iterator[Finding]:
 def _objects(case: Case) -> dict[Path, str | None]:
     """Return the objects that dvc.lock names and that are in the cache here: the path of each one's file, if any."""
     try:
-        home = stored.home_of(case.root)
-        outputs, cache = stored.outputs(home), stored.cache_of(home)
+        home = dvc_store.home_of(case.root)
+        outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
     except DataError:
         return {}
     found: dict[Path, str | None] = {}
     for output in outputs:
-        kept = cache / stored.place(output.oid)
+        kept = cache / dvc_store.place(output.oid)
         listing = kept.read_bytes() if output.is_folder and kept.is_file() else None
         if output.is_folder and listing is None:
             continue
         files = _listed(output, listing)
-        found |= {cache / stored.place(oid): path for path, oid in files.items()}
+        found |= {cache / dvc_store.place(oid): path for path, oid in files.items()}
         if output.is_folder:
             found[kept] = None
     below = case.root.resolve().relative_to(home).as_posix()
@@ -218,7 +219,7 @@ def _objects(case: Case) -> dict[Path, str | None]:
     }
 
 
-def _listed(output: stored.Output, listing: bytes | None) -> dict[str, str]:
+def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
     try:
         return output.files(listing)
     except (ValueError, KeyError, TypeError):

@@ -18,10 +18,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import environment
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._groups import Wrong, grouped
+from shiftbench.provenance import environment
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A6", 0

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from pyarrow import ArrowException
 
-from shiftbench import codecs, environment, schema, shards
 from shiftbench.audit import _folders
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._members import Member, members
+from shiftbench.data import codecs, schema, shards
+from shiftbench.data.shards import Entry
 from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import environment
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.shards import Entry
 
 NUMBER, LEVEL = "A18", 2
 _COMPARED = ("python", "os", "cpu", "cpu_features", "blas", "gpu", "driver", "packages", "codecs")

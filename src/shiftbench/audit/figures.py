@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import report
 from shiftbench.audit import _stage
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
+from shiftbench.stages import report
 
 NUMBER, LEVEL = "A15", 1
 _FIGURES = 50  # of one file that are told one by one

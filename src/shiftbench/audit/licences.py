@@ -14,12 +14,13 @@ from typing import Any
 
 import yaml
 
-from shiftbench import originals, plugins
+from shiftbench import plugins
 from shiftbench.audit import _git, _indexes
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
+from shiftbench.data import source_files
 from shiftbench.errors import ParamsError
-from shiftbench.params import Dataset
+from shiftbench.plan.params import Dataset
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A7", 0
@@ -44,7 +45,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     try:
-        source = originals.load_source(ref.name)
+        source = source_files.load_source(ref.name)
     except ParamsError as error:
         yield case.failed(ref, f"its source file cannot be read: {error}")
         return
@@ -59,7 +60,7 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     if source.tree is not None:
         stated, found_digests = (
             {"tree": source.tree.sha256},
-            {"tree": originals.tree_digest(found_digests.items())},
+            {"tree": source_files.tree_digest(found_digests.items())},
         )
     if stated != found_digests:
         wrong = sorted(name for name, _ in stated.items() ^ found_digests.items())

@@ -13,16 +13,16 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import codecs, shards
 from shiftbench.audit import _folders
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._members import members
 from shiftbench.audit.explanation import explain, stored
+from shiftbench.data import codecs, shards
+from shiftbench.data.shards import Entry
 from shiftbench.errors import ShiftbenchError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.shards import Entry
 
 NUMBER, LEVEL = "A12", 1
 _FINDINGS = 20  # samples of a folder that are told one by one

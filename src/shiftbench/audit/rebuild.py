@@ -17,10 +17,10 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from shiftbench import shards
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._samples import Folder, Samples, Task, expected, judge
+from shiftbench.data import shards
 from shiftbench.rng import Words
 
 NUMBER, LEVEL = "A17", 2

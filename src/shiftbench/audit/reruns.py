@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import recipe
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._groups import Wrong, grouped
-from shiftbench.recipe import Cell
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 
 NUMBER, LEVEL = "A28", 0
 _SHOWN = 4

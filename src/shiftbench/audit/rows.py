@@ -26,7 +26,7 @@ from shiftbench.audit._finding import Finding, Note
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.refs import Ref
-from shiftbench.score import scored
+from shiftbench.stages.score import scored
 
 NUMBER, LEVEL = "A13", 1
 _CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs

@@ -13,12 +13,12 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import code
 from shiftbench.audit import _randomness
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._groups import Wrong, grouped
-from shiftbench.params import Shift
+from shiftbench.plan.params import Shift
+from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A5", 0
@@ -82,7 +82,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
 
 def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
-        file = code.locate(name)
+        file = code_digest.locate(name)
     except IndexError:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():

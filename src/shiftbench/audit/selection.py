@@ -21,13 +21,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench import detection, plugins, recipe, refs, schema
+from shiftbench import plugins, refs
 from shiftbench.audit import _indexes, _scoring
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.metrics import _searches
-from shiftbench.params import Campaign
+from shiftbench.data import schema
+from shiftbench.plan import detector_plan
+from shiftbench.plan.params import Campaign
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.statistics import search_tables
 
 NUMBER, LEVEL = "A8", 0
 _COLUMNS = {"key": "key", "pixels": "content"}
@@ -75,7 +78,7 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
     """Return the (dataset, split) that the campaigns behind a search test."""
-    asked = detection.asked(case.plan.params, case.plan._places, ref)
+    asked = detector_plan.asked(case.plan.params, case.plan._places, ref)
     campaigns = [case.plan.params.campaigns[name] for name in asked.campaigns]
     return {(name, one.split) for one in campaigns for name in (one.dataset, *one.ood_groups)}
 
@@ -84,7 +87,7 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
     """Look at what each point of the grid gave, and which was chosen."""
     rows = schema.read(case.root / ref.path, form=schema.SEARCHES).to_pylist()
     points = [
-        recipe.canonical(point) for point in detection.points(receipt["recipe"].get("grid", {}))
+        recipe.canonical(point) for point in detector_plan.points(receipt["recipe"].get("grid", {}))
     ]
     found = [row["options"] for row in rows]
     if found != points:
@@ -105,7 +108,7 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
 def _effect(
     case: Case, ref: Ref, receipt: dict[str, Any], rows: list[dict[str, Any]]
 ) -> Iterator[Finding | Note]:
-    effect, stated = _searches.effect(rows), receipt.get("facts", {}).get("effect")
+    effect, stated = search_tables.effect(rows), receipt.get("facts", {}).get("effect")
     if stated != effect:
         why = "which options mattered is not what the receipt states"
         yield case.failed(
@@ -189,7 +192,7 @@ def _known_outliers(case: Case) -> Iterator[Finding]:
 
 def _compared(case: Case, campaign: Campaign) -> Iterator[tuple[tuple[Ref, Ref], str]]:
     """Yield the sets that detection compares and their roles."""
-    sets = detection.sets(campaign, case.plan.params)
+    sets = detector_plan.sets(campaign, case.plan.params)
     for (role, *one), (other, *two) in itertools.combinations(sets, 2):
         if role != other and {"id", "val_ood", "support"} & {role, other}:
             yield (_place(case, *one), _place(case, *two)), f"{role} and {other}"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shiftbench import doctor, environment
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note, Result, worst
+from shiftbench.provenance import environment
+from shiftbench.tools import doctor
 
 NUMBER, LEVEL = "A30", 0
 

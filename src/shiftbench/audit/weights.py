@@ -20,7 +20,7 @@ from shiftbench.audit import _folders, _nets, _tables
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.errors import DataError
-from shiftbench.recipe import Cell
+from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A16", 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from shiftbench.cli.app import Scale, app, out
-from shiftbench.llm import Generator
+from shiftbench.llm.client import Generator
 
 PANEL = "The run"
 
@@ -20,15 +20,16 @@ def answers(
     threads: Annotated[int, typer.Option(help="torch threads, for weights here")] = 1,
 ) -> None:
     """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
-    from shiftbench import asking, fetch
+    from shiftbench.stages import fetch
+    from shiftbench.tools import record_answers
 
     def make(model: str) -> Generator:
-        from shiftbench import llm_endpoint, llm_local
+        from shiftbench.llm import endpoint, local_model
 
-        if model.startswith(llm_endpoint.PREFIX):
-            return llm_endpoint.Endpoint(model.removeprefix(llm_endpoint.PREFIX), url)
+        if model.startswith(endpoint.PREFIX):
+            return endpoint.Endpoint(model.removeprefix(endpoint.PREFIX), url)
         fetch.keep(model)
-        return llm_local.Local(model, fetch.kept(model), batch, threads)
+        return local_model.Local(model, fetch.kept(model), batch, threads)
 
-    for name, (needed, asked) in asking.record(scale, make).items():
+    for name, (needed, asked) in record_answers.record(scale, make).items():
         out.print(f"{name}: {needed} answers, {asked} asked now")

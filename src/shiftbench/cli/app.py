@@ -33,7 +33,7 @@ def escaped(text: str) -> str:
 
 def use_plugin_folders() -> None:
     """Search the plugin folders of params.yaml; the rest of it may still be wrong while one looks."""
-    from shiftbench import params
+    from shiftbench.plan import params
 
     if Path("params.yaml").is_file():
         params.use_plugins("params.yaml")
@@ -41,7 +41,7 @@ def use_plugin_folders() -> None:
 
 def root() -> Path:
     """Return the output root of params.yaml; here, where there is none."""
-    from shiftbench import params
+    from shiftbench.plan import params
 
     return Path(params.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 

@@ -10,10 +10,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench import plan as plans
 from shiftbench.cli import comparing
 from shiftbench.cli.app import Scale, app, err, escaped, out
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.audit._finding import Audit

@@ -13,16 +13,16 @@ import yaml
 from rich import box
 from rich.table import Table
 
-from shiftbench import plan as plans
 from shiftbench.cli.app import Device, Scale, app, err, escaped, out, weights_file
 from shiftbench.errors import DataError
 from shiftbench.files import writable
+from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
-    from shiftbench.apply import Shifter
-    from shiftbench.calibrate import Calibrated, Interval
-    from shiftbench.params import Params
-    from shiftbench.recipe import Cell
+    from shiftbench.inference.apply_shift import Shifter
+    from shiftbench.plan.params import Params
+    from shiftbench.provenance.recipe import Cell
+    from shiftbench.tools.calibrate import Calibrated, Interval
 
 PANEL = "Looking"
 
@@ -44,8 +44,8 @@ def calibrate(
     ] = None,
 ) -> None:
     """Find the severities at which shifts cost a model the same accuracy (default: 10 points)."""
-    from shiftbench import calibrate as calibration
-    from shiftbench import devices
+    from shiftbench.inference import devices
+    from shiftbench.tools import calibrate as calibration
 
     planned, root = plans.load(scale)
     of = _cell(planned, root, weights, dataset or weights.partition("/")[0], split)
@@ -89,9 +89,9 @@ def _clean_shards(of: Cell, root: Path) -> Path:
 
 def _shifter(planned: plans.Plan, root: Path, shift: str, dataset: str) -> Shifter:
     """Return a shift as the shift stage would apply it, with the originals that are here."""
-    from shiftbench import calibrate as calibration
     from shiftbench import plugins
-    from shiftbench.apply import Shifter
+    from shiftbench.inference.apply_shift import Shifter
+    from shiftbench.tools import calibrate as calibration
 
     module = plugins.find("shifts", planned.params.use("shifts", shift))
     return Shifter(
@@ -109,8 +109,9 @@ def _judge(of: Cell, root: Path, clean: Any, device: str) -> Any:
     """Return the model of a run's weights, as the evaluate stage loads it, before clean samples."""
     import torch
 
-    from shiftbench import calibrate as calibration
-    from shiftbench import nets, plugins
+    from shiftbench import plugins
+    from shiftbench.inference import nets
+    from shiftbench.tools import calibrate as calibration
 
     spec = of.recipe
     torch.set_num_threads(spec["threads"])

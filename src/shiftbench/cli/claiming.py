@@ -10,9 +10,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench import cards, scales
 from shiftbench.cli.app import Json, app, err, escaped, out
 from shiftbench.errors import DataError
+from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
 
 PANEL = "Looking"
@@ -44,7 +44,7 @@ def systems(
     cores: Annotated[int, typer.Option(min=1, help="systems at a time")] = 1,
 ) -> None:
     """Make published systems, each in one process; then show minutes and verdicts."""
-    from shiftbench import several
+    from shiftbench.tools import run_systems
 
     asked = names or scales.built()
     for name in asked:
@@ -53,7 +53,7 @@ def systems(
     for heading in ("system", "CPU min", "min", "verdicts"):
         table.add_column(heading, justify="right" if "min" in heading else "left")
     failed = []
-    for name, made in zip(asked, several.make(asked, cores), strict=True):
+    for name, made in zip(asked, run_systems.make(asked, cores), strict=True):
         told = _spelled(_verdicts(made.scale)) if made.status == 0 else f"failed: {made.log}"
         failed += [name] if made.status else []
         table.add_row(name, f"{made.cpu / 60:.1f}", f"{made.wall / 60:.1f}", told)
@@ -82,7 +82,7 @@ def _file(slug: str, scale: str) -> Path:
 
 
 def _verdicts(name: str) -> list[dict[str, Any]]:
-    from shiftbench import schema, verdicts
+    from shiftbench.data import claim_formats, schema
 
     slug, scale = scales.split(name)
     card, file = cards.load(slug), _file(slug, scale)
@@ -90,7 +90,7 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
         raise DataError(
             f"{name} was not run here ({file} does not exist); `snakemake {name}` runs it"
         )
-    rows = schema.read(file, form=verdicts.CLAIMS).to_pylist()
+    rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
     return [row | {"says": card.claims[row["claim"]].says} for row in rows]
 
 

@@ -11,11 +11,11 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench import plan as plans
 from shiftbench.cli.app import Device, Json, Scale, app, escaped, out, weights_file
+from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
-    from shiftbench.detect import Answer
+    from shiftbench.tools.detect_image import Answer
 
 PANEL = "Looking"
 
@@ -37,7 +37,7 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Tell whether images are like what a net has learnt, by detectors fitted on what a run kept."""
-    from shiftbench import detect as detection
+    from shiftbench.tools import detect_image as detection
 
     planned, root = plans.load(scale)
     weights_file(root, weights)

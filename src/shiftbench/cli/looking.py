@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftbench import plan as plans
 from shiftbench import plugins
 from shiftbench.cli.app import Json, Scale, app, err, escaped, out, root, use_plugin_folders
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import writable
+from shiftbench.plan import plan as plans
 from shiftbench.streams._steps import told
 
 PANEL = "Looking"
@@ -88,7 +88,7 @@ def preview(
     count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
 ) -> None:
     """Draw a shift at rising severity, on your own image, a dataset or a picture of ours."""
-    from shiftbench import preview as previews
+    from shiftbench.tools import preview as previews
 
     use_plugin_folders()
     if shift is None:
@@ -127,8 +127,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions, locks."""
-    from shiftbench import doctor as doctors
-    from shiftbench import locks
+    from shiftbench.provenance import locks
+    from shiftbench.tools import doctor as doctors
 
     planned, folder = plans.load(scale)
     if unlock:
@@ -185,7 +185,7 @@ def cite(
     bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False,
 ) -> None:
     """Print whom to cite for what params use."""
-    from shiftbench import cite as citations
+    from shiftbench.tools import cite as citations
 
     entries = citations.bibliography(plans.load(scale)[0])
     if bibtex:
@@ -201,7 +201,7 @@ def cite(
 @app.command(rich_help_panel=PANEL)
 def docs() -> None:
     """Generate docs/params.md, docs/formats.md and params.schema.json from the code."""
-    from shiftbench import docs as documents
+    from shiftbench.tools import generate_docs as documents
 
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

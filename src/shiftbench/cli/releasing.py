@@ -55,7 +55,7 @@ def release(
 def _make(
     name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool
 ) -> None:
-    from shiftbench import plan as plans
+    from shiftbench.plan import plan as plans
     from shiftbench.release import make, signing
 
     home = Path()

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shiftbench import plan as plans
 from shiftbench.cli.app import Json, Scale, app, err, escaped, out
 from shiftbench.errors import ParamsError, near
+from shiftbench.plan import plan as plans
 
 PANEL = "The run"
 
@@ -25,7 +25,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what the plan names and what of it is to be made."""
-    from shiftbench import estimate as estimates
+    from shiftbench.plan import estimate as estimates
 
     planned, root = plans.load(scale)
     if write:
@@ -52,9 +52,9 @@ def plan(
 
 def _list_yours(planned: plans.Plan) -> None:
     """Print which files of the user's own a plan reads."""
-    from shiftbench import leftout
+    from shiftbench.plan import unavailable
 
-    files = leftout.yours(planned)
+    files = unavailable.yours(planned)
     if not files:
         return
     missing = sum(not file.here for file in files)
@@ -69,7 +69,7 @@ def _list_yours(planned: plans.Plan) -> None:
 @app.command(rich_help_panel=PANEL)
 def why(output: str, scale: Scale = None) -> None:
     """Tell what decided an output, and what changed since."""
-    from shiftbench import recipe
+    from shiftbench.provenance import recipe
 
     planned, root = plans.load(scale)
     hits = [
@@ -91,7 +91,7 @@ def why(output: str, scale: Scale = None) -> None:
 
 
 def _decided(recipe: dict[str, Any]) -> list[str]:
-    from shiftbench.recipe import canonical
+    from shiftbench.provenance.recipe import canonical
 
     return [f"{key:9} {canonical(value)}" for key, value in sorted(recipe.items())]
 
@@ -102,8 +102,8 @@ def prune(
     scale: Scale = None,
 ) -> None:
     """Move what the plan no longer names to .trash/."""
-    from shiftbench import prune as pruning
-    from shiftbench import store
+    from shiftbench.plan import prune as pruning
+    from shiftbench.storage import pull
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
@@ -112,7 +112,7 @@ def prune(
         )
     planned, root = plans.load(scale)
     if "shards" in stages:
-        store.require_tars(planned, root)
+        pull.require_tars(planned, root)
     for name in pruning.prune(planned, root, stages):
         err.print(f"pruned {name}")
 
@@ -120,10 +120,10 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def make(scale: Scale = None) -> None:
     """Make what is stale in this process, one job after another, without Snakemake: small campaigns, notebooks."""
-    from shiftbench import making
+    from shiftbench.tools import run_local
 
     planned, root = plans.load(scale)
     for original in planned.left_out:
         err.print(escaped(str(original)), soft_wrap=True)
-    count = making.make(planned, root)
+    count = run_local.make(planned, root)
     out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)

@@ -15,7 +15,7 @@ PANEL = "Stages"
 
 
 def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
-    from shiftbench import recipe
+    from shiftbench.provenance import recipe
 
     stage = importlib.import_module(f"shiftbench.{verb}")
     count = recipe.execute(recipe_file, lambda run, todo: stage.run(run, todo, **options))
@@ -30,7 +30,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
-    from shiftbench import fetch as fetching
+    from shiftbench.stages import fetch as fetching
 
     if recipe is not None:
         _stage("fetch", recipe)
@@ -51,7 +51,7 @@ def shift(recipe: Recipe) -> None:
 @app.command(rich_help_panel=PANEL)
 def train(recipe: Recipe, device: Device = "cpu") -> None:
     """Make weights."""
-    from shiftbench import devices
+    from shiftbench.inference import devices
 
     with devices.hold(device) as held:
         _stage("train", recipe, device=held)

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from shiftbench import plan as plans
 from shiftbench.cli.app import Scale, app, err, escaped, out
 from shiftbench.errors import ShiftbenchError
+from shiftbench.plan import plan as plans
 
 PANEL = "The store"
 
@@ -29,11 +29,11 @@ def pull(
     scale: Scale = None,
 ) -> None:
     """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
-    from shiftbench import store
+    from shiftbench.storage import pull
 
     planned, root = plans.load(scale)
     planned.write(root)
-    done = store.pull(planned, root, what or [], remote)
+    done = pull.pull(planned, root, what or [], remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
     for name, count in done.brought.served.items():
@@ -53,13 +53,13 @@ def pull(
 @app.command(rich_help_panel=PANEL)
 def repair(path: str, scale: Scale = None) -> None:
     """Check outputs below PATH and make the damaged ones again."""
-    from shiftbench import store
+    from shiftbench.storage import pull
 
     planned, root = plans.load(scale)
-    again = store.repair(planned, root, path)
+    again = pull.repair(planned, root, path)
     for name in again:
         out.print(f"damaged: {name}")
-    hollow = [name for name in store.hollow(planned, root) if name not in again]
+    hollow = [name for name in pull.hollow(planned, root) if name not in again]
     if hollow:
         out.print(
             f"{len(hollow)} folders of shards have no tars here; `shiftbench pull` brings them"
@@ -80,6 +80,6 @@ def repair(path: str, scale: Scale = None) -> None:
 @app.command(rich_help_panel=PANEL)
 def pin(paths: list[Path]) -> None:
     """Record the sha256 of files of yours in sources.lock, so that results can be traced to them."""
-    from shiftbench import pins
+    from shiftbench.data import pins
 
     out.print(f"pinned {pins.pin(paths)} file(s) in {pins.LOCK}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from shiftbench import cards
-from shiftbench.cards import Card
 from shiftbench.cli.app import escaped, out
+from shiftbench.plan import cards
+from shiftbench.plan.cards import Card
 
 
 def listed() -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ def new(
     into: Annotated[Path, typer.Option(help="your folder of plugins")] = Path("mine"),
 ) -> None:
     """Write a plugin of your own to begin with; it runs as it is."""
-    from shiftbench import new as scaffolds
+    from shiftbench.tools import scaffold as scaffolds
 
     use_plugin_folders()
     out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
@@ -32,7 +32,7 @@ def new(
 @app.command(rich_help_panel=PANEL)
 def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
     """Make a repository for a campaign of your own, under git and DVC."""
-    from shiftbench import init as initial
+    from shiftbench.tools import init_campaign as initial
 
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shiftbench import lexical
+from shiftbench.data import bag_of_words
 from shiftbench.errors import DataError, near
 from shiftbench.sample import Sample
 
@@ -78,7 +78,7 @@ def queries(
     ids = sorted(one.id for one in known)
     have, seen = set(ids), set()
     at = {one.id: one for one in known}
-    index = lexical.Index(at[one].whole for one in ids)
+    index = bag_of_words.Index(at[one].whole for one in ids)
     for query in found:
         if query.id in seen:
             raise DataError(f"query {query.id!r} occurs twice; ids are unique")
@@ -111,9 +111,9 @@ def _refuse(query: Query, have: set[str], collection: str) -> None:
             )
 
 
-def _first(query: Query, index: lexical.Index, ids: Sequence[str]) -> list[str]:
+def _first(query: Query, index: bag_of_words.Index, ids: Sequence[str]) -> list[str]:
     """Return the best documents of BM25; ties by id."""
-    terms = lexical.words(query.text)
+    terms = bag_of_words.words(query.text)
     scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-    best = (ids[place] for place in lexical.order(scores)[: FIRST_STAGE + 1])
+    best = (ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])
     return [one for one in best if one != query.without][:FIRST_STAGE]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.data.resizing import resize_array
 from shiftbench.errors import DataError
-from shiftbench.resizing import resize_array
 from shiftbench.shifts import _masks
 
 Pixels = NDArray[np.uint8]

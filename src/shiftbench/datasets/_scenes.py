@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.boxes import Box
+from shiftbench.data.boxes import Box
+from shiftbench.data.resizing import resize, resize_array
 from shiftbench.errors import ParamsError
-from shiftbench.resizing import resize, resize_array
 from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _scikit_photos, rotate
 

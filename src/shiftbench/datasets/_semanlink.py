@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import splits
+from shiftbench.data import splits
 from shiftbench.datasets._collections import Document, Query
 
 SOURCE = "semanlink"

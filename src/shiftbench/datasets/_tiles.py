@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.boxes import Box
+from shiftbench.data.boxes import Box
 from shiftbench.errors import ParamsError
 
 Pixels = NDArray[np.uint8]

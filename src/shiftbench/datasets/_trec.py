@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shiftbench import trec
+from shiftbench.data import trec
 from shiftbench.datasets._collections import FIRST_STAGE, Document, Query
 from shiftbench.errors import DataError, ParamsError
 

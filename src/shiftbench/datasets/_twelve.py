@@ -33,9 +33,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from shiftbench.data.resizing import resize
 from shiftbench.datasets._pictures import on_white, open_picture
 from shiftbench.errors import DataError
-from shiftbench.resizing import resize
 from shiftbench.sample import Sample
 
 ASSETS = ("twelve.csv",)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.boxes import Box
+from shiftbench.data.boxes import Box
+from shiftbench.data.resizing import resize
 from shiftbench.datasets import _scenes
 from shiftbench.errors import ParamsError, near
-from shiftbench.resizing import resize
 from shiftbench.rng import Words
 from shiftbench.shifts import _scikit_photos
 

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.boxes import Box
+from shiftbench.data.boxes import Box
 from shiftbench.datasets._pictures import read_array
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.models._images import to_colour

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import splits
+from shiftbench.data import splits
 from shiftbench.datasets._pictures import class_samples, list_classes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample

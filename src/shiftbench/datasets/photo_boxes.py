@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.boxes import Box
+from shiftbench.data.boxes import Box
 from shiftbench.models._coco import CLASSES as COCO
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.data.resizing import resize_array
 from shiftbench.datasets import imagenet
-from shiftbench.resizing import resize_array
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos
 

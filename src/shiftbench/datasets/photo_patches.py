@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.data.resizing import MEANS, resize
 from shiftbench.datasets._arrays import first_of_each
 from shiftbench.datasets._pictures import open_picture
 from shiftbench.errors import ParamsError
-from shiftbench.resizing import MEANS, resize
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds
 

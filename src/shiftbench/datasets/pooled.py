@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench import shards, splits
+from shiftbench.data import shards, splits
 from shiftbench.datasets import _made
 from shiftbench.errors import ParamsError
 from shiftbench.refs import Ref

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import splits
+from shiftbench.data import splits
 from shiftbench.datasets import _collections, _semanlink
 from shiftbench.errors import ParamsError, near
 from shiftbench.sample import Sample

@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.data.resizing import MEANS, resize
 from shiftbench.datasets import _idx, fashion_mnist, mnist
 from shiftbench.datasets._pictures import open_picture
 from shiftbench.errors import ParamsError, near
-from shiftbench.resizing import MEANS, resize
 from shiftbench.rng import unit_hash
 from shiftbench.sample import Sample
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import shards
+from shiftbench.data import shards
 from shiftbench.datasets import _made
 from shiftbench.errors import ParamsError, near
 from shiftbench.refs import Ref

@@ -28,8 +28,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shiftbench import batching, devices, nets, shards
+from shiftbench.data import shards
 from shiftbench.errors import DataError, ModelError, ParamsError, near
+from shiftbench.inference import batching, devices, nets
 from shiftbench.sample import Sample
 
 PerSample = Callable[[Tensor], tuple[Tensor, ...]]

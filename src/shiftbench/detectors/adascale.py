@@ -158,7 +158,7 @@ def _both(net: Net, x: Tensor, params: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return the features of prepared inputs, and those after the step, float32 (n, d) each."""
     import torch
 
-    from shiftbench import nets
+    from shiftbench.inference import nets
 
     with torch.enable_grad():
         x = x.detach().requires_grad_()

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from shiftbench.data.splits import unit
 from shiftbench.detectors import _blocks, _statistics
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import ParamsError
-from shiftbench.splits import unit
 
 NEEDS = ("logits", "features")
 FIT = ("train",)

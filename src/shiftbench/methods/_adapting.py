@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import logs, nets
+from shiftbench.data import training_log
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.losses import uniform
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -62,7 +63,7 @@ def rate_of(given: float | None, inputs: Mapping[Ref, Path], name: str) -> float
     if given is not None:
         return float(given)
     weights = next((path for ref, path in inputs.items() if ref.kind == "weights"), None)
-    found = logs.of(weights).get(f"{name}_rate") if weights else None
+    found = training_log.of(weights).get(f"{name}_rate") if weights else None
     if not found:
         raise ParamsError(
             f"methods.{name}.rate is not given, and the trainer of {weights} logged no {name}_rate; give a rate, or "

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import boxes as kept
+from shiftbench.data import boxes as kept
+from shiftbench.data.schema import E9
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError
 from shiftbench.sample import Sample
-from shiftbench.schema import E9
-from shiftbench.tasks import _matching
+from shiftbench.statistics import box_matching
 
 Floats = NDArray[np.float64]
 Outputs = Mapping[str, NDArray[Any]]
@@ -125,14 +125,14 @@ def seen(
 
 def _right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
     true = kept.arrays(sample.fields["boxes"])
-    truth = _matching.Truth(true.xywh, true.labels, true.areas, true.crowd)
-    matched, ignored = _matching.match(
+    truth = box_matching.Truth(true.xywh, true.labels, true.areas, true.crowd)
+    matched, ignored = box_matching.match(
         outputs["boxes"][at].astype(np.float64),
         outputs["scores"][at].astype(np.float64),
         outputs["classes"][at].astype(np.int64),
         truth,
     )
-    return (matched & ~ignored & (1 << _matching.bit("all", 0))) > 0, int((~true.crowd).sum())
+    return (matched & ~ignored & (1 << box_matching.bit("all", 0))) > 0, int((~true.crowd).sum())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import schema
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.methods import _gate
 

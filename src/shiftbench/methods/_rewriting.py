@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shiftbench.errors import ParamsError, near
-from shiftbench.llm import Request
+from shiftbench.llm.client import Request
 from shiftbench.rng import Words
 
 STYLES = ("icr", "paraphrase")

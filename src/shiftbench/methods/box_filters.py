@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.errors import ParamsError, RangeError
 from shiftbench.methods import _box_scores
 from shiftbench.methods._box_scores import Detections, Filter, Outputs

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
-from shiftbench import refs, schema
+from shiftbench import refs
+from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

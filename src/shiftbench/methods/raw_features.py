@@ -22,7 +22,7 @@ P = TypeVar("P", bound=Callable[..., Any])
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
     """Return a predictor whose features are h; the predictor itself where its net standardises nothing."""
-    from shiftbench import nets  # torch
+    from shiftbench.inference import nets  # torch
     from shiftbench.methods import _raw
 
     if not isinstance(predictor, nets.TorchPredictor) or not hasattr(predictor.net, "raw"):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
 

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
 from shiftbench.methods import _replacing, _tta
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import answers, llm, refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
+from shiftbench.llm import answer_cache, client
 from shiftbench.methods import _rewriting, _tta
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -41,7 +43,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def asks(
     samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[llm.Request]:
+) -> list[client.Request]:
     """Return what is asked of the language model for samples, k requests for each in turn."""
     examples = _examples(params, inputs)
     return [
@@ -70,9 +72,9 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
         params: see PARAMS.
         examples: as `examples` gives them.
     """
-    kept = answers.Answers(answers.RECORDED / ANSWERS)
+    kept = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
     command = "shiftbench answers --scale SCALE"
-    recorded = llm.Cached(kept, llm.identity(params["llm"]), command=command)
+    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def rewrites(text: str) -> list[str]:
         asked = list(_rewriting.requests(text, examples, params))

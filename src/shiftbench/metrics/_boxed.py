@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
-from shiftbench.metrics._rows import Ints, Rows
+from shiftbench.statistics.rows import Ints, Rows
 
 COLUMNS = ("scores", "filters", "filters_at_recall")
 PARAMS: dict[str, object] = {"confidence": 0.25, "filter": 0, "at_recall": False}

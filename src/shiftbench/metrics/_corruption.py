@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from shiftbench.errors import ParamsError
-from shiftbench.metrics import _curves
-from shiftbench.metrics._contributions import ratio
-from shiftbench.metrics._curves import Curve
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics import severity_curves
+from shiftbench.statistics.contributions import ratio
+from shiftbench.statistics.rows import Floats, Row
+from shiftbench.statistics.severity_curves import Curve
 
 ALEXNET = {
     "gaussian_noise": 0.886428, "shot_noise": 0.894468, "impulse_noise": 0.922640, "defocus_blur": 0.819880,
@@ -40,10 +40,14 @@ def ratios(
     Raises:
         ParamsError: the normaliser, or a clean row, is not there.
     """
-    found = _curves.curves(rows, of)
+    found = severity_curves.curves(rows, of)
     results: list[Row] = []
     for place, own in found.items():
-        base = None if normaliser == "alexnet" else _curves.normaliser(found, place, normaliser)
+        base = (
+            None
+            if normaliser == "alexnet"
+            else severity_curves.normaliser(found, place, normaliser)
+        )
         known = ALEXNET if base is None else base
         wanted = (
             sorted(shift for shift in own if shift in known) if shifts is None else sorted(shifts)
@@ -57,7 +61,7 @@ def ratios(
         if per_shift:
             missing = len(per_shift) < len(wanted)
             results.append(
-                _curves.mean(
+                severity_curves.mean(
                     per_shift, [row.all * np.nan if missing else row.all for row in per_shift]
                 )
             )

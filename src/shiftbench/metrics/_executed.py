@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shiftbench.data.formats import E9
 from shiftbench.errors import ParamsError
-from shiftbench.formats import E9
-from shiftbench.metrics._rows import Ints, Rows, SeverityPath
+from shiftbench.statistics.rows import Ints, Rows, SeverityPath
 
 Bits = NDArray[np.bool_]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from shiftbench.formats import E9
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.data.formats import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 List = Sequence[str]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftbench.formats import E9
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.data.formats import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 E6 = 1_000_000
 """Squares are of millionths, so that sums of them stay exact."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics.rows import Floats, Row
 
 
 def beside(rows: Iterable[Row], metric: str) -> Iterator[tuple[Row, Row]]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shiftbench.errors import ParamsError
-from shiftbench.metrics import _curves
-from shiftbench.metrics._rows import Row
+from shiftbench.statistics import severity_curves
+from shiftbench.statistics.rows import Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"of": "accuracy"}
@@ -65,7 +65,7 @@ def _with_means(shifts: dict[str, list[Row]]) -> Iterator[Row]:
         else:
             whole.append(drops[0])
         yield whole[-1]
-    yield _curves.mean(whole, [row.all for row in whole])
+    yield severity_curves.mean(whole, [row.all for row in whole])
 
 
 def _place(row: Row) -> Place:

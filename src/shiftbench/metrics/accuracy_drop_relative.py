@@ -10,8 +10,8 @@ Source: the relative drop beside ImageNet-E's (arXiv 2303.17096) dropped accurac
 from __future__ import annotations
 
 from shiftbench.metrics import accuracy_drop
-from shiftbench.metrics._contributions import ratio
-from shiftbench.metrics._rows import Row
+from shiftbench.statistics.contributions import ratio
+from shiftbench.statistics.rows import Row
 
 KIND = "curve"
 PARAMS = accuracy_drop.PARAMS

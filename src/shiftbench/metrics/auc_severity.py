@@ -8,9 +8,9 @@ Source: the trapezoid rule as in scikit-learn's `auc`. Needs the clean row and o
 
 from __future__ import annotations
 
-from shiftbench.metrics import _curves
-from shiftbench.metrics._curves import Curve
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics import severity_curves
+from shiftbench.statistics.rows import Floats, Row
+from shiftbench.statistics.severity_curves import Curve
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"of": "accuracy"}
@@ -27,7 +27,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
 def compute(rows: list[Row], of: str) -> list[Row]:
     """Return the area per shift and its mean, for all weights."""
     results: list[Row] = []
-    for shifts in _curves.curves(rows, of).values():
+    for shifts in severity_curves.curves(rows, of).values():
         areas = [
             curve.row(_area(curve, curve.clean))
             for curve in shifts.values()
@@ -35,7 +35,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
         ]
         results += areas
         if areas:
-            results.append(_curves.mean(areas, [row.all for row in areas]))
+            results.append(severity_curves.mean(areas, [row.all for row in areas]))
     return results
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.metrics import _ranked
-from shiftbench.metrics._ranked import Sides
-from shiftbench.metrics._rows import Floats
+from shiftbench.statistics import thresholds
+from shiftbench.statistics.rows import Floats
+from shiftbench.statistics.thresholds import Sides
 
 KIND = "detection"
 PARAMS: dict[str, object] = {}
@@ -24,4 +24,4 @@ def compute(
     id: Floats, ood: Floats, id_weights: NDArray[np.uint8], ood_weights: NDArray[np.uint8]
 ) -> Floats:
     """Return the area for each draw, float64 (k,), from scores and weights uint8 (n, k), (m, k)."""
-    return _ranked.pr_area(Sides(-id, -ood, id_weights, ood_weights))
+    return thresholds.pr_area(Sides(-id, -ood, id_weights, ood_weights))

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from shiftbench.data.schema import E9
 from shiftbench.metrics import _boxed
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
-from shiftbench.schema import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = (*_boxed.COLUMNS, "filter_ranks_e9")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from shiftbench.metrics import _boxed
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = _boxed.COLUMNS

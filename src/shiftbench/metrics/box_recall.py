@@ -16,9 +16,9 @@ import numpy as np
 
 from shiftbench.errors import ParamsError, near
 from shiftbench.metrics import _boxed
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
-from shiftbench.tasks import _matching
+from shiftbench.statistics import box_matching
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = (*_boxed.COLUMNS, "matched", "ignored", "true_classes", "true_areas", "true_crowd")
@@ -34,9 +34,9 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or records without filters.
     """
-    if params["area"] not in _matching.AREAS:
-        raise ParamsError(f"area: {params['area']!r} ({near(params['area'], _matching.AREAS)})")
-    place = _matching.bit(params["area"], 0)
+    if params["area"] not in box_matching.AREAS:
+        raise ParamsError(f"area: {params['area']!r} ({near(params['area'], box_matching.AREAS)})")
+    place = box_matching.bit(params["area"], 0)
     images, _ = _boxed.flat(rows.table, "scores")
     matched, ignored = (
         _boxed.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored")
@@ -45,7 +45,7 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     found = _boxed.per_image(rows, images, right * _boxed.counted(rows, params))
     own, classes = _boxed.flat(rows.table, "true_classes")
     areas, crowd = (_boxed.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
-    low, high = _matching.AREAS[params["area"]]
+    low, high = box_matching.AREAS[params["area"]]
     those = (classes >= 0) & ~crowd.astype(bool) & (areas >= low) & (areas <= high)
     return Contributions(
         rows.counting, (found, _boxed.per_image(rows, own, those.astype(np.int64)))

@@ -5,9 +5,9 @@ Source: Brier 1950; scikit-learn `brier_score_loss(..., scale_by_half=False)`. I
 
 from __future__ import annotations
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
-from shiftbench.schema import E9
+from shiftbench.data.schema import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("brier_e9",)

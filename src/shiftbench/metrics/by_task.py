@@ -18,8 +18,8 @@ from typing import Any
 
 from shiftbench.errors import ParamsError
 from shiftbench.metrics import _relative
-from shiftbench.metrics._rows import Floats, Row
 from shiftbench.refs import number
+from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"tasks": {}, "least": 0.05}

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.metrics import _risk
-from shiftbench.metrics._rows import Floats
+from shiftbench.statistics import risk_coverage
+from shiftbench.statistics.rows import Floats
 
 KIND = "failure"
 PARAMS: dict[str, object] = {}
@@ -22,6 +22,6 @@ HIGHER_IS_BETTER = False
 
 def compute(scores: Floats, correct: NDArray[np.bool_], weights: NDArray[np.uint8]) -> Floats:
     """Return the area for each draw, float64 (k,), from scores (n,), correct (n,), weights uint8 (n, k)."""
-    area = _risk.area(scores, correct, weights)
+    area = risk_coverage.area(scores, correct, weights)
     # The two are summed in other orders: the best score may come out 1e-17 below 0.
     return area.mean(np.maximum(area.summed - area.least, 0))

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
-from shiftbench.schema import E9
+from shiftbench.data.schema import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("correct", "confidence_e9")

@@ -23,7 +23,7 @@ import numpy as np
 
 from shiftbench.errors import ParamsError, near
 from shiftbench.metrics import accuracy_drop
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {

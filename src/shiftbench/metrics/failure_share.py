@@ -7,9 +7,9 @@ Source: CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651, histogram of fai
 
 from __future__ import annotations
 
-from shiftbench.metrics._contributions import Sums, ratio
-from shiftbench.metrics._rows import Floats, SeverityPath
 from shiftbench.metrics.failure_point import reduce as reduce
+from shiftbench.statistics.contributions import Sums, ratio
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("correct",)

@@ -9,8 +9,8 @@ Source: a second view of ImageNet-E's (arXiv 2303.17096) dropped accuracy, which
 
 from __future__ import annotations
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("correct",)

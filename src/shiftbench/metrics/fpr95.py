@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.metrics import _ranked
-from shiftbench.metrics._ranked import Sides
-from shiftbench.metrics._rows import Floats
+from shiftbench.statistics import thresholds
+from shiftbench.statistics.rows import Floats
+from shiftbench.statistics.thresholds import Sides
 
 KIND = "detection"
 PARAMS: dict[str, object] = {"tpr": 0.95, "rule": "first"}
@@ -32,4 +32,4 @@ def compute(
     rule: str = "first",
 ) -> Floats:
     """Return the false positive rate for each draw, float64 (k,), from weights uint8 (n, k), (m, k)."""
-    return _ranked.false_positive_rate(Sides(ood, id, ood_weights, id_weights), tpr, rule)
+    return thresholds.false_positive_rate(Sides(ood, id, ood_weights, id_weights), tpr, rule)

@@ -8,8 +8,8 @@ these. Source: Kendall 1938, Biometrika 30.
 from __future__ import annotations
 
 from shiftbench.metrics import _lists
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("documents",)

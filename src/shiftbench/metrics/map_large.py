@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftbench.metrics import _precision
-from shiftbench.metrics._ranked import Weights
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics import average_precision
+from shiftbench.statistics.rows import Floats, Rows
+from shiftbench.statistics.thresholds import Weights
 
 KIND = "resampled"
-COLUMNS = _precision.COLUMNS
-PARAMS: dict[str, object] = {**_precision.PARAMS, "area": "large"}
+COLUMNS = average_precision.COLUMNS
+PARAMS: dict[str, object] = {**average_precision.PARAMS, "area": "large"}
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -28,6 +28,6 @@ def compute(
     Raises:
         ParamsError: an option outside what is allowed.
     """
-    return _precision.average_precision(
-        rows, weights, _precision.options(iou, area, max_dets, classes)
+    return average_precision.average_precision(
+        rows, weights, average_precision.options(iou, area, max_dets, classes)
     )

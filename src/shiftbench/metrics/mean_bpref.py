@@ -7,8 +7,8 @@ documents that are in the list at all.
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("bpref_e9",)

@@ -6,8 +6,8 @@ Source: `Judged@10` of ir-measures (MacAvaney et al., ECIR 2022).
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("judged10_e9",)

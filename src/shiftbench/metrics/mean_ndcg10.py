@@ -6,8 +6,8 @@ Source: Jarvelin and Kekalainen 2002, TOIS 20(4); gain is the grade, as in trec_
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("ndcg10_e9",)

@@ -6,8 +6,8 @@ Source: Voorhees, TREC-8 question answering, 1999; the cut at 10 is MS MARCO's.
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("rr10_e9",)

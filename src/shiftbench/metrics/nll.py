@@ -5,9 +5,9 @@ Source: scikit-learn `log_loss`, without its clipping of probabilities at machin
 
 from __future__ import annotations
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
-from shiftbench.schema import E9
+from shiftbench.data.schema import E9
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("nll_e9",)

@@ -7,10 +7,10 @@ floats.
 
 from __future__ import annotations
 
-from shiftbench.formats import E9
+from shiftbench.data.formats import E9
 from shiftbench.metrics import _executed
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("passed",)

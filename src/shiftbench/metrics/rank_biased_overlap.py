@@ -7,8 +7,8 @@ equal lists have 1. A row with a severity is the mean over queries there, the ro
 from __future__ import annotations
 
 from shiftbench.metrics import _lists
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("documents",)

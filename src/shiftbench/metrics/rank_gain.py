@@ -5,8 +5,8 @@ Not defined where no document was attacked. Source: the "boost" of PRADA (Wu et 
 
 from __future__ import annotations
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("attacked", "gained")

@@ -10,7 +10,7 @@ Also of domain shifts, whose samples are others than the clean ones. Not defined
 from __future__ import annotations
 
 from shiftbench.metrics import _relative
-from shiftbench.metrics._rows import Row
+from shiftbench.statistics.rows import Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"of": "mean_ndcg10", "least": 0.05}

@@ -12,7 +12,7 @@ weights in the same campaign, whose replicates enter too. We give a ratio where 
 from __future__ import annotations
 
 from shiftbench.metrics._corruption import ratios
-from shiftbench.metrics._rows import Row
+from shiftbench.statistics.rows import Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"normaliser": "alexnet", "shifts": None, "of": "error"}

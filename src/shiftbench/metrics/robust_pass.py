@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shiftbench.formats import E9
+from shiftbench.data.formats import E9
 from shiftbench.metrics import _executed
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("passed", "prompt")

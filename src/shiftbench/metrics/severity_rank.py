@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from shiftbench.errors import ParamsError
-from shiftbench.metrics import _curves
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics import severity_curves
+from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"of": "accuracy", "falling": False}
@@ -34,7 +34,7 @@ def compute(rows: list[Row], of: str, falling: bool) -> list[Row]:  # noqa: FBT0
         ParamsError: a clean row is not there.
     """
     found = []
-    for shifts in _curves.curves(rows, of).values():
+    for shifts in severity_curves.curves(rows, of).values():
         for curve in shifts.values():
             if curve.clean is None:
                 raise ParamsError(

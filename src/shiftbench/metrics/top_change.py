@@ -7,8 +7,8 @@ Robustness under Adversarial Document Manipulations", SIGIR 2018.
 from __future__ import annotations
 
 from shiftbench.metrics import _lists
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, SeverityPath
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, SeverityPath
 
 KIND = "path"
 COLUMNS = ("documents",)

@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import bootstrap
 from shiftbench.errors import ParamsError, near
-from shiftbench.metrics._rows import Floats, Row
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
 PARAMS: dict[str, object] = {"of": "effective_robustness", "components": {}}

@@ -11,8 +11,8 @@ taken over systems for one query.
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("ap_e9",)

@@ -7,8 +7,8 @@ It scales with the mean: stand it beside `mean_ndcg10`. Source: Wu et al., "Are 
 from __future__ import annotations
 
 from shiftbench.metrics import _queries
-from shiftbench.metrics._contributions import Contributions, Sums
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"
 COLUMNS = ("ndcg10_e9",)

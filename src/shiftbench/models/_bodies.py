@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shiftbench import nets
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
 
 _NAME = "problems.json"

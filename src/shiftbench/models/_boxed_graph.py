@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _boxes, _coco, _given, _graphs
 from shiftbench.models._boxes import Found
 from shiftbench.refs import Ref

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import boxes, nets
+from shiftbench.data import boxes
+from shiftbench.inference import nets
 from shiftbench.models import _images
 from shiftbench.sample import Sample
 

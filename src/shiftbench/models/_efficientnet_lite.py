@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.inference import nets
 from shiftbench.models import _optional
 from shiftbench.models._pretrained import Split
 from shiftbench.refs import Ref

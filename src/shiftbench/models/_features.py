@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shiftbench import lexical
-from shiftbench.lexical import Floats, Index, Ints
+from shiftbench.data import bag_of_words
+from shiftbench.data.bag_of_words import Floats, Index, Ints
 from shiftbench.models._rankers import Collection, Document, whole
 
 COUNT = 13
@@ -50,12 +50,12 @@ class Features:
             "text": Index(texts),
             "whole": collection.index,
         }
-        self.words = [lexical.words(whole(document)) for document in collection.documents]
+        self.words = [bag_of_words.words(whole(document)) for document in collection.documents]
         self.norms = np.array([self._norm(words) for words in self.words])
 
     def of(self, query: str, places: Ints) -> Floats:
         """Return the features of documents of the collection, float64 (m, 13)."""
-        terms = lexical.words(query)
+        terms = bag_of_words.words(query)
         counted = Counted(
             {name: index.counts(terms, places) for name, index in self.indexes.items()},
             {name: index.lengths[places] for name, index in self.indexes.items()},
@@ -66,16 +66,17 @@ class Features:
 
     def of_texts(self, query: str, documents: Sequence[Document]) -> Floats:
         """Return the features of other texts under the collection's statistics, float64 (m, 13)."""
-        terms = lexical.words(query)
+        terms = bag_of_words.words(query)
         parts = {
             "title": [title for title, _ in documents],
             "text": [text for _, text in documents],
             "whole": [whole(document) for document in documents],
         }
         found = {
-            name: [lexical.count(text, terms) for text in texts] for name, texts in parts.items()
+            name: [bag_of_words.count(text, terms) for text in texts]
+            for name, texts in parts.items()
         }
-        words = [lexical.words(text) for text in parts["whole"]]
+        words = [bag_of_words.words(text) for text in parts["whole"]]
         counted = Counted(
             {name: np.stack([row for row, _ in rows]) for name, rows in found.items()},
             {name: np.array([length for _, length in rows]) for name, rows in found.items()},
@@ -87,7 +88,7 @@ class Features:
     def _norm(self, words: Sequence[str]) -> float:
         """Return the length of a TF-IDF vector."""
         distinct = list(dict.fromkeys(words))
-        counts, _ = lexical.count(" ".join(words), distinct)
+        counts, _ = bag_of_words.count(" ".join(words), distinct)
         return float(np.sqrt(((counts * self.indexes["whole"].idf(distinct)) ** 2).sum()))
 
     def _made(self, terms: Sequence[str], seen: Counted) -> Floats:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _images
 from shiftbench.sample import Sample
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shiftbench import resizing
+from shiftbench.data import resizing
 from shiftbench.sample import Sample
 
 Pixels = npt.NDArray[np.uint8]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import nets
+from shiftbench.inference import nets
 
 
 class Pairs(nn.Module, ABC):

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from shiftbench.errors import ModelError
+from shiftbench.inference.nets import State
 from shiftbench.models import _images
-from shiftbench.nets import State
 from shiftbench.sample import Sample
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from shiftbench import lexical, nets, refs, shards
+from shiftbench import refs
+from shiftbench.data import bag_of_words, shards
+from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.lexical import Floats, Ints
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -64,9 +66,9 @@ class Collection:
         self.at = {document: place for place, document in enumerate(self.ids)}
 
     @cached_property
-    def index(self) -> lexical.Index:
+    def index(self) -> bag_of_words.Index:
         """Words of title and text together."""
-        return lexical.Index(whole(document) for document in self.documents)
+        return bag_of_words.Index(whole(document) for document in self.documents)
 
     def places(self, documents: Sequence[str]) -> Ints:
         """Return where documents stand, int64 (m,).
@@ -136,19 +138,19 @@ class Lexical:
     """
 
     def __init__(
-        self, score: Callable[[lexical.Index, Sequence[str], Floats, Floats], Floats]
+        self, score: Callable[[bag_of_words.Index, Sequence[str], Floats, Floats], Floats]
     ) -> None:
         self.score = score
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
         """Return the scores of documents of the collection."""
-        terms, index = lexical.words(query), collection.index
+        terms, index = bag_of_words.words(query), collection.index
         return self.score(index, terms, index.counts(terms, places), index.lengths[places])
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
         """Return the scores of other texts under the collection's statistics."""
-        terms = lexical.words(query)
-        counted = [lexical.count(whole(document), terms) for document in documents]
+        terms = bag_of_words.words(query)
+        counted = [bag_of_words.count(whole(document), terms) for document in documents]
         counts, lengths = zip(*counted, strict=True)
         return self.score(collection.index, terms, np.stack(counts), np.array(lengths))
 
@@ -202,8 +204,8 @@ def _answer(
     if targets:
         texts = [tuple(sample.fields["documents"][collection.ids[places[t]]]) for t in targets]
         after[targets] = scorer.changed(query, collection, texts)
-    best = lexical.order(after, decimals)
-    ranks = [_ranks(lexical.order(scores, decimals))[targets] for scores in (before, after)]
+    best = bag_of_words.order(after, decimals)
+    ranks = [_ranks(bag_of_words.order(scores, decimals))[targets] for scores in (before, after)]
     first = best[: params["depth"]]
     return {
         "documents": [collection.ids[place] for place in places[first]],
@@ -223,10 +225,10 @@ def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]
         if not given:
             raise ModelError(f"{sample.key}: no candidates; set `candidates: own` or `all`")
         return np.sort(collection.places(given))
-    terms = lexical.words(sample.fields["text"])
+    terms = bag_of_words.words(sample.fields["text"])
     index = collection.index
     scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-    return np.sort(lexical.order(scores)[: params["first_stage"]])
+    return np.sort(bag_of_words.order(scores)[: params["first_stage"]])
 
 
 def _targets(sample: Sample, collection: Collection, places: Ints) -> list[int]:

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.inference.nets import State
 from shiftbench.models import _images
-from shiftbench.nets import State
 from shiftbench.sample import Sample
 
 CIFAR10: dict[str, object] = {

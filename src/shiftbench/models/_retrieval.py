@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets
 from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.models import _bodies
 from shiftbench.sample import Sample
 

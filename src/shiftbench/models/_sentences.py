@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _word_pieces
 
 SOURCE = "all_minilm_l6_v2"

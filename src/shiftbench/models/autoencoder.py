@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _images
 from shiftbench.sample import Sample
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, near
+from shiftbench.inference import nets
 from shiftbench.models import _given
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

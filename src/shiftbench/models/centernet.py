@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.inference import nets
 from shiftbench.models import _boxed_graph, _graphs
 from shiftbench.models._boxes import Found
 from shiftbench.refs import Ref

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.losses import penalty_focal, sigmoid_focal
 from shiftbench.models import _boxes, _cells
 from shiftbench.models._boxes import Found, Truth

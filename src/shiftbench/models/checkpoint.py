@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench import nets, plugins
+from shiftbench import plugins
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 

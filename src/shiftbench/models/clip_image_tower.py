@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _given, onnx
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

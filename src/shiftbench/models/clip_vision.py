@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import nets
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
 from shiftbench.models import _images, clip_image_tower
-from shiftbench.nets import State
 from shiftbench.sample import Sample
 
 TASK = "classification"

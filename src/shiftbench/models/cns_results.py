@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets
 from shiftbench.datasets import _cns
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _given
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

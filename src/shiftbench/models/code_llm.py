@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import answers, llm, nets
 from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.llm import answer_cache, client
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -40,7 +41,7 @@ _TEMPLATE = hashlib.sha256(f"{INSTRUCTION}{OPENING}".encode()).hexdigest()[:12]
 
 def asks(
     samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[llm.Request]:
+) -> list[client.Request]:
     """Return what is asked for samples, `samples` requests for each in turn.
 
     Raises:
@@ -52,13 +53,13 @@ def asks(
         )
     decoding = {name: params[name] for name in ("temperature", "max_new_tokens")} | {"stop": "```"}
     return [
-        llm.Request(_messages(sample.fields["text"]), _TEMPLATE, decoding, seed)
+        client.Request(_messages(sample.fields["text"]), _TEMPLATE, decoding, seed)
         for sample in samples
         for seed in range(params["samples"])
     ]
 
 
-def _messages(prompt: str) -> tuple[llm.Message, ...]:
+def _messages(prompt: str) -> tuple[client.Message, ...]:
     return (
         ("user", INSTRUCTION.format(prompt=prompt)),
         ("assistant", OPENING.format(prompt=prompt)),
@@ -77,9 +78,9 @@ def load(
     Raises:
         DataError: an answer is not recorded, when it is called.
     """
-    kept = answers.Answers(answers.RECORDED / ANSWERS)
+    kept = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
     command = "shiftbench answers --scale SCALE"
-    recorded = llm.Cached(kept, llm.identity(params["llm"]), command=command)
+    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         given = iter(recorded(asks(samples, params, inputs)))

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _interactions
 from shiftbench.refs import Ref
 

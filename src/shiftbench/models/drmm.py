@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _interactions
 from shiftbench.refs import Ref
 

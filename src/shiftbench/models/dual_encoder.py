@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.inference import nets
 from shiftbench.models import _images, _pairs, _sentences, convnet
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.inference import nets
 from shiftbench.models import _efficientnet_lite, _pretrained
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

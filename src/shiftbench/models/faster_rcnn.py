@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.models import _boxes
 from shiftbench.models._boxes import Found, Truth
 from shiftbench.sample import Sample

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _sentences
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

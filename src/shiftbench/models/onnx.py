@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _given, _optional
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

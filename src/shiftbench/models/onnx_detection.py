@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.models import _boxes, _given, onnx
 from shiftbench.models._boxes import Found
 from shiftbench.refs import Ref

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, near
+from shiftbench.inference import nets
 from shiftbench.models import _pairs, _pretrained
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

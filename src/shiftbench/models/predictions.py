@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, near
+from shiftbench.inference import nets
 from shiftbench.models import _given
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import lexical, nets
-from shiftbench.lexical import Floats
+from shiftbench.data import bag_of_words
+from shiftbench.data.bag_of_words import Floats
+from shiftbench.inference import nets
 from shiftbench.models import _rankers
 from shiftbench.refs import Ref
 
@@ -29,7 +30,7 @@ def load(
     """Return the predictor; it computes on the CPU."""
 
     def score(
-        index: lexical.Index, terms: Sequence[str], counts: Floats, lengths: Floats
+        index: bag_of_words.Index, terms: Sequence[str], counts: Floats, lengths: Floats
     ) -> Floats:
         return index.likelihood(terms, counts, lengths, params["mu"])
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import nets
+from shiftbench.inference import nets
 from shiftbench.models import _retrieval
 from shiftbench.refs import Ref
 

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.errors import ModelError
-from shiftbench.lexical import Floats, Ints
+from shiftbench.inference import nets
 from shiftbench.models import _rankers, _sentences, _word_pieces
 from shiftbench.models._rankers import Collection, Collections, Document
 from shiftbench.refs import Ref

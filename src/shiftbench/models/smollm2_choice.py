@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import answers, llm, nets, refs
+from shiftbench import refs
 from shiftbench.errors import DataError
+from shiftbench.inference import nets
+from shiftbench.llm import answer_cache, client
 from shiftbench.models import _bodies, _choices
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -51,7 +53,7 @@ def load(
         DataError: scores are not recorded, when it is called.
     """
     problems = _bodies.unpacked(weights)
-    record = answers.Answers(answers.RECORDED / ANSWERS)
+    record = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
     made: list[Score] = []
 
     def scored(prompt: str, bodies: list[str]) -> list[float]:
@@ -81,10 +83,10 @@ def load(
     return predict
 
 
-def _key(params: Mapping[str, Any], prompt: str, bodies: list[str]) -> answers.Key:
+def _key(params: Mapping[str, Any], prompt: str, bodies: list[str]) -> answer_cache.Key:
     decoding: dict[str, int | str] = {"score": "mean_log_probability", "tokens": params["tokens"]}
-    return answers.Key(
-        llm.identity(params["llm"]), "plain", decoding, 0, json.dumps([prompt, bodies])
+    return answer_cache.Key(
+        client.identity(params["llm"]), "plain", decoding, 0, json.dumps([prompt, bodies])
     )
 
 
@@ -98,9 +100,9 @@ def scorer(name: str, folder: Path, most: int) -> Score:
     """
     import torch
 
-    from shiftbench import llm_local
+    from shiftbench.llm import local_model
 
-    tokens, net = llm_local._load(folder)
+    tokens, net = local_model._load(folder)
     taken = inspect.signature(net.forward).parameters
     past = "cache" if "cache" in taken else "past_key_values"  # as its version says
 

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _pretrained
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

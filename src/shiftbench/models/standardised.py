@@ -31,8 +31,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import nets, plugins
+from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 

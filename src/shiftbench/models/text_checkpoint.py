@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _given, _optional
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, near
+from shiftbench.inference import nets
 from shiftbench.models import _pretrained
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

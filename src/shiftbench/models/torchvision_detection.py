@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, near
+from shiftbench.inference import nets
 from shiftbench.models import _boxes, _coco, _images
 from shiftbench.models._boxes import Found, Truth
 from shiftbench.sample import Sample

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import nets, trec
+from shiftbench.data import trec
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _given, _rankers
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import nets
+from shiftbench.data.bag_of_words import Floats
 from shiftbench.errors import ModelError
-from shiftbench.lexical import Floats
+from shiftbench.inference import nets
 from shiftbench.models import _features, _rankers
 from shiftbench.refs import Ref
 

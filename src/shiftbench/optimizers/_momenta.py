@@ -22,7 +22,7 @@ from shiftbench import plugins
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 SEED = 1_000_003
@@ -74,7 +74,7 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
 
 def main() -> None:
     """Write the spectra of one training again."""
-    from shiftbench import fetch
+    from shiftbench.stages import fetch
 
     fetch.keep("fashion_mnist")
     data, model = plugins.find("datasets", "fashion_mnist"), plugins.find("models", "vit")

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shiftbench import bootstrap, formats
-from shiftbench.metrics._scored import FULL_SPECTRUM
+from shiftbench.data import formats
 from shiftbench.page.measures import Measure, spell
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")

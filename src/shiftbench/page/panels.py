@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench.metrics._reliability import BINS
 from shiftbench.page import figures
 from shiftbench.page.chapters import Chapter
 from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Column, Entry, Who
 from shiftbench.page.measures import Measure, spell
+from shiftbench.statistics.reliability import BINS
 
 Shots = dict[
     str, dict[str, Figure]

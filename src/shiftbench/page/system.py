@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench import cards
+from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.page import figures
 from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import Panel, Plot
-from shiftbench.verdicts import ACROSS, UP
+from shiftbench.plan import cards
 
 CLASSES = {"supported": "good", "refuted": "bad"}
 Row = dict[str, Any]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError
-from shiftbench.plan import VERBS, Plan
-from shiftbench.recipe import Job, canonical
+from shiftbench.plan.plan import VERBS, Plan
+from shiftbench.provenance.recipe import Job, canonical
 from shiftbench.release import manifest
 
 FILE = "ro-crate-metadata.json"

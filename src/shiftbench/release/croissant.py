@@ -13,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from shiftbench import recipe, shards
-from shiftbench.plan import Plan
-from shiftbench.recipe import Cell
+from shiftbench.data import shards
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
 from shiftbench.release import manifest
 
 Node = dict[str, Any]

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shiftbench import recipe, store
 from shiftbench.errors import DataError, ParamsError, StaleError
 from shiftbench.files import scratch_folder, sha256, write_bytes
-from shiftbench.plan import Plan
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
 from shiftbench.release import crate, croissant, git, manifest, signing, statement
 from shiftbench.release.text import lined
+from shiftbench.storage import pull
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _SHOWN = 10
@@ -124,7 +125,7 @@ def _check_outputs(plan: Plan, root: Path) -> None:
         raise DataError(
             f"{len(missing)} output(s) are not here; `shiftbench pull` or `make run` brings them:\n{_listed(missing)}"
         )
-    damaged = [line for cell in released for line in store.verify(root, cell)]
+    damaged = [line for cell in released for line in pull.verify(root, cell)]
     if damaged:
         raise DataError(
             f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}"

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import recipe
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import sha256
-from shiftbench.plan import Plan
-from shiftbench.recipe import Cell, canonical
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, canonical
 from shiftbench.refs import Ref
 from shiftbench.release import merkle
 

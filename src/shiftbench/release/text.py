@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shiftbench.recipe import canonical
+from shiftbench.provenance.recipe import canonical
 
 
 def lined(content: dict[str, Any]) -> bytes:

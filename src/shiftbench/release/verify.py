@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench import scales
 from shiftbench.errors import DataError
 from shiftbench.files import sha256
+from shiftbench.plan import scales
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
 

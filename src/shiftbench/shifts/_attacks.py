@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.data.resizing import MEANS, resize
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.resizing import MEANS, resize
 from shiftbench.rng import Words
 from shiftbench.shifts import _scikit_photos
 

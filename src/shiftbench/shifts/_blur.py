@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 
 ONE = 256  # the sum of weights
 FINE = 128  # parts of a grey level between the steps of a wide blur

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 
 Field = NDArray[np.float32]
 STEPS = 25

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.data.resizing import MEANS, resize
 from shiftbench.errors import DataError
-from shiftbench.resizing import MEANS, resize
 
 ASSETS = ("occlusion_stamps.csv",)
 SOURCE = "tuxpaint_stamps"

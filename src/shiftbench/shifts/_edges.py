@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 
 WEAK, STRONG = 1, 2
 

@@ -12,10 +12,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _warp
-from shiftbench.shifts._compiled import compiled
 
 ONE = 1 << 16  # parts of a matrix entry
 DEGREES = (0.0, 180.0)  # of turns whose severity is the angle

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import DataError
 from shiftbench.sample import Sample
-from shiftbench.shifts._compiled import compiled
 
 VISIBLE = 8  # alpha below is dust around cut-outs; it does not count for where an object is
 CUT_OUTS = "twelve_photo, twelve_clipart and the twelve_emoji data sets"

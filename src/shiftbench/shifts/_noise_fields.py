@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import NORMAL_BITS, Words, normal_table
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._levels import scale
 
 NORMAL_ONE = 1 << 12  # normal values are 4,096ths and fit 16 bits

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.data.resizing import resize_array
 from shiftbench.errors import ParamsError
-from shiftbench.resizing import resize_array
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 
 ARCTANGENT = tuple(
     map(

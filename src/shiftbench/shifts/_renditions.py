@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.models._images import to_colour, to_grey
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]

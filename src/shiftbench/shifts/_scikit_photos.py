@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.data.resizing import resize
 from shiftbench.errors import DataError
-from shiftbench.resizing import resize
 from shiftbench.rng import Words
 
 SOURCE = "scikit_image_photos"

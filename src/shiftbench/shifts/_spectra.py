@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.shifts import _sines
-from shiftbench.shifts._compiled import compiled
 
 Field = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 from shiftbench.shifts._polar import polar
 
 FEWEST, MOST = 50, 200  # rays: 50 to 199

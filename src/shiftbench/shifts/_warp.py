@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftbench.shifts._compiled import compiled
+from shiftbench.compiled import compiled
 
 ONE = 256  # parts of a pixel
 FRAME = 2  # pixels around the image that the loop may read

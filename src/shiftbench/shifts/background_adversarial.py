@@ -104,7 +104,7 @@ class _Loss:
     def __init__(self, weights: Path, model: str, options: dict[str, Any]) -> None:
         import torch  # here, since planning does without
 
-        from shiftbench import nets
+        from shiftbench.inference import nets
 
         self._torch, self._nets = torch, nets
         self._plugin = plugins.find("models", model)

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _sines
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._warp import warp
 
 FIELD = "image"

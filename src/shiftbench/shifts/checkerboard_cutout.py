@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _sines
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.3, 3: 0.4, 4: 0.5, 5: 0.6}

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
@@ -114,7 +115,7 @@ class _Morphs:
     def __init__(self, weights: Path, folder: Path, model: str) -> None:
         import torch  # here, since planning does without
 
-        from shiftbench import nets
+        from shiftbench.inference import nets
 
         self._torch = torch
         self._partners: dict[int, list[np.ndarray[Any, Any]]] = {}

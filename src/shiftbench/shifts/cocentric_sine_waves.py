@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _sines
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._polar import polar
 
 FIELD = "image"

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _blur, _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {

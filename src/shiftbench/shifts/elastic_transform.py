@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _blur, _levels
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._warp import ONE, warp
 
 FIELD = "image"

@@ -20,10 +20,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._noise_fields import map_side, plasma
 
 FIELD = "image"

@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shiftbench import refs
+from shiftbench.compiled import compiled
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._noise_fields import crystals, enlarged, lattice, plasma
 
 FIELD = "image"

@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import NORMAL_BITS, Words, normal_table
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.08, 2: 0.12, 3: 0.18, 4: 0.26, 5: 0.38}

@@ -18,9 +18,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _star
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (0.13, 1.0), 2: (0.26, 1.0), 3: (0.52, 1.0), 4: (1.17, 1.0), 5: (1.3, 1.0)}

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (10.0, 3.0), 2: (15.0, 5.0), 3: (15.0, 8.0), 4: (15.0, 12.0), 5: (20.0, 15.0)}

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import lexical, refs
+from shiftbench import refs
+from shiftbench.data import bag_of_words
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
@@ -99,7 +100,7 @@ class Vectors:
 
 def greedy(query: str, text: str, vectors: Vectors, most: int) -> str:
     """Return a text of which `most` words at most are replaced, each time the best one."""
-    asked = [word for word in lexical.words(query) if word in vectors.at]
+    asked = [word for word in bag_of_words.words(query) if word in vectors.at]
     parts = re.split(r"(\w+)", text)
     spoken = [at for at in range(1, len(parts), 2) if _plain(parts[at], vectors)]
     if not asked or not spoken:
@@ -126,7 +127,7 @@ def greedy(query: str, text: str, vectors: Vectors, most: int) -> str:
 
 
 def _plain(word: str, vectors: Vectors) -> bool:
-    return word.lower() in vectors.at and word.lower() not in lexical.STOP_WORDS
+    return word.lower() in vectors.at and word.lower() not in bag_of_words.STOP_WORDS
 
 
 def _cosine(one: Floats, other: Floats) -> float:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.23, 2: 0.26, 3: 0.29, 4: 0.38, 5: 0.44}

@@ -16,9 +16,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels, _warp
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 MOVES = True

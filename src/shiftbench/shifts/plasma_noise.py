@@ -17,9 +17,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _sines
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.475, 2: 0.7, 3: 0.85, 4: 0.925, 5: 1.0}

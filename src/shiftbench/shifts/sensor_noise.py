@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words, normal_table, poisson_table
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.003, 2: 0.006, 3: 0.012, 4: 0.024, 5: 0.048}

@@ -17,9 +17,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _sines
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.15, 3: 0.2, 4: 0.45, 5: 0.5}

@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 from shiftbench.shifts._noise_fields import enlarged, lattice, normal_field
 from shiftbench.shifts.motion_blur import kernel, line
 

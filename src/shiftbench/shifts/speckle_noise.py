@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import NORMAL_BITS, Words, normal_table
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: 0.15, 2: 0.2, 3: 0.35, 4: 0.45, 5: 0.6}

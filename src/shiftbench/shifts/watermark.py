@@ -18,10 +18,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _geometry, _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (0.3, 16.0), 2: (0.4, 20.0), 3: (0.5, 24.0), 4: (0.6, 28.0), 5: (0.7, 32.0)}

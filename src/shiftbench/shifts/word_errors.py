@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from shiftbench import lexical
+from shiftbench.data import bag_of_words
 from shiftbench.errors import ParamsError, near
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels, _texts
@@ -70,7 +70,7 @@ def _content(typed: list[str], shortest: int) -> list[tuple[int, int]]:
     return [
         (low, high)
         for low, high in spans
-        if "".join(typed[low:high]).lower() not in lexical.STOP_WORDS
+        if "".join(typed[low:high]).lower() not in bag_of_words.STOP_WORDS
     ]
 
 

@@ -19,9 +19,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.compiled import compiled
 from shiftbench.rng import Words
 from shiftbench.shifts import _levels
-from shiftbench.shifts._compiled import compiled
 
 FIELD = "image"
 LEVELS = {1: (0.01, 12.0), 2: (0.01, 16.0), 3: (0.02, 11.0), 4: (0.02, 13.0), 5: (0.03, 11.0)}

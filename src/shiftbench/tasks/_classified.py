@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench import schema
+from shiftbench.data import schema
 from shiftbench.errors import ModelError, ParamsError, RangeError, near
 from shiftbench.sample import Sample
 from shiftbench.tasks._classes import UNKNOWN, LabelSpace

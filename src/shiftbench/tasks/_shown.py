@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from shiftbench import codecs
+from shiftbench.data import codecs
 from shiftbench.sample import Sample
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import boxes as kept
+from shiftbench.data import boxes as kept
+from shiftbench.data.formats import Column, Format
 from shiftbench.errors import ModelError
-from shiftbench.formats import Column, Format
 from shiftbench.sample import Sample
-from shiftbench.tasks import _classified, _matching, _shown
+from shiftbench.statistics import box_matching
+from shiftbench.tasks import _classified, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"image": "png", "boxes": "boxes.json", "meta": "json"}
@@ -147,8 +148,8 @@ def _row(
     true = kept.arrays(sample.fields["boxes"])
     names = [sample.key] * len(true.labels)
     labels = space.labels(true.labels.tolist(), names).astype(np.int64)
-    truth = _matching.Truth(true.xywh, labels, true.areas, true.crowd)
-    matched, ignored = _matching.match(
+    truth = box_matching.Truth(true.xywh, labels, true.areas, true.crowd)
+    matched, ignored = box_matching.match(
         boxes.astype(np.float64), scores.astype(np.float64), classes, truth
     )
     height, width = sample.fields["image"].shape[:2]

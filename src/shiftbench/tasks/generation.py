@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shiftbench.data.formats import Column, Format
 from shiftbench.errors import DataError, ModelError
-from shiftbench.formats import Column, Format
 from shiftbench.sample import Sample
 from shiftbench.sandbox import Limits, pool
 from shiftbench.tasks import _shown

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shiftbench.data.formats import E9, Column, Format
 from shiftbench.errors import DataError, ModelError
-from shiftbench.formats import E9, Column, Format
 from shiftbench.sample import Sample
 from shiftbench.tasks import _ranked
 from shiftbench.tasks._classes import LabelSpace

@@ -29,7 +29,7 @@ from shiftbench.sample import Sample
 from shiftbench.trainers import _attack
 
 if TYPE_CHECKING:
-    from shiftbench.nets import TorchPredictor
+    from shiftbench.inference.nets import TorchPredictor
 
 TYPES = ("gradient", "shuffle", "gaussian")
 SIGNS = {"+": 1.0, "-": -1.0}

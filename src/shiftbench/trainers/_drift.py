@@ -20,11 +20,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import apply_torch, plugins, splits
+from shiftbench import plugins
+from shiftbench.data import splits
 from shiftbench.errors import ParamsError
+from shiftbench.inference import apply_torch
 from shiftbench.methods import _adapting
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _outliers
 
 PARAMS: dict[str, object] = {

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import nets
 from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.nets import State
-from shiftbench.train import TrainJob
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _merging
 
 PARAMS: dict[str, object] = {

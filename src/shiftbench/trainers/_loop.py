@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import nets, plugins, rng
+from shiftbench import plugins, rng
 from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.rng import Words
 
 if TYPE_CHECKING:
-    from shiftbench.train import TrainJob
+    from shiftbench.stages.train import TrainJob
 
 Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, Words], torch.Tensor]
 """(net, prepared batch, labels, random words of this step) -> scalar loss."""

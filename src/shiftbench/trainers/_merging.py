@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import nets, refs, shards, splits
+from shiftbench import refs
+from shiftbench.data import shards, splits
 from shiftbench.errors import ModelError, ParamsError
-from shiftbench.nets import State
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _tasks
 
 PARAMS: dict[str, object] = {"start": "multitask", "candidates": {}}

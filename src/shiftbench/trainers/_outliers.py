@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from shiftbench import nets, refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
 if TYPE_CHECKING:
-    from shiftbench.train import TrainJob
+    from shiftbench.stages.train import TrainJob
 
 
 @dataclass(frozen=True, slots=True)

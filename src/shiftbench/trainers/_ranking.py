@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shiftbench import refs
+from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.errors import ModelError
-from shiftbench.lexical import Floats, Ints
 from shiftbench.models._features import FeatureScorer
 from shiftbench.models._rankers import Collection, Collections, labelled
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 Graded = tuple[Sample, Collection, Ints, Ints]
 """A query, its collection, the places of its candidates and their grades."""

@@ -26,11 +26,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from shiftbench import nets, refs
+from shiftbench import refs
+from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _attack, _attribution, _loop, erm
 
 PARAMS: dict[str, object] = {

@@ -15,7 +15,7 @@ import torch
 
 from shiftbench.losses import cross_entropy, jensen_shannon
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _augment, _loop, erm
 
 PARAMS: dict[str, object] = {

@@ -18,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import nets, refs, shards
+from shiftbench import refs
+from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.models import _boxes
 from shiftbench.models._boxes import Truth
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {

@@ -25,7 +25,7 @@ from torch import nn
 
 from shiftbench.losses import dispersion, palm_mle
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _projected, _views
 from shiftbench.trainers._prototypes import Prototypes
 

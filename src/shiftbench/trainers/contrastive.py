@@ -22,7 +22,7 @@ from shiftbench.losses import info_nce
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {

@@ -14,7 +14,7 @@ import torch
 
 from shiftbench.losses import cross_entropy
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {

@@ -16,12 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {

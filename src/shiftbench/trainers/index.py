@@ -13,7 +13,7 @@ import torch
 
 from shiftbench.models._rankers import Collections
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {}
 READS_ORIGINALS = True  # the encoder's

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _ranking
 
 PARAMS: dict[str, object] = {

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 PARAMS: dict[str, object] = {

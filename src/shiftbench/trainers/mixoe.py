@@ -31,7 +31,7 @@ from torch import nn
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, soft_cross_entropy
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _exposure, _loop, _mixing, _outliers, erm, finetune
 
 MIXES = ("mixup", "cutmix")

@@ -32,7 +32,7 @@ from shiftbench.losses import cross_entropy, energy_hinge
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _drift, _loop, _outliers
 
 REGULARISERS = ("uniform", "energy")

@@ -17,12 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import nets, refs, splits
+from shiftbench import refs
+from shiftbench.data import splits
 from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _tasks
 
 PARAMS: dict[str, object] = {

@@ -24,7 +24,7 @@ from shiftbench import refs
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _drift, _loop, _outliers
 
 PARAMS: dict[str, object] = {

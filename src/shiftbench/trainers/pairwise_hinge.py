@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import nets
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _rankers
 from shiftbench.models._interactions import Net, Scorer
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _ranking
 
 PARAMS: dict[str, object] = {"epochs": 8, "batch": 8, "pairs": 8, "lr": 0.003, "patience": 3}

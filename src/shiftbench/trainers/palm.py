@@ -30,7 +30,7 @@ from torch import nn
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import palm_mle, prototype_contrast
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _projected, _prototypes, _views
 from shiftbench.trainers._prototypes import Prototypes
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {}

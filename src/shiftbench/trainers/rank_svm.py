@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from shiftbench.models import _rankers, linear_ranker
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _ranking
 
 PARAMS: dict[str, object] = {"pairs": 40, "c": [0.0001, 0.001, 0.01, 0.1]}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _grams, _merging
 
 PARAMS = _grams.PARAMS

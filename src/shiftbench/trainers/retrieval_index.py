@@ -14,7 +14,7 @@ import torch
 from shiftbench import refs
 from shiftbench.models import _bodies
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {}
 HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for another wording"

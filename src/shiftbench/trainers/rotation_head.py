@@ -19,7 +19,7 @@ from torch import nn
 from shiftbench import rng
 from shiftbench.losses import cross_entropy
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _exposure, _loop, erm, finetune
 
 PARAMS: dict[str, object] = {

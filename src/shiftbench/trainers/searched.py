@@ -24,13 +24,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from shiftbench import nets, plugins, refs, shards
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.metrics import auroc
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 

@@ -16,7 +16,7 @@ from shiftbench import refs
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.models import _sentences, minilm, tfidf
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 READS_ORIGINALS = True

@@ -19,7 +19,7 @@ from torch import nn
 
 from shiftbench.losses import nt_xent
 from shiftbench.rng import Words
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _projected, _views
 
 PARAMS: dict[str, object] = {

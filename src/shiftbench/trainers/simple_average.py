@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _merging
 
 PARAMS = _merging.PARAMS

@@ -10,7 +10,7 @@ import torch
 
 from shiftbench.errors import ModelError
 from shiftbench.models import _tfidf, tfidf
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 PARAMS: dict[str, object] = {"c": 5.0}

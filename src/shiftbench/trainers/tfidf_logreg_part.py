@@ -13,7 +13,7 @@ from shiftbench import plugins, rng
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from shiftbench.errors import ParamsError, near
-from shiftbench.nets import State
-from shiftbench.train import TrainJob
+from shiftbench.inference.nets import State
+from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _merging
 
 PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3, "keep": 0.2, "how": "sum"}

@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 
-from shiftbench import nets, refs
+from shiftbench import refs
 from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
-from shiftbench.train import TrainJob
+from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {
     "learnt_from": "fashion_mnist",

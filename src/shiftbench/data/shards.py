@@ -1,0 +1,372 @@
+"""Shards: WebDataset tars with a manifest and an index, byte-identical by construction.
+
+A folder of shards holds `000000.tar` ..., `index.parquet` (one row per sample: key, tar, offset, size,
+sha256, pixel digest) and `manifest.json` (counts, sha256 of each tar and of the index, classes,
+licence). Any WebDataset reader can read the tars; `read` also checks each sample against the index
+before it is used, and each tar at its end.
+
+Tar members are sorted by key, then by field, with fixed metadata (mtime 0, mode 0644, owner 0), in
+the ustar format without compression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench.data import codecs
+from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
+from shiftbench.sample import Sample
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+BUFFER = 1 << 20
+TAR = "{:06d}.tar"
+MANIFEST, INDEX = "manifest.json", "index.parquet"
+
+_INDEX_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("tar", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+        ("pixels", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one sample lies: tar, byte offset, size, the sha256 of these bytes, its pixel digest."""
+
+    key: str
+    tar: str
+    offset: int
+    size: int
+    sha256: str
+    pixels: str
+
+
+def write(
+    samples: Iterable[Sample],
+    folder: Path,
+    fields: dict[str, str],
+    about: dict[str, Any],
+    max_bytes: int,
+) -> list[str]:
+    """Write shards into an empty folder.
+
+    Args:
+        samples: in ascending order of their keys, so that they can be streamed.
+        folder: exists and is empty.
+        fields: payload field -> extension inside the tar, from the task.
+        about: facts for the manifest (dataset, split, shift, severity, classes, licence, ...).
+        max_bytes: a new tar is begun before this size would be passed.
+
+    Returns:
+        The names of the files that were written.
+
+    Raises:
+        DuplicateKeyError: two samples have one key.
+        DataError: keys out of order, a key with a dot, or a field without extension.
+    """
+    entries: list[Entry] = []
+    packed = ((sample.key, pack(sample, fields), pixels(sample)) for sample in _ordered(samples))
+    tars: dict[str, dict[str, Any]] = {}
+    for number, group in groupby(_numbered(packed, max_bytes), key=itemgetter(0)):
+        file = folder / TAR.format(number)
+        tars[file.name], rows = _write_tar(file, (item for _, item in group))
+        entries += rows
+    if not tars:
+        tars[TAR.format(0)], _ = _write_tar(folder / TAR.format(0), [])
+    _write_index(folder / INDEX, entries)
+    manifest = {
+        **about,
+        "fields": fields,
+        "samples": len(entries),
+        "tars": tars,
+        "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
+        "pixels": hashlib.sha256(b"".join(link(e.key, e.pixels) for e in entries)).hexdigest(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1) + "\n")
+    return [*tars, INDEX, MANIFEST]
+
+
+def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
+    last = ""
+    for sample in samples:
+        if sample.key == last:
+            raise DuplicateKeyError(f"two samples have the key {sample.key!r}; keys must be unique")
+        if sample.key < last:
+            raise DataError(
+                f"sample {sample.key!r} comes after {last!r}; shards are written in key order"
+            )
+        if "." in sample.key:
+            raise DataError(
+                f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot"
+            )
+        last = sample.key
+        yield sample
+
+
+def pack(sample: Sample, fields: dict[str, str]) -> bytes:
+    """Return a sample's tar members, headers and padding included."""
+    parts: list[bytes] = []
+    for field in sorted(sample.fields):
+        if field not in fields:
+            raise DataError(
+                f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}"
+            )
+        extension = fields[field]
+        data = codecs.encode(extension, sample.fields[field])
+        head = _head(f"{sample.key}.{extension}".encode(), len(data))
+        parts += (head, data, bytes(-len(data) % BLOCK))
+    return b"".join(parts)
+
+
+def _head(name: bytes, size: int) -> bytes:
+    """Return the ustar header of a file with mtime 0, owner 0:0 and mode 0644.
+
+    The same bytes as `tarfile.TarInfo.tobuf`, which takes ten times as long; it serves long names.
+    """
+    if len(name) > 100:
+        return _long_head(name.decode(), size)
+    before = b"%b0000644\x000000000\x000000000\x00%011o\x0000000000000\x00" % (
+        name.ljust(100, b"\0"),
+        size,
+    )
+    total = sum(before) + _AFTER_SUM + 8 * ord(" ")
+    return before + b"%06o\0 " % total + _AFTER
+
+
+_AFTER = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")
+_AFTER_SUM = sum(_AFTER)
+
+
+def _long_head(name: str, size: int) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    try:
+        return header.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError as error:
+        raise DataError(f"key of {name!r} is too long for a tar header; shorten it") from error
+
+
+def pixels(sample: Sample) -> str:
+    """Return the digest of a sample's decoded payload, independent of any codec."""
+    hasher = hashlib.sha256()
+    for field in sorted(sample.fields):
+        hasher.update(f"{field}={codecs.pixel_digest(sample.fields[field])};".encode())
+    return hasher.hexdigest()[:32]
+
+
+def link(key: str, digest: str) -> bytes:
+    """Return what one sample adds to the chained pixel digest of its folder."""
+    return f"{key} {digest}\n".encode()
+
+
+def chained_digest(folder: Path) -> str:
+    """Return the sha256 over the key and the pixel digest of each sample, in key order, as decoded now.
+
+    It is the manifest's `pixels`, and what the receipt of records states of the data that was evaluated,
+    whether these were stored or shifted while they were read.
+
+    Raises:
+        ChecksumError: as `read`.
+    """
+    chain = hashlib.sha256()
+    for sample in read(folder):
+        chain.update(link(sample.key, pixels(sample)))
+    return chain.hexdigest()
+
+
+Packed = tuple[str, bytes, str]
+
+
+def _numbered(packed: Iterable[Packed], max_bytes: int) -> Iterator[tuple[int, Packed]]:
+    """Yield each sample with the number of its tar."""
+    size = number = 0
+    for item in packed:
+        if size and size + len(item[1]) + len(END) > max_bytes:
+            size, number = 0, number + 1
+        size += len(item[1])
+        yield number, item
+
+
+def _write_tar(file: Path, packed: Iterable[Packed]) -> tuple[dict[str, Any], list[Entry]]:
+    """Write a tar sample by sample; return what the manifest says of it, and the index's rows."""
+    whole, rows, size = hashlib.sha256(), [], 0
+    with file.open("wb", buffering=BUFFER) as stream:
+        for key, data, digest in packed:
+            own = hashlib.sha256(data).hexdigest()
+            rows.append(Entry(key, file.name, size, len(data), own, digest))
+            whole.update(data)
+            stream.write(data)
+            size += len(data)
+        whole.update(END)
+        stream.write(END)
+    facts = {"sha256": whole.hexdigest(), "bytes": size + len(END), "samples": len(rows)}
+    return facts, rows
+
+
+def _write_index(file: Path, entries: list[Entry]) -> None:
+    columns = {name: [getattr(entry, name) for entry in entries] for name in _INDEX_SCHEMA.names}
+    pq.write_table(
+        pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False
+    )
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a folder of shards.
+
+    Raises:
+        DataError: there is none.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise DataError(
+            f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
+        )
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def index(folder: Path) -> list[Entry]:
+    """Read the index, checked against the manifest.
+
+    Raises:
+        ChecksumError: the index is not the one that the manifest names.
+    """
+    data = (folder / INDEX).read_bytes()
+    if hashlib.sha256(data).hexdigest() != manifest(folder)["index"]:
+        raise ChecksumError(
+            f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
+        )
+    columns = pq.read_table(pa.BufferReader(data)).to_pydict()
+    return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
+
+
+def read(
+    folder: Path, fields: Iterable[str] | None = None, keys: Container[str] | None = None
+) -> Iterator[Sample]:
+    """Yield the samples of a folder of shards in key order, each checked before it is yielded.
+
+    Args:
+        folder: holds manifest.json.
+        fields: which payload fields to decode; default: all.
+        keys: which samples; default: all.
+
+    Raises:
+        ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
+    """
+    about = manifest(folder)
+    wanted = {
+        ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)
+    }
+    by_tar: dict[str, list[Entry]] = {}
+    for entry in index(folder):
+        by_tar.setdefault(entry.tar, []).append(entry)
+    for tar, entries in by_tar.items():
+        data = memoryview(_tar_bytes(folder, tar))
+        for entry in entries:
+            if keys is not None and entry.key not in keys:
+                continue
+            yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
+        if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
+            raise ChecksumError(
+                f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}"
+            )
+
+
+class Elsewhere:
+    """Who has the tars that are not here; nobody, unless `streaming` says so."""
+
+    read: ClassVar[Callable[[Path, str], bytes] | None] = None
+    name: ClassVar[str] = ""
+
+    @classmethod
+    def set(cls, read: Callable[[Path, str], bytes] | None, name: str) -> None:
+        """Read tars that are not here by `read`, from what `name` says."""
+        cls.read, cls.name = read, name
+
+
+def _tar_bytes(folder: Path, tar: str) -> bytes:
+    try:
+        return (folder / tar).read_bytes()
+    except FileNotFoundError:
+        if Elsewhere.read is not None:
+            return Elsewhere.read(folder, tar)
+        raise DataError(
+            f"{folder / tar} is missing; `shiftbench pull` brings it, `shards: {{stream: REMOTE}}` in params.yaml "
+            f"reads it from there; or {_cure(folder)}"
+        ) from None
+
+
+def _checked(folder: Path, data: memoryview, entry: Entry) -> memoryview:
+    part = data[entry.offset : entry.offset + entry.size]
+    if hashlib.sha256(part).hexdigest() != entry.sha256:
+        raise ChecksumError(
+            f"{folder / entry.tar}: sample {entry.key!r} is damaged (its bytes do not have the recorded sha256); "
+            f"{_cure(folder, entry.tar)}"
+        )
+    return part
+
+
+def _cure(folder: Path, tar: str = INDEX) -> str:
+    if Elsewhere.read is not None and not (folder / tar).exists():
+        return f"it was read from {Elsewhere.name}; push it there again, or read it from another remote"
+    return f"rebuild it with `shiftbench repair {folder}`"
+
+
+def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
+    """Decode the wanted members of one sample; `wanted` maps extensions to fields."""
+    fields: dict[str, Any] = {}
+    at, stem = 0, len(key) + 1
+    while at < len(data):
+        name, size = _header(data[at : at + BLOCK])
+        extension = name[stem:]
+        if extension in wanted:
+            body = bytes(data[at + BLOCK : at + BLOCK + size])
+            fields[wanted[extension]] = codecs.decode(extension, body)
+        at += BLOCK + size + (-size % BLOCK)
+    return fields
+
+
+def _header(block: memoryview) -> tuple[str, int]:
+    name = bytes(block[:100]).rstrip(b"\0").decode()
+    prefix = bytes(block[345:500]).rstrip(b"\0").decode()
+    return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)
+
+
+def damaged(folder: Path) -> list[str]:
+    """Return what is wrong with a folder of shards, one line each; empty when all bytes are as recorded."""
+    problems: list[str] = []
+    try:
+        entries = index(folder)
+    except (DataError, FileNotFoundError) as error:
+        return [str(error)]
+    for tar, facts in manifest(folder)["tars"].items():
+        try:
+            data = memoryview(_tar_bytes(folder, tar))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        for entry in (entry for entry in entries if entry.tar == tar):
+            try:
+                _checked(folder, data, entry)
+            except ChecksumError as error:
+                problems.append(str(error))
+        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+            problems.append(f"{folder / tar}: sha256 is not the recorded one")
+    return problems

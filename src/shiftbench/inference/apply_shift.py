@@ -1,0 +1,149 @@
+"""One shift at one severity, applied to samples: shared by the stages and by what stands outside of them.
+
+A sample's random words follow from its identity alone, so it does not matter who applies the shift, when,
+or in which order.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.data import boxes
+from shiftbench.errors import DataError, ShiftbenchError
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Shifter:
+    """A shift that is ready for the samples of one dataset.
+
+    Attributes:
+        module: the shift's file.
+        name: what params.yaml calls it; part of the random key.
+        options: all of them, defaults included.
+        severity: within the shift's RANGE.
+        seed, dataset: parts of the random key.
+        fresh: other random words at each severity.
+        sources: the folders of the originals that it reads, by name.
+        inputs: where everything lies that it is made from, for a shift that asks a model or other shards.
+    """
+
+    module: ModuleType
+    name: str
+    options: Mapping[str, Any]
+    severity: float
+    seed: int
+    dataset: str
+    fresh: bool = False
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[Ref, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path]) -> Shifter:
+        """Make the shift that a recipe holds (`shift`, `severity`, `seed`, `fresh`).
+
+        Args:
+            recipe: of shifted shards, or of records whose data are shifted while they are read.
+            dataset: name of the dataset that is shifted.
+            inputs: of the cell; what the shift's `needs` names is among them.
+        """
+        spec = recipe["shift"]
+        module = plugins.find("shifts", spec["use"])
+        severity, seed, fresh = recipe["severity"], recipe["seed"], recipe["fresh"]
+        sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+        return cls(
+            module, spec["name"], spec["options"], severity, seed, dataset, fresh, sources, inputs
+        )
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keywords of the shift's `apply`: its options, and its originals and other inputs if it reads any."""
+        reads: dict[str, Any] = (
+            {"sources": self.sources} if getattr(self.module, "SOURCES", ()) else {}
+        )
+        if getattr(self.module, "INPUTS", False):
+            reads["inputs"] = self.inputs
+        return {**self.options, **reads}
+
+    def words(self, key: str) -> Words:
+        """Return the random words of the sample `key`."""
+        fresh = self.severity if self.fresh else None
+        return Words(self.seed, self.name, self.dataset, key, fresh)
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return the shifted sample.
+
+        Raises:
+            DataError: the sample lacks the field that the shift changes.
+            ShiftbenchError: from the shift, with the sample's key in front.
+        """
+        return shift_sample(
+            sample, self.module, self.severity, self.keywords, self.words(sample.key)
+        )
+
+
+def shift_sample(
+    sample: Sample,
+    module: ModuleType,
+    severity: float,
+    options: Mapping[str, Any],
+    words: Words,
+) -> Sample:
+    """Apply one shift to one sample with the random words of its identity.
+
+    Args:
+        sample: whose field FIELD is changed; where FIELD is None the shift takes the whole sample.
+        module: the shift's file.
+        severity: within the shift's RANGE.
+        options: keywords of its `apply`; with `sources` where it reads originals.
+        words: of the sample's identity.
+
+    Raises:
+        DataError: the sample lacks the field that the shift changes.
+        ShiftbenchError: from the shift, with the sample's key in front.
+    """
+    field, start = module.FIELD, copy.deepcopy(words) if moves_boxes(sample, module) else None
+    if field is not None and field not in sample.fields:
+        raise DataError(
+            f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
+            f"it has {', '.join(sorted(sample.fields))}"
+        )
+    try:
+        if field is None:
+            shifted: Sample = module.apply(sample, severity, words, **options)
+            return shifted
+        value = module.apply(sample.fields[field], severity, words, **options)
+        if start is not None and severity:
+            sample = _with_boxes(sample, module, severity, options, start)
+    except ShiftbenchError as error:
+        raise type(error)(f"{sample.key}: {error}") from error
+    return sample.with_field(field, value)
+
+
+def moves_boxes(sample: Sample, module: ModuleType) -> bool:
+    """Tell whether a shift moves pixels (`MOVES`) of a sample with boxes, so that these must follow."""
+    return bool(getattr(module, "MOVES", False)) and "boxes" in sample.fields
+
+
+def _with_boxes(
+    sample: Sample, module: ModuleType, severity: float, options: Mapping[str, Any], words: Words
+) -> Sample:
+    """Return the sample with its boxes where the shift takes their pixels; those that left the image are gone."""
+    outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
+    own = {**options, **{name: value for name, value in outside.items() if name in options}}
+    move = getattr(module, "follow", module.apply)
+
+    def moved(mask: boxes.Pixels) -> boxes.Pixels:
+        where: boxes.Pixels = move(mask, severity, copy.deepcopy(words), **own)
+        return where
+
+    shape = sample.fields["image"].shape
+    return sample.with_field("boxes", boxes.moved(sample.fields["boxes"], shape, moved))

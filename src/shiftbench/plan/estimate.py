@@ -1,0 +1,94 @@
+"""`plan --estimate`: jobs, hours and GB before anything starts.
+
+Rates are rough, measured on two x86-64 cores without a GPU (docs/design.md); where run files of the
+same stage exist here, their times replace the rates.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shiftbench.plan import plan as plans
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance.recipe import Job
+
+SECONDS = {
+    "fetch": 5.0,
+    "shift": 4.0,
+    "train": 40.0,
+    "evaluate": 14.0,
+    "score": 2.0,
+    "aggregate": 3.0,
+    "report": 3.0,
+}
+"""Seconds of one job, its imports included: means of the default campaign."""
+MEGABYTES = {
+    "sources": 23.0,
+    "shards": 3.5,
+    "previews": 0.05,
+    "weights": 4.9,
+    "records": 0.12,
+    "features": 1.3,
+    "scores": 0.06,
+    "searches": 0.01,
+    "overlaps": 0.01,
+    "analyses": 0.05,
+    "tables": 4.2,
+    "claims": 0.05,
+    "report": 8.0,
+}
+"""Size of one output of a kind in 10^6 bytes, likewise."""
+
+
+def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
+    """Return one row per stage: jobs, outputs, how they stand, and what is left in hours and GB.
+
+    Hours are of one process; a machine with two cores runs two at a time.
+    """
+    states = plan.status(root)
+    rows = []
+    for verb in plans.VERBS:
+        jobs = plan.of_verb(verb)
+        stand = {job.name: states[f"{verb}/{job.name}"] for job in jobs}
+        flat = [state for of_job in stand.values() for state in of_job.items()]
+        fresh, missing = (
+            sum(state == wanted for _, state in flat) for wanted in ("fresh", "missing")
+        )
+        open_jobs = [
+            job for job in jobs if any(state != "fresh" for state in stand[job.name].values())
+        ]
+        size = sum(MEGABYTES[ref.kind] for ref, state in flat if state != "fresh")
+        rows.append(
+            {
+                "stage": verb,
+                "jobs": len(jobs),
+                "outputs": len(flat),
+                "fresh": fresh,
+                "stale": len(flat) - fresh - missing,
+                "missing": missing,
+                "hours": round(len(open_jobs) * _seconds(verb, jobs, root) / 3600, 3),
+                "GB": round(size / 1000, 3),
+            }
+        )
+    return rows
+
+
+def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
+    times = [time for job in jobs if (time := _measured(job, root)) is not None]
+    return sum(times) / len(times) if times else SECONDS[verb]
+
+
+def _measured(job: Job, root: Path) -> float | None:
+    times = [
+        json.loads(file.read_text())["seconds"]
+        for path in job.outputs
+        if (file := root / f"{path}.run.json").is_file()
+    ]
+    return max(times) if times else None
+
+
+def spell(value: object) -> str:
+    """Spell a cell of the table."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

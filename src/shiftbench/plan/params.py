@@ -1,0 +1,383 @@
+"""params.yaml: every scientific choice of a run, read once, checked whole and frozen.
+
+Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
+refused before any job starts. `docs.py` generates params/schema.json and docs/params.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError
+from shiftbench.plan import params_check
+from shiftbench.plan.params_check import SECTIONS as SECTIONS
+
+Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Joined = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$")]
+"""The name of a shift, or of several after one another: `fog+jpeg_compression`."""
+OtherSplit = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(/(train|val|test))?$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(BaseModel):
+    """A plugin under a name of yours: the file (`use`, default: the name) and its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: Joined | None = Field(None, description="plugin file; default: the key itself")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options given in params.yaml (not merged with the plugin's defaults)."""
+        return dict(self.model_extra or {})
+
+
+class Subset(_Strict):
+    """How much of each split: a number of samples or a fraction; nested and deterministic."""
+
+    train: Amount = Field(1.0, description="a number of samples, or a fraction")
+    val: Amount = Field(1.0, description="likewise")
+    test: Amount = Field(1.0, description="likewise")
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Slice(_Strict):
+    """Which part of each split, by the hash of the group: two slices that do not overlap share no sample."""
+
+    train: tuple[Share, Share] = Field((0.0, 1.0), description="from, to; shares of the split")
+    val: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
+    test: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Slice:
+        for split, (low, high) in self:
+            if low >= high:
+                raise ValueError(f"{split} goes from {low:g} to {high:g}; expected a rising pair")
+        return self
+
+
+class Dataset(Component):
+    """A dataset, how much of it, and what happens to a sample that cannot be read."""
+
+    slice: Slice = Slice()
+    subset: Subset = Subset()
+    on_error: Literal["fail", "skip"] = Field(
+        "fail",
+        description="a bad sample stops the run, or is skipped, counted and shown in the report",
+    )
+    redistribute: bool | None = Field(
+        None, description="override of the licence's answer: may shards be pushed to a remote?"
+    )
+
+
+class Shift(Component):
+    """A shift and its severities."""
+
+    severities: tuple[Annotated[float, Field(ge=0.0)], ...] = Field(
+        (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
+    )
+    fresh: bool = Field(False, description="draw new random words for every severity")
+    materialise: bool | None = Field(
+        None,
+        description="store its shards, or apply it while clean ones are read; default: shards.materialise",
+    )
+
+
+class Trainer(Component):
+    """A trainer, and what it learns from where that is not the dataset as it is."""
+
+    train_on: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_+]*/[0-9.]+$")] | None = Field(
+        None,
+        description="`label_noise/0.4`: the train and val shards of its dataset are those of this shift and severity",
+    )
+
+    @property
+    def shifted(self) -> tuple[str, float] | None:
+        """Shift and severity of what is learnt from; None: clean."""
+        if self.train_on is None:
+            return None
+        shift, _, severity = self.train_on.partition("/")
+        return shift, float(severity)
+
+
+class Weights(_Strict):
+    """The product models x trainers x seeds; each is one trained instance."""
+
+    models: tuple[Name, ...] = Field(description="names under `models:`, or plugin files")
+    trainers: tuple[Name, ...] = Field(description="names under `trainers:`, or plugin files")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), description="training seeds; part of the weights' name"
+    )
+    dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
+    methods: tuple[Name, ...] | None = Field(
+        None, description="what goes around these; default: the campaign's `methods`"
+    )
+
+
+class Campaign(_Strict):
+    """What is compared with what: weights under methods on a dataset, its shifts and OOD sets."""
+
+    dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
+    split: Literal["train", "val", "test"] = Field("test", description="evaluated")
+    weights: tuple[Weights, ...]
+    methods: tuple[Name, ...] = Field(("plain",), description="what goes around the weights")
+    shifts: tuple[Joined, ...] = Field(
+        (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
+    )
+    streams: tuple[Name, ...] = Field((), description="ordered lists of positions")
+    ood: tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
+        (),
+        description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
+    )
+    val_ood: tuple[OtherSplit, ...] = Field(
+        (),
+        description="OOD data on which detectors' options are searched, as `dataset` (its val split) or "
+        "`dataset/split`; no sample of it may be tested on",
+    )
+    full_spectrum: bool = Field(
+        False,
+        description="detectors also see the shifted sets, which count as ID in rows of their own",
+    )
+    detectors: tuple[Name, ...] = Field(
+        (), description="OOD detectors, clean set against `ood`; the first is the baseline"
+    )
+    metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
+    analyses: tuple[Name, ...] = Field((), description="measurements that are not model x shards")
+    features: tuple[Literal["train", "val", "test"], ...] = Field(
+        (), description="clean splits whose penultimate features are kept as float32 .npy"
+    )
+
+    @property
+    def ood_groups(self) -> dict[str, str | None]:
+        """The OOD datasets, each with its group, None where there are no groups."""
+        if isinstance(self.ood, dict):
+            return {name: group for group, names in self.ood.items() for name in names}
+        return dict.fromkeys(self.ood)
+
+    @property
+    def val_sets(self) -> tuple[tuple[str, str], ...]:
+        """The (dataset, split) on which options are searched."""
+        return tuple(
+            (name, split or "val") for name, _, split in (v.partition("/") for v in self.val_ood)
+        )
+
+
+class Fetch(_Strict):
+    """Where originals are looked for before any package client is asked."""
+
+    folders: tuple[str, ...] = Field(
+        (), description="folders that hold SOURCE/FILE; they come first"
+    )
+    offline: bool = Field(False, description="never use the network")
+
+
+class Shards(_Strict):
+    """How shards are cut, and whether shifted ones are stored."""
+
+    max_mb: Annotated[int, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
+    materialise: bool = Field(
+        True,
+        description="store shifted shards; without, each evaluation applies the shift while it reads clean ones",
+    )
+    stream: str | None = Field(
+        None,
+        description="DVC remote from which jobs read tars that are not here, without keeping them; enters no recipe",
+    )
+
+
+class Evaluate(_Strict):
+    """How a forward pass is made."""
+
+    batch_size: Annotated[int, Field(gt=0)] = Field(256, description="samples per forward pass")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the forward pass; TF32 is off"
+    )
+    threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job")
+    outputs: Literal["full", "top20"] = Field("full", description="logits kept in the records")
+    shift_device: Literal["cpu", "auto", "torch"] = Field(
+        "cpu",
+        description="where shifts that are not stored are applied: `cpu` gives the canonical bytes; `auto` uses "
+        "the shift's torch file on a GPU, `torch` on any device",
+    )
+
+
+class Train(_Strict):
+    """What all trainings share."""
+
+    threads: Annotated[int, Field(gt=0)] = Field(
+        1, description="torch threads of a job; changes weights"
+    )
+
+
+class Bootstrap(_Strict):
+    """The one resampler."""
+
+    draws: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        1000, description="replicates of each row"
+    )
+
+
+class Asked(_Strict):
+    """The system that params are of."""
+
+    slug: str = Field(description="its card is systems/SLUG.yaml")
+    scale: str = Field(description="which of the card's params")
+
+
+class Params(_Strict):
+    """The whole of params.yaml."""
+
+    system: Asked | None = Field(
+        None, description="set where params come from a system's card, whose claims are judged"
+    )
+    root: str = Field(".", description="output root, relative to the repository; enters no recipe")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="key of all random words and trainings"
+    )
+    plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
+    fetch: Fetch = Fetch()
+    shards: Shards = Shards()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    bootstrap: Bootstrap = Bootstrap()
+    datasets: dict[Name, Dataset] = {}
+    shifts: dict[Joined, Shift] = {}
+    streams: dict[Name, Component] = {}
+    models: dict[Name, Component] = {}
+    trainers: dict[Name, Trainer] = {}
+    optimizers: dict[Name, Component] = {}
+    methods: dict[Name, Component] = {}
+    detectors: dict[Name, Component] = {}
+    metrics: dict[Name, Component] = {}
+    analyses: dict[Name, Component] = {}
+    campaigns: dict[Name, Campaign]
+
+    def materialised(self, shift: str) -> bool:
+        """Tell whether the shards of a shift are stored; clean ones always are."""
+        entry: Shift = self.component("shifts", shift)  # type: ignore[assignment]
+        own = entry.materialise
+        return shift == "identity" or (self.shards.materialise if own is None else own)
+
+    def component(self, family: str, name: str) -> Component:
+        """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
+        entry: Component | None = getattr(self, family, {}).get(name)
+        return entry if entry is not None else _DEFAULTS.get(family, Component)()
+
+    def use(self, family: str, name: str) -> str:
+        """Return the plugin file behind `name`."""
+        return self.component(family, name).use or name
+
+    def options(self, family: str, name: str) -> dict[str, Any]:
+        """Return the plugin's defaults with the entry's options over them."""
+        module = plugins.find(family, self.use(family, name))
+        return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
+
+
+_DEFAULTS: dict[str, type[Component]] = {
+    "datasets": Dataset,
+    "shifts": Shift,
+    "trainers": Trainer,
+}
+
+
+def load(*files: str | Path) -> Params:
+    """Read params.yaml and overlays (later files win, key by key), and check all of it.
+
+    Raises:
+        ParamsError: unreadable YAML, unknown key, wrong type, value out of range, unknown plugin or
+            option; the message names file, key, value and what is allowed.
+    """
+    if not files:
+        raise ParamsError("no params file given; expected params.yaml")
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = merge(merged, read(Path(file)))
+    return check(merged, " + ".join(str(file) for file in files), Path(files[0]).parent)
+
+
+def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
+    """Return params of a mapping, all of it checked.
+
+    Args:
+        content: as params.yaml has it.
+        where: the files that it comes from.
+        home: the folder that `plugins:` are relative to.
+
+    Raises:
+        ParamsError: as `load`.
+    """
+    try:
+        params = Params.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise ParamsError(params_check.explain(where, error, Params)) from None
+    _search(home, params.plugins)
+    params_check.check_plugins(where, params)
+    return params
+
+
+def use_plugins(file: str | Path) -> None:
+    """Search the folders that a params file lists under `plugins:`; nothing else of it is checked.
+
+    Raises:
+        ParamsError: unreadable YAML, or `plugins:` is no list of folders.
+    """
+    folders = read(Path(file)).get("plugins") or []
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
+    _search(Path(file).parent, folders)
+
+
+def _search(home: Path, folders: Iterable[str]) -> None:
+    plugins.Folders.use(tuple((home.resolve() / folder).resolve() for folder in folders))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read a params file as it stands.
+
+    Raises:
+        ParamsError: there is none, or it is no mapping in YAML.
+    """
+    if not file.is_file():
+        raise ParamsError(
+            f"{file} does not exist; run in the repository's root or name another file"
+        )
+    try:
+        content = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{file} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
+    return content
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None and isinstance(base.get(key), Mapping | list | tuple):
+            merged.pop(key)
+        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            merged[key] = merge(base[key], value)
+        else:
+            merged[key] = {} if value is None and key not in base else value
+    return merged
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of params.yaml, without what a card's scale sets."""
+    whole = Params.model_json_schema()
+    del whole["properties"]["system"], whole["$defs"]["Asked"]
+    return whole

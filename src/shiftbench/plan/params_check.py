@@ -1,0 +1,205 @@
+"""What is wrong with params, told with file, key, value and what is allowed, before any job starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+from pydantic import BaseModel
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError, near
+
+if TYPE_CHECKING:
+    from shiftbench.plan.params import (
+        Campaign,
+        Params,
+        Shift,
+        Trainer,
+    )
+
+SECTIONS = (
+    "datasets",
+    "shifts",
+    "streams",
+    "models",
+    "trainers",
+    "optimizers",
+    "methods",
+    "detectors",
+    "metrics",
+    "analyses",
+)
+"""The sections of params.yaml whose entries are plugins."""
+
+
+def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
+    """Return what is wrong with params, one line each: key, value, and what is allowed.
+
+    Args:
+        where: the files.
+        error: of the check against `whole`.
+        whole: the model of all params, for the keys that are near a wrong one.
+    """
+    lines = [f"{where}: {error.error_count()} wrong parameter(s)"]
+    for problem in error.errors():
+        path = [str(part) for part in problem["loc"]]
+        key = ".".join(path)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: unknown key; {near(path[-1], _known_keys(path[:-1], whole))}")
+        else:
+            lines.append(f"  {key} = {problem['input']!r}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:
+    """Return the keys that are allowed at a path of params.yaml."""
+    model: Any = whole
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+            args = getattr(model, "__args__", ())
+            model = next(
+                (a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model
+            )
+    fields = getattr(model, "model_fields", {})
+    return list(fields)
+
+
+def check_plugins(where: str, params: Params) -> None:
+    """Refuse plugins that do not exist, and options and severities that they do not have.
+
+    Raises:
+        ParamsError: names file, key, value and what is allowed.
+    """
+    for family in SECTIONS:
+        for name in getattr(params, family):
+            _check_component(where, params, family, name)
+    for campaign_name, campaign in params.campaigns.items():
+        for family, name in _asked(campaign):
+            try:
+                plugins.file(family, params.use(family, name))
+            except ParamsError as error:
+                listed = getattr(params, family)
+                hint = f"; {near(name, {*listed, *plugins.names(family)})}"
+                raise ParamsError(
+                    f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
+                    f"listed under {family}: nor a plugin file{hint}"
+                ) from error
+        _check_ood(f"{where}: campaigns.{campaign_name}", params, campaign)
+
+
+def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse OOD sets that play two parts, and groups whose name is a dataset's."""
+    groups = {group for group in campaign.ood_groups.values() if group}
+    if isinstance(campaign.ood, dict):
+        names = [name for members in campaign.ood.values() for name in members]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ParamsError(f"{where}.ood names {twice[0]!r} twice; a set belongs to one group")
+    known = {*params.datasets, *plugins.names("datasets")}
+    for group in sorted(groups & known):
+        raise ParamsError(
+            f"{where}.ood: the group {group!r} is named like a dataset; its mean would be taken for that dataset's row"
+        )
+    for name, split in campaign.val_sets:
+        if name == campaign.dataset or (name in campaign.ood_groups and split == campaign.split):
+            raise ParamsError(
+                f"{where}.val_ood: {name}/{split} is also tested; options may not be chosen on what is tested. "
+                f"Take another set, or another split of it (`{name}/val`)"
+            )
+    if campaign.full_spectrum and not (campaign.shifts and campaign.detectors):
+        raise ParamsError(
+            f"{where}.full_spectrum: true, but there are no shifts or no detectors; name some or remove the key"
+        )
+
+
+def _asked(campaign: Campaign) -> list[tuple[str, str]]:
+    asked = [("datasets", campaign.dataset)]
+    asked += [("datasets", name) for name in campaign.ood_groups]
+    asked += [("datasets", name) for name, _ in campaign.val_sets]
+    asked += [("datasets", spec.dataset) for spec in campaign.weights if spec.dataset]
+    for spec in campaign.weights:
+        asked += [("models", name) for name in spec.models]
+        asked += [("trainers", name) for name in spec.trainers]
+        asked += [("methods", name) for name in spec.methods or ()]
+    asked += [("shifts", name) for name in campaign.shifts]
+    asked += [("streams", name) for name in campaign.streams]
+    asked += [("methods", name) for name in campaign.methods]
+    asked += [("detectors", name) for name in campaign.detectors]
+    asked += [("metrics", name) for name in campaign.metrics or ()]
+    asked += [("analyses", name) for name in campaign.analyses]
+    return asked
+
+
+def _check_component(where: str, params: Params, family: str, name: str) -> None:
+    key = f"{family}.{name}"
+    try:
+        module = plugins.find(family, params.use(family, name))
+    except ParamsError as error:
+        raise ParamsError(f"{where}: {key}: {error}") from error
+    allowed: dict[str, Any] = getattr(module, "PARAMS", {})
+    for option, value in params.component(family, name).options.items():
+        if option not in allowed:
+            raise ParamsError(
+                f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
+            )
+        several = family == "detectors" and isinstance(value, list) and value
+        if not all(_fits(one, allowed[option]) for one in (value if several else [value])):
+            raise ParamsError(
+                f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
+                f"(default {allowed[option]!r}), found {type(value).__name__}"
+            )
+    if family == "shifts":
+        _check_severities(where, key, module, params.shifts[name])
+        _check_materialise(where, key, module, params.shifts[name])
+    if family == "trainers" and params.trainers[name].shifted:
+        _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
+
+
+def _fits(value: object, default: object) -> bool:
+    if default is None or value is None:
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    for severity in shift.severities:
+        if not low <= severity <= high:
+            raise ParamsError(
+                f"{where}: {key}.severities holds {severity:g}; allowed are {low:g} to {high:g}"
+            )
+    if len(set(shift.severities)) != len(shift.severities):
+        raise ParamsError(
+            f"{where}: {key}.severities holds a value twice: {list(shift.severities)}"
+        )
+
+
+def _check_train_on(where: str, params: Params, trainer: Trainer) -> None:
+    shift, severity = trainer.shifted or ("identity", 0)
+    try:
+        module = plugins.find("shifts", params.use("shifts", shift))
+    except ParamsError as error:
+        raise ParamsError(f"{where}: {error}") from error
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    if hasattr(module, "DOMAIN") or not low <= severity <= high:
+        raise ParamsError(
+            f"{where} = {trainer.train_on!r}: expected a shift that can be applied, and a severity of "
+            f"{low:g} to {high:g}"
+        )
+
+
+def _check_materialise(where: str, key: str, module: Any, shift: Shift) -> None:
+    domain = getattr(module, "DOMAIN", None)
+    if domain and shift.materialise is not None:
+        raise ParamsError(
+            f"{where}: {key}.materialise: a domain shift is other data, read from the clean shards of "
+            f"{domain['dataset']!r}: there is nothing to apply; remove the key"
+        )

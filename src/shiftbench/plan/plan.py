@@ -1,0 +1,265 @@
+"""The plan: from params to cells, jobs, recipe files and stamps. The only product of names anywhere.
+
+`Plan.of(params)` expands campaigns into Refs, each Ref into a Cell (recipe, inputs, fingerprint; see
+outlines.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
+of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
+stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
+compares time stamps, reruns exactly what receipts say.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.errors import PluginError
+from shiftbench.plan import scales, unavailable
+from shiftbench.plan.evaluation_points import Position, Positions
+from shiftbench.plan.params import Campaign, Params
+from shiftbench.plan.recipe_specs import Outlines
+from shiftbench.plan.unavailable import LeftOut
+from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.refs import Ref
+
+OLD = 946_684_800  # 2000-01-01: older than any output
+VERBS = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
+_VERB_OF = {
+    "sources": "fetch",
+    "shards": "shift",
+    "previews": "shift",
+    "weights": "train",
+    "records": "evaluate",
+    "features": "evaluate",
+    "overlaps": "score",
+    "searches": "score",
+    "scores": "score",
+    "analyses": "score",
+    "tables": "aggregate",
+    "claims": "aggregate",
+    "report": "report",
+}
+
+_LAST = ("tables", "claims", "report")
+"""What every run is for: where it is missing and something above is made, Snakemake must see the way down to it."""
+
+_READ_SHARDS = ("shift", "train", "evaluate", "score")
+"""Verbs that can do with shards that are streamed."""
+
+_BY_CONSTRUCTION = ("sources", "shards", "previews")
+"""Kinds whose bytes follow from their recipe everywhere; weights also depend on the machine."""
+
+
+@dataclass
+class Plan:
+    """All cells that params ask for, and the jobs that make them."""
+
+    params: Params
+    left_out: tuple[LeftOut, ...] = ()
+    lost: frozenset[Ref] = frozenset()
+    cells: dict[Ref, Cell] = field(default_factory=dict)
+    _open: list[Ref] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, params: Params, left_out: tuple[LeftOut, ...] = (), lost: frozenset[Ref] = frozenset()
+    ) -> Plan:
+        """Expand params into cells; looks at code, never at outputs.
+
+        Args:
+            params: what to run.
+            left_out: originals that this machine cannot bring, for the report.
+            lost: what cannot be made without them; not planned.
+
+        Raises:
+            ParamsError: a campaign asks for what does not exist or does not fit.
+        """
+        plan = cls(params, left_out, lost)
+        for name, campaign in plan.campaigns.items():
+            plan.want(Ref("tables", name))
+            for record in plan._places.kept_features(campaign):
+                plan.want(refs.features(record))  # made beside the records, but no input: a cache
+        if params.system and plan.campaigns:
+            plan.want(Ref("claims", params.system.slug))
+        plan.want(Ref("report", "index"))
+        return plan
+
+    @functools.cached_property
+    def _places(self) -> Positions:
+        return Positions(self.params, self.lost)
+
+    @functools.cached_property
+    def _outlines(self) -> Outlines:
+        return Outlines(self.params, self._places, self.left_out)
+
+    @functools.cached_property
+    def campaigns(self) -> dict[str, Campaign]:
+        """The campaigns of which something can be made here."""
+        return self._places.campaigns
+
+    def positions(self, campaign: Campaign) -> list[Position]:
+        """Return every position that a campaign evaluates."""
+        return self._places.of(campaign)
+
+    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
+        """Return one row per evaluation cell of a campaign that can be made here."""
+        return self._places.rows(campaign)
+
+    # ------------------------------------------------------------------ cells
+
+    def want(self, ref: Ref) -> Ref:
+        """Make sure that `ref` and all it needs are planned; returns it with its place settled.
+
+        Raises:
+            PluginError: needs go round in a circle.
+        """
+        ref = self._places.settle(ref)
+        if ref in self.cells:
+            return ref
+        if ref in self._open:
+            circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
+            raise PluginError(f"needs go round in a circle: {circle}")
+        self._open.append(ref)
+        outline = self._outlines.of(ref)
+        inputs = tuple(dict.fromkeys(self.want(need) for need in outline.inputs))
+        self._open.pop()
+        content = {
+            "verb": _VERB_OF[ref.kind],
+            "output": f"{ref.kind}/{ref.name}",
+            **outline.content,
+            "code": dict(_closure(outline.code)),
+            "upstream": {need.path: self.cells[need].fingerprint for need in inputs},
+        }
+        self.cells[ref] = Cell.of(ref, content, inputs)
+        return ref
+
+    # ------------------------------------------------------------------ jobs
+
+    @functools.cached_property
+    def jobs(self) -> dict[str, Job]:
+        """All jobs by `verb/name`, in the order of the data's path."""
+        groups: dict[tuple[int, str], list[Cell]] = {}
+        for cell in self.cells.values():
+            verb, name = _job_of(cell.ref)
+            groups.setdefault((VERBS.index(verb), name), []).append(cell)
+        jobs = {}
+        for (verb_index, name), cells in sorted(groups.items()):
+            ordered = tuple(sorted(cells, key=lambda cell: cell.ref))
+            verb = VERBS[verb_index]
+            jobs[f"{verb}/{name}"] = Job(verb, name, ordered, self._settings(verb))
+        return jobs
+
+    def _settings(self, verb: str) -> dict[str, Any]:
+        """Return where a job looks for things; it decides no byte, so it is in no fingerprint."""
+        settings: dict[str, Any] = {"plugins": list(self.params.plugins)}
+        if verb == "fetch":
+            settings |= self.params.fetch.model_dump(mode="json")
+        if verb in _READ_SHARDS and self.params.shards.stream:
+            settings["stream"] = self.params.shards.stream
+        return settings
+
+    def of_verb(self, verb: str) -> list[Job]:
+        """Return the jobs of one stage."""
+        return [job for job in self.jobs.values() if job.verb == verb]
+
+    def targets(self, verb: str = "report") -> list[str]:
+        """Return the outputs of a stage that a user asks for, relative to the output root.
+
+        Features are left out: a cache, made beside the records and missed by nobody in a clone.
+        """
+        cells = [cell for job in self.of_verb(verb) for cell in job.cells]
+        return [cell.ref.path for cell in cells if _is_target(cell.ref)]
+
+    def status(self, root: Path) -> dict[str, dict[Ref, str]]:
+        """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
+        return {
+            name: {cell.ref: recipe.status(root, cell) for cell in job.cells}
+            for name, job in self.jobs.items()
+        }
+
+    def standing(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
+        """Return what is awake (a run may make it) and what is lacking (targets that are not here).
+
+        Awake are stale cells, missing ones that are made with them, and what is below. Snakemake does
+        not look at what is below a job that runs, but follows inputs that are missing or not `ancient()`:
+        so a job is given the inputs of its awake cells; without one, those of what it lacks, as
+        ancient; and a job at rest, which nothing can wake, is given none. A fresh
+        cell below a stale one may have to be made again, which its verb decides by the new bytes; below
+        originals and shards that come back under the recipe that they had, it has not.
+        """
+        states = {ref: recipe.status(root, cell) for ref, cell in self.cells.items()}
+        mates = {cell.ref: job.cells for job in self.jobs.values() for cell in job.cells}
+        todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
+        awake = set(todo)
+        while todo:
+            ref = todo.pop()  # its verb needs its inputs, and makes all that its job lacks
+            needed = {*self.cells[ref].inputs, *(mate.ref for mate in mates[ref])} - awake
+            missing = [need for need in needed if states[need] == "missing"]
+            todo += missing
+            awake.update(missing)
+        moved = {
+            ref for ref in awake if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
+        }
+        for ref, cell in self.cells.items():  # inputs stand before what is made from them
+            kept = states[ref] == "fresh" or ref.kind in _LAST
+            if kept and not moved.isdisjoint(cell.inputs):
+                moved.add(ref)
+        lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
+        return frozenset(awake | moved), frozenset(lacking)
+
+    def write(self, root: Path) -> None:
+        """Write the recipe files (only when their content changes) and stamp them.
+
+        A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
+        count as old: Snakemake makes them only where something stale needs them, so that records
+        pulled without their shards are at rest.
+        """
+        wanted = set()
+        for name, states in self.status(root).items():
+            job = self.jobs[name]
+            file = root / job.recipe_path
+            wanted.add(file)
+            text = job.text()
+            if not file.is_file() or file.read_text() != text:
+                recipe.write_bytes(file, text.encode())
+            stale = any(state not in ("fresh", "missing") for state in states.values())
+            os.utime(file, None if stale else (OLD, OLD))
+        for file in set((root / "recipes").rglob("*.json")) - wanted:
+            file.unlink()
+        for verb in VERBS:  # DVC depends on these folders, also where they are empty
+            (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
+
+
+@functools.cache
+def _closure(files: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(code_digest.closure(files).items())
+
+
+def _is_target(ref: Ref) -> bool:
+    return ref.kind != "features"
+
+
+def _job_of(ref: Ref) -> tuple[str, str]:
+    """Return (verb, job name): which cells are made by one process."""
+    verb, parts = _VERB_OF[ref.kind], ref.parts
+    if ref.kind == "claims":  # a system may be called like one of its campaigns
+        return verb, f"claims/{ref.name}"
+    length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
+    return verb, "/".join(parts[:length])
+
+
+def load(scale: str | None = None) -> tuple[Plan, Path]:
+    """Read the params of a scale (see scales.py); return the plan and the output root.
+
+    Raises:
+        ParamsError: wrong params, or no such scale.
+    """
+    params = scales.load(scale)
+    root = Path(params.root)
+    whole = Plan.of(params)
+    left_out, lost = unavailable.find(whole, root)
+    return (Plan.of(params, tuple(left_out), lost) if lost else whole), root

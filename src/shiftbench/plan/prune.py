@@ -1,0 +1,60 @@
+"""Prune: what the plan no longer names moves to `.trash/`, so that it is neither tabulated nor pushed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shiftbench.plan.plan import Plan
+
+OUTS = {
+    "shards": ("data/shards", "data/local", "results/previews"),
+    "weights": ("weights",),
+    "records": (
+        "results/records",
+        "results/overlaps",
+        "results/searches",
+        "results/scores",
+        "results/analyses",
+    ),
+    "features": ("results/features",),
+    "tables": ("results/tables", "results/claims", "results/report"),
+}
+"""What each DVC stage stores, relative to the output root."""
+
+
+def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
+    """Move files that no planned cell owns to `root/.trash`; empty folders go.
+
+    Returns:
+        The paths that were moved, relative to `root`, sorted.
+    """
+    owners = {cell.ref.path for cell in plan.cells.values()}
+    folders = {str(Path(ref.path).parent) for ref in plan.cells if ref.owns_folder}
+    moved = []
+    for out in [out for stage in stages for out in OUTS[stage]]:
+        (root / out).mkdir(parents=True, exist_ok=True)
+        for file in sorted(
+            path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()
+        ):
+            name = file.relative_to(root).as_posix()
+            if str(Path(name).parent) in folders or _owner(name) in owners:
+                continue
+            target = root / ".trash" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+            moved.append(name)
+        _drop_empty(root / out)
+    return moved
+
+
+def _owner(name: str) -> str:
+    """Return the output that a file stands beside: `3.parquet` for `3.parquet.receipt.json`."""
+    for suffix in (".receipt.json", ".run.json", ".log.parquet"):
+        name = name.removesuffix(suffix)
+    return name.replace(".logits.npy", ".npy")
+
+
+def _drop_empty(folder: Path) -> None:
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

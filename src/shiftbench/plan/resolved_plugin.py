@@ -1,0 +1,104 @@
+"""Plugins as params ask for them: file, options, what they need, and the source files that decide what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import plugins, refs
+from shiftbench.data import pins
+from shiftbench.plan.params import Params
+from shiftbench.provenance import code_digest
+from shiftbench.refs import Ref
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A plugin as params ask for it."""
+
+    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
+    content: Content
+    needs: list[Ref]
+
+    @property
+    def module(self) -> ModuleType:
+        """The plugin's own file."""
+        return self.modules[0]
+
+    @property
+    def originals(self) -> list[Ref]:
+        """The originals that it reads."""
+        return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
+
+
+def plugin(params: Params, family: str, name: str, context: Content) -> Used:
+    """Return a plugin as params ask for it.
+
+    Args:
+        params: what to run.
+        family: where it is.
+        name: its entry in params, or its file.
+        context: what a job adds to its options: `dataset`, `seed` and others (docs/extending.md).
+
+    Raises:
+        PluginError: there is none of that name.
+    """
+    file = params.use(family, name)
+    module = plugins.find(family, file)
+    options = _resolved(params.options(family, name), context)
+    needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
+    content = {"name": name, "use": file, "options": plain(options)}
+    if options.get("path"):
+        content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
+    uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
+    others = tuple(plugins.find(other, params.use(other, known)) for other, known in uses)
+    return Used((module, *others), content, list(needs({**options, **context})))
+
+
+def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
+    """Return the source files of a stage and of the plugins that it uses."""
+    return (code_digest.stage(stage), *files(module for one in used for module in one.modules))
+
+
+def twin_of(shift: Used) -> tuple[Path, ...]:
+    """Return the source files that apply a shift in torch."""
+    from shiftbench.inference.apply_torch import find_twin  # imports torch
+
+    found = find_twin(shift.module)
+    return (code_digest.stage("apply_torch"), *files([found] if found else []))
+
+
+def files(modules: Iterable[ModuleType]) -> list[Path]:
+    """Return the source files of modules."""
+    return [Path(str(module.__file__)) for module in modules]
+
+
+def plain(options: Content) -> Content:
+    """Return options as a recipe holds them: lists, not tuples."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
+    }
+
+
+def _resolved(options: Content, context: Content) -> Content:
+    """Return the options with `{seed}` and `{model}` in a path replaced by the training seed and the model's name."""
+    path = str(options.get("path") or "")
+    for name in {"seed", "model"} & context.keys():
+        path = path.replace(f"{{{name}}}", str(context[name]))
+    return {**options, "path": path} if path else options
+
+
+def reads(model: Used) -> bool:
+    """Tell whether a model reads its originals again whenever it is loaded."""
+    return hasattr(model.module, "load")
+
+
+def weights_parts(name: str) -> tuple[str, str, int]:
+    """Return model, trainer and seed of `model-trainer-s0`."""
+    model, trainer, seed = name.split("-")
+    return model, trainer, int(seed.removeprefix("s"))

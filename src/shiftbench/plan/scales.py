@@ -1,0 +1,98 @@
+"""Scales: what is run, by one name.
+
+| name | what |
+| --- | --- |
+| none | params.yaml |
+| `smoke` | params.yaml with params/smoke.yaml over it |
+| `systems/palm` | params.yaml without its campaigns, with what the card systems/palm.yaml states for `embedded` |
+| `systems/palm/smoke` | the same with what it states for `smoke` |
+
+A system has an output root of its own, so that its datasets and trainings are in nobody's way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.plan import cards, params
+from shiftbench.plan.params import Params
+
+PARAMS = Path("params.yaml")
+SYSTEMS = "systems"
+DEFAULT = "embedded"
+
+
+def load(scale: str | None, home: Path = Path()) -> Params:
+    """Return the params of a scale.
+
+    Args:
+        scale: see above.
+        home: the checkout.
+
+    Raises:
+        ParamsError: wrong params, or no such scale.
+    """
+    if scale is None:
+        return params.load(home / PARAMS)
+    if scale.startswith(f"{SYSTEMS}/"):
+        return _system(scale, home)
+    file = home / "params" / f"{scale}.yaml"
+    if not file.is_file():
+        known = [path.stem for path in (home / "params").glob("*.yaml")]
+        raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, known)}")
+    return params.load(home / PARAMS, file)
+
+
+def split(scale: str) -> tuple[str, str]:
+    """Return slug and scale of `systems/SLUG` or `systems/SLUG/SCALE`.
+
+    Raises:
+        ParamsError: it is spelled otherwise.
+    """
+    parts = PurePosixPath(scale).parts
+    if len(parts) not in (2, 3) or parts[0] != SYSTEMS:
+        raise ParamsError(f"no scale {scale!r}: expected systems/SLUG or systems/SLUG/SCALE")
+    return parts[1], parts[2] if len(parts) == 3 else DEFAULT
+
+
+def arguments(scale: str | None) -> list[str]:
+    """Return what Snakemake is told so that it runs a scale.
+
+    Example:
+        >>> arguments("smoke"), arguments("systems/palm")
+        (['--config', 'scale=smoke'], ['systems/palm'])
+    """
+    if scale is None:
+        return []
+    return [scale] if scale.startswith(f"{SYSTEMS}/") else ["--config", f"scale={scale}"]
+
+
+def _system(scale: str, home: Path) -> Params:
+    slug, name = split(scale)
+    card = cards.load(slug, home / cards.FOLDER)
+    if card.status != "built":
+        raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
+    if name not in card.params:
+        raise ParamsError(f"{slug} has no scale {name!r}; {near(name, card.params)}")
+    content = params.read(home / PARAMS)
+    own: dict[str, Any] = {
+        "root": root(slug, name),
+        "system": {"slug": slug, "scale": name},
+        "campaigns": dict.fromkeys(content.get("campaigns", {})),
+    }
+    for over in (own, card.params[name]):
+        content = params.merge(content, over)
+    return params.check(content, f"{cards.FOLDER / slug}.yaml, params.{name}", home)
+
+
+def root(slug: str, scale: str) -> str:
+    """Return the output root of a system, relative to the checkout."""
+    return f"build/{SYSTEMS}/{slug}" if scale == DEFAULT else f"build/{SYSTEMS}-{scale}/{slug}"
+
+
+def built(home: Path = Path()) -> list[str]:
+    """Return the slugs of all systems that are built, sorted."""
+    folder = home / cards.FOLDER
+    return [slug for slug in cards.slugs(folder) if cards.load(slug, folder).status == "built"]

@@ -1,0 +1,234 @@
+"""What Snakemake is told of each job: planned once, by the process that a user started.
+
+A cluster's node reads the Snakefile again. Were it to plan again, it would plan something else: receipts
+move while other jobs finish, params may be edited meanwhile, and a node may lack the programs that bring
+an original. So the main process leaves what it planned in `.snakemake/`, and the others read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftbench import files
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.plan import plan, scales
+from shiftbench.provenance.recipe import Job
+
+GB = 1000
+RESOURCES: Mapping[str, Mapping[str, int]] = {
+    "fetch": {"mem_mb": 2 * GB, "runtime": 120},
+    "shift": {"mem_mb": 4 * GB, "runtime": 60},
+    "train": {"mem_mb": 8 * GB, "runtime": 720},
+    "evaluate": {"mem_mb": 8 * GB, "runtime": 240},
+    "score": {"mem_mb": 8 * GB, "runtime": 240},
+    "aggregate": {"mem_mb": 8 * GB, "runtime": 120},
+    "report": {"mem_mb": 4 * GB, "runtime": 30},
+}
+"""What a job of each stage asks of a cluster: memory in MB, time in minutes. Limits, not forecasts."""
+
+ON_GPU = ("train", "evaluate")
+"""The stages that use a GPU where the run's config asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: a job's files, whether a run may wake it (its inputs are not ancient then), its group.
+
+    Jobs of one group may share a submission to a cluster: those that are short, and do not wait for another.
+    """
+
+    verb: str
+    rule: str
+    recipe: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    log: str
+    awake: bool
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a run, and what each stage makes for a user."""
+
+    rules: tuple[Rule, ...]
+    wanted: Mapping[str, list[str]]
+    systems: Mapping[str, list[str]] = field(default_factory=dict)
+    """Name of a target, `systems/palm` -> what it makes."""
+
+    def of_verb(self, verb: str) -> list[Rule]:
+        """Return the rules of one stage."""
+        return [rule for rule in self.rules if rule.verb == verb]
+
+    def targets(self, verb: str) -> list[str]:
+        """Return the outputs of a stage that a user asks for."""
+        return self.wanted.get(verb, [])
+
+    def __add__(self, other: Rules) -> Rules:
+        """Return both; what stages make for a user is that of the first that says so."""
+        return Rules(
+            (*self.rules, *other.rules),
+            self.wanted or other.wanted,
+            {**self.systems, **other.systems},
+        )
+
+
+NOTHING = Rules((), {})
+STAGES = frozenset(("all", "sources", "shards", "weights", "records", "tables"))
+"""Targets of Snakemake that are stages of a scale."""
+_LEFT = Path(".snakemake")
+
+
+def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
+    """Plan, write the recipes and leave the rules for other processes; or read what was left.
+
+    Args:
+        scale: the overlay `params/SCALE.yaml`, or None.
+        main: whether this is the process that a user started; it also prints what was left out.
+        words: of Snakemake's command line, which tells its targets only after the Snakefile is read. Where they ask
+            for systems, these are planned; the scale is where they do not, or ask for a stage, too.
+
+    Raises:
+        ParamsError: wrong params, or no such scale or system.
+        DataError: another process than the main one finds no rules, or the disk refuses them.
+    """
+    if not main:
+        return _read(scale)
+    words = list(words)
+    systems = sorted({system for word in words for system in systems_of(word)})
+    plain = [scale] if not systems or STAGES.intersection(words) else []
+    whole = NOTHING
+    for one in (*plain, *systems):
+        planned, root = plan.load(one)
+        rules = of(planned, root, one if one in systems else None)
+        planned.write(root)
+        files.write_json(_file(one), dataclasses.asdict(rules))
+        for original in planned.left_out:
+            print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
+        whole += rules
+    return whole
+
+
+def systems_of(target: str) -> list[str]:
+    """Return the scales of the systems that a target is of: `systems`, `systems/palm`, or a path in a system's root.
+
+    Example:
+        >>> systems_of("systems/palm/smoke"), systems_of("build/systems/palm/weights/a/b.safetensors")
+        (['systems/palm/smoke'], ['systems/palm'])
+        >>> systems_of("results/report/index.html")
+        []
+    """
+    if target == scales.SYSTEMS:
+        return [f"{scales.SYSTEMS}/{slug}" for slug in scales.built()]
+    if target.startswith(f"{scales.SYSTEMS}/"):
+        return [target]
+    first, second, *rest = (*Path(target).parts, "", "")
+    folder, _, scale = second.partition("-")
+    if first != "build" or folder != scales.SYSTEMS or not rest[0]:
+        return []
+    return ["/".join(filter(None, (scales.SYSTEMS, rest[0], scale)))]
+
+
+def _file(scale: str | None) -> Path:
+    return _LEFT / f"shiftbench-{(scale or 'default').replace('/', '-')}.json"
+
+
+def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
+    """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
+
+    A job is given the inputs of its awake cells; without one, those of what it lacks; at rest, none
+    (see `Plan.standing`).
+    """
+    awake, lacking = planned.standing(root)
+    prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
+    rules = []
+    for job in planned.jobs.values():
+        cells = {cell.ref for cell in job.cells}
+        inputs = job.inputs_of((cells & awake) or (cells & lacking))
+        rules.append(
+            Rule(
+                verb=job.verb,
+                rule=prefix + job.rule,
+                recipe=str(root / job.recipe_path),
+                inputs=tuple(str(root / ref.path) for ref in inputs),
+                outputs=tuple(str(root / path) for path in job.outputs),
+                log=str(root / f"logs/{job.verb}/{job.name}.log"),
+                awake=bool(cells & awake),
+                group=_group(job),
+            )
+        )
+    wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
+    if not system:
+        return Rules(tuple(rules), wanted)
+    return Rules(tuple(rules), {}, {system: wanted["report"]})
+
+
+def _group(job: Job) -> str | None:
+    """Shifted shards of one dataset are many short jobs; the clean ones, which all wait for, go alone."""
+    shifts = any(ref.kind == "shards" for ref in job.inputs)
+    return "shift" if job.verb == "shift" and shifts else None
+
+
+def _read(scale: str | None) -> Rules:
+    """Return what the main process left: its scale's rules, and those of all systems."""
+    left = [_file(scale), *sorted(_LEFT.glob(f"shiftbench-{scales.SYSTEMS}-*.json"))]
+    found = [file for file in left if file.is_file()]
+    if not found:
+        raise DataError(
+            f"{left[0].resolve()} does not exist: this process was started by a run whose folder it does not "
+            "see; start the run in a folder that all nodes share (docs/clusters.md)"
+        )
+    whole = NOTHING
+    for file in found:
+        content = json.loads(file.read_text())
+        rules = tuple(
+            Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
+            for rule in content["rules"]
+        )
+        whole += Rules(rules, content["wanted"], content["systems"])
+    return whole
+
+
+def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a job of a stage asks for: RESOURCES, what the config says otherwise, a GPU where it can use one.
+
+    Args:
+        verb: the stage.
+        config: Snakemake's; `gpu` is a number, `resources` a mapping such as {train: {mem_mb: 16000}}.
+
+    Raises:
+        ParamsError: `resources` names no stage, or its value is no mapping of whole numbers.
+    """
+    own = config.get("resources") or {}
+    if not isinstance(own, Mapping):
+        raise ParamsError(
+            f"config resources: {own!r} is no mapping such as {{train: {{mem_mb: 16000}}}}"
+        )
+    for name, values in own.items():
+        if name not in RESOURCES:
+            raise ParamsError(
+                f"config resources: no stage is called {name!r}; {near(str(name), RESOURCES)}"
+            )
+        if not isinstance(values, Mapping) or not all(type(v) is int for v in values.values()):
+            raise ParamsError(
+                f"config resources.{name}: {values!r} is no mapping of whole numbers such as {{runtime: 60}}"
+            )
+    gpu = {"gpu": config["gpu"]} if verb in ON_GPU and config.get("gpu") else {}
+    return {**RESOURCES[verb], **gpu, **own.get(verb, {})}
+
+
+def device(verb: str, config: Mapping[str, Any]) -> str:
+    """Return the device that a job of a stage is told to use: `cuda` where the config asks for a GPU.
+
+    A job that was given a GPU and finds none then fails before it starts, instead of computing for hours on
+    a CPU.
+    """
+    if config.get("gpu"):
+        return "cuda"
+    return "cpu" if verb == "train" else "auto"

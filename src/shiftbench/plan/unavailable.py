@@ -1,0 +1,125 @@
+"""What this machine cannot bring: originals whose package clients are missing, and the user's own files.
+
+A run completes without the originals; the terminal and the report list them with the command that brings each. What is
+the user's own must be there when it is read; `shiftbench plan` lists it before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftbench import plugins
+from shiftbench.data import pins, source_files, splits
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+from shiftbench.stages.fetch import cache_home
+
+if TYPE_CHECKING:
+    from shiftbench.plan.plan import Plan
+
+PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchvision": ()}
+"""What must be on PATH for a provider; pip and torchvision are always there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An original that nobody here can bring, the outputs that go without it, and the cure."""
+
+    source: str
+    title: str
+    needed_by: tuple[str, ...]
+    command: str
+
+    def __str__(self) -> str:
+        """Return one line for the terminal."""
+        return f"left out: {', '.join(self.needed_by)}: {self.title} is not here; bring it with `{self.command}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Yours:
+    """A file or folder of the user's own that a plan reads.
+
+    Attributes:
+        path: where it is looked for.
+        what: what it is.
+        needed_by: the output that reads it, as `dataset/split` or the name of weights.
+        licence: its terms, as far as they are known.
+        here: whether it is there.
+    """
+
+    path: str
+    what: str
+    needed_by: str
+    licence: str
+    here: bool
+
+
+def yours(plan: Plan) -> list[Yours]:
+    """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
+    found: dict[str, list[Yours]] = {}
+    for ref, cell in plan.cells.items():
+        spec = cell.recipe.get("dataset", {})
+        own = _wanted(spec, ref) if ref.kind == "shards" and spec else []
+        for one in own + [
+            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(cell.recipe)
+        ]:
+            found.setdefault(one.path, []).append(one)
+    return [_together(found[path]) for path in sorted(found)]
+
+
+def _together(same: list[Yours]) -> Yours:
+    """Return one entry for a path that several outputs read."""
+    users = list(dict.fromkeys(one.needed_by for one in same))
+    if len(users) == 1:
+        return same[0]
+    return replace(same[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
+
+
+def _wanted(spec: Mapping[str, Any], ref: Ref) -> list[Yours]:
+    dataset, split, *_ = ref.parts
+    module = plugins.find("datasets", spec["use"])
+    if not hasattr(module, "wants"):
+        return []
+    options = {**spec["options"], "name": dataset}
+    licence = options.get("licence") or module.LICENCE
+    files: dict[str, str] = module.wants(splits.native(split, module), options)
+    return [_yours(path, what, f"{dataset}/{split}", licence) for path, what in files.items()]
+
+
+def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
+    return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
+
+
+def find(plan: Plan, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:
+    """Return what is left out, and all Refs that are lost with it.
+
+    An output that is there already is not lost: a clone that pulled shards needs no original.
+    """
+    gone = {ref for ref in plan.cells if ref.kind == "sources" and not _can_bring(plan, root, ref)}
+    lost: set[Ref] = set()
+    for ref, cell in plan.cells.items():  # inputs stand before what is made from them
+        missing = ref in gone or any(need in lost for need in cell.inputs)
+        if missing and recipe.status(root, cell) != "fresh":
+            lost.add(ref)
+    needed = {ref for ref in gone & lost if any(ref in plan.cells[other].inputs for other in lost)}
+    return [_describe(plan, ref, lost) for ref in sorted(needed)], frozenset(lost)
+
+
+def _can_bring(plan: Plan, root: Path, ref: Ref) -> bool:
+    if recipe.receipt(root, ref) or (cache_home() / "originals" / ref.name).is_dir():
+        return True
+    source = source_files.load_source(ref.name)
+    programs = [PROGRAMS[provider.client] for provider in source.providers]
+    bringable = any(all(shutil.which(program) for program in needed) for needed in programs)
+    return bringable or bool(plan.params.fetch.folders)
+
+
+def _describe(plan: Plan, ref: Ref, lost: set[Ref]) -> LeftOut:
+    source = source_files.load_source(ref.name)
+    users = {other.parts[0] for other in lost if ref in plan.cells[other].inputs}
+    command = " or ".join(provider.command for provider in source.providers)
+    return LeftOut(ref.name, source.title, tuple(sorted(users)), command)

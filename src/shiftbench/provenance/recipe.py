@@ -1,0 +1,305 @@
+"""Recipes and receipts: what decides an output, and the proof of what was made from what.
+
+A *recipe* is everything that decides an output: names, parameters, digests of code, fingerprints of
+what is upstream. Its sha256 is the *fingerprint*. Beside each output X stands `X.receipt.json`
+(deterministic: fingerprint, recipe, sha256 of what was made and of what was consumed, facts) and
+`X.run.json` (volatile: environment, commit, device, time; in no byte comparison).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.data import pins
+from shiftbench.errors import StaleError
+from shiftbench.files import scratch as scratch
+from shiftbench.files import sha256 as sha256
+from shiftbench.files import sweep, sync
+from shiftbench.files import write_bytes as write_bytes
+from shiftbench.files import write_json as write_json
+from shiftbench.provenance import code_digest, environment, locks
+from shiftbench.refs import Ref
+
+Recipe = dict[str, Any]
+_RECEIPT = {"fingerprint", "recipe", "made", "consumed"}
+
+
+def canonical(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    )
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Return the sha256 of a recipe, hexadecimal."""
+    return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One output: its Ref, its recipe, and the Refs that it is made from."""
+
+    ref: Ref
+    recipe: Recipe
+    inputs: tuple[Ref, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...]) -> Cell:
+        """Make a cell; the fingerprint follows from the recipe."""
+        return cls(ref, recipe, inputs, fingerprint(recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Cells that one process makes: all severities of a shift, all records of some weights."""
+
+    verb: str
+    name: str
+    cells: tuple[Cell, ...]
+    settings: dict[str, Any] = field(default_factory=dict)  # where to look, never what is made
+
+    @property
+    def recipe_path(self) -> str:
+        """Path of the job's recipe file relative to the output root."""
+        return f"recipes/{self.verb}/{self.name}.json"
+
+    @property
+    def rule(self) -> str:
+        """Name of the Snakemake rule."""
+        name = f"{self.verb}_{self.name}".replace("+", "_and_")
+        return name.translate(str.maketrans("/-.", "___"))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Paths of the cells' outputs relative to the output root."""
+        return [cell.ref.path for cell in self.cells]
+
+    @property
+    def inputs(self) -> list[Ref]:
+        """What the cells are made from, without what the job makes itself; sorted."""
+        return self.inputs_of(cell.ref for cell in self.cells)
+
+    def inputs_of(self, refs: Iterable[Ref]) -> list[Ref]:
+        """What some of the cells are made from, without what the job makes itself; sorted."""
+        own = {cell.ref for cell in self.cells}
+        some = own.intersection(refs)
+        return sorted({ref for cell in self.cells if cell.ref in some for ref in cell.inputs} - own)
+
+    def text(self) -> str:
+        """Return the recipe file's content."""
+        cells = [
+            {
+                "ref": [cell.ref.kind, cell.ref.name, cell.ref.local],
+                "fingerprint": cell.fingerprint,
+                "recipe": cell.recipe,
+                "inputs": [[ref.kind, ref.name, ref.local] for ref in cell.inputs],
+            }
+            for cell in self.cells
+        ]
+        content = {"verb": self.verb, "name": self.name, "settings": self.settings, "cells": cells}
+        return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, file: Path) -> Job:
+        """Read a recipe file."""
+        content = json.loads(file.read_text())
+        cells = tuple(
+            Cell(Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"])
+            for c in content["cells"]
+        )
+        return cls(content["verb"], content["name"], cells, content["settings"])
+
+
+def receipt_path(root: Path, ref: Ref) -> Path:
+    """Return where the receipt of `ref` stands."""
+    return root / f"{ref.path}.receipt.json"
+
+
+def run_path(root: Path, ref: Ref) -> Path:
+    """Return where the run file of `ref` stands."""
+    return root / f"{ref.path}.run.json"
+
+
+def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
+    """Read the receipt of `ref`; None when the output or its receipt is not there."""
+    if not (root / ref.path).exists():
+        return None
+    try:
+        content: Any = json.loads(receipt_path(root, ref).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    whole = isinstance(content, dict) and content.keys() >= _RECEIPT
+    return content if whole else None
+
+
+def made(root: Path, ref: Ref) -> str | None:
+    """Return the sha256 of `ref` as its receipt states it; None when it is not there."""
+    content = receipt(root, ref)
+    return content["made"][Path(ref.path).name] if content else None
+
+
+def status(root: Path, cell: Cell) -> str:
+    """Tell how a cell stands: `fresh`, `missing`, or why it is stale."""
+    content = receipt(root, cell.ref)
+    if content is None:
+        return "missing"
+    if content["fingerprint"] != cell.fingerprint:
+        return "recipe changed: " + "; ".join(differences(content["recipe"], cell.recipe)[:4])
+    for ref in cell.inputs:
+        now, then = made(root, ref), content["consumed"].get(ref.path)
+        if now is not None and now != then:
+            return f"input bytes changed: {ref.path}"
+    return "fresh"
+
+
+def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of the rows of each table, which no writer's version changes."""
+    tables = [name for name in names if name.endswith(".parquet")]
+    if not tables:
+        return {}
+    from shiftbench.data import schema  # imports pyarrow, which the plan does without
+
+    return {name: schema.row_digest(folder / name) for name in tables}
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """List what differs between two recipes, as `key: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [
+            line
+            for key in keys
+            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _short(value: object) -> str:
+    text = canonical(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Run:
+    """A job at work: which cells are to be made, and how a made one is put in place."""
+
+    def __init__(self, file: Path) -> None:
+        below = max(i for i, part in enumerate(file.parts) if part == "recipes")
+        self.root = Path(*file.parts[:below])
+        self.job = Job.read(file)
+        self.started = time.time()
+        self.notes: dict[str, Any] = {}
+
+    def path(self, ref: Ref) -> Path:
+        """Return where `ref` stands."""
+        return self.root / ref.path
+
+    def inputs(self, cell: Cell) -> dict[Ref, Path]:
+        """Return the cell's inputs by Ref."""
+        return {ref: self.path(ref) for ref in cell.inputs}
+
+    def todo(self) -> list[Cell]:
+        """Return the cells whose receipt does not hold any more, in plan order."""
+        return [cell for cell in self.job.cells if status(self.root, cell) != "fresh"]
+
+    def note(self, **facts: object) -> None:
+        """Add facts to the run files of the cells committed from now on."""
+        self.notes.update(facts)
+
+    def commit(
+        self, cell: Cell, files: dict[str, Path], facts: dict[str, Any] | None = None
+    ) -> None:
+        """Put a cell's files in place: receipt away, renames, new receipt last.
+
+        Args:
+            cell: the cell that was made.
+            files: final name (beside the output) -> temporary file, or the file itself where it
+                stands in place already; the output itself is one.
+            facts: what else the receipt states of the output, equal wherever it is made.
+
+        Raises:
+            StaleError: code or an input changed since the recipe was written.
+        """
+        self.check_code(cell)
+        output = self.path(cell.ref)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
+        consumed = {ref.path: made(self.root, ref) for ref in cell.inputs}
+        receipt_path(self.root, cell.ref).unlink(missing_ok=True)
+        for name in sorted(files, key=lambda name: name == output.name):
+            sync(files[name])
+            if files[name] != output.with_name(name):
+                files[name].replace(output.with_name(name))
+        write_json(run_path(self.root, cell.ref), self._circumstances())
+        content = {
+            "fingerprint": cell.fingerprint,
+            "recipe": cell.recipe,
+            "made": digests,
+            "rows": _row_digests(output.parent, digests),
+            "consumed": consumed,
+            **({"facts": facts} if facts else {}),
+        }
+        write_json(receipt_path(self.root, cell.ref), content)
+
+    def _circumstances(self) -> dict[str, Any]:
+        """Return where, when and from which commit this is made, and what the stage noted."""
+        now = datetime.now(UTC)
+        return {
+            "environment": environment.describe(),
+            **environment.repository(),
+            "determinism": environment.settings(),
+            "finished": now.isoformat(timespec="seconds"),
+            "seconds": round(now.timestamp() - self.started, 3),
+            **self.notes,
+        }
+
+    def check_code(self, cell: Cell) -> None:
+        """Refuse when a source file moved under the recipe.
+
+        Raises:
+            StaleError: names the file.
+        """
+        for name, digest in cell.recipe.get("code", {}).items():
+            if code_digest.digest(code_digest.locate(name)) != digest:
+                raise StaleError(
+                    f"{name} changed after the recipe of {cell.ref.path} was written; nothing was written. "
+                    "Run again: the new code gets its own recipe"
+                )
+
+
+def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
+    """Run one job from its recipe file under a lock that the kernel releases after a kill.
+
+    Returns:
+        The number of cells that were made.
+    """
+    run = Run(file.resolve())
+    plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
+    lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
+    with locks.hold(lock):
+        todo = run.todo()
+        for cell in todo:
+            sweep(run.path(cell.ref), owns_folder=cell.ref.owns_folder)
+            run.check_code(cell)
+            pins.check(cell.recipe)
+        if todo:
+            _stream(run)
+            make(run, todo)
+    return len(todo)
+
+
+def _stream(run: Run) -> None:
+    """Read tars that are not here from a remote, where params say so."""
+    if "stream" in run.job.settings:
+        from shiftbench.storage import streaming  # imports pyarrow, which most stages do without
+
+        streaming.use(run.root, run.job.settings["stream"])

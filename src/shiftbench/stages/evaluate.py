@@ -1,0 +1,303 @@
+"""Stage evaluate: weights x method x stream -> one row per sample, and features beside.
+
+One process loads the weights once and evaluates every position whose receipt does not hold. Samples are
+read, checked and prepared in a second thread while the net computes; order and batches do not depend
+on it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from shiftbench import make_callable, plugins
+from shiftbench.data import schema, shards
+from shiftbench.errors import ParamsError
+from shiftbench.inference import (
+    batch_sensitivity,
+    devices,
+    nets,
+    predictors,
+)
+from shiftbench.inference.batching import Halving as Halving
+from shiftbench.inference.batching import Outputs, Predictor
+from shiftbench.inference.batching import ahead as ahead
+from shiftbench.inference.batching import batches as batches
+from shiftbench.inference.feature_writer import Keeper
+from shiftbench.inference.stream_runner import Walk
+from shiftbench.progress import track
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.sample import Sample
+from shiftbench.storage import streaming
+from shiftbench.tasks import LabelSpace
+
+Transform = Callable[[list[Sample]], list[Sample]]
+Keep = Callable[[Outputs], None]
+
+
+class OnTheFly(Protocol):
+    """What `onthefly.for_cell` gives."""
+
+    counts: dict[str, int]
+
+    def __call__(self, batch: list[Sample]) -> list[Sample]:
+        """Return the shifted samples."""
+
+    def digest(self) -> str:
+        """Return the chained pixel digest of all that was shifted."""
+
+
+def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Evaluate one (weights, method) at every stale position."""
+    first = run.job.cells[0]
+    weights = run.path(first.inputs[0])
+    classes = nets.classes_of(weights)
+    method = plugins.find("methods", first.recipe["method"]["use"])
+    with devices.hold(device) as held:
+        predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
+        wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
+        place(wrapped, run, todo[0])
+        run.note(sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
+        walk = Walk(run, method, wrapped, classes)
+        for cells in track(list(_positions(run, todo, method)), run.job.name):
+            walk.enter(cells[0], _folder(run, cells[0]))
+            _evaluate_position(run, cells, wrapped, classes, method, held)
+
+
+def _sensitivity(
+    run: Run, cell: Cell, predictor: Predictor, method: ModuleType, classes: list[str], device: str
+) -> dict[str, Any] | None:
+    """Return how far outputs move with batch size and device; None where the method looks beyond the sample."""
+    if method.SEES != "sample":
+        return None
+    spec, inputs = cell.recipe, run.inputs(cell)
+
+    def on_cpu() -> Predictor:
+        plain = predictors.load(spec, run.path(cell.inputs[0]), classes, "cpu", inputs)
+        wrapped: Predictor = method.wrap(plain, spec["method"]["options"], inputs)
+        place(wrapped, run, cell)
+        return wrapped
+
+    other = on_cpu if device != "cpu" else None
+    return batch_sensitivity.measure(predictor, _folder(run, cell), spec["batch_size"], other)
+
+
+def place(predictor: Predictor, run: Run, cell: Cell) -> None:
+    """Tell a predictor that looks at what else was made at a position (`at`) to which one it comes."""
+    if hasattr(predictor, "at"):
+        predictor.at(run.inputs(cell))
+
+
+def _folder(run: Run, cell: Cell) -> Path:
+    """Return the shards that a cell reads."""
+    name = cell.recipe["data"]
+    return next(run.path(r).parent for r in cell.inputs if r.kind == "shards" and r.name == name)
+
+
+def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:
+    """Group records and features of one position; a stream that is seen whole is walked whole."""
+    by_name: dict[str, list[Cell]] = {}
+    wanted = {cell.ref.name for cell in todo}
+    streams = {_stream(cell) for cell in todo}
+    for cell in run.job.cells:
+        walked = method.SEES == "stream" and _stream(cell) in streams
+        if cell.ref.name in wanted or walked:
+            by_name.setdefault(cell.ref.name, []).append(cell)
+    yield from by_name.values()
+
+
+def _stream(cell: Cell) -> tuple[str, ...]:
+    return cell.ref.parts[3:-1]
+
+
+def _evaluate_position(
+    run: Run,
+    cells: list[Cell],
+    predictor: Predictor,
+    classes: list[str],
+    method: ModuleType,
+    device: str,
+) -> None:
+    spec = cells[0].recipe
+    folder = _folder(run, cells[0])
+    place(predictor, run, cells[0])
+    shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
+    with ExitStack() as stack:
+        kept = _keeper(run, cells, folder, stack)
+        table, _, batch = evaluate_shards(
+            predictor,
+            folder,
+            classes,
+            spec["batch_size"],
+            spec["outputs"],
+            method.SEES,
+            transform=shifted,
+            keep=kept,
+        )
+        run.note(device=device, batch_size=batch, shifted_on=shifted.counts if shifted else None)
+        facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
+        for cell in cells:
+            if recipe.status(run.root, cell) == "fresh":
+                continue  # a stream is walked whole, but only what is stale is written
+            if cell.ref.kind == "records":
+                _write_records(run, cell, table, facts)
+            elif kept:
+                run.commit(cell, kept.files(cell.ref.path), facts)
+
+
+def _keeper(run: Run, cells: list[Cell], folder: Path, stack: ExitStack) -> Keeper | None:
+    """Return what writes features and logits beside the records, where a cell asks for them."""
+    outputs = [run.path(cell.ref) for cell in cells if cell.ref.kind == "features"]
+    if not outputs:
+        return None
+    count = shards.manifest(folder)["samples"]
+    return stack.enter_context(Keeper(outputs[0], count))
+
+
+def _on_the_fly(run: Run, cell: Cell, folder: Path, device: str) -> OnTheFly:
+    """Return what shifts clean samples while they are read, as the recipe of the records says."""
+    # By name, as plugins are: its code counts in the recipes of such records alone.
+    onthefly: Any = importlib.import_module("shiftbench.inference.onthefly")
+    dataset = shards.manifest(folder)["dataset"]
+    made: OnTheFly = onthefly.for_cell(cell.recipe, dataset, run.inputs(cell), device)
+    return made
+
+
+def _write_records(run: Run, cell: Cell, table: pa.Table, facts: dict[str, Any]) -> None:
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint)
+        run.commit(cell, {output.name: temporary}, facts)
+
+
+def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, each with its default
+    predictor: Predictor,
+    folder: Path,
+    classes: list[str],
+    batch_size: int,
+    outputs_mode: str = "full",
+    sees: str = "sample",
+    transform: Transform | None = None,
+    keep: Keep | None = None,
+) -> tuple[pa.Table, np.ndarray | None, int]:
+    """Evaluate a predictor on one folder of shards.
+
+    Args:
+        predictor: samples -> outputs of the task (`logits` float32 (n, C), `features` float32 (n, d)).
+        folder: shards.
+        classes: the model's C class names, in the order of its logits.
+        batch_size: samples per call; halved on GPU memory exhaustion when `sees` is `sample`.
+        outputs_mode: `full` or `top20`.
+        sees: what the method sees; only independent samples may be split into smaller batches.
+        transform: what is done to each batch of samples as it is read, in key order.
+        keep: is given the outputs of each batch; features are then not returned.
+
+    Returns:
+        Records sorted by key; features (n, d) in the same order, or None; the batch size really used.
+
+    Raises:
+        ModelError: NaN or a wrong number of outputs; names the sample.
+        ChecksumError: damaged shards.
+    """
+    about = shards.manifest(folder)
+    task = plugins.find("tasks", about["task"])
+    space = LabelSpace(tuple(classes), tuple(about["classes"]))
+    tables: list[pa.Table] = [task.schema(len(classes), outputs_mode).empty_table()]
+    features: list[np.ndarray] = []
+    guard = Halving(predictor, batch_size, allowed=sees == "sample")
+    prepare = getattr(predictor, "prepare", None)  # a net's input is prepared ahead, too
+    read: Iterable[list[Sample]] = batches(shards.read(folder), batch_size)
+    read = map(transform, read) if transform else read
+    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
+    for batch, prepared in ahead(drawn):
+        outputs = guard(batch, prepared)
+        tables.append(task.rows(batch, outputs, space, outputs_mode))
+        if keep:
+            keep(outputs)
+        elif "features" in outputs:
+            features.append(outputs["features"].astype(np.float32, copy=False))
+    return pa.concat_tables(tables), np.concatenate(features) if features else None, guard.size
+
+
+def evaluate(
+    model: Any,
+    suite: Path | str | Iterable[Path | str],
+    classes: list[str] | None = None,
+    batch_size: int = 256,
+) -> Any:
+    """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
+
+    Args:
+        model: a torch module (float32 (n, c, h, w) in [0, 1] -> logits), or a callable on a list of
+            `Sample` that returns logits (n, C) or a dict of outputs.
+        suite: a folder of shards, or several; also URLs (`s3://bucket/folder`, `https://host/folder`),
+            whose tars are read as they are needed, and kept nowhere.
+        classes: the model's class names in the order of its logits; default: the dataset's.
+        batch_size: samples per call.
+
+    Returns:
+        A Polars frame: dataset, split, shift, severity, n, accuracy, and 95% interval (Wilson).
+
+    Raises:
+        ParamsError: shards of a task whose answers are not simply right or wrong.
+
+    Example, over all shifts of a dataset::
+
+        evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"))
+    """
+    import polars as pl
+
+    places = [suite] if isinstance(suite, str | Path) else sorted(suite, key=Path)
+    predictor = as_predictor(model)
+    rows = []
+    for place in places:
+        with streaming.opened(place) as folder:
+            about = shards.manifest(folder)
+            names = classes if classes is not None else about["classes"]
+            if "correct" not in plugins.find("tasks", about["task"]).schema(0, "full").names:
+                raise ParamsError(f"{place}: {about['task']} has no accuracy; run a campaign")
+            table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
+        rows.append(
+            {key: about[key] for key in ("dataset", "split", "shift", "severity")}
+            | _accuracy(table)
+        )
+    return pl.DataFrame(rows)
+
+
+def _accuracy(table: pa.Table) -> dict[str, Any]:
+    correct = table.column("correct").drop_null().to_numpy()
+    n, hits = len(correct), int(correct.sum())
+    if n == 0:
+        return {"n": 0, "accuracy": None, "ci_low": None, "ci_high": None}
+    from scipy.stats import binomtest  # half a second, which evaluation by recipe does not need
+
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return {"n": n, "accuracy": hits / n, "ci_low": interval.low, "ci_high": interval.high}
+
+
+def as_predictor(model: Any) -> Predictor:
+    """Make a predictor of a torch module (images in [0, 1]) or of a callable on samples."""
+    if not isinstance(model, torch.nn.Module):
+        return lambda samples: (
+            out if isinstance(out := model(samples), dict) else {"logits": np.asarray(out)}
+        )
+
+    def predict(samples: list[Sample]) -> Outputs:
+        images = np.stack([np.atleast_3d(sample.fields["image"]) for sample in samples])
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            return {"logits": model.eval()(batch).float().cpu().numpy()}
+
+    return predict
+
+
+make_callable(__name__, evaluate)

@@ -1,0 +1,147 @@
+"""The second half of aggregate: what a system's card says, judged from the tables of its campaigns.
+
+metrics and replicates of all campaigns -> verdicts, numbers beside reported ones, points of figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from shiftbench.data import claim_formats, formats, schema
+from shiftbench.data.claim_formats import ACROSS, UP
+from shiftbench.plan.cards import Claim, Figure, Reported
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.claims import Judged, judge
+from shiftbench.statistics.expressions import (
+    NotEvaluable,
+    Rows,
+    evaluate,
+    scalar,
+)
+
+Line = dict[str, object]
+
+
+def run(run: Run, cell: Cell) -> None:
+    """Judge the claims of one system."""
+    card, scale = cell.recipe["card"], cell.recipe["scale"]
+    rows = read([run.path(ref) for ref in cell.inputs if ref.kind == "tables"])
+    claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
+    made = {
+        "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
+        "measured.parquet": (_measured(card["reported"], rows), claim_formats.MEASURED),
+        "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
+    }
+    output = run.path(cell.ref)
+    with ExitStack() as stack:
+        files = {}
+        for name, (table, form) in made.items():
+            files[name] = stack.enter_context(recipe.scratch(output.with_name(name)))
+            schema.write(table, files[name], cell.fingerprint, form)
+        run.commit(cell, files)
+
+
+def read(tables: list[Path]) -> Rows:
+    """Return the rows of several campaigns, with their replicates."""
+    frames = {}
+    for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
+        read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
+        frame = pl.from_arrow(pa.concat_tables(read))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        frames[name] = frame
+    return Rows.of(frames["metrics"], frames["replicates"])
+
+
+def _claims(judged: list[Judged]) -> pa.Table:
+    return schema.table((line for one in judged for line in _lines(one)), claim_formats.CLAIMS)
+
+
+def _lines(one: Judged) -> Iterator[Line]:
+    yield {
+        "claim": one.name,
+        "part": None,
+        "verdict": one.verdict,
+        "value": one.value,
+        "ci_low": one.low,
+        "ci_high": one.high,
+        "confidence": one.confidence,
+        "reason": one.reason or None,
+    }
+    for part, verdict, value, low, high in one.parts:
+        known = {"value": value, "ci_low": low, "ci_high": high, "confidence": one.confidence}
+        yield {"claim": one.name, "part": part, "verdict": verdict, **known, "reason": None}
+
+
+def _measured(reported: list[dict[str, Any]], rows: Rows) -> pa.Table:
+    lines: list[Line] = []
+    for number, given in enumerate(reported):
+        expression = Reported.model_validate(given).measured
+        if expression is None:
+            continue
+        try:
+            found = _numbers(scalar(evaluate(rows, expression))[None])[0] | {"reason": None}
+        except NotEvaluable as reason:
+            found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
+        lines.append({"number": number, **found})
+    return schema.table(lines, claim_formats.MEASURED)
+
+
+def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
+    lines: list[Line] = []
+    for number, given in enumerate(figures):
+        figure = Figure.model_validate(given)
+        free = frozenset(filter(None, (figure.x, figure.colour)))
+        try:
+            found = evaluate(rows, figure.rows, free=free)
+            across = evaluate(rows, figure.against, free=free) if figure.against else None
+        except NotEvaluable:
+            continue  # the page says that it has no points
+        if across is not None:
+            lines += _scattered(number, str(figure.colour), {ACROSS: across, UP: found})
+            continue
+        places = found.places
+        x = places[figure.x].cast(pl.String)
+        colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
+        for at, numbers in enumerate(_numbers(found.values)):
+            lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
+    return schema.table(lines, claim_formats.FIGURES)
+
+
+def _scattered(number: int, colour: str, sides: dict[str, Rows]) -> list[Line]:
+    """Return two points per colour that both sides have: its place along the axis, and up."""
+    names = [set(side.places[colour].cast(pl.String)) for side in sides.values()]
+    return [
+        {"figure": number, "colour": name, "x": axis, **numbers}
+        for axis, side in sides.items()
+        for name, numbers in zip(
+            side.places[colour].cast(pl.String), _numbers(side.values), strict=True
+        )
+        if name in names[0] & names[1]
+    ]
+
+
+def _numbers(values: np.ndarray) -> list[Line]:
+    """Return value and 95% interval of each row of (rows, 1 + draws)."""
+    low, high = bootstrap.interval(values[:, 1:])
+    return [
+        {
+            name: None if np.isnan(number) else float(number)
+            for name, number in zip(("value", "ci_low", "ci_high"), numbers, strict=True)
+        }
+        for numbers in zip(values[:, 0], low, high, strict=True)
+    ]
+
+
+def claims_of(root: Path, slug: str) -> pa.Table:
+    """Return the verdicts of a system that was run, format CLAIMS."""
+    return schema.read(root / Ref("claims", slug).path, form=claim_formats.CLAIMS)

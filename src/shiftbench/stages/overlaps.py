@@ -1,0 +1,106 @@
+"""Overlaps: which samples two sets of a campaign share, by key and by content; OOD sets may share none.
+
+An ID picture among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
+every number of detection wrong. Content is the digest of the decoded picture (or text), so that a copy under another
+name or label is found.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shiftbench import plugins
+from shiftbench.data import codecs, schema, shards
+from shiftbench.errors import DataError
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+
+
+def run(run: Run, cell: Cell, _: object) -> None:
+    """Compare the sets of one campaign."""
+    folders = {ref.name: run.path(ref).parent for ref in cell.inputs}
+    table = compared([(role, name, folders[name]) for role, name in cell.recipe["sets"]])
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, schema.OVERLAPS)
+        run.commit(cell, {output.name: temporary})
+
+
+def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
+    """Return one row per pair of sets.
+
+    Args:
+        sets: role (`id`, `val_ood`, `support`, or a group of OOD sets), name and folder of shards.
+
+    Raises:
+        DataError: two sets that must be disjoint share a sample; names both, and the first one shared.
+    """
+    indices = [(role, name, _contents(folder)) for role, name, folder in sets]
+    rows = []
+    for one, two in itertools.combinations(indices, 2):
+        row = _pair(one, two)
+        if row["disjoint"] and (row["shared_keys"] or row["shared_contents"]):
+            raise DataError(_message(one, two))
+        rows.append(row)
+    return schema.table(rows, schema.OVERLAPS)
+
+
+def _contents(folder: Path) -> pa.Table:
+    """Return keys and digests of what a model sees; the label may differ, and the sample is the same."""
+    seen = plugins.find("tasks", shards.manifest(folder)["task"]).REQUIRED[0]
+    pairs = [
+        (sample.key, codecs.pixel_digest(sample.fields[seen]))
+        for sample in shards.read(folder, [seen])
+    ]
+    return pa.table(
+        {"key": [key for key, _ in pairs], "content": [digest for _, digest in pairs]},
+        schema=pa.schema([("key", pa.string()), ("content", pa.string())]),
+    )
+
+
+def _pair(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> dict[str, Any]:
+    (role_a, name_a, a), (role_b, name_b, b) = one, two
+    return {
+        "set_a": name_a,
+        "set_b": name_b,
+        "role_a": role_a,
+        "role_b": role_b,
+        "n_a": len(a),
+        "n_b": len(b),
+        "shared_keys": len(_shared(a, b, "key")),
+        "shared_contents": len(_shared(a, b, "content")),
+        "disjoint": _must_differ(role_a, role_b),
+    }
+
+
+def _must_differ(role_a: str, role_b: str) -> bool:
+    """ID splits among themselves and OOD sets among themselves are reported only."""
+    return role_a != role_b and not {"id", "val_ood", "support"}.isdisjoint((role_a, role_b))
+
+
+def _shared(a: pa.Table, b: pa.Table, column: str) -> pa.Table:
+    return b.filter(pc.is_in(b.column(column), value_set=a.column(column).combine_chunks()))
+
+
+def _message(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> str:
+    (role_a, name_a, a), (role_b, name_b, b) = one, two
+    for column, what in (("key", "key"), ("content", "content")):
+        shared = _shared(a, b, column)
+        if len(shared):
+            key = shared.column("key")[0].as_py()
+            twin = (
+                a.filter(pc.equal(a.column(column), shared.column(column)[0]))
+                .column("key")[0]
+                .as_py()
+            )
+            same = "" if key == twin else f" is sample {twin!r} of it and"
+            return (
+                f"{name_b} ({role_b}) and {name_a} ({role_a}) share {len(shared)} sample(s) by {what}: {key!r}{same} "
+                "is in both; such numbers would be worthless. Take the sample out of one set, or choose other sets"
+            )
+    raise AssertionError("nothing is shared")

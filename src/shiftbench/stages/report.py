@@ -1,0 +1,311 @@
+"""Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
+
+The page needs no network: styles, script, plotly.js, numbers and pictures are inside, and its content security
+policy forbids any script but those whose digests it names, and any request but one: `audit.svg` beside it, which
+`shiftbench audit` writes. The same tables give the same bytes.
+
+| file            | holds                                                                   |
+| --------------- | ----------------------------------------------------------------------- |
+| index.html      | the page                                                                |
+| metrics.json    | the leaderboards' means: campaign, weights, column -> value             |
+| leaderboard.csv | the same with intervals and n, one row per entry, seeds included        |
+| curves.csv      | the leading metric over severity, one row per weights, shift, severity   |
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from shiftbench import __version__
+from shiftbench.data import claim_formats, formats, schema
+from shiftbench.page import gallery
+from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page.detector_panels import detector_panels
+from shiftbench.page.leaderboard import Tables
+from shiftbench.page.measures import DASH, Measure, spell
+from shiftbench.page.panels import panels
+from shiftbench.page.system import System
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.statistics.failure_prediction import RISK_COVERAGE
+from shiftbench.statistics.reliability import RELIABILITY
+from shiftbench.statistics.score_curves import ROC
+from shiftbench.statistics.search_tables import SEARCHED
+
+ASSETS = (
+    "templates/report/index.html",
+    "templates/report/campaign.html",
+    "templates/report/detection.html",
+    "templates/report/gallery.html",
+    "templates/report/parts.html",
+    "templates/report/system.html",
+    "templates/report/style.css",
+    "templates/report/page.js",
+)
+_TABLES = {  # files that aggregate makes, without .parquet
+    "metrics": formats.METRICS,
+    "replicates": formats.REPLICATES,
+    "differences": formats.DIFFERENCES,
+    "reliability": RELIABILITY,
+    "comparisons": formats.COMPARISONS,
+    "risk_coverage": RISK_COVERAGE,
+    "searches": SEARCHED,
+    "roc": ROC,
+}
+_FOLDER = Path(__file__).parent / "templates" / "report"
+
+
+def run(run: Run, todo: list[Cell]) -> None:
+    """Make the page and the files beside it."""
+    for cell in todo:
+        chapters = [_chapter(run, cell, ref) for ref in cell.inputs if ref.kind == "tables"]
+        previews = {ref: run.path(ref) for ref in _shown(cell)}
+        texts = {
+            f"{cell.ref.name}.html": page(
+                cell, chapters, gallery.boards(previews), _system(run, cell)
+            ),
+            "metrics.json": _summary(chapters),
+            "leaderboard.csv": _csv(_leaderboard(chapters)),
+            "curves.csv": _csv(_curves(chapters)),
+        }
+        output = run.path(cell.ref)
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context(recipe.scratch(output.with_name(name))) for name in texts
+            }
+            for name, text in texts.items():
+                files[name].write_bytes(text.encode())
+            run.commit(cell, files)
+        for audited in output.parent.glob("audit.*"):  # of the report that was here before
+            audited.unlink()
+
+
+def _shown(cell: Cell) -> list[Ref]:
+    """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
+    splits = {campaign["split"] for campaign in cell.recipe["campaigns"].values()}
+    return [ref for ref in cell.inputs if ref.kind == "previews" and ref.parts[1] in splits]
+
+
+def _chapter(run: Run, cell: Cell, ref: Ref) -> Chapter:
+    about = cell.recipe.get("metrics", {})
+    return Chapter(ref.name, cell.recipe["campaigns"][ref.name], _tables(run, cell, ref), about)
+
+
+def _system(run: Run, cell: Cell) -> System | None:
+    """Return the system that the run is of, with its tables."""
+    found = [ref for ref in cell.inputs if ref.kind == "claims"]
+    if not found:
+        return None
+    folder = run.path(found[0]).parent
+    claims, measured, points = (
+        _frame(folder / f"{form.name}.parquet", form)
+        for form in (claim_formats.CLAIMS, claim_formats.MEASURED, claim_formats.FIGURES)
+    )
+    return System(cell.recipe["system"], claims, measured, points, cell.recipe["metrics"])
+
+
+def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
+    folder = run.path(ref).parent
+    made = (recipe.receipt(run.root, ref) or {}).get("made", {})
+    found = {
+        name: _frame(folder / f"{name}.parquet", form)
+        for name, form in _TABLES.items()
+        if f"{name}.parquet" in made
+    }
+    known = list(cell.recipe.get("metrics", {}))
+    for name in (
+        "metrics",
+        "replicates",
+        "differences",
+    ):  # what analyses measured has no leaderboard
+        if known:
+            found[name] = found[name].filter(pl.col("metric").is_in(known))
+    overlaps = Ref("overlaps", ref.name)
+    if overlaps in cell.inputs:
+        found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
+    return Tables(**found)
+
+
+def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
+    frame = pl.from_arrow(schema.read(file, form=form))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+    return frame
+
+
+# ---------------------------------------------------------------------------------------- the page
+
+
+def page(
+    cell: Cell,
+    chapters: list[Chapter],
+    boards: list[gallery.Board],
+    system: System | None = None,
+) -> str:
+    """Return the page's HTML.
+
+    Args:
+        cell: the report's cell; its recipe tells what was run and what was left out.
+        chapters: one per campaign.
+        boards: samples of the gallery.
+        system: what the run is of, where it is of one.
+    """
+    shown = {chapter.name: panels(chapter) for chapter in chapters}
+    detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
+    drawn = {
+        id: shots
+        for many in (*shown.values(), *detectors.values(), system.panels if system else [])
+        for panel in many
+        for id, shots in panel.figures.items()
+    }
+    scripts = [Markup(get_plotlyjs()), Markup((_FOLDER / "page.js").read_text())]
+    return (
+        _environment()
+        .get_template("index.html")
+        .render(
+            chapters=chapters,
+            system=system,
+            panels=shown,
+            detectors=detectors,
+            boards=boards,
+            measures=_measures(chapters),
+            datasets=cell.recipe["datasets"],
+            left_out=cell.recipe.get("left_out", []),
+            fingerprint=cell.fingerprint,
+            version=__version__,
+            style=Markup((_FOLDER / "style.css").read_text()),
+            scripts=scripts,
+            policy=_policy(scripts),
+            figures=_embedded(drawn),
+        )
+    )
+
+
+def _measures(chapters: list[Chapter]) -> list[Measure]:
+    """Return each metric that is shown, once."""
+    found = {
+        measure.name: measure
+        for chapter in chapters
+        for measure in (
+            *(c.measure for c in chapter.columns),
+            *(v.measure for v in chapter.detection.views),
+        )
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
+    environment.globals["DASH"] = DASH
+    return environment
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
+
+    Styles are allowed inline, since plotly sets them; pictures are data URLs. The badge is of `'self'`; `file:` is for
+    browsers that give a page opened as a file an origin of its own, and on a server it allows nothing.
+    """
+    digests = (
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    )
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob: 'self' file:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(value: object) -> Markup:
+    """Return JSON that may stand in a script element: no character of it can end the element."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    )
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+# ------------------------------------------------------------------------------- files for programs
+
+
+def _summary(chapters: list[Chapter]) -> str:
+    content = {
+        chapter.name: {
+            row.label: {
+                c.key: c.entries[row.who].value for c in chapter.columns if row.who in c.entries
+            }
+            for row in chapter.rows
+        }
+        for chapter in chapters
+    }
+    return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
+    return [
+        {
+            "campaign": chapter.name,
+            "weights": weights,
+            "method": method,
+            "column": column.key,
+            "value": entry.value,
+            "ci_low": entry.low,
+            "ci_high": entry.high,
+            "n": entry.n,
+        }
+        for chapter in chapters
+        for column in chapter.columns
+        for (weights, method), entry in sorted(column.entries.items())
+    ]
+
+
+def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
+    """Return the leading metric over severity; each shift's curve begins at the clean set."""
+    names = ("weights", "method", "shift", "severity", "ci_low", "ci_high", "n")
+    rows = []
+    for chapter in chapters:
+        means = pl.col("metric").is_in(chapter.places.metrics[:1]) & pl.col("seed").is_null()
+        levels, clean = chapter.places.levels.filter(means), chapter.places.clean.filter(means)
+        shifts = levels.select("shift").unique()
+        starts = (
+            clean.drop("shift")
+            .join(shifts, how="cross")
+            .select(levels.columns)
+            .with_columns(severity=pl.lit(0.0))
+        )
+        both = pl.concat([starts, levels]).sort("weights", "method", "shift", "severity")
+        for row in both.iter_rows(named=True):
+            kept = {name: row[name] for name in names}
+            rows.append({"campaign": chapter.name, **kept, row["metric"]: row["value"]})
+    return rows
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """Return CSV with the columns of all rows; a missing value is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

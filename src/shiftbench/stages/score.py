@@ -1,0 +1,111 @@
+"""Stage score: detectors fitted, searched and scored from what evaluation kept -> one OOD score per sample.
+
+One process makes all scores of one (weights, method): what several detectors read is read once, and each detector is
+fitted once. No forward pass is made but by detectors that need gradients or inner layers (`net`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench import plugins
+from shiftbench.data import schema
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.errors import ModelError
+from shiftbench.progress import track
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.stages.detector_context import Bench
+
+
+def score_cell(
+    detector: ModuleType, params: dict[str, Any], rows: Rows, known: Known | None = None
+) -> pa.Table:
+    """Fit a detector and return its scores of one cell.
+
+    Args:
+        detector: the detector's file.
+        params: its options; missing ones have their defaults.
+        rows: of the cell, with what its NEEDS name.
+        known: what it is fitted on, with the splits that its FIT names.
+
+    Returns:
+        Key and score (float64, higher = more OOD), in the order of the records; format SCORES.
+
+    Raises:
+        ModelError: a score is not finite, or there is not one per sample; names the sample.
+        ParamsError, DataError: what the detector needs is not there, or is not enough.
+    """
+    options = {**detector.PARAMS, **params}
+    return scored(detector, options, rows, detector.fit(known or Known(), options))
+
+
+def scored(detector: ModuleType, options: dict[str, Any], rows: Rows, state: Any) -> pa.Table:
+    """Return the scores of a fitted detector, as `score_cell` does."""
+    scores = (
+        np.asarray(detector.score(rows, state, options), dtype=np.float64)
+        if len(rows)
+        else np.zeros(0)
+    )
+    _check(scores, rows, detector.__name__.rpartition(".")[2])
+    return pa.table({"key": rows.table.column("key"), "score": scores}, schema=schema.SCORES.arrow)
+
+
+def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
+    if scores.shape != (len(rows),):
+        raise ModelError(
+            f"detector {name}: expected {len(rows)} scores, one per sample, found shape {scores.shape}"
+        )
+    if not np.isfinite(scores).all():
+        at = int(np.argmin(np.isfinite(scores)))
+        raise ModelError(
+            f"detector {name}: the score of sample {rows.keys[at]!r} is {scores[at]}; it must be finite"
+        )
+
+
+def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
+    bench = Bench(run, device)
+    for kind in ("overlaps", "searches"):
+        for cell in todo:
+            if cell.ref.kind == kind:
+                # By name, as plugins are: the code of one kind counts in no recipe of another.
+                importlib.import_module(f"shiftbench.{_STAGES[kind]}").run(run, cell, bench)
+    for cell in todo:
+        if cell.ref.kind == "analyses":
+            importlib.import_module("shiftbench.stages.analyse").run(run, cell, device)
+    for cell in track(run.todo(), run.job.name):
+        if cell.ref.kind == "scores":
+            _score(run, cell, bench)
+
+
+_STAGES = {"overlaps": "overlaps", "searches": "search"}
+
+
+def _score(run: Run, cell: Cell, bench: Bench) -> None:
+    detector = plugins.find("detectors", cell.recipe["detector"]["use"])
+    options = {**cell.recipe["detector"]["options"], **chosen_options(run, cell)}
+    state = bench.fitted(cell, detector, options)
+    table = scored(detector, options, bench.rows(cell, cell.recipe["rows"]), state)
+    output = run.path(cell.ref)
+    run.note(images_seen_again=bench.seen_again)
+    with recipe.scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, schema.SCORES)
+        run.commit(cell, {output.name: temporary})
+
+
+def chosen_options(run: Run, cell: Cell) -> dict[str, Any]:
+    """Return the options that a search chose."""
+    if "search" not in cell.recipe:
+        return {}
+    table = schema.read(run.path(Ref("searches", cell.recipe["search"])), form=schema.SEARCHES)
+    (chosen,) = [row["options"] for row in table.to_pylist() if row["chosen"]]
+    found: dict[str, Any] = json.loads(chosen)
+    return found

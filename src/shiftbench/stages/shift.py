@@ -1,0 +1,218 @@
+"""Stage shift: sample x severity -> shifted sample, as shards.
+
+Clean shards (`identity`) are made from a dataset's originals; every other shift is made from the clean
+shards, so that a clone that pulled those needs no original. Previews, a few samples of each folder of
+shards, are made beside, for the report.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from shiftbench import files, plugins
+from shiftbench.data import shards, splits
+from shiftbench.errors import DataError
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.progress import track
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+PREVIEW_SAMPLES = 4
+KEPT_BYTES = 512_000_000
+
+
+def run(run: Run, todo: list[Cell]) -> None:
+    """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
+    several = sum(cell.ref.kind == "shards" for cell in todo) > 1
+    decoded = Decoded(KEPT_BYTES if several else 0)
+    for cell in track(todo, run.job.name):
+        if cell.ref.kind == "shards":
+            make_shards(run, cell, decoded)
+    for cell in run.todo():
+        if cell.ref.kind == "previews":
+            make_preview(run, cell)
+
+
+class Decoded:
+    """The samples of a folder of clean shards: decoded for the first severity, kept for the next ones.
+
+    Decoding costs more than half of what encoding does. What is decoded is kept where it takes at most
+    `limit` bytes; else each severity reads the shards again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._kept: dict[Path, list[Sample]] = {}
+
+    def read(self, folder: Path) -> Iterator[Sample]:
+        """Yield the samples as `shards.read` does, each time as objects of their own."""
+        if folder in self._kept:
+            yield from map(_copy, self._kept[folder])
+            return
+        samples: list[Sample] = []
+        room = self.limit
+        for sample in shards.read(folder):
+            room -= sum(map(_bytes, sample.fields.values()))
+            if room >= 0:
+                samples.append(_copy(sample))
+            else:
+                samples.clear()
+            yield sample
+        if room >= 0:
+            self._kept = {folder: samples}
+
+
+def _copy(sample: Sample) -> Sample:
+    """Return a sample that shares no array, dict or list: a shift that writes into one spoils no other."""
+    fields = {
+        name: value.copy() if isinstance(value, np.ndarray) else deepcopy(value)
+        for name, value in sample.fields.items()
+    }
+    return Sample(sample.key, fields)
+
+
+def _bytes(value: object) -> int:
+    """Return about how much memory a value takes."""
+    return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
+
+
+def make_shards(run: Run, cell: Cell, decoded: Decoded) -> None:
+    """Make one folder of shards and commit it."""
+    output = run.path(cell.ref)
+    with files.scratch_folder(output) as temporary:
+        if "dataset" in cell.recipe:
+            samples, about = _clean(run, cell)
+        else:
+            samples, about = _shifted(run, cell, decoded)
+        task = plugins.find("tasks", about["task"])
+        dataset, split, shift, severity = cell.ref.parts
+        facts = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+        names = shards.write(
+            samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000
+        )
+        _drop_old_tars(output.parent, names)
+        run.commit(cell, {name: temporary / name for name in names})
+
+
+def _drop_old_tars(folder: Path, names: list[str]) -> None:
+    for old in folder.glob("*.tar"):
+        if old.name not in names:
+            old.unlink()
+
+
+def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
+    spec, split = cell.recipe["dataset"], cell.ref.parts[1]
+    module = plugins.find("datasets", spec["use"])
+    inputs = run.inputs(cell)
+    sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+    made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
+    options = {**spec["options"], "name": spec["name"]}
+    extra = {"inputs": made} if made else {}
+    classes = list(
+        module.classes(options, sources, **extra) if hasattr(module, "classes") else module.CLASSES
+    )
+    about = {
+        "task": module.TASK,
+        "classes": classes,
+        "licence": options.get("licence") or module.LICENCE,
+        "citation": module.CITATION,
+        "redistribute": not cell.ref.local,
+        "skipped": [],
+    }
+    task = plugins.find("tasks", module.TASK)
+    native = _native(module, split, sources, options, extra)
+    low, high = cell.recipe.get("slice", (0.0, 1.0))
+    sliced = splits.sliced(splits.cut(native, split, module), low, high, module)
+    kept = splits.subset(sliced, cell.recipe["subset"])
+    checked = _readable(kept, task, classes, cell.recipe["on_error"], about["skipped"])
+    if getattr(module, "IN_ORDER", False):
+        return checked, about
+    return sorted(checked, key=lambda sample: sample.key), about
+
+
+def _native(
+    module: ModuleType,
+    split: str,
+    sources: dict[str, Path],
+    options: dict[str, Any],
+    extra: dict[str, dict[Ref, Path]],
+) -> Iterator[Sample | DataError]:
+    """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
+    yield from module.samples(splits.native(split, module), sources, options, **extra)
+
+
+def _readable(
+    samples: Iterable[Sample | DataError],
+    task: ModuleType,
+    classes: list[str],
+    policy: str,
+    skipped: list[str],
+) -> Iterator[Sample]:
+    """Yield the good samples; a bad one stops the run or is noted, as the dataset's `on_error` says."""
+    for sample in samples:
+        try:
+            if isinstance(sample, DataError):
+                raise sample
+            _check(sample, task, classes)
+        except DataError as error:
+            if policy == "fail":
+                raise
+            skipped.append(str(error))
+            continue
+        yield sample
+
+
+def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
+    missing = [field for field in task.REQUIRED if field not in sample.fields]
+    if missing:
+        raise DataError(
+            f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it"
+        )
+    task.check(sample, classes)
+
+
+def _shifted(run: Run, cell: Cell, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return the shifted samples of clean shards, and the manifest's facts."""
+    folder = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
+    about = shards.manifest(folder)
+    shifter = Shifter.of(cell.recipe, about["dataset"], run.inputs(cell))
+    kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
+    return map(shifter, decoded.read(folder)), {**kept, "skipped": []}
+
+
+def make_preview(run: Run, cell: Cell) -> None:
+    """Write the first samples of a folder of shards as JSON: what its task shows.
+
+    Where the shift is not stored they are made from clean shards here, and are the golden samples of those
+    who apply it while they read.
+    """
+    folder = run.path(cell.inputs[0]).parent
+    samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
+    about = shards.manifest(folder)
+    if "shift" in cell.recipe:
+        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    task = plugins.find("tasks", about["task"])
+    rows = [shown(sample, task) for sample in samples]
+    output = run.path(cell.ref)
+    with recipe.scratch(output) as temporary:
+        skipped = [] if "shift" in cell.recipe else about["skipped"]
+        content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
+        temporary.write_text(json.dumps(content, sort_keys=True))
+        run.commit(cell, {output.name: temporary})
+
+
+def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:
+    """Return the row of a preview: key, pixel digest, and what the task shows of a sample."""
+    return {"key": sample.key, "pixels": shards.pixels(sample), **task.shown(sample)}

@@ -1,0 +1,167 @@
+"""The stage train: a trainer's file makes the weights of a model from shards or from other weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from shiftbench import plugins, rng
+from shiftbench.data import schema, shards, training_log
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.provenance import environment, recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+LogRow = tuple[int, str, float]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Everything that one training depends on; `trainers/<trainer>.py` gets it and returns tensors.
+
+    Attributes:
+        dataset: name of the dataset that is learnt from.
+        model: plugin file in `models/`.
+        trainer: plugin file in `trainers/`.
+        seed: training seed, part of the weights' name.
+        params: the trainer's options, merged with its defaults.
+        model_params: the model's options, merged with its defaults.
+        optimizer: the file (`use`) and the options of the optimiser that the trainer's option `optimizer` names.
+        classes: names of the dataset's classes, in label order.
+        inputs: where the trainer's and the model's `needs` lie.
+        samples: the samples of a split, in shard order.
+        threads: torch threads; weights depend on it.
+        device: `cpu` for weights that are the same bytes every time, else as `nets.pick_device`.
+        rows: the log, filled by `log`.
+        determinism: what torch was told while it trained, filled by `train_weights`.
+    """
+
+    dataset: str
+    model: str
+    trainer: str
+    seed: int
+    params: Mapping[str, Any]
+    model_params: Mapping[str, Any]
+    classes: tuple[str, ...]
+    inputs: Mapping[Ref, Path]
+    samples: Callable[[str], list[Sample]]
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    device: str = "cpu"
+    rows: list[LogRow] = field(default_factory=list)
+    determinism: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plugin(self) -> ModuleType:
+        """The model's file."""
+        return plugins.find("models", self.model)
+
+    def log(self, step: int, name: str, value: float) -> None:
+        """Add a row to `log.parquet`: step from 0, the quantity's name, its value."""
+        self.rows.append((step, name, float(value)))
+
+
+def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
+    """Run a trainer: the same job gives the same bytes, on CPU with the same number of threads.
+
+    Returns:
+        The state dict (names sorted, on the CPU) and the rows of its log.
+
+    Raises:
+        ModelError: the trainer returned no tensors, or some that are not finite.
+    """
+    trainer = plugins.find("trainers", job.trainer)
+    with _deterministic(job.threads):
+        job.determinism.update(environment.settings())
+        state = trainer.train(job)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelError(
+                f"{job.dataset}/{job.model}-{job.trainer}-s{job.seed}: {name} is not finite after training; "
+                "lower the trainer's `lr`"
+            )
+    return {name: state[name].detach().cpu() for name in sorted(state)}, list(job.rows)
+
+
+@contextmanager
+def _deterministic(threads: int) -> Iterator[None]:
+    """Fix the number of threads and the kernels, keep torch's global generator as it was."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
+    """Make the weights of one cell: the tensors, and `log.parquet` beside them."""
+    for cell in todo:
+        spec = cell.recipe
+        inputs = run.inputs(cell)
+        dataset = cell.ref.parts[0]
+        job = TrainJob(
+            dataset=dataset,
+            model=spec["model"]["use"],
+            trainer=spec["trainer"]["use"],
+            seed=rng.derive(
+                spec["seed"][0], "train", dataset, spec["model"]["name"], str(spec["seed"][1])
+            ),
+            params=spec["trainer"]["options"],
+            model_params=spec["model"]["options"],
+            classes=_classes(dataset, inputs, spec.get("dataset")),
+            inputs=inputs,
+            optimizer=spec.get("optimizer", {}),
+            samples=_reader(inputs, dataset, spec.get("train_on", "identity/0")),
+            threads=spec["threads"],
+            device=device,
+        )
+        state, rows = train_weights(job)
+        _commit(run, cell, job, state, rows)
+
+
+def _reader(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], list[Sample]]:
+    """Return what reads a split of the dataset under `shift` (`identity/0`, `label_noise/0.4`)."""
+    folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
+    return lambda split: list(shards.read(folders[f"{dataset}/{split}/{shift}"]))
+
+
+def _classes(
+    dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """Class names from the shards that are learnt from; without shards, from the dataset's file and options."""
+    for ref, path in inputs.items():
+        if ref.kind == "shards" and ref.parts[0] == dataset:
+            return tuple(shards.manifest(path.parent)["classes"])
+    named = named or {"use": dataset, "options": plugins.find("datasets", dataset).PARAMS}
+    module = plugins.find("datasets", named["use"])
+    return tuple(
+        module.CLASSES if hasattr(module, "CLASSES") else module.classes(named["options"], {})
+    )
+
+
+def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
+    output = run.path(cell.ref)
+    log = training_log.beside(output)
+    metadata = {
+        "name": cell.ref.name,
+        "fingerprint": cell.fingerprint,
+        "classes": json.dumps(job.classes),
+    }
+    with recipe.scratch(output) as weights, recipe.scratch(log) as steps:
+        weights.write_bytes(nets.state_bytes(state, metadata))
+        schema.write(schema.training_log(rows), steps, cell.fingerprint)
+        run.note(device=job.device, determinism=job.determinism)
+        run.commit(cell, {output.name: weights, log.name: steps})

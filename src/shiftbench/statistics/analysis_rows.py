@@ -1,0 +1,55 @@
+"""Metric rows from what analyses observed: the mean over units of each place, with replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from shiftbench.data import formats, schema
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.campaign_rows import Campaign
+from shiftbench.statistics.contributions import Contributions, ratio, weighted
+from shiftbench.statistics.rows import Row
+
+_PLACE = [name for name in formats.OBSERVATIONS.key if name != "key"]
+
+
+def observed_rows(files: Sequence[Path], name: str, task: str, campaign: Campaign) -> Iterator[Row]:
+    """Yield one row per place of the observations of a campaign's analyses.
+
+    Args:
+        files: tables of format OBSERVATIONS.
+        name: of the campaign.
+        task: of its dataset.
+        campaign: has draws and seed.
+    """
+    for file in files:
+        frame = pl.from_arrow(schema.read(file, form=formats.OBSERVATIONS))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        for place, part in frame.group_by(_PLACE, maintain_order=True):
+            yield _row(dict(zip(_PLACE, place, strict=True)), part, name, task, campaign)
+
+
+def _row(
+    place: dict[str, object], part: pl.DataFrame, name: str, task: str, campaign: Campaign
+) -> Row:
+    matrix = bootstrap.weights(part["key"].to_arrow().cast("string"), campaign.draws, campaign.seed)
+    values = part["value_e9"].to_numpy().astype(np.int64)
+    (sums,) = weighted([Contributions(np.ones(len(part), np.int64), (values,))], matrix)
+    means = ratio(sums.sums[0], sums.count) / formats.E9
+    head, _, seed = str(place["weights"]).rpartition("-s")
+    return Row(
+        campaign=name,
+        task=task,
+        reference=None,
+        value=float(means[0]),
+        draws=means[1:],
+        n=len(part),
+        seed=int(seed) if head and seed.isdigit() else None,
+        unit="key",
+        basis=None,
+        **place,  # type: ignore[arg-type]
+    )

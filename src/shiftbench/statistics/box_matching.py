@@ -1,0 +1,136 @@
+"""Which predicted box finds which true one: COCO's greedy matching, once per image.
+
+Source: pycocotools 2.0.11, `COCOeval.evaluateImg` and `maskUtils.iou`; results are equal (tested). A prediction is
+matched, best score first, with the free true box of its class that it overlaps most, if it does so by the threshold
+or more; crowds may be matched by many and take only what nothing else does. Predictions matched with a crowd, or with
+a box of another size than asked, are ignored, as are unmatched ones of another size and those beyond the first
+hundred of their class.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.compiled import compiled
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+IOUS: Floats = np.linspace(0.5, 0.95, 10)
+AREAS: dict[str, tuple[float, float]] = {
+    "all": (0.0, 1e10),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e10),
+}
+MAX_DETS = 100
+_RANGES: Floats = np.array(list(AREAS.values()))
+
+
+def bit(area: str, iou: int) -> int:
+    """Return the place of an area and of a threshold among the bits of `matched` and `ignored`."""
+    return list(AREAS).index(area) * len(IOUS) + iou
+
+
+class Truth(NamedTuple):
+    """The true boxes of an image: xywh float64 (g, 4), model's classes int64 (-1: none), areas float64, crowd bool."""
+
+    xywh: Floats
+    classes: Ints
+    areas: Floats
+    crowd: Flags
+
+
+def match(boxes: Floats, scores: Floats, classes: Ints, truth: Truth) -> tuple[Ints, Ints]:
+    """Match the predictions of one image at ten thresholds and four ranges of area.
+
+    Args:
+        boxes: xywh float64 (n, 4), in any order.
+        scores: float64 (n,).
+        classes: int64 (n,).
+        truth: the true boxes.
+
+    Returns:
+        (matched, ignored), each int64 (n,): bits as `bit` numbers them, in the order of the predictions.
+    """
+    order = np.argsort(-scores, kind="stable")
+    matched, ignored = np.zeros((2, len(scores)), dtype=np.int64)
+    if len(order):
+        found = _match(
+            np.ascontiguousarray(boxes[order]), classes[order], *truth, _RANGES, IOUS, MAX_DETS
+        )
+        matched[order], ignored[order] = found
+    return matched, ignored
+
+
+@compiled
+def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and scalars only, and calls no other
+    boxes: Floats,
+    classes: Ints,
+    true: Floats,
+    true_classes: Ints,
+    areas: Floats,
+    crowd: Flags,
+    ranges: Floats,
+    ious: Floats,
+    limit: int,
+) -> tuple[Ints, Ints]:
+    n, g = len(boxes), len(true)
+    matched, ignored = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    overlap = np.zeros((n, g))
+    rank = np.zeros(n, np.int64)
+    for i in range(n):
+        for j in range(i):
+            if classes[j] == classes[i]:
+                rank[i] += 1
+        own = boxes[i, 2] * boxes[i, 3]
+        for j in range(g):
+            w = min(boxes[i, 0] + boxes[i, 2], true[j, 0] + true[j, 2]) - max(
+                boxes[i, 0], true[j, 0]
+            )
+            h = min(boxes[i, 1] + boxes[i, 3], true[j, 1] + true[j, 3]) - max(
+                boxes[i, 1], true[j, 1]
+            )
+            if w > 0 and h > 0:
+                union = own if crowd[j] else own + true[j, 2] * true[j, 3] - w * h
+                overlap[i, j] = w * h / union
+    skip, order = np.zeros(g, np.bool_), np.zeros(g, np.int64)
+    for a in range(len(ranges)):
+        filled = 0
+        for j in range(g):
+            skip[j] = crowd[j] or areas[j] < ranges[a, 0] or areas[j] > ranges[a, 1]
+        for last in (False, True):  # those that count come first
+            for j in range(g):
+                if skip[j] == last:
+                    order[filled] = j
+                    filled += 1
+        for t in range(len(ious)):
+            flag = np.int64(1) << (a * len(ious) + t)
+            taken = np.zeros(g, np.bool_)
+            for i in range(n):
+                if rank[i] >= limit:
+                    ignored[i] |= flag
+                    continue
+                best, found = min(ious[t], 1 - 1e-10), -1
+                for at in range(g):
+                    j = int(order[at])
+                    if true_classes[j] != classes[i] or (taken[j] and not crowd[j]):
+                        continue
+                    if found > -1 and not skip[found] and skip[j]:
+                        break
+                    if overlap[i, j] >= best:
+                        best, found = overlap[i, j], j
+                if found > -1:
+                    taken[found] = True
+                    matched[i] |= flag
+                    if skip[found]:
+                        ignored[i] |= flag
+                    continue
+                own = boxes[i, 2] * boxes[i, 3]
+                if own < ranges[a, 0] or own > ranges[a, 1]:
+                    ignored[i] |= flag
+    return matched, ignored

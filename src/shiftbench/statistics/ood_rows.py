@@ -1,0 +1,107 @@
+"""From scores to rows of detection metrics: each OOD set, and each group of sets, against the ID set.
+
+The mean over a group is unweighted, of the sets' values and of their replicates; scores are never pooled. For the
+full spectrum (Yang et al. 2023, "Full-spectrum out-of-distribution detection") the ID side is the clean set and all its
+shifted sets together, so that a detector that flags a shift pays for it. In a stream OOD sets are compared with the ID
+set of the same step.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shiftbench.errors import ParamsError
+from shiftbench.statistics import scored_cells
+from shiftbench.statistics.campaign_rows import (
+    Campaign,
+    CellRows,
+    each,
+    new_row,
+)
+from shiftbench.statistics.rows import Floats, Row
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM, Family
+from shiftbench.statistics.thresholds import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The ID side of a comparison: how rows name it, which samples, scores (n,), weights (n, 1 + draws)."""
+
+    reference: str
+    basis: tuple[int, ...]
+    scores: Floats
+    weights: Weights
+
+
+def detection_rows(campaign: Campaign, threads: int, *, full_spectrum: bool) -> Iterator[Row]:
+    """Yield the rows of detection metrics.
+
+    Raises:
+        ParamsError: OOD scores without those of one clean ID set; no shifted scores for the full spectrum.
+    """
+    if campaign.detection:
+        found = [family for family in scored_cells.families(campaign.cells) if family.ood]
+        rows = each(lambda family: _rows(campaign, family, full_spectrum), found, threads)
+        yield from itertools.chain.from_iterable(rows)
+
+
+def _rows(campaign: Campaign, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
+    sides = [_side(campaign, [family.clean], family.clean.position)]
+    if full_spectrum and family.clean.step is None:
+        clean = family.clean
+        if not family.shifted:
+            raise ParamsError(
+                f"campaign {clean.campaign}: the full spectrum of {clean.position} needs scores of shifted ID sets "
+                f"under {clean.detector}; name shifts, or leave out full_spectrum"
+            )
+        name = f"{clean.dataset}/{clean.split}/{FULL_SPECTRUM}"
+        sides.append(_side(campaign, [clean, *family.shifted], name))
+    rows: list[Row] = []
+    for side in sides:
+        grouped: dict[str, list[list[Row]]] = {}
+        for cell in family.ood:
+            made = _against(campaign, side, cell)
+            rows += made
+            if cell.ood_group is not None:
+                grouped.setdefault(cell.ood_group, []).append(made)
+        for group, members in grouped.items():
+            rows += [_mean(group, list(sets)) for sets in zip(*members, strict=True)]
+    return rows
+
+
+def _side(campaign: Campaign, cells: list[CellRows], reference: str) -> _Side:
+    """Return the ID side of one cell or of several together; equal keys have equal weights."""
+    read = [scored_cells.read(campaign, cell) for cell in cells]
+    weights = [scored.weights(campaign) for scored in read]
+    return _Side(
+        reference,
+        tuple(scored.samples.number for scored in read),
+        np.concatenate([scored.scores for scored in read]),
+        weights[0] if len(weights) == 1 else np.concatenate(weights),
+    )
+
+
+def _against(campaign: Campaign, side: _Side, cell: CellRows) -> list[Row]:
+    ood = scored_cells.read(campaign, cell)
+    weights = ood.weights(campaign)
+    rows = []
+    for metric in campaign.detection:
+        values = metric.module.compute(
+            side.scores, ood.scores, side.weights, weights, **metric.params
+        )
+        n = len(side.scores) + len(ood.scores)
+        row = new_row(cell, metric.name, values, n, ood.samples.unit)
+        basis = (*side.basis, ood.samples.number)
+        rows.append(replace(row, reference=side.reference, basis=basis))
+    return rows
+
+
+def _mean(group: str, sets: list[Row]) -> Row:
+    """Return the unweighted mean over OOD sets as a row of the group, in the order of the sets' names."""
+    ordered = sorted(sets, key=lambda row: row.dataset)
+    values = np.add.accumulate([row.all for row in ordered])[-1] / len(ordered)
+    return ordered[0].derived(ordered, values, dataset=group, shift=None, severity=None)

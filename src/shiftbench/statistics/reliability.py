@@ -1,0 +1,111 @@
+"""Bins of confidence behind a reliability diagram; integers, so that seeds and shifts can be pooled by adding.
+
+Bins are those of `metrics/ece.py`: bin b of B holds confidences in (b/B, (b+1)/B]. Source: Guo et al. 2017,
+"On calibration of modern neural networks", figure 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench.data import schema
+from shiftbench.data.formats import E9, Column, Format
+from shiftbench.statistics.campaign_rows import CellRows
+
+BINS = 15
+_NEEDED = ("correct", "confidence_e9")
+_CELL = (
+    "campaign",
+    "weights",
+    "method",
+    "dataset",
+    "split",
+    "reference",
+    "shift",
+    "severity",
+    "step",
+)
+
+RELIABILITY = Format(
+    "reliability",
+    "Confidence against correctness in bins of confidence, one row per bin that holds samples.",
+    (
+        "campaign",
+        "weights",
+        "method",
+        "dataset",
+        "split",
+        "reference",
+        "shift",
+        "severity",
+        "step",
+        "bin",
+    ),
+    (
+        Column("campaign", pa.string(), "", "name of the campaign in params.yaml"),
+        Column("weights", pa.string(), "", "trained instance"),
+        Column("method", pa.string(), "", "what goes around the weights at test time"),
+        Column("dataset", pa.string(), "", "dataset"),
+        Column("split", pa.string(), "", "its split"),
+        Column(
+            "reference", pa.string(), "", "clean partner; null: the clean set itself", nullable=True
+        ),
+        Column("shift", pa.string(), "", "shift"),
+        Column("severity", pa.float64(), "", "severity; null: a domain shift", 0, nullable=True),
+        Column(
+            "step", pa.int32(), "", "position in a stream; null: not part of one", 0, nullable=True
+        ),
+        Column(
+            "bin",
+            pa.int32(),
+            "",
+            f"bin b of {BINS} holds confidences in (b/{BINS}, (b+1)/{BINS}]",
+            0,
+            BINS - 1,
+        ),
+        Column("n", pa.int64(), "sample", "samples in the bin", 1),
+        Column("correct", pa.int64(), "sample", "of these, right ones", 0),
+        Column("confidence_e9", pa.int64(), "1e-9", "sum of their confidences", 0),
+    ),
+)
+
+
+def bins(records: pa.Table, **cell: object) -> pa.Table:
+    """Return the bins of one cell as rows of RELIABILITY.
+
+    Args:
+        records: columns `correct` (null: does not count) and `confidence_e9`, as in `schema.RECORDS_FULL`.
+        cell: the other columns of RELIABILITY: campaign, weights, method, dataset, split, reference, ...
+    """
+    counts = records.filter(records.column("correct").is_valid())
+    confidence = counts.column("confidence_e9").to_numpy()
+    correct = counts.column("correct").to_numpy(zero_copy_only=False).astype(bool)
+    which = np.maximum((confidence * BINS - 1) // E9, 0)
+    rows = [
+        {**cell, "bin": int(b), "n": int(inside.sum()), "correct": int(correct[inside].sum()),
+         "confidence_e9": int(confidence[inside].sum())}
+        for b in np.unique(which)
+        for inside in [which == b]
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=RELIABILITY.arrow)
+
+
+def table(cells: Iterable[CellRows]) -> pa.Table:
+    """Return the bins of a campaign's cells; OOD sets, scores and records without confidences have none."""
+    found = [RELIABILITY.arrow.empty_table()]
+    for cell in cells:
+        if (
+            cell.detector is None
+            and not cell.ood
+            and set(_NEEDED) <= set(pq.read_schema(cell.file).names)
+        ):
+            found.append(
+                bins(
+                    schema.read(cell.file, _NEEDED), **{name: getattr(cell, name) for name in _CELL}
+                )
+            )
+    return pa.concat_tables(found)

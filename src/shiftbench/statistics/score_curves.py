@@ -1,0 +1,129 @@
+"""Scores as the report shows them: ROC curves and histograms of ID against OOD scores, at few points.
+
+Scores of several training seeds are those of different nets, in different units; they are not pooled. What is shown is
+the first seed of each weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.data import schema
+from shiftbench.data.formats import Column, Format
+from shiftbench.statistics import scored_cells
+from shiftbench.statistics.campaign_rows import Campaign, CellRows
+from shiftbench.statistics.rows import Floats
+from shiftbench.statistics.scored_cells import Family
+from shiftbench.statistics.thresholds import walk
+
+POINTS = 100  # of a curve, but for (0, 0)
+BINS = 40
+TAIL = 0.005  # of either side at either end: beyond the span of the bins
+
+_CELL = ("campaign", "weights", "method", "detector", "dataset")
+
+ROC = Format(
+    "roc",
+    "How the scores of an OOD set lie against those of the clean ID set, for the first training seed of each weights: "
+    "vertices of the ROC curve, and a histogram.",
+    (*_CELL, "kind", "x"),
+    (
+        *(Column(name, pa.string(), "", schema.METRICS.column(name).meaning) for name in _CELL if name != "detector"),
+        Column("detector", pa.string(), "", "OOD detector"),
+        Column("kind", pa.string(), "", "`roc` or `histogram`"),
+        Column("x", pa.float64(), "detector's", "roc: threshold, flags what is at or above it; histogram: lower edge"),
+        Column("id", pa.float64(), "share", "of ID samples that are flagged, or in the bin", 0, 1),
+        Column("ood", pa.float64(), "share", "of OOD samples, likewise", 0, 1),
+    ),
+)  # fmt: skip
+
+
+def table(campaign: Campaign) -> pa.Table:
+    """Return the curves and histograms of a campaign's OOD sets, as ROC."""
+    found = [ROC.arrow.empty_table()]
+    shown = [f for f in scored_cells.families(campaign.cells) if f.clean.step is None]
+    for family in _first_seeds(shown):
+        id = scored_cells.read(campaign, family.clean).scores
+        for cell in family.ood:
+            found += _shown(cell, id, scored_cells.read(campaign, cell).scores)
+    return pa.concat_tables(found)
+
+
+def _first_seeds(families: Iterable[Family]) -> list[Family]:
+    first: dict[tuple[str | None, ...], tuple[int, Family]] = {}
+    for family in families:
+        cell = family.clean
+        head, _, seed = cell.weights.rpartition("-s")
+        name, number = (head, int(seed)) if head and seed.isdigit() else (cell.weights, 0)
+        who = name, cell.method, cell.detector, cell.split
+        if who not in first or number < first[who][0]:
+            first[who] = (number, family)
+    return [family for _, family in first.values()]
+
+
+def _shown(cell: CellRows, id: Floats, ood: Floats) -> Iterator[pa.Table]:
+    for kind, columns in (("roc", roc(id, ood)), ("histogram", histogram(id, ood))):
+        n = len(columns[0])
+        place = {name: [getattr(cell, name)] * n for name in _CELL}
+        values = dict(zip(("x", "id", "ood"), columns, strict=True))
+        yield pa.table({**place, "kind": [kind] * n, **values}, schema=ROC.arrow)
+
+
+def roc(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return up to 100 vertices of the ROC curve, OOD positive; it begins at (0, 0), which is not among them.
+
+    They are vertices of the exact curve, about evenly spaced along it: neither rate moves by much more than 2 / 100
+    between two of them, unless equal scores make a longer step.
+
+    Args:
+        id: scores float64 (n,), higher = more OOD.
+        ood: scores float64 (m,).
+
+    Returns:
+        Threshold (ascending), share of ID and of OOD at or above it; float64 (p,) each, p = 0 where a side is empty.
+
+    Example:
+        >>> [column.tolist() for column in roc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))]
+        [[0.0, 1.0, 2.0], [1.0, 0.5, 0.0], [1.0, 1.0, 0.5]]
+    """
+    if not len(id) or not len(ood):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    scores = np.concatenate([id, ood])
+    order, last = walk(scores)
+    is_ood = order >= len(id)
+    false, true = np.cumsum(~is_ood)[last] / len(id), np.cumsum(is_ood)[last] / len(ood)
+    along = (false + true) / 2
+    kept = np.unique(np.searchsorted(along, np.arange(1, POINTS + 1) / POINTS))
+    kept = kept[kept < len(along)][::-1]
+    return scores[order][last][kept], false[kept], true[kept]
+
+
+def histogram(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the shares of both sides in bins of equal width.
+
+    The bins span the middle 99% of either side, so that a far outlier does not make one bar of the rest; the first and
+    the last bin hold what lies beyond, too.
+
+    Args:
+        id: scores float64 (n,), higher = more OOD.
+        ood: scores float64 (m,).
+
+    Returns:
+        Lower edge (ascending), share of ID and of OOD in the bin; float64 (p,) each. p is 40, but 1 where the span
+        is empty and 0 where a side is empty.
+
+    Example:
+        >>> [column.tolist() for column in histogram(np.array([1.0, 1.0]), np.array([1.0]))]
+        [[1.0], [1.0], [1.0]]
+    """
+    if not len(id) or not len(ood):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    ends = [np.quantile(side, [TAIL, 1 - TAIL]) for side in (id, ood)]
+    low, high = min(one[0] for one in ends), max(one[1] for one in ends)
+    edges = np.unique(np.linspace(low, high, BINS + 1)[:BINS])
+    which = [np.searchsorted(edges[1:], side, side="right") for side in (id, ood)]
+    shares = [np.bincount(side, minlength=len(edges)) / len(side) for side in which]
+    return edges, shares[0], shares[1]

@@ -1,0 +1,82 @@
+"""Sample metrics over the full spectrum: the clean and the shifted sets that have scores, together as one.
+
+Sums of samples add up, so that nothing is read twice at once: a metric of the union is `finish` of the added sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shiftbench.statistics import bootstrap, scored_cells
+from shiftbench.statistics.campaign_rows import (
+    Campaign,
+    CellRows,
+    digest,
+    each,
+    finish,
+    new_row,
+    reduce,
+)
+from shiftbench.statistics.contributions import Sums, weighted
+from shiftbench.statistics.rows import Row
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM
+
+Place = tuple[str | float | None, ...]
+
+
+def spectrum_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
+    """Yield one row per sample metric, weights and method, with `full_spectrum` as its shift."""
+    found = each(lambda cells: _rows(campaign, cells), _unions(campaign), threads)
+    if campaign.sample:
+        for rows in found:
+            yield from rows
+
+
+def _unions(campaign: Campaign) -> list[list[int]]:
+    """Return the records of each family with shifted scores, the clean ones first; detectors share them."""
+    records = {
+        _place(cell): at
+        for at, cell in enumerate(campaign.cells)
+        if cell.detector is None and cell.step is None
+    }
+    unions = {
+        tuple(_place(cell) for cell in (family.clean, *family.shifted))
+        for family in scored_cells.families(campaign.cells)
+        if family.shifted
+    }
+    return [
+        [records[place] for place in union]
+        for union in sorted(unions, key=str)
+        if records.keys() >= set(union)
+    ]
+
+
+def _place(cell: CellRows) -> Place:
+    return cell.weights, cell.method, cell.dataset, cell.split, cell.shift, cell.severity
+
+
+def _rows(campaign: Campaign, cells: list[int]) -> list[Row]:
+    sums: list[Sums] | None = None
+    bases: list[list[object]] = [[] for _ in campaign.sample]
+    unit = "key"
+    for at in cells:
+        samples, rows = campaign.read(at, campaign.sample)
+        parts = [reduce(metric, rows) for metric in campaign.sample]
+        matrix = bootstrap.weights(samples.units, campaign.draws, campaign.seed)
+        own = weighted(parts, matrix)
+        sums = own if sums is None else [_add(*pair) for pair in zip(sums, own, strict=True)]
+        for basis, part in zip(bases, parts, strict=True):
+            basis.append((samples.number, digest(part.count)))
+        unit = samples.unit if samples.unit != "key" else unit
+    clean = campaign.cells[cells[0]]
+    found = []
+    for metric, total, basis in zip(campaign.sample, sums or [], bases, strict=True):
+        row = new_row(clean, metric.name, finish(metric, total), int(total.count[0]), unit)
+        place = {"reference": clean.position, "shift": FULL_SPECTRUM, "severity": None}
+        found.append(replace(row, basis=tuple(basis), **place))  # type: ignore[arg-type]
+    return found
+
+
+def _add(one: Sums, two: Sums) -> Sums:
+    return Sums(one.count + two.count, one.sums + two.sums, one.binned + two.binned)

@@ -1,0 +1,259 @@
+"""Areas and rates over all thresholds on a score, under every bootstrap draw; helper of the detection metrics.
+
+The samples of both sides are sorted once, from the highest score down, and walked through once: a compiled loop keeps
+the weighted counts of all draws at hand, so that a draw costs a few additions per sample, and nothing of size
+samples x draws is made. Samples of equal score enter together. Counts are integers, so ties, draws and the order
+of samples are exact; areas are added threshold by threshold, in that order.
+
+The positive side here is the one with the higher scores: OOD, or with scores turned round ID. A threshold finds what
+lies at or above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.compiled import compiled
+from shiftbench.errors import ParamsError, near
+from shiftbench.statistics.rows import Floats, Ints
+
+RULES = ("first", "nearest", "percentile")
+_PARTS = 1_000_000  # rates are compared in millionths, so that 0.95 of 20 is exactly 19
+Weights = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Scores and weights of two sides; the positive one has the higher scores.
+
+    Attributes:
+        positive: scores float64 (n,).
+        negative: scores float64 (m,).
+        positive_weights: uint8 (n, k).
+        negative_weights: uint8 (m, k).
+    """
+
+    positive: Floats
+    negative: Floats
+    positive_weights: Weights
+    negative_weights: Weights
+
+    @property
+    def walk(self) -> tuple[Ints, Flags, Weights, Weights]:
+        """Samples from the highest score down (positives are numbered first), whether the last of equals; weights."""
+        order, last = walk(np.concatenate([self.positive, self.negative]))
+        return order, last, self.positive_weights, self.negative_weights
+
+    @property
+    def totals(self) -> tuple[Ints, Ints]:
+        """Weighted samples of either side, int64 (k,)."""
+        return total(self.positive_weights), total(self.negative_weights)
+
+
+def walk(scores: Floats) -> tuple[Ints, Flags]:
+    """Return the order from the highest score down, and at each place whether the next score is lower."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    last = np.ones(len(scores), dtype=bool)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return order, last
+
+
+def roc_area(sides: Sides) -> Floats:
+    """Return P(positive > negative) + P(equal) / 2 for each draw, float64 (k,); NaN where a side is empty."""
+    positive, negative = sides.totals
+    return _share(_twice_won(*sides.walk), 2 * positive * negative)
+
+
+def pr_area(sides: Sides) -> Floats:
+    """Return the area under the precision-recall curve for each draw, float64 (k,); NaN where a side is empty.
+
+    Trapezoids with one vertex per distinct score and a last one (recall 0, precision 1).
+    """
+    positive, negative = sides.totals
+    areas = _precision(*sides.walk, np.maximum(positive, 1))
+    return np.where((positive > 0) & (negative > 0), areas, np.nan)
+
+
+def false_positive_rate(sides: Sides, tpr: float, rule: str) -> Floats:
+    """Return the share of negatives that the threshold flags which finds `tpr` of the positives.
+
+    Args:
+        sides: scores and weights.
+        tpr: true positive rate in (0, 1].
+        rule: which threshold that is.
+            `first`: the first vertex of the ROC curve, from the highest score down, whose rate is `tpr` or more.
+            `nearest`: the vertex whose rate is nearest to `tpr`; of equally near ones the lowest threshold, but
+            none after the first that finds all positives.
+            `percentile`: the (1 - `tpr`) quantile of the positives' scores, linear between the two samples around
+            it as in `numpy.percentile`; negatives strictly above it are flagged.
+
+    Returns:
+        float64 (k,), NaN where a side is empty.
+
+    Raises:
+        ParamsError: no such rule, or `tpr` outside (0, 1].
+    """
+    if rule not in RULES:
+        raise ParamsError(f"rule: {rule!r} ({near(rule, RULES)})")
+    if not 0 < tpr <= 1:
+        raise ParamsError(f"tpr: expected a rate in (0, 1], found {tpr}")
+    positive, negative = sides.totals
+    parts = round(tpr * _PARTS)
+    if rule == "percentile":
+        flagged = _above_quantile(sides, positive, _PARTS - parts)
+    else:
+        goal = (positive * parts).astype(np.float64)
+        flagged = _at_goal(*sides.walk, goal, positive, rule == "nearest")
+    return np.where(positive > 0, _share(flagged, negative), np.nan)
+
+
+def _share(part: Ints, whole: Ints) -> Floats:
+    share = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share
+
+
+def _above_quantile(sides: Sides, positive: Ints, parts: int) -> Ints:
+    """Count the negatives above a quantile (in millionths) of the positives."""
+    order = np.argsort(sides.positive, kind="stable")
+    end = np.maximum(positive - 1, 0)
+    lower, rest = np.divmod(end * parts, _PARTS)
+    upper = np.minimum(lower + 1, end)
+    low, high = _of_order(order, sides.positive, sides.positive_weights, lower, upper)
+    share = rest / _PARTS
+    # From the nearer end, as numpy.percentile does.
+    threshold = np.where(share < 0.5, low + (high - low) * share, high - (high - low) * (1 - share))
+    return _above(sides.negative, sides.negative_weights, threshold)
+
+
+@compiled
+def total(weights: Weights) -> Ints:
+    """Return the sum of weights uint8 (n, k) under each draw, int64 (k,)."""
+    n, k = weights.shape
+    sums = np.zeros(k, np.int64)
+    for i in range(n):
+        row = weights[i]
+        for d in range(k):
+            sums[d] += row[d]
+    return sums
+
+
+# The loops below begin alike; a compiled function calls no other. `row` lets them run several draws at once.
+
+
+@compiled
+def _twice_won(order: Ints, last: Flags, positive: Weights, negative: Weights) -> Ints:
+    n, k = positive.shape
+    above, found, beaten = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    twice = np.zeros(k, np.int64)
+    for at in range(len(order)):
+        i = order[at]
+        if i < n:
+            row = positive[i]
+            for d in range(k):
+                found[d] += row[d]
+        else:
+            row = negative[i - n]
+            for d in range(k):
+                beaten[d] += row[d]
+        if last[at]:
+            # A negative loses to the positives above it (twice) and ties with its equals (once).
+            for d in range(k):
+                twice[d] += beaten[d] * (2 * above[d] + found[d])
+                above[d] += found[d]
+                found[d] = 0
+                beaten[d] = 0
+    return twice
+
+
+@compiled
+def _precision(
+    order: Ints, last: Flags, positive: Weights, negative: Weights, positives: Ints
+) -> Floats:
+    n, k = positive.shape
+    true, found, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    before, area = np.ones(k), np.zeros(k)
+    for at in range(len(order)):
+        i = order[at]
+        if i < n:
+            row = positive[i]
+            for d in range(k):
+                found[d] += row[d]
+        else:
+            row = negative[i - n]
+            for d in range(k):
+                false[d] += row[d]
+        if last[at]:
+            for d in range(k):
+                true[d] += found[d]
+                flagged = true[d] + false[d]
+                # A draw may leave nothing above the first thresholds: no vertex, so the last one stands there.
+                precision = true[d] / flagged if flagged else 1.0
+                area[d] += found[d] / positives[d] * (precision + before[d]) / 2
+                before[d] = precision
+                found[d] = 0
+    return area
+
+
+@compiled
+def _at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
+    order: Ints, last: Flags, positive: Weights, negative: Weights, goal: Floats, positives: Ints, nearest: bool  # noqa: FBT001
+) -> Ints:  # fmt: skip
+    n, k = positive.shape
+    true, seen, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    best, chosen = np.full(k, np.inf), np.zeros(k, np.int64)
+    for at in range(len(order)):
+        i = order[at]
+        if i < n:
+            row = positive[i]
+            for d in range(k):
+                true[d] += row[d]
+        else:
+            row = negative[i - n]
+            for d in range(k):
+                false[d] += row[d]
+        if last[at]:
+            for d in range(k):
+                gap = true[d] * 1e6 - goal[d]
+                closer = abs(gap) <= best[d] if nearest else gap >= 0 and best[d] == np.inf
+                if closer and seen[d] < positives[d]:
+                    best[d] = abs(gap)
+                    chosen[d] = false[d]
+                seen[d] = true[d]
+    return chosen
+
+
+@compiled
+def _of_order(
+    order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints
+) -> tuple[Floats, Floats]:
+    """Return the scores of given ranks (0: the lowest) under each draw."""
+    k = weights.shape[1]
+    below, low, high = np.zeros(k, np.int64), np.zeros(k), np.zeros(k)
+    for i in order:
+        row = weights[i]
+        for d in range(k):
+            reached = below[d] + row[d]
+            if below[d] <= lower[d] < reached:
+                low[d] = scores[i]
+            if below[d] <= upper[d] < reached:
+                high[d] = scores[i]
+            below[d] = reached
+    return low, high
+
+
+@compiled
+def _above(scores: Floats, weights: Weights, threshold: Floats) -> Ints:
+    n, k = weights.shape
+    counts = np.zeros(k, np.int64)
+    for i in range(n):
+        row = weights[i]
+        for d in range(k):
+            if scores[i] > threshold[d]:
+                counts[d] += row[d]
+    return counts

@@ -1,0 +1,225 @@
+"""The store: DVC keeps the bytes; here they are pulled, checked, repaired and pinned."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.data import shards
+from shiftbench.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.plan.plan import Plan
+from shiftbench.plan.prune import OUTS
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store, remotes
+
+MANIFESTS = "manifests"
+"""The word for all shards without their tars."""
+
+
+def paths_of(plan: Plan, asked: str) -> list[str]:
+    """Return the planned paths that a user's word asks for.
+
+    A word is a stage of the store (`records`), a dataset, shift or severity of shards
+    (`fashion_mnist/test/fog/3`), weights, or any path; nothing else is guessed. `manifests` are those of
+    all shards, with their indexes and receipts.
+
+    Raises:
+        ParamsError: nothing planned has that name.
+    """
+    outs = [out for outs in OUTS.values() for out in outs]
+    if asked in OUTS:
+        shown = ("results/previews",) if asked == "tables" else ()  # the report needs them
+        return [out for out in (*OUTS[asked], *shown) if out != "data/local"]
+    planned = [cell.ref for cell in plan.cells.values()]
+    if asked == MANIFESTS:
+        return [name for ref in planned for name in _without_tars(ref)]
+    homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
+    hits = {home for home in homes for ref in planned if dvc_store.lies_at(ref.path, home)}
+    if not hits:
+        known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
+        raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
+    return sorted(hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did.
+
+    Attributes:
+        checked: how many outputs were compared with their receipts.
+        hollow: of these, folders of shards of which only the manifest and the index were asked for.
+        missing: what else is planned but not here.
+        brought: which remote served how much, and what was wrong with others.
+    """
+
+    checked: int
+    hollow: list[str]
+    missing: list[str]
+    brought: remotes.Brought
+
+
+def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) -> Pulled:
+    """Pull what is asked (default: everything that may be passed on), and check every digest.
+
+    Args:
+        plan: what may be asked for.
+        root: the output root.
+        asked: words, see `paths_of`; `manifests` are shards without their tars, for streaming.
+        remote: the only remote to ask; default: all, the default one first.
+
+    Raises:
+        ParamsError: an unknown word or remote.
+        DataError: no remote could bring all of it, or it could not be written.
+        ChecksumError: a pulled file is not what its receipt says.
+    """
+    words = asked or [stage for stage in OUTS if stage != "features"]
+    targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
+    home = dvc_store.home_of(root)
+    below = root.resolve().relative_to(home)
+    brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
+    _check_out(home, brought.targets)
+    checked = [
+        cell
+        for cell in plan.cells.values()
+        if _is_under(cell, targets) and recipe.receipt(root, cell.ref)
+    ]
+    lean = {cell.ref for cell in checked if cell.ref.path in targets and is_hollow(root, cell.ref)}
+    problems = [line for cell in checked for line in verify(root, cell, tars=cell.ref not in lean)]
+    if problems:
+        raise ChecksumError("\n".join(problems))
+    missing = [cell.ref.path for cell in plan.cells.values() if not (root / cell.ref.path).exists()]
+    plan.write(root)
+    return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
+
+
+def _check_out(home: Path, targets: list[str]) -> None:
+    """Put files from the cache in place.
+
+    Raises:
+        DataError: DVC could not.
+    """
+    command = [sys.executable, "-m", "dvc", "checkout", "--force"]
+    done = subprocess.run(
+        [*command, *targets], cwd=home, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)
+        raise DataError(f"what was pulled is in the cache, but could not be put in place: {why}")
+
+
+def _too_large(home: Path, targets: list[str]) -> str | None:
+    """Name a file that lacks for want of space, which DVC does not tell."""
+    cache = dvc_store.cache_of(home)
+    for path, oid in dvc_store.recorded(home).items():
+        file, kept = home / path, cache / dvc_store.place(oid)
+        if file.exists() or not any(dvc_store.lies_at(path, target) for target in targets):
+            continue
+        here = next(folder for folder in file.parents if folder.exists())
+        if kept.is_file() and kept.stat().st_size > disk_free(here):
+            return f"No space left on device for {path}, {kept.stat().st_size} bytes"
+    return None
+
+
+def _is_under(cell: Cell, targets: list[str]) -> bool:
+    return any(dvc_store.lies_at(cell.ref.path, target) for target in targets)
+
+
+def _without_tars(ref: Ref) -> list[str]:
+    """Return the files beside the tars of shards that may be passed on."""
+    if ref.kind != "shards" or ref.local:
+        return []
+    index = Path(ref.path).with_name(shards.INDEX).as_posix()
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", index]
+
+
+def is_hollow(root: Path, ref: Ref) -> bool:
+    """Tell whether these are shards without any tar, as `pull manifests` leaves them."""
+    content = recipe.receipt(root, ref) if ref.kind == "shards" else None
+    tars = [name for name in content["made"] if name.endswith(".tar")] if content else []
+    return bool(tars) and not any((root / ref.path).with_name(tar).exists() for tar in tars)
+
+
+def hollow(plan: Plan, root: Path) -> list[str]:
+    """Return the planned shards whose tars are not here, only their manifests."""
+    return sorted(ref.path for ref in plan.cells if is_hollow(root, ref))
+
+
+def require_tars(plan: Plan, root: Path) -> None:
+    """Refuse where shards are about to be recorded as they stand, and some have no tars.
+
+    Raises:
+        DataError: names some.
+    """
+    names = hollow(plan, root)
+    if names:
+        raise DataError(
+            f"{len(names)} folders of shards have a manifest and no tars ({', '.join(names[:3])}): DVC would "
+            "record them without; `shiftbench pull shards` first, or `dvc repro -s` a later stage alone"
+        )
+
+
+def verify(root: Path, cell: Cell, *, tars: bool = True) -> list[str]:
+    """Return what is wrong with the bytes of an output, one line each; tars down to the sample.
+
+    Args:
+        root: the output root.
+        cell: the output.
+        tars: also those of shards; without, they were not asked for.
+    """
+    content = recipe.receipt(root, cell.ref)
+    if content is None:
+        return [f"{cell.ref.path}: the output or its receipt is missing"]
+    folder = (root / cell.ref.path).parent
+    problems = []
+    for name, digest in content["made"].items():
+        file = folder / name
+        if file.suffix == ".tar" and not tars:
+            continue
+        if not file.is_file():
+            problems.append(f"{file}: missing, but its receipt names it")
+        elif recipe.sha256(file) != digest:
+            problems.append(f"{file}: sha256 is {recipe.sha256(file)}, the receipt says {digest}")
+    if problems and cell.ref.kind == "shards":
+        problems = shards.damaged(folder) or problems
+    return problems
+
+
+def repair(plan: Plan, root: Path, path: str) -> list[str]:
+    """Drop the receipts of damaged outputs below `path`, so that the next run makes them again.
+
+    Returns:
+        The outputs to make again.
+
+    Raises:
+        ParamsError: no planned output lies there.
+    """
+    name = (
+        Path(path).resolve().relative_to(root.resolve()).as_posix() if Path(path).exists() else path
+    )
+    cells = [
+        cell
+        for cell in plan.cells.values()
+        if name in cell.ref.path or cell.ref.path.startswith(name) or _beside(cell, name)
+    ]
+    if not cells:
+        raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
+    damaged = [cell for cell in cells if verify(root, cell, tars=not is_hollow(root, cell.ref))]
+    for cell in damaged:
+        recipe.receipt_path(root, cell.ref).unlink(missing_ok=True)
+        (root / cell.ref.path).unlink(missing_ok=True)
+    return [cell.ref.path for cell in damaged]
+
+
+def _beside(cell: Cell, name: str) -> bool:
+    """Tell whether a file (a tar, an index) belongs to a cell."""
+    return cell.ref.kind == "shards" and str(Path(name).parent) == str(Path(cell.ref.path).parent)
+
+
+def disk_free(root: Path) -> int:
+    """Return the free bytes where outputs are written."""
+    return shutil.disk_usage(root).free

@@ -1,0 +1,166 @@
+"""`shiftbench preview`: one shift at rising severity, on your own image, a dataset or a picture of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, UnidentifiedImageError
+
+from shiftbench import plugins
+from shiftbench.corrupt import corrupt
+from shiftbench.data import shards
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref, number
+from shiftbench.sample import Sample
+from shiftbench.stages.fetch import kept
+
+Pixels = NDArray[np.uint8]
+SIDE = 160  # an image's longer side on the sheet, pixels
+HEADER, GAP = 18, 4
+PER_LINE = 3  # shifts on a line of the overview
+TEXT = "The battery lasts for days, and the screen is bright enough to read outside."
+
+
+def severities(module: ModuleType) -> list[float]:
+    """Return severity 0 and the shift's levels."""
+    return [0.0, *map(float, getattr(module, "LEVELS", {}))]
+
+
+def own_image(file: Path) -> Sample:
+    """Read an image of any format that Pillow knows, as RGB or grey.
+
+    Raises:
+        DataError: no such file, or no whole image.
+    """
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{file} cannot be read as an image: {error}") from error
+    return Sample(f"own/{file.stem.replace('.', '_')}", {"image": np.asarray(image)})
+
+
+def our_image() -> Sample:
+    """Return the picture of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
+    from sklearn.datasets import load_sample_image
+
+    image = np.asarray(Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213)))
+    orange = image[..., 0] > image[..., 2].astype(int) + 40
+    orange[180:] = False  # another flower
+    return Sample(
+        "scikit-learn/flower", {"image": image, "mask": orange.astype(np.uint8) * 255, "label": 0}
+    )
+
+
+def our_square(side: int = 112) -> Sample:
+    """Return the middle of our image, `side` pixels wide and high, with its mask."""
+    whole = our_image()
+    fields = {
+        name: np.asarray(Image.fromarray(whole.fields[name][:, 46:259]).resize((side, side)))
+        for name in ("image", "mask")
+    }
+    return Sample(whole.key, {**fields, "label": 0})
+
+
+def pictured() -> tuple[list[str], list[str]]:
+    """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
+    found = {name: plugins.find("shifts", name) for name in plugins.names("shifts")}
+    applied = {
+        name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+        for name, module in found.items()
+        if getattr(module, "LEVELS", None) and module.FIELD != "text"
+    }
+    lacking = sorted({source for sources in applied.values() for source in sources})
+    return [name for name, sources in applied.items() if not sources], lacking
+
+
+def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
+    """Return the first test samples of a dataset: from its shards, else from its originals.
+
+    Raises:
+        DataError: neither is here.
+    """
+    for local in (False, True):
+        folder = (root / Ref("shards", f"{name}/test/identity/0", local).path).parent
+        if (folder / shards.MANIFEST).is_file():
+            return list(islice(shards.read(folder), count))
+    module = plugins.find("datasets", name)
+    sources = {source: root / "data/sources" / source for source in module.SOURCES}
+    missing = [source for source, folder in sources.items() if not folder.is_dir()]
+    if missing or hasattr(module, "needs"):
+        raise DataError(
+            f"no test shards of {name} below {root}, and its originals are not here either; "
+            "run the campaign or `shiftbench pull` first, or name an image with --image"
+        )
+    found = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
+    return [sample for sample in islice(found, count) if isinstance(sample, Sample)]
+
+
+def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
+    """Return a contact sheet: a row per sample, a column per severity.
+
+    Raises:
+        ParamsError: the shift changes no images.
+    """
+    module = plugins.find("shifts", shift)
+    if getattr(module, "FIELD", None) == "text":
+        raise ParamsError(f"shift {shift!r} changes texts; it has no pictures")
+    rows = [[_shown(image) for image in _rising(shift, module, sample, seed)] for sample in samples]
+    width = max(tile.width for row in rows for tile in row) + GAP
+    heights = [max(tile.height for tile in row) + GAP for row in rows]
+    picture = Image.new("RGB", (len(rows[0]) * width + GAP, HEADER + sum(heights) + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for column, severity in enumerate(severities(module)):
+        draw.text((GAP + column * width, GAP), f"{shift} {number(severity)}", fill="black")
+        top = HEADER
+        for row, height in zip(rows, heights, strict=True):
+            picture.paste(row[column], (GAP + column * width, top))
+            top += height
+    return picture
+
+
+def overview(
+    shifts: list[str], sample: Sample, levels: tuple[float, ...] = (1.0, 3.0, 5.0)
+) -> Image.Image:
+    """Return one sheet of many shifts, three to a line, each at some levels, its name above."""
+    tiles = [[corrupt(sample, name, level).fields["image"] for level in levels] for name in shifts]
+    side = Image.fromarray(sample.fields["image"]).size
+    block = (len(levels) * (side[0] + GAP) + 2 * GAP, side[1] + HEADER)
+    lines = -(-len(shifts) // PER_LINE)
+    picture = Image.new("RGB", (PER_LINE * block[0], lines * block[1] + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for place, (name, row) in enumerate(zip(shifts, tiles, strict=True)):
+        left, top = place % PER_LINE * block[0] + GAP, place // PER_LINE * block[1]
+        draw.text((left, top + GAP), name, fill="black")
+        for column, tile in enumerate(row):
+            at = (left + column * (side[0] + GAP), top + HEADER)
+            picture.paste(Image.fromarray(tile).convert("RGB"), at)
+    return picture
+
+
+def texts(shift: str, text: str = TEXT, seed: int = 0) -> list[str]:
+    """Return a text at rising severity, a line each."""
+    module = plugins.find("shifts", shift)
+    return [
+        f"{number(severity)}  {corrupt(text, shift, severity, seed, 'preview/text')}"
+        for severity in severities(module)
+    ]
+
+
+def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterator[Any]:
+    for severity in severities(module):
+        yield corrupt(sample, shift, severity, seed).fields["image"]
+
+
+def _shown(image: Pixels) -> Image.Image:
+    """Bring an image to the sheet's size; small ones are enlarged without smoothing."""
+    picture = Image.fromarray(image).convert("RGB")
+    scale = SIDE / max(picture.size)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)

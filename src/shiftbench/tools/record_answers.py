@@ -1,0 +1,99 @@
+"""Asking language models: all that a scale's methods and models want to know is recorded, so that runs need none.
+
+A method or a model that reads recorded answers says what it asks of samples, `asks(samples, params, inputs) ->
+requests`, with `ANSWERS`, its folder below `recorded/`, and an option `llm`, the model's name (`llm.identity`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.data import shards
+from shiftbench.errors import ParamsError
+from shiftbench.llm import answer_cache, client
+from shiftbench.llm.answer_cache import Answers
+from shiftbench.llm.client import Cached, Generator, Request
+from shiftbench.plan import plan as plans
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.tools import run_local
+
+BEFORE = ("fetch", "shift", "train")
+Maker = Callable[[str], Generator]
+"""A model's name -> who answers for it."""
+
+
+def record(
+    scale: str | None, make: Maker, folder: Path = answer_cache.RECORDED
+) -> dict[str, tuple[int, int]]:
+    """Record all answers that a scale needs; what its methods and models stand on is made first.
+
+    Args:
+        scale: as of `shiftbench plan`.
+        make: makes a generator; it is called for a model of which an answer is missing.
+        folder: of the records.
+
+    Returns:
+        Folder and model -> how many answers are needed, and how many of them were asked now.
+
+    Raises:
+        ParamsError: nothing of the scale asks a language model.
+        ModelError: a generator failed; what it had answered is kept.
+    """
+    planned, root = plans.load(scale)
+    planned.write(root)
+    wanted: dict[tuple[str, str], dict[str, Request]] = {}
+    for job in run_local.ordered(planned):
+        file = root / job.recipe_path
+        if job.verb in BEFORE:
+            recipe.execute(file, importlib.import_module(f"shiftbench.{job.verb}").run)
+        elif job.verb == "evaluate":
+            for name, model, request in _asked(Run(file)):
+                identity = client.identity(model)
+                wanted.setdefault((name, model), {})[request.key(identity).digest] = request
+    if not wanted:
+        raise ParamsError(f"nothing of {scale or 'params.yaml'} asks a language model")
+    return {
+        f"{name}/{model}": _record(Answers(folder / name), model, list(requests.values()), make)
+        for (name, model), requests in wanted.items()
+    }
+
+
+def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> tuple[int, int]:
+    cached = Cached(kept, client.identity(model), lambda: make(model))
+    try:
+        cached(requests)
+    finally:
+        kept.settle()
+    return len(requests), cached.asked
+
+
+def _asked(run: Run) -> Iterator[tuple[str, str, Request]]:
+    """Yield folder, model and request of all that is asked at the positions of one job."""
+    for cell in run.job.cells:
+        for family in ("method", "model"):
+            spec = cell.recipe[family]
+            module = plugins.find(f"{family}s", spec["use"])
+            if hasattr(module, "asks"):
+                for request in _of(run, cell, module, spec["options"]):
+                    yield module.ANSWERS, spec["options"]["llm"], request
+
+
+def _of(run: Run, cell: Cell, module: ModuleType, options: Mapping[str, Any]) -> list[Request]:
+    if "shift" in cell.recipe:
+        raise ParamsError(
+            f"{cell.ref.name}: answers are recorded for stored shards; set materialise: true for its shift"
+        )
+    inputs = run.inputs(cell)
+    (folder,) = (
+        path.parent
+        for ref, path in inputs.items()
+        if ref.kind == "shards" and ref.name == cell.recipe["data"]
+    )
+    found: list[Request] = module.asks(list(shards.read(folder)), options, inputs)
+    return found
