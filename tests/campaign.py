@@ -90,5 +90,5 @@ def fingerprints(plan: plans.Plan) -> dict[str, str]:
 
 def changed(before: plans.Plan, after: plans.Plan) -> set[str]:
     """Return the paths of what both have, with other fingerprints."""
-    old, scaffold = fingerprints(before), fingerprints(after)
-    return {path for path in old.keys() & scaffold.keys() if old[path] != scaffold[path]}
+    old, new = fingerprints(before), fingerprints(after)
+    return {path for path in old.keys() & new.keys() if old[path] != new[path]}

@@ -17,7 +17,7 @@ PANEL = "Stages"
 def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
     from shiftbench.provenance import recipe
 
-    stage = importlib.import_module(f"shiftbench.{verb}")
+    stage = importlib.import_module(f"shiftbench.stages.{verb}")
     count = recipe.execute(recipe_file, lambda run, todo: stage.run(run, todo, **options))
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 

@@ -161,20 +161,23 @@ class Source(_Strict):
 
 
 def _file(name: str) -> Path:
-    homes = [plugins.PACKAGE / "sources", *(folder / "sources" for folder in plugins.Folders.extra)]
-    for home in homes:
-        if (home / f"{name}.yaml").is_file():
-            return home / f"{name}.yaml"
+    files = [home.folder / "sources" / f"{name}.yaml" for home in plugins.homes()]
+    hits = [file for file in files if file.is_file()]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
+    yours = "".join(f", {folder / 'sources'}" for folder in plugins.Folders.extra)
     raise ParamsError(
-        f"no source named {name!r} ({near(name, source_names())}); "
-        f"looked for {name}.yaml in {', '.join(map(str, homes))}"
+        f"no source named {name!r} ({near(name, source_names())}); looked for {name}.yaml in "
+        f"{plugins.PACKAGE / 'sources'}{yours}"
     )
 
 
 def source_names() -> list[str]:
-    """Return the names of all sources, of the package and of the user's plugin folders, sorted."""
-    homes = [plugins.PACKAGE, *plugins.Folders.extra]
-    return sorted({path.stem for home in homes for path in (home / "sources").glob("*.yaml")})
+    """Return the names of all sources, of the package, the systems and the user's plugin folders, sorted."""
+    files = (file for home in plugins.homes() for file in (home.folder / "sources").glob("*.yaml"))
+    return sorted({file.stem for file in files})
 
 
 def load_source(name: str) -> Source:

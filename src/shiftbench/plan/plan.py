@@ -131,7 +131,7 @@ class Plan:
             "verb": _VERB_OF[ref.kind],
             "output": f"{ref.kind}/{ref.name}",
             **outline.content,
-            "code": dict(_closure(outline.code)),
+            **_code(outline.code),
             "upstream": {need.path: self.cells[need].fingerprint for need in inputs},
         }
         self.cells[ref] = Cell.of(ref, content, inputs)
@@ -235,8 +235,8 @@ class Plan:
 
 
 @functools.cache
-def _closure(files: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(code_digest.closure(files).items())
+def _code(files: tuple[Path, ...]) -> dict[str, Any]:
+    return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
 
 
 def _is_target(ref: Ref) -> bool:

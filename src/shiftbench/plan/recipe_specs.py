@@ -182,7 +182,7 @@ class Outlines:
         own, content, needs = self._shifted(position.golden)
         device = self.params.evaluate.shift_device
         content |= {"golden": position.golden.name, "shift_device": device}
-        files = resolved_plugin.code_of("onthefly", own)
+        files = resolved_plugin.code_of("inference.onthefly", own)
         return Outline(
             content, needs, files if device == "cpu" else (*files, *resolved_plugin.twin_of(own))
         )
@@ -221,7 +221,7 @@ class Outlines:
             if self.params.campaigns[name].val_sets
         ]
         return Outline(
-            content, [*own.inputs, *proofs], (*resolved_plugin.code_of("search"), *own.code)
+            content, [*own.inputs, *proofs], (*resolved_plugin.code_of("detector_search"), *own.code)
         )
 
     def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
@@ -324,7 +324,7 @@ class Outlines:
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
         }
         tables = [Ref("tables", name) for name in self.positions.campaigns]
-        return Outline(content, tables, resolved_plugin.code_of("judging"))
+        return Outline(content, tables, resolved_plugin.code_of("judge_claims"))
 
     def tables(self, ref: Ref) -> Outline:
         """Tables: the rows of one campaign under its metrics."""

@@ -70,7 +70,7 @@ def twin_of(shift: Used) -> tuple[Path, ...]:
     from shiftbench.inference.apply_torch import find_twin  # imports torch
 
     found = find_twin(shift.module)
-    return (code_digest.stage("apply_torch"), *files([found] if found else []))
+    return (code_digest.stage("inference.apply_torch"), *files([found] if found else []))
 
 
 def files(modules: Iterable[ModuleType]) -> list[Path]:

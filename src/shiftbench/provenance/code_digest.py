@@ -1,7 +1,9 @@
-"""Code digests: which source decides an output, blind to comments, docstrings and formatting.
+"""Code digests: which source decides an output, blind to comments, docstrings, formatting and to where a file stands.
 
-Snakemake does not see what a module imports, so every recipe carries the digest of each source
-file in the static import closure of its plugins and its stage.
+Snakemake does not see what a module imports, so every recipe carries the digest of each source file in the
+static import closure of its plugins and its stage. A file's digest does not hold what it imports by name or
+path, only which import each use means (`‹0›.read`): so a module may be moved or renamed, its imports adjusted,
+and nothing is made again. What binds uses to content is `linked`, one digest over the whole graph of imports.
 """
 
 from __future__ import annotations
@@ -10,96 +12,228 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
 
 PACKAGE = plugins.PACKAGE
-MISSING = "missing"
 
-NOT_COUNTED = frozenset(
-    (
-        "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
-        "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
-        "store stored streaming"
-    ).split()
-)
-"""Modules that decide which jobs run and how they are told, never the bytes of an output."""
+NOT_COUNTED = (
+    "__init__ errors files git plugins progress refs "
+    "audit cli plan provenance release storage tools "
+    "data.pins inference.batch_sensitivity inference.devices"
+).split()
+"""What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
 
 
 def closure(files: Iterable[Path]) -> dict[str, str]:
-    """Return {module path: digest} of the files, their static imports in the package and their ASSETS."""
+    """Return {file: digest} of the files, their static imports in the package and their ASSETS.
+
+    Raises:
+        PluginError: an asset that a file names is not there.
+    """
     found: dict[str, str] = {}
     queue = list(files)
     while queue:
         path = queue.pop()
         name = spell(path)
-        if name in found:
-            continue
-        found[name] = digest(path)
-        if found[name] != MISSING:
-            queue.extend(_imports(path, path.stat().st_mtime_ns))
+        if name not in found:
+            found[name] = digest(path)
+            queue.extend(_read(path).reached)
     return dict(sorted(found.items()))
 
 
+def linked(files: Iterable[Path]) -> str:
+    """Return one digest (32 hexadecimal digits) over files and all that they import, by what each use means.
+
+    `closure` tells *which* contents are there; two modules that swap their helpers have the same ones. Each file's
+    digest is hashed with those of what it uses, as often as there are files: then every path is in it, in circles too.
+    """
+    roots = list(files)
+    uses: dict[Path, tuple[Path, ...]] = {}
+    queue = list(roots)
+    while queue:
+        path = queue.pop()
+        if path not in uses:
+            uses[path] = _read(path).reached
+            queue.extend(uses[path])
+    now = {path: digest(path) for path in uses}
+    for _ in uses:
+        now = {path: _hash([now[path], *(now[other] for other in uses[path])]) for path in uses}
+    return _hash([now[path] for path in roots])
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
 def spell(path: Path) -> str:
-    """Name a source file independently of where the package is installed."""
-    if path.is_relative_to(PACKAGE):
-        return path.relative_to(PACKAGE.parent).as_posix()
-    for number, folder in enumerate(plugins.Folders.extra):
+    """Name a source file independently of where its home is installed: `shiftbench/rng.py`, `mine/shifts/x.py`."""
+    for folder in (PACKAGE, *plugins.Folders.extra):
         if path.is_relative_to(folder):
-            return f"plugins{number}/{path.relative_to(folder).as_posix()}"
+            return path.relative_to(folder.parent).as_posix()
     raise PluginError(f"{path} lies neither in the package nor in a folder under `plugins:`")
 
 
 def locate(name: str) -> Path:
     """Inverse of `spell`."""
-    home, _, rest = name.partition("/")
-    if home.startswith("plugins"):
-        return plugins.Folders.extra[int(home.removeprefix("plugins"))] / rest
-    return PACKAGE.parent / name
+    top = name.partition("/")[0]
+    for folder in (PACKAGE, *plugins.Folders.extra):
+        if folder.name == top:
+            return folder.parent / name
+    raise PluginError(f"{name} lies in no folder under `plugins:`")
 
 
 def digest(path: Path) -> str:
-    """Return the digest of one source file or asset (32 hexadecimal digits).
+    """Return the digest of one source file or asset (32 hexadecimal digits); see the top of this module.
 
     Python files are digested over their syntax tree without comments, docstrings, positions and
     empty fields, so that the digest is the same under Python 3.11 to 3.13.
+
+    Raises:
+        PluginError: there is no such file.
     """
-    if not path.is_file():
-        return MISSING
-    stat = path.stat()
-    return _digest(path, stat.st_mtime_ns, stat.st_size)
+    if path.suffix == ".py":
+        return _read(path).digest
+    stat = _stat(path)
+    return _bytes(path, stat.st_mtime_ns, stat.st_size)
+
+
+def stage(name: str) -> Path:
+    """Return the source file of a module that makes outputs: a stage, or `inference.onthefly`."""
+    home, _, module = name.rpartition(".")
+    return PACKAGE / (home or "stages") / f"{module}.py"
+
+
+def cpu_count() -> int:
+    """Return the number of usable CPUs (affinity respected)."""
+    return len(os.sched_getaffinity(0))
+
+
+# ---------------------------------------------------------------------- one file
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source file: its digest, and the files that it imports or names as ASSETS, in the order of first use."""
+
+    digest: str
+    reached: tuple[Path, ...] = ()
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        raise PluginError(
+            f"{path} is not there, and a plugin reads it (ASSETS); take it back from git, or install the package anew"
+        ) from None
+
+
+def _read(path: Path) -> _Source:
+    if path.suffix != ".py":
+        return _Source(digest(path))
+    stat = _stat(path)
+    return _parsed(path, plugins.Folders.extra, stat.st_mtime_ns, stat.st_size)
 
 
 @functools.cache
-def _digest(path: Path, _mtime: int, _size: int) -> str:
-    if path.suffix != ".py":
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+def _bytes(path: Path, _mtime: int, _size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+@functools.cache
+def _parsed(path: Path, _homes: tuple[Path, ...], _mtime: int, _size: int) -> _Source:
     tree = ast.parse(path.read_text(), filename=str(path))
+    imports = _Imports(path, tree)
     hasher = hashlib.sha256()
-    for token in _tokens(tree):
+    for token in _tokens(tree, imports):
         hasher.update(token.encode() + b"\0")
-    return hasher.hexdigest()[:32]
+    return _Source(hasher.hexdigest()[:32], imports.reached())
 
 
-def _tokens(node: object) -> Iterable[str]:
+class _Imports:
+    """The names that a module binds to our own files, and in which order it uses them."""
+
+    def __init__(self, path: Path, tree: ast.Module) -> None:
+        self.path = path
+        self.bound: dict[str, tuple[Path, str]] = {}  # name here -> file, name there ("" the module itself)
+        self.files: list[Path] = []
+        self.order: dict[Path, int] = {}
+        self.assets: list[Path] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                self._bind_from(node)
+            elif isinstance(node, ast.Import):
+                self._bind_plain(node)
+
+    def _bind_from(self, node: ast.ImportFrom) -> None:
+        if not self.is_ours(node):
+            return
+        for alias in node.names:
+            module = _module(f"{node.module}.{alias.name}")
+            file, name = (module, "") if module else (_module(str(node.module)), alias.name)
+            if file is not None:
+                self.files.append(file)
+                self.bound[alias.asname or alias.name] = (file, name)
+
+    def _bind_plain(self, node: ast.Import) -> None:
+        for alias in node.names:
+            file = _module(alias.name)
+            if file is not None:  # `import a.b` is used as a.b.c, `import a.b as c` as c
+                self.files.append(file)
+                self.bound[alias.asname or alias.name.partition(".")[0]] = (file, "")
+
+    @staticmethod
+    def is_ours(node: ast.AST) -> bool:
+        """Tell whether a statement imports files of ours alone."""
+        if isinstance(node, ast.ImportFrom):
+            return bool(node.module) and not node.level and _is_home(str(node.module))
+        return isinstance(node, ast.Import) and all(_is_home(alias.name) for alias in node.names)
+
+    def use(self, name: str) -> str:
+        """Return what stands for a use of an imported name, and note that it is used."""
+        file, there = self.bound[name]
+        return f"‹{self.order.setdefault(file, len(self.order))}›.{there}"
+
+    def reached(self) -> tuple[Path, ...]:
+        """Return what is imported and counts, in the order of first use, then the rest, then the assets."""
+        files = [file for file in dict.fromkeys((*self.order, *self.files)) if _counts(file)]
+        return (*files, *self.assets)
+
+
+def _tokens(node: object, imports: _Imports) -> Iterator[str]:
     if isinstance(node, ast.AST):
+        if isinstance(node, ast.Import | ast.ImportFrom) and imports.is_ours(node):
+            return
+        if isinstance(node, ast.Assign) and _is_assets(node):
+            folder, names = imports.path.parent, ast.literal_eval(node.value)
+            imports.assets += [Path(os.path.normpath(folder / name)) for name in names]
+            yield f"ASSETS {len(imports.assets)}"
+            return
+        if isinstance(node, ast.Name) and node.id in imports.bound:
+            yield imports.use(node.id)
+            return
         yield f"({type(node).__name__}"
         for field, value in ast.iter_fields(node):
             kept = _significant(node, field, value)
             if field in ("type_comment", "kind", "ctx") or kept is None or kept == []:
                 continue
             yield field
-            yield from _tokens(kept)
+            yield from _tokens(kept, imports)
         yield ")"
     elif isinstance(node, list):
         for item in node:
-            yield from _tokens(item)
+            yield from _tokens(item, imports)
     else:
         yield f"{type(node).__name__}:{node!r}"
+
+
+def _is_assets(node: ast.Assign) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == "ASSETS" for one in node.targets)
 
 
 def _significant(node: ast.AST, field: str, value: object) -> object:
@@ -119,39 +253,33 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(constant, ast.Constant) and isinstance(constant.value, str)
 
 
-@functools.cache
-def _imports(path: Path, _mtime: int) -> tuple[Path, ...]:
-    """Return the package files that a source file imports, and its ASSETS."""
-    if path.suffix != ".py":
-        return ()
-    tree = ast.parse(path.read_text())
-    found: list[Path] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [hit for alias in node.names if (hit := _module(alias.name))]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            inner = [_module(f"{node.module}.{alias.name}") for alias in node.names]
-            found += [hit for hit in inner if hit] or [hit for hit in [_module(node.module)] if hit]
-        elif isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "ASSETS" for t in node.targets
-        ):
-            found += [path.parent / asset for asset in ast.literal_eval(node.value)]
-    return tuple(found)
+# ---------------------------------------------------------------------- names of modules
+
+
+def _home(package: str) -> Path | None:
+    folders = (folder for folder in (PACKAGE, *plugins.Folders.extra) if folder.name == package)
+    return next(folders, None)
+
+
+def _is_home(module: str) -> bool:
+    return _home(module.partition(".")[0]) is not None
 
 
 def _module(name: str) -> Path | None:
-    package, _, rest = name.partition(".")
-    if package != "shiftbench" or rest.split(".")[0] in NOT_COUNTED:
+    """Return the file of a module of ours by its dotted name."""
+    top, _, rest = name.partition(".")
+    home = _home(top)
+    if home is None:
         return None
-    path = PACKAGE.joinpath(*rest.split(".")) if rest else PACKAGE
-    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+    path = home.joinpath(*rest.split(".")) if rest else home
+    files = path.with_suffix(".py") if rest else home, path / "__init__.py"
+    return next((file for file in files if file.is_file()), None)
 
 
-def stage(name: str) -> Path:
-    """Return the source file of a stage."""
-    return PACKAGE / f"{name}.py"
-
-
-def cpu_count() -> int:
-    """Return the number of usable CPUs (affinity respected)."""
-    return len(os.sched_getaffinity(0))
+@functools.cache
+def _counts(file: Path) -> bool:
+    """Tell whether a module can change a byte of an output."""
+    if not file.is_relative_to(PACKAGE):
+        return True
+    name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    return not any(f"{name}.".startswith(f"{one}.") for one in NOT_COUNTED)

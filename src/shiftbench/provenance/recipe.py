@@ -40,8 +40,14 @@ def canonical(value: object) -> str:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Return the sha256 of a recipe, hexadecimal."""
-    return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+    """Return the sha256 of a recipe, hexadecimal.
+
+    Of `code`, {file: digest}, only the digests count: the files' names are for readers, so that moving a module
+    changes nothing.
+    """
+    code = recipe.get("code")
+    decides = {**recipe, "code": sorted(code.values())} if code else recipe
+    return hashlib.sha256(canonical(decides).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
         for cell in todo:
             if cell.ref.kind == kind:
                 # By name, as plugins are: the code of one kind counts in no recipe of another.
-                importlib.import_module(f"shiftbench.{_STAGES[kind]}").run(run, cell, bench)
+                importlib.import_module(f"shiftbench.stages.{_STAGES[kind]}").run(run, cell, bench)
     for cell in todo:
         if cell.ref.kind == "analyses":
             importlib.import_module("shiftbench.stages.analyse").run(run, cell, device)
@@ -86,7 +86,7 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
             _score(run, cell, bench)
 
 
-_STAGES = {"overlaps": "overlaps", "searches": "search"}
+_STAGES = {"overlaps": "overlaps", "searches": "detector_search"}
 
 
 def _score(run: Run, cell: Cell, bench: Bench) -> None:

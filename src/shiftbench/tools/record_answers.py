@@ -51,7 +51,7 @@ def record(
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
-            recipe.execute(file, importlib.import_module(f"shiftbench.{job.verb}").run)
+            recipe.execute(file, importlib.import_module(f"shiftbench.stages.{job.verb}").run)
         elif job.verb == "evaluate":
             for name, model, request in _asked(Run(file)):
                 identity = client.identity(model)

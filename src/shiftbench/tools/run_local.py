@@ -24,7 +24,7 @@ def make(plan: Plan, root: Path) -> int:
     plan.write(root)
     made = 0
     for job in ordered(plan):
-        stage = importlib.import_module(f"shiftbench.{job.verb}")
+        stage = importlib.import_module(f"shiftbench.stages.{job.verb}")
         made += recipe.execute(root / job.recipe_path, stage.run)
     return made
 
