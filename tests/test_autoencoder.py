@@ -17,8 +17,8 @@ from shiftbench.errors import DataError, ModelError
 from shiftbench.inference import nets
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.shifts import class_morph
 from shiftbench.stages.train import train_weights
+from shiftbench.systems.cns_bench.shifts import class_morph
 from shiftbench.trainers import autoencoding
 
 NET = plugins.find("models", "autoencoder")

@@ -12,14 +12,19 @@ import pytest
 
 from shiftbench import refs
 from shiftbench.data import shards
-from shiftbench.detectors import bam
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.methods import _box_scores, box_filters
-from shiftbench.metrics import box_auroc, box_fpr, box_recall, hallucinations
 from shiftbench.sample import Sample
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows as Columns
+from shiftbench.systems.m_hood.detectors import bam
+from shiftbench.systems.m_hood.methods import _box_scores, box_filters
+from shiftbench.systems.m_hood.metrics import (
+    box_auroc,
+    box_fpr,
+    box_recall,
+    hallucinations,
+)
 from shiftbench.tasks import LabelSpace, detection
 
 CLASSES = ("cup", "owl")

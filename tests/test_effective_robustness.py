@@ -119,7 +119,7 @@ def test_lines_that_cannot_be_are_told() -> None:
 
 
 def test_the_share_of_variance() -> None:
-    from shiftbench.metrics import variance_share
+    from shiftbench.systems.coco_o.metrics import variance_share
 
     rows = []
     effect = {"small": 0.0, "wide": 0.1}

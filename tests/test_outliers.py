@@ -18,7 +18,8 @@ from shiftbench.losses import energy_hinge
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _mixing, _outliers, finetune, outlier_mining, rotation_head
+from shiftbench.systems.mixoe.trainers import _mixing, outlier_mining
+from shiftbench.trainers import _outliers, finetune, rotation_head
 
 
 def words(key: str = "k") -> Words:

@@ -10,11 +10,11 @@ import pytest
 import miniatures
 import training
 from shiftbench import plugins
-from shiftbench.datasets import _spam
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.inference import nets
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
+from shiftbench.systems.llm_tta.datasets import _spam
 
 # --- the classifiers and texts of the full scale ----------------------------------------------------
 

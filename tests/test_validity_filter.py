@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from shiftbench import refs
-from shiftbench.analyses import _likeness, _validity, validity_filter
 from shiftbench.data import splits
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
+from shiftbench.systems.cns_bench.analyses import _likeness, _validity, validity_filter
 
 RANDOM = np.random.default_rng(0)
 OUT = RANDOM.random(200) < 0.4

@@ -13,12 +13,19 @@ import miniatures
 import shift_digests
 from shiftbench import plugins, refs
 from shiftbench.data import boxes, shards, splits
-from shiftbench.datasets import _tiles, _zones, pooled, rwds, zone_scenes
+from shiftbench.datasets import pooled
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.metrics import accuracy_drop_relative, harmonic_mean
+from shiftbench.metrics import accuracy_drop_relative
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos
 from shiftbench.statistics.rows import Row
+from shiftbench.systems.rwds.datasets import (
+    _tiles,
+    _zones,
+    rwds,
+    zone_scenes,
+)
+from shiftbench.systems.rwds.metrics import harmonic_mean
 
 DRAWS = np.array([0.01, -0.02])
 

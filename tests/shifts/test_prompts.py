@@ -14,8 +14,14 @@ from shiftbench.errors import DataError, FetchError, RangeError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
-from shiftbench.shifts import _code, _docstrings, _english, _names, _tenses
 from shiftbench.stages.fetch import fetch
+from shiftbench.systems.recode.shifts import (
+    _code,
+    _docstrings,
+    _english,
+    _names,
+    _tenses,
+)
 from shiftbench.tasks import generation
 
 OF = {

@@ -18,19 +18,26 @@ from torch import nn
 import training
 from shiftbench import plugins, refs
 from shiftbench.data import shards
-from shiftbench.datasets import spurious_fashion
-from shiftbench.detectors import _gradients, energy, iodin, scale, scale_mixed
+from shiftbench.detectors import (
+    _gradients,
+    energy,
+    iodin,
+    scale,
+)
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.methods import raw_features
-from shiftbench.models import standardised
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.stages.detector_context import check_head
 from shiftbench.stages.score import score_cell
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _attribution, _loop, ascood
+from shiftbench.systems.ascood.datasets import spurious_fashion
+from shiftbench.systems.ascood.detectors import scale_mixed
+from shiftbench.systems.ascood.methods import raw_features
+from shiftbench.systems.ascood.models import standardised
+from shiftbench.systems.ascood.trainers import _attribution, ascood
+from shiftbench.trainers import _loop
 
 OPTIONS = {"type": "gradient", "p_inv": 0.1, "alpha": 0.5, "sign": "+", "attribution": "eval"}
 UNIT = _attribution.Scale(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))

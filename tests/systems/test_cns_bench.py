@@ -20,14 +20,14 @@ import miniatures
 import shift_digests
 from shiftbench import plugins
 from shiftbench.data import schema
-from shiftbench.datasets import _cns, cns_bench
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.models import cns_results
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.shifts import cns_scale
 from shiftbench.stages.aggregate import CellRows, aggregate
 from shiftbench.statistics.expressions import Rows, evaluate
+from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
+from shiftbench.systems.cns_bench.models import cns_results
+from shiftbench.systems.cns_bench.shifts import cns_scale
 from shiftbench.tasks import LabelSpace, classification
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)

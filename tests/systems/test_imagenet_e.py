@@ -19,10 +19,11 @@ from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.shifts import _complexity, _masks, _scikit_photos
+from shiftbench.shifts import _masks, _scikit_photos
 from shiftbench.stages.fetch import kept
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
+from shiftbench.systems.imagenet_e.shifts import _complexity
 
 COMPOSITES = plugins.find("datasets", "fashion_composites")
 RELEASED = plugins.find("datasets", "imagenet_e")

@@ -19,10 +19,16 @@ from shiftbench import plugins, refs
 from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.llm import client
-from shiftbench.methods import _gate, _recorded, _replacing, _rewriting, _tta
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
+from shiftbench.systems.llm_tta.methods import (
+    _gate,
+    _recorded,
+    _replacing,
+    _rewriting,
+    _tta,
+)
 from shiftbench.tasks import LabelSpace, text_classification
 from shiftbench.tools import record_answers
 

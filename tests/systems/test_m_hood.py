@@ -11,11 +11,12 @@ import torch
 
 import miniatures
 from repository import HOME
-from shiftbench.datasets import stranger_scenes, yolo_boxes
+from shiftbench.datasets import yolo_boxes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.models import centre_points, faster_rcnn
 from shiftbench.models._boxes import Truth
 from shiftbench.plan import cards
+from shiftbench.systems.m_hood.datasets import stranger_scenes
 from shiftbench.tasks import detection
 
 # --- training on background -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import training
 from repository import HOME
 from shiftbench import plugins, refs
 from shiftbench.data import schema, shards
-from shiftbench.datasets import fine_grained, webvision
+from shiftbench.datasets import webvision
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
@@ -24,7 +24,8 @@ from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.stages import analyse
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import mixoe
+from shiftbench.systems.mixoe.datasets import fine_grained
+from shiftbench.systems.mixoe.trainers import mixoe
 
 SHARES = plugins.find("analyses", "mixing_decay").SHARES
 

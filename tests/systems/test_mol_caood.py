@@ -13,11 +13,10 @@ from torch import nn
 
 import training
 from shiftbench import plugins
-from shiftbench.analyses import adaptation_rates
 from shiftbench.data import schema, shards
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.methods import _adapting, few_shot, tent
+from shiftbench.methods import _adapting, tent
 from shiftbench.models import convnet
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
@@ -25,9 +24,12 @@ from shiftbench.sample import Sample
 from shiftbench.shifts import rotate_degrees
 from shiftbench.stages.analyse import Measurement
 from shiftbench.stages.train import TrainJob
-from shiftbench.streams import few_shot_drift
 from shiftbench.streams._steps import check
-from shiftbench.trainers import _drift, _outliers, mol_r, oe_shifted
+from shiftbench.systems.mol_caood.analyses import adaptation_rates
+from shiftbench.systems.mol_caood.methods import few_shot
+from shiftbench.systems.mol_caood.streams import few_shot_drift
+from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted
+from shiftbench.trainers import _outliers
 
 ETA = 0.1
 GROUP = {**convnet.PARAMS, "norm": "group", "width": 4, "features": 8}

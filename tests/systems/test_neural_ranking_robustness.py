@@ -16,14 +16,21 @@ import ranked
 from shiftbench import plugins, refs
 from shiftbench.data import bag_of_words, trec
 from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.metrics import _lists, by_task, relative_change
-from shiftbench.models import _features, _interactions, _rankers, _sentences, conv_knrm, drmm
+from shiftbench.metrics import _lists
+from shiftbench.models import _rankers, _sentences
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.shifts import near_words, word_errors
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
+from shiftbench.systems.neural_ranking_robustness.metrics import by_task, relative_change
+from shiftbench.systems.neural_ranking_robustness.models import (
+    _features,
+    _interactions,
+    conv_knrm,
+    drmm,
+)
+from shiftbench.systems.neural_ranking_robustness.shifts import near_words, word_errors
 
 Made = tuple[dict[Ref, Path], dict[str, list[Sample]], Path]
 ONE = np.ones((4, 1), dtype=np.uint8)

@@ -13,10 +13,15 @@ import training
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
 from shiftbench.inference import nets
-from shiftbench.losses import _sinkhorn, dispersion, palm_mle, prototype_contrast
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _prototypes, cider, palm
-from shiftbench.trainers._prototypes import Prototypes
+from shiftbench.systems.palm.losses import (
+    _sinkhorn,
+    dispersion,
+    palm_mle,
+    prototype_contrast,
+)
+from shiftbench.systems.palm.trainers import _prototypes, cider, palm
+from shiftbench.systems.palm.trainers._prototypes import Prototypes
 
 CLASSES, EACH, WIDTH, COUNT = 3, 4, 8, 30
 OPTIONS = {**palm.PARAMS, "kept": 2, "momentum": 0.9}

@@ -10,14 +10,19 @@ import pytest
 import shift_digests
 import training
 from shiftbench import plugins
-from shiftbench.datasets import _recode_release
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.llm import answer_cache, client
-from shiftbench.models import _bodies, _choices, code_llm, smollm2_choice
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
+from shiftbench.systems.recode.datasets import _recode_release
+from shiftbench.systems.recode.models import (
+    _bodies,
+    _choices,
+    code_llm,
+    smollm2_choice,
+)
 from shiftbench.tasks import generation
 
 ADD = 'def add(a, b):\n    """ Add two numbers. """\n'

@@ -21,7 +21,13 @@ from shiftbench.inference.nets import State
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.stages.train import TrainJob, train_weights
-from shiftbench.trainers import _grams, _merging, _tasks, fisher_merging, ties
+from shiftbench.systems.regmean_plus_plus.trainers import (
+    _grams,
+    _merging,
+    _tasks,
+    fisher_merging,
+    ties,
+)
 
 VIT = {"patch": 7, "width": 8, "depth": 2, "heads": 2, "mlp": 5}
 CANDIDATES = {"left": "on_left", "right": "on_right"}

@@ -14,7 +14,7 @@ from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import CLASSIC, MUON
 from shiftbench.rng import Words
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import noisy_gradients
+from shiftbench.systems.root_optimizer.trainers import noisy_gradients
 
 RANDOM = np.random.default_rng(0)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from repository import HOME
 from shiftbench import plugins
-from shiftbench.datasets import _tiles
 from shiftbench.plan import cards
+from shiftbench.systems.rwds.datasets import _tiles
 
 CARD = cards.load("rwds", HOME / "systems")
 PARAMS: dict[str, Any] = CARD.params["embedded"]

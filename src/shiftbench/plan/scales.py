@@ -4,7 +4,7 @@
 | --- | --- |
 | none | params.yaml |
 | `smoke` | params.yaml with params/smoke.yaml over it |
-| `systems/palm` | params.yaml without its campaigns, with what the card systems/palm.yaml states for `embedded` |
+| `systems/palm` | params.yaml without its campaigns, with what the card src/shiftbench/systems/palm/card.yaml states for `embedded` |
 | `systems/palm/smoke` | the same with what it states for `smoke` |
 
 A system has an output root of its own, so that its datasets and trainings are in nobody's way.

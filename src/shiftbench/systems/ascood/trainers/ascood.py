@@ -1,0 +1,136 @@
+"""ASCOOD: images that are damaged where their class is become outliers, and are taught the uniform prediction.
+
+    loss = CE(f(x), y) + weight * KL(uniform || softmax f(x')), x' of `_attribution`, both in one batch
+
+Source: "Going Beyond Conventional OOD Detection", 2024, arXiv:2411.10794, section 3 (later "Image-based Outlier
+Synthesis With Training Data"); sudarshanregmi/ASCOOD. Its head sees standardised features: the model `standardised`.
+alpha falls from `alpha_max` to `alpha_min` over the epochs and counts normalised pixels (`mean`, `std` of [0, 1]; a
+list of one, or one per channel). `kl: false` is the port in OpenOOD: a net of 1-512-2 units learns to tell clean from
+damaged images by LSE(f), its cross-entropy having the weight; it is thrown away. `start`: whose weights are trained on.
+
+Paper, from scratch on CIFAR: 100 epochs, `optimizer: sgd`, lr 0.1, weight decay 5e-4, batches of 128, `schedule:
+cosine`; CIFAR-10 shuffle, p_inv 0.15, weight 1; CIFAR-100 shuffle, p_inv 0.1, weight 5, the head's rate times 0.05
+(option `head` of the optimiser). On ImageNet nets 30 epochs at 0.01: Waterbirds gradient, alpha 300 to 30, weight 0.1;
+CelebA gaussian, alpha 0.1; Aircraft and Cars gradient, alpha 0.1, batches of 32; weight 1. Differs: defaults fit the
+small nets here (as `erm`); biases and norms are not decayed; the rate falls to 0, there to 1e-6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from shiftbench import refs
+from shiftbench.inference import nets
+from shiftbench.losses import cross_entropy, uniform
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.ascood.trainers import _attribution
+from shiftbench.trainers import _attack, _loop, erm
+
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "schedule": "one_cycle",
+    "smoothing": 0.0,
+    "shift": 1,
+    "flip": False,
+    "type": "gradient",
+    "p_inv": 0.1,
+    "alpha_max": 1.0,
+    "alpha_min": 1.0,
+    "sign": "+",
+    "weight": 1.0,
+    "kl": True,
+    "attribution": "eval",
+    "mean": [0.5],
+    "std": [0.5],
+    "start": "",
+}
+JUDGE = "judge"
+"""Name of the energy's net while it is trained."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, and the weights of the same seed that are trained on."""
+    dataset = params["dataset"]
+    found = [refs.shards(dataset, split) for split in ("train", "val")]
+    if params["start"]:
+        found.append(refs.weights(dataset, params["model"], params["start"], params["seed"]))
+    return found
+
+
+def train(job: TrainJob) -> dict[str, Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ParamsError: an option has no such value.
+        ModelError: the model is given floats, and its file does not say in which range.
+    """
+    _attribution.check(job.params)
+    net = _net(job)
+    if not job.params["kl"]:
+        net.add_module(JUDGE, nn.Sequential(nn.Linear(1, 512), nn.ReLU(), nn.Linear(512, 2)))
+    loss = Loss(job)
+    state = _loop.fit(job, net, loss, loss.begin).state_dict()
+    return {name: tensor for name, tensor in state.items() if not name.startswith(f"{JUDGE}.")}
+
+
+def _net(job: TrainJob) -> nn.Module:
+    net = _loop.fresh_net(job)
+    for ref, path in job.inputs.items():
+        if ref.kind == "weights":
+            nets.load_into(net, nets.read_state(path), path)
+    return net
+
+
+class Loss:
+    """The loss of a batch; `begin` is told of each epoch.
+
+    Args:
+        job: the options.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        self.job, self.params, self.epoch = job, job.params, -1
+
+    def begin(self, net: nn.Module) -> None:
+        """Begin the next epoch."""
+        self.epoch += 1
+        net.train()
+
+    def __call__(
+        self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, words: Words
+    ) -> Tensor:
+        """Return the loss of clean and damaged images."""
+        params = self.params
+        seen = erm.move(batch, words, params["shift"], flip=params["flip"])
+        x = _loop.tensor(np.ascontiguousarray(seen), net).float()
+        ends = [end.to(x.device) for end in _attack.limits(self.job.plugin, batch)]
+        scale = _attribution.Scale.of((ends[0], ends[1]), params["mean"], params["std"])
+        alpha = _attribution.alpha_at(
+            self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"]
+        )
+        views = _attribution.damaged(net, x, labels, words, scale, {**params, "alpha": alpha})
+        clean, outlying = net(torch.cat([x, views.images])).chunk(2)
+        told = cross_entropy.loss(clean, labels, params["smoothing"])
+        total: Tensor = told + params["weight"] * self.outliers(net, clean, outlying)
+        return total
+
+    def outliers(self, net: nn.Module, clean: Tensor, outlying: Tensor) -> Tensor:
+        """Return KL(uniform || softmax) of the damaged images, or how badly energies tell them from clean ones."""
+        if self.params["kl"]:
+            return uniform.loss(outlying) - math.log(outlying.shape[1])
+        energies = torch.cat([clean, outlying]).logsumexp(1, keepdim=True)
+        damaged = torch.arange(2, device=clean.device).repeat_interleave(len(clean))
+        return cross_entropy.loss(net.get_submodule(JUDGE)(energies), damaged)

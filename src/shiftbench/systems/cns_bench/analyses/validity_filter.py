@@ -1,0 +1,220 @@
+"""Validity filter: how well scores, and votes of them, tell images that lost their class from those that have not.
+
+The images are those of one shift whose severity says which is which (`class_morph`): severities `in_class` and
+`out_of_class`. Thresholds are fitted on the share `calibration` of the keys, or given (`thresholds`); everything is
+reported of the other keys. Each row is of one score alone (detector: its name) or of a vote (detector `keep_K_of_N`:
+an image stays when K of N scores pass at least, and goes when N - K + 1 fail): `true_positive_rate` (OOC images that
+go), `false_positive_rate` (others that go), `balanced_accuracy`, at equal numbers of both per key. Under `applied`,
+shifts that keep the class: `kept_share` at each severity and, without a severity, of whole paths (an image and all
+its severities). `monotone_rate` is the share of steps along the severities of the first shift at which a score falls.
+
+Rows have the weights `DATASET/validity-filter-sSEED`; SEED is the training seed of all nets that give scores. `named`
+is what rows call the shift, so that means over seeds are taken where each seed has a shift of its own.
+
+Source: CNS-Bench, ICCV 2025, arXiv 2507.17651: four scores, thresholds that each remove 90% of hand-labelled OOC
+images, 2 of 4 must pass, and a path stays as a whole. Differs: labels are known by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.data import splits
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.stages.analyse import Measurement, Observation
+from shiftbench.systems.cns_bench.analyses import _likeness, _validity
+
+Floats = NDArray[np.float64]
+PARAMS: dict[str, object] = {
+    "shift": "class_morph",
+    "named": "",
+    "in_class": [0.125, 0.375, 0.625, 0.875],
+    "out_of_class": [1.625, 1.875, 2.125, 2.375],
+    "scores": {},
+    "seed": 0,
+    "recall": 0.9,
+    "calibration": 0.5,
+    "thresholds": {},
+    "applied": {},
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the nets that give scores, the clean shards, and those of all shifts.
+
+    Raises:
+        ParamsError: a score, or the list of severities, is wrong.
+    """
+    if not params["in_class"] or len(params["in_class"]) != len(params["out_of_class"]):
+        raise ParamsError("validity_filter: in_class and out_of_class list as many severities each")
+    nets = [_weights(score, params["seed"]) for score in _likeness.scores(params["scores"])]
+    return list(dict.fromkeys([*nets, *_shards(params)]))
+
+
+def _weights(score: _likeness.Score, seed: int) -> Ref:
+    return Ref("weights", f"{score.weights}-s{seed}")
+
+
+def _shards(params: Mapping[str, Any]) -> list[Ref]:
+    steps = {params["shift"]: [*params["in_class"], *params["out_of_class"]], **params["applied"]}
+    place = params["dataset"], params["split"]
+    clean = refs.shards(*place)
+    return [
+        clean,
+        *(refs.shards(*place, shift, at) for shift, all_ in steps.items() for at in all_),
+    ]
+
+
+class _Images:
+    """The images of a split under any shift, as scores see them."""
+
+    def __init__(self, job: Measurement) -> None:
+        params = job.params
+        self._job, self._scores = job, _likeness.scores(params["scores"])
+        self._nets = {s.weights: job.predictor(_weights(s, params["seed"])) for s in self._scores}
+        clean = job.samples(refs.shards(params["dataset"], params["split"]))
+        self.keys = [sample.key for sample in clean]
+        self._labels = np.array([sample.fields["label"] for sample in clean], dtype=np.int64)
+        self._clean = {name: _likeness.outputs(net, clean) for name, net in self._nets.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the scores."""
+        return [score.name for score in self._scores]
+
+    def under(self, shift: str, severities: Sequence[float]) -> Floats:
+        """Return scores float64 (severities, n, m), n in the order of `keys`."""
+        params = self._job.params
+        places = [refs.shards(params["dataset"], params["split"], shift, at) for at in severities]
+        return np.stack([self._of(self._job.samples(place)) for place in places])
+
+    def _of(self, samples: list[Sample]) -> Floats:
+        if [sample.key for sample in samples] != self.keys:
+            raise DataError(
+                "shards of a shift have other keys than the clean ones; make them again"
+            )
+        shown = {name: _likeness.outputs(net, samples) for name, net in self._nets.items()}
+        columns = [
+            _likeness.value(one.of, shown[one.weights], self._clean[one.weights], self._labels)
+            for one in self._scores
+        ]
+        return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Voter:
+    """A score alone or a vote: its name, and the columns of scores that it reads."""
+
+    name: str
+    columns: list[int]
+    filter: _validity.Filter
+
+    def keeps(self, scores: Floats) -> _validity.Flags:
+        """Tell which images stay, bool (severities, n), of scores (severities, n, m)."""
+        return np.stack([self.filter.keeps(part[:, self.columns]) for part in scores])
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield what every score and every vote does to each image that thresholds were not fitted on.
+
+    Raises:
+        ParamsError: `thresholds` names other scores, or nothing is left to fit on or to report.
+    """
+    params, images = job.params, _Images(job)
+    fits = np.array(
+        [splits.unit("calibration", key) < params["calibration"] for key in images.keys]
+    )
+    morphs = images.under(params["shift"], [*params["in_class"], *params["out_of_class"]])
+    out = np.repeat([False, True], len(params["in_class"]))
+    voters = _voters(images.names, _thresholds(params, images.names, morphs[:, fits], out))
+    rows = _Rows(params, [key for key, fit in zip(images.keys, fits, strict=True) if not fit])
+    if not rows.keys:
+        raise ParamsError("validity_filter: no image is left to report; set calibration below 1")
+    yield from _judged(rows, voters, morphs[:, ~fits], out)
+    yield from _falling(rows, images.names, morphs[:, ~fits])
+    clean = images.under("identity", [0])
+    for shift, severities in params["applied"].items():
+        path = np.concatenate([clean, images.under(shift, severities)])[:, ~fits]
+        yield from _applied(rows, voters, shift, [0, *severities], path)
+
+
+def _thresholds(
+    params: Mapping[str, Any], names: list[str], morphs: Floats, out: _validity.Flags
+) -> Floats:
+    """Return the thresholds that are given, or fitted on morphs (severities, n, m)."""
+    given = params["thresholds"]
+    if not given:
+        flags = np.repeat(out, morphs.shape[1])
+        return _validity.fitted(morphs.reshape(-1, len(names)), flags, params["recall"])
+    if set(given) != set(names):
+        raise ParamsError(f"thresholds are for {', '.join(given)}, scores are {', '.join(names)}")
+    return np.array([float(given[name]) for name in names])
+
+
+def _voters(names: list[str], thresholds: Floats) -> list[_Voter]:
+    alone = [
+        _Voter(name, [at], _validity.Filter(thresholds[[at]], 1)) for at, name in enumerate(names)
+    ]
+    every, count = list(range(len(names))), len(names)
+    votes = [
+        _Voter(f"keep_{k}_of_{count}", every, _validity.Filter(thresholds, k))
+        for k in range(1, count + 1)
+    ]
+    return [*alone, *votes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where observations stand, and the images that they are of."""
+
+    params: Mapping[str, Any]
+    keys: list[str]
+
+    def of(self, metric: str, detector: str, values: Floats, **place: Any) -> Iterator[Observation]:
+        """Yield one observation per image."""
+        params = self.params
+        weights = f"{params['dataset']}/validity-filter-s{params['seed']}"
+        shift = params["named"] or params["shift"]
+        where = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
+        for key, value in zip(self.keys, values, strict=True):
+            yield Observation(
+                metric, key, float(value), weights, detector=detector, **{**where, **place}
+            )
+
+
+def _judged(
+    rows: _Rows, voters: list[_Voter], morphs: Floats, out: _validity.Flags
+) -> Iterator[Observation]:
+    for voter in voters:
+        kept = voter.keeps(morphs)
+        each = [_validity.rates(kept[:, image], out) for image in range(kept.shape[1])]
+        for metric in each[0]:
+            values = np.array([one[metric] for one in each])
+            yield from rows.of(metric, voter.name, values)
+
+
+def _falling(rows: _Rows, names: list[str], morphs: Floats) -> Iterator[Observation]:
+    steps = (np.diff(morphs, axis=0) < 0).mean(axis=0)
+    for at, name in enumerate(names):
+        yield from rows.of("monotone_rate", name, steps[:, at])
+
+
+def _applied(
+    rows: _Rows, voters: list[_Voter], shift: str, severities: Sequence[float], scores: Floats
+) -> Iterator[Observation]:
+    for voter in voters:
+        kept = voter.keeps(scores)
+        for severity, flags in zip(severities, kept, strict=True):
+            yield from rows.of(
+                "kept_share", voter.name, flags.astype(float), shift=shift, severity=float(severity)
+            )
+        whole = _validity.whole(kept.ravel(), rows.keys * len(severities))[: len(rows.keys)]
+        yield from rows.of("kept_share", voter.name, whole.astype(float), shift=shift)

@@ -1,0 +1,57 @@
+"""Texture of a scale: the object fades into a piece of a photo, the background stays; 0.4 x scale of it is seen.
+
+Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651; see `_cns`. The object is
+what is lighter than `above` grey levels (Fashion-MNIST has no masks: things on black); photos as in
+`background_replaced`, the same piece at every scale.
+
+Takes one raw word (photo, size and place of the crop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.rng import Words
+from shiftbench.shifts import _backgrounds
+from shiftbench.systems.cns_bench.shifts import _cns
+
+FIELD = "image"
+LEVELS: dict[int, float] = {}
+RANGE = _cns.RANGE
+SOURCES = (_backgrounds.SOURCE,)
+PARAMS: dict[str, object] = {"above": 20, "photos": "all"}
+
+
+def apply(
+    value: NDArray[np.uint8],
+    severity: float,
+    words: Words,
+    *,
+    above: int = 20,
+    photos: str = "all",
+    sources: Mapping[str, Path],
+) -> NDArray[np.uint8]:
+    """Return an image whose object has another texture, uint8 (h, w) or (h, w, 3).
+
+    Args:
+        value: the image.
+        severity: 0 to 2.5.
+        words: the sample's random words.
+        above: the grey level (of the lightest channel) that background has at most.
+        photos: `all`, or the `first` or `second` part of the places.
+        sources: the folder of `background_photos`.
+
+    Raises:
+        RangeError: severity outside 0 to 2.5.
+        DataError: the photos are not there.
+        ParamsError: no such part of the photos.
+    """
+    share = _cns.part(__name__, severity)
+    photo = _backgrounds.crop(value.shape, words, sources, photos)
+    lightest = value if value.ndim == 2 else value.max(axis=2)
+    inside = np.where(lightest > above, share, 0).astype(np.int32)
+    return _cns.blend(value, photo, inside if value.ndim == 2 else inside[..., None])

@@ -1,0 +1,134 @@
+"""What a test-time augmentation did to each prediction, and how often a gate let it: from records, under two methods.
+
+Of each sample, under each method in `told` (default: all of the campaign but `plain`): `new_correct`, `new_mistake`,
+`unchanged_correct`, `unfixed_mistake`; one of them is 1, and their means are shares. Under a gate also
+`augmentation_rate`: 1 where the entropy of the plain prediction is at least the threshold that the gate searched on
+val, which is `threshold` there (one number, without an interval). Under `plain`: `entropy` of the prediction, in nats.
+
+Source: O'Brien et al. 2024, arXiv:2402.08225, section 5 and its tables; the gate is `methods/esa.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.errors import ParamsError, near
+from shiftbench.refs import Ref
+from shiftbench.stages.analyse import Measurement, Observation
+from shiftbench.systems.llm_tta.methods import _gate, _recorded
+
+PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
+"""`gates`: name of a gate -> the method behind it; `thresholds`: of gates whose own is given, not searched; `shifts`:
+domain shifts to look at beside the clean set."""
+
+Place = tuple[str, str, str]
+"""Split, shift and step of a position."""
+
+OUTCOMES = {
+    "new_correct": (False, True),
+    "new_mistake": (True, False),
+    "unchanged_correct": (True, True),
+    "unfixed_mistake": (False, False),
+}
+"""Right without augmentation, right with it."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records of all methods at all positions, and those that thresholds are searched on.
+
+    Raises:
+        ParamsError: a method is not one of the campaign's.
+    """
+    _check(params)
+    places = _places(params)
+    found = []
+    for name in params["weights"]:
+        methods = {"plain", *_told(params), *params["gates"].values()}
+        found += [_record(params, name, method, place) for place in places for method in methods]
+        searched = [params["gates"][gate] for gate in _searched(params)]
+        behind = {"plain", *searched} if searched else set()
+        found += [_record(params, name, method, _VAL) for method in behind]
+    return sorted(set(found))
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the observations of all weights, methods and positions."""
+    for name in job.params["weights"]:
+        thresholds = {gate: float(at) for gate, at in job.params["thresholds"].items()}
+        for gate in _searched(job.params):
+            val = _pair(job, name, job.params["gates"][gate], _VAL)
+            thresholds[gate] = _recorded.threshold(val)
+        for gate, threshold in thresholds.items():
+            dataset = job.params["dataset"]
+            yield Observation("threshold", "val", threshold, name, dataset, "val", gate)
+        for place in _places(job.params):
+            yield from _at(job, name, place, thresholds)
+
+
+def _at(
+    job: Measurement, name: str, place: Place, thresholds: Mapping[str, float]
+) -> Iterator[Observation]:
+    split, shift, _ = place
+    where = {"weights": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
+    severity = 0.0 if shift == "identity" else None
+    plain = _pair(job, name, "plain", place)
+    entropies = _gate.entropy(plain.plain)
+    for key, value in zip(plain.keys, entropies.tolist(), strict=True):
+        yield Observation("entropy", key, value, severity=severity, **where)
+    for method in _told(job.params):
+        pair = _pair(job, name, method, place)
+        before, after = (flags.tolist() for flags in pair.right)
+        for key, one, other in zip(pair.keys, before, after, strict=True):
+            for metric, outcome in OUTCOMES.items():
+                value = float((one, other) == outcome)
+                yield Observation(metric, key, value, method=method, severity=severity, **where)
+    for gate, threshold in thresholds.items():
+        for key, unsure in zip(plain.keys, (entropies >= threshold).tolist(), strict=True):
+            value = float(unsure)
+            yield Observation(
+                "augmentation_rate", key, value, method=gate, severity=severity, **where
+            )
+
+
+_VAL: Place = ("val", "identity", "0")
+
+
+def _told(params: Mapping[str, Any]) -> list[str]:
+    return list(params["told"]) or [name for name in params["methods"] if name != "plain"]
+
+
+def _searched(params: Mapping[str, Any]) -> list[str]:
+    return [gate for gate in params["gates"] if gate not in params["thresholds"]]
+
+
+def _places(params: Mapping[str, Any]) -> list[Place]:
+    return [
+        (params["split"], "identity", "0"),
+        *((params["split"], shift, "1") for shift in params["shifts"]),
+    ]
+
+
+def _record(params: Mapping[str, Any], weights: str, method: str, place: Place) -> Ref:
+    split, shift, step = place
+    return refs.records(
+        Ref("weights", weights), method, f"{params['dataset']}/{split}/{shift}", step
+    )
+
+
+def _pair(job: Measurement, weights: str, method: str, place: Place) -> _recorded.Pair:
+    plain, other = (
+        job.inputs[_record(job.params, weights, one, place)] for one in ("plain", method)
+    )
+    return _recorded.pair(plain, other)
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    known = params["methods"]
+    named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
+    for method in ("plain", *named):
+        if method not in known:
+            raise ParamsError(
+                f"augmentation_outcomes: {method!r} is no method of the campaign; {near(method, known)}"
+            )

@@ -1,0 +1,78 @@
+"""Entropy-based selective augmentation around any method, from records: no net is run and nothing is rewritten.
+
+Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`.
+Without `theta` the threshold is searched (`_gate.search`) on the records of both on the val split of the dataset that
+was learnt from, for the weights at hand. `evaluate.outputs` must be `full`.
+
+Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: they search on the ID test split. The other methods'
+own `theta` gates before anything is rewritten, and gives the same predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.llm_tta.methods import _recorded
+
+SEES = "sample"
+PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records of both at the position, and on val where the threshold is searched."""
+    of = Ref("weights", params["weights"])
+    places = [(params["stream"], params["step"])]
+    if params["theta"] is None:
+        places.append((f"{params['dataset']}/val/identity", "0"))
+    return [
+        refs.records(of, method, *place)
+        for place in places
+        for method in ("plain", params["method"])
+    ]
+
+
+def wrap(
+    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> Gated:
+    """Return the gated predictor; the predictor itself is not called."""
+    return Gated(params)
+
+
+class Gated:
+    """Looks samples up in two records of one position."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self._rows: dict[str, NDArray[np.float32]] = {}
+
+    def at(self, inputs: Mapping[Ref, Path]) -> None:
+        """Go to a position: read its records.
+
+        Raises:
+            DataError: the two have not the same samples.
+            ParamsError: records hold the largest logits only.
+        """
+        places: dict[tuple[str, ...], dict[str, Path]] = {}  # the position first, val last
+        for ref, path in inputs.items():
+            if ref.kind == "records":
+                places.setdefault(ref.parts[3:], {})[ref.parts[2]] = path
+        here, *_ = pairs = [
+            _recorded.pair(files["plain"], files[self._params["method"]])
+            for files in places.values()
+        ]
+        threshold = self._params["theta"]
+        if threshold is None:
+            threshold = _recorded.threshold(pairs[-1])
+        self._rows = dict(zip(*here.gated(threshold), strict=True))
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
+        """Return `logits` float32 (n, C)."""
+        return {"logits": np.stack([self._rows[sample.key] for sample in samples])}

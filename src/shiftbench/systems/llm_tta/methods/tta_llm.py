@@ -1,0 +1,100 @@
+"""Test-time augmentation by a language model: a plain paraphrase, or in-context rewriting (`style: icr`).
+
+ICR shows 16 unlabelled training texts, drawn once per `seed`, and asks for the text as if it were one of them. Answers
+are read from `recorded/llm-tta/`: nothing is generated here, and `shiftbench answers --scale SCALE` records what is
+missing. The raw answer is what is recorded; it is cleaned when it is read. Without a rewrite in it, the text itself
+counts.
+
+Source: O'Brien et al. 2024, arXiv:2402.08225, section 3; `_rewriting` has what is asked, `_tta` what is done with the
+rewrites. Differs: `longest` (theirs is 5) is 2 by default, since a small model that does not stop rambles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.data import shards
+from shiftbench.llm import answer_cache, client
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.llm_tta.methods import _rewriting, _tta
+
+SEES = "sample"
+ANSWERS = "llm-tta"
+ASSETS = ("../../../src/shiftbench/systems/llm_tta/recorded/smollm2_135m.jsonl",)
+PARAMS: dict[str, object] = {
+    **_tta.PARAMS,
+    "llm": "smollm2_135m",
+    "style": "icr",
+    "exemplars": 16,
+    "temperature": 0.3,
+    "longest": 2.0,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the texts that examples are drawn from, those that the weights learnt from."""
+    _rewriting.template(params["style"])
+    return [refs.shards(params["dataset"], "train")] if params["style"] == "icr" else []
+
+
+def asks(
+    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> list[client.Request]:
+    """Return what is asked of the language model for samples, k requests for each in turn."""
+    examples = _examples(params, inputs)
+    return [
+        request
+        for sample in samples
+        for request in _rewriting.requests(sample.fields["text"], examples, params)
+    ]
+
+
+def wrap(
+    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> _tta.Averaging:
+    """Return the predictor with its rewriter."""
+    one = rewriter(params, _examples(params, inputs))
+
+    def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
+        return [one(sample.fields["text"]) for sample in samples]
+
+    return _tta.Averaging(predictor, rewrite, params)
+
+
+def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what gives the recorded rewrites of a text, k of them.
+
+    Args:
+        params: see PARAMS.
+        examples: as `examples` gives them.
+    """
+    kept = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
+    command = "shiftbench answers --scale SCALE"
+    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+
+    def rewrites(text: str) -> list[str]:
+        asked = list(_rewriting.requests(text, examples, params))
+        return [_rewriting.clean(answer, text) for answer in recorded(asked)]
+
+    return rewrites
+
+
+def examples(params: Mapping[str, Any], train: Path) -> list[str]:
+    """Return the training texts that ICR shows; none for a paraphrase.
+
+    Args:
+        params: see PARAMS.
+        train: folder of the training shards.
+    """
+    if params["style"] != "icr":
+        return []
+    texts = [sample.fields["text"] for sample in shards.read(train)]
+    return _rewriting.exemplars(texts, params["exemplars"], params["seed"])
+
+
+def _examples(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[str]:
+    return examples(params, _tta.learnt_from(inputs)) if params["style"] == "icr" else []

@@ -1,0 +1,174 @@
+"""Filters on predicted boxes: detectors of unknowns score each box by the logits and features of its cell.
+
+Any detector of `detectors/` that needs logits or features is a filter; a row is a box. Each is fitted on the boxes
+found in the train split of `fit_on`. Its threshold lets `pass_rate` of the ID boxes of `calibration` (its test split)
+pass; these images are neither trained on nor tested. ID boxes are those with a `confidence` or more that find a true
+box (`matched: false`: all with that confidence, as far as they may be objects that nobody labelled).
+
+Nothing is taken away: records hold the score of each box under each filter, its rank among the calibrating ID boxes,
+and bits that say which filters it passes; metrics with `filter: 2` count what passes the second. Bit 0 is no filter.
+`filters_at_recall` holds the same bits at another confidence for each filter: that at which what passes finds
+`recall` of the true boxes of `calibration`, or as many as it can, so that systems are compared at equal ID recall.
+With `keep`, records hold the logits and features of the cells, too.
+
+Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025, arXiv:2503.07330: the filter behind a
+detector, its threshold at 95% of ID detections. Scores are never flipped (the authors' scripts flip those with an
+AUROC below 0.5), and the threshold is the 95th percentile itself, not the nearest vertex of a curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench import plugins, refs
+from shiftbench.data import shards
+from shiftbench.errors import ParamsError, RangeError
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.m_hood.methods import _box_scores
+from shiftbench.systems.m_hood.methods._box_scores import Detections, Filter, Outputs
+
+SEES = "sample"
+PARAMS: dict[str, object] = {
+    "fit_on": "",
+    "calibration": "",
+    "filters": {"msp": {}, "energy": {}, "max_logit": {}, "mds": {}, "knn": {"k": 10}, "bam": {}},
+    "confidence": 0.25,
+    "matched": True,
+    "pass_rate": 0.95,
+    "recall": 0.8,
+    "keep": True,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the images that filters are fitted on, and those that set their thresholds.
+
+    Raises:
+        ParamsError: one of them is not named, or thresholds would be set on images that are tested or learnt from.
+    """
+    for option in ("fit_on", "calibration"):
+        if not params[option]:
+            raise ParamsError(f"box_filters: {option} is missing; name a dataset")
+    if params["calibration"] in (params["fit_on"], params["dataset"]):
+        raise ParamsError(
+            f"box_filters: calibration is {params['calibration']}, which is also learnt from or tested; name a dataset "
+            "of other ID images"
+        )
+    return [refs.shards(params["fit_on"], "train"), refs.shards(params["calibration"], "test")]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the detectors, whose code decides what passes."""
+    return [("detectors", name) for name in params["filters"]]
+
+
+def wrap(
+    predictor: Callable[[Sequence[Sample]], Outputs],
+    params: dict[str, Any],
+    inputs: Mapping[Ref, Path],
+) -> BoxFilters:
+    """Return the predictor with filters that are fitted.
+
+    Raises:
+        ParamsError: an option out of range, an unknown detector or option, or other classes in `calibration`.
+        DataError: no ID box was found to fit on.
+    """
+    for option in ("confidence", "pass_rate", "recall"):
+        if not 0 <= params[option] <= 1:
+            raise RangeError(f"box_filters: {option} is {params[option]:g}; expected 0 to 1")
+    train, held = (_folder(inputs, params[name]) for name in ("fit_on", "calibration"))
+    if shards.manifest(train)["classes"] != shards.manifest(held)["classes"]:
+        raise ParamsError(
+            f"box_filters: {params['calibration']} has other classes than {params['fit_on']}"
+        )
+    found, others = (
+        _box_scores.seen(predictor, list(shards.read(folder))) for folder in (train, held)
+    )
+    known = found.only(_box_scores.chosen(found, params))
+    filters = [
+        _box_scores.fitted(module, options, known, others, params)
+        for module, options in (_detector(*one) for one in params["filters"].items())
+    ]
+    level = _box_scores.at_recall(others.scores[others.right], others.true, params["recall"])
+    return BoxFilters(predictor, filters, level, params)
+
+
+def _folder(inputs: Mapping[Ref, Path], dataset: str) -> Path:
+    return next(
+        path.parent
+        for ref, path in inputs.items()
+        if ref.kind == "shards" and ref.parts[0] == dataset
+    )
+
+
+def _detector(name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    module = plugins.find("detectors", name)
+    unknown = given.keys() - module.PARAMS.keys()
+    if unknown:
+        raise ParamsError(f"box_filters: {name} has no option {min(unknown)!r}")
+    if not set(module.NEEDS) <= {"logits", "features"} or "val" in getattr(module, "FIT", ()):
+        raise ParamsError(f"box_filters: {name} needs more than logits and features of a box")
+    return module, {**module.PARAMS, **given}
+
+
+class BoxFilters:
+    """A detector of objects whose boxes are scored by detectors of unknowns.
+
+    Attributes:
+        filters: in the order of params.
+        level: the confidence at which all boxes find the share of true ones that was asked for.
+    """
+
+    def __init__(
+        self,
+        predictor: Callable[[Sequence[Sample]], Outputs],
+        filters: Sequence[Filter],
+        level: float,
+        params: Mapping[str, Any],
+    ) -> None:
+        self._predictor, self.filters, self.level = predictor, filters, level
+        self._keep: bool = params["keep"]
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
+        """Return the predictor's outputs and, for each image, what the task's OPTIONAL names.
+
+        `ood_scores` and `filter_ranks_e9` are (k, filters), `filters` and `filters_at_recall` (k,).
+        """
+        outputs = dict(self._predictor(samples))
+        found = _box_scores.joined(outputs)
+        rows = found.rows("boxes")
+        scores = [one.scores(rows) for one in self.filters]
+        passed = np.ones((2, len(found.scores)), dtype=np.int64)
+        passed[1] = found.scores >= self.level
+        ranks = []
+        for number, (one, own) in enumerate(zip(self.filters, scores, strict=True), 1):
+            inside = own <= one.limit
+            passed[0] |= inside.astype(np.int64) << number
+            passed[1] |= (inside & (found.scores >= one.level)).astype(np.int64) << number
+            ranks.append(one.ranks(own))
+        made = {
+            "ood_scores": _stacked(scores, found).astype(np.float32),
+            "filter_ranks_e9": _stacked(ranks, found),
+            "filters": passed[0],
+            "filters_at_recall": passed[1],
+        }
+        if self._keep:
+            outputs |= {f"kept_{name}": outputs[f"cell_{name}"] for name in ("logits", "features")}
+        return outputs | {name: _by_image(values, found) for name, values in made.items()}
+
+
+def _stacked(columns: Sequence[NDArray[Any]], found: Detections) -> NDArray[Any]:
+    return np.stack(columns, axis=1) if columns else np.zeros((len(found.scores), 0))
+
+
+def _by_image(values: NDArray[Any], found: Detections) -> NDArray[Any]:
+    whole = np.empty(len(found.sizes), dtype=object)
+    for at, part in enumerate(np.split(values, np.cumsum(found.sizes)[:-1])):
+        whole[at] = part
+    return whole

@@ -1,0 +1,103 @@
+"""How confidence falls from ID to outlier: test images that are mixed with auxiliary outliers at eleven shares.
+
+Each test image x is mixed with one outlier o, m = lam x + (1 - lam) o for lam = 0, 0.1, ..., 1, which stands in the
+column `severity`. Two metrics, one unit per test image: `mixed_confidence`, the largest probability of m, and
+`mixed_confidence_line`, 1/C + lam (p - 1/C) with p that of x alone: where a linear decay to the uniform distribution
+would lie. Their difference at one lam, averaged, is how far the mean curve is from the line of its own ends.
+
+Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023: the mechanism that its loss is meant to teach; the measure
+is ours. Outliers come from a split that no trainer reads (`val`), the same for all weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench import refs
+from shiftbench.data import splits
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.stages.analyse import Measurement, Observation
+from shiftbench.systems.mixoe.trainers import _mixing
+
+PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}
+SHARES = tuple(n / 10 for n in range(11))
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the campaign's weights, its test images and the outliers."""
+    return [
+        *(Ref("weights", name) for name in params["weights"]),
+        refs.shards(params["dataset"], params["split"]),
+        refs.shards(params["outliers"], params["outliers_split"]),
+    ]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield both metrics of each weights, image and share."""
+    params = job.params
+    every = job.samples(refs.shards(params["dataset"], params["split"]))
+    samples = sorted(every, key=lambda sample: splits.unit("subset", sample.key))
+    samples = samples[: params["samples"]]
+    pool = job.samples(refs.shards(params["outliers"], params["outliers_split"]))
+    partners = [pool[_partner(job, sample.key, len(pool))] for sample in samples]
+    for name in params["weights"]:
+        predictor = job.predictor(Ref("weights", name))
+        images, outliers = (
+            torch.from_numpy(predictor.prepare(some)) for some in (samples, partners)
+        )
+        found = confidences(predictor, images, outliers)
+        yield from _observed(found, [sample.key for sample in samples], name, params)
+
+
+def _partner(job: Measurement, key: str, count: int) -> int:
+    words = Words(job.seed, "mixing_decay", job.params["dataset"], key)
+    return int(words.integers(0, count, 1)[0])
+
+
+def confidences(
+    predictor: nets.TorchPredictor, images: torch.Tensor, outliers: torch.Tensor, batch: int = 256
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return each metric's values, float64 (shares, n).
+
+    Args:
+        predictor: of the weights.
+        images: prepared, (n, channels, h, w).
+        outliers: one for each image, likewise.
+        batch: images per forward pass.
+    """
+    rows = []
+    for share in SHARES:
+        mixed = _mixing.mixup(images, outliers, share).numpy()
+        parts = [mixed[at : at + batch] for at in range(0, len(mixed), batch)]
+        logits = np.concatenate([predictor.predict_prepared(part)["logits"] for part in parts])
+        rows.append(torch.from_numpy(logits).double().softmax(1).max(1).values.numpy())
+    found = np.stack(rows)
+    uniform = 1 / logits.shape[1]
+    line = uniform + np.outer(SHARES, found[-1] - uniform)
+    return {"mixed_confidence": found, "mixed_confidence_line": line}
+
+
+def _observed(
+    found: Mapping[str, np.ndarray[Any, Any]],
+    keys: list[str],
+    weights: str,
+    params: Mapping[str, Any],
+) -> Iterable[Observation]:
+    for metric, values in found.items():
+        for share, row in zip(SHARES, values.tolist(), strict=True):
+            for key, value in zip(keys, row, strict=True):
+                yield Observation(
+                    metric,
+                    key,
+                    value,
+                    weights,
+                    params["dataset"],
+                    split=params["split"],
+                    severity=share,
+                )

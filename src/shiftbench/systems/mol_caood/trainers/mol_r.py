@@ -1,0 +1,164 @@
+"""MOL, a reconstruction (`mol_r`): meta-learning of an initialisation that adapts to a drift in a few steps.
+
+    theta_0 = theta;  theta_(j+1) = theta_j - eta x gradient of L(theta_j; support, outliers),  j < J
+    theta <- Adam on the gradient of L(theta_J; query, other outliers),  L = CE + weight x R
+
+all images of a task under the drift at one strength, drawn from [low, high]. R is cross-entropy to uniform of the
+outliers (`regulariser: uniform`, weight 0.5) or the energy hinge (`energy`, weight 0.1). `order: 1`, the default, takes
+the gradient at theta_J for that at theta; `order: 2` goes through the inner steps. With `strengths` above 1 a task is
+that many rising strengths: theta is adapted along them, J steps each, and the losses after each are summed: the
+continuity variant.
+
+Source: the idea of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV,
+arXiv:2309.11705, of which only the abstract could be read: the equations are those of Finn, Abbeel and Levine,
+"Model-Agnostic Meta-Learning", ICML 2017, section 2 and 5.2 (first order). No number of it is the paper's. The inner
+rate is logged as `few_shot_rate`, which is what deployment takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from shiftbench import refs
+from shiftbench.errors import ParamsError, near
+from shiftbench.losses import cross_entropy, energy_hinge
+from shiftbench.methods import _adapting
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.mol_caood.trainers import _drift
+from shiftbench.trainers import _loop, _outliers
+
+REGULARISERS = ("uniform", "energy")
+PARAMS: dict[str, object] = {
+    "outliers": "animal_shape",
+    "weight": 0.5,
+    "regulariser": "uniform",
+    "margin_in": -5.0,
+    "margin_out": -1.0,
+    "drift": "rotate_degrees",
+    "low": 0.0,
+    "high": 90.0,
+    "inner_steps": 2,
+    "inner_rate": 0.05,
+    "order": 1,
+    "strengths": 1,
+    "support": 64,
+    "epochs": 8,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+}
+uses = _drift.uses
+Weights = dict[str, torch.Tensor]
+Loss = Callable[[Weights], torch.Tensor]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, and the outliers'."""
+    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*own, *_outliers.needs(params)]
+
+
+def adapted(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bool) -> Weights:
+    """Return weights after inner steps, as a function of those before.
+
+    Args:
+        weights: theta.
+        loss: of weights.
+        steps: J.
+        rate: eta.
+        second: let gradients flow through the steps; else each is taken as a constant.
+    """
+    fast = dict(weights)
+    for _ in range(steps):
+        gradients = torch.autograd.grad(loss(fast), list(fast.values()), create_graph=second)
+        moved = zip(fast.items(), gradients, strict=True)
+        fast = {name: value - rate * gradient for (name, value), gradient in moved}
+    return fast
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the meta-trained initialisation.
+
+    Raises:
+        ParamsError: an option outside what is allowed, or a net with batch normalisation.
+    """
+    params = job.params
+    if params["regulariser"] not in REGULARISERS or params["order"] not in (1, 2):
+        hint = near(params["regulariser"], REGULARISERS)
+        raise ParamsError(f"mol_r: order is 1 or 2, and the regulariser one of two ({hint})")
+    net = _loop.fresh_net(job)
+    _drift.refuse_statistics(net, "mol_r")
+    task = Task(job)
+    _loop.fit(job, net, task)
+    job.log(0, "few_shot_rate", params["inner_rate"])
+    return dict(net.state_dict())
+
+
+class Task:
+    """The loss of one meta-training step: adapt to support under a strength, then predict the query under it."""
+
+    def __init__(self, job: TrainJob) -> None:
+        self._params = job.params
+        self._outliers, self._drift = _outliers.load(job), _drift.Drift.of(job)
+        self._inputs, self._labels = _loop.data(job, "train")
+
+    def __call__(
+        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        """Return the loss of the adapted weights on a batch, the query."""
+        params = self._params
+        weights: Weights = dict(net.named_parameters())
+        losses = []
+        for strength in self._drift.draw(words, params["strengths"]):
+            rows = words.choice(len(self._labels), params["support"])
+            if params["inner_steps"]:
+                inner = self._loss(net, self._inputs[rows], self._labels[rows], strength, words)
+                weights = adapted(
+                    weights,
+                    inner,
+                    params["inner_steps"],
+                    params["inner_rate"],
+                    second=params["order"] == 2,
+                )
+            losses.append(self._loss(net, batch, labels, strength, words)(weights))
+        return torch.stack(losses).sum()
+
+    def _loss(
+        self,
+        net: nn.Module,
+        batch: npt.NDArray[Any],
+        labels: torch.Tensor,
+        strength: float,
+        words: Words,
+    ) -> Loss:
+        """Return L of weights on known samples and as many fresh outliers, all under one strength."""
+        unknown = self._outliers.draw(words, len(batch))
+        key = str(words.integers(0, 1 << 30))
+        seen = _loop.tensor(self._drift.at(np.concatenate([batch, unknown]), strength, key), net)
+        told = _drift.labels_of(labels.to(seen.device), len(unknown))
+
+        def loss(weights: Weights) -> torch.Tensor:
+            return self._total(functional_call(net, weights, (seen,)), told)
+
+        return loss
+
+    def _total(self, logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        params = self._params
+        if params["regulariser"] == "uniform":
+            return _adapting.known_and_outliers(logits, told, params["weight"])
+        known, unknown = logits[told >= 0], logits[told < 0]
+        margins = params["margin_in"], params["margin_out"]
+        hinge = energy_hinge.loss(known, unknown, *margins)
+        weight: float = params["weight"]
+        return cross_entropy.loss(known, told[told >= 0]) + weight * hinge

@@ -1,0 +1,72 @@
+"""Cross-entropy and outlier exposure from scratch, on images under a drift of random strength; logs adaptation rates.
+
+    L = CE(f(a(x)), y) + weight x cross-entropy to uniform of f(a(o)),   a: the drift at strengths of [low, high]
+
+What a plain training does against a known drift: augmentation. `low: 0, high: 0` is CE + OE without it. Afterwards the
+rates at which the net adapts best (few-shot and TENT) are searched on a validation drift and logged (`_drift`).
+
+Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (trained
+from scratch); as comparator of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV, ours:
+its own comparators could not be read. A batch is cut into `strengths` pieces, each with a strength of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench import refs
+from shiftbench.methods import _adapting
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.mol_caood.trainers import _drift
+from shiftbench.trainers import _loop, _outliers
+
+PARAMS: dict[str, object] = {
+    **_drift.PARAMS,
+    "strengths": 8,
+    "epochs": 6,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+}
+uses = _drift.uses
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, and the outliers'."""
+    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*own, *_outliers.needs(params)]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+    outliers, drift, net = _outliers.load(job), _drift.Drift.of(job), _loop.fresh_net(job)
+    _drift.refuse_statistics(net, "oe_shifted")
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        unknown = outliers.draw(words, len(batch))
+        strengths = drift.draw(words, job.params["strengths"])
+        rows = np.array_split(words.choice(len(batch)), len(strengths))
+        seen = [
+            drift.at(part[own], strength, f"{words.integers(0, 1 << 30)}")
+            for part in (batch, unknown)
+            for own, strength in zip(rows, strengths, strict=True)
+        ]
+        told = _drift.labels_of(labels[np.concatenate(rows)], len(unknown))
+        logits = net(_loop.tensor(np.concatenate(seen), net))
+        return _adapting.known_and_outliers(logits, told, job.params["weight"])
+
+    _loop.fit(job, net, loss)
+    _drift.search(job, net, outliers)
+    return dict(net.state_dict())

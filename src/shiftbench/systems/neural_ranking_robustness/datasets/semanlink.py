@@ -1,0 +1,57 @@
+"""Semanlink's tags as queries for its bookmarks (`semanlink_documents`).
+
+They are split 60/20/20 by the hash of the tag's address. `kind: web` or `arxiv` are the queries of one type, `whole:
+true` puts all into test; `share` is that of the collection. Candidates are the first hundred documents of BM25. Source
+and rules: `_semanlink`; 734 queries, 650 of them `web`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data import splits
+from shiftbench.datasets import _collections
+from shiftbench.errors import ParamsError, near
+from shiftbench.sample import Sample
+from shiftbench.systems.neural_ranking_robustness.datasets import _semanlink
+
+TASK = "ranking"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("train", "val", "test")
+PART_OF = "semanlink"
+SOURCES = (_semanlink.SOURCE,)
+LICENCE = _semanlink.LICENCE
+CITATION = _semanlink.CITATION
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {
+    "kind": "all",
+    "whole": False,
+    "share": 1.0,
+    "collection": "semanlink_documents",
+}
+KINDS = ("all", "web", "arxiv")
+SHARES = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield queries: `text`, `judged` (relevant: 1), `candidates`, `meta` with the kind as `group`.
+
+    Raises:
+        ParamsError: no such kind.
+    """
+    kind = params["kind"]
+    if kind not in KINDS:
+        raise ParamsError(f"{params['name']}: kind is {kind!r}; {near(kind, KINDS)}")
+    low, high = SHARES[split]
+    if params["whole"]:
+        low, high = (0.0, 1.0) if split == "test" else (1.0, 1.0)
+    folder = sources[_semanlink.SOURCE]
+    found = (
+        query
+        for address, query in _semanlink.queries(folder, params["share"])
+        if kind in ("all", query.group) and low <= splits.unit("ranking", address) < high
+    )
+    known = _semanlink.documents(folder, params["share"])
+    yield from _collections.queries(PART_OF, params["collection"], found, known)

@@ -1,0 +1,29 @@
+"""Semanlink's 6,022 bookmarks with text enough, a collection for the queries of `semanlink`.
+
+`share` keeps a part of them by the hash of their ids, for a rehearsal. Source and rules: `_semanlink`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.datasets import _collections
+from shiftbench.sample import Sample
+from shiftbench.systems.neural_ranking_robustness.datasets import _semanlink
+
+TASK = "ranking"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("test",)
+SOURCES = (_semanlink.SOURCE,)
+LICENCE = _semanlink.LICENCE
+CITATION = _semanlink.CITATION
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {"share": 1.0}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield documents: `id`, `title`, `text` (comment and arXiv summary)."""
+    found = _semanlink.documents(sources[_semanlink.SOURCE], params["share"])
+    yield from _collections.documents("semanlink_documents", found)

@@ -1,0 +1,127 @@
+"""Conv-KNRM: soft matches of n-grams of query and document, counted by kernels.
+
+    K_k(i) = sum_j exp(-(M_ij - mu_k)^2 / 2 sigma_k^2),   phi_k = sum_i ln K_k(i),   s = w . phi + b
+
+M holds the cosines of the query's h-grams with the document's g-grams, h and g in {1, 2, 3}: nine matrices, eleven
+kernels each (mu from -0.9 to 0.9 in steps of 0.2 with sigma 0.1, and 1.0 with sigma 0.001). n-grams are convolutions
+with ReLU. Source: Dai et al., "Convolutional Neural Networks for Soft-Matching N-Grams in Ad-hoc Search", WSDM 2018.
+Differs: vectors of MiniLM's pieces that are not learnt (`_interactions`), fewer filters, phi as a mean over the
+query's n-grams / 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.systems.neural_ranking_robustness.models import _interactions
+
+TASK = "ranking"
+PARAMS: dict[str, object] = {**_interactions.PARAMS, "filters": 32}
+GRAMS = (1, 2, 3)
+MEANS = (*(round(-0.9 + 0.2 * k, 1) for k in range(10)), 1.0)
+WIDTHS = (*(0.1 for _ in range(10)), 0.001)
+LEAST = 1e-10  # below the logarithm
+needs = _interactions.needs
+
+
+class ConvKnrm(_interactions.Net):
+    """The net: a convolution per n, and a linear layer over 99 kernels."""
+
+    def __init__(self, pieces: _interactions.Pieces, filters: int) -> None:
+        super().__init__(pieces)
+        self.convolutions = torch.nn.ModuleList(
+            torch.nn.Conv1d(_interactions.SIZE, filters, gram) for gram in GRAMS
+        )
+        self.filters = filters
+        self._known: torch.Tensor | None = None
+        self.head = torch.nn.Linear(len(GRAMS) ** 2 * len(MEANS), 1)
+
+    @property
+    def each(self) -> list[torch.nn.Conv1d]:
+        """The convolutions, for n = 1, 2, 3."""
+        return [one for one in self.convolutions if isinstance(one, torch.nn.Conv1d)]
+
+    def train(self, mode: bool = True) -> ConvKnrm:  # noqa: FBT001, FBT002 - as torch has it
+        """Forget what the weights made of the vocabulary."""
+        self._known = None
+        return super().train(mode)
+
+    def projected(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return what each piece adds to the n-grams that it is in, (*ids, 6 filters); each is multiplied once."""
+        parts = [convolution.weight.permute(2, 0, 1).flatten(0, 1) for convolution in self.each]
+        weight = torch.cat(
+            parts
+        )  # (6 filters, 384): for n = 1, 2, 3, the piece's place in the n-gram
+        if self.training:
+            pieces, inverse = torch.unique(ids, return_inverse=True)
+            return (self.table[pieces] @ weight.T)[inverse]
+        if self._known is None:
+            self._known = self.table @ weight.T
+        return self._known[ids]
+
+    def grams(self, ids: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return for each n the n-grams' vectors (m, length, filters), length 1, and where one begins (m, length)."""
+        there = (ids != _interactions.PAD).float()
+        parts = iter(self.projected(ids).split(self.filters, dim=-1))
+        found = []
+        for gram, convolution in zip(GRAMS, self.each, strict=True):
+            assert convolution.bias is not None  # noqa: S101 - it was made with one; tells mypy
+            made: torch.Tensor = convolution.bias.expand(*ids.shape, -1)
+            for place in range(gram):  # a text ends in zeros
+                made = made + F.pad(next(parts)[:, place:], (0, 0, 0, place))
+            found.append((F.normalize(torch.relu(made), dim=2, eps=1e-6), there))
+        return found
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        idf: torch.Tensor,  # noqa: ARG002 - as all nets
+        documents: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return scores (m,); see `_interactions.Net`."""
+        asked = self.grams(query[None])
+        told = self.grams(documents)
+        phi = [kernels(one[0], other, there) for one, _ in asked for other, there in told]
+        scores: torch.Tensor = self.head(torch.cat(phi, dim=1)).squeeze(1)
+        return scores
+
+
+def kernels(query: torch.Tensor, documents: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the query's n-grams of ln K_k / 100, (m, 11).
+
+    Args:
+        query: (q, filters), rows of length 1.
+        documents: (m, length, filters), likewise.
+        there: (m, length), 1 where the document has a piece.
+    """
+    cosines = torch.einsum("qf,mlf->mql", query, documents)[..., None]
+    means, widths = torch.tensor(MEANS), torch.tensor(WIDTHS)
+    near = torch.exp(-((cosines - means) ** 2) / (2 * widths**2)) * there[:, None, :, None]
+    return near.sum(2).clamp(min=LEAST).log().mean(1) / 100
+
+
+def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> ConvKnrm:
+    """Return the untrained net."""
+    return ConvKnrm(_interactions.Pieces(inputs, params), params["filters"])
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor; it computes on the CPU.
+
+    Raises:
+        ModelError: weights of another net.
+    """
+    return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

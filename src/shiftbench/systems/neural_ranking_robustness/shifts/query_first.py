@@ -1,0 +1,55 @@
+"""Query first: a document begins with the query, behind its title, at any severity above 0.
+
+Source: Gyongyi and Garcia-Molina, "Web Spam Taxonomy", AIRWeb 2005 (term spamming, "dumping" of the query); the
+target is that of `_attacks`. Who writes needs the query and no answer of a ranker. Takes no random words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels
+from shiftbench.systems.neural_ranking_robustness.shifts import _attacks
+
+FIELD = None
+LEVELS: dict[int, float] = {}
+RANGE = _attacks.RANGE
+INPUTS = True
+PARAMS = _attacks.PARAMS
+needs = _attacks.needs
+
+
+def apply(
+    value: Sample,
+    severity: float,
+    words: Words,
+    *,
+    inputs: Mapping[Ref, Path] | None = None,
+    **params: Any,
+) -> Sample:
+    """Return the query with a document that begins with it in `documents`.
+
+    Args:
+        value: a query with `candidates`.
+        severity: 0 to 5; above 0 all are the same.
+        words: not looked at.
+        inputs: where the documents lie.
+        **params: `collection` and `rank`.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        DataError: the sample is no query, or the documents are not here.
+    """
+    _levels.check(__name__, severity, RANGE)
+    if not severity:
+        return value
+    found = _attacks.target("query_first", value, {**PARAMS, **params}, inputs)
+    if found is None:
+        return value
+    document, title, text = found
+    return _attacks.changed(value, document, title, f"{value.fields['text']}. {text}")

@@ -1,0 +1,57 @@
+"""What trainers of rankers share: queries with graded candidates, and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shiftbench import refs
+from shiftbench.data.bag_of_words import Floats, Ints
+from shiftbench.errors import ModelError
+from shiftbench.models._rankers import Collection, Collections, labelled
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.neural_ranking_robustness.models._features import FeatureScorer
+
+Graded = tuple[Sample, Collection, Ints, Ints]
+"""A query, its collection, the places of its candidates and their grades."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the queries to learn from."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def queries(job: TrainJob, split: str, known: Collections | None = None) -> list[Graded]:
+    """Return the queries of a split with their candidates; those that teach nothing are left out.
+
+    Raises:
+        ModelError: none is left.
+    """
+    known = known or Collections(job.inputs, job.model_params)
+    found = labelled(job.samples(split), known, job.model_params)
+    if not found:
+        raise ModelError(
+            f"{job.dataset}/{split}: no query has relevant and other documents among its candidates"
+        )
+    return found
+
+
+def features(found: list[Graded]) -> tuple[list[Floats], list[npt.NDArray[np.int64]]]:
+    """Return the features (m, 13) and the grades (m,) of each query's candidates."""
+    scorer = FeatureScorer(lambda rows: rows[:, 0])
+    made = [
+        scorer.features(collection).of(sample.fields["text"], places)
+        for sample, collection, places, _ in found
+    ]
+    return made, [grades for *_, grades in found]
+
+
+def pairs(grades: Ints, count: int, random: np.random.Generator) -> tuple[Ints, Ints]:
+    """Return `count` pairs at random, as places of a relevant document and of one that is not."""
+    good, bad = np.flatnonzero(grades), np.flatnonzero(grades == 0)
+    return random.choice(good, count), random.choice(bad, count)

@@ -1,0 +1,71 @@
+"""LambdaMART: boosted trees on the lambda gradients of nDCG, stopped early on the validation queries.
+
+Source: Burges, MSR-TR-2010-82, as LightGBM's `lambdarank` has it. `bagging` is the share of queries that each tree
+sees: without it, trainings of several seeds would be one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
+
+PARAMS: dict[str, object] = {
+    "leaves": 31,
+    "lr": 0.05,
+    "trees": 500,
+    "patience": 50,
+    "bagging": 0.8,
+}
+READS_ORIGINALS = True
+needs = _ranking.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return `trees`, LightGBM's text as bytes, uint8."""
+    import lightgbm
+
+    options = job.params
+    sets: list[lightgbm.Dataset] = []
+    for split in ("train", "val"):
+        rows, grades = _ranking.features(_ranking.queries(job, split))
+        sets.append(
+            lightgbm.Dataset(
+                np.concatenate(rows),
+                np.concatenate(grades),
+                group=[len(one) for one in rows],
+                reference=sets[0] if sets else None,
+            )
+        )
+    wanted = {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [10],
+        "num_leaves": options["leaves"],
+        "learning_rate": options["lr"],
+        "bagging_fraction": options["bagging"],
+        "bagging_freq": 1,
+        "bagging_by_query": True,
+        "seed": job.seed % 2**31,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": job.threads,
+        "verbosity": -1,
+    }
+    logged: dict[str, dict[str, list[float]]] = {}
+    trees = lightgbm.train(
+        wanted,
+        sets[0],
+        options["trees"],
+        valid_sets=[sets[1]],
+        callbacks=[
+            lightgbm.early_stopping(options["patience"], verbose=False),
+            lightgbm.record_evaluation(logged),
+        ],
+    )
+    for step, value in enumerate(logged["valid_0"]["ndcg@10"]):
+        job.log(step, "val_ndcg10", value)
+    text = trees.model_to_string(num_iteration=trees.best_iteration)
+    return {"trees": torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())}

@@ -1,0 +1,90 @@
+"""Neural rankers, by pairs: a relevant candidate shall score one more than another one.
+
+    loss = mean over pairs of max(0, 1 - s(q, d+) + s(q, d-))
+
+Each step takes `batch` queries with `pairs` pairs of each; the state of the epoch with the best nDCG@10 on the
+validation queries is kept, and training stops when `patience` epochs brought no better one. Source: the hinge of DRMM
+(Guo et al., CIKM 2016) and Conv-KNRM (Dai et al., WSDM 2018); Adam.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _rankers
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.neural_ranking_robustness.models._interactions import Net, Scorer
+from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
+
+PARAMS: dict[str, object] = {"epochs": 8, "batch": 8, "pairs": 8, "lr": 0.003, "patience": 3}
+READS_ORIGINALS = True
+needs = _ranking.needs
+
+
+def train(job: TrainJob) -> nets.State:
+    """Return the net's state of the best epoch.
+
+    Raises:
+        ModelError: the model is no neural ranker.
+    """
+    if not hasattr(job.plugin, "build_ranker"):
+        raise ModelError(
+            f"model {job.model!r} is no neural ranker (`build_ranker`); take drmm or conv_knrm"
+        )
+    torch.manual_seed(job.seed)
+    random = np.random.default_rng(job.seed)
+    net: Net = job.plugin.build_ranker(job.inputs, job.model_params)
+    known = _rankers.Collections(job.inputs, job.model_params)
+    graded = _ranking.queries(job, "train", known)
+    optimizer = torch.optim.Adam(net.parameters(), lr=job.params["lr"])
+    best, kept, waited = -1.0, nets.State(), 0
+    for epoch in range(job.params["epochs"]):
+        loss = _epoch(net.train(), graded, optimizer, random, job.params)
+        found = _rankers.validation(
+            job.samples("val"), _rankers.predictor(Scorer(net), job.inputs, job.model_params)
+        )
+        job.log(epoch, "loss", loss)
+        job.log(epoch, "val_ndcg10", found)
+        waited = 0 if found > best else waited + 1
+        if found > best:
+            best = found
+            kept = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        if waited == job.params["patience"]:
+            break
+    return kept
+
+
+def _epoch(
+    net: Net,
+    graded: list[_ranking.Graded],
+    optimizer: torch.optim.Optimizer,
+    random: np.random.Generator,
+    params: Any,
+) -> float:
+    order = random.permutation(len(graded))
+    losses = []
+    for at in range(0, len(order), params["batch"]):
+        parts = [
+            _loss(net, graded[i], params["pairs"], random) for i in order[at : at + params["batch"]]
+        ]
+        loss = torch.stack(parts).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses))
+
+
+def _loss(
+    net: Net, graded: _ranking.Graded, count: int, random: np.random.Generator
+) -> torch.Tensor:
+    sample, collection, places, grades = graded
+    good, bad = _ranking.pairs(grades, count, random)
+    documents = net.pieces.documents(collection)[places[np.concatenate([good, bad])]]
+    scores = net.for_query(sample.fields["text"], collection, documents)
+    return torch.relu(1 - scores[:count] + scores[count:]).mean()

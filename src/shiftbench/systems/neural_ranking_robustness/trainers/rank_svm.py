@@ -1,0 +1,61 @@
+"""RankSVM: a hinge on differences of features, C by nDCG@10 on the validation queries.
+
+    min 1/2 |w|^2 + C sum max(0, 1 - w . (phi(q, d+) - phi(q, d-)))
+
+Source: Joachims, KDD 2002. Differs: `pairs` pairs of each query are drawn at random, so that a query with many relevant
+documents does not count more, and features are standardised over the training candidates.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+
+from shiftbench.models import _rankers
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.neural_ranking_robustness.models import linear_ranker
+from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
+
+PARAMS: dict[str, object] = {"pairs": 40, "c": [0.0001, 0.001, 0.01, 0.1]}
+READS_ORIGINALS = True
+needs = _ranking.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return `mean`, `scale` and `weight` of the features, float64 (13,)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    rows, grades = _ranking.features(_ranking.queries(job, "train"))
+    together = np.concatenate(rows)
+    mean, scale = together.mean(axis=0), together.std(axis=0)
+    scale[scale == 0] = 1
+    random = np.random.default_rng(job.seed)
+    differences = []
+    for one, grade in zip(rows, grades, strict=True):
+        good, bad = _ranking.pairs(grade, job.params["pairs"], random)
+        differences.append((one[good] - one[bad]) / scale)
+    x = np.concatenate(differences)
+    sign = np.where(
+        np.arange(len(x)) % 2, 1, -1
+    )  # a classifier without intercept wants two classes
+    best, kept = -1.0, None
+    for c in job.params["c"]:
+        svm = LinearSVC(C=c, loss="hinge", fit_intercept=False, random_state=0, max_iter=5000)
+        with warnings.catch_warnings():  # one that has not converged is judged by validation, too
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            svm.fit(x * sign[:, None], sign)
+        state = {
+            "mean": torch.from_numpy(mean),
+            "scale": torch.from_numpy(scale),
+            "weight": torch.from_numpy(svm.coef_[0].astype(np.float64)),
+        }
+        predict = linear_ranker.of(state, job.inputs, job.model_params)
+        found = _rankers.validation(job.samples("val"), predict)
+        job.log(0, f"val_ndcg10_c{c:g}", found)
+        if found > best:
+            best, kept = found, state
+    assert kept is not None  # noqa: S101 - some C was tried
+    return kept

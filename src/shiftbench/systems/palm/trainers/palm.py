@@ -1,0 +1,142 @@
+"""PALM: a mixture of prototypes for every class on the unit sphere, in place of a classifier.
+
+Each step: two views of each image, at places z of length 1; balanced assignments to all prototypes, of which those to
+the own class count, and of these the `kept` largest; prototypes move to the samples that they were assigned; samples
+move to their prototypes (`losses/palm_mle.py`); prototypes of one class move together and those of others apart, which
+reaches the net through the samples that have just moved them (`losses/prototype_contrast.py`).
+
+Source: PALM, "Learning with Mixture of Prototypes for Out-of-Distribution Detection", ICLR 2024, arXiv 2402.02653;
+jeff024/PALM, `util/loss_functions.py`. CIFAR there: 500 epochs of batches of 512 images, `lr` 0.5, `warmup` 0.02 (10
+epochs), 6 prototypes, 5 kept. Expected on CIFAR-100 with ResNet-34 and `ssd_plus`: AUROC 0.938, mean of five sets.
+`form: code` is the released likelihood, which prunes the new assignments where the old ones, normalised over the batch,
+are small; `form: paper` is the printed one, the new assignments pruned within each class.
+
+Differs: the last epoch is kept, not that of the lowest loss; float32, not mixed precision; biases and norms are not
+decayed. Projection and prototypes are not kept. The method has no classifier: `head` is a linear probe on the features
+(`c`: its penalties, chosen on val), so that records have logits, and accuracy is the probe's. The log has the accuracy
+by the nearest prototype after each epoch as `val_accuracy`, and the probe's as `probe_accuracy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import Words
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.palm.losses import palm_mle, prototype_contrast
+from shiftbench.systems.palm.trainers import _prototypes
+from shiftbench.systems.palm.trainers._prototypes import Prototypes
+from shiftbench.trainers import _loop, _projected, _views
+
+PARAMS: dict[str, object] = {
+    "epochs": 10,
+    "batch_size": 256,
+    "optimizer": "sgd",
+    "lr": 0.2,
+    "weight_decay": 1e-6,
+    "schedule": "warmup_cosine",
+    "warmup": 0.1,
+    "projection": 128,
+    "prototypes": 6,
+    "kept": 5,
+    "momentum": 0.999,
+    "eps": 0.05,
+    "rounds": 3,
+    "temperature": 0.1,
+    "form": "code",
+    "contrast": 1.0,
+    "contrast_temperature": 0.5,
+    "c": [0.001, 0.01, 0.1, 1.0],
+    **_views.OPTIONS,
+}
+FORMS = ("code", "paper")
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch, its head a linear probe.
+
+    Raises:
+        ParamsError: an option that is out of its range.
+    """
+    checked(job.params)
+    net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
+    mixture = Prototypes(len(job.classes), job.params["prototypes"], job.params["projection"])
+    net.add_module("prototypes", mixture)
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        pairs = _loop.tensor(np.concatenate([batch, batch]), net)
+        z = net(_views.augment(pairs, words, job.params))
+        return step(mixture, z, labels.repeat(2), job.params)
+
+    held = _loop.data(job, "val")
+    validate = lambda net: _projected.accuracy(net, mixture.nearest, *held)  # noqa: E731
+    _loop.fit(job, net, loss, validate=validate)
+    return _projected.probed(job, net.inner, job.params["c"])
+
+
+def step(
+    mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]
+) -> torch.Tensor:
+    """Move the prototypes and return the loss of one batch.
+
+    Args:
+        mixture: its points are replaced.
+        z: of length 1, (n, d).
+        labels: int64 (n,).
+        params: options of PALM.
+    """
+    owned, kept = mixture.owned(labels), params["kept"]
+    own = owned * _prototypes.assign(z, mixture.points, params["eps"], params["rounds"])
+    pruned = _prototypes.shares(_prototypes.largest(own, kept) * own)
+    pull = _prototypes.shares(pruned, dim=0)
+    points = _prototypes.moved(mixture.points, z, pull, params["momentum"])
+    likelihood = palm_mle.loss(
+        z @ points.detach().T / params["temperature"],
+        *weights(mixture, z, owned, pull, points, params),
+    )
+    mixture.points.copy_(points.detach())
+    if not params["contrast"]:
+        return likelihood
+    apart = prototype_contrast.loss(points, mixture.owners, params["contrast_temperature"])
+    return likelihood + float(params["contrast"]) * apart
+
+
+def weights(
+    mixture: Prototypes,
+    z: torch.Tensor,
+    owned: torch.Tensor,
+    pull: torch.Tensor,
+    points: torch.Tensor,
+    params: Mapping[str, Any],
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the assignments to the moved points, of the own class and (the paper's form) within each."""
+    again = _prototypes.assign(z, points, params["eps"], params["rounds"])
+    if params["form"] == "code":
+        kept = _prototypes.largest(pull, params["kept"])
+        return _prototypes.shares(kept * owned * again), None
+    every = _prototypes.within_classes(again, mixture.classes, params["kept"])
+    return owned * every, every
+
+
+def checked(params: Mapping[str, Any]) -> None:
+    """Refuse options out of range.
+
+    Raises:
+        ParamsError: names the option.
+    """
+    if params["form"] not in FORMS:
+        raise ParamsError(f"palm: form = {params['form']!r}; {near(str(params['form']), FORMS)}")
+    for name in ("prototypes", "kept", "projection"):
+        if params[name] < 1:
+            raise ParamsError(f"palm: {name} = {params[name]}; expected 1 or more")
+    if not 0 <= params["momentum"] < 1:
+        raise ParamsError(f"palm: momentum = {params['momentum']}; expected a share in [0, 1)")

@@ -1,0 +1,114 @@
+"""Layout of code prompts: indentation, line ends, comments; what it does stays as it is.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.4.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code
+
+
+def tabbed(sample: Sample) -> Sample:
+    """Return a sample with a tab for four spaces of indentation; its solution has tabs, too."""
+    code = _code.Code.of(sample)
+    kept = _within_strings(code)
+    lines = code.whole.split("\n")
+    new = [line if number in kept else _tabs(line) for number, line in enumerate(lines, 1)]
+    cut = code.text.count("\n")
+    head = "\n".join(new[: cut + 1])[: len("\n".join(new[:cut])) + 1 if cut else 0]
+    last = _tabs(code.text.rpartition("\n")[2])
+    text = head + last
+    whole = "\n".join(new)
+    return _code.with_code(sample, text, whole[len(text) :]) if _code.sound(whole) else sample
+
+
+def _tabs(line: str) -> str:
+    spaces = len(line) - len(line.lstrip(" "))
+    return "\t" * (spaces // 4) + " " * (spaces % 4) + line[spaces:]
+
+
+def _within_strings(code: _code.Code) -> set[int]:
+    """Return the numbers of lines that begin within a string."""
+    found: set[int] = set()
+    for token in _tokens(code.whole):
+        if token.type == tokenize.STRING:
+            found |= set(range(token.start[0] + 1, token.end[0] + 1))
+    return found
+
+
+def _tokens(text: str) -> list[tokenize.TokenInfo]:
+    return list(tokenize.generate_tokens(io.StringIO(text).readline))
+
+
+def split(sample: Sample) -> Sample:
+    """Return a sample whose longest line of code is cut at the gap between two tokens that is nearest to its middle."""
+    code = _code.Code.of(sample)
+    kept, gaps = _within_strings(code), _gaps(code)
+    lines = code.text.split("\n")[:-1]
+    usable = [
+        n for n, line in enumerate(lines, 1) if n not in kept and n + 1 not in kept and gaps.get(n)
+    ]
+    if not usable:
+        return sample
+    number = max(usable, key=lambda n: (len(lines[n - 1]), -n))
+    line = lines[number - 1]
+    middle = (len(line) + len(line) - len(line.lstrip())) / 2
+    gap = min(gaps[number], key=lambda place: (abs(place - middle), place))
+    indent = line[: len(line) - len(line.lstrip())]
+    lines[number - 1] = f"{line[:gap].rstrip()} \\\n{indent}    {line[gap:].lstrip()}"
+    text = "\n".join([*lines, code.text.rpartition("\n")[2]])
+    return _code.with_code(sample, text) if _code.sound(text + code.rest) else sample
+
+
+def _gaps(prompt: _code.Code) -> dict[int, list[int]]:
+    """Return line -> columns at which a token begins behind white space, and no comment does."""
+    found: dict[int, list[int]] = {}
+    last = (0, 0)
+    for token in _tokens(prompt.whole):
+        row, column = token.start
+        code = token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE)
+        if code and last[0] == row and column > last[1]:
+            found.setdefault(row, []).append(column)
+        if token.type == tokenize.COMMENT:
+            found.pop(row, None)
+        last = token.end
+    return found
+
+
+def commented(sample: Sample) -> Sample:
+    """Return a sample whose docstring is comments."""
+    code = _code.Code.of(sample)
+    if code.docstring is None or code.inner is None:
+        return sample
+    (start, end), (first, last) = code.docstring, code.inner
+    line = code.text.rfind("\n", 0, start) + 1
+    indent = code.text[line:start]
+    prose = [part.strip() for part in code.text[first:last].strip().split("\n")]
+    comments = f"\n{indent}".join(f"# {part}".rstrip() for part in prose)
+    return (
+        _code.with_code(sample, code.text[:start] + comments + code.text[end:])
+        if not indent.strip()
+        else sample
+    )
+
+
+def spaced(sample: Sample, words: Words) -> Sample:
+    """Return a sample in which line ends after the docstring are doubled with probability 0.5."""
+    code = _code.Code.of(sample)
+    start = code.docstring[1] if code.docstring else 0
+    kept = _within_strings(code)
+    ends = [match.start() for match in re.finditer("\n", code.text) if match.start() >= start]
+    ends = [
+        end
+        for end in ends
+        if code.text.count("\n", 0, end) + 2 not in kept and code.text[end - 1] != "\\"
+    ]
+    draws = words.uniform(len(ends)) < 0.5
+    edits = [(end, end, "\n") for end, draw in zip(ends, draws, strict=True) if draw]
+    return _code.with_code(sample, _code.edited(code.text, edits))

@@ -1,0 +1,111 @@
+"""Perturbations of syntax: edits of partial code that leave what it does as it is, formatted with Black.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.3, after NatGen (Chakraborty et al.
+2022, https://arxiv.org/abs/2206.07585). Only what is given of the body is changed; a prompt without any stays as it
+is. Black formats the whole program, which is then cut where it was cut before; `format_black_only` does nothing
+else and is the control.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code
+
+Change = Callable[[_code.Code, Words], Iterator[list[_code.Edit]]]
+MARK = "the_rest_begins_here_0"
+TRIES = 20
+
+
+def changed(name: str, sample: Sample, severity: float, words: Words, change: Change) -> Sample:
+    """Return a sample whose given code is changed and formatted.
+
+    Args:
+        name: of the perturbation's module.
+        sample: a code prompt with some of the body.
+        severity: which seed; 0: none.
+        words: the sample's random words.
+        change: yields edits of the whole program, best first; the first after which it compiles are made.
+
+    Raises:
+        RangeError: the severity is no seed.
+        DataError: no code prompt.
+    """
+    own = _code.seeded(name, severity, words)
+    code = _code.Code.of(sample)
+    if own is None or not code.given():
+        return sample
+    for tried, edits in enumerate(change(code, own)):
+        within = [edit for edit in edits if edit[1] <= len(code.text)]
+        beyond = [
+            (start - len(code.text), end - len(code.text), new)
+            for start, end, new in edits
+            if start >= len(code.text)
+        ]
+        text, rest = _code.edited(code.text, within), _code.edited(code.rest, beyond)
+        if len(within) + len(beyond) == len(edits) and _code.sound(text + rest):
+            return formatted(_code.with_code(sample, text, rest))
+        if tried + 1 == TRIES:
+            break
+    return sample
+
+
+def formatted(sample: Sample) -> Sample:
+    """Return a sample whose program is formatted by Black; as it is where it cannot be cut again."""
+    import black
+
+    code = _code.Code.of(sample)
+    for indent in _indents(code):
+        whole = f"{code.text}{indent}{MARK}\n{code.rest}"
+        if not code.text.endswith("\n") or not _code.sound(whole):
+            continue
+        new = black.format_str(whole, mode=black.Mode())
+        text, _, rest = new.partition(f"{MARK}\n")
+        return _code.with_code(sample, text.rstrip(" "), rest)
+    return sample
+
+
+def _indents(code: _code.Code) -> list[str]:
+    """Return where a statement may stand between prompt and rest: as deep as the rest, or as what is before it."""
+    after = [line for line in code.rest.split("\n") if line.strip()][:1]
+    before = [line for line in code.text.split("\n") if line.strip()][-1:]
+    found = [line[: len(line) - len(line.lstrip())] for line in (*after, *before)]
+    return list(dict.fromkeys([*found, *(f"{indent}    " for indent in found)]))
+
+
+def own_line(code: _code.Code, node: ast.stmt) -> bool:
+    """Tell whether a statement begins a line, so that another can be put before it."""
+    start = code.span(node)[0]
+    line = code.whole.rfind("\n", 0, start) + 1
+    decorated = bool(getattr(node, "decorator_list", ()))
+    return (
+        not code.whole[line:start].strip()
+        and not decorated
+        and not code.whole.startswith("elif", start)
+    )
+
+
+def before(code: _code.Code, node: ast.stmt, lines: list[str]) -> _code.Edit:
+    """Return the edit that puts lines before a statement that begins a line, indented as it is."""
+    start = code.span(node)[0]
+    line = code.whole.rfind("\n", 0, start) + 1
+    indent = code.whole[line:start]
+    return line, line, "".join(f"{indent}{one}\n" for one in lines)
+
+
+def in_scope(code: _code.Code) -> list[ast.stmt]:
+    """Return the given statements that are the function's own, not those of functions or classes within it."""
+    inner = [
+        node
+        for node in ast.walk(code.function)
+        if isinstance(node, _SCOPES) and node is not code.function
+    ]
+    hidden = {id(below) for node in inner for below in ast.walk(node) if below is not node}
+    found = [node for node in code.given() if id(node) not in hidden]
+    return sorted(found, key=code.span)
+
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)

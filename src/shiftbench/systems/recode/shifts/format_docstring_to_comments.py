@@ -1,0 +1,28 @@
+"""Format, doc2comments: the docstring becomes comments.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.4. Deterministic. Takes no random
+words.
+"""
+
+from __future__ import annotations
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _layout
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+PARAMS: dict[str, object] = {}
+
+
+def apply(value: Sample, severity: float, words: Words) -> Sample:
+    """Return a prompt whose given code is written otherwise.
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no code prompt.
+    """
+    own = _code.seeded(__name__, severity, words)
+    return _layout.commented(value) if own is not None else value

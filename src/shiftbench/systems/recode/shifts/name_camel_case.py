@@ -1,0 +1,33 @@
+"""Name, CamelCase: snake case becomes camel case, and camel case snake case.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.2; replacement
+of names as in `_names`. Deterministic: all seeds are alike. Takes no random words.
+"""
+
+from __future__ import annotations
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _names
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+PARAMS: dict[str, object] = {}
+
+
+def apply(value: Sample, severity: float, words: Words) -> Sample:
+    """Return a prompt whose function has another name.
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no code prompt.
+    """
+    own = _code.seeded(__name__, severity, words)
+    name = _code.Code.of(value).entry
+    parts = [part.lower() for part in _names.split(name)]
+    camel = parts[0] + "".join(part.capitalize() for part in parts[1:])
+    new = camel if "_" in name.strip("_") else "_".join(parts)
+    usable = own is not None and new != name and new.isidentifier()
+    return _names.with_name(value, new) if usable else value

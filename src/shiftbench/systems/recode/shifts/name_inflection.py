@@ -1,0 +1,38 @@
+"""Name, InflectionalVariation: its content words in a random form of their part of speech.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.2; replacement
+of names as in `_names`. The severity is a seed.
+"""
+
+from __future__ import annotations
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _english, _names
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+PARAMS: dict[str, object] = {}
+
+
+def apply(value: Sample, severity: float, words: Words) -> Sample:
+    """Return a prompt whose function has another name.
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no code prompt.
+    """
+    return _names.renamed(__name__, value, severity, words, _inflected)
+
+
+def _inflected(parts: list[str], words: Words) -> list[str]:
+    kinds, draws = _english.parts_of_speech(parts), words.uniform(len(parts))
+    found = list(parts)
+    for at, (part, kind, draw) in enumerate(zip(parts, kinds, draws, strict=True)):
+        known = _english.forms(_english.lemma(part, kind), kind) if kind else {}
+        forms = [form for form in dict.fromkeys(known.values()) if form.isalpha()]
+        if forms:
+            found[at] = _english.like(forms[int(float(draw) * len(forms))], part)
+    return found

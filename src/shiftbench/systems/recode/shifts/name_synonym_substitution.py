@@ -1,0 +1,39 @@
+"""Name, SynonymSub: a content word becomes, with probability 0.5, one of its synonyms.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.2; replacement
+of names as in `_names`.
+The severity is a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _names, _synonyms
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+SOURCES = _synonyms.SOURCES
+PARAMS: dict[str, object] = {"share": 0.5}
+
+
+def apply(
+    value: Sample, severity: float, words: Words, *, sources: Mapping[str, Path], share: float = 0.5
+) -> Sample:
+    """Return a prompt whose function has another name.
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no code prompt, or WordNet is not here.
+    """
+    known = _synonyms.database(sources)
+
+    def change(parts: list[str], own: Words) -> list[str]:
+        return _synonyms.replaced(known, parts, [True] * len(parts), own, share, "{new}")
+
+    return _names.renamed(__name__, value, severity, words, change)

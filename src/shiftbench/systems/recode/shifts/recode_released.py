@@ -1,0 +1,59 @@
+"""A perturbation as released with ReCode: the prompt of the same problem in a file of a user's clone.
+
+`path` is `dataset-release/perturbed_finalized`, `file` names what is below it, SET/FAMILY/NAME: the set `humaneval` or
+`mbpp`, the family `nlaugmenter` (docstrings), `func_name`, `natgen` (syntax) or `format`, the name as in the file's
+(`BackTranslation`). Severity j is the file with seed j - 1, so that 1 to 5 are the five seeds of the paper. Prompt,
+entry point, solution and tests are the file's.
+
+Source: Wang et al. 2023, https://arxiv.org/abs/2212.10264; https://github.com/amazon-science/recode. In files of
+before August 2023 the seeds of name perturbations are identical (issue 5); `perturbed_rate` tells which files
+change nothing. Takes no random words.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.datasets import _recode_release
+from shiftbench.systems.recode.shifts import _code
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+PARAMS: dict[str, object] = {"path": "", "file": "humaneval/nlaugmenter/BackTranslation"}
+
+
+def apply(
+    value: Sample,
+    severity: float,
+    words: Words,
+    *,
+    path: str = "",
+    file: str = "humaneval/nlaugmenter/BackTranslation",
+) -> Sample:
+    """Return the released version of a prompt.
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no such file, or the problem is not in it.
+        ParamsError: `file` has other parts than three.
+    """
+    if _code.seeded(__name__, severity, words) is None:
+        return value
+    parts = file.split("/")
+    if len(parts) != 3:
+        raise ParamsError(f"shift 'recode_released': file is {file!r}; expected SET/FAMILY/NAME")
+    name, family, perturbation = parts
+    seed = int(severity) - 1
+    released = _recode_release.perturbed(Path(path), name, family, perturbation, seed)
+    found, task = _recode_release.rows(released), value.fields["meta"]["task_id"]
+    if task not in found:
+        raise DataError(f"{released.name} has no problem {task!r}")
+    row = found[task]
+    meta = {**value.fields["meta"], "test": row["test"]}
+    changed = value.with_field("meta", meta)
+    return _code.with_code(changed, row["prompt"], row["canonical_solution"], row["entry_point"])

@@ -1,0 +1,30 @@
+"""Not trained: the clean problems of a dataset, each with its solution, for models that look solutions up.
+
+Source: none; the index is what such a model knows. It holds the very problems that are asked, since the question is not
+whether an answer is found, but whether it still is when the prompt is written otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shiftbench import refs
+from shiftbench.refs import Ref
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.recode.models import _bodies
+
+PARAMS: dict[str, object] = {}
+HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for another wording"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the clean problems."""
+    return [refs.shards(params["dataset"], "test")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the problems as one tensor of bytes."""
+    return _bodies.packed(job.samples("test"))

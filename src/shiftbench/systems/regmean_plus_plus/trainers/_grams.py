@@ -1,0 +1,217 @@
+"""Least squares layer by layer: Gram matrices of the inputs of linear layers, and merged layers that follow from them.
+
+    G = X^T X / tokens,  G~ = a G + (1 - a) diag(G),  W_M^T = (sum_i G~_i)^-1 sum_i G~_i W_i^T
+
+A net has `embed(x)`, `blocks`, `norm` and `head` (docs/extending.md, models). Only linear layers within blocks are
+solved for; all else is the mean over nets. One walk serves RegMean and RegMean++, which differ in what a block is fed
+with: the output of the candidate's own blocks before, or of the merged ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.regmean_plus_plus.trainers import _merging
+
+PARAMS: dict[str, object] = {
+    **_merging.CALIBRATED,
+    "shrink": 0.95,
+    "outside": "average",
+    "blocks": [],
+    "layers": [],
+    "batch_size": 32,
+}
+RIDGE = 1e-6
+SINGULAR = 1e12
+"""Condition number from which on a ridge is added before solving."""
+OUTSIDE = ("average", "pretrained")
+
+Log = Callable[[int, str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a walk is made.
+
+    Attributes:
+        shrink: `a`, the factor of off-diagonal entries of Gram matrices.
+        merged_inputs: feed a block with what the merged blocks before give (RegMean++), else the candidate's own.
+        blocks: numbers of the blocks whose linear layers are solved for; none: all.
+        layers: parts of names of the linear layers that are solved for; none: all.
+        batch_size: samples per forward pass.
+        log: gets (block, quantity, value).
+    """
+
+    shrink: float
+    merged_inputs: bool
+    blocks: Sequence[int] = ()
+    layers: Sequence[str] = ()
+    batch_size: int = 32
+    log: Log = lambda *_: None
+
+    def solves(self, block: int, layer: str) -> bool:
+        """Tell whether a linear layer is solved for."""
+        wanted = not self.layers or any(part in layer for part in self.layers)
+        return wanted and (not self.blocks or block in self.blocks)
+
+
+def train(job: TrainJob, *, merged_inputs: bool) -> State:
+    """Return the state dict that RegMean or RegMean++ merges a job's candidates into.
+
+    Raises:
+        ParamsError: `outside` is unknown.
+        ModelError: the net has no blocks.
+    """
+    params: Mapping[str, Any] = job.params
+    if params["outside"] not in OUTSIDE:
+        raise ParamsError(f"outside is {params['outside']!r}; {near(params['outside'], OUTSIDE)}")
+    start, states = _merging.weights(job)
+    candidates = [_merging.net_of(job, state) for state in states.values()]
+    if not hasattr(candidates[0], "blocks"):
+        raise ModelError(f"model {job.model!r} has no blocks to walk through; use vit, clip_vision")
+    state = {**start, **_merging.mean([_merging.trunk(one) for one in states.values()])}
+    if params["outside"] == "pretrained":
+        state |= {name: value for name, value in start.items() if name.startswith("norm.")}
+    merged = _merging.net_of(job, state)
+    inputs = [
+        torch.from_numpy(nets.prepare(job.plugin, samples, job.model_params))
+        for samples in _merging.calibration(job).values()
+    ]
+    how = (params["shrink"], merged_inputs, params["blocks"], params["layers"])
+    walk(merged, candidates, inputs, Settings(*how, params["batch_size"], job.log))
+    return _merging.finish(job, dict(merged.state_dict()))
+
+
+@torch.inference_mode()
+def walk(
+    merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], how: Settings
+) -> None:
+    """Replace the linear layers of a merged net, block after block, by the least-squares solutions.
+
+    Args:
+        merged: holds the mean of the candidates; changed in place.
+        candidates: the nets.
+        inputs: prepared calibration samples of each.
+        how: see `Settings`.
+    """
+    embedding = [merged if how.merged_inputs else net for net in candidates]
+    hidden = [
+        _through(net.embed, batch, how.batch_size)
+        for net, batch in zip(embedding, inputs, strict=True)
+    ]
+    for number, block in enumerate(merged.blocks):
+        own = [net.blocks[number] for net in candidates]
+        grams, after = [], []
+        for candidate, tokens in zip(own, hidden, strict=True):
+            with recording(linear_layers(candidate)) as found:
+                after.append(_through(candidate, tokens, how.batch_size))
+            grams.append({name: found.mean(name) for name in found.sums})
+        for name, layer in linear_layers(block).items():
+            if how.solves(number, name):
+                weights = [linear_layers(one)[name].weight for one in own]
+                _solve(layer, [one[name] for one in grams], weights, how, f"{number}.{name}")
+        hidden = (
+            [_through(block, t, how.batch_size) for t in hidden] if how.merged_inputs else after
+        )
+
+
+def _through(part: Callable[[Any], Any], tokens: torch.Tensor, size: int) -> torch.Tensor:
+    return torch.cat([part(batch) for batch in tokens.split(size)])
+
+
+def linear_layers(part: nn.Module) -> dict[str, nn.Linear]:
+    """Return the linear layers of a block by name."""
+    return {n: layer for n, layer in part.named_modules() if isinstance(layer, nn.Linear)}
+
+
+# ------------------------------------------------------------------ Gram matrices
+
+
+@dataclass
+class Grams:
+    """Sums of X^T X in float64, and how many tokens they are over."""
+
+    sums: dict[str, torch.Tensor]
+    tokens: dict[str, int]
+
+    def add(self, name: str, inputs: torch.Tensor) -> None:
+        """Add a batch of inputs (..., in), each vector a token; products in the inputs' precision."""
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        self.sums[name] = self.sums.get(name, 0) + (rows.T @ rows).double()
+        self.tokens[name] = self.tokens.get(name, 0) + len(rows)
+
+    def mean(self, name: str) -> torch.Tensor:
+        """Return G of a layer: a task with longer sequences or more samples weighs no more."""
+        return self.sums[name] / self.tokens[name]
+
+
+@contextmanager
+def recording(layers: Mapping[str, nn.Linear]) -> Iterator[Grams]:
+    """Record the inputs of linear layers while they are called."""
+    grams = Grams({}, {})
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        return lambda _, given: grams.add(name, given[0])
+
+    handles = [layer.register_forward_pre_hook(hook(name)) for name, layer in layers.items()]
+    try:
+        yield grams
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def shrunk(gram: torch.Tensor, a: float) -> torch.Tensor:
+    """Return a * G + (1 - a) * diag(G)."""
+    return a * gram + (1 - a) * torch.diag(gram.diagonal())
+
+
+def solution(
+    grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, float, bool]:
+    """Solve for the merged weight by Cholesky in float64.
+
+    Args:
+        grams: of each net, (in, in), shrunk.
+        weights: of each net, (out, in).
+
+    Returns:
+        The weight float64 (out, in), the condition number of the sum of Grams, and whether it was singular, so
+        that 1e-6 of its mean diagonal was added to the diagonal.
+    """
+    total = torch.stack([gram.double() for gram in grams]).sum(0)
+    right = torch.stack([g.double() @ w.double().T for g, w in zip(grams, weights, strict=True)])
+    values = torch.linalg.eigvalsh(total)
+    condition = float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+    singular = condition > SINGULAR
+    if singular:
+        size = max(float(total.diagonal().mean()), RIDGE)
+        total = total + RIDGE * size * torch.eye(len(total), dtype=total.dtype)
+    factor = torch.linalg.cholesky(total)
+    return torch.cholesky_solve(right.sum(0), factor).T, condition, singular
+
+
+def _solve(
+    layer: nn.Linear,
+    grams: Sequence[torch.Tensor],
+    weights: Sequence[torch.Tensor],
+    how: Settings,
+    name: str,
+) -> None:
+    """Put a layer's solution in its place; log its condition number, and whether a ridge was needed."""
+    weight, condition, singular = solution([shrunk(g, how.shrink) for g in grams], weights)
+    layer.weight.copy_(weight.to(layer.weight.dtype))
+    at = int(name.partition(".")[0])
+    how.log(at, f"condition/{name}", condition)
+    if singular:
+        how.log(at, f"singular/{name}", 1.0)

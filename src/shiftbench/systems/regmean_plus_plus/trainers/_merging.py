@@ -1,0 +1,174 @@
+"""Merging: nets tuned from one start on different tasks become one. State-dict algebra, and what mergers share.
+
+A merger is a trainer whose `candidates` say which trainer made the net of each task of a `united` dataset. Where a
+net was itself merged for several tasks, these are joined by `+`, and its calibration set is spread over them, which
+makes merging sequential: `candidates: {a+b: first_merge, c: tuned_on_c}`. Heads (`head.*`) are those of the start:
+they are not merged. Tensors are combined in the order of their sorted names, sums in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench import refs
+from shiftbench.data import shards, splits
+from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.regmean_plus_plus.trainers import _tasks
+
+PARAMS: dict[str, object] = {"start": "multitask", "candidates": {}}
+CALIBRATED: dict[str, object] = {**PARAMS, "calibrate_on": "", "samples": 256, "one_class": False}
+"""Options of a merger that looks at a few training samples, whose labels it does not use."""
+
+Combine = Callable[[State, list[State]], State]
+"""(start, candidates), heads taken off -> merged."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the start, the candidates, val shards to log accuracy on, and the calibration samples if asked for."""
+    dataset, model, seed = params["dataset"], params["model"], params["seed"]
+    trainers = dict.fromkeys([params["start"], *params["candidates"].values()])
+    found = [refs.weights(dataset, model, trainer, seed) for trainer in trainers]
+    if "calibrate_on" in params:
+        found.append(refs.shards(params["calibrate_on"] or dataset, "train"))
+    return [*found, refs.shards(dataset, "val")]
+
+
+# ------------------------------------------------------------------ around a merger
+
+
+def merge(job: TrainJob, combine: Combine) -> State:
+    """Return the start with its trunk replaced by what `combine` makes of the candidates; logs accuracy on val.
+
+    Raises:
+        ParamsError: no candidates are named.
+        ModelError: a net has batch normalisation, whose statistics would have to be estimated again.
+    """
+    start, candidates = weights(job)
+    trunks = [trunk(state) for state in candidates.values()]
+    return finish(job, {**start, **combine(trunk(start), trunks)})
+
+
+def finish(job: TrainJob, state: State) -> State:
+    """Log a merged net's accuracy on the val split of each task, and return its state."""
+    found = _tasks.accuracies(job, job.samples("val"))(net_of(job, state))
+    for task, value in found.items():
+        job.log(0, f"val_accuracy_{task}", value)
+    job.log(0, "val_accuracy", _tasks.mean(found))
+    return state
+
+
+def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
+    """Return the state of the start, and those of the candidates by task."""
+    wanted: Mapping[str, str] = job.params["candidates"]
+    if not wanted:
+        raise ParamsError(f"{job.trainer}: candidates is empty; give task: trainer, one per task")
+    files = {_trainer(ref): path for ref, path in job.inputs.items() if ref.kind == "weights"}
+    states = {name: nets.read_state(path) for name, path in files.items()}
+    for name, state in states.items():
+        if any(key.endswith("running_mean") for key in state):
+            raise ModelError(
+                f"{files[name]} has batch normalisation, whose statistics a merged net would lack; "
+                "use a net without (vit with `patch: 7`)"
+            )
+    return states[job.params["start"]], {task: states[name] for task, name in wanted.items()}
+
+
+def _trainer(ref: Ref) -> str:
+    return ref.parts[1].split("-")[1]
+
+
+def net_of(job: TrainJob, state: State) -> nn.Module:
+    """Return the job's net with a state, in evaluation mode."""
+    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, state, "a merged state")
+    return net.eval()
+
+
+def calibration(job: TrainJob) -> dict[str, list[Sample]]:
+    """Return the calibration samples of each candidate, `samples` of them or as many as there are.
+
+    They are the samples of smallest hash of the train split of the candidate's task, so that fewer are contained
+    in more. Samples that are of no task (of another dataset, `calibrate_on`) serve all candidates alike. With
+    `one_class` they are of the task's first class alone.
+    """
+    read = list(shards.read(_train_folder(job)))
+    own = _tasks.by_task(read) if read[0].fields.get("meta") else {}
+    found = {}
+    for tasks in job.params["candidates"]:
+        names = tasks.split("+")
+        each = -(-job.params["samples"] // len(names))
+        kept = [s for name in names for s in _few(own.get(name, read), each, job.params)]
+        found[tasks] = kept[: job.params["samples"]]
+    return found
+
+
+def _few(samples: list[Sample], amount: int, params: Mapping[str, Any]) -> list[Sample]:
+    if params["one_class"]:
+        first = min(sample.fields["label"] for sample in samples)
+        samples = [sample for sample in samples if sample.fields["label"] == first]
+    return [s for s in splits.subset(samples, amount) if isinstance(s, Sample)]
+
+
+def _train_folder(job: TrainJob) -> Path:
+    name = refs.shards(job.params["calibrate_on"] or job.dataset, "train").name
+    return next(path.parent for ref, path in job.inputs.items() if ref.name == name)
+
+
+# ------------------------------------------------------------------ algebra
+
+
+def trunk(state: State) -> State:
+    """Return a state dict without the head, names sorted."""
+    return {name: state[name] for name in sorted(state) if not name.startswith("head.")}
+
+
+def combined(states: Sequence[State], how: Callable[[torch.Tensor], torch.Tensor]) -> State:
+    """Apply `how` to each tensor, stacked over nets in float64: (nets, ...) -> (...); integers are the first net's."""
+    first = states[0]
+    return {
+        name: how(torch.stack([s[name] for s in states]).double()).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in sorted(first.items())
+    }
+
+
+def mean(states: Sequence[State]) -> State:
+    """Return the arithmetic mean of nets."""
+    return combined(states, lambda stacked: stacked.mean(0))
+
+
+def flatten(state: State) -> torch.Tensor:
+    """Return all floating-point tensors as one float64 vector, in the order of their sorted names."""
+    return torch.cat([tensor.flatten().double() for tensor in _floats(state).values()])
+
+
+def unflatten(vector: torch.Tensor, like: State) -> State:
+    """Return a vector as the state dict that `flatten` made it from; what is no float is that of `like`."""
+    floats = _floats(like)
+    parts = vector.split([tensor.numel() for tensor in floats.values()])
+    made = {
+        name: part.reshape(tensor.shape).to(tensor.dtype)
+        for (name, tensor), part in zip(floats.items(), parts, strict=True)
+    }
+    return {**like, **made}
+
+
+def _floats(state: State) -> State:
+    return {name: state[name] for name in sorted(state) if state[name].is_floating_point()}
+
+
+def task_vectors(start: State, states: Iterable[State]) -> torch.Tensor:
+    """Return what tuning changed, float64 (nets, parameters)."""
+    origin = flatten(start)
+    return torch.stack([flatten(state) - origin for state in states])

@@ -1,0 +1,101 @@
+"""One trunk, a head for each task: trained on all tasks of a `united` dataset, or tuned on one of them.
+
+Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The net's one linear head holds the heads of all
+tasks, and the cross-entropy of a picture runs over the classes of its own task alone. Without `start` a fresh net
+learns; with it, weights of another trainer are tuned further, on some `tasks` only. `head: false` keeps the heads as
+they are, so that nets tuned on different tasks can be merged under them (trainers/regmean.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench import refs
+from shiftbench.data import splits
+from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.regmean_plus_plus.trainers import _tasks
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "start": "",
+    "tasks": [],
+    "images": 0,
+    "head": True,
+    "epochs": 6,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "weight_decay": 0.01,
+    "schedule": "one_cycle",
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, and the weights that are tuned further."""
+    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    if not params["start"]:
+        return found
+    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    return [start, *found]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    `tasks` are names of the united datasets, none means all; `images` is how many training pictures of each task
+    are used, 0 all of them.
+    """
+    net = _loop.fresh_net(job)
+    for ref, path in job.inputs.items():
+        if ref.kind == "weights":
+            nets.load_into(net, nets.read_state(path), path)
+    net.get_submodule("head").requires_grad_(job.params["head"])
+    own = replace(job, samples=chosen(job))
+    seen = own.samples("train")
+    apart = _tasks.apart(seen, len(job.classes))
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+    ) -> torch.Tensor:
+        logits = net(_loop.tensor(batch, net))
+        return F.cross_entropy(_tasks.within(logits, labels, apart), labels)
+
+    held = _tasks.accuracies(own, own.samples("val"))
+    fitted = _loop.fit(own, net, loss, validate=lambda net: _tasks.mean(held(net)))
+    for task, value in held(fitted).items():
+        job.log(0, f"val_accuracy_{task}", value)
+    return dict(fitted.state_dict())
+
+
+def chosen(job: TrainJob) -> Callable[[str], list[Sample]]:
+    """Return what gives the samples of a split that are of the job's tasks, `images` of each in training.
+
+    Raises:
+        ParamsError: a task has no samples; names those there are.
+    """
+
+    def samples(split: str) -> list[Sample]:
+        by_task = _tasks.by_task(job.samples(split))
+        wanted: Sequence[str] = job.params["tasks"] or sorted(by_task)
+        unknown = [task for task in wanted if task not in by_task]
+        if unknown:
+            raise ParamsError(
+                f"{job.dataset} has no task {unknown[0]!r}; it has {', '.join(by_task)}"
+            )
+        amount = job.params["images"] if split == "train" else 0
+        kept = (splits.subset(by_task[task], amount or None) for task in wanted)
+        return [sample for part in kept for sample in part if isinstance(sample, Sample)]
+
+    return samples

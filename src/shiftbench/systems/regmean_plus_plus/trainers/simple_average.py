@@ -1,0 +1,20 @@
+"""Merging by the arithmetic mean of the weights of nets that were tuned from one start.
+
+Source: Wortsman et al., "Model soups", ICML 2022, section 2 (uniform soup). Differs: the nets were tuned on different
+tasks, and heads are not averaged (`trainers/_merging.py`).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.regmean_plus_plus.trainers import _merging
+
+PARAMS = _merging.PARAMS
+needs = _merging.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the merged state dict."""
+    return _merging.merge(job, lambda _, candidates: _merging.mean(candidates))

@@ -1,0 +1,25 @@
+"""Merging by adding up what tuning changed: start + scale * sum of (candidate - start).
+
+Source: Ilharco et al., "Editing Models with Task Arithmetic", ICLR 2023, section 2 (addition).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.inference.nets import State
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.regmean_plus_plus.trainers import _merging
+
+PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3}
+needs = _merging.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the merged state dict."""
+
+    def combine(start: State, candidates: list[State]) -> State:
+        moved = job.params["scale"] * _merging.task_vectors(start, candidates).sum(0)
+        return _merging.unflatten(_merging.flatten(start) + moved, start)
+
+    return _merging.merge(job, combine)

@@ -1,0 +1,110 @@
+"""How far five Newton-Schulz steps are from orthogonal, with each set of coefficients, on each shape and spectrum.
+
+Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values of a matrix of unit Frobenius norm,
+which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
+
+- `gaussian`, `student_t` (3 degrees of freedom): `count` matrices of each shape in `shapes`, drawn by keyed words that
+  no fit has seen; `group` is the shape;
+- `momentum`: real momenta, seen while a net is trained with Muon for `steps` steps, at `seen` of them; `group` is the
+  layer, a unit is a layer at a step, `weights` has the training seed.
+
+Source: ROOT, arXiv 2511.20626, its figure of relative errors; see `optimizers/_newton_schulz.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shiftbench import plugins, refs, rng
+from shiftbench.data import shards
+from shiftbench.optimizers import _newton_schulz, _orthogonal
+from shiftbench.optimizers._newton_schulz import Floats
+from shiftbench.refs import Ref
+from shiftbench.rng import Words
+from shiftbench.stages.analyse import Measurement, Observation
+from shiftbench.stages.train import TrainJob
+from shiftbench.systems.root_optimizer.optimizers import _momenta
+
+PARAMS: dict[str, object] = {
+    "shapes": ["32x32", "48x48", "64x64", "128x128", "48x96", "48x144", "64x128", "64x256"],
+    "count": 8,
+    "model": "vit",
+    "model_params": None,
+    "seeds": [0, 1, 2],
+    "steps": 200,
+    "batch_size": 64,
+    "lr": 0.01,
+    "seen": [50, 100, 150, 200],
+}
+METHODS = ("classic", "muon", "fitted")
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the plugins whose code decides: the net whose momenta are seen, and Muon."""
+    return [("models", params["model"]), ("optimizers", "muon")]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards that the net learns from."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield one observation per coefficients and matrix."""
+    for kind in ("gaussian", "student_t"):
+        for shape in job.params["shapes"]:
+            for number in range(job.params["count"]):
+                values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
+                yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
+    for seed in job.params["seeds"]:
+        name = f"{job.params['dataset']}/{job.params['model']}-muon-s{seed}"
+        for layer, step, momentum in _momenta.seen(_training(job, seed), job.params["seen"]):
+            values = _newton_schulz.spectrum(momentum)
+            yield from _errors(values, name, "momentum", layer, f"s{seed}/{layer}/{step}")
+
+
+def _errors(values: Floats, name: str, kind: str, group: str, key: str) -> Iterator[Observation]:
+    """Yield the error of each set of coefficients on one spectrum; `group` ends in the shape."""
+    for method in METHODS:
+        triple: Sequence[float] = _orthogonal.COEFFICIENTS[method](_shape(group))
+        found = _newton_schulz.error(values, triple)
+        yield Observation("ns_error", key, found, name, kind, method=method, group=group)
+
+
+def _shape(name: str) -> tuple[int, int]:
+    rows, columns = name.rpartition("/")[2].split("x")
+    return int(rows), int(columns)
+
+
+def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
+    """Return a random matrix, float64 (m, n)."""
+    rows, columns = _shape(shape)
+    words = Words(seed, "ns_error", kind, f"{shape}/{number}")
+    normal = words.normal((4, rows, columns)).astype(np.float64)
+    if kind == "gaussian":
+        found: Floats = normal[0]
+    else:
+        found = normal[0] / np.sqrt((normal[1:] ** 2).mean(axis=0))
+    return found
+
+
+def _training(job: Measurement, seed: int) -> TrainJob:
+    """Return a training with Muon on the first images of the train split."""
+    params, of = job.params, refs.shards(job.params["dataset"], "train")
+    samples = job.samples(of)[: params["steps"] * params["batch_size"]]
+    model = plugins.find("models", params["model"])
+    plain = TrainJob(
+        dataset=params["dataset"],
+        model=params["model"],
+        trainer="ns_error",
+        seed=rng.derive(job.seed, "ns_error", str(seed)),
+        params={},
+        model_params={**model.PARAMS, **(params["model_params"] or {})},
+        classes=tuple(shards.manifest(job.folder(of))["classes"]),
+        inputs={},
+        samples=lambda _: samples,
+    )
+    return _momenta.with_muon(plain, params)

@@ -1,0 +1,97 @@
+"""Momenta of hidden matrices while a net is trained with Muon, and the spectra of some that fits may see.
+
+    python -m shiftbench.systems.root_optimizer.optimizers._momenta
+
+writes `_spectra.json`: singular values of the momenta of a ViT on Fashion-MNIST, from a training seed that no analysis
+uses. `_coefficients.py` fits to them; then fit again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench import plugins
+from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
+from shiftbench.optimizers._newton_schulz import Floats
+from shiftbench.rng import Words
+from shiftbench.stages.train import TrainJob
+from shiftbench.trainers import _loop
+
+SEED = 1_000_003
+SEEN = (50, 100, 150, 200)
+STEPS: Mapping[str, float] = {"steps": 200, "batch_size": 64, "lr": 0.01}
+
+
+def with_muon(job: TrainJob, size: Mapping[str, float]) -> TrainJob:
+    """Return a training with Muon at a constant rate, for as many epochs as make `steps` steps.
+
+    Args:
+        job: what learns, and from what.
+        size: `steps`, `batch_size`, `lr`.
+    """
+    batch = int(size["batch_size"])
+    epochs = -(-int(size["steps"]) * batch // max(1, len(job.samples("train"))))
+    params = {"epochs": epochs, "batch_size": batch, "lr": size["lr"], "weight_decay": 0.1}
+    muon = {"use": "muon", "options": plugins.find("optimizers", "muon").PARAMS}
+    return replace(job, params={**params, "schedule": "constant"}, optimizer=muon)
+
+
+def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
+    """Train and return what Muon orthogonalises at some steps, from 1, as (layer/shape, step, float64 (m, n))."""
+    rule, found = _orthogonal.Rule(average=True), []
+    states: dict[str, torch.Tensor] = {}
+    step = 0
+
+    def between(net: nn.Module, _: Words) -> None:
+        nonlocal step
+        step += 1
+        for name, parameter in net.named_parameters():
+            if not _orthogonal.is_hidden(name, parameter) or parameter.grad is None:
+                continue
+            state = states.setdefault(name, torch.zeros_like(parameter))
+            direction = _orthogonal.advanced(state, parameter.grad, rule).flatten(1)
+            if step in steps:
+                shape = f"{direction.shape[0]}x{direction.shape[1]}"
+                matrix = direction.double().cpu().numpy().copy()
+                found.append((f"{name.removesuffix('.weight')}/{shape}", step, matrix))
+
+    def loss(net: nn.Module, batch: Any, labels: torch.Tensor, _: Words) -> torch.Tensor:
+        return nn.functional.cross_entropy(net(_loop.tensor(batch, net)), labels)
+
+    with torch.random.fork_rng(devices=[]):
+        net = _loop.fresh_net(job)
+        _loop.fit(job, net, loss, between=between, validate=lambda _: 0.0)
+    return found
+
+
+def main() -> None:
+    """Write the spectra of one training again."""
+    from shiftbench.stages import fetch
+
+    fetch.keep("fashion_mnist")
+    data, model = plugins.find("datasets", "fashion_mnist"), plugins.find("models", "vit")
+    folder = {"fashion_mnist": Path(fetch.kept("fashion_mnist"))}
+    count = int(STEPS["steps"] * STEPS["batch_size"])
+    samples = list(itertools.islice(data.samples("train", folder, {}), count))
+    options = {**model.PARAMS, "depth": 2, "patch": 7}
+    classes = tuple(data.CLASSES)
+    plain = TrainJob(
+        "fashion_mnist", "vit", "ns_error", SEED, {}, options, classes, {}, lambda _: samples
+    )
+    spectra: dict[str, list[list[float]]] = {}
+    for _, _, matrix in seen(with_muon(plain, STEPS), SEEN):
+        values = [round(float(value), 6) for value in _newton_schulz.spectrum(matrix)]
+        spectra.setdefault(_coefficients.spell(matrix.shape), []).append(values)
+    _coefficients.SPECTRA.write_text(json.dumps(spectra, indent=None, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Scenes seen from above in three zones, cut into tiles: clothes of Fashion-MNIST at any angle on grass, gravel, brick.
+
+The embedded stand-in for RWDS. `zone` is where scenes lie: `a` (grass, green, cluttered, soft light, large objects),
+`b` (gravel, sandy, hard shadows), `c` (brick, grey, regular, low contrast, small objects); each zone has frequencies
+of classes of its own. `target` and the shares `look`, `sizes` and `classes` move a scene towards another zone, each
+by itself: look and sizes are covariates, classes the prior. A scene of `side` pixels is cut into tiles of `tile`
+pixels (`_tiles.py`); a tile's source image is its `cluster`, which is resampled as one, and its group, which is in one
+split. Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
+Items and halves of photos are apart in test and training; validation has scenes of its own with those of training.
+
+Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the zones are ours, after RWDS
+(arXiv:2503.19202).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.datasets import fashion_mnist
+from shiftbench.datasets._arrays import read_idx
+from shiftbench.errors import ParamsError
+from shiftbench.sample import Sample
+from shiftbench.shifts import _scikit_photos
+from shiftbench.systems.rwds.datasets import _tiles, _zones
+
+TASK = "detection"
+CLASSES = ("t_shirt", "trouser", "bag", "sneaker")
+NATIVE = ("train", "val", "test")
+SOURCES = (*fashion_mnist.SOURCES, _scikit_photos.SOURCE)
+LICENCE = "MIT (clothes); CC0 (photos)"
+CITATION = (
+    f"{fashion_mnist.CITATION}; van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, "
+    "2014, doi:10.7717/peerj.453"
+)
+REDISTRIBUTE = True
+IN_ORDER = True
+FILES = {"train": "train", "val": "train", "test": "t10k"}
+HALVES = {"train": "left", "val": "left", "test": "right"}
+PARAMS: dict[str, object] = {
+    "train": 40,
+    "val": 3,
+    "test": 20,
+    "zone": "a",
+    "target": "",
+    "look": 0.0,
+    "sizes": 0.0,
+    "classes": 0.0,
+    "side": 320,
+    "objects": [40, 60],
+    "overlap": 0.15,
+    "tile": 128,
+    "tile_overlap": 0.2,
+    "visible": 0.4,
+}
+
+
+def group(sample: Sample) -> str:
+    """Return the scene that a tile was cut from."""
+    cluster: str = sample.fields["meta"]["cluster"]
+    return cluster
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the tiles of a split: `image` uint8 (tile, tile, 3), `boxes`, and `meta` with the scene.
+
+    Raises:
+        ParamsError: an option that is out of range.
+        DataError: an original is not there.
+    """
+    mix, plot = _mix(params), _plot(split, params)
+    pools = _pools(str(sources[fashion_mnist.SOURCES[0]]), FILES[split])
+    own = "" if split == "test" else f"{params['zone']}/"
+    for number in range(params[split]):
+        scene = f"{split}/{own}{number:05d}"
+        image, boxes = _zones.scene(scene, mix, plot, list(pools), sources)
+        cut = _tiles.tiles(image, boxes, params["tile"], params["tile_overlap"], params["visible"])
+        for at, tile in enumerate(cut):
+            meta = {"cluster": f"zone_scenes/{scene}", "left": tile.left, "top": tile.top}
+            fields = {"image": tile.pixels, "boxes": tile.boxes, "meta": meta}
+            yield Sample(f"{params['name']}/{split}/{number:05d}/{at:02d}", fields)
+
+
+def _mix(params: dict[str, Any]) -> _zones.Mix:
+    shares = (float(params[name]) for name in ("look", "sizes", "classes"))
+    mix = _zones.Mix(params["zone"], params["target"] or params["zone"], *shares)
+    mix.check("zone_scenes")
+    return mix
+
+
+def _plot(split: str, params: dict[str, Any]) -> _zones.Plot:
+    fewest, most = params["objects"]
+    if not 0 <= fewest <= most:
+        raise ParamsError(f"zone_scenes: objects is {params['objects']}; expected [fewest, most]")
+    if not 32 <= params["tile"] <= params["side"]:
+        raise ParamsError(
+            f"zone_scenes: tile is {params['tile']} and side {params['side']}; expected 32 pixels or more, and no "
+            "tile larger than the scene"
+        )
+    return _zones.Plot(params["side"], (fewest, most), params["overlap"], HALVES[split])
+
+
+@lru_cache(maxsize=2)
+def _pools(folder: str, name: str) -> tuple[NDArray[np.uint8], ...]:
+    """Return the items of each class."""
+    pixels = read_idx(Path(folder) / f"{name}-images-idx3-ubyte")
+    labels = read_idx(Path(folder) / f"{name}-labels-idx1-ubyte")
+    return tuple(pixels[labels == fashion_mnist.CLASSES.index(one)] for one in CLASSES)
