@@ -88,7 +88,7 @@ def _kind(file: _git.Tracked) -> str | None:
     name = path.relative_to(Path.cwd().resolve()).as_posix()
     if _YAML.fullmatch(name):
         return "yaml"
-    return "bytes" if name in _BYTES or name.startswith("recorded/") else None
+    return "bytes" if name in _BYTES or "/recorded/" in name else None
 
 
 def _same(case: Case, file: _git.Tracked, kind: str) -> bool:

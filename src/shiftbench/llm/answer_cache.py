@@ -2,7 +2,7 @@
 
 A folder holds one file per model, `MODEL.jsonl`: one line per answer, sorted by key, so that equal answers are equal
 bytes. An answer is appended and flushed as soon as it is given, and sorted in by `settle`: what was answered before a
-kill or an error is not asked again. Small ones are in git, below `recorded/`.
+kill or an error is not asked again. Small ones are in git, in the folder `recorded/` of a system.
 
 An answer of an endpoint has the date on which it was given: it cannot be made again, and is never exact. One of weights
 at hand has none: its model is named by their sha256.
@@ -20,9 +20,6 @@ from typing import Any
 
 from shiftbench import files
 from shiftbench.errors import DataError
-
-RECORDED = Path(__file__).parents[2] / "recorded"
-"""The answers that the repository holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""Cards: one per published system, `systems/<slug>.yaml`: what it is, what it needs, what it claims.
+"""Cards: one per published system, `systems/SLUG_/card.yaml`: what it is, what it needs, what it claims.
 
+The slug is the folder's name with `-` for `_`. A plugin folder of a user that has a card is a system, too.
 A card is data. `claims.py` evaluates its claims from stored replicates; `docs/systems.md` lists all of them.
 """
 
@@ -13,9 +14,9 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 
-FOLDER = Path("systems")
 SCALES = ("smoke", "embedded", "full")
 Scale = Literal["smoke", "embedded", "full"]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
@@ -244,20 +245,38 @@ def check_expression(value: object, where: str) -> None:
         )
 
 
-def slugs(folder: Path = FOLDER) -> list[str]:
-    """Return the slugs of all cards, sorted."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+def slugs() -> list[str]:
+    """Return the slugs of all cards, sorted: those of shiftbench, and those in the user's plugin folders."""
+    return sorted(_slug(home.folder) for home in plugins.homes() if _file(home.folder).is_file())
 
 
-def load(slug: str, folder: Path = FOLDER) -> Card:
-    """Read a card.
+def file(slug: str) -> Path:
+    """Return the file of a card.
+
+    Raises:
+        ParamsError: there is none of that name.
+    """
+    for home in plugins.homes():
+        if _slug(home.folder) == slug and _file(home.folder).is_file():
+            return _file(home.folder)
+    raise ParamsError(f"no system is called {slug!r}; {near(slug, slugs())}")
+
+
+def load(slug: str) -> Card:
+    """Read the card of a system.
 
     Raises:
         ParamsError: there is none of that name, or a wrong entry; names file and key.
     """
-    file = folder / f"{slug}.yaml"
-    if not file.is_file():
-        raise ParamsError(f"no system is called {slug!r}; {near(slug, slugs(folder))}")
+    return read(file(slug))
+
+
+def read(file: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        ParamsError: a wrong entry; names file and key.
+    """
     try:
         return Card.model_validate(yaml.safe_load(file.read_text()))
     except yaml.YAMLError as error:
@@ -266,3 +285,11 @@ def load(slug: str, folder: Path = FOLDER) -> Card:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole card"
         raise ParamsError(f"{file}: {where}: {first['msg']}") from None
+
+
+def _slug(folder: Path) -> str:
+    return folder.name.replace("_", "-")
+
+
+def _file(folder: Path) -> Path:
+    return folder / "card.yaml"

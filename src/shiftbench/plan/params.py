@@ -233,7 +233,7 @@ class Bootstrap(_Strict):
 class Asked(_Strict):
     """The system that params are of."""
 
-    slug: str = Field(description="its card is systems/SLUG.yaml")
+    slug: str = Field(description="whose card it is")
     scale: str = Field(description="which of the card's params")
 
 

@@ -4,10 +4,11 @@
 | --- | --- |
 | none | params.yaml |
 | `smoke` | params.yaml with params/smoke.yaml over it |
-| `systems/palm` | params.yaml without its campaigns, with what the card src/shiftbench/systems/palm/card.yaml states for `embedded` |
+| `systems/palm` | systems/params.yaml of the package with what the card of PALM states for `embedded` over it |
 | `systems/palm/smoke` | the same with what it states for `smoke` |
 
-A system has an output root of its own, so that its datasets and trainings are in nobody's way.
+A system has an output root of its own, so that its datasets and trainings are in nobody's way, and params of its own:
+of params.yaml it takes where things are looked for (`plugins`, `fetch`, `shards.stream`), nothing that decides a number.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 from shiftbench.plan import cards, params
 from shiftbench.plan.params import Params
 
 PARAMS = Path("params.yaml")
+BASE = plugins.SYSTEMS / "params.yaml"
+"""What the cards' params are laid over."""
 SYSTEMS = "systems"
 DEFAULT = "embedded"
 
@@ -71,20 +75,28 @@ def arguments(scale: str | None) -> list[str]:
 
 def _system(scale: str, home: Path) -> Params:
     slug, name = split(scale)
-    card = cards.load(slug, home / cards.FOLDER)
+    local = _local(home)
+    card = cards.load(slug)
     if card.status != "built":
         raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
     if name not in card.params:
         raise ParamsError(f"{slug} has no scale {name!r}; {near(name, card.params)}")
-    content = params.read(home / PARAMS)
-    own: dict[str, Any] = {
-        "root": root(slug, name),
-        "system": {"slug": slug, "scale": name},
-        "campaigns": dict.fromkeys(content.get("campaigns", {})),
-    }
-    for over in (own, card.params[name]):
+    own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
+    content = params.read(BASE)
+    for over in (local, own, card.params[name]):
         content = params.merge(content, over)
-    return params.check(content, f"{cards.FOLDER / slug}.yaml, params.{name}", home)
+    return params.check(content, f"{cards.file(slug)}, params.{name}", home)
+
+
+def _local(home: Path) -> dict[str, Any]:
+    """Return what the campaign at `home` says of where things are looked for; its plugins are searched from now on."""
+    if not (home / PARAMS).is_file():
+        return {}
+    params.use_plugins(home / PARAMS)
+    content = params.read(home / PARAMS)
+    local = {key: content[key] for key in ("plugins", "fetch") if content.get(key)}
+    stream = (content.get("shards") or {}).get("stream")
+    return {**local, "shards": {"stream": stream}} if stream else local
 
 
 def root(slug: str, scale: str) -> str:
@@ -92,7 +104,6 @@ def root(slug: str, scale: str) -> str:
     return f"build/{SYSTEMS}/{slug}" if scale == DEFAULT else f"build/{SYSTEMS}-{scale}/{slug}"
 
 
-def built(home: Path = Path()) -> list[str]:
+def built() -> list[str]:
     """Return the slugs of all systems that are built, sorted."""
-    folder = home / cards.FOLDER
-    return [slug for slug in cards.slugs(folder) if cards.load(slug, folder).status == "built"]
+    return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]

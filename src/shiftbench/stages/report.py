@@ -47,14 +47,14 @@ from shiftbench.statistics.score_curves import ROC
 from shiftbench.statistics.search_tables import SEARCHED
 
 ASSETS = (
-    "templates/report/index.html",
-    "templates/report/campaign.html",
-    "templates/report/detection.html",
-    "templates/report/gallery.html",
-    "templates/report/parts.html",
-    "templates/report/system.html",
-    "templates/report/style.css",
-    "templates/report/page.js",
+    "../templates/report/index.html",
+    "../templates/report/campaign.html",
+    "../templates/report/detection.html",
+    "../templates/report/gallery.html",
+    "../templates/report/parts.html",
+    "../templates/report/system.html",
+    "../templates/report/style.css",
+    "../templates/report/page.js",
 )
 _TABLES = {  # files that aggregate makes, without .parquet
     "metrics": formats.METRICS,
@@ -66,7 +66,7 @@ _TABLES = {  # files that aggregate makes, without .parquet
     "searches": SEARCHED,
     "roc": ROC,
 }
-_FOLDER = Path(__file__).parent / "templates" / "report"
+_FOLDER = Path(__file__).parents[1] / "templates" / "report"
 
 
 def run(run: Run, todo: list[Cell]) -> None:

@@ -1,7 +1,7 @@
 """Asking language models: all that a scale's methods and models want to know is recorded, so that runs need none.
 
 A method or a model that reads recorded answers says what it asks of samples, `asks(samples, params, inputs) ->
-requests`, with `ANSWERS`, its folder below `recorded/`, and an option `llm`, the model's name (`llm.identity`).
+requests`, with `ANSWERS`, the folder of the answers (`systems/SLUG_/recorded`), and an option `llm`, the model's name (`llm.identity`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Maker = Callable[[str], Generator]
 
 
 def record(
-    scale: str | None, make: Maker, folder: Path = answer_cache.RECORDED
+    scale: str | None, make: Maker, folder: Path | None = None
 ) -> dict[str, tuple[int, int]]:
     """Record all answers that a scale needs; what its methods and models stand on is made first.
 
     Args:
         scale: as of `shiftbench plan`.
         make: makes a generator; it is called for a model of which an answer is missing.
-        folder: of the records.
+        folder: of the answers; default: the one that each plugin reads.
 
     Returns:
         Folder and model -> how many answers are needed, and how many of them were asked now.
@@ -47,20 +47,20 @@ def record(
     """
     planned, root = plans.load(scale)
     planned.write(root)
-    wanted: dict[tuple[str, str], dict[str, Request]] = {}
+    wanted: dict[tuple[Path, str], dict[str, Request]] = {}
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
             recipe.execute(file, importlib.import_module(f"shiftbench.stages.{job.verb}").run)
         elif job.verb == "evaluate":
-            for name, model, request in _asked(Run(file)):
+            for home, model, request in _asked(Run(file)):
                 identity = client.identity(model)
-                wanted.setdefault((name, model), {})[request.key(identity).digest] = request
+                wanted.setdefault((folder or home, model), {})[request.key(identity).digest] = request
     if not wanted:
         raise ParamsError(f"nothing of {scale or 'params.yaml'} asks a language model")
     return {
-        f"{name}/{model}": _record(Answers(folder / name), model, list(requests.values()), make)
-        for (name, model), requests in wanted.items()
+        f"{home.parent.name}/{model}": _record(Answers(home), model, list(requests.values()), make)
+        for (home, model), requests in wanted.items()
     }
 
 
@@ -73,7 +73,7 @@ def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> 
     return len(requests), cached.asked
 
 
-def _asked(run: Run) -> Iterator[tuple[str, str, Request]]:
+def _asked(run: Run) -> Iterator[tuple[Path, str, Request]]:
     """Yield folder, model and request of all that is asked at the positions of one job."""
     for cell in run.job.cells:
         for family in ("method", "model"):

@@ -23,8 +23,8 @@ from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import _rewriting, _tta
 
 SEES = "sample"
-ANSWERS = "llm-tta"
-ASSETS = ("../../../src/shiftbench/systems/llm_tta/recorded/smollm2_135m.jsonl",)
+ANSWERS = Path(__file__).parents[1] / "recorded"
+ASSETS = ("../recorded/smollm2_135m.jsonl",)
 PARAMS: dict[str, object] = {
     **_tta.PARAMS,
     "llm": "smollm2_135m",
@@ -72,7 +72,7 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
         params: see PARAMS.
         examples: as `examples` gives them.
     """
-    kept = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
+    kept = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --scale SCALE"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 

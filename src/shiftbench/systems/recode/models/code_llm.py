@@ -27,7 +27,7 @@ from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
 TASK = "generation"
-ANSWERS = "recode"
+ANSWERS = Path(__file__).parents[1] / "recorded"
 PARAMS: dict[str, object] = {
     "llm": "smollm2_135m",
     "samples": 1,
@@ -78,7 +78,7 @@ def load(
     Raises:
         DataError: an answer is not recorded, when it is called.
     """
-    kept = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
+    kept = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --scale SCALE"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 

@@ -28,8 +28,8 @@ from shiftbench.sample import Sample
 from shiftbench.systems.recode.models import _bodies, _choices
 
 TASK = "generation"
-ANSWERS = "recode"
-"""Below recorded/. No asset: what stands under a key never changes, and `generate` writes there while it runs."""
+ANSWERS = Path(__file__).parents[1] / "recorded"
+"""No asset: what stands under a key never changes, and `generate` writes there while it runs."""
 PARAMS: dict[str, object] = {"llm": "smollm2_135m", "tokens": 64, "generate": False}
 Score = Callable[[str, Sequence[str]], list[float]]
 
@@ -53,7 +53,7 @@ def load(
         DataError: scores are not recorded, when it is called.
     """
     problems = _bodies.unpacked(weights)
-    record = answer_cache.Answers(answer_cache.RECORDED / ANSWERS)
+    record = answer_cache.Answers(ANSWERS)
     made: list[Score] = []
 
     def scored(prompt: str, bodies: list[str]) -> list[float]:
