@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shiftbench import plugins
@@ -84,11 +87,12 @@ def test_digest_is_the_same_on_every_python(tmp_path: Path) -> None:
     golden = "fa2e39855fc91e89df6f8d5213e3bd60"
     assert code_digest.digest(file) == golden
     package = str(plugins.PACKAGE.parent)
-    program = f"import sys; sys.path.insert(0, {package!r})\nfrom pathlib import Path\nfrom shiftbench import code\n"
+    program = f"import sys; sys.path.insert(0, {package!r})\nfrom pathlib import Path\n"
+    program += "from shiftbench.provenance import code_digest\n"
     for name in ("python3.11", "python3.12", "python3.13"):
         python = shutil.which(name)
         if python and runs(python):
-            asked = [python, "-c", program + f"print(code.digest(Path({str(file)!r})))"]
+            asked = [python, "-c", program + f"print(code_digest.digest(Path({str(file)!r})))"]
             said = subprocess.run(asked, capture_output=True, text=True, check=True)
             assert said.stdout.strip() == golden, name
 
@@ -98,35 +102,142 @@ def runs(python: str) -> bool:
     return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
-def test_assets_count_by_their_bytes_and_a_missing_one_shows(tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("one\n")
-    first = code_digest.digest(tmp_path / "names.txt")
-    (tmp_path / "names.txt").write_text("one \n")
-    assert code_digest.digest(tmp_path / "names.txt") != first
-    assert code_digest.digest(tmp_path / "gone.txt") == "missing"
+def test_assets_count_by_their_bytes_and_a_missing_one_is_an_error(home: Path) -> None:
+    plugin = write(home, "shifts/mine.py", 'ASSETS = ("../recorded/names.txt",)\n')
+    asset = write(home, "recorded/names.txt", "one\n")
+    first = code_digest.closure([plugin])
+    assert first.keys() == {f"{home.name}/shifts/mine.py", f"{home.name}/recorded/names.txt"}
+    asset.write_text("one \n")
+    assert changed_files(first, code_digest.closure([plugin])) == {
+        f"{home.name}/recorded/names.txt"
+    }
+    asset.unlink()
+    with pytest.raises(
+        PluginError, match=r"names.txt is not there, and a plugin reads it \(ASSETS\)"
+    ):
+        code_digest.closure([plugin])
 
 
-def test_closure_follows_imports_and_assets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "shifts").mkdir()
-    (tmp_path / "shifts/mine.py").write_text(
-        'from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\nASSETS = ("t.csv",)\n'
-    )
-    (tmp_path / "shifts/t.csv").write_text("1\n")
-    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path,))
-    found = code_digest.closure([tmp_path / "shifts/mine.py"])
+def test_closure_follows_imports_of_the_package_and_of_helpers_of_ones_own(home: Path) -> None:
+    text = "from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\n"
+    plugin = write(home, "shifts/mine.py", f"{text}from {home.name}.shifts import _stripes\n")
+    helper = write(home, "shifts/_stripes.py", "WIDTH = 3\n")
+    found = code_digest.closure([plugin])
     assert found.keys() >= {
-        "plugins0/shifts/mine.py",
-        "plugins0/shifts/t.csv",
+        f"{home.name}/shifts/mine.py",
+        f"{home.name}/shifts/_stripes.py",
         "shiftbench/shifts/_levels.py",
         "shiftbench/shifts/fog.py",
         "shiftbench/rng.py",  # imported by fog
     }
     assert "shiftbench/errors.py" not in found
-    assert all(
-        code_digest.digest(code_digest.locate(name)) == digest for name, digest in found.items()
+    assert all(code_digest.digest(code_digest.locate(name)) == one for name, one in found.items())
+    helper.write_text("WIDTH = 4\n")
+    assert changed_files(found, code_digest.closure([plugin])) == {
+        f"{home.name}/shifts/_stripes.py"
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plugin folder of the user's own, in use."""
+    folder = tmp_path / "mine"
+    monkeypatch.setattr(plugins.Folders, "extra", (folder,))
+    return folder
+
+
+def write(home: Path, name: str, text: str) -> Path:
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(text)
+    return home / name
+
+
+def changed_files(old: dict[str, str], new: dict[str, str]) -> set[str]:
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Modules that import each other: what each computes, which it imports, and in which way."""
+
+    constants: list[int]
+    imports: list[list[tuple[int, bool]]]  # of each: (other, by `from other import value`)
+
+    def write(self, home: Path, places: Sequence[str], order: np.random.Generator) -> Path:
+        """Write the modules at dotted places, imports in any order; returns the file of the first."""
+        for number, place in enumerate(places):
+            lines, uses = [], []
+            for other, by_name in self.imports[number]:
+                package, _, leaf = f"{home.name}.{places[other]}".rpartition(".")
+                lines.append(
+                    f"from {package}.{leaf} import value as value_{other}"
+                    if by_name
+                    else f"from {package} import {leaf} as m{other}"
+                )
+                uses.append(f"value_{other}()" if by_name else f"m{other}.value()")
+            order.shuffle(lines)
+            body = " + 2 * ".join([str(self.constants[number]), *uses])
+            text = "\n".join([*lines, "", "", "def value():", f"    return {body}", ""])
+            write(home, place.replace(".", "/") + ".py", text)
+        return home / (places[0].replace(".", "/") + ".py")
+
+
+def drawn(random: np.random.Generator, circles: bool) -> Graph:
+    count = int(random.integers(2, 8))
+    imports = []
+    for number in range(count):
+        others = [n for n in range(count) if n != number and (circles or n > number)]
+        chosen = random.permutation(others)[: random.integers(0, 4)]
+        imports.append([(int(other), bool(random.random() < 0.5)) for other in chosen])
+    return Graph(random.integers(0, 4, count).tolist(), imports)
+
+
+def reachable(graph: Graph) -> list[int]:
+    seen, queue = {0}, [0]
+    while queue:
+        new = {other for other, _ in graph.imports[queue.pop()]} - seen
+        seen |= new
+        queue += new
+    return sorted(seen)
+
+
+def fingerprint(start: Path) -> tuple[list[str], str]:
+    return sorted(code_digest.closure([start]).values()), code_digest.linked([start])
+
+
+@pytest.mark.parametrize("circles", [False, True], ids=["layered", "with circles"])
+def test_moves_are_free_and_constants_are_not(tmp_path: Path, monkeypatch, circles: bool) -> None:
+    """Drawn graphs of modules: wherever they stand and whatever they are called, in any order of imports."""
+    random = np.random.default_rng(7)
+    words = ["a", "b.c", "b.d", "e.f.g", "h", "i.j", "k.l", "m.n", "o", "p.q.r"]
+    for case in range(60):
+        graph = drawn(random, circles)
+        homes = [tmp_path / f"{case}_{side}" / f"mine{side}" for side in range(3)]
+        monkeypatch.setattr(plugins.Folders, "extra", tuple(homes))
+        places = [list(random.permutation(words)[: len(graph.constants)]) for _ in homes]
+        first, moved = (graph.write(homes[n], places[n], random) for n in range(2))
+        assert fingerprint(first) == fingerprint(moved), (case, graph, places)
+        edited = int(random.choice(reachable(graph)))
+        constants = [c + (n == edited) for n, c in enumerate(graph.constants)]
+        other = Graph(constants, graph.imports).write(homes[2], places[2], random)
+        assert fingerprint(first)[1] != fingerprint(other)[1], (case, graph, edited)
+        assert fingerprint(first)[0] != fingerprint(other)[0], (case, graph, edited)
+
+
+def test_helpers_that_change_places_are_seen(home: Path) -> None:
+    """Two wrappers with equal text around two helpers: what is in the closure stays, who uses what does not."""
+    for name, value in (("one", 1), ("two", 2)):
+        write(home, f"shifts/_{name}.py", f"def value():\n    return {value}\n")
+        text = f"from {home.name}.shifts._{name} import value\n\nshow = value\n"
+        write(home, f"shifts/_show_{name}.py", text)
+    source = (
+        "from {0}.shifts import _show_{1} as a, _show_{2} as b\n\nresult = a.show() - b.show()\n"
     )
+    plugin = write(home, "shifts/x.py", source.format(home.name, "one", "two"))
+    first = fingerprint(plugin)
+    plugin.write_text(source.format(home.name, "two", "one"))
+    assert fingerprint(plugin)[0] == first[0]
+    assert fingerprint(plugin)[1] != first[1]
 
 
 def test_what_only_tells_or_plans_does_not_count() -> None:
@@ -134,18 +245,17 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
     assert (
         sorted(code_digest.NOT_COUNTED)
         == (
-            "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
-            "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
-            "store stored streaming"
+            "__init__ audit cli data.pins errors files git inference.batch_sensitivity inference.devices plan plugins "
+            "progress provenance refs release storage tools"
         ).split()
     )
     for stage in ("shift", "train", "evaluate"):
-        modules = {
-            name.split("/")[1].removesuffix(".py")
-            for name in code_digest.closure([code_digest.stage(stage)])
-        }
-        assert not modules & code_digest.NOT_COUNTED
-        assert stage in modules
+        names = code_digest.closure([code_digest.stage(stage)])
+        modules = [name.removeprefix("shiftbench/").replace("/", ".") for name in names]
+        assert not [
+            m for m in modules if m.startswith(tuple(f"{n}." for n in code_digest.NOT_COUNTED))
+        ]
+        assert f"stages.{stage}.py" in modules
 
 
 def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
@@ -157,7 +267,8 @@ def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
 
 def test_digest_needs_nothing_but_the_standard_library() -> None:
     """It runs in other interpreters above, and before anything heavy in every job."""
-    program = "import sys; from shiftbench import code; print('numpy' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys; from shiftbench.provenance import code_digest\n"
+    program += "print('numpy' in sys.modules or 'torch' in sys.modules)"
     said = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

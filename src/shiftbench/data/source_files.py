@@ -166,7 +166,9 @@ def _file(name: str) -> Path:
     if len(hits) == 1:
         return hits[0]
     if hits:
-        raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
+        raise ParamsError(
+            f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours"
+        )
     yours = "".join(f", {folder / 'sources'}" for folder in plugins.Folders.extra)
     raise ParamsError(
         f"no source named {name!r} ({near(name, source_names())}); looked for {name}.yaml in "

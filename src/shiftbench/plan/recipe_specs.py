@@ -221,7 +221,9 @@ class Outlines:
             if self.params.campaigns[name].val_sets
         ]
         return Outline(
-            content, [*own.inputs, *proofs], (*resolved_plugin.code_of("detector_search"), *own.code)
+            content,
+            [*own.inputs, *proofs],
+            (*resolved_plugin.code_of("detector_search"), *own.code),
         )
 
     def _detector(self, asked: Asked, records: list[Ref]) -> Outline:

@@ -2,7 +2,7 @@
 
 Snakemake does not see what a module imports, so every recipe carries the digest of each source file in the
 static import closure of its plugins and its stage. A file's digest does not hold what it imports by name or
-path, only which import each use means (`‹0›.read`): so a module may be moved or renamed, its imports adjusted,
+path, only which import each use means (`import 0: read`): so a module may be moved or renamed, its imports adjusted,
 and nothing is made again. What binds uses to content is `linked`, one digest over the whole graph of imports.
 """
 
@@ -160,7 +160,9 @@ class _Imports:
 
     def __init__(self, path: Path, tree: ast.Module) -> None:
         self.path = path
-        self.bound: dict[str, tuple[Path, str]] = {}  # name here -> file, name there ("" the module itself)
+        self.bound: dict[
+            str, tuple[Path, str]
+        ] = {}  # name here -> file, name there ("" the module itself)
         self.files: list[Path] = []
         self.order: dict[Path, int] = {}
         self.assets: list[Path] = []
@@ -197,7 +199,13 @@ class _Imports:
     def use(self, name: str) -> str:
         """Return what stands for a use of an imported name, and note that it is used."""
         file, there = self.bound[name]
-        return f"‹{self.order.setdefault(file, len(self.order))}›.{there}"
+        return f"import {self.order.setdefault(file, len(self.order))}: {there}"
+
+    def read(self, node: ast.Assign) -> str:
+        """Return what stands for the names of assets, and note them."""
+        names = ast.literal_eval(node.value)
+        self.assets += [Path(os.path.normpath(self.path.parent / name)) for name in names]
+        return f"assets {len(names)}"
 
     def reached(self) -> tuple[Path, ...]:
         """Return what is imported and counts, in the order of first use, then the rest, then the assets."""
@@ -207,29 +215,31 @@ class _Imports:
 
 def _tokens(node: object, imports: _Imports) -> Iterator[str]:
     if isinstance(node, ast.AST):
-        if isinstance(node, ast.Import | ast.ImportFrom) and imports.is_ours(node):
-            return
-        if isinstance(node, ast.Assign) and _is_assets(node):
-            folder, names = imports.path.parent, ast.literal_eval(node.value)
-            imports.assets += [Path(os.path.normpath(folder / name)) for name in names]
-            yield f"ASSETS {len(imports.assets)}"
-            return
-        if isinstance(node, ast.Name) and node.id in imports.bound:
-            yield imports.use(node.id)
-            return
-        yield f"({type(node).__name__}"
-        for field, value in ast.iter_fields(node):
-            kept = _significant(node, field, value)
-            if field in ("type_comment", "kind", "ctx") or kept is None or kept == []:
-                continue
-            yield field
-            yield from _tokens(kept, imports)
-        yield ")"
+        yield from _node(node, imports)
     elif isinstance(node, list):
         for item in node:
             yield from _tokens(item, imports)
     else:
         yield f"{type(node).__name__}:{node!r}"
+
+
+def _node(node: ast.AST, imports: _Imports) -> Iterator[str]:
+    if imports.is_ours(node):
+        return
+    if isinstance(node, ast.Name) and node.id in imports.bound:
+        yield imports.use(node.id)
+        return
+    if isinstance(node, ast.Assign) and _is_assets(node):
+        yield imports.read(node)
+        return
+    yield f"({type(node).__name__}"
+    for field, value in ast.iter_fields(node):
+        kept = _significant(node, field, value)
+        if field in ("type_comment", "kind", "ctx") or kept is None or kept == []:
+            continue
+        yield field
+        yield from _tokens(kept, imports)
+    yield ")"
 
 
 def _is_assets(node: ast.Assign) -> bool:

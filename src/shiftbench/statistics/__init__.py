@@ -1,0 +1,4 @@
+"""From rows of samples to numbers with intervals: the one resampler, the engine behind metrics, expressions, claims.
+
+May import the base modules and `data`.
+"""

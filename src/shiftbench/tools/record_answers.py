@@ -1,7 +1,8 @@
 """Asking language models: all that a scale's methods and models want to know is recorded, so that runs need none.
 
 A method or a model that reads recorded answers says what it asks of samples, `asks(samples, params, inputs) ->
-requests`, with `ANSWERS`, the folder of the answers (`systems/SLUG_/recorded`), and an option `llm`, the model's name (`llm.identity`).
+requests`, with `ANSWERS`, the folder of the answers (`systems/SLUG_/recorded`), and an option `llm`, the model's name
+(`client.identity`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.errors import ParamsError
-from shiftbench.llm import answer_cache, client
+from shiftbench.llm import client
 from shiftbench.llm.answer_cache import Answers
 from shiftbench.llm.client import Cached, Generator, Request
 from shiftbench.plan import plan as plans
@@ -55,7 +56,9 @@ def record(
         elif job.verb == "evaluate":
             for home, model, request in _asked(Run(file)):
                 identity = client.identity(model)
-                wanted.setdefault((folder or home, model), {})[request.key(identity).digest] = request
+                wanted.setdefault((folder or home, model), {})[request.key(identity).digest] = (
+                    request
+                )
     if not wanted:
         raise ParamsError(f"nothing of {scale or 'params.yaml'} asks a language model")
     return {
