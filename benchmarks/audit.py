@@ -22,10 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shiftbench.audit import _run
-from shiftbench.audit._case import Case
-from shiftbench.audit._digests import Digests
-from shiftbench.audit.digests import _manifests, _originals, _receipts
+from shiftbench.audit import run
+from shiftbench.audit.case import Case
+from shiftbench.audit.checks.digests import _manifests, _receipts, _source_files
+from shiftbench.audit.evidence.file_digests import Digests
 from shiftbench.plan import plan as plans
 
 ROUNDS = 5
@@ -35,7 +35,7 @@ def files(scale: str | None) -> list[Path]:
     """Return every file whose sha256 is stated, once."""
     planned, root = plans.load(scale)
     case = Case(planned, root, 1, 16, "benchmark", "2099-01-01", Path("/nonexistent"))
-    stated = [*_receipts(case), *_manifests(case), *_originals(case)]
+    stated = [*_receipts(case), *_manifests(case), *_source_files(case)]
     return sorted({one.file.resolve() for one in stated if one.file.is_file()})
 
 
@@ -67,7 +67,7 @@ def _level(number: int, scale: str | None) -> dict[str, Any]:
     started = time.perf_counter()
     planned, root = plans.load(scale)
     planning = time.perf_counter() - started
-    done = _run.run(planned, root, _run.Asked(number))
+    done = run.run(planned, root, run.Asked(number))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     slowest = sorted(done.results, key=lambda result: -result.seconds)[:6]
     return {

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from repository import HOME, TINY
-from shiftbench.audit._case import Case
-from shiftbench.audit._finding import Audit, Finding, Note, Result
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Audit, Finding, Note, Result
 from shiftbench.errors import ParamsError
 from shiftbench.plan import params
 from shiftbench.plan import plan as plans
@@ -52,7 +52,7 @@ class Made:
 
     def says(self, check: str, **more: Any) -> list[Finding | Note]:
         """Return what one check says."""
-        module = importlib.import_module(f"shiftbench.audit.{check}")
+        module = importlib.import_module(f"shiftbench.audit.checks.{check}")
         return list(module.check(self.case(**more)))
 
     def findings(self, check: str, **more: Any) -> list[Finding]:
@@ -65,13 +65,13 @@ class Made:
 
     def audit(self, *checks: str, **asked: Any) -> Audit:
         """Run some checks as the command line does."""
-        from shiftbench.audit import _run  # imports all checks
+        from shiftbench.audit import run  # imports all checks
 
-        wanted = _run.Asked(**{"level": 0, "only": checks, **asked})
+        wanted = run.Asked(**{"level": 0, "only": checks, **asked})
         try:
-            return _run.run(self.plan(), self.root, wanted)
+            return run.run(self.plan(), self.root, wanted)
         except ParamsError as error:
-            return _run.unplanned(error, wanted)
+            return run.unplanned(error, wanted)
 
     def folder(self, ref: Ref) -> Path:
         """Return the folder that an output lies in."""

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from shiftbench import refs
-from shiftbench.audit import _against, _moved
-from shiftbench.audit._against import Comparison
-from shiftbench.audit._causes import Side
+from shiftbench.audit.compare import moved_rows, runs
+from shiftbench.audit.compare.causes import Side
+from shiftbench.audit.compare.runs import Comparison
 from shiftbench.provenance import recipe
 from two_runs import CLEAN, FOG, REPORT, SOURCE, TABLE, Run, records, weights, write_tables
 
@@ -35,7 +35,7 @@ def compared(there: Run, **changes: Any) -> Comparison:
 
 
 def sides(here: Run, there: Run) -> Comparison:
-    return _against.compare(Side(here.root, "this run"), Side(there.root, "there"))
+    return runs.compare(Side(here.root, "this run"), Side(there.root, "there"))
 
 
 def first(done: Comparison) -> set[tuple[str, str]]:
@@ -186,7 +186,7 @@ def test_evidence_that_is_not_here_leaves_it_incomplete(there, ref, suffix):
     here = Run(there.root.with_name("here"), salt={records(0, FOG).path: "x"}).write()
     (here.root / f"{ref.path}{suffix}").unlink()
     done = sides(here, there)
-    assert {one.cause for one in done.moved} == {"lacking"}
+    assert {one.cause for one in done.moved} == {"missing"}
     assert (done.verdict, done.exit_code) == ("incomplete", 20)
 
 
@@ -248,7 +248,7 @@ def test_tolerance(tmp_path, case):
     write_tables(tmp_path / "there", [ROW])
     write_tables(tmp_path / "here", [ROW | change], **how)
     files = [tmp_path / side / "metrics.parquet" for side in ("here", "there")]
-    count, moved = _moved.rows(*files, paired=paired)
+    count, moved = moved_rows.rows(*files, paired=paired)
     assert count == len(moved) == 1
     assert moved[0].tolerance == case.partition(",")[0]
 

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 import forging
-from shiftbench.audit import _second, aggregates
+from shiftbench.audit.checks import aggregates
+from shiftbench.audit.recompute import metric_rows
 
 ACCURACY = (pl.col("metric") == "accuracy") & (pl.col("shift") == "contrast") & (
     pl.col("weights").str.ends_with("-s0") & (pl.col("severity") == 3)
@@ -85,8 +86,8 @@ def test_without_rows_it_is_incomplete(made):
 
 
 def test_detection_is_counted_as_by_hand():
-    id, ood = _second.np.array([0.0, 1.0, 1.0, 2.0]), _second.np.array([1.0, 2.0, 3.0])
+    id, ood = metric_rows.np.array([0.0, 1.0, 1.0, 2.0]), metric_rows.np.array([1.0, 2.0, 3.0])
     # 12 pairs: 1 beats 0, ties 1 1, loses to 2; 2 beats 3, ties 1; 3 beats 4.
-    assert _second._area(id, ood) == (1 + 1 + 3 + 0.5 + 4) / 12
-    assert _second._false_positives(id, ood, 0.95) == 3 / 4
-    assert _second._false_positives(id, ood, 0.5) == 1 / 4
+    assert metric_rows._area(id, ood) == (1 + 1 + 3 + 0.5 + 4) / 12
+    assert metric_rows._false_positives(id, ood, 0.95) == 3 / 4
+    assert metric_rows._false_positives(id, ood, 0.5) == 1 / 4

@@ -11,9 +11,9 @@ import pytest
 
 from made import Made
 from repository import checkout
-from shiftbench.audit import clone
-from shiftbench.audit._case import Case
-from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit.case import Case
+from shiftbench.audit.checks import clone
+from shiftbench.audit.finding import Finding, Note
 from shiftbench.plan.params import load
 from shiftbench.refs import Ref
 
@@ -72,7 +72,7 @@ def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
         one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding)
     )
     assert finding.verdict == "incomplete"
-    assert finding.why.startswith("nobody serves this original any more")
+    assert finding.why.startswith("nobody serves this source file any more")
 
 
 @pytest.mark.slow

@@ -68,6 +68,7 @@ def test_another_place_of_the_same_history(recorded, tmp_path, monkeypatch):
     [
         ("params.yaml", "seed: 1\n"),
         ("mine/datasets/tiny.py", "\nFIRST = 1\n"),
+        ("mine/datasets/tiny.py", "\nimport math as np\n"),  # the same names mean something else
         ("mine/datasets/classes.txt", "fourth\n"),
         ("requirements.lock", "other==1\n"),
         ("dvc.lock", "stages: {}\n"),

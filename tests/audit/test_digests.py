@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from forging import flip
-from shiftbench.audit._digests import Digests
+from shiftbench.audit.evidence.file_digests import Digests
 
 
 def test_a_clean_campaign_is_exact(made):
@@ -67,21 +67,34 @@ def test_bytes_that_are_not_here_leave_it_incomplete(made):
     assert finding.file.endswith("contrast/3/000000.tar")
 
 
-def test_objects_of_the_dvc_cache_are_read_themselves(made):
-    ref = made.one("records")
-    data = (made.root / ref.path).read_bytes()
+def recorded(made, path: str, data: bytes) -> Path:
+    """Record a file with DVC; return its object in the cache."""
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     kept = made.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     kept.parent.mkdir(parents=True)
     kept.write_bytes(data)
     (made.root / ".dvc/config").touch()
-    out = {"path": ref.path, "md5": md5, "size": len(data)}
+    out = {"path": path, "md5": md5, "size": len(data)}
     (made.root / "dvc.lock").write_text(yaml.safe_dump({"stages": {"records": {"outs": [out]}}}))
+    return kept
+
+
+def test_a_damaged_object_of_no_planned_output_is_named(made):
+    kept = recorded(made, "results/of-an-older-plan.txt", b"as it was recorded")
+    kept.write_bytes(b"as it is not")
+    (finding,) = made.findings("digests")
+    assert (finding.verdict, finding.file) == ("failed", str(kept))
+
+
+def test_objects_of_the_dvc_cache_are_read_themselves(made):
+    ref = made.one("records")
+    data = (made.root / ref.path).read_bytes()
+    kept = recorded(made, ref.path, data)
     assert made.findings("digests") == []
     flip(kept, 100)
     (finding,) = made.findings("digests")
     assert finding.file == str(kept)
-    assert finding.expected == md5
+    assert finding.expected == kept.parent.name + kept.name
     kept.write_bytes(data)
     receipt = f"{ref.path}.receipt.json"
     (made.root / ref.path).write_bytes(b"other bytes")

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 import forging
-from shiftbench.audit import explanation
+from shiftbench.audit.checks import explanation
+from shiftbench.audit.evidence import byte_differences
 from shiftbench.data import shards
 from shiftbench.provenance import recipe
 from shiftbench.sample import Sample
@@ -22,7 +23,7 @@ def test_pixels_are_counted_and_the_largest_difference_is_told():
     image = np.full((4, 5), 100, np.uint8)
     other = image.copy()
     other[1, 2], other[3, 3] = 107, 97
-    told = explanation.compare(packed(other), packed(image), 1024)
+    told = byte_differences.compare(packed(other), packed(image), 1024)
     assert told["a/b/1.png"] == "2 of 20 pixels differ, by 7 at most"
     assert told["first byte"] >= 1024 + 512 - 400
     assert "a/b/1.cls" not in told
@@ -32,16 +33,18 @@ def test_an_encoder_a_label_and_a_header_are_told_apart():
     image = np.arange(400, dtype=np.uint8).reshape(20, 20)
     key = {"offset": 0}
     assert (
-        explanation.compare(packed(image, 2), packed(image), **key)["a/b/1.cls"]
+        byte_differences.compare(packed(image, 2), packed(image), **key)["a/b/1.cls"]
         == "is '2', made is '1'"
     )
     data = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_COMPRESSION, 0))[1].tobytes()
     png = shards._head(b"a/b/1.png", len(data)) + data + bytes(-len(data) % 512)
     label = shards.pack(Sample("a/b/1", {"label": 1}), FIELDS)
-    assert "the encoder differs" in explanation.compare(label + png, packed(image))["a/b/1.png"]
+    assert (
+        "the encoder differs" in byte_differences.compare(label + png, packed(image))["a/b/1.png"]
+    )
     mode = bytearray(packed(image))
     mode[105] ^= 1
-    assert explanation.compare(bytes(mode), packed(image))["a/b/1.png"] == "its header differs"
+    assert byte_differences.compare(bytes(mode), packed(image))["a/b/1.png"] == "its header differs"
 
 
 def test_what_was_made_again_is_compared_with_what_lies_there(made):
@@ -52,12 +55,12 @@ def test_what_was_made_again_is_compared_with_what_lies_there(made):
     forging.sample(made.root, ref, sample.key, image=255 - sample.fields["image"])
     case = made.case()
     file = f"{folder.relative_to(made.root)}/000000.tar"
-    again = explanation.rebuilt(case, ref, sample.key)
+    again = byte_differences.remade_sample(case, ref, sample.key)
     again.parent.mkdir(parents=True)
     again.write_bytes(good)
-    told = explanation.explain(case, ref, file, sample.key)
+    told = byte_differences.explain(case, ref, file, sample.key)
     assert "of 784 pixels differ" in told[f"{sample.key}.png"]
-    assert told["environment"] == explanation.SAME
+    assert told["environment"] == byte_differences.SAME
 
 
 def test_libraries_that_differ_are_named(made):
@@ -65,7 +68,7 @@ def test_libraries_that_differ_are_named(made):
     run = str(recipe.run_path(made.root, ref))
     made.edit(run, lambda content: content["environment"]["packages"].update(numpy="1.0.0"))
     made.edit(run, lambda content: content["environment"]["cpu_features"].append("sse1"))
-    told = explanation.differing(made.case(), ref)
+    told = byte_differences.differing(made.case(), ref)
     assert "numpy 1.0.0 -> " in told
     assert "cpu_features: sse1 only on one of them" in told
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 import synthetic_root
-from shiftbench.audit import _page, _run
-from shiftbench.audit._finding import Audit, Finding, Result
+from shiftbench.audit import page, run
+from shiftbench.audit.finding import Audit, Finding, Result
 from shiftbench.provenance import environment, recipe
 from shiftbench.stages import report
 
@@ -50,8 +50,8 @@ ABOUT: dict[str, Any] = {
 def audit(verdict: str, *findings: Finding, checks: int | None = None) -> Audit:
     """Return an audit of all checks at level 1; `digests` has the findings."""
     results = []
-    for module in _run.checks()[:checks]:
-        name = _run.name_of(module)
+    for module in run.checks()[:checks]:
+        name = run.name_of(module)
         own = findings if name == "digests" else ()
         state = "not run" if module.LEVEL > 1 else verdict if own else "exact"
         notes = (f"looked at {NASTY}",)
@@ -78,14 +78,14 @@ def folder(_root: Path) -> Path:
 
 
 def test_nothing_is_written_where_there_is_no_report(tmp_path):
-    assert _page.write(audit("exact"), tmp_path) is None
+    assert page.write(audit("exact"), tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_the_json_is_that_of_the_command_line(folder):
     done = audit("failed", FOUND)
-    assert _page.write(done, folder.parents[1]) == folder / "audit.html"
-    assert {file.name for file in folder.glob("audit.*")} == set(_page.NAMES)
+    assert page.write(done, folder.parents[1]) == folder / "audit.html"
+    assert {file.name for file in folder.glob("audit.*")} == set(page.NAMES)
     assert json.loads((folder / "audit.json").read_text()) == json.loads(json.dumps(done.plain()))
 
 
@@ -94,7 +94,7 @@ def test_the_json_is_that_of_the_command_line(folder):
     [("exact", None, "exact, level 1"), ("incomplete", None, "incomplete, level 1"), ("exact", 2, "exact, 2 of ")],
 )  # fmt: skip
 def test_the_badge_says_how_much_the_verdict_rests_on(verdict, checks, words):
-    picture = ElementTree.fromstring(_page.badge(audit(verdict, checks=checks)))
+    picture = ElementTree.fromstring(page.badge(audit(verdict, checks=checks)))
     assert words in "".join(picture.itertext())
     assert picture.attrib["aria-label"].startswith(f"audit: {words}")
 
@@ -102,14 +102,14 @@ def test_the_badge_says_how_much_the_verdict_rests_on(verdict, checks, words):
 def test_a_new_report_is_not_audited(tmp_path):
     job = synthetic_root.root(tmp_path)
     recipe.execute(job, report.run)
-    page = tmp_path / "results/report/index.html"
-    before = page.read_bytes()
-    _page.write(audit("exact"), tmp_path)
-    assert page.read_bytes() == before
+    index = tmp_path / "results/report/index.html"
+    before = index.read_bytes()
+    page.write(audit("exact"), tmp_path)
+    assert index.read_bytes() == before
     recipe.receipt_path(tmp_path, recipe.Job.read(job).cells[0].ref).unlink()
     recipe.execute(job, report.run)
-    assert page.read_bytes() == before
-    assert not list(page.parent.glob("audit.*"))
+    assert index.read_bytes() == before
+    assert not list(index.parent.glob("audit.*"))
 
 
 def opened(browser: WebDriver, file: Path) -> list[dict[str, Any]]:
@@ -127,12 +127,12 @@ def texts(browser: WebDriver, query: str) -> list[str]:
 
 @pytest.mark.browser
 def test_the_page_tells_all_and_runs_nothing(browser, folder):
-    page = _page.write(audit("failed", FOUND), folder.parents[1])
-    assert opened(browser, page) == []
+    written = page.write(audit("failed", FOUND), folder.parents[1])
+    assert opened(browser, written) == []
     assert texts(browser, "h1") == ["Audit failed"]
     assert browser.find_elements("css selector", "script") == []
     rows = texts(browser, "table.checks tbody th")
-    assert rows == [module.NUMBER for module in _run.checks()]
+    assert rows == [module.NUMBER for module in run.checks()]
     (finding,) = texts(browser, ".finding")
     for part in (
         FOUND.file,
@@ -152,7 +152,7 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
     )
     assert f"looked at {NASTY}" in texts(browser, "table.checks li")
     left = "\n".join(texts(browser, "#left li"))
-    assert all(module.NUMBER in left for module in _run.checks() if module.LEVEL > 1)
+    assert all(module.NUMBER in left for module in run.checks() if module.LEVEL > 1)
     assert f"{NASTY}.py" in texts(browser, "#auditor dd")
     requests = browser.execute_script(
         "return performance.getEntriesByType('resource').map(e => e.name)"
@@ -162,11 +162,11 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
 
 @pytest.mark.browser
 def test_the_page_fits_a_telephone(browser, folder):
-    page = _page.write(audit("failed", FOUND), folder.parents[1])
+    written = page.write(audit("failed", FOUND), folder.parents[1])
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        browser.get(page.as_uri())
+        browser.get(written.as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -174,7 +174,7 @@ def test_the_page_fits_a_telephone(browser, folder):
 
 @pytest.mark.browser
 def test_the_report_shows_the_badge(browser, folder):
-    _page.write(audit("exact"), folder.parents[1])
+    page.write(audit("exact"), folder.parents[1])
     assert opened(browser, folder / "index.html") == []
     width = browser.execute_script("return document.querySelector('#audit img').naturalWidth")
     assert width > 100
@@ -195,12 +195,12 @@ def test_dvc_and_prune_leave_the_audit_alone(colleague: Repository) -> None:
     folder = colleague.path / "results/report"
     recorded = (colleague.path / "dvc.lock").read_bytes()
     colleague.run("shiftbench", "audit", "--level", "0", check=False)
-    assert {file.name for file in folder.glob("audit.*")} == set(_page.NAMES)
+    assert {file.name for file in folder.glob("audit.*")} == set(page.NAMES)
     assert "up to date" in colleague.run("dvc", "status").stdout
     colleague.run("shiftbench", "prune", "tables")
     assert colleague.planned() == set()
     colleague.run("dvc", "commit", "--force", "--quiet")
     assert (colleague.path / "dvc.lock").read_bytes() == recorded
-    assert {file.name for file in folder.glob("audit.*")} == set(_page.NAMES)
+    assert {file.name for file in folder.glob("audit.*")} == set(page.NAMES)
     colleague.run("shiftbench", "pull", "tables")
     assert (folder / "index.html").is_file()

@@ -81,7 +81,7 @@ ACCURACY = (
 
 
 for _name, _file in {
-    "a byte flipped in an original": "data/sources/spots/spots.txt",
+    "a byte flipped in a source file": "data/sources/spots/spots.txt",
     "a byte flipped in a shard, its time stamp forged": "data/shards/tiny/test/contrast/3/000000.tar",
     "a byte flipped in a record": RECORDS.path,
     "a byte flipped in a table": TABLES.path,
@@ -544,7 +544,7 @@ def test_the_page_has_this_table(root):
 def listed() -> str:
     """Return the faults as a table of Markdown, by the number of the check."""
     rows = [
-        (importlib.import_module(f"shiftbench.audit.{f.check}").NUMBER, f.check, name)
+        (importlib.import_module(f"shiftbench.audit.checks.{f.check}").NUMBER, f.check, name)
         for name, f in FAULTS.items()
     ]
     rows.sort(key=lambda row: int(row[0][1:]))

@@ -13,10 +13,11 @@ import pytest
 from scipy.stats import binom
 
 import forging
-from shiftbench.audit import _elsewhere, _rebuild, _samples, alone, rebuild
-from shiftbench.audit._case import Case
-from shiftbench.audit._elsewhere import Elsewhere
-from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit.case import Case
+from shiftbench.audit.checks import alone, rebuild
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce import isolation, shard_samples, shard_worker
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout
 from shiftbench.data import codecs, shards
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.refs import Ref
@@ -111,7 +112,7 @@ def test_forged_shards_do_not_come_out_again(spoilt):
     assert any("accuracy of convnet-erm-s0 on tiny/test/gaussian_noise/3" in n for n in one.numbers)
     assert (NOISE3, one.file, (one.sample,)) in audited.mismatches
     assert "(60 of 60 samples)" in found[place(NOISE1)][0].why
-    assert len(found[place(NOISE1)]) == _samples.SHOWN
+    assert len(found[place(NOISE1)]) == shard_samples.SHOWN
     assert [finding.why for finding in found[place(OTHER)]] == [
         "it does not hold the samples that the recipe gives",
         "the manifest states another classes than the recipe gives",
@@ -146,7 +147,7 @@ def test_a_shift_that_remembers_other_samples_is_found(made):
 def test_what_is_not_here_is_named(made):
     (made.root / CLEAN.path).parent.joinpath("000000.tar").unlink()
     (made.root / OTHER.path).unlink()
-    kit = _samples.Samples(case(made), "here")
+    kit = shard_samples.Samples(case(made), "here")
     assert sorted(folder.ref.parts[0] for folder in kit.folders()) == ["secret"] + 3 * [
         "tiny"
     ]  # clean
@@ -172,16 +173,16 @@ def test_an_original_is_taken_from_the_cache_if_it_is_the_right_one(made, tmp_pa
     audited = case(made)
     ref = Ref("sources", "own")
     cell = replace(audited.plan.cells[CLEAN], inputs=(ref,))
-    assert Elsewhere(audited, "one").lacking(cell) == []
+    assert IsolatedCheckout(audited, "one").missing(cell) == []
     (folder / "a.txt").write_text("b")
-    assert Elsewhere(audited, "two").lacking(cell) == [ref]
+    assert IsolatedCheckout(audited, "two").missing(cell) == [ref]
 
 
 def test_the_other_environment_is_another_one(tmp_path):
     for name in ("varied", "again"):
         (tmp_path / name).mkdir()
-    varied = _elsewhere._environment(tmp_path / "varied", varied=True)
-    again = _elsewhere._environment(tmp_path / "again", varied=False)
+    varied = isolation._environment(tmp_path / "varied", varied=True)
+    again = isolation._environment(tmp_path / "again", varied=False)
     assert {"TZ", "LC_ALL", "PYTHONHASHSEED", "OMP_NUM_THREADS"} <= {
         name for name in varied if varied[name] != again.get(name)
     }
@@ -194,7 +195,7 @@ def test_folders_are_listed_in_another_order(tmp_path, monkeypatch):
     order = os.listdir(tmp_path), [path.name for path in tmp_path.glob("*")]  # noqa: PTH208
     monkeypatch.setattr(os, "listdir", os.listdir)
     monkeypatch.setattr(os, "scandir", os.scandir)
-    _rebuild._list_backwards()
+    shard_worker._list_backwards()
     assert os.listdir(tmp_path) == order[0][::-1]  # noqa: PTH208
     assert [path.name for path in tmp_path.glob("*")] == order[1][::-1]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "c"]
@@ -225,14 +226,14 @@ def test_faults_are_met_as_often_as_stated(made, tmp_path, monkeypatch):
     hits, drawn = 0, set()
     for seed in range(20):
         audited = case(made, str(seed))
-        kit = _samples.Samples(audited, "draws")
+        kit = shard_samples.Samples(audited, "draws")
         (folder,) = (one for one in kit.folders() if one.ref == CONTRAST5)
         task = rebuild.task(audited, folder)
         assert len(task.expected) == 16
         out = tmp_path / f"out-{seed}"
         out.mkdir()
-        task.answer = _rebuild.make(kit._spec(task), out)
-        hits += any(True for _ in _samples.judge(audited, task, "made again"))
+        task.answer = shard_worker.make(kit._spec(task), out)
+        hits += any(True for _ in shard_samples.judge(audited, task, "made again"))
         drawn.add(frozenset(task.expected))
     chance = rebuild.met(60, faulty, 16)
     low, high = binom.interval(0.999, 20, chance)

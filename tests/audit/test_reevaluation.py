@@ -9,18 +9,13 @@ import polars as pl
 import pytest
 
 import forging
-from shiftbench.audit import (
-    _elsewhere,
-    _worth,
-    caching,
-    fallback,
-    reevaluation,
-    sensitivity,
-)
-from shiftbench.audit._case import Case
-from shiftbench.audit._compared import Comparison
-from shiftbench.audit._evaluated import evaluated
-from shiftbench.audit._finding import Finding, Note
+from shiftbench.audit.case import Case
+from shiftbench.audit.checks import caching, fallback, reevaluation, sensitivity
+from shiftbench.audit.evidence import environments
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce import tolerance
+from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
+from shiftbench.audit.reproduce.row_comparison import Comparison
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 
@@ -180,7 +175,7 @@ def _group(made, **moved: object):
     audited = case(made)
     job = audited.plan.of_verb("evaluate")[0]
     cell = next(cell for cell in job.cells if cell.ref.kind == "records")
-    group = importlib.import_module("shiftbench.audit._evaluated").Group(job, {}, cell)
+    group = Group(job, {}, cell)
     known = {"known": 1000, "right": 900, "largest": 1e-4, "scale": 10.0, "other": ["logits"]}
     group.comparisons = [Comparison(cell, 1000, **(known | moved))]
     run = audited.run_file(cell.ref)
@@ -204,7 +199,7 @@ def _group(made, **moved: object):
 )
 def test_what_another_environment_may_change(made, moved, verdict, said):
     audited, group = _group(made, **moved)
-    told, why = _worth.judge(audited, group)
+    told, why = tolerance.judge(audited, group)
     assert told == verdict
     assert said in why
 
@@ -212,9 +207,9 @@ def test_what_another_environment_may_change(made, moved, verdict, said):
 def test_in_the_same_environment_nothing_may_differ(made):
     audited, group = _group(made)
     group.environment = audited.run_file(group.first.ref)["environment"]
-    assert _worth.judge(audited, group)[0] == "failed"
+    assert tolerance.judge(audited, group)[0] == "failed"
     group.answer = {"device": "cuda:0"}
-    assert _worth.judge(audited, group)[0] == "statistical"
+    assert tolerance.judge(audited, group)[0] == "statistical"
 
 
 def test_reasons_are_what_can_change_bytes():
@@ -224,8 +219,11 @@ def test_reasons_are_what_can_change_bytes():
         "cores": 64,
         "packages": {"torch": "3", "dvc": "4", "timm": "1"},
     }
-    assert _elsewhere.reasons(then, now) == ["cpu_features avx avx512f -> avx", "torch 2 -> 3"]
-    assert _elsewhere.reasons(None, now) == []
+    assert environments.reasons(then, now) == [
+        "cpu_features: avx512f only on one of them",
+        "torch 2 -> 3",
+    ]
+    assert environments.reasons(None, now) == []
 
 
 def test_sensitivity_far_above_what_is_recorded_fails(made):

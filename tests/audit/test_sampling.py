@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shiftbench.audit.sampling import chance
+from shiftbench.audit.checks.sampling import chance
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shiftbench.audit import _randomness
+from shiftbench.audit.evidence import random_calls
 
 
 def test_all_random_words_follow_from_the_seed(made):
@@ -62,10 +62,10 @@ def test_a_plugin_that_draws_by_itself_fails(made):
 def test_which_calls_draw_from_no_key(tmp_path, source, names):
     file = tmp_path / "plugin.py"
     file.write_text(source)
-    assert [name for _, name in _randomness.found(file, training=False)] == names
+    assert [name for _, name in random_calls.found(file, training=False)] == names
 
 
 def test_a_training_may_use_torchs_generator_but_not_numpys(tmp_path):
     file = tmp_path / "net.py"
     file.write_text("import numpy as np\nimport torch\ntorch.randn(3)\nnp.random.rand()")
-    assert list(_randomness.found(file, training=True)) == [(4, "numpy.random.rand")]
+    assert list(random_calls.found(file, training=True)) == [(4, "numpy.random.rand")]

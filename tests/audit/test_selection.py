@@ -10,7 +10,7 @@ import pytest
 import forging
 from made import Made
 from shiftbench import refs
-from shiftbench.audit import _scoring
+from shiftbench.audit.recompute import search_effect
 from shiftbench.data import shards
 from shiftbench.refs import Ref
 from shiftbench.trainers import erm
@@ -83,9 +83,9 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
 
 def test_scores_tell_whether_options_do_anything(made):
     ref = made.one("searches", "s0")
-    cell = made.plan().cells[ref]
-    assert _scoring.differ(made.root, cell, ['{"gamma":0.1}', '{"gamma":0.5}'])
-    assert not _scoring.differ(made.root, cell, ['{"gamma":0.1}', '{"gamma":0.1}'])
+    case = made.case()
+    assert search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.5}'])
+    assert not search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.1}'])
 
 
 @pytest.mark.parametrize("by", ["key", "content"])

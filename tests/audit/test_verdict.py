@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 
 from shiftbench import audit
-from shiftbench.audit._finding import EXIT_CODES, Finding, Result
+from shiftbench.audit.finding import EXIT_CODES, Finding, Result
 
 GOOD = Result("A2", "chain", 0, "title", "exact", notes=("looked",))
 

@@ -17,9 +17,9 @@ from remotes.conftest import Mirror, Reader
 from remotes.servers import HOST, free_port
 from repository import HOME, Repository
 from shiftbench import cli
-from shiftbench.audit import availability
-from shiftbench.audit._case import Case
-from shiftbench.audit._finding import Finding
+from shiftbench.audit.case import Case
+from shiftbench.audit.checks import availability
+from shiftbench.audit.finding import Finding
 from shiftbench.data import shards
 from shiftbench.errors import DataError
 from shiftbench.plan import plan

@@ -16,7 +16,7 @@ from shiftbench.errors import DataError, ParamsError
 from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
-    from shiftbench.audit._finding import Audit
+    from shiftbench.audit.finding import Audit
 
 PANEL = "The run"
 _COLOURS = {
@@ -54,20 +54,20 @@ def audit(
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
-    from shiftbench.audit import _run
+    from shiftbench.audit import run
 
     if against:
         comparing.against(plans.load(scale)[1], against, json)
-    asked = _run.Asked(level, tuple(only or ()), sample, seed)
+    asked = run.Asked(level, tuple(only or ()), sample, seed)
     try:
         planned, root = plans.load(scale)
     except ParamsError as error:
-        done = _run.unplanned(error, asked)
+        done = run.unplanned(error, asked)
     else:
-        done = _run.run(planned, root, asked)
+        done = run.run(planned, root, asked)
         _show(done, root)
     if json:
-        _run.write(done, json)
+        run.write(done, json)
     if str(json) != "-":
         _tell(done)
     sys.exit(done.exit_code)
@@ -75,10 +75,10 @@ def audit(
 
 def _show(done: Audit, root: Path) -> None:
     """Put the audit beside the report; where that cannot be written, the verdict still stands."""
-    from shiftbench.audit import _page
+    from shiftbench.audit import page
 
     try:
-        _page.write(done, root)
+        page.write(done, root)
     except DataError as error:
         err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from shiftbench.cli.app import escaped, out
 
 if TYPE_CHECKING:
-    from shiftbench.audit._against import Comparison
+    from shiftbench.audit.compare.runs import Comparison
 
 _SHOWN = 10  # movements on the terminal; the JSON has all
 _WORDS = {
@@ -28,11 +28,11 @@ _WORDS = {
 def against(root: Path, other: str, json: Path | None) -> None:
     """Compare this run with another, tell, and exit with the code of the verdict."""
     from shiftbench import files
-    from shiftbench.audit import _against
-    from shiftbench.audit._causes import Side
+    from shiftbench.audit.compare import runs
+    from shiftbench.audit.compare.causes import Side
 
-    with _against.other(root, other) as there:
-        done = _against.compare(Side(root, "this run"), there)
+    with runs.other(root, other) as there:
+        done = runs.compare(Side(root, "this run"), there)
     if str(json) == "-":
         sys.stdout.write(dumps(done.plain(), indent=1, allow_nan=False) + "\n")
     else:

@@ -1,0 +1,67 @@
+"""One sample of each shift, made alone, is the one in the shards: order decides nothing.
+
+Pass rule: for each shift of each dataset one sample of one severity is drawn and made first and only one in a process
+of its own; then again, together with others of the same folder, in reverse order. Both times its bytes and values are
+those of the index (of a shift that is applied while reading: those of its golden samples). Limits: one sample per
+shift; `rebuild` makes many in a third order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
+from shiftbench.provenance.recipe import Cell
+
+NUMBER, LEVEL = "A19", 2
+TOGETHER = 4  # samples in reverse order
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Make one sample of each shift alone, then together with others in reverse order."""
+    samples = Samples(case, "alone")
+    stored: dict[tuple[str, ...], list[Folder]] = {}
+    for folder in samples.folders():
+        if folder.ref.parts[2] != "identity" and folder.entries:
+            stored.setdefault(folder.ref.parts[:3], []).append(folder)
+    golden: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in samples.previews():
+        if "shift" in cell.recipe:
+            golden.setdefault(cell.ref.parts[:3], []).append(cell)
+    alone, together = [], []
+    for name, folders in stored.items():
+        one, several = _stored(case, "/".join(name), folders)
+        alone.append(one)
+        together.append(several)
+    alone += [_golden(case, "/".join(name), cells) for name, cells in golden.items()]
+    samples.make([*alone, *together[::-1]])
+    yield from (problem for problem in samples.problems if _is_shift(problem))
+    for task in alone:
+        yield from judge(case, task, "made alone")
+    for task in together:
+        yield from judge(case, task, "made in reverse order")
+    yield Note(
+        f"{len(alone)} shifts: one sample each made alone, and {len(together)} times up to {TOGETHER} in reverse order"
+        if alone
+        else "no shift has samples here that could be made alone"
+    )
+
+
+def _is_shift(problem: Finding) -> bool:
+    return "/identity/" not in problem.file
+
+
+def _stored(case: Case, name: str, folders: list[Folder]) -> tuple[Task, Task]:
+    folder = folders[case.draw(f"severity of {name}", len(folders), 1)[0]]
+    drawn = case.draw(f"alone of {name}", len(folder.entries), TOGETHER)
+    entries = [folder.entries[at] for at in drawn]
+    first = entries[case.draw(f"first of {name}", len(entries), 1)[0]]
+    one = Task(folder.cell, folder, expected([first]), alone=True)
+    return one, Task(folder.cell, folder, expected(entries[::-1]))
+
+
+def _golden(case: Case, name: str, cells: list[Cell]) -> Task:
+    cell = cells[case.draw(f"severity of {name}", len(cells), 1)[0]]
+    return Task(cell, None, {}, alone=True)

@@ -1,0 +1,216 @@
+"""Tars are in canonical form, and folders hold nothing that no receipt names.
+
+Pass rule: a tar holds the samples of the index in key order, back to back from byte 0, each with the task's fields in
+order under ustar headers with mtime 0, owner 0 and mode 0644, zeros as padding, two zero blocks at the end and nothing
+behind; so no member can hide, and no time of writing shows. Everywhere below the store (shards, weights, results)
+each file belongs to a planned output, no name is hidden, and symbolic links point into the DVC cache only. Only
+headers, padding and names are looked at here; the bytes between are those of `digests`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import shard_folders
+from shiftbench.audit.evidence.tar_members import headers, name_of
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.data import shards
+from shiftbench.data.shards import BLOCK, END, Entry
+from shiftbench.errors import DataError, ShiftbenchError
+from shiftbench.plan.prune import OUTS
+from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store
+
+NUMBER, LEVEL = "A11", 1
+_HEAD = shards._head
+_BESIDE = (".receipt.json", ".run.json")
+_OWN = ("results/report/audit.html", "results/report/audit.json", "results/report/audit.svg")
+"""What the audit itself writes."""
+_MADE = {
+    "weights": ("{0}", "{0}.log.parquet"),
+    "features": ("{0}", "{1}.logits.npy"),
+    "shards": ("manifest.json", "index.parquet"),
+}
+_COMPARED = ("tables", "claims", "report")
+"""Kinds that are made again, names included, by `aggregates` and `figures`."""
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Walk all tars, then all folders."""
+    tars = members = 0
+    for ref, _, _ in case.of("shards"):
+        manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
+        if manifest is None or entries is None:
+            yield case.failed(
+                ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again"
+            )
+            continue
+        yield from _order(case, ref, manifest, entries)
+        for name in manifest["tars"]:
+            inside = [entry for entry in entries if entry.tar == name]
+            found = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
+            tars, members = tars + 1, members + len(inside)
+            yield from found
+    yield Note(f"{tars} tars with {members} samples in canonical form, but for the findings")
+    yield from _made(case)
+    yield from _store(case)
+
+
+# ------------------------------------------------------------------ tars
+
+
+def _order(
+    case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry]
+) -> Iterator[Finding]:
+    """Check the order of samples and tars, and that the index knows no other tar than the manifest."""
+    for one, two in pairwise(entries):
+        if one.key >= two.key or one.tar > two.tar:
+            why, order = "the index is not in the order of keys and tars", f"after {one.key!r}"
+            yield case.failed(ref, why, sample=two.key, expected=order, found=two.key)
+            break
+    if manifest["fields"] != plugins.find("tasks", manifest["task"]).FIELDS:
+        why = "the manifest names other fields than the task has"
+        yield case.failed(ref, why, found=str(manifest["fields"]))
+    unknown = sorted({entry.tar for entry in entries} - manifest["tars"].keys())
+    if unknown:
+        yield case.failed(ref, f"the index names the tar {unknown[0]}, the manifest does not")
+    if sorted(manifest["tars"]) != [shards.TAR.format(i) for i in range(len(manifest["tars"]))]:
+        why = "its tars are not numbered without a gap"
+        yield case.failed(ref, why, found=", ".join(sorted(manifest["tars"])[:4]))
+
+
+def _tar(
+    case: Case, ref: Ref, tar: Path, entries: list[Entry], fields: dict[str, str]
+) -> Iterator[Finding]:
+    if not tar.is_file():
+        return  # a finding of `digests`
+    file = tar.relative_to(case.root).as_posix()
+    with tar.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if not size:
+            yield case.failed(ref, "the tar is empty", file=file)
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            wrong = _walk(data, entries, [fields[name] for name in sorted(fields)])
+    if wrong:
+        key, why = wrong
+        why = f"{why}; `shiftbench repair {file}` makes it again"
+        yield case.failed(ref, why, file=file, sample=key)
+
+
+def _walk(
+    data: mmap.mmap, entries: list[Entry], extensions: list[str]
+) -> tuple[str | None, str] | None:
+    """Return the first sample that is not in canonical form, and why; None where all are."""
+    at = 0
+    for entry in entries:
+        if entry.offset != at:
+            return (
+                entry.key,
+                f"the index places it at byte {entry.offset}, the sample before ends at {at}",
+            )
+        end = at + entry.size
+        why = _sample(data, at, end, entry.key, extensions)
+        if why:
+            return entry.key, why
+        at = end
+    if data[at : at + len(END)] != END:
+        found = name_of(data[at : at + BLOCK])
+        return None, f"behind its last sample stands {found!r} instead of two empty blocks"
+    if len(data) != at + len(END):
+        return None, f"{len(data) - at - len(END)} bytes stand behind its end"
+    return None
+
+
+def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str]) -> str | None:
+    """Return what is not canonical about one sample; None: nothing."""
+    last = -1
+    try:
+        for header in headers(data, at, end):
+            if header.block != _HEAD(header.name.encode(), header.size):
+                why = "is not the canonical one (time, owner, mode or format)"
+                return f"the header of {header.name!r} at byte {at} {why}"
+            stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]
+            if stem != f"{key}." or extension not in extensions:
+                return f"the member {header.name!r} is none of the sample's"
+            if extensions.index(extension) <= last:
+                return f"the member {header.name!r} is not in the order of fields, or twice"
+            if any(data[header.end : header.next]):
+                return f"the padding behind {header.name!r} is not empty"
+            last, at = extensions.index(extension), header.next
+    except (ValueError, ShiftbenchError):
+        return f"at byte {at} stands no header"
+    return None if at == end else "its members end elsewhere than the index says"
+
+
+# ------------------------------------------------------------------ the store
+
+
+def _made(case: Case) -> Iterator[Finding]:
+    """Check that receipts state the files that such an output has: a file more could be anything."""
+    for ref, _, receipt in case.of():
+        made = set(receipt["made"])
+        path = Path(ref.path)
+        usual = {name.format(path.name, path.stem) for name in _MADE.get(ref.kind, ("{0}",))}
+        if ref.kind == "shards":
+            usual |= (shard_folders.manifest(case, ref) or {}).get("tars", {}).keys()
+        if ref.kind not in _COMPARED and made != usual:
+            why = "its receipt names other files than such an output has"
+            file = f"{ref.path}.receipt.json"
+            found = ", ".join(sorted(made))
+            yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=found)
+
+
+def _store(case: Case) -> Iterator[Finding | Note]:
+    """Look at every name below the store."""
+    owned = _owned(case)
+    cache = _cache(case)
+    count = 0
+    for out in sorted({out for outs in OUTS.values() for out in outs}):
+        for folder, names, files in os.walk(case.root / out):
+            below = Path(folder).relative_to(case.root).as_posix()
+            links = [name for name in names if (Path(folder) / name).is_symlink()]
+            for name in sorted([*files, *links]):
+                count += 1
+                why = _stray(Path(folder) / name, f"{below}/{name}", owned, cache)
+                if why:
+                    yield case.failed(f"{below}/{name}", why)
+    yield Note(f"{count} names in the store")
+
+
+def _stray(path: Path, name: str, owned: set[str], cache: Path | None) -> str | None:
+    """Return what is wrong with a file of the store; None: nothing."""
+    if path.is_symlink() and not (cache and path.resolve().is_relative_to(cache)):
+        return f"a symbolic link to {path.readlink()}, which is outside of the DVC cache: its bytes may be any"
+    if name in owned or name in _OWN:
+        return None
+    if path.name.endswith(".part") or "/.part-" in name:
+        return "what a killed run left; `shiftbench doctor` lists such, and the next run removes it"
+    if path.name.startswith("."):
+        return "a hidden file: nothing that is planned makes it, and what reads it is not recorded; remove it"
+    return "no planned output has this file; `shiftbench prune` moves it to .trash/"
+
+
+def _owned(case: Case) -> set[str]:
+    """Return the names that planned outputs may have: what receipts say was made, receipts and run files."""
+    names = set()
+    for ref in case.plan.cells:
+        folder = Path(ref.path).parent.as_posix()
+        made = (case.receipt(ref) or {}).get("made", ())
+        names |= {ref.path, *(f"{ref.path}{suffix}" for suffix in _BESIDE)}
+        names |= {f"{folder}/{name}" for name in made}
+    return names
+
+
+def _cache(case: Case) -> Path | None:
+    try:
+        return dvc_store.cache_of(dvc_store.home_of(case.root)).resolve()
+    except DataError:
+        return None

@@ -1,0 +1,86 @@
+"""Each release has an in-toto statement over all of it, signatures that hold, Croissant and RO-Crate that agree.
+
+Pass rule: the subjects of the statement are the artefacts of the manifest and the files of the release, with their
+digests; a signature verifies with ssh-keygen or gpg; every dataset whose shards are released has a Croissant document,
+and the sha256 of each file in it and in the RO-Crate is the manifest's. A signature whose key is not here leaves the
+check incomplete; a release without one is noted. Limits: that the documents keep their formats is tested with the
+formats' own validators, not here; whose key signed, only a file of allowed signers or a keyring tells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.errors import DataError
+from shiftbench.release import crate, manifest, verify
+
+NUMBER, LEVEL = "A27", 0
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Check statement, signatures and descriptions of every release."""
+    home = Path()
+    names = manifest.names(home)
+    if not names:
+        yield Note("nothing was released, so nothing is attested")
+    for name in names:
+        for problem in verify.attested(home, name):
+            say = case.incomplete if problem.verdict == "incomplete" else case.failed
+            yield say(problem.path, problem.meaning, expected=problem.expected, found=problem.found)
+        try:
+            yield from _descriptions(case, home, manifest.read(home, name))
+        except DataError as error:
+            yield case.failed(f"{manifest.FOLDER}/{name}", str(error))
+        signed = [f"{verdict.state}: {verdict.words}" for _, verdict in verify.verdicts(home, name)]
+        yield Note(f"release {name}: {'; '.join(signed) or 'unsigned'}")
+
+
+def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator[Finding]:
+    """Yield where Croissant or RO-Crate lack something, or state another digest than the manifest."""
+    folder = manifest.folder(home, content["name"])
+    digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
+    stated = {crate.FILE: _of_crate(folder)}
+    for dataset in _datasets(content):
+        stated[f"croissant/{dataset}.json"] = _of_croissant(folder, dataset)
+    for name, claims in stated.items():
+        place = f"{manifest.FOLDER}/{content['name']}/{name}"
+        if not claims:
+            yield case.failed(place, "a description is missing, or describes nothing")
+        for path, digest in claims.items():
+            if digest != digests.get(path):
+                why = "a description states another digest than the manifest"
+                expected = f"{path} {digests.get(path, 'not released')}"
+                yield case.failed(place, why, expected=expected, found=digest)
+
+
+def _datasets(content: manifest.Content) -> list[str]:
+    """Return the datasets of which shards are released."""
+    shards = [
+        PurePosixPath(entry["path"])
+        for entry in content["artefacts"]
+        if entry["kind"] == "shards" and "withheld" not in entry
+    ]
+    return sorted({path.parts[2] for path in shards})
+
+
+def _of_crate(folder: Path) -> dict[str, str]:
+    return {node["name"]: node["sha256"] for node in _nodes(folder / crate.FILE, "@graph")}
+
+
+def _of_croissant(folder: Path, dataset: str) -> dict[str, str]:
+    nodes = _nodes(folder / "croissant" / f"{dataset}.json", "distribution")
+    return {f"data/shards/{dataset}/{node['@id']}": node["sha256"] for node in nodes}
+
+
+def _nodes(file: Path, key: str) -> list[dict[str, Any]]:
+    """Return the nodes of a document that state a sha256."""
+    try:
+        nodes = json.loads(file.read_bytes())[key]
+        return [node for node in nodes if "sha256" in node]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,61 @@
+"""Nothing is remembered: a repeated batch is computed like a new one, and no hidden file is read.
+
+Pass rule: as many torch modules are called for a batch that was seen before as for a new one, and for a net at least
+one; not every repeated batch is more than three times faster than every new one (five each, taken in turn, so that a
+busy machine slows both); and while batches are evaluated Python reads no file of the checkout, its outputs or its
+plugins that no recipe names. Role model: TEST04 of MLPerf. Limits: of black boxes only the time tells; files that a
+library opens by itself (Arrow, ONNX) are not seen.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
+
+NUMBER, LEVEL = "A23", 3
+FASTER = 3
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare repeated batches with new ones."""
+    done = evaluated(case)
+    groups = done.unbroken
+    for group in groups:
+        yield from _files(case, group)
+        yield from _batches(case, group)
+    yield Note(f"{len(groups)} (weights, method) looked at")
+
+
+def _files(case: Case, group: Group) -> Iterator[Finding]:
+    for file in group.answer["undeclared_reads"]:
+        why = f"evaluation reads {file}, which no recipe names"
+        yield case.failed(group.first.ref, why, found=file)
+
+
+def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
+    found, name = group.answer["caching"], group.job.name
+    if not found["size"]:
+        yield Note(f"{name}: too few samples to repeat some")
+        return
+    new, repeated = found["calls"]["new"], found["calls"]["repeated"]
+    said = f"{max(new)} calls of torch modules for a new batch of {found['size']}, {min(repeated)} for a repeated one"
+    if set(new) != set(repeated):
+        why = "a batch that was seen before is not computed like a new one"
+        yield case.failed(group.first.ref, why, expected=f"{max(new)} calls", found=said)
+    elif found["net"] and not min(new):
+        why = "a net gives outputs without computing them"
+        yield case.failed(group.first.ref, why, expected="calls of its modules", found=said)
+    seconds = found["seconds"]
+    if min(seconds["new"]) > FASTER * max(seconds["repeated"]):
+        why = f"a repeated batch is more than {FASTER} times faster than a new one"
+        yield case.failed(group.first.ref, why, found=_times(seconds))
+    yield Note(f"{name}: {said}; {_times(seconds)}")
+
+
+def _times(seconds: dict[str, list[float]]) -> str:
+    new, repeated = (1e3 * statistics.median(seconds[name]) for name in ("new", "repeated"))
+    return f"{new:.3g} ms new, {repeated:.3g} ms repeated (medians)"

@@ -1,0 +1,153 @@
+"""Every published number has its evidence, from its row down to the original bytes.
+
+Pass rule: each row of the tables and each figure of the report belongs to a planned campaign and to weights that it
+names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds
+`code` and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the
+check incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never
+pushed; so does what DVC has recorded and was not pulled. Whether bytes are those of the receipts is not asked here.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+from shiftbench.storage import dvc_store
+
+NUMBER, LEVEL = "A2", 0
+_LINKS = ("code", "upstream")
+_CURES = {
+    "sources": "source files are not passed on; `snakemake sources` brings them from their providers",
+    "features": "a cache that is not pulled unless asked for; `shiftbench pull features`",
+}
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Walk from each number to what it was made from."""
+    links = _links(case)
+    if not any(case.state(ref) != "absent" for ref in links):
+        why = "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did"
+        yield case.incomplete("results", why)
+        yield Note(f"{len(links)} outputs are planned, none is here")
+        return
+    yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
+    recorded = functools.cache(lambda: _recorded(case.root))
+    wrong: list[Wrong] = []
+    for ref in links:
+        if case.state(ref) == "complete":
+            wrong += _complete(case, ref)
+        elif case.state(ref) == "no output" and (case.root / ref.path).resolve() in recorded():
+            yield case.incomplete(ref, f"not pulled; `shiftbench pull {ref.path}`")
+        elif case.state(ref) != "absent":
+            wrong.append((ref, _BROKEN[case.state(ref)], {}))
+    yield from case.grouped(wrong)
+    figures = sum(map(len, case.metrics.values()))
+    yield from _figures(case)
+    yield Note(f"{figures} rows of tables; {len(links)} outputs behind them")
+
+
+_BROKEN = {
+    "no output": "the receipt is here and the output is not, nor does dvc.lock name it",
+    "no receipt": "the output has no receipt, or one that is damaged: nobody can tell what it was made from",
+}
+
+
+def _links(case: Case) -> list[Ref]:
+    """Return the tables, the report and all that they are made from, in plan order."""
+    todo = [ref for ref in case.plan.cells if ref.kind in ("tables", "report")]
+    found = set(todo)
+    while todo:
+        new = set(case.plan.cells[todo.pop()].inputs) - found
+        found |= new
+        todo += new
+    return [ref for ref in case.plan.cells if ref in found]
+
+
+def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
+    """Yield one finding per folder of what is not here: a partial clone lacks thousands of outputs."""
+    groups: dict[tuple[str, str, bool], list[Ref]] = {}
+    for ref in refs:
+        groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
+    for (kind, home, local), members in groups.items():
+        planned = [ref for ref in case.plan.cells if (ref.kind, ref.parts[0]) == (kind, home)]
+        cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
+        cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
+        why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
+        yield case.incomplete(
+            _home(members), why, expected=some(ref.name for ref in members), found="nothing there"
+        )
+
+
+def _home(refs: list[Ref]) -> str:
+    """Return the folder that holds what some refs name; of one, its path."""
+    if len(refs) == 1:
+        return refs[0].path
+    return os.path.commonpath([PurePosixPath(ref.path).parent for ref in refs])
+
+
+def _recorded(root: Path) -> set[Path]:
+    """Return the files that DVC has recorded, as far as their listings are here."""
+    try:
+        home = dvc_store.home_of(root)
+        return {home / path for path in dvc_store.paths(home)}
+    except DataError:
+        return set()
+
+
+def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
+    receipt = case.receipt(ref) or {}
+    file = {"file": f"{ref.path}.receipt.json"}
+    missing = [name for name in _LINKS if name not in receipt["recipe"]]
+    if missing:
+        why = f"the recipe in its receipt holds no {' and no '.join(missing)}: the chain ends here"
+        yield ref, why, {**file}
+    if Path(ref.path).name not in receipt["made"]:
+        yield ref, "its receipt states no digest of it", {**file}
+    if case.run_file(ref) is None:
+        why = "its run file is missing or damaged: nobody can tell where, when and from which commit it was made"
+        yield ref, why, {"file": f"{ref.path}.run.json"}
+
+
+# ------------------------------------------------------------------------------ printed figures
+
+
+def _figures(case: Case) -> Iterator[Finding]:
+    """Yield the figures of tables and report that belong to nothing planned."""
+    known = {(name, who) for name in case.plan.campaigns for who in _who(case, name)}
+    for name, table in case.metrics.items():
+        printed = set(table.select("campaign", "weights").unique().iter_rows())
+        yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
+    report = Ref("report", "index")
+    folder = Path(report.path).parent
+    for name in ("leaderboard.csv", "curves.csv"):
+        if (case.root / folder / name).is_file():
+            with (case.root / folder / name).open(newline="") as stream:
+                printed = {(row["campaign"], row["weights"]) for row in csv.DictReader(stream)}
+            yield from _foreign(case, report, str(folder / name), printed - known)
+    summary = case.root / folder / "metrics.json"
+    if summary.is_file():
+        others = json.loads(summary.read_bytes()).keys() - case.plan.campaigns.keys()
+        yield from _foreign(
+            case, report, str(folder / summary.name), {(name, "") for name in others}
+        )
+
+
+def _who(case: Case, campaign: str) -> set[str]:
+    """Return the weights of a campaign, and the names of means over their training seeds; also what analyses name."""
+    rows = case.plan.rows(case.plan.campaigns[campaign])
+    names = {row["weights"] for row in rows} | case.observed(campaign, "weights")
+    return names | {name.rsplit("-s", 1)[0] for name in names}
+
+
+def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:
+    for campaign, weights in sorted(extra):
+        why = f"figures of {' '.join(filter(None, (campaign, weights)))} are printed, which params do not ask for"
+        yield case.failed(ref, why, file=file)

@@ -1,0 +1,155 @@
+"""Everything comes out again in a fresh clone, with empty caches, from the source files on.
+
+Pass rule: HEAD is cloned into an empty folder and run with the same params; a home, caches and outputs are not there.
+What is made of each output has the digests of the receipts here. Weights that are trained on another CPU or by other
+libraries, and what is made from them, may differ: statistical, with the reason. A source file that nobody serves leaves
+incomplete what is made from it; files of the user's own are linked, where they are. Limits: it takes as long as the
+run; it is the same machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import environments
+from shiftbench.audit.finding import Finding, Note, Verdict
+from shiftbench.errors import ParamsError
+from shiftbench.plan import params, scales, unavailable
+from shiftbench.provenance import environment, recipe
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A24", 4
+_BY_CONSTRUCTION = ("sources", "shards", "previews")
+_SAID = 1500
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Clone, run, compare."""
+    home = case.scratch / "clone" / "repository"
+    if Path(case.plan.params.root).is_absolute():
+        why = "`root` is an absolute path: a clone would write over the outputs that are audited"
+        yield case.incomplete("params.yaml", why)
+        return
+    refused = _clone(home)
+    if refused:
+        yield case.incomplete(".git", f"there is nothing to clone: {refused}")
+        return
+    scale = _scale(case)
+    _link_own(case, home)
+    done = _run(home, scale)
+    yield from _compare(case, home / case.plan.params.root, done)
+    said = f" --scale {scale}" if scale else ""
+    yield Note(f"a clone of HEAD was run{said}; it ended with exit code {done.returncode}")
+
+
+def _clone(home: Path) -> str:
+    """Clone the repository of this folder; return what went wrong."""
+    try:
+        done = subprocess.run(
+            ["git", "clone", "--quiet", "--no-hardlinks", ".", str(home)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "git is not installed"
+    return done.stderr.strip() or "git clone failed" if done.returncode else ""
+
+
+def _scale(case: Case) -> str | None:
+    """Return the overlay that gives the audited params; None: params.yaml alone."""
+    asked = case.plan.params.system
+    if asked:
+        return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
+    base = Path("params.yaml")
+    for file in sorted(Path("params").glob("*.yaml")):
+        with contextlib.suppress(ParamsError):  # an overlay of other campaigns than these
+            if params.load(base, file) == case.plan.params:
+                return file.stem
+    return None
+
+
+def _link_own(case: Case, home: Path) -> None:
+    """Link what is the user's own and in no repository."""
+    own = [Path(one.path) for one in unavailable.yours(case.plan)]
+    own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
+    for path in own:
+        place = home / path
+        if not path.is_absolute() and path.exists() and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(path.absolute())
+
+
+def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
+    """Run the campaign of the clone by its own sources, with empty caches."""
+    empty = home.parent / "home"
+    empty.mkdir()
+    own = {
+        "HOME": str(empty),
+        "XDG_CACHE_HOME": str(empty / "cache"),
+        "SHIFTBENCH_CACHE": str(empty / "shiftbench"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(home / "src"), os.environ.get("PYTHONPATH", "")])
+        ),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+    cores = str(len(os.sched_getaffinity(0)))
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--keep-going"]
+    return subprocess.run(
+        [*command, *scales.arguments(scale)],
+        cwd=home,
+        env={**os.environ, **own},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _compare(
+    case: Case, root: Path, done: subprocess.CompletedProcess[str]
+) -> Iterator[Finding | Note]:
+    not_made: set[Ref] = set()
+    counts = {"equal": 0, "other": 0, "not here": 0}
+    for ref in case.plan.cells:  # inputs stand before what is made from them
+        there, here = recipe.receipt(root, ref), case.receipt(ref)
+        if there is None and (ref.kind == "sources" or ref in not_made):
+            not_made |= case.downstream(ref)
+            if ref.kind == "sources":
+                why = "nobody serves this source file any more, so what is made from it was not made again"
+                yield case.incomplete(ref, why)
+        elif there is None and ref.kind != "features":  # which are made where they are asked for
+            why = "the clone did not make it"
+            yield case.failed(ref, why, found=done.stdout.strip()[-_SAID:])
+            not_made |= case.downstream(ref)
+        elif here is None or there is None:
+            counts["not here"] += 1
+        elif here["made"] == there["made"]:
+            counts["equal"] += 1
+        else:
+            counts["other"] += 1
+            yield _other(case, ref, here["made"], there["made"])
+    yield Note(", ".join(f"{count} outputs {name}" for name, count in counts.items()))
+
+
+def _other(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
+    """Return the finding about an output that came out otherwise."""
+    names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+    then = (case.run_file(ref) or {}).get("environment")
+    reasons = environments.reasons(then, environment.describe())
+    moves = ref.kind not in _BY_CONSTRUCTION
+    verdict: Verdict = "statistical" if reasons and moves else "failed"
+    why = "; ".join(reasons) if reasons else "nothing in the environment differs from the run's"
+    return case.finding(
+        verdict,
+        ref,
+        f"a fresh clone makes other bytes of {', '.join(names)}; {why}",
+        expected=str(here.get(names[0])),
+        found=str(there.get(names[0])),
+    )

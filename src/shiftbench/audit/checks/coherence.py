@@ -1,0 +1,60 @@
+"""Every digest that went in is the one that its producer recorded, and every receipt agrees with itself.
+
+Pass rule: the fingerprint of a receipt is the sha256 of its recipe; the recipe is of this output; `consumed` holds
+exactly the inputs that the recipe names upstream, each with the digest and the fingerprint that the input's own receipt
+states. An input that is not here leaves the check incomplete. No bytes of outputs are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A3", 0
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare each receipt with itself and with those of its inputs."""
+    links = 0
+    for ref, cell, receipt in case.of():
+        yield from _itself(case, ref, receipt)
+        yield from _inputs(case, ref, cell, receipt)
+        links += len(receipt["consumed"])
+    yield Note(f"{len(case.complete)} receipts and {links} links between them")
+
+
+def _itself(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
+    file = f"{ref.path}.receipt.json"
+    own = recipe.fingerprint(receipt["recipe"])
+    why = "the receipt was edited: its fingerprint is not the digest of its recipe"
+    yield from case.expect(ref, why, own, receipt["fingerprint"], file=file)
+    output, why = receipt["recipe"].get("output"), "the receipt is another output's"
+    yield from case.expect(ref, why, f"{ref.kind}/{ref.name}", output, file=file)
+
+
+def _inputs(case: Case, ref: Ref, cell: Cell, receipt: dict[str, Any]) -> Iterator[Finding]:
+    file = f"{ref.path}.receipt.json"
+    upstream = receipt["recipe"].get("upstream", {})
+    if upstream.keys() != receipt["consumed"].keys():
+        why = "what was consumed is not what the recipe names"
+        names = sorted(upstream.keys() ^ receipt["consumed"].keys())
+        yield case.failed(
+            ref, why, file=file, expected="the same paths", found=", ".join(names[:4])
+        )
+    for need in cell.inputs:
+        then = receipt["consumed"].get(need.path)
+        theirs = case.receipt(need)
+        if theirs is None or then is None:
+            continue  # `chain` tells what is not here
+        name = need.path.rpartition("/")[2]
+        why = f"it was made from other bytes of {need.path} than the receipt there states"
+        yield from case.expect(ref, why, then, theirs["made"].get(name), file=file)
+        if need.path in upstream:
+            why = f"it was made from another recipe of {need.path} than the receipt there carries"
+            yield from case.expect(ref, why, upstream[need.path], theirs["fingerprint"], file=file)

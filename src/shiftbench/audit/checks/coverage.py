@@ -1,0 +1,229 @@
+"""Each set has exactly the samples, classes and cells that are planned: none twice, none missing, none besides.
+
+Pass rule: the manifest of shards is of the dataset, split, shift and severity of its path, its classes are the
+dataset's in their order, and its count is that of the index and at most the subset that params ask for, with those
+that were skipped; keys are unique; shifted shards have the keys of their clean partner; records, features and scores
+have the keys of the shards that they are about; weights name the classes of what they learnt from. Each table has a
+row for every planned weights, method, position and sample or detection metric, and no row of anything else. Indexes
+and key columns are read, no sample: whether an image is the right one is asked at deeper levels, and whether a
+dataset that is smaller than the subset lost a sample, by `rebuild`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench import plugins, refs
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import planned_rows, shard_folders, weight_files
+from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A9", 0
+_CURE = "make it again, or pull it"
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare what is there with what is planned."""
+    seen = dict.fromkeys(("shards", "records", "features", "scores", "weights", "tables"), 0)
+    of = {"shards": _shards, "weights": _weights, "tables": _table}
+    for ref, _, receipt in case.of(*seen):
+        seen[ref.kind] += 1
+        try:
+            yield from of.get(ref.kind, _samples)(case, ref, receipt["recipe"])
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DataError) as error:
+            why = f"its keys or facts cannot be read ({type(error).__name__}: {error}); {_CURE}"
+            yield case.failed(ref, why)
+    yield Note(", ".join(f"{number} {kind}" for kind, number in seen.items()) + " were looked at")
+    yield from _fewer(case)
+
+
+# ------------------------------------------------------------------------------------- shards
+
+
+def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
+    about = shard_folders.stated(case, ref)
+    dataset, split, shift, severity = ref.parts
+    planned = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+    for name, value in planned.items():
+        yield from case.expect(ref, f"the manifest is of another {name}", value, about.get(name))
+    yield from _classes(case, ref, about)
+    clean = refs.shards(dataset, split)
+    if shift == "identity":
+        own = shard_folders.keys(case, ref)
+        yield from _subset(case, ref, about, content.get("subset"))
+    else:
+        own = shard_folders.keys_of(case.folder(ref) / "index.parquet")
+        yield from _partner(case, ref, own, case.plan.want(clean))
+    yield from _count(case, ref, about, own)
+
+
+def _classes(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
+    """Compare classes with the dataset's, where its file or its options alone name them, else with its clean shards."""
+    declared = _declared_classes(case, ref.parts[0])
+    clean = case.plan.want(refs.shards(ref.parts[0], ref.parts[1]))
+    if declared is None and clean in case.complete:
+        declared = shard_folders.stated(case, clean).get("classes")
+    yield from _same_classes(case, ref, about.get("classes"), declared, "the dataset's")
+
+
+def _declared_classes(case: Case, dataset: str) -> list[str] | None:
+    """Return the classes that a dataset's file names; None: it is no dataset, or its data name them (`classes`)."""
+    try:
+        module = plugins.find("datasets", case.plan.params.use("datasets", dataset))
+    except ParamsError:
+        return None
+    names = None if hasattr(module, "classes") else getattr(module, "CLASSES", None)
+    return None if names is None else list(names)
+
+
+def _same_classes(
+    case: Case, ref: Ref, stated: object, expected: list[str] | None, whose: str
+) -> Iterator[Finding]:
+    if expected is not None and stated != expected:
+        why = f"the classes, or their order, are not {whose}"
+        yield case.failed(ref, why, expected=_short(expected), found=_short(stated))
+
+
+def _subset(case: Case, ref: Ref, about: dict[str, Any], asked: object) -> Iterator[Finding]:
+    kept = about.get("samples", 0) + len(about.get("skipped", ()))
+    if isinstance(asked, int) and kept > asked:
+        yield case.failed(
+            ref, "more samples than params ask for", expected=str(asked), found=str(kept)
+        )
+
+
+def _partner(case: Case, ref: Ref, own: pa.Array, clean: Ref) -> Iterator[Finding]:
+    if clean in case.complete:
+        theirs = shard_folders.keys(case, clean)
+        yield from _same(case, ref, own, theirs, f"its clean partner {clean.name}")
+
+
+def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterator[Finding]:
+    again = shard_folders.repeated(own)
+    if again is not None:
+        yield case.failed(ref, "two samples have one key", sample=again, file=_index_of(ref))
+    in_tars = sum(tar["samples"] for tar in about["tars"].values())
+    if {about["samples"], in_tars} != {len(own)}:
+        why = "manifest, tars and index do not count the same samples"
+        found = f"{about['samples']} in the manifest, {in_tars} in tars"
+        yield case.failed(ref, why, expected=f"{len(own)} in the index", found=found)
+
+
+def _index_of(ref: Ref) -> str:
+    return Path(ref.path).with_name("index.parquet").as_posix()
+
+
+def _fewer(case: Case) -> Iterator[Note]:
+    """Note the datasets that have fewer samples than the subset: whether all of them, only a rebuild can tell."""
+    for ref, _, receipt in case.of("shards"):
+        asked, about = receipt["recipe"].get("subset"), shard_folders.stated(case, ref)
+        skipped = len(about.get("skipped", ()))
+        kept = about.get("samples", 0) + skipped
+        if isinstance(asked, int) and kept < asked:
+            yield Note(f"{ref.name} has {kept} samples where params ask for up to {asked}")
+        if skipped:
+            yield Note(
+                f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow"
+            )
+
+
+# -------------------------------------------------------------------- records, features, scores
+
+
+def _samples(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
+    """Compare the rows of an output with the samples that it is about."""
+    name, wanted = _wanted(case, ref, content)
+    if wanted is None:
+        return  # `chain` tells what is not here
+    file = case.root / ref.path
+    if ref.kind == "features":
+        rows = int(np.load(file, mmap_mode="r").shape[0])
+        why = f"it has other samples than {name}"
+        yield from case.expect(ref, why, f"{len(wanted)} rows", f"{rows} rows")
+        return
+    yield from _same(case, ref, shard_folders.keys_of(file), wanted, name)
+
+
+def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
+    """Return what an output is about, and the keys there; None where that is not here."""
+    if ref.kind == "scores":
+        of = refs.records_of(ref)
+        return f"the records {of.name}", shard_folders.keys_of(
+            case.root / of.path
+        ) if of in case.complete else None
+    dataset, split, *_ = content["data"].split("/")
+    data = next(
+        need
+        for need in case.plan.cells[ref].inputs
+        if need.kind == "shards" and need.name == content["data"]
+    )
+    # Shifted shards have the keys of clean ones, which are compared above and read once.
+    clean = case.plan.want(refs.shards(dataset, split))
+    place = clean if clean in case.complete else data
+    keys = shard_folders.keys(case, place) if place in case.complete else None
+    return f"the shards {data.name}", keys
+
+
+def _same(case: Case, ref: Ref, own: pa.Array, wanted: pa.Array, name: str) -> Iterator[Finding]:
+    """Compare keys, first in order, which is quick, then as sets."""
+    if own.equals(wanted):
+        return
+    again = shard_folders.repeated(own)
+    if again is not None:
+        yield case.failed(ref, "two rows have one key", sample=again)
+    missing, extra = shard_folders.missing(wanted, own), shard_folders.missing(own, wanted)
+    for keys, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
+        if len(keys):
+            why = f"it {what} {name}; {_CURE}"
+            expected, found = f"{len(wanted)} samples", f"{len(own)}; {len(keys)} differ"
+            yield case.failed(ref, why, sample=keys[0].as_py(), expected=expected, found=found)
+
+
+# ------------------------------------------------------------------------------ weights, tables
+
+
+def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
+    """Compare the classes that weights name with those of what they learnt from, order included."""
+    stated = json.loads(weight_files.metadata(case.root / ref.path)["classes"])
+    dataset = ref.parts[0]
+    inputs = case.plan.cells[ref].inputs
+    learnt = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
+    here = next((need for need in learnt if need in case.complete), None)
+    expected = _declared_classes(case, dataset)
+    if here is not None:
+        expected = shard_folders.stated(case, here).get("classes")
+    yield from _same_classes(case, ref, stated, expected, f"those of {dataset}")
+
+
+def _table(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
+    columns = pq.read_table(
+        case.root / ref.path, columns=[*planned_rows.COLUMNS, "group"], use_threads=False
+    )
+    lists = columns.to_pydict()
+    rows = list(zip(*(lists[name] for name in planned_rows.COLUMNS), strict=True))
+    whole = {row for row, group in zip(rows, lists["group"], strict=True) if group is None}
+    missing = planned_rows.required(case.plan, ref.name) - whole
+    extra = set(
+        planned_rows.foreign(case.plan, ref.name, set(rows), case.observed(ref.name, "metric"))
+    )
+    for places, why in (
+        (missing, "the table lacks planned rows"),
+        (extra, "the table has rows that nothing planned gives"),
+    ):
+        if places:
+            first = some(sorted(map(planned_rows.spell, places)), separator="; ")
+            yield case.failed(ref, f"{why}: {first}", found=f"{len(rows)} rows")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

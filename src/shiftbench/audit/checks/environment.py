@@ -1,0 +1,133 @@
+"""Each result tells in which environment it was made, and its libraries are those of the lock.
+
+Pass rule: each run file holds the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages,
+the lock's digest), commit, dirty files, when it was finished, seconds and determinism; those of records and features
+also device, batch size and sensitivity. Every package that the lock names had the locked version. torch and
+torchvision are ranges in pyproject.toml and are not compared. Another lock with the same versions, and results of
+several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.provenance import environment
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A6", 0
+_RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
+_OF_RECORDS = ("device", "batch_size", "sensitivity")
+_ENVIRONMENT = "python system os cpu cpu_features cores lock packages blas codecs".split()
+_GPU = ("gpu", "cuda", "cudnn", "driver")
+_SHOWN = 4
+Run = dict[str, Any]
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Look at each run file: is it complete, and are its packages those of the lock?"""
+    locked = versions(environment.LOCK)
+    runs = {
+        ref: run for ref in case.complete if (run := case.run_file(ref))
+    }  # `chain` tells of others
+    wrong = [
+        one
+        for ref, run in runs.items()
+        for one in (*_complete(ref, run), *_versions(ref, run, locked))
+    ]
+    yield from case.grouped(wrong)
+    yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
+    yield from _locks(runs.values())
+    yield from _places(runs.values())
+
+
+def versions(lock: Path) -> dict[str, str]:
+    """Return the locked version of each package by its normalised name; empty without a lock."""
+    if not lock.is_file():
+        return {}
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE)
+    return {_normal(name): version for name, version in pins}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _around(run: Run) -> Run:
+    """Return the environment of a run file; empty where there is none."""
+    found = run.get("environment")
+    return found if isinstance(found, dict) else {}
+
+
+def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
+    missing = [key for key in _RUN if key not in run]
+    missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _around(run)]
+    if ref.kind in ("records", "features"):
+        missing += [key for key in _OF_RECORDS if key not in run]
+        if str(run.get("device", "")).startswith("cuda"):
+            missing += [f"environment.{key}" for key in _GPU if key not in _around(run)]
+    file = f"{ref.path}.run.json"
+    if missing:
+        why = f"the run file does not tell {', '.join(missing[:_SHOWN])}; run again, or restore it"
+        yield ref, why, {"file": file, "found": f"{len(missing)} facts are missing"}
+    elif not _is_date(run["finished"]):
+        why = "the run file does not tell when it was finished"
+        yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
+
+
+def _is_date(text: object) -> bool:
+    try:
+        return bool(datetime.datetime.fromisoformat(str(text)))
+    except ValueError:
+        return False
+
+
+def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
+    for name, version in (_around(run).get("packages") or {}).items():
+        wanted = locked.get(_normal(name))
+        if wanted not in (None, version):
+            why = (
+                f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
+            )
+            told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}
+            yield ref, why, {"file": f"{ref.path}.run.json", **told}
+
+
+def _locks(runs: Collection[Run]) -> Iterator[Note]:
+    if not environment.LOCK.is_file():
+        yield Note(f"there is no {environment.LOCK} here, so versions were compared with nothing")
+        return
+    here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
+    others = sum(_around(run).get("lock") not in (None, here) for run in runs)
+    if others:
+        yield Note(f"{others} outputs were made under another lock than the one here")
+
+
+def _places(runs: Collection[Run]) -> Iterator[Note]:
+    """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
+    kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
+    places = Counter(
+        json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs
+    )
+    values = [json.loads(text) for text in places]
+    differ = [
+        key
+        for key, found in zip(kept, zip(*values, strict=True), strict=False)
+        if found.count(found[0]) < len(found)
+    ]
+    if len(places) > 1:
+        counts = ", ".join(str(number) for number in places.values())
+        yield Note(
+            f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}"
+        )
+    gpus = sorted({str(_around(run)["gpu"]) for run in runs if "gpu" in _around(run)})
+    if gpus:
+        yield Note(f"computed on {', '.join(gpus)}")

@@ -1,0 +1,154 @@
+"""Every printed figure is what the tables give: the page and the files beside it are made again and compared.
+
+Pass rule: the stage makes index.html, leaderboard.csv, curves.csv and metrics.json again from the tables, with the
+recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs is named: the place of
+the value in JSON and CSV, the words before the number on the page, and what else of the page differs. Tables hold all
+digits, so that nothing is ranked by what was rounded. Limits: that tables follow from rows is asked by `aggregates`.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.recompute import stages
+from shiftbench.provenance.recipe import Cell
+from shiftbench.stages import report
+
+NUMBER, LEVEL = "A15", 1
+_FIGURES = 50  # of one file that are told one by one
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
+_TAGS = re.compile(r"<[^>]*>|\s+")
+_MACHINERY = re.compile(
+    r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL
+)
+_WORDS = 60  # characters before a number that say where it stands
+Figure = tuple[str, str, str]
+"""Place, expected, found."""
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Make each report again."""
+    outputs = list(case.of("report"))
+    for ref, _, receipt in outputs:
+        missing = [need for need in stages.missing(case, ref) if not need.local]
+        if missing:
+            why = f"the report was not made again: {len(missing)} of its inputs are not here"
+            yield case.incomplete(ref, why, found=f"no {missing[0].path}")
+            continue
+        run = stages.Again(case, ref)
+        report.run(run, [run.cell])
+        findings, other = run.compared(case, receipt["made"])
+        yield from findings
+        for here, made in other:
+            yield from _differing(case, run.cell, here, made)
+        yield Note(
+            f"{len(run.made)} files made again from {len(run.cell.inputs)} tables, proofs and previews"
+        )
+    if not outputs:
+        yield Note("no report is here, so there is nothing to make again")
+
+
+def _differing(case: Case, cell: Cell, here: Path, made: Path) -> Iterator[Finding]:
+    why = "a printed figure is not what the tables give" + stages.by_other_code(cell)
+    place = here.relative_to(case.root).as_posix()
+    try:
+        told = list(figures(here, made))
+    except (ValueError, KeyError, csv.Error) as error:
+        yield case.failed(place, f"it cannot be read: {error}")
+        return
+    for where, expected, found in told[:_FIGURES]:
+        yield Finding("failed", place, f"{why}: {where}", expected=expected, found=found)
+    if len(told) > _FIGURES:
+        yield Finding(
+            "failed", place, f"{len(told) - _FIGURES} more figures are not what the tables give"
+        )
+    if not told:
+        why = "its figures are those of the tables, but they are written in other bytes; `make run` writes it again"
+        yield Finding("failed", place, why, found=f"byte {_first(here, made)} differs first")
+
+
+def _first(here: Path, made: Path) -> int:
+    one, two = here.read_bytes(), made.read_bytes()
+    pairs = enumerate(zip(one, two, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(two)))
+
+
+def figures(here: Path, made: Path) -> Iterator[Figure]:
+    """Yield each figure in which two files differ.
+
+    Args:
+        here: as it was printed.
+        made: as it was made again, of the same name.
+
+    Raises:
+        ValueError: `here` is no JSON.
+    """
+    if here.suffix == ".json":
+        yield from _values(json.loads(here.read_text()), json.loads(made.read_text()), "")
+    elif here.suffix == ".csv":
+        yield from _fields(here, made)
+    else:
+        yield from _text(here.read_text(errors="replace"), made.read_text())
+
+
+def _values(found: Any, expected: Any, place: str) -> Iterator[Figure]:
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted(found.keys() | expected.keys()):
+            yield from _values(found.get(key), expected.get(key), f"{place}/{key}".lstrip("/"))
+    elif found != expected or type(found) is not type(expected):
+        yield place, repr(expected), repr(found)
+
+
+def _fields(here: Path, made: Path) -> Iterator[Figure]:
+    with here.open(newline="") as one, made.open(newline="") as two:
+        rows: Iterator[tuple[dict[str, str], dict[str, str]]] = itertools.zip_longest(
+            csv.DictReader(one), csv.DictReader(two), fillvalue={}
+        )
+        for line, (found, expected) in enumerate(rows, start=2):
+            for name in dict.fromkeys((*expected, *found)):
+                if found.get(name) != expected.get(name):
+                    who = " ".join(filter(None, list((expected or found).values())[:4]))
+                    place = f"line {line} ({who}), {name}"
+                    yield place, str(expected.get(name)), str(found.get(name))
+
+
+def _text(found: str, expected: str) -> Iterator[Figure]:
+    """Yield numbers that differ, each with the words before it; else the first text that differs."""
+    found, expected = _MACHINERY.sub("", found), _MACHINERY.sub("", expected)
+    if found == expected:
+        yield "its scripts, its styles or what it may load", "those of this version", "others"
+        return
+    ours, theirs = _NUMBER.split(found), _NUMBER.split(expected)
+    if ours != theirs:
+        at = next(
+            (i for i, (one, two) in enumerate(zip(ours, theirs, strict=False)) if one != two),
+            min(len(ours), len(theirs)) - 1,
+        )
+        one, two = _apart(ours[at], theirs[at])
+        yield f"text after {_before(theirs, at)!r}", two, one
+        return
+    numbers = zip(_NUMBER.findall(found), _NUMBER.findall(expected), strict=True)
+    for at, (one, two) in enumerate(numbers):
+        if one != two:
+            yield f"after {_before(theirs, at + 1)!r}", two, one
+
+
+def _apart(one: str, two: str) -> tuple[str, str]:
+    """Return two texts from where they differ, shortened."""
+    pairs = enumerate(zip(one, two, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
+    return one[at : at + _WORDS], two[at : at + _WORDS]
+
+
+def _before(parts: list[str], at: int) -> str:
+    """Return the words before part `at`, without tags."""
+    text = " ".join(parts[max(0, at - 8) : at])
+    return " ".join(_TAGS.sub(" ", text).split())[-_WORDS:]

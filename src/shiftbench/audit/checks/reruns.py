@@ -1,0 +1,49 @@
+"""A run would make nothing again: every output is what today's parameters and code ask for.
+
+Pass rule: the recipe in each receipt is the planned one, so no parameter and no source file changed after the run, but
+for comments, docstrings and formatting, which enter no recipe. The finding says which key or file differs. That the
+inputs are the same bytes is asked by `coherence`; what is not here, by `chain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
+
+NUMBER, LEVEL = "A28", 0
+_SHOWN = 4
+_CURE = "run again, or go back to the code and the params of the run"
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare the recipe in each receipt with the planned one."""
+    wrong = list(_stale(case))
+    yield from case.grouped(wrong)
+    yield Note(
+        f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again"
+    )
+
+
+def _stale(case: Case) -> Iterator[Wrong]:
+    for ref, cell, receipt in case.of():
+        if receipt["fingerprint"] != cell.fingerprint:
+            now, then = cell.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
+            told = {"expected": f"recipe {now}", "found": f"recipe {then}"}
+            yield ref, f"{_changed(receipt['recipe'], cell)}; {_CURE}", told
+
+
+def _changed(old: dict[str, Any], cell: Cell) -> str:
+    """Return why an output is stale: its own keys and code, else that an input is."""
+    lines = recipe.differences(old, cell.recipe)
+    code = [
+        line.removeprefix("code.").partition(":")[0] for line in lines if line.startswith("code.")
+    ]
+    options = [line for line in lines if not line.startswith(("code.", "upstream."))]
+    said = [f"recipe changed: {line}" for line in options[:_SHOWN]]
+    said += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
+    return "; ".join(said) or "it was made from outputs that are stale themselves"

@@ -1,0 +1,247 @@
+"""Rows of all tables are of their format and whole, and follow from the samples, logits and rows above them.
+
+Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no null, NaN or value out of range
+where none may be, and carries the fingerprint and the row digest of its receipt. Records have exactly the samples of
+their shards with these samples' labels; prediction and correct follow from the logits, confidence, nll and brier do to
+two billionths. Scores have the records' samples, and those of detectors that need logits only are computed again. The
+largest of a search is the chosen one. Features are finite, one row per record. Limits: logits themselves are not
+doubted here (level 3), nor scores of detectors that are fitted or see the net (level 3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import table_files
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.recompute import judged_records
+from shiftbench.audit.recompute.cached_evidence import CachedEvidence
+from shiftbench.audit.recompute.judged_records import Space, Truth, Wrong
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.errors import ShiftbenchError
+from shiftbench.refs import Ref
+from shiftbench.stages.score import scored
+
+NUMBER, LEVEL = "A13", 1
+_CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs
+_OF_SAMPLES = ("label", "group", "cluster")
+Spec = dict[str, Any]
+"""A recipe."""
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Look at each table alone, then at those that belong together."""
+    look = _Look(case)
+    for kind in ("weights", "overlaps", "searches", "analyses", "tables", "claims"):
+        for ref, _, receipt in case.of(kind):
+            yield from look.tables(ref, receipt)
+    for ref, _, receipt in case.of("records"):
+        yield from look.records(ref, receipt)
+    for ref, _, receipt in case.of("scores"):
+        yield from look.scores(ref, receipt)
+    for ref, _, _ in case.of("features"):
+        yield from look.features(ref)
+    yield from look.unjudged()
+    counts = ", ".join(f"{count} {what}" for what, count in look.counts.items())
+    yield Note(counts or "nothing was made yet, so there are no rows")
+
+
+class _Look:
+    """Looks at files, and counts what it saw."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.evidence = case, CachedEvidence(case)
+        self.counts: Counter[str] = Counter()
+        self._unjudged: Counter[Ref] = Counter()  # files of records by what is missing for them
+
+    # -------------------------------------------------------------- any table
+
+    def tables(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
+        """Look at the Parquet files of an output."""
+        for name in receipt["made"]:
+            if name.endswith(".parquet"):
+                table = yield from self._table(ref, receipt, name)
+                if table is not None and ref.kind == "searches":
+                    yield from _chosen(self.case, ref, table)
+
+    def _table(
+        self, ref: Ref, receipt: Spec, name: str
+    ) -> Generator[Finding, None, pa.Table | None]:
+        file = self.case.folder(ref) / name
+        place = file.relative_to(self.case.root).as_posix()
+        if not file.is_file():
+            return None  # a finding of `digests`
+        content = table_files.safe_read(file, ref.kind)
+        if isinstance(content, str):
+            yield self.case.failed(ref, content, file=place)
+            return None
+        table, form = content
+        self.counts[f"rows of {ref.kind}"] += len(table)
+        digest = (receipt["rows"] or {}).get(name)
+        for why, expected, seen in table_files.wrong(
+            file, table, form, receipt["fingerprint"], digest
+        ):
+            yield self.case.failed(ref, why, file=place, expected=expected, found=seen)
+        return table
+
+    # -------------------------------------------------------------- records
+
+    def records(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
+        """Look at records, and at the samples that they are about."""
+        table = yield from self._table(ref, receipt, Path(ref.path).name)
+        if table is None:
+            return
+        shards = self._shards(ref, receipt)
+        truth = self.evidence.truth(shards) if shards else None
+        if truth is None or truth.labels is None:
+            self._unjudged[shards or ref] += 1
+        if truth is None:
+            return
+        wrong = table_files.keys_wrong(table, truth.keys)
+        if wrong:
+            yield self.case.failed(ref, **wrong)
+        elif len(table):
+            for key, column, expected, seen in self._judged(ref, table, truth):
+                source = "sample" if column in _OF_SAMPLES else "logits and the label"
+                why = f"{column} does not follow from the {source}"
+                yield self.case.failed(ref, why, sample=key, expected=expected, found=seen)
+
+    def _shards(self, ref: Ref, receipt: Spec) -> Ref | None:
+        """Return the planned shards whose samples the records are about."""
+        name = receipt["recipe"].get("data")
+        inputs = self.case.plan.cells[ref].inputs
+        return next((need for need in inputs if need.kind == "shards" and need.name == name), None)
+
+    def _judged(self, ref: Ref, table: pa.Table, truth: Truth) -> Iterator[Wrong]:
+        """Yield the first wrong row of each column, by the samples and by the logits."""
+        if truth.labels is None or truth.metas is None:
+            return  # its tars are not here
+        if "label" not in table.column_names:  # of a task whose answers are no labels
+            yield from judged_records.metas_wrong(table, truth.metas)
+            self.counts["records without labels"] += len(table)
+            return
+        dataset, name, *_ = ref.parts
+        weights = Ref("weights", f"{dataset}/{name}")
+        classes = self.evidence.classes(weights)
+        if classes is None:
+            self._unjudged[weights] += 1  # why, is a finding of `weights`
+            return
+        space = Space.of(classes, truth.classes)
+        raw = np.array(truth.labels, dtype=np.int64)
+        outside = (raw < 0) | (raw >= len(space.places))
+        if outside.any():
+            at = int(np.argmax(outside))
+            yield truth.keys[at], "label", f"0 to {len(space.places) - 1}", str(raw[at])
+            return
+        labels = space.places[raw]
+        yield from judged_records.labels_wrong(table, labels)
+        yield from judged_records.metas_wrong(table, truth.metas)
+        yield from self._by_logits(ref, table, labels, space)
+        self.counts["records judged again"] += len(table)
+
+    def _by_logits(
+        self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space
+    ) -> Iterator[Wrong]:
+        logits, shape = self.evidence.logits(ref, table), (len(table), space.classes)
+        if logits is None:
+            yield from judged_records.judge_top(table, labels, space)
+        elif logits.shape != shape:
+            expected, seen = (" x ".join(map(str, one)) for one in (shape, logits.shape))
+            yield table.column("key")[0].as_py(), "logits", expected, seen
+        elif np.isfinite(logits).all():  # else told already
+            yield from judged_records.judge(table, labels, logits, space)
+
+    def unjudged(self) -> Iterator[Finding]:
+        """Tell of records that were not judged, because their shards or weights are not here."""
+        for ref, count in self._unjudged.items():
+            why = f"{count} files of records were not judged again: {ref.path} or its tars are not here or not whole"
+            yield self.case.incomplete(ref, why)
+
+    # -------------------------------------------------------------- scores
+
+    def scores(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
+        """Look at scores, at the samples that they are of, and at their values where logits give them."""
+        table = yield from self._table(ref, receipt, Path(ref.path).name)
+        spec = receipt["recipe"]
+        of = Ref("records", str(spec.get("rows")))
+        records = self.evidence.records(of)
+        if table is None or records is None:
+            return
+        wrong = table_files.keys_wrong(table, records.column("key").to_pylist())
+        if wrong:
+            yield self.case.failed(ref, **wrong)
+        else:
+            logits = self.evidence.logits(of, records)
+            yield from self._again(ref, spec, table, Rows(records, None, logits, name=of.path))
+
+    def _again(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
+        """Compute the scores of a detector that needs nothing but logits again."""
+        detector = plugins.find("detectors", spec["detector"]["use"])
+        if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):
+            self.counts["files of scores whose detector is fitted or sees the net"] += 1
+            return
+        options = {**detector.PARAMS, **spec["detector"]["options"], **self._searched(spec)}
+        try:
+            again = scored(detector, options, rows, detector.fit(Known(), options))
+        except ShiftbenchError as error:
+            yield self.case.failed(ref, f"the scores cannot be computed again: {error}")
+            return
+        expected, stated = (one.column("score").to_numpy() for one in (again, table))
+        apart = ~(np.abs(expected - stated) <= _CLOSE * (1 + np.abs(expected)))
+        self.counts["scores computed again"] += len(stated)
+        if apart.any():
+            at = int(np.argmax(apart))
+            why = f"{int(apart.sum())} of {len(stated)} scores do not follow from the logits"
+            values = {"expected": repr(float(expected[at])), "found": repr(float(stated[at]))}
+            yield self.case.failed(ref, why, sample=table.column("key")[at].as_py(), **values)
+
+    def _searched(self, spec: Spec) -> Spec:
+        """Return the options that the search of a detector chose; empty without one."""
+        if "search" not in spec:
+            return {}
+        file = self.case.root / Ref("searches", spec["search"]).path
+        content = table_files.safe_read(file, "searches")
+        rows = [] if isinstance(content, str) else content[0].to_pylist()
+        options: Spec = next((json.loads(row["options"]) for row in rows if row["chosen"]), {})
+        return options
+
+    # -------------------------------------------------------------- features
+
+    def features(self, ref: Ref) -> Iterator[Finding]:
+        """Look at features and logits beside records."""
+        records = self.evidence.records(Ref("records", ref.name))
+        features = self.case.root / ref.path
+        for file in (features, features.with_name(f"{features.stem}.logits.npy")):
+            place = file.relative_to(self.case.root).as_posix()
+            if not file.is_file():
+                continue  # a finding of `digests`
+            try:
+                values = np.load(file, mmap_mode="r", allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                yield self.case.failed(ref, f"it is no array of numbers: {error}", file=place)
+                continue
+            self.counts["rows of features and logits"] += len(values)
+            for wrong in table_files.array_wrong(values, records):
+                yield self.case.failed(ref, file=place, **wrong)
+
+
+def _chosen(case: Case, ref: Ref, table: pa.Table) -> Iterator[Finding]:
+    """Check that the chosen point is the first of the best."""
+    rows = table.to_pylist()
+    fit = [row for row in rows if row["auroc"] is not None]
+    best = max(fit, key=lambda row: row["auroc"], default=None)
+    chosen = [row["number"] for row in rows if row["chosen"]]
+    if best is None or chosen != [best["number"]]:
+        why = "the chosen point is not the first of the best"
+        expected = "one that fits" if best is None else f"point {best['number']}"
+        yield case.failed(ref, why, expected=expected, found=f"point {', '.join(map(str, chosen))}")

@@ -1,0 +1,49 @@
+"""What is drawn could not be known when the results were made, and whoever repeats the audit draws the same.
+
+Pass rule: no run file is finished later than the audit's date, and the seed follows from that date and the digest of
+all receipts (`case.default_seed`). A seed given by hand is noted: it is repeatable, and may have been known before.
+How likely a draw of k meets a fault in a share f of the samples is stated: 1 - (1 - f)^k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shiftbench.audit.case import Case, default_seed
+from shiftbench.audit.finding import Finding, Note
+
+NUMBER, LEVEL = "A25", 0
+_SHARES = (0.01, 0.1)
+
+
+def chance(f: float, k: int) -> float:
+    """Return how likely at least one of k independent draws meets a fault in a share f of the samples.
+
+    Example:
+        >>> round(chance(0.1, 16), 4)
+        0.8147
+    """
+    return float(1 - (1 - f) ** k)
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare the audit's date with those of the results, and tell what the draws are worth."""
+    dated = 0
+    for ref in case.complete:
+        finished = str((case.run_file(ref) or {}).get("finished", ""))
+        dated += bool(finished)
+        if finished[:10] > case.today:
+            why = "it was finished after this audit, by its clock: the seed could be known when it was made"
+            told = {"expected": f"until {case.today}", "found": finished}
+            yield case.failed(ref, why, file=f"{ref.path}.run.json", **told)
+    yield Note(
+        f"{dated} outputs were finished before this audit" if dated else "nothing was made yet"
+    )
+    if case.seed == default_seed(case.root, case.plan, case.today):
+        yield Note(f"the seed follows from {case.today} and the digests of all receipts")
+    else:
+        yield Note("the seed was given by hand; it may have been known when the results were made")
+    odds = ", ".join(
+        f"{chance(f, case.count):.0%} where {f:.0%} of them are wrong" for f in _SHARES
+    )
+    yield Note(f"a draw of {case.count} meets a fault with a probability of {odds}")

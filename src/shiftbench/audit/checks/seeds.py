@@ -1,0 +1,97 @@
+"""Every random word follows from the seed in params and from names, and from nothing else.
+
+Pass rule: recipes hold the seed of params; those of weights the training seed of their name; those of shifted samples
+the shift, severity and `fresh` of their path and of params, which with dataset and key are all that `rng.Words` and
+`rng.derive` know. No source file that decides an output draws from a global or unseeded generator (`random.*`,
+`np.random.*` but for seeded ones, `os.urandom`, torch's global one outside of trainings, whose generator is forked
+and seeded). That is found in the syntax: a library that draws by itself is met by rebuilding (`rebuild`, `alone`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.evidence import random_calls
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.plan.params import Shift
+from shiftbench.provenance import code_digest
+from shiftbench.refs import Ref
+
+NUMBER, LEVEL = "A5", 0
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare seeds and names in the recipes, then look into the code that they name."""
+    seeds = 0
+    users: dict[str, Ref] = {}
+    wrong: list[Wrong] = []
+    for ref, _, receipt in case.of():
+        content = receipt["recipe"]
+        seeds += "seed" in content
+        wrong += _stated(case, ref, content)
+        for name in content.get("code", {}):
+            users.setdefault(name, ref)
+    yield from case.grouped(wrong)
+    files = [name for name in users if name.endswith(".py")]
+    for name in files:
+        yield from _drawn(case, name, users[name])
+    yield Note(
+        f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only"
+    )
+
+
+def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
+    for name, (expected, found) in _facts(case, ref, content).items():
+        if expected != found:
+            why = (
+                f"its {name} is not what params and its name say, so other random words were drawn"
+            )
+            told = {
+                "file": f"{ref.path}.receipt.json",
+                "expected": str(expected),
+                "found": str(found),
+            }
+            yield ref, why, told
+
+
+def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what enters the key of random words: by name, what is expected and what the recipe holds."""
+    seed = case.plan.params.seed
+    if ref.kind == "weights":
+        own = int(ref.name.rpartition("-s")[2])
+        return {"training seed": ([seed, own], content.get("seed"))}
+    facts: dict[str, tuple[Any, Any]] = {}
+    if "seed" in content or "shift" in content or ref.kind in ("records", "tables"):
+        facts["seed"] = (seed, content.get("seed"))
+    if "dataset" in content and ref.kind == "shards":
+        facts["dataset"] = (ref.parts[0], content["dataset"].get("name"))
+    if isinstance(content.get("shift"), dict):
+        # Of shards `dataset/split/shift/severity`, of records applied while reading the same at the end.
+        *_, shift, severity = Ref("shards", content.get("golden", ref.name)).parts
+        entry = case.plan.params.component("shifts", shift)
+        fresh = isinstance(entry, Shift) and entry.fresh
+        facts["shift"] = (shift, content["shift"].get("name"))
+        facts["severity"] = (float(severity), content.get("severity"))
+        facts["fresh"] = (fresh, content.get("fresh"))
+    return facts
+
+
+def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
+    try:
+        file = code_digest.locate(name)
+    except IndexError:
+        return  # a plugin folder that params no longer name: `reruns` tells
+    if not file.is_file():
+        return
+    training = name.split("/")[1] in random_calls.TRAINING
+    for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
+        why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's `Words`"
+        yield case.failed(user, why, file=name, expected="random words by key", found=call)
+
+
+@functools.cache
+def _randoms(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
+    return list(random_calls.found(file, training=training))

@@ -1,0 +1,66 @@
+"""How far outputs move with the batch size and with the device is recorded, and comes out again.
+
+Pass rule: each (weights, method) whose method sees one sample at a time has recorded the largest difference of a
+logit and the share of predictions that flip between batches of one and of the run's size. The same samples are
+predicted again; failed, where nothing is recorded, or where the difference, or in the same environment the share, is
+more than ten times the recorded one and more than 0.001. Where there is a second device, the difference to it is
+told. Limits: 16 samples, as many as a run takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated, reasons
+
+NUMBER, LEVEL = "A21", 3
+FACTOR, FLOOR = 10, 1e-3
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Compare recorded sensitivity with what comes out again."""
+    done = evaluated(case)
+    groups = done.unbroken
+    for group in groups:
+        if group.sees != "sample":
+            yield Note(f"{group.job.name}: its method looks beyond the sample; nothing is recorded")
+        else:
+            yield from _group(case, group)
+    yield Note(f"{len(groups)} (weights, method) looked at")
+
+
+def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
+    name, ref = group.job.name, group.first.ref
+    recorded = (case.run_file(ref) or {}).get("sensitivity")
+    found = group.answer["sensitivity"]
+    if not isinstance(recorded, dict) or "batch" not in recorded:
+        why = "the run file states no sensitivity; nobody can tell what a last digit is worth"
+        yield case.failed(ref, why, file=f"{ref.path}.run.json")
+        return
+    if not recorded["batch"] or not found["batch"]:
+        reason = recorded.get("reason") or found.get("reason")
+        yield Note(f"{name}: sensitivity cannot be measured: {reason}")
+        return
+    here, then = found["batch"], recorded["batch"]
+    if _much_more(here, then, "largest") or _flips(case, group, here, then):
+        why = "outputs move far more with the batch size than recorded"
+        file = f"{ref.path}.run.json"
+        yield case.failed(ref, why, file=file, expected=_spelled(then), found=_spelled(here))
+    device = f"; to another device {_spelled(found['device'])}" if "device" in found else ""
+    yield Note(f"{name}: {_spelled(here)}, recorded {_spelled(then)}{device}")
+
+
+def _flips(case: Case, group: Group, here: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Tell whether more predictions flip; one of 16 that lies on the edge may do so on another CPU."""
+    return _much_more(here, then, "flip_rate") and not reasons(case, group)
+
+
+def _much_more(here: Mapping[str, Any], then: Mapping[str, Any], name: str) -> bool:
+    return bool(here[name] > max(FLOOR, FACTOR * float(then.get(name, 0.0))))
+
+
+def _spelled(found: Mapping[str, Any]) -> str:
+    return f"{found['flip_rate']:.2%} flips, largest difference {found['largest']:.2g}"

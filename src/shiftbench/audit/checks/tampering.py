@@ -1,0 +1,87 @@
+"""No file of a release, and no release of the chain, was changed afterwards.
+
+Pass rule: the Merkle root of each release follows from its manifest, each release names the root of the one before it
+and that one is here, and the artefacts of the newest one that are here have the digests that it states; a changed
+file is named with the published numbers that rest on it. Of files above 1 MiB only the size is compared: `digests`
+reads them, at level 1. What was made again since by another recipe is noted, and no contradiction; what is not here
+leaves the check incomplete. Limits: who can write the repository can forge the whole chain, unless it is signed
+(`attestation`) or somebody else keeps a root of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.errors import DataError
+from shiftbench.release import manifest, verify
+from shiftbench.release.verify import Problem
+
+NUMBER, LEVEL = "A26", 0
+LARGEST = 1 << 20
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Verify the chain of releases, and the artefacts of the newest one."""
+    home = Path()
+    names = manifest.names(home)
+    if not names:
+        yield Note("nothing was released: `shiftbench release NAME` makes changes evident")
+        return
+    broken = [problem for name in names for problem in verify.tampered(home, name)]
+    for problem in broken:
+        yield case.failed(
+            problem.path, problem.meaning, expected=problem.expected, found=problem.found
+        )
+    if broken:
+        return
+    try:
+        newest = manifest.newest(home)
+    except DataError as error:
+        yield case.failed(manifest.FOLDER, str(error))
+        return
+    if newest is None or verify.output_root(home, newest["scale"]).resolve() != case.root.resolve():
+        yield Note(f"{len(names)} releases are one chain; the newest is of another output root")
+        return
+    yield from _artefacts(case, home, newest)
+    yield Note(
+        f"{len(names)} releases in one chain; {newest['name']} has {len(newest['artefacts'])} artefacts"
+    )
+
+
+def _artefacts(case: Case, home: Path, newest: manifest.Content) -> Iterator[Finding | Note]:
+    problems = list(verify.artefacts(case.root, home, newest, LARGEST))
+    yield from _changed(case, newest, [p for p in problems if p.kind == "artefact"])
+    missing = Counter(Path(p.path).parts[0] for p in problems if p.kind == "missing")
+    for place, count in missing.items():
+        why = (
+            f"{count} files of release {newest['name']} are not here; `shiftbench pull` brings them"
+        )
+        yield case.incomplete(place, why)
+    moved = sum(p.kind == "moved" for p in problems)
+    if moved:
+        yield Note(f"{moved} files were made again since {newest['name']}, by another recipe")
+    for problem in verify.runs(case.root, newest):
+        yield Note(str(problem))
+
+
+def _changed(case: Case, newest: manifest.Content, problems: list[Problem]) -> Iterator[Finding]:
+    """Yield a finding per changed file, with the numbers below its output."""
+    outputs = {
+        entry["fingerprint"]: entry["path"].removesuffix(".receipt.json")
+        for entry in newest["artefacts"]
+        if entry["kind"] == "receipt"
+    }
+    made_by = {entry["path"]: entry.get("fingerprint", "") for entry in newest["artefacts"]}
+    refs = {ref.path: ref for ref in case.plan.cells}
+    for problem in problems:
+        ref = refs.get(outputs.get(made_by[problem.path], problem.path))
+        told = {"expected": problem.expected, "found": problem.found}
+        why = f"{problem.meaning} ({newest['name']})"
+        if ref is None:
+            yield case.failed(problem.path, why, **told)
+        else:
+            yield case.failed(ref, why, file=problem.path, **told)

@@ -1,0 +1,200 @@
+"""Causes: why an output has other bytes in one run than in another, from the receipts upstream of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+from shiftbench.audit.evidence.json_files import read_object
+from shiftbench.provenance import recipe
+
+Kind = Literal["params", "code", "data", "weights", "environment", "missing", "unexplained"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What a cause can be; the first five explain, `missing` cannot be told from what is here."""
+_STAGES = "sources shards previews weights records features overlaps searches scores analyses tables claims".split()
+_BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
+_ELSEWHERE = ("system", "cores")  # a kernel, a number of cores: no library chooses its code by them
+_NOTED = ("device", "batch_size", "determinism")
+_WHOLE = {"fingerprint", "recipe", "made", "consumed"}
+
+Receipt = dict[str, Any]
+Link = tuple[str | None, str | None]
+"""How a consumer knows an input: the digest of its bytes, the fingerprint of its recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason why an output moved.
+
+    Attributes:
+        kind: one of `KINDS`.
+        path: the output that it acts on, relative to the output root.
+        what: what differs, there -> here.
+    """
+
+    kind: Kind
+    path: str
+    what: str
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """How far upstream it is, then the kind."""
+        return _STAGES.index(kind_of(self.path)), KINDS.index(self.kind)
+
+
+@dataclass
+class Side:
+    """One of two runs: an output root, known by what lies there and by nothing else."""
+
+    root: Path
+    label: str
+    _read: dict[str, Receipt | None] = field(default_factory=dict)
+
+    def receipt(self, path: str) -> Receipt | None:
+        """Return the receipt of an output; None: not here, or not complete."""
+        content = self._json(f"{path}.receipt.json")
+        return content if content and content.keys() >= _WHOLE else None
+
+    def run_file(self, path: str) -> Receipt | None:
+        """Return the run file of an output; None: not here."""
+        return self._json(f"{path}.run.json")
+
+    def _json(self, name: str) -> Receipt | None:
+        if name not in self._read:
+            self._read[name] = read_object(self.root / name)
+        return self._read[name]
+
+
+def kind_of(path: str) -> str:
+    """Return the kind of an output by its path.
+
+    Example:
+        >>> kind_of("data/local/secret/all/fog/3/manifest.json"), kind_of("weights/tiny/net-erm-s0.safetensors")
+        ('shards', 'weights')
+    """
+    first, second, *_ = PurePosixPath(path).parts
+    return first if first == "weights" else {"local": "shards"}.get(second, second)
+
+
+def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return causes without repetition, those upstream first."""
+    return tuple(sorted(dict.fromkeys(causes), key=lambda cause: (cause.order, cause.path)))
+
+
+def own(path: str, here: Receipt, there: Receipt) -> list[Cause]:
+    """Return what two recipes of an output differ in, inputs apart; one cause per kind."""
+    found: dict[Kind, list[str]] = {}
+    for key in sorted((here.keys() | there.keys()) - {"upstream", "code"}):
+        for line in recipe.differences(there.get(key), here.get(key), key):
+            found.setdefault(_kind_of_difference(line), []).append(line)
+    changed = _changed_code(here.get("code", {}), there.get("code", {}))
+    if changed:
+        found["code"] = changed
+    return [Cause(kind, path, "; ".join(lines)) for kind, lines in found.items()]
+
+
+def _kind_of_difference(line: str) -> Kind:
+    keys = line.partition(":")[0].split(".")
+    if keys[0] == "bytes":
+        return "data"  # the digests that a source declares
+    if keys[-1] == "pinned":  # a file of the user's own
+        return "weights" if keys[0] == "model" else "data"
+    return "params"
+
+
+def _changed_code(here: dict[str, str], there: dict[str, str]) -> list[str]:
+    return [
+        f"{name} {'only there' if name not in here else 'differs' if name in there else 'only here'}"
+        for name in sorted(here.keys() | there.keys())
+        if here.get(name) != there.get(name)
+    ]
+
+
+@dataclass
+class Walk:
+    """Looks for causes along the receipts of two runs; what was found of an output is kept."""
+
+    here: Side
+    there: Side
+    _known: dict[tuple[str, Link, Link], tuple[Cause, ...]] = field(default_factory=dict)
+
+    def inputs(self, paths: Iterable[str], here: Receipt, there: Receipt) -> list[Cause]:
+        """Return the causes behind those inputs of an output whose bytes differ.
+
+        An input with equal bytes moved nothing, whatever its recipe says.
+        """
+        found: list[Cause] = []
+        for path in sorted(paths):
+            links = _link(here, path), _link(there, path)
+            if links[0][0] != links[1][0]:
+                found += self.of(path, *links)
+        return found
+
+    def of(self, path: str, here: Link, there: Link) -> tuple[Cause, ...]:
+        """Return the causes of an output's other bytes; `here` and `there` are as it was consumed."""
+        key = path, here, there
+        if key not in self._known:
+            self._known[key] = ordered(self._look(path, here, there))
+        return self._known[key]
+
+    def _look(self, path: str, here: Link, there: Link) -> list[Cause]:
+        receipts = []
+        for side, link in ((self.here, here), (self.there, there)):
+            receipt = side.receipt(path)
+            if receipt is None or _states(receipt, path) != link[0]:
+                return [_untold(path, side, here, there)]
+            if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:
+                what = (
+                    f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
+                )
+                return [Cause("unexplained", path, what)]
+            receipts.append(receipt)
+        mine, theirs = receipts
+        shared = mine["consumed"].keys() & theirs["consumed"].keys()
+        found = self.inputs(shared, mine, theirs) + own(path, mine["recipe"], theirs["recipe"])
+        return found or self.otherwise(path)
+
+    def otherwise(self, path: str) -> list[Cause]:
+        """Return the causes where recipes and inputs are equal and bytes are not."""
+        runs = self.here.run_file(path), self.there.run_file(path)
+        named = _BY_KIND.get(kind_of(path))
+        found = []
+        if named:
+            what = "other bytes from the same recipe and the same inputs"
+            found.append(Cause(named, path, what))
+        if runs[0] and runs[1]:
+            changed = recipe.differences(circumstances(runs[1]), circumstances(runs[0]))
+            found += [Cause("environment", path, "; ".join(changed))] if changed else []
+        elif not found:
+            return [Cause("missing", path, "no run file says in which environment it was made")]
+        what = "the same recipe, inputs and environment gave other bytes"
+        return found or [Cause("unexplained", path, what)]
+
+
+def circumstances(run: Receipt) -> Receipt:
+    """Return what a run file states that may change bytes."""
+    around = run.get("environment") or {}
+    kept = {name: value for name, value in around.items() if name not in _ELSEWHERE}
+    return {**kept, **{name: run[name] for name in _NOTED if name in run}}
+
+
+def _states(receipt: Receipt, path: str) -> str | None:
+    digest: str | None = receipt["made"].get(PurePosixPath(path).name)
+    return digest
+
+
+def _link(consumer: Receipt, path: str) -> Link:
+    return consumer["consumed"].get(path), consumer["recipe"].get("upstream", {}).get(path)
+
+
+def _untold(path: str, side: Side, here: Link, there: Link) -> Cause:
+    """Return the cause where a receipt is not here, or tells of other bytes than were consumed."""
+    kind = kind_of(path)
+    if kind == "sources" or (here[1] == there[1] and kind in _BY_KIND):
+        same = "same" if here[1] == there[1] else "another"
+        what = f"other bytes, by the {same} recipe; {side.label} has no receipt of them"
+        return Cause(_BY_KIND[kind], path, what)
+    what = f"other bytes, and {side.label} has no receipt of them that could tell why"
+    return Cause("missing", path, what)

@@ -1,0 +1,180 @@
+"""Moved: the rows of two metric tables that are not equal, with the tolerance that holds for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shiftbench.audit.compare.causes import Cause, Kind
+from shiftbench.data import formats
+from shiftbench.errors import DataError
+from shiftbench.statistics import bootstrap
+
+ROUNDING = 1e-9
+_KEY = list(formats.METRICS.key)
+_ENDS = ("ci_low", "ci_high", "n")
+_VALUES = ("value", *_ENDS, "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One row that is not equal.
+
+    Attributes:
+        key: the key of the row.
+        here, there: value, ci_low, ci_high, n; None where there is no such row.
+        by: value here minus value there; None where one is not defined.
+        tolerance: see `_against`.
+        test: `paired draws` or `intervals`, where a test decided.
+        difference: the 95% interval of the paired difference.
+        causes: why, those upstream first.
+    """
+
+    key: dict[str, Any]
+    here: dict[str, Any] | None
+    there: dict[str, Any] | None
+    by: float | None
+    tolerance: str
+    test: str = ""
+    difference: tuple[float, float] | None = None
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def cause(self) -> Kind:
+        """The kind that the row counts under: unexplained if anything is, else the first upstream that explains."""
+        kinds = [cause.kind for cause in self.causes]
+        if "unexplained" in kinds:
+            return "unexplained"
+        return next((kind for kind in kinds if kind != "missing"), "missing")
+
+    @property
+    def name(self) -> str:
+        """The row in words, as far as its key tells it from others."""
+        key = self.key
+        level = "" if key["severity"] is None else f"/{key['severity']:g}"
+        place = "/".join(filter(None, (key["dataset"], key["split"], key["shift"]))) + level
+        who = " ".join(filter(None, (key["weights"], key["method"], key["detector"])))
+        more = "".join(
+            f", {name} {key[name]}" for name in ("group", "step") if key[name] is not None
+        )
+        return f"{key['campaign']}: {key['metric']} of {who} on {place}{more}"
+
+    @property
+    def value_moved(self) -> bool:
+        """Whether more than the ends of its interval moved."""
+        return self.tolerance != "interval"
+
+
+def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[Moved]]:
+    """Compare two metric tables; a file that does not exist has no rows.
+
+    Args:
+        here: `metrics.parquet` of one run; `replicates.parquet` stands beside.
+        there: that of the other.
+        paired: whether draw i is the same resampling in both.
+
+    Returns:
+        The number of rows, and those that moved: the largest movements first, then rows of one run only.
+
+    Raises:
+        DataError: a table cannot be read, or has other columns.
+    """
+    both = _joined(here, there)
+    moved = both.filter(~_equal())
+    draws = [_draws(file, moved) if paired else {} for file in (here, there)]
+    found = [_row(row, *(d.get(_key(row)) for d in draws)) for row in moved.iter_rows(named=True)]
+    return len(both), sorted(found, key=lambda one: (one.by is None, -abs(one.by or 0.0)))
+
+
+def _joined(here: Path, there: Path) -> pl.DataFrame:
+    frames = [_read(file, name) for file, name in ((here, "here"), (there, "there"))]
+    return frames[0].join(frames[1], on=_KEY, how="full", nulls_equal=True, coalesce=True)
+
+
+def _read(file: Path, name: str) -> pl.DataFrame:
+    """Return a table whose values are columns `value_here`, ..., and `at_here` true."""
+    form = formats.METRICS.arrow
+    empty = pl.DataFrame(pl.from_arrow(form.empty_table()))
+    try:
+        table = pl.read_parquet(file, columns=[*_KEY, *_VALUES]) if file.is_file() else empty
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{file} is no table of metrics that can be compared: {error}") from error
+    table = table.select(*_KEY, *_VALUES).cast({key: empty.schema[key] for key in _KEY})
+    named = {value: f"{value}_{name}" for value in _VALUES}
+    return table.rename(named).with_columns(pl.lit(value=True).alias(f"at_{name}"))
+
+
+def _equal() -> pl.Expr:
+    pairs = ((f"{name}_here", f"{name}_there") for name in (*_VALUES, "at"))
+    return pl.all_horizontal(pl.col(one).eq_missing(pl.col(two)) for one, two in pairs)
+
+
+def _draws(metrics: Path, moved: pl.DataFrame) -> dict[tuple[Any, ...], np.ndarray[Any, Any]]:
+    """Return the replicates of the rows that moved."""
+    file = metrics.with_name("replicates.parquet")
+    if not file.is_file() or moved.is_empty():
+        return {}
+    try:
+        found = pl.scan_parquet(file).join(
+            moved.lazy().select(_KEY), on=_KEY, how="semi", nulls_equal=True
+        )
+        frame = found.select(*_KEY, "draws").collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{file} is no table of replicates: {error}") from error
+    return {
+        _key(row): np.array(row["draws"], dtype=np.float64) for row in frame.iter_rows(named=True)
+    }
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _KEY)
+
+
+def _row(row: dict[str, Any], mine: Any, theirs: Any) -> Moved:
+    key = {name: row[name] for name in _KEY}
+    here, there = (_values(row, name) for name in ("here", "there"))
+    if here is None or there is None:
+        return Moved(key, here, there, None, "only there" if here is None else "only here")
+    if here["value"] is None or there["value"] is None:
+        same = here["value"] is there["value"]
+        return Moved(key, here, there, None, "interval" if same else "undefined")
+    by = here["value"] - there["value"]
+    if abs(by) <= ROUNDING:
+        ends = all(_near(here[name], there[name]) for name in _ENDS)
+        return Moved(key, here, there, by, "rounding" if ends else "interval")
+    if mine is None or theirs is None or row["unit_here"] != row["unit_there"]:
+        inside = _inside(here["value"], there) or _inside(there["value"], here)
+        return Moved(key, here, there, by, "within" if inside else "significant", "intervals")
+    return _paired(Moved(key, here, there, by, "within", "paired draws"), mine, theirs)
+
+
+def _values(row: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return (
+        {value: row[f"{value}_{name}"] for value in ("value", *_ENDS)}
+        if row[f"at_{name}"]
+        else None
+    )
+
+
+def _near(one: float | None, two: float | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    return abs(one - two) <= ROUNDING
+
+
+def _inside(value: float, of: dict[str, Any]) -> bool:
+    return of["ci_low"] is not None and of["ci_low"] <= value <= of["ci_high"]
+
+
+def _paired(moved: Moved, mine: Any, theirs: Any) -> Moved:
+    """Decide by the interval of the paired difference; draws that only one run has are left out."""
+    count = min(len(mine), len(theirs))
+    low, high = (float(end) for end in bootstrap.interval(mine[:count] - theirs[:count]))
+    if np.isnan(low):  # fewer than two draws are defined
+        return replace(moved, test="")
+    tolerance = "within" if low <= 0 <= high else "significant"
+    return replace(moved, tolerance=tolerance, difference=(low, high))

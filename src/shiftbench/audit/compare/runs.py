@@ -1,0 +1,159 @@
+"""Against: which published numbers moved between two runs, by how much, within which tolerance, because of what.
+
+Both runs are known by what lies below their output roots: tables, receipts, run files. Rows are joined by their key. A
+row that moved is traced from the receipt of its table to the records and scores that enter it, and further upstream
+along inputs whose bytes differ (`_causes`).
+
+| tolerance     | means                                                                                     |
+| ------------- | ----------------------------------------------------------------------------------------- |
+| `rounding`    | value, interval and n within 1e-9                                                         |
+| `interval`    | the value is equal (within 1e-9), the ends of its interval or n moved                     |
+| `within`      | the paired difference's 95% interval holds 0; unpaired: a value lies in the other's interval |
+| `significant` | neither                                                                                   |
+| `undefined`   | the value is defined in one run only                                                      |
+| `only here`, `only there` | the row is in one run only                                                    |
+
+Paired: under the same seed, draw i gives a sample the same weight in both runs, so the difference of the replicates is
+that of one resampling, also where the runs share a part of the samples only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shiftbench.audit.compare import causes, moved_rows, revision
+from shiftbench.audit.compare.causes import Receipt, Side, Walk
+from shiftbench.audit.compare.moved_rows import Moved
+from shiftbench.audit.compare.table_inputs import Table
+from shiftbench.audit.finding import EXIT_CODES, Verdict
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs, compared.
+
+    Attributes:
+        here, there: how they are called.
+        rows: how many rows were compared.
+        moved: those that are not equal, the largest movements of each campaign first.
+        about: commit and environment of both, as the run files of their tables say.
+    """
+
+    here: str
+    there: str
+    rows: int
+    moved: tuple[Moved, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`exact`: nothing moved; `statistical`: explained; `incomplete`: evidence missing; `failed`: unexplained."""
+        kinds = {cause.kind for one in self.moved for cause in one.causes}
+        if "unexplained" in kinds:
+            return "failed"
+        if "missing" in kinds:
+            return "incomplete"
+        return "statistical" if self.moved else "exact"
+
+    @property
+    def exit_code(self) -> int:
+        """As an audit's."""
+        return EXIT_CODES[self.verdict]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many rows moved, by cause and tolerance."""
+        return dict(sorted(Counter((one.cause, one.tolerance) for one in self.moved).items()))
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        counts: dict[str, dict[str, int]] = {}
+        for (cause, tolerance), count in self.counts().items():
+            counts.setdefault(cause, {})[tolerance] = count
+        head = {"verdict": self.verdict, "exit_code": self.exit_code}
+        names = {"here": self.here, "there": self.there, "about": self.about}
+        rows = {"rows": self.rows, "equal": self.rows - len(self.moved), "counts": counts}
+        moved = [{**asdict(one), "cause": one.cause} for one in self.moved]
+        return {**head, **names, **rows, "moved": moved}
+
+
+@contextmanager
+def other(root: Path, against: str) -> Iterator[Side]:
+    """Give the run to compare with: a folder (a checkout or an output root), or else a git revision.
+
+    Raises:
+        ParamsError: neither.
+        DataError: it has no results, or they cannot be brought.
+    """
+    if Path(against).is_dir():
+        yield Side(_output_root(Path(against)), against)
+        return
+    with revision.checked_out(root, against) as folder:
+        yield Side(folder, against)
+
+
+def _output_root(folder: Path) -> Path:
+    """Return the output root that a folder is, or that the params there name."""
+    params = folder / "params.yaml"
+    try:
+        content = yaml.safe_load(params.read_text()) if params.is_file() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{params} cannot be read: {error}; give the output root itself") from error
+    named = content.get("root", ".") if isinstance(content, dict) else "."
+    return folder / str(named)
+
+
+def compare(here: Side, there: Side) -> Comparison:
+    """Compare all tables of two runs.
+
+    Raises:
+        DataError: one of them has no tables, or a table that cannot be read.
+    """
+    campaigns = [_campaigns(side) for side in (here, there)]
+    walk, rows, moved = Walk(here, there), 0, list[Moved]()
+    for name in sorted(campaigns[0] | campaigns[1]):
+        path = Ref("tables", name).path
+        files = [side.root / path for side in (here, there)]
+        receipts = [side.receipt(path) for side in (here, there)]
+        count, found = moved_rows.rows(*files, paired=_share_draws(*receipts))
+        table = Table(path, walk, *receipts)
+        moved += [replace(one, causes=table.causes(one)) for one in found]
+        rows += count
+    about = {
+        "here": _about(here, campaigns[0]),
+        "there": _about(there, campaigns[1]),
+    }
+    return Comparison(here.label, there.label, rows, tuple(moved), about)
+
+
+def _campaigns(side: Side) -> set[str]:
+    tables = side.root / "results/tables"
+    found = {
+        file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")
+    }
+    if not found:
+        raise DataError(
+            f"{side.label} has no results: no {tables}/CAMPAIGN/metrics.parquet is there"
+        )
+    return found
+
+
+def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
+    return bool(here and there and here["recipe"].get("seed") == there["recipe"].get("seed"))
+
+
+def _about(side: Side, campaigns: set[str]) -> dict[str, Any]:
+    found = {}
+    for name in sorted(campaigns):
+        run = side.run_file(Ref("tables", name).path) or {}
+        kept = {key: run.get(key) for key in ("commit", "dirty", "finished")}
+        found[name] = {**kept, "environment": causes.circumstances(run)}
+    return found

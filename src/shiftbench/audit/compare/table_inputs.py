@@ -1,0 +1,129 @@
+"""Traced: what enters a row of a metric table in two runs, and from there why the row moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench.audit.compare import causes
+from shiftbench.audit.compare.causes import Cause, Receipt, Walk
+from shiftbench.audit.compare.moved_rows import Moved
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+from shiftbench.statistics.scored_cells import FULL_SPECTRUM
+
+
+@dataclass
+class Table:
+    """The table of one campaign in both runs, and what enters each of its rows."""
+
+    path: str
+    walk: Walk
+    here: Receipt | None
+    there: Receipt | None
+
+    def __post_init__(self) -> None:
+        """Sort the evaluation cells of both recipes by weights, method and detector."""
+        self._cells = [_by_entry(receipt) for receipt in (self.here, self.there)]
+        self._contradiction = list(self._contradictions())
+
+    def causes(self, row: Moved) -> tuple[Cause, ...]:
+        """Return why a row moved, the causes upstream first."""
+        if self.here is None or self.there is None:
+            return (self._without_receipt(),)
+        cells = [_entering(found, row, self._relative_to(row)) for found in self._cells]
+        mine, theirs = ({path for cell in found for path in _paths(cell)} for found in cells)
+        found = []
+        if row.here and row.there:
+            shared = (mine | theirs) & self.here["consumed"].keys() & self.there["consumed"].keys()
+            found += self.walk.inputs(shared, self.here, self.there)
+        parts = _part(self.here, row, mine - theirs), _part(self.there, row, theirs - mine)
+        found += causes.own(self.path, *parts)
+        return causes.ordered([*(found or self.walk.otherwise(self.path)), *self._contradiction])
+
+    def _relative_to(self, row: Moved) -> list[str]:
+        """Return the weights that the row's metric is relative to, in either run."""
+        recipes = [receipt["recipe"] for receipt in (self.here, self.there) if receipt]
+        metrics = [whole.get("metrics", {}).get(row.key["metric"]) or {} for whole in recipes]
+        options = [metric.get("options", {}) for metric in metrics]
+        return [one["normaliser"] for one in options if "normaliser" in one]
+
+    def _without_receipt(self) -> Cause:
+        sides = (self.walk.here, self.here), (self.walk.there, self.there)
+        side = next(side for side, receipt in sides if receipt is None)
+        name = Path(self.path).parent.name
+        report = side.receipt(Ref("report", "index").path)
+        if report and name not in report["recipe"].get("campaigns", {}):
+            return Cause("params", self.path, f"{side.label} has no campaign {name!r}")
+        return Cause("missing", self.path, f"{side.label} has no receipt of this table")
+
+    def _contradictions(self) -> Iterator[Cause]:
+        """Yield tables that are not those that their receipts state."""
+        for side, receipt in ((self.walk.here, self.here), (self.walk.there, self.there)):
+            if receipt is None:
+                continue
+            folder = (side.root / self.path).parent
+            for name in ("metrics.parquet", "replicates.parquet"):
+                file, stated = folder / name, receipt["made"].get(name)
+                if file.is_file() and stated != recipe.sha256(file):
+                    what = f"{name} in {side.label} is not the one that its receipt states"
+                    yield Cause("unexplained", self.path, what)
+            if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:
+                yield Cause("unexplained", self.path, f"the receipt in {side.label} was edited")
+
+
+def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
+    """Return the part of a table's recipe that decides a row: code, its metric, and for its interval the draws.
+
+    Args:
+        receipt: the table's.
+        row: the row.
+        rows: what enters it in this run only.
+    """
+    whole, metric = receipt["recipe"], row.key["metric"]
+    names = ("task", "code") if row.value_moved else ("task", "code", "seed", "draws")
+    part = {name: whole[name] for name in names if name in whole}
+    return {**part, "metrics": {metric: whole.get("metrics", {}).get(metric)}, "rows": sorted(rows)}
+
+
+def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
+    """Return the cells of a campaign by (weights or their mean over seeds, method, detector)."""
+    found: dict[tuple[Any, ...], list[Receipt]] = {}
+    for cell in (receipt or {}).get("recipe", {}).get("rows", ()):
+        for name in {cell["weights"], cell["weights"].rsplit("-s", 1)[0]}:
+            found.setdefault((name, cell["method"], cell["detector"]), []).append(cell)
+    return found
+
+
+def _entering(
+    cells: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]
+) -> list[Receipt]:
+    """Return the cells that enter a row; a null in its key, or a name of a group, stands for all."""
+    own = cells.get((row.key["weights"], row.key["method"], row.key["detector"]), [])
+    for (weights, _, detector), others in cells.items():
+        if detector is None and {weights, weights.partition("/")[2]} & set(relative_to):
+            own = own + others
+    if row.key["shift"] == FULL_SPECTRUM:
+        return own
+    known = {name: {cell[name] for cell in own} for name in ("dataset", "split", "shift")}
+    asked = {name: row.key[name] for name in known if row.key[name] in known[name]}
+    severity = row.key["severity"]
+    return [
+        cell
+        for cell in own
+        if _place(cell) == row.key["reference"]
+        or (
+            all(cell[name] == value for name, value in asked.items())
+            and severity in (None, cell["severity"])
+        )
+    ]
+
+
+def _place(cell: Receipt) -> str:
+    return f"{cell['dataset']}/{cell['split']}/{cell['shift']}/{cell['severity'] or 0:g}"
+
+
+def _paths(cell: Receipt) -> list[str]:
+    return [Ref(kind, cell[kind]).path for kind in ("records", "scores") if cell[kind]]

@@ -1,0 +1,164 @@
+"""Bytes that are not the recorded ones, explained: which member of which sample, which pixels, what else is other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyarrow import ArrowException
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import environments, shard_folders
+from shiftbench.audit.evidence.tar_members import Member, members
+from shiftbench.data import codecs, schema, shards
+from shiftbench.data.shards import Entry
+from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import environment
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+SAME = "no library, codec or CPU feature differs from the run's: the bytes were changed later"
+
+
+def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str, Any]:
+    """Tell what is different about bytes that are not the recorded ones.
+
+    Args:
+        case: what is audited.
+        ref: the output that the bytes belong to.
+        file: path relative to the output root.
+        key: of a sample, where the file is a tar.
+
+    Returns:
+        What could be told by name, ready for a finding; `unexplained` where the bytes cannot be looked into.
+    """
+    try:
+        told = _sample(case, ref, file, key) if key else _file(case, ref, case.root / file)
+    except (OSError, ValueError, KeyError, StopIteration, ShiftbenchError, ArrowException) as error:
+        return {"unexplained": f"the difference cannot be explained: {error}"}
+    return told | {"environment": differing(case, ref)}
+
+
+def differing(case: Case, ref: Ref) -> str:
+    """Tell which libraries, codecs and CPU features differ between a run file and this machine."""
+    then = (case.run_file(ref) or {}).get("environment")
+    if not then:
+        return "the run file states none"
+    return ", ".join(environments.differences(then, environment.describe())) or SAME
+
+
+# ------------------------------------------------------------------ files
+
+
+def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
+    if file.suffix == ".parquet" and file.name != shards.INDEX:
+        stated = ((case.receipt(ref) or {}).get("rows") or {}).get(file.name)
+        same = schema.row_digest(file) == stated
+        rows = "are the recorded ones: another writer" if same else "are not the recorded ones"
+        return {"rows": rows}
+    return {
+        "size": f"{file.stat().st_size} bytes, none of which can be compared: only digests are recorded"
+    }
+
+
+# ------------------------------------------------------------------ samples
+
+
+def remade_sample(case: Case, ref: Ref, key: str) -> Path:
+    """Return where the packed bytes of a sample lie that was made again."""
+    return case.scratch / "rebuilt" / ref.kind / ref.name / f"{key}.packed"
+
+
+def _sample(case: Case, ref: Ref, file: str, key: str) -> dict[str, Any]:
+    entry = next(entry for entry in shard_folders.entries(case, ref) or () if entry.key == key)
+    found = packed(case.root / file, entry)
+    again = remade_sample(case, ref, key)
+    if again.is_file():
+        return compare(found, again.read_bytes(), entry.offset)
+    manifest = shard_folders.manifest(case, ref) or {}
+    fields = {extension: name for name, extension in manifest["fields"].items()}
+    return _alone(found, entry, fields)
+
+
+def packed(tar: Path, entry: Entry) -> bytes:
+    """Return the bytes of a sample as they lie in a tar."""
+    with tar.open("rb") as stream:
+        stream.seek(entry.offset)
+        return stream.read(entry.size)
+
+
+def _alone(found: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]:
+    """Tell of a sample whose right bytes are not at hand."""
+    parts = members(found)
+    broken = [f"{part.name} ({why})" for part in parts if (why := _undecodable(part, entry.key))]
+    if broken:
+        return {"members": ", ".join(broken)}
+    values = {
+        fields[part.extension(entry.key)]: codecs.decode(part.extension(entry.key), part.data)
+        for part in parts
+    }
+    same = shards.pixels(Sample(entry.key, values)) == entry.pixels
+    told = (
+        "are the recorded ones: the encoder or a header differs"
+        if same
+        else "are not the recorded ones"
+    )
+    return {"members": ", ".join(part.name for part in parts), "decoded values": told}
+
+
+def _undecodable(part: Member, key: str) -> str | None:
+    try:
+        codecs.decode(part.extension(key), part.data)
+    except ShiftbenchError as error:
+        return str(error)
+    return None
+
+
+def compare(found: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
+    """Compare the packed bytes of a sample with those that were made again.
+
+    Args:
+        found: as they lie in the tar.
+        made: as they came out again.
+        offset: of the sample in its tar.
+
+    Returns:
+        First differing byte of the tar, members that differ, differing pixels and the largest difference.
+    """
+    if found == made:
+        return {"bytes": "are those that are made again: the record of them is wrong"}
+    length = min(len(found), len(made))
+    unlike = np.flatnonzero(
+        np.frombuffer(found[:length], np.uint8) != np.frombuffer(made[:length], np.uint8)
+    )
+    first = int(unlike[0]) if len(unlike) else length
+    told: dict[str, Any] = {"first byte": offset + first}
+    theirs = {part.name: part for part in members(made)}
+    ours = {part.name: part for part in members(found)}
+    for name in sorted(ours.keys() | theirs.keys()):
+        one, two = ours.get(name), theirs.get(name)
+        if one is None or two is None:
+            told[name] = "is missing" if one is None else "is not one that is made"
+        elif (one.head, one.data) != (two.head, two.data):
+            told[name] = _unlike_members(one, two)
+    return told
+
+
+def _unlike_members(one: Member, two: Member) -> str:
+    if one.data == two.data:
+        return "its header differs"
+    extension = one.name.rpartition("/")[2].partition(".")[2]
+    try:
+        here, made = codecs.decode(extension, one.data), codecs.decode(extension, two.data)
+    except ShiftbenchError as error:
+        return f"cannot be decoded: {error}"
+    if not isinstance(here, np.ndarray) or not isinstance(made, np.ndarray):
+        return f"is {str(here)[:40]!r}, made is {str(made)[:40]!r}"
+    if here.shape != made.shape:
+        return f"is {here.shape}, made is {made.shape}"
+    apart = np.abs(here.astype(np.int64) - made.astype(np.int64))
+    if not apart.any():
+        return "the same pixels, encoded differently: the encoder differs"
+    places = apart.reshape(*apart.shape[:2], -1).any(axis=2)
+    return f"{int(places.sum())} of {places.size} pixels differ, by {int(apart.max())} at most"

@@ -1,0 +1,53 @@
+"""What differs between the environment that a run file states and another one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+Environment = Mapping[str, Any]
+"""As `shiftbench.provenance.environment.describe` gives it."""
+_FACTS = ("python", "os", "cpu", "cpu_features", "blas", "gpu", "cuda", "cudnn", "driver")
+_NO_REASON = ("os", "driver")
+_LIBRARIES_OF_NO_REASON = ("shiftbench", "snakemake", "dvc", "polars")
+
+
+def differences(then: Environment, now: Environment) -> list[str]:
+    """List what two environments have in other versions, a line each: facts of the machine, packages, codecs.
+
+    A library that only one of them names made no byte, and is not listed.
+    """
+    return [*_facts(then, now, _FACTS), *_libraries(then, now, ())]
+
+
+def reasons(then: Environment | None, now: Environment) -> list[str]:
+    """List what of two environments can make other bytes: CPU, Python, libraries, codecs, GPU; a line each.
+
+    Args:
+        then: `environment` of a run file; None: nothing is known of it.
+        now: that in which it was made again.
+    """
+    if not then:
+        return []
+    facts = [name for name in _FACTS if name not in _NO_REASON]
+    return [*_facts(then, now, facts), *_libraries(then, now, _LIBRARIES_OF_NO_REASON)]
+
+
+def _facts(then: Environment, now: Environment, names: Collection[str]) -> Iterator[str]:
+    for name in names:
+        if name in then and then[name] != now.get(name):
+            yield _difference(name, then[name], now.get(name, "none"))
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    if isinstance(then, list) and isinstance(now, list):  # CPU features, of which there are many
+        return f"{name}: {', '.join(sorted(set(then) ^ set(now)))} only on one of them"
+    return f"{name} {then} -> {now}"
+
+
+def _libraries(then: Environment, now: Environment, without: Collection[str]) -> Iterator[str]:
+    for kind in ("packages", "codecs"):
+        old, new = then.get(kind) or {}, now.get(kind) or {}
+        for name in sorted((old.keys() & new.keys()) - set(without)):
+            if old[name] != new[name]:
+                yield f"{name} {old[name]} -> {new[name]}"

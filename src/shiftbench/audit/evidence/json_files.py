@@ -1,0 +1,16 @@
+"""JSON files of the evidence, which anybody may have damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_object(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None: no such file, or something else in it."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,128 @@
+"""What a check says: findings, each with what was expected and found, and which published numbers it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Verdict = Literal["exact", "statistical", "incomplete", "failed"]
+"""From best to worst: all as stated; equal within a stated tolerance, with the reason; evidence names bytes that are
+not here; the evidence is missing or contradicts."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+EXIT_CODES: dict[Verdict, int] = {"exact": 0, "statistical": 10, "incomplete": 20, "failed": 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not exact.
+
+    Attributes:
+        verdict: `statistical`, `incomplete` or `failed`.
+        file: what it is about, relative to the output root.
+        why: one sentence: what is wrong, and what to do.
+        sample: key of the sample, where it is about one.
+        expected, found: what the evidence states, and what is there.
+        numbers: published numbers that rest on the file, spelled out.
+        explanation: of other bytes: member, sample, pixels, largest difference, what differs in the environment.
+    """
+
+    verdict: Verdict
+    file: str
+    why: str
+    sample: str | None = None
+    expected: str = ""
+    found: str = ""
+    numbers: tuple[str, ...] = ()
+    explanation: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        """Return it in a few lines for a terminal."""
+        place = f"{self.file}: sample {self.sample!r}" if self.sample else self.file
+        lines = [f"{self.verdict}: {place}: {self.why}"]
+        if self.expected or self.found:
+            lines.append(f"  expected {self.expected}, found {self.found}")
+        lines += [f"  {name}: {value}" for name, value in (self.explanation or {}).items()]
+        if self.numbers:
+            lines.append(f"  touches {some(self.numbers, separator='; ')}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was looked at, or why there was nothing to look at; it changes no verdict."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check came to.
+
+    Attributes:
+        number, name: `A10` and `digests`: its file.
+        level: 0 to 4.
+        title: first line of its docstring.
+        verdict: the worst of its findings; `not run` above the level that was asked for.
+    """
+
+    number: str
+    name: str
+    level: int
+    title: str
+    verdict: Verdict | Literal["not run"]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An audit that is done.
+
+    Attributes:
+        verdict: the worst of all results.
+        results: one per check, in the order of their numbers.
+        about: seed, level, dates, the auditor's environment, the Merkle root.
+    """
+
+    verdict: Verdict
+    results: tuple[Result, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 exact, 10 statistical, 20 incomplete, 30 failed."""
+        return EXIT_CODES[self.verdict]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        results = [result.plain() for result in self.results]
+        head = {"verdict": self.verdict, "exit_code": self.exit_code}
+        return {**head, "about": self.about, "results": results}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of some verdicts; `exact` of none.
+
+    Example:
+        >>> worst(["exact", "incomplete", "statistical"])
+        'incomplete'
+    """
+    return max(verdicts, key=VERDICTS.index, default="exact")
+
+
+def some(names: Iterable[object], limit: int = 3, *, separator: str = ", ") -> str:
+    """Join the first of some names, and tell how many follow.
+
+    Example:
+        >>> some(["a", "b", "c"], 2), some("ab")
+        ('a, b and 1 more', 'a, b')
+    """
+    whole = list(map(str, names))
+    rest = f" and {len(whole) - limit} more" if len(whole) > limit else ""
+    return separator.join(whole[:limit]) + rest

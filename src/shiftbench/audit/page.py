@@ -1,0 +1,127 @@
+"""Page: the last audit beside the report, as a page, as JSON and as a badge that the report shows.
+
+All three are written after each audit where there is a report. They are no output of the run: DVC ignores them, and a
+report that is made again drops them, since nobody has audited it yet.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from shiftbench import __version__, files
+from shiftbench.audit import run
+from shiftbench.audit.finding import Audit
+from shiftbench.refs import Ref
+
+NAMES = ("audit.html", "audit.json", "audit.svg")
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_COLOURS = {
+    "exact": "#1a7f37",
+    "statistical": "#7d6608",
+    "incomplete": "#9a6700",
+    "failed": "#c1272d",
+}
+_FINDINGS, _NUMBERS = 200, 50  # on the page, per check and per finding; the JSON has all
+_LETTER, _SIDE = 6.6, 8  # the width of a letter of the badge, and of the space beside the words
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def write(done: Audit, root: Path) -> Path | None:
+    """Write the three files below an output root.
+
+    Returns:
+        The page; None where there is no report.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    folder = (root / Ref("report", "index").path).parent
+    if not folder.is_dir():
+        return None
+    texts = {
+        "audit.json": json.dumps(done.plain(), indent=1, allow_nan=False) + "\n",
+        "audit.svg": badge(done),
+        "audit.html": page(done),
+    }
+    for name, text in texts.items():
+        files.write_bytes(folder / name, text.encode())
+    return folder / "audit.html"
+
+
+def page(done: Audit) -> str:
+    """Return the page's HTML: no script, no request."""
+    results = done.results
+    return (
+        _environment()
+        .get_template("audit.html")
+        .render(
+            done=done,
+            headline=_headline(done),
+            meaning=_MEANINGS[done.verdict],
+            auditor=_auditor(done.about),
+            told=[result for result in results if result.findings],
+            left=[result for result in results if result.verdict == "not run"],
+            unasked=len(run.checks()) - len(results),
+            shown={"findings": _FINDINGS, "numbers": _NUMBERS},
+            policy=_POLICY,
+            style=Markup((_TEMPLATES / "report/style.css").read_text()),
+            version=__version__,
+        )
+    )
+
+
+def badge(done: Audit) -> str:
+    """Return an image in words: verdict, level, date."""
+    words = ("audit", _headline(done))
+    widths = [round(len(word) * _LETTER + 2 * _SIDE) for word in words]
+    template = _environment().get_template("audit.svg")
+    return template.render(
+        words=words, widths=widths, colour=_COLOURS[done.verdict], date=done.about["date"]
+    )
+
+
+_MEANINGS = {
+    "exact": "All that was looked at is as stated.",
+    "statistical": "All that was looked at is as stated, or differs within a stated tolerance for the reason given.",
+    "incomplete": "Nothing contradicts, but evidence names bytes that are not here.",
+    "failed": "Evidence is missing, or contradicts.",
+}
+
+
+def _headline(done: Audit) -> str:
+    """Return the verdict and how much it rests on; an audit of some checks must not look like a whole one."""
+    total = len(run.checks())
+    if len(done.results) < total:
+        return f"{done.verdict}, {len(done.results)} of {total} checks"
+    return f"{done.verdict}, level {done.about['level']}"
+
+
+def _auditor(about: dict[str, Any]) -> dict[str, str]:
+    """Return the auditor's environment, one line each."""
+    whole = about.get("auditor", {})
+    lines = {"commit": whole.get("commit"), "changed since": whole.get("dirty")}
+    lines |= whole.get("environment", {})
+    return {name: _line(value) for name, value in lines.items() if value not in (None, [], {})}
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES / "audit"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["line"] = _line
+    return environment

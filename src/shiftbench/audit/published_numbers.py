@@ -1,0 +1,47 @@
+"""Published numbers in words: which rows of metric tables rest on which outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+_PLACE = ("weights", "method", "dataset", "split", "shift", "severity")
+
+
+def of_evaluations(table: pl.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
+    """Spell the metric rows of some evaluations, then the curves and means that they enter.
+
+    Args:
+        table: metric rows of one campaign.
+        rows: the evaluations, as `Plan.rows` gives them.
+    """
+    if not rows:
+        return []
+    places = pl.DataFrame([{name: row[name] for name in _PLACE} for row in rows]).unique()
+    places = places.cast({name: table.schema[name] for name in _PLACE})
+    direct = table.join(places, on=list(_PLACE), how="semi", nulls_equal=True)
+    seeded = {row["weights"] for row in rows}
+    means = {name.rsplit("-s", 1)[0] for name in seeded}
+    is_mean = pl.col("weights").is_in(list(means))
+    wide = table.filter(
+        pl.col("weights").is_in(list(seeded | means)),
+        pl.col("shift").is_null() | pl.col("severity").is_null() | is_mean,
+    ).join(direct, on=table.columns, how="anti", nulls_equal=True)
+    return [*of_table(direct), *of_table(wide)]
+
+
+def of_table(table: pl.DataFrame) -> list[str]:
+    """Spell all metric rows of a table."""
+    return [spell(row) for row in table.iter_rows(named=True)]
+
+
+def spell(row: dict[str, Any]) -> str:
+    """Spell a metric row: campaign, metric, weights, place and value."""
+    severity = row["severity"]
+    level = "" if severity is None else f"/{np.format_float_positional(severity, trim='-')}"
+    place = "/".join(filter(None, (row["dataset"], row["split"], row["shift"]))) + level
+    who = " ".join(filter(None, (row["weights"].rpartition("/")[2], row["detector"])))
+    value = "undefined" if row["value"] is None else f"{row['value']:.6g}"
+    return f"{row['campaign']}: {row['metric']} of {who} on {place} = {value}"

@@ -1,0 +1,71 @@
+"""What several tables are judged by, read once: samples' labels, weights' classes, records, logits."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import table_files, weight_files
+from shiftbench.audit.recompute import judged_records
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+
+_TABLES = 64  # record tables that are held at once: scores come in the order of their records
+
+
+class CachedEvidence:
+    """Reads below one output root.
+
+    Args:
+        case: what is audited.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.truth = functools.cache(self._truth)
+        self.classes = functools.cache(self._classes)
+        self.records = functools.lru_cache(_TABLES)(self._records)
+
+    def _truth(self, shards: Ref) -> judged_records.Truth | None:
+        """Return what shards say of their samples; None: they are not here, or cannot be read."""
+        try:
+            return judged_records.truth(self.case, shards) if shards in self.case.complete else None
+        except (DataError, ValueError):
+            return None  # a tar that cannot be walked is a finding of `archives`
+
+    def _classes(self, weights: Ref) -> list[str] | None:
+        """Return the classes of weights in the order of their logits; None: they cannot be read."""
+        return weight_files.classes(self.case.root / weights.path)
+
+    def _records(self, records: Ref) -> pa.Table | None:
+        """Return a table of records; None: it cannot be read."""
+        content = table_files.safe_read(self.case.root / records.path, "records")
+        return None if isinstance(content, str) else content[0]
+
+    def logits(self, records: Ref, table: pa.Table) -> NDArray[np.float32] | None:
+        """Return all logits, of the records or of what was kept beside; None where only the largest are here.
+
+        Args:
+            records: of kind `records`.
+            table: what they hold.
+
+        Returns:
+            float32 (n, C); of rows of different widths (1, all).
+        """
+        if "logits" in table.column_names:
+            lists = table.column("logits").combine_chunks()
+            widths = lists.value_lengths().unique().to_pylist()
+            flat: NDArray[np.float32] = lists.flatten().to_numpy()
+            return flat.reshape(len(table), widths[0]) if len(widths) == 1 else flat.reshape(1, -1)
+        kept = Ref("features", records.name)
+        features = self.case.root / kept.path
+        file = features.with_name(f"{features.stem}.logits.npy")
+        if kept not in self.case.complete or not file.is_file():
+            return None
+        logits: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return logits

@@ -1,0 +1,46 @@
+"""Do the options that a search tried change any score? Asked only where every point gave one AUROC."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.audit.recompute import stages
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref
+from shiftbench.stages.detector_context import Bench
+from shiftbench.stages.score import scored
+
+
+def is_cheap(cell: Cell) -> bool:
+    """Tell whether a detector's scores follow from what evaluation kept, without the net."""
+    return "data" not in cell.recipe
+
+
+def differ(case: Case, ref: Ref, points: list[str]) -> bool:
+    """Tell whether any two of some points give a sample of ID val different scores.
+
+    Args:
+        case: what is audited.
+        ref: a search that is here with its inputs.
+        points: options as JSON, those that fit.
+
+    Raises:
+        ShiftbenchError, OSError: the detector cannot be used on what is here.
+    """
+    cell, bench = case.plan.cells[ref], Bench(stages.Again(case, ref), "cpu")
+    spec = cell.recipe
+    detector = plugins.find("detectors", spec["detector"]["use"])
+    rows = bench.rows(cell, spec["id"])
+    first = None
+    for point in points:
+        options = {**spec["detector"]["options"], **json.loads(point)}
+        state = bench.fitted(cell, detector, options)
+        scores = scored(detector, options, rows, state).column("score").to_numpy()
+        if first is not None and not np.array_equal(first, scores):
+            return True
+        first = scores
+    return False

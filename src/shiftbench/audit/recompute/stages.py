@@ -1,0 +1,101 @@
+"""A stage at work again: from the recipe of a receipt and the audited inputs, into a folder of the audit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding
+from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import code_digest
+from shiftbench.provenance.recipe import Cell, Job, Run
+from shiftbench.refs import Ref
+
+Pair = tuple[Path, Path]
+"""A file as it lies there, and as it was made again."""
+
+
+class Again(Run):
+    """A run that reads what is audited and writes elsewhere; it leaves no receipt.
+
+    Args:
+        case: what is audited.
+        ref: the output that is made again.
+
+    Attributes:
+        cell: it, with the recipe that its receipt states.
+        made: the files that were made, by name.
+    """
+
+    def __init__(self, case: Case, ref: Ref) -> None:
+        recipe = (case.receipt(ref) or {})["recipe"]
+        known = {planned.path: planned for planned in case.plan.cells}
+        inputs = tuple(known[path] for path in recipe.get("upstream", ()) if path in known)
+        # Inputs stand in the order of the plan, which decides the order of chapters in a report.
+        order = {need: at for at, need in enumerate(case.plan.cells[ref].inputs)}
+        inputs = tuple(sorted(inputs, key=lambda need: order.get(need, len(order))))
+        self.cell = Cell.of(ref, recipe, inputs)
+        self.root, self.scratch = case.root, case.scratch / "again"
+        self.job = Job(recipe["verb"], ref.name, (self.cell,))
+        self.started, self.notes = time.time(), {}
+        self.made: dict[str, Path] = {}
+
+    def path(self, ref: Ref) -> Path:
+        """Return where `ref` stands; what is made again stands in the audit's own folder."""
+        return (self.scratch if ref == self.cell.ref else self.root) / ref.path
+
+    def commit(
+        self,
+        cell: Cell,
+        files: dict[str, Path],
+        facts: dict[str, Any] | None = None,  # noqa: ARG002 - a receipt would hold them
+    ) -> None:
+        """Put files in place, without a receipt."""
+        output = self.path(cell.ref)
+        for name, temporary in files.items():
+            temporary.replace(output.with_name(name))
+            self.made[name] = output.with_name(name)
+
+    def compared(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
+        """Compare the files that were made with those that are audited, byte by byte.
+
+        Args:
+            case: what is audited.
+            stated: names of the files that the receipt states.
+
+        Returns:
+            Findings about files that only one of both has; pairs of files with other bytes.
+        """
+        findings, other = list[Finding](), list[Pair]()
+        for name in sorted(self.made.keys() | set(stated)):
+            here, made = case.folder(self.cell.ref) / name, self.made.get(name)
+            place = here.relative_to(case.root).as_posix()
+            if made is None:
+                findings.append(case.failed(self.cell.ref, "no stage makes this file", file=place))
+            elif not here.is_file():
+                findings.append(case.incomplete(self.cell.ref, "it is not here", file=place))
+            elif here.read_bytes() != made.read_bytes():
+                other.append((here, made))
+        return findings, other
+
+
+def missing(case: Case, ref: Ref) -> list[Ref]:
+    """Return the inputs of an output that are not here, so that it cannot be made again."""
+    return [need for need in case.plan.cells[ref].inputs if case.state(need) != "complete"]
+
+
+def by_other_code(cell: Cell) -> str:
+    """Return words for a finding where a stage was made again by other code than its recipe names; empty if not."""
+    names = cell.recipe.get("code", {})
+    changed = [name for name, digest in names.items() if _digest(name) != digest]
+    return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
+
+
+def _digest(name: str) -> str | None:
+    try:
+        return code_digest.digest(code_digest.locate(name))
+    except (OSError, ShiftbenchError):
+        return None  # gone

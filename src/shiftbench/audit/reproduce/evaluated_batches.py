@@ -1,0 +1,235 @@
+"""What was evaluated again, once for all checks of level 3: which batches of which weights, in which environment."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import environments
+from shiftbench.audit.finding import Finding
+from shiftbench.audit.reproduce import row_comparison
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.audit.reproduce.row_comparison import Comparison
+from shiftbench.data import (
+    pins,
+    schema,
+    shards,
+    training_log,
+)
+from shiftbench.errors import DataError, ShiftbenchError
+from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.refs import Ref
+
+_AT_ONCE = 2
+
+
+@dataclass
+class Group(Work):
+    """One (weights, method) and what came of it.
+
+    Attributes:
+        job: all its cells.
+        batches: name of records -> numbers of the batches that were drawn.
+        first: records whose data serve the measurements: the first of the run.
+        comparisons: one per position of which a batch was drawn.
+    """
+
+    job: Job
+    batches: dict[str, list[int]]
+    first: Cell
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def broken(self) -> str | None:
+        """Why it could not be evaluated again; None: it was."""
+        return self.answer.get("error")
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything that was compared is the same."""
+        return not self.broken and not any(one.other for one in self.comparisons)
+
+    @property
+    def sees(self) -> str:
+        """What its method sees: `sample`, `batch` or `stream`."""
+        return str(_method(self.first).SEES)
+
+
+@dataclass
+class Evaluated:
+    """All that was evaluated again.
+
+    Attributes:
+        groups: those that could be.
+        problems: why others could not.
+    """
+
+    groups: list[Group] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)
+
+    @property
+    def unbroken(self) -> list[Group]:
+        """The groups that did not break."""
+        return [group for group in self.groups if not group.broken]
+
+
+@functools.lru_cache(maxsize=1)
+def evaluated(case: Case) -> Evaluated:
+    """Evaluate drawn batches again; done once for a case, which four checks look at."""
+    done, checkout = Evaluated(), IsolatedCheckout(case, "evaluated")
+    for job in case.plan.of_verb("evaluate"):
+        group = _group(case, job, checkout, done.problems)
+        if group:
+            done.groups.append(group)
+    if done.groups:
+        hands = _dealt(done.groups)
+        checkout.do(
+            "evaluation_worker", hands, lambda group: _task(case, group, checkout), varied=False
+        )
+    for group in done.groups:
+        group.comparisons = list(_comparisons(case, group))
+    return done
+
+
+def _dealt(groups: list[Group]) -> list[list[Group]]:
+    """Deal groups out to processes: at most two, and none more than there are CPUs for its threads."""
+    threads = max(int(group.first.recipe["threads"]) for group in groups)
+    count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
+    return [groups[first::count] for first in range(count)]
+
+
+# ------------------------------------------------------------------ what is drawn
+
+
+def _group(
+    case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]
+) -> Group | None:
+    """Draw batches of one (weights, method) over all positions that can be evaluated again; note the others."""
+    records = [cell for cell in job.cells if cell.ref.kind == "records"]
+    here = [cell for cell in records if not _is_unavailable(case, cell, checkout, problems)]
+    if not here:
+        return None
+    if _method(here[0]).SEES == "stream" and len(here) < len(records):
+        why = "its method adapts from the beginning on, of which not everything is here"
+        problems.append(case.incomplete(here[0].ref, why))
+        return None
+    places = [(cell.ref.name, number) for cell in here for number in range(_count(case, cell))]
+    batches: dict[str, list[int]] = {}
+    for at in case.draw(f"batches of {job.name}", len(places), case.count):
+        name, number = places[at]
+        batches.setdefault(name, []).append(number)
+    by_name = {cell.ref.name: cell for cell in here}
+    order = [cell.ref.name for cell in job.cells]  # of the run: features come first
+    return Group(job, batches, by_name[next(name for name in order if name in by_name)])
+
+
+def _method(cell: Cell) -> ModuleType:
+    return plugins.find("methods", cell.recipe["method"]["use"])
+
+
+def _is_unavailable(
+    case: Case, cell: Cell, checkout: IsolatedCheckout, problems: list[Finding]
+) -> bool:
+    """Tell whether records, or something that they are made from, are not here; note what."""
+    why = None
+    if not (case.root / cell.ref.path).is_file():
+        why = "these records are not here, so no batch of them was evaluated again"
+    else:
+        missing = [ref.path for ref in checkout.missing(cell)] or list(_tars(case, cell))
+        if missing:
+            why = f"no batch could be evaluated again: {', '.join(missing[:3])} is not here"
+    if why is None:
+        try:
+            pins.check(cell.recipe)
+        except DataError as error:
+            why = f"no batch could be evaluated again without its user's own file: {error}"
+    if why:
+        problems.append(case.incomplete(cell.ref, why))
+    return why is not None
+
+
+def _tars(case: Case, cell: Cell) -> Iterator[str]:
+    """Yield the tars of a position that are not here."""
+    folder = _data(case, cell)
+    for tar in shards.manifest(folder)["tars"]:
+        if not (folder / tar).is_file():
+            yield f"{folder.relative_to(case.root).as_posix()}/{tar}"
+
+
+def _count(case: Case, cell: Cell) -> int:
+    samples: int = shards.manifest(_data(case, cell))["samples"]
+    return -(-samples // int(cell.recipe["batch_size"]))
+
+
+def _data(case: Case, cell: Cell) -> Path:
+    """Return the folder of shards that records are of."""
+    name = cell.recipe["data"]
+    return next(
+        case.folder(ref) for ref in cell.inputs if ref.kind == "shards" and ref.name == name
+    )
+
+
+def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any]:
+    runs = {name: case.run_file(Ref("records", name)) or {} for name in group.batches}
+    devices = [str(run.get("device") or "cpu") for run in runs.values()]
+    inputs = {ref for cell in group.job.cells for ref in cell.inputs}
+    allowed = [case.folder(ref) if ref.owns_folder else case.root / ref.path for ref in inputs]
+    allowed += [
+        training_log.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"
+    ]
+    own = [pins.place(path) for cell in group.job.cells for path in pins.paths(cell.recipe)]
+    watched = [case.root, Path.cwd(), *plugins.Folders.extra]
+    return {
+        "recipe": checkout.job("evaluate", group.job.name, group.job.cells),
+        "batches": group.batches,
+        "sizes": {name: run.get("batch_size") for name, run in runs.items()},
+        "device": "cuda" if any(device.startswith("cuda") for device in devices) else "cpu",
+        "first": group.first.ref.name,
+        "allowed": [str(path.resolve()) for path in [*allowed, *map(Path, own), case.scratch]],
+        "watched": [str(path.resolve()) for path in watched],
+    }
+
+
+# ------------------------------------------------------------------ how it compares
+
+
+def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
+    cells = {(cell.ref.kind, cell.ref.name): cell for cell in group.job.cells}
+    for visit in group.answer.get("visits", ()):
+        cell = cells["records", visit["name"]]
+        made = schema.read(Path(visit["rows"]))
+        try:
+            found = schema.read(case.root / cell.ref.path)
+        except (ShiftbenchError, OSError, pa.ArrowException) as error:
+            yield Comparison(cell, 0, ["the table"], [f"that it cannot be read: {error}"])
+            continue
+        told = row_comparison.rows(cell, found, made)
+        kept = cells.get(("features", visit["name"]))
+        if kept and not told.hard:
+            file = case.root / kept.ref.path
+            for part, name in (("features", file.name), ("logits", f"{file.stem}.logits.npy")):
+                if part in visit and file.with_name(name).is_file():
+                    again = Path(visit[part])
+                    row_comparison.arrays(told, file.with_name(name), again, part, found, made)
+        yield told
+
+
+def reasons(case: Case, group: Group) -> list[str]:
+    """List what of the environment and of the device differs from the run's."""
+    found: dict[str, None] = {}
+    for cell in [one.cell for one in group.comparisons] or [group.first]:
+        run = case.run_file(cell.ref) or {}
+        found |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
+        then, now = str(run.get("device") or "cpu"), str(group.answer.get("device"))
+        if then.partition(":")[0] != now.partition(":")[0]:
+            found[f"device {then} -> {now}"] = None
+    return list(found)

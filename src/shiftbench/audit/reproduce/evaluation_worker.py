@@ -1,0 +1,263 @@
+"""Batches evaluated again, in a process of its own: `python -m shiftbench.audit.reproduce.evaluation_worker SPEC`.
+
+Each (weights, method) is done in a fork that has computed nothing before. It measures whether batches are computed or
+remembered, predicts the batches that were drawn, and measures how far outputs move with batch size and device. Rows
+and features go to files beside the answers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from shiftbench import plugins
+from shiftbench.audit.reproduce import probes
+from shiftbench.audit.reproduce.worker import (
+    Answer,
+    Make,
+    Task,
+    in_fork,
+    pick,
+    read_spec,
+    write_answers,
+)
+from shiftbench.data import schema, shards
+from shiftbench.inference import batch_sensitivity, nets, predictors
+from shiftbench.inference.batching import Halving, Outputs, Predictor
+from shiftbench.inference.stream_runner import Walk
+from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.sample import Sample
+from shiftbench.stages.evaluate import (
+    OnTheFly,
+    _folder,
+    _on_the_fly,
+    _positions,
+    place,
+)
+from shiftbench.tasks import LabelSpace
+
+LARGEST = (
+    16  # samples of a batch that is repeated: whether it is remembered does not depend on its size
+)
+_CODE = {".py", ".pyc", ".so", ".nbi", ".nbc", ".pth"}
+
+
+@dataclass
+class Visit:
+    """A job of evaluation at work again: what `evaluate.run` sets up."""
+
+    run: Run
+    method: ModuleType
+    classes: list[str]
+    device: str
+
+    @classmethod
+    def of(cls, task: Task) -> Visit:
+        """Open the job that a task names."""
+        run = Run(Path(task["recipe"]))
+        first = run.job.cells[0]
+        method = plugins.find("methods", first.recipe["method"]["use"])
+        classes = nets.classes_of(run.path(first.inputs[0]))
+        wished = task["device"] if torch.cuda.is_available() else "cpu"
+        return cls(run, method, classes, wished)
+
+    def predictor(self, device: str | None = None) -> Predictor:
+        """Load the weights and put the method around them."""
+        first = self.run.job.cells[0]
+        weights, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
+        device = device or self.device
+        plain = predictors.load(first.recipe, weights, self.classes, device, inputs)
+        wrapped: Predictor = self.method.wrap(plain, first.recipe["method"]["options"], inputs)
+        return wrapped
+
+    def forget(self, predictor: Any) -> Callable[[], None]:
+        """Return what brings a method that adapts back to its beginning; of another one, nothing."""
+        reset: Callable[[], None] = predictor.reset if self.adapts else lambda: None
+        return reset
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the method carries state along a stream."""
+        return bool(self.method.SEES == "stream")
+
+    @property
+    def other_device(self) -> str | None:
+        """Another device than the one that computes; None: there is none."""
+        if self.device != "cpu":
+            return "cpu"
+        return "cuda" if torch.cuda.is_available() else None
+
+
+def make(task: Task, out: Path) -> Answer:
+    """Do all that level 3 asks of one (weights, method).
+
+    Args:
+        task: `recipe`, `device`, `batches` (name of records -> numbers of batches), `sizes` (name of records -> batch
+            size really used), `first` (name of the records whose data serve the measurements), `allowed` (paths).
+        out: a folder for rows and features.
+    """
+    visit = Visit.of(task)
+    cells = {cell.ref.name: cell for cell in visit.run.job.cells}
+    first = cells[task["first"]]
+    with probes.opened_files() as files:
+        predictor = visit.predictor()
+        place(predictor, visit.run, first)
+        remembered = caching(visit, predictor, first)
+        walk = Walk(visit.run, visit.method, predictor, visit.classes)
+        visits = [_visit(visit, walk, predictor, cell, task, out) for cell in _walked(visit, task)]
+        place(predictor, visit.run, first)
+        moved = _sensitivity(visit, predictor, first, task)
+    return {
+        "device": visit.device,
+        "caching": remembered,
+        "visits": [one for one in visits if one],
+        "sensitivity": moved,
+        "undeclared_reads": _undeclared_reads(files, task, visit.run),
+    }
+
+
+# ------------------------------------------------------------------ batches again
+
+
+def _walked(visit: Visit, task: Task) -> list[Cell]:
+    """Return the positions to see, in the order of the run: of a method that adapts, all up to the last one drawn."""
+    jobs = list(visit.run.job.cells)
+    order = [cells[0] for cells in _positions(visit.run, jobs, visit.method)]
+    drawn = [cell.ref.name in task["batches"] for cell in order]
+    if not visit.adapts:
+        return list(itertools.compress(order, drawn))
+    return order[: len(drawn) - drawn[::-1].index(True)] if any(drawn) else []
+
+
+def _visit(
+    visit: Visit, walk: Walk, predictor: Predictor, cell: Cell, task: Task, out: Path
+) -> Answer | None:
+    """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
+    spec, folder = cell.recipe, _folder(visit.run, cell)
+    walk.enter(cell, folder)
+    place(predictor, visit.run, cell)
+    wanted = set(task["batches"].get(cell.ref.name, ()))
+    size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
+    again = _Batches(visit, predictor, cell, size)
+    entries = shards.index(folder)
+    tables, features = [], []
+    for number in range(-(-len(entries) // spec["batch_size"])):
+        if number not in wanted and not visit.adapts:
+            continue
+        piece = entries[number * spec["batch_size"] : (number + 1) * spec["batch_size"]]
+        table, outputs = again(list(pick(folder, piece)))
+        if number in wanted:
+            tables.append(table)
+            features.append(outputs)
+    if not tables:
+        return None
+    return _written(out, cell, pa.concat_tables(tables), features)
+
+
+class _Batches:
+    """Turns batches of one position into rows, as `evaluate.evaluate_shards` does."""
+
+    def __init__(self, visit: Visit, predictor: Predictor, cell: Cell, size: int) -> None:
+        folder = _folder(visit.run, cell)
+        about = shards.manifest(folder)
+        self._guard = Halving(predictor, size, allowed=visit.method.SEES == "sample")
+        self._prepare = getattr(predictor, "prepare", None)
+        self._space = LabelSpace(tuple(visit.classes), tuple(about["classes"]))
+        self._task, self._mode = plugins.find("tasks", about["task"]), cell.recipe["outputs"]
+        self._shift: OnTheFly | None = None
+        if "shift" in cell.recipe:
+            self._shift = _on_the_fly(visit.run, cell, folder, visit.device)
+
+    def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
+        """Return the rows and the outputs of one batch."""
+        shifted = self._shift(batch) if self._shift else batch
+        outputs = self._guard(shifted, self._prepare(shifted) if self._prepare else None)
+        return self._task.rows(shifted, outputs, self._space, self._mode), outputs
+
+
+def _written(out: Path, cell: Cell, table: pa.Table, outputs: list[Outputs]) -> Answer:
+    """Write rows and, where the net gives them, features; return where they lie."""
+    stem = recipe.fingerprint(cell.recipe)
+    files = {"name": cell.ref.name, "rows": str(out / f"{stem}.parquet")}
+    schema.write(table, Path(files["rows"]), cell.fingerprint)
+    for part in ("features", "logits"):
+        if all(part in one for one in outputs):
+            files[part] = str(out / f"{stem}.{part}.npy")
+            np.save(files[part], np.concatenate([one[part] for one in outputs]))
+    return files
+
+
+# ------------------------------------------------------------------ batch size and device
+
+
+def _sensitivity(
+    visit: Visit, predictor: Predictor, cell: Cell, task: Task
+) -> dict[str, Any] | None:
+    if visit.method.SEES != "sample":
+        return None
+    folder, other = _folder(visit.run, cell), visit.other_device
+    size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
+    there = (lambda: _placed(visit, other, cell)) if other else None
+    return batch_sensitivity.measure(predictor, folder, size, there)
+
+
+def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
+    predictor = visit.predictor(device)
+    place(predictor, visit.run, cell)
+    return predictor
+
+
+# ------------------------------------------------------------------ caches
+
+
+def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
+    """Return what `probes.repeated_batches` does of the first samples of a position; `size` 0: they are too few."""
+    folder = _folder(visit.run, cell)
+    entries = shards.index(folder)
+    batches = probes.ROUNDS + 1
+    size = min(cell.recipe["batch_size"], LARGEST, len(entries) // batches)
+    if not size:
+        return {"size": 0}
+    samples = list(pick(folder, entries[: size * batches]))
+    measured = probes.repeated_batches(predictor, samples, size, visit.forget(predictor))
+    return {**measured, "net": isinstance(predictor, nets.TorchPredictor)}
+
+
+def _undeclared_reads(files: set[str], task: Task, run: Run) -> list[str]:
+    """Return what was read of the checkout, its outputs and its plugins that no recipe names."""
+    named = {str(code_digest.locate(n)) for c in run.job.cells for n in c.recipe.get("code", {})}
+    allowed = [Path(p).resolve() for p in (*task["allowed"], *named, sys.prefix, plugins.PACKAGE)]
+    watched = [Path(p).resolve() for p in task["watched"]]
+    found = {Path(name).resolve() for name in files}
+    return sorted(
+        str(file)
+        for file in found
+        if file.is_file()
+        and file.suffix not in _CODE
+        and any(file.is_relative_to(place) for place in watched)
+        and not any(file.is_relative_to(place) for place in allowed)
+    )
+
+
+def main(file: Path, do: Make = make) -> None:
+    """Read a specification, write the answers beside it."""
+    spec = read_spec(file)
+    importlib.import_module(
+        "shiftbench.inference.onthefly"
+    )  # before the forks: it is slow to import
+    write_answers(file, [in_fork(do, task, file.parent) for task in spec["tasks"]])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

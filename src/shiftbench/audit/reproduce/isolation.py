@@ -1,0 +1,199 @@
+"""A checkout of nothing but inputs, under another path, and the processes that make outputs again in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import site
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.data import source_files
+from shiftbench.errors import DataError
+from shiftbench.plan import unavailable
+from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.refs import Ref
+from shiftbench.stages import fetch
+
+PYTHON = "SHIFTBENCH_PYTHON"
+"""Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
+emulator of another CPU (`qemu-x86_64 -cpu Haswell .venv/bin/python`), or `numactl`."""
+_SAID = 2000
+
+
+@dataclass(kw_only=True)
+class Work:
+    """What a worker is given to do, and what came of it.
+
+    Attributes:
+        answer: of the worker, as its `make` gives it.
+        environment: that it was made in.
+    """
+
+    answer: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+_Work = TypeVar("_Work", bound=Work)
+
+
+class IsolatedCheckout:
+    """A folder with what recipes read, and nothing else.
+
+    Args:
+        case: what is audited.
+        name: of a folder in its scratch; the outputs' root lies some folders deeper.
+    """
+
+    def __init__(self, case: Case, name: str) -> None:
+        self.case = case
+        self.home = case.scratch / name / "some" / "where" / "else"
+        self.root = self.home / "made again"
+        self.root.mkdir(parents=True)
+        self._source_files: dict[str, Path | None] = {}
+        for own in unavailable.yours(case.plan):  # options name them relative to the checkout
+            if not Path(own.path).is_absolute():
+                _link(Path(own.path).absolute(), self.home / own.path)
+
+    def missing(self, cell: Cell) -> list[Ref]:
+        """Link what a cell is made from; return what of it is not here."""
+        return [ref for ref in cell.inputs if not self._bring(ref)]
+
+    def _bring(self, ref: Ref) -> bool:
+        if ref.kind == "sources":
+            found = self._source_folder(ref)
+        else:
+            here = self.case.root / ref.path
+            found = (here.parent if ref.owns_folder else here) if here.is_file() else None
+        if found is None:
+            return False
+        place = self.root / ref.path
+        _link(found.absolute(), place.parent if ref.owns_folder else place)
+        return True
+
+    def _source_folder(self, ref: Ref) -> Path | None:
+        """Return a folder with the bytes of a source, checked: in data/sources, else in this machine's cache."""
+        if ref.name not in self._source_files:
+            homes = (self.case.folder(ref), fetch.kept(ref.name))
+            source = source_files.load_source(ref.name)
+            complete = (home for home in homes if _is_complete(source, home))
+            self._source_files[ref.name] = next(complete, None)
+        return self._source_files[ref.name]
+
+    def job(self, verb: str, name: str, cells: Sequence[Cell]) -> str:
+        """Write a recipe file; return its path."""
+        folders = [str(folder) for folder in plugins.Folders.extra]
+        job = Job(verb, name, tuple(cells), {"plugins": folders})
+        file = self.root / job.recipe_path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(job.text())
+        return str(file)
+
+    def do(
+        self,
+        worker: str,
+        hands: Sequence[list[_Work]],
+        task: Callable[[_Work], dict[str, Any]],
+        *,
+        varied: bool,
+    ) -> None:
+        """Have one process per hand do its work, all at the same time.
+
+        Args:
+            worker: name of a module beside this one.
+            hands: work, dealt out; empty hands start nothing.
+            task: what the worker is told of a piece of work.
+            varied: whether little of the environment is the auditor's.
+
+        Raises:
+            DataError: a process ended without answers; says what it said.
+        """
+        dealt = [hand for hand in hands if hand]
+        started = [
+            self._start(worker, list(map(task, hand)), number, varied=varied)
+            for number, hand in enumerate(dealt)
+        ]
+        said = _finish([process for process, _ in started])
+        for hand, (_, file), text in zip(dealt, started, said, strict=True):
+            content = _read_answers(worker, file, text)
+            for work, answer in zip(hand, content["answers"], strict=True):
+                work.answer, work.environment = answer, content["environment"]
+
+    def _start(
+        self, worker: str, tasks: list[dict[str, Any]], number: int, *, varied: bool
+    ) -> tuple[subprocess.Popen[str], Path]:
+        """Start a worker; return the process and the file that its answers go to."""
+        folder = self.home.parent / f"{worker}-{number}"
+        folder.mkdir()
+        file = folder / "spec.json"
+        extra = [str(folder) for folder in plugins.Folders.extra]
+        file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
+        python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
+        process = subprocess.Popen(
+            [*python, "-m", f"{__package__}.{worker}", str(file)],
+            cwd=self.home,
+            env=_environment(folder, varied=varied),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return process, file.with_suffix(".answers")
+
+
+def _finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+    """Wait for processes; return what they printed. None of them outlives this call."""
+    try:
+        return [process.communicate()[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def _read_answers(worker: str, file: Path, said: str) -> dict[str, Any]:
+    if not file.is_file():
+        raise DataError(f"{worker} ended without an answer; it said: {said.strip()[-_SAID:]}")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def _environment(folder: Path, *, varied: bool) -> dict[str, str]:
+    """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same."""
+    home = folder / "home"
+    home.mkdir()
+    path = [str(plugins.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "SHIFTBENCH_CACHE": str(home / "shiftbench"),
+    }
+    others = {
+        "TZ": "<+0545>-5:45",
+        "LC_ALL": "tr_TR.UTF-8",  # where it is not installed: C
+        "LANG": "tr_TR.UTF-8",
+        "PYTHONHASHSEED": "4242",
+        "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
+    }
+    return {**os.environ, **own, **(others if varied else {})}
+
+
+def _link(target: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.is_symlink():
+        place.symlink_to(target)
+
+
+def _is_complete(source: source_files.Source, home: Path) -> bool:
+    try:
+        source_files.verify(source, home)
+    except (DataError, OSError):
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""Probes while a predictor works: is a repeated batch computed like a new one, and which files does Python open?"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from shiftbench.inference.batching import Predictor
+from shiftbench.sample import Sample
+
+ROUNDS = 5
+"""New batches that are timed, each beside the repeated one."""
+
+
+def repeated_batches(
+    predictor: Predictor, samples: Sequence[Sample], size: int, before: Callable[[], None]
+) -> dict[str, Any]:
+    """Return how many torch modules are called for new batches and for a repeated one, and the seconds of both.
+
+    Args:
+        predictor: what computes.
+        samples: `ROUNDS + 1` batches; the first one is repeated.
+        size: samples of a batch.
+        before: is called before each batch, so that each meets the same state.
+    """
+    repeated, *new = [samples[at : at + size] for at in range(0, len(samples), size)]
+    calls: dict[str, list[int]] = {"new": [], "repeated": []}
+    seconds: dict[str, list[float]] = {"new": [], "repeated": []}
+    with _counted_modules() as count:
+
+        def predict(batch: Sequence[Sample]) -> tuple[int, float]:
+            before()
+            earlier, started = count[0], time.perf_counter()
+            predictor(list(batch))
+            return count[0] - earlier, time.perf_counter() - started
+
+        predict(repeated)  # what is only slow the first time
+        for batch in new:  # in turn, so that a busy machine slows both
+            for name, one in (("new", batch), ("repeated", repeated)):
+                number, taken = predict(one)
+                calls[name].append(number)
+                seconds[name].append(taken)
+    return {"size": size, "calls": calls, "seconds": seconds}
+
+
+@contextmanager
+def _counted_modules() -> Iterator[list[int]]:
+    """Give a list whose only element counts the calls of torch modules meanwhile."""
+    count = [0]
+
+    def note(*_: object) -> None:
+        count[0] += 1
+
+    handle = register_module_forward_pre_hook(note)
+    try:
+        yield count
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def opened_files() -> Iterator[set[str]]:
+    """Give the set of files that Python opens for reading meanwhile (not what libraries open by themselves)."""
+    files: set[str] = set()
+    active = True
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if active and event == "open" and isinstance(arguments[0], str):
+            files.add(arguments[0])
+
+    sys.addaudithook(hear)  # cannot be taken away again
+    try:
+        yield files
+    finally:
+        active = False

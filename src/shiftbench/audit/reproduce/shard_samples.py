@@ -1,0 +1,241 @@
+"""Which samples of which folders can be made again, by the recipes of this checkout, and how they compare."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import byte_differences, environments
+from shiftbench.audit.finding import Finding, Verdict
+from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.data import pins, shards
+from shiftbench.data.shards import Entry
+from shiftbench.errors import DataError
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref
+
+AT_ONCE = 2  # processes; each has one CPU
+SHOWN = 3  # samples of one folder that are explained; the others are counted
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of shards that is here, as its index and manifest state it."""
+
+    ref: Ref
+    cell: Cell
+    entries: list[Entry]
+    about: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all samples."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass
+class Task(Work):
+    """What is made again of one output, and what came of it.
+
+    Attributes:
+        of: the shards; None for previews.
+        expected: key -> sha256 and pixel digest, in the order of work; of previews the keys alone.
+        alone: in a process that has done nothing before and does nothing else.
+    """
+
+    cell: Cell
+    of: Folder | None
+    expected: dict[str, Any]
+    alone: bool = False
+
+    @property
+    def ref(self) -> Ref:
+        """The output."""
+        return self.cell.ref
+
+    @property
+    def work(self) -> float:
+        """About how much work it is: samples by their size, and reading all source files of clean shards."""
+        if self.of is None:
+            return 1e5
+        share = len(self.expected) / max(1, len(self.of.entries))
+        return self.of.size * (share + ("dataset" in self.cell.recipe)) + 1e5
+
+
+@dataclass
+class Samples:
+    """Makes samples again in another environment.
+
+    Args:
+        case: what is audited.
+        name: of a folder in its scratch.
+    """
+
+    case: Case
+    name: str
+    problems: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the folder."""
+        self.checkout = IsolatedCheckout(self.case, self.name)
+
+    def folders(self) -> Iterator[Folder]:
+        """Yield the planned folders of shards that are here with all that they are made from; note the others."""
+        for ref, cell in self.case.plan.cells.items():
+            if ref.kind == "shards":
+                folder = self._folder(ref, cell)
+                if folder and self._can(cell, folder.entries):
+                    yield folder
+
+    def _folder(self, ref: Ref, cell: Cell) -> Folder | None:
+        place = self.case.folder(ref)
+        if not (place / shards.MANIFEST).is_file() or not (place / shards.INDEX).is_file():
+            why = "these shards are not here, so none of their samples was made again"
+            self.problems.append(self.case.incomplete(ref, f"{why}{forbidden(ref)}"))
+            return None
+        try:
+            return Folder(ref, cell, shards.index(place), shards.manifest(place))
+        except (DataError, ValueError, KeyError, OSError) as error:
+            why = f"its index cannot be read, so no sample can be compared: {error}"
+            self.problems.append(self.case.failed(ref, why))
+            return None
+
+    def _can(self, cell: Cell, entries: list[Entry]) -> bool:
+        """Tell whether everything that a cell is made from is here; note what is not."""
+        missing = self.checkout.missing(cell)
+        missing += [
+            need for need in cell.inputs if need not in missing and self._manifest_only(need)
+        ]
+        if missing:
+            names = ", ".join(need.path for need in missing)
+            why = f"{len(entries)} samples could not be made again: {names} is not here"
+            self.problems.append(self.case.incomplete(cell.ref, why))
+            return False
+        try:
+            pins.check(cell.recipe)
+        except DataError as error:
+            why = f"it could not be made again without its user's own file: {error}"
+            self.problems.append(self.case.incomplete(cell.ref, why))
+            return False
+        return True
+
+    def _manifest_only(self, ref: Ref) -> bool:
+        """Tell whether of a folder of shards some tars are missing."""
+        if ref.kind != "shards":
+            return False
+        place = self.case.folder(ref)
+        return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
+
+    def previews(self) -> Iterator[Cell]:
+        """Yield the planned previews that are here with what they are made from; note the others."""
+        for ref, cell in self.case.plan.cells.items():
+            if ref.kind != "previews":
+                continue
+            if (self.case.root / ref.path).is_file():
+                if self._can(cell, []):
+                    yield cell
+            else:
+                why = f"this preview is not here, so it was not made again{forbidden(ref)}"
+                self.problems.append(self.case.incomplete(ref, why))
+
+    def make(self, tasks: list[Task]) -> None:
+        """Do the tasks, in as many processes as there are CPUs (at most two); each task has its answer then."""
+        hands: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
+        for task in sorted(tasks, key=lambda task: -task.work):
+            min(hands, key=lambda hand: sum(one.work for one in hand)).append(task)
+        self.checkout.do("shard_worker", hands, self._spec, varied=True)
+
+    def _spec(self, task: Task) -> dict[str, Any]:
+        file = self.checkout.job("shift", f"{task.ref.kind}/{task.ref.name}", [task.cell])
+        return {"recipe": file, "expected": task.expected, "alone": task.alone}
+
+
+def forbidden(ref: Ref) -> str:
+    """Return why an output can be missing in a clone by right."""
+    return "; a licence forbids to pass it on" if ref.local else ""
+
+
+def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """Return what samples must come to, in the order of work."""
+    return {entry.key: [entry.sha256, entry.pixels] for entry in entries}
+
+
+def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
+    """Yield what is not as stated in the answer of a task.
+
+    Args:
+        case: what is audited.
+        task: that was done.
+        what: how the samples were made, in a few words.
+    """
+    if "error" in task.answer:
+        yield case.failed(task.ref, f"{what}, it cannot be made any more: {task.answer['error']}")
+    elif task.of is None:
+        yield from _shown(case, task, what)
+    else:
+        yield from _differing(case, task, task.of, what)
+
+
+def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Finding]:
+    """Yield the samples that are others, those that cannot be forgiven first."""
+    at = {entry.key: entry for entry in folder.entries}
+    differ = [
+        (*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]
+    ]
+    for verdict, why, one in sorted(differ, key=lambda told: told[0])[:SHOWN]:
+        entry = at[one["key"]]
+        file = case.folder(task.ref).joinpath(entry.tar).relative_to(case.root).as_posix()
+        packed = byte_differences.remade_sample(case, task.ref, entry.key)
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        packed.write_bytes(Path(one["file"]).read_bytes())
+        case.mismatches.append((task.ref, file, (entry.key,)))
+        rest = f" ({len(differ)} of {len(task.expected)} samples)" if len(differ) > 1 else ""
+        yield case.finding(
+            verdict,
+            task.ref,
+            f"{what}, it is another sample{rest}: {why}",
+            file=file,
+            sample=entry.key,
+            expected=f"sha256 {one['found'][0]}, pixels {one['found'][1]}",
+            found=f"sha256 {entry.sha256}, pixels {entry.pixels}",
+            explanation=byte_differences.explain(case, task.ref, file, entry.key),
+        )
+
+
+def _verdict(case: Case, task: Task, entry: Entry, made: list[str]) -> tuple[Verdict, str]:
+    """Tell what other bytes are worth: another encoder's, with the same values, are no other data."""
+    if made[1] != entry.pixels:
+        return "failed", "its values are not those that the recipe gives"
+    run = case.run_file(task.ref) or {}
+    reasons = environments.reasons(run.get("environment"), task.environment)
+    if not reasons:
+        return "failed", "its bytes are others, in the environment that it was made in"
+    return "statistical", f"equal values in other bytes; what differs: {'; '.join(reasons)}"
+
+
+def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
+    """Compare the rows of a preview."""
+    made = task.answer["shown"]
+    try:
+        rows = json.loads((case.root / task.ref.path).read_bytes())["samples"]
+        stated = {row["key"]: row for row in rows}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        yield case.failed(task.ref, f"the preview cannot be read: {error!r}")
+        return
+    keys = task.expected or made.keys() | stated.keys()
+    wrong = [key for key in sorted(keys) if made.get(key) != stated.get(key)]
+    if wrong:
+        case.mismatches.append((task.ref, task.ref.path, None))
+    for key in wrong[:SHOWN]:
+        yield case.failed(
+            task.ref,
+            f"{what}, it is another golden sample",
+            sample=key,
+            expected=f"pixels {(made.get(key) or {}).get('pixels', 'none')}",
+            found=f"pixels {(stated.get(key) or {}).get('pixels', 'none')}",
+        )

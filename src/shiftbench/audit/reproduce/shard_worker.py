@@ -1,0 +1,151 @@
+"""Samples made again, in a process of its own: `python -m shiftbench.audit.reproduce.shard_worker SPEC`.
+
+A task names a recipe file, what is to be made of it, and the digests that are expected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.audit.reproduce.worker import (
+    Answer,
+    Task,
+    guarded,
+    in_fork,
+    pick,
+    read_spec,
+    write_answers,
+)
+from shiftbench.data import shards
+from shiftbench.inference.apply_shift import Shifter
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.sample import Sample
+from shiftbench.stages import shift
+
+
+def make(task: Task, out: Path) -> Answer:
+    """Make again what a task names.
+
+    Args:
+        task: `recipe` (a job of one cell), `expected` (key -> sha256 and pixel digest, in the order of work).
+        out: a folder for the bytes of what differs.
+
+    Returns:
+        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`.
+    """
+    run = Run(Path(task["recipe"]))
+    (cell,) = run.job.cells
+    if cell.ref.kind == "previews":
+        return {"shown": _preview(run, cell, task)}
+    if "dataset" in cell.recipe:
+        return _clean(run, cell, task, out)
+    return _shifted(run, cell, task, out)
+
+
+def _clean(run: Run, cell: Cell, task: Task, out: Path) -> Answer:
+    samples, about = shift._clean(run, cell)
+    keys, picked = [], {}
+    for sample in samples:
+        keys.append(sample.key)
+        if sample.key in task["expected"]:
+            picked[sample.key] = sample
+    made = (picked[key] for key in task["expected"] if key in picked)
+    return {"keys": keys, "about": about, "differ": list(_different(made, about, task, out))}
+
+
+def _shifted(run: Run, cell: Cell, task: Task, out: Path) -> Answer:
+    inputs = run.inputs(cell)
+    folder = next(path.parent for ref, path in inputs.items() if ref.kind == "shards")
+    about = shards.manifest(folder)
+    at = {entry.key: entry for entry in shards.index(folder)}
+    shifter = Shifter.of(cell.recipe, about["dataset"], inputs)
+    samples = pick(folder, (at[key] for key in task["expected"]))
+    return {"differ": list(_different(map(shifter, samples), about, task, out))}
+
+
+def _different(
+    samples: Iterable[Sample], about: dict[str, Any], task: Task, out: Path
+) -> Iterator[Answer]:
+    """Yield what is not as expected; its bytes are kept in a file."""
+    fields = plugins.find("tasks", about["task"]).FIELDS
+    for sample in samples:
+        data = shards.pack(sample, fields)
+        found = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
+        if found != task["expected"][sample.key]:
+            file = out / hashlib.sha256(f"{task['recipe']} {sample.key}".encode()).hexdigest()
+            file.write_bytes(data)
+            yield {"key": sample.key, "found": found, "file": str(file)}
+
+
+def _preview(run: Run, cell: Cell, task: Task) -> dict[str, Any]:
+    """Return the rows of a preview: all, or those of the expected keys."""
+    folder = run.path(cell.inputs[0]).parent
+    entries = shards.index(folder)[: shift.PREVIEW_SAMPLES]
+    keys = task["expected"] or {entry.key: None for entry in entries}
+    about = shards.manifest(folder)
+    samples: Iterable[Sample] = pick(folder, (entry for entry in entries if entry.key in keys))
+    if "shift" in cell.recipe:
+        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    kind = plugins.find("tasks", about["task"])
+    return {sample.key: shift.shown(sample, kind) for sample in samples}
+
+
+def _vary(number: int) -> None:
+    """Take what a process can only do to itself: one CPU, another umask, folders listed backwards."""
+    os.umask(0o077)
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[number % len(cpus)]})
+    _list_backwards()
+
+
+def _list_backwards() -> None:
+    """Make Python list every folder in the reverse order."""
+    module: Any = os
+    listdir, scandir = os.listdir, os.scandir
+
+    class Backwards(contextlib.AbstractContextManager[Iterator[Any]]):
+        """Entries of a folder, as `os.scandir` gives them: `os.walk` iterates over the context manager itself."""
+
+        def __init__(self, path: Any = ".") -> None:
+            with scandir(path) as entries:
+                self._entries = iter(list(entries)[::-1])
+
+        def __iter__(self) -> Iterator[Any]:
+            return self._entries
+
+        def __next__(self) -> Any:
+            return next(self._entries)
+
+        def close(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    module.listdir = lambda path=".": listdir(path)[::-1]
+    module.scandir = Backwards
+
+
+def answers(tasks: list[Task], out: Path) -> list[Answer]:
+    """Do all tasks: those that must be first and only ones before the others."""
+    first = sorted(range(len(tasks)), key=lambda i: not tasks[i].get("alone"))
+    done = {i: (in_fork if tasks[i].get("alone") else guarded)(make, tasks[i], out) for i in first}
+    return [done[i] for i in range(len(tasks))]
+
+
+def main(file: Path) -> None:
+    """Read a specification, write the answers beside it."""
+    spec = read_spec(file)
+    _vary(spec["number"])
+    write_answers(file, answers(spec["tasks"], file.parent))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

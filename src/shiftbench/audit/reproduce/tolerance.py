@@ -1,0 +1,87 @@
+"""What rows are worth that did not come out exactly: `reevaluation` and `fallback` speak with one voice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Verdict
+from shiftbench.audit.reproduce.evaluated_batches import Group, reasons
+from shiftbench.audit.reproduce.row_comparison import Comparison
+
+TOLERANCE = {"float32": 1e-2}
+"""Largest difference of a score between environments, relative to the largest score (or 1); else `COARSE`."""
+COARSE = 0.1
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy on the same samples, then and now.
+
+    Attributes:
+        known: samples with a label.
+        then, now: how many of them are right.
+        low, high: 95% interval of the accuracy then (Clopper-Pearson).
+        p: of the exact McNemar test on the samples that are right only once.
+    """
+
+    known: int
+    then: int
+    now: int
+    low: float
+    high: float
+    p: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the accuracy is within the interval and the flips take no side."""
+        if not self.known:
+            return True
+        return self.low <= self.now / self.known <= self.high and self.p >= 1 - LEVEL
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        if not self.known:
+            return "no sample has a label"
+        return (
+            f"accuracy {self.now / self.known:.4f} on {self.known} samples, recorded {self.then / self.known:.4f} "
+            f"(95% interval {self.low:.4f} to {self.high:.4f}, McNemar p = {self.p:.2g})"
+        )
+
+
+def accuracy(comparisons: Sequence[Comparison]) -> Accuracy:
+    """Return the accuracy then and now over some positions."""
+    from scipy.stats import binomtest
+
+    known, then = sum(c.known for c in comparisons), sum(c.right for c in comparisons)
+    gained, lost = sum(c.gained for c in comparisons), sum(c.lost for c in comparisons)
+    if not known:
+        return Accuracy(0, 0, 0, 0.0, 1.0, 1.0)
+    interval = binomtest(then, known).proportion_ci(LEVEL, method="exact")
+    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return Accuracy(known, then, then + gained - lost, interval.low, interval.high, p)
+
+
+def judge(case: Case, group: Group) -> tuple[Verdict, str]:
+    """Return the verdict on a group that is not exact, and why.
+
+    Statistical only where the environment gives a reason, no score moved by more than the tolerance, and accuracy on
+    the same samples is within what is recorded.
+    """
+    wrong = [one for one in group.comparisons if one.other]
+    hard = sorted({name for one in wrong for name in one.hard})
+    if hard:
+        return "failed", f"no environment changes {', '.join(hard)}"
+    told = "; ".join(reasons(case, group))
+    if not told:
+        return "failed", "nothing in the environment differs from the run's"
+    for one in wrong:
+        tolerance = TOLERANCE.get(one.cell.recipe["precision"], COARSE) * max(1.0, one.scale)
+        if one.largest > tolerance:
+            return "failed", f"a score moved by {one.largest:.3g}, more than explains: {told}"
+    found = accuracy(wrong)
+    if not found.holds:
+        return "failed", f"{found}, more than explains: {told}"
+    return "statistical", f"{found}; what differs: {told}"

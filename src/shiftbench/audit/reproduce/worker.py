@@ -1,0 +1,82 @@
+"""What both workers share: tasks in, answers out, each in a process that shares nothing with the auditor.
+
+A worker is started by `isolation.py` as `python -m MODULE SPEC`. SPEC is JSON: `tasks`, `plugins` (folders) and
+`number` (of the process). Its answers go to a JSON file beside it; bytes that are compared lie beside that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench import plugins
+from shiftbench.data import shards
+from shiftbench.data.shards import Entry
+from shiftbench.errors import ChecksumError
+from shiftbench.provenance import environment
+from shiftbench.sample import Sample
+
+Task = dict[str, Any]
+Answer = dict[str, Any]
+Make = Callable[[Task, Path], Answer]
+"""Does a task; the path is a folder for bytes."""
+
+
+def read_spec(file: Path) -> dict[str, Any]:
+    """Return a specification, with its plugin folders in use."""
+    spec: dict[str, Any] = json.loads(file.read_text())
+    plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
+    return spec
+
+
+def write_answers(file: Path, answers: list[Answer]) -> None:
+    """Write the answers of a specification beside it, with the environment they were made in."""
+    content = {"environment": environment.describe(), "answers": answers}
+    file.with_suffix(".answers").write_text(json.dumps(content))
+
+
+def guarded(make: Make, task: Task, out: Path) -> Answer:
+    """Return what `make` answers, or its error: one task that breaks spoils no other."""
+    try:
+        return make(task, out)
+    except Exception as error:  # noqa: BLE001 - plugins and foreign bytes raise what they like
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def in_fork(make: Make, task: Task, out: Path) -> Answer:
+    """Return what `make` answers in a process that has done nothing before, and is gone afterwards."""
+    file = out / "fork.json"
+    file.unlink(missing_ok=True)
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            file.write_text(json.dumps(guarded(make, task, out)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    if not file.is_file():
+        return {"error": "the process ended early (killed, or out of memory)"}
+    answer: Answer = json.loads(file.read_text())
+    return answer
+
+
+def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
+    """Yield some samples of a folder of shards, read from where they lie in their tars.
+
+    Raises:
+        ChecksumError: a sample's bytes are not those of the index.
+    """
+    wanted = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
+    for tar, group in itertools.groupby(entries, key=lambda entry: entry.tar):
+        with (folder / tar).open("rb") as stream:
+            for entry in group:
+                stream.seek(entry.offset)
+                data = stream.read(entry.size)
+                if hashlib.sha256(data).hexdigest() != entry.sha256:
+                    raise ChecksumError(f"{folder / tar}: sample {entry.key!r} is damaged")
+                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, wanted))

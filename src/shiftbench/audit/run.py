@@ -1,0 +1,183 @@
+"""Run the checks of the levels asked for, one after the other, into an audit; a check that breaks is a finding."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import pkgutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench.audit import checks as folder
+from shiftbench.audit.case import Case, default_seed
+from shiftbench.audit.finding import Audit, Finding, Note, Result, worst
+from shiftbench.errors import ParamsError, ShiftbenchError, near
+from shiftbench.plan.plan import Plan
+from shiftbench.progress import track
+from shiftbench.provenance import environment
+
+LEVELS = range(5)
+LAST = ("sampling", "verdict")
+"""Checks of the audit itself, which look back at what the others did."""
+
+
+def checks() -> list[ModuleType]:
+    """Return all checks, in the order of their numbers; those that look back come last."""
+    names = [module.name for module in pkgutil.iter_modules(folder.__path__)]
+    modules = [importlib.import_module(f"{folder.__name__}.{name}") for name in names]
+    return sorted(modules, key=lambda module: (name_of(module) in LAST, int(module.NUMBER[1:])))
+
+
+def name_of(check: ModuleType) -> str:
+    """Return the name of a check: that of its file."""
+    return check.__name__.rpartition(".")[2]
+
+
+def chosen(only: Sequence[str]) -> list[ModuleType]:
+    """Return the checks of some names or numbers (`digests`, `A10`); all where none is given.
+
+    Raises:
+        ParamsError: there is none of that name.
+    """
+    known = checks()
+    by_name = {key: check for check in known for key in (name_of(check), check.NUMBER)}
+    for name in only:
+        if name not in by_name:
+            hint = near(name, [name_of(check) for check in known])
+            raise ParamsError(f"no check is called {name!r}; {hint}")
+    return [check for check in known if not only or {name_of(check), check.NUMBER} & set(only)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an audit is asked for.
+
+    Attributes:
+        level: 0 to 4; the checks of all levels up to it are run.
+        only: names or numbers of checks, whatever their level; default: all.
+        count: how much is drawn (see `Case`).
+        seed: what draws follow from; default: `default_seed`.
+        today: ISO date; default: today, in UTC.
+    """
+
+    level: int = 1
+    only: tuple[str, ...] = ()
+    count: int = 16
+    seed: str | None = None
+    today: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist.
+
+        Raises:
+            ParamsError: no such level or check.
+        """
+        if self.level not in LEVELS:
+            raise ParamsError(f"no level {self.level}; the levels are 0 to {LEVELS[-1]}")
+        chosen(self.only)
+
+    @property
+    def date(self) -> str:
+        """The date of the audit."""
+        return self.today or datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def run(plan: Plan, root: Path, asked: Asked = Asked()) -> Audit:
+    """Audit what a plan made below an output root."""
+    seed = asked.seed or default_seed(root, plan, asked.date)
+    with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
+        case = Case(plan, root, asked.level, asked.count, seed, asked.date, Path(scratch))
+        for module in track(chosen(asked.only), "audit"):
+            wanted = bool(asked.only) or asked.level >= module.LEVEL
+            case.results.append(_result(module, case, wanted=wanted))
+    return _audit(case.results, _about(case))
+
+
+def unplanned(error: ParamsError, asked: Asked) -> Audit:
+    """Return the audit of a checkout whose params cannot be read: that fails, and nothing else can be looked at."""
+    results = []
+    for module in chosen(asked.only):
+        head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
+        if module.NUMBER == "A4":
+            results.append(Result(*head, "failed", (Finding("failed", "params.yaml", str(error)),)))
+        else:
+            finding = Finding(
+                "incomplete", "params.yaml", "nothing can be planned, so nothing was checked"
+            )
+            results.append(Result(*head, "incomplete", (finding,)))
+    about = {
+        "date": asked.date,
+        "seed": asked.seed or "",
+        "level": asked.level,
+        "count": asked.count,
+    }
+    return _audit(results, {**about, "seconds": 0.0, "planned": 0, "here": 0})
+
+
+def _audit(results: list[Result], about: dict[str, Any]) -> Audit:
+    ordered = tuple(sorted(results, key=lambda result: int(result.number[1:])))
+    return Audit(worst(r.verdict for r in ordered if r.verdict != "not run"), ordered, about)
+
+
+def _about(case: Case) -> dict[str, Any]:
+    return {
+        "date": case.today,
+        "seed": case.seed,
+        "level": case.level,
+        "count": case.count,
+        "seconds": round(time.time() - case.started, 3),
+        "auditor": {"environment": environment.describe(), **environment.repository()},
+        "planned": len(case.plan.cells),
+        "here": len(case.complete),
+    }
+
+
+def _result(module: ModuleType, case: Case, *, wanted: bool) -> Result:
+    head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
+    if not wanted:
+        return Result(*head, "not run", notes=(f"a check of level {module.LEVEL}",))
+    started = time.time()
+    said = _said(module, case)
+    findings = tuple(one for one in said if isinstance(one, Finding))
+    notes = tuple(one.text for one in said if isinstance(one, Note))
+    verdict = worst(finding.verdict for finding in findings)
+    return Result(*head, verdict, findings, notes, round(time.time() - started, 3))
+
+
+def _title(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip().partition("\n")[0]
+
+
+def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
+    """Run a check. Evidence that cannot even be read is a finding, not a crash of the auditor."""
+    said: list[Finding | Note] = []
+    try:
+        for one in module.check(case):
+            said.append(one)  # noqa: PERF402 - what was said before it broke is kept
+    except ShiftbenchError as error:
+        said.append(Finding("failed", name_of(module), str(error)))
+    except Exception as error:  # noqa: BLE001 - foreign bytes raise what they like
+        kind = type(error).__name__
+        said.append(
+            Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}")
+        )
+    return said or [
+        Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")
+    ]
+
+
+def write(done: Audit, file: Path) -> None:
+    """Write an audit as JSON; `-` prints it."""
+    text = json.dumps(done.plain(), indent=1, allow_nan=False) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
