@@ -134,7 +134,7 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
     assert (
         sorted(code_digest.NOT_COUNTED)
         == (
-            "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
+            "__init__ __main__ audit cards cli code devices docs entries environment errors files leftout locks params "
             "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
             "store stored streaming"
         ).split()
