@@ -106,9 +106,10 @@ def apply(
 ) -> Any:
     """Apply a shift to a value, with miniatures of the originals that it reads."""
     files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
+    given = {**module.PARAMS, **options, **files}
     if isinstance(value, Sample):
-        return shift_sample(value, module, severity, {**options, **files}, words)
-    return module.apply(value, severity, words, **options, **files)
+        return shift_sample(value, module, severity, given, words)
+    return module.apply(value, severity, words, **given)
 
 
 @cache

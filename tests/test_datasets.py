@@ -258,15 +258,15 @@ def test_vader_rules(tmp_path: Path) -> None:
     }
     for name, raw in lines.items():
         (tmp_path / _vader.FILES[name]).write_bytes(raw)
-    amazon = [(s.key, *s.fields.values()) for s in _vader.samples("vader_amazon", tmp_path)]
+    amazon = [(s.key, *s.fields.values()) for s in _vader.corpus("vader_amazon", tmp_path)]
     assert amazon == [
         ("vader_amazon/all/1_1", "Good  Thing", 1),
         ("vader_amazon/all/2_1", "café was bad", 0),
     ]
-    assert [s.key for s in _vader.samples("vader_movie", tmp_path)] == ["vader_movie/all/3"]
+    assert [s.key for s in _vader.corpus("vader_movie", tmp_path)] == ["vader_movie/all/3"]
     (tmp_path / _vader.FILES["vader_amazon"]).write_bytes(b"1_1\tgood\n")
     with pytest.raises(DataError, match="GroundTruth.txt, line 1: expected id, sentiment and text"):
-        list(_vader.samples("vader_amazon", tmp_path))
+        list(_vader.corpus("vader_amazon", tmp_path))
     module = plugins.find("datasets", "vader_amazon")
     groups = {module.group(Sample(key, {})) for key, *_ in amazon}
     assert groups == {"vader_amazon/all/1", "vader_amazon/all/2"}
@@ -277,7 +277,7 @@ def test_twelve_crops_fits_and_keeps_the_mask(tmp_path: Path) -> None:
     drawn.paste((255, 0, 0, 255), (100, 50, 160, 80))  # 60 x 30
     drawn.save(tmp_path / "a.b.png")
     row = _twelve.Row(0, "brick", "train", "a.b.png", "drawing")
-    sample = good(list(_twelve.samples("toy", [(row, tmp_path / "a.b.png")])))[0]
+    sample = good(list(_twelve.pictures("toy", [(row, tmp_path / "a.b.png")])))[0]
     assert sample.key == "toy/train/a_b"
     mask = sample.fields["mask"] > 0
     assert (np.flatnonzero(mask.any(0)) == np.arange(4, 124)).all()
@@ -286,7 +286,7 @@ def test_twelve_crops_fits_and_keeps_the_mask(tmp_path: Path) -> None:
     assert sample.fields["image"][64, 64].tolist() == [255, 0, 0]
     assert _twelve.group(sample) == "brick"
     (tmp_path / "a.b.png").write_bytes(b"")
-    error = next(_twelve.samples("toy", [(row, tmp_path / "a.b.png")]))
+    error = next(_twelve.pictures("toy", [(row, tmp_path / "a.b.png")]))
     assert isinstance(error, DataError)
 
 
@@ -307,12 +307,12 @@ def test_twelve_csv_gives_a_reason_for_whatever_is_left_out() -> None:
 def test_twelve_photo_refuses_an_unknown_kind() -> None:
     module = plugins.find("datasets", "twelve_photo")
     with pytest.raises(ParamsError, match="kind is 'painting'; allowed: all, photo, drawing"):
-        read(module, "train", ({}, {"kind": "painting"}))
+        read(module, "train", ({}, {"look": "photo", "kind": "painting"}))
 
 
 def test_fetched_emoji_must_be_complete(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture of .*; fetch the source again"):
-        list(_twelve.emoji_samples("twelve_emoji_google", "test", tmp_path))
+        _twelve.emoji("twelve_emoji_google", "test", tmp_path)
 
 
 # --- datasets made from others ---------------------------------------------------------------------

@@ -99,15 +99,15 @@ def test_of_a_mail_what_one_reads_is_kept(tmp_path: Path) -> None:
         (tmp_path / collection).mkdir()
         for number, raw in enumerate(some):
             (tmp_path / collection / f"{number:05d}.abc.json").write_text(json.dumps({"text": raw}))
-    found = list(_spam.samples("x", ("easy-ham-1", "spam-1"), tmp_path, 3))
+    found = list(_spam.mails("x", ("easy-ham-1", "spam-1"), tmp_path, 3))
     assert [(s.key, s.fields["text"], s.fields["label"]) for s in found] == [
         ("x/all/easy-ham-1_00000", "Hi plain words", 0),
         ("x/all/spam-1_00000", "Buy all &", 1),
     ]
-    assert list(_spam.samples("x", ("easy-ham-2", "spam-2"), tmp_path, 3)) == []  # empty; seen
+    assert list(_spam.mails("x", ("easy-ham-2", "spam-2"), tmp_path, 3)) == []  # empty; seen
     (tmp_path / "hard-ham-1/00001.json").write_text("[]")
     with pytest.raises(DataError, match=r"00001\.json is no mail"):
-        list(_spam.samples("x", ("hard-ham-1",), tmp_path, 3))
+        list(_spam.mails("x", ("hard-ham-1",), tmp_path, 3))
 
 
 def test_seeds_learn_from_different_parts() -> None:

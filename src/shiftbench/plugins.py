@@ -1,10 +1,11 @@
-"""Plugins: a name is a file.
+"""Plugins: a name is a file, or an entry of a file.
 
 `find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: the package itself, the folder of a
 published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. There is no registry: a
-new file is found by existing, and a name is unique over all homes. Files whose name begins with an underscore
-are helpers shared by their neighbours, not plugins. `fog+contrast` is made of the files fog.py and
-contrast.py, by the family's `_composed.py` (shifts have one).
+new file is found by existing, and a name is unique over all homes. What differs from another file by options
+alone is an entry in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared by
+their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
+have one).
 
 Every home is a package: a plugin in the folder `mine` imports its helper by `from mine.shifts import _stripes`.
 """
@@ -21,6 +22,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from shiftbench import entries
+from shiftbench.entries import Entry
 from shiftbench.errors import PluginError, near
 
 PACKAGE = Path(__file__).parent
@@ -66,80 +69,111 @@ def packaged() -> tuple[Home, ...]:
 
 def homes() -> tuple[Home, ...]:
     """Return every home, the user's last."""
-    return (*packaged(), *(Home(folder.name, folder) for folder in Folders.extra))
+    return (*packaged(), *_yours())
+
+
+def folders(family: str) -> list[Path]:
+    """Return the folders in which plugins of a family are looked for."""
+    return [home.folder / family for home in homes()]
 
 
 def file(family: str, name: str) -> Path:
-    """Return the plugin's source file.
+    """Return the plugin's source file; of an entry that of the file which it uses.
 
     Raises:
-        PluginError: no file of that name in any home, or more than one.
+        PluginError: nothing of that name in any home, or more than one.
     """
     if JOIN in name:
         return Path(str(find(family, name).__file__))
-    return _place(_home(family, name), family, name)
+    home, found = _found(family, name)
+    return _used(family, home, found)[1] if isinstance(found, Entry) else found
 
 
 def names(family: str) -> list[str]:
-    """Return the names of all plugins of a family, sorted."""
-    yours = (stem for folder in Folders.extra for stem in _stems(folder / family))
-    return sorted({*_packaged_names(family), *yours})
+    """Return the names of all plugins of a family, sorted: files, and entries of files."""
+    yours = (name for home in _yours() for name in _listed(home, family))
+    return sorted({*packaged_names(family), *yours})
 
 
 def find(family: str, name: str) -> ModuleType:
-    """Import the plugin `name` of `family`.
+    """Import the plugin `name` of `family`; of an entry the view of its file (`entries.view`).
 
     Raises:
-        PluginError: unknown name, or the file cannot be imported.
+        PluginError: unknown name, the file cannot be imported, or an entry's option is none of its file's.
     """
     if JOIN in name:
         return _compose(family, name)
-    home = _home(family, name)
-    if home in packaged():
-        return importlib.import_module(f"{home.package}.{family}.{name}")
-    _open(home)
-    try:
-        return importlib.import_module(f"{home.package}.{family}.{name}")
-    except Exception as error:
-        where = _place(home, family, name)
-        raise PluginError(f"{where} cannot be imported: {error!r}") from error
+    home, found = _found(family, name)
+    if isinstance(found, Entry):
+        return entries.view(found, _import(family, *_used(family, home, found)))
+    return _import(family, home, found)
 
 
-def _home(family: str, name: str) -> Home:
-    known = _packaged_names(family).get(name, ())
-    hits = [*known, *(h for h in _yours() if _place(h, family, name).is_file())]
+def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
+    """Return the one file or entry that has a name, and where."""
+    hits = [*packaged_names(family).get(name, ())]
+    for home in _yours():
+        hits += [(home, found) for found in _listed(home, family).get(name, ())]
     if not hits or name.startswith("_"):
         where = ["shiftbench", *map(str, Folders.extra)]
         raise PluginError(
-            f"no {family} named {name!r} ({near(name, names(family))}); looked for {family}/{name}.py in "
-            f"{', '.join(where)}"
+            f"no {family} named {name!r} ({near(name, names(family))}); looked for {family}/{name}.py, and for "
+            f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
         )
     if len(hits) > 1:
-        one, other = (_place(home, family, name) for home in hits[:2])
-        raise PluginError(f"two files for {family} {name!r}: {one} and {other}; rename yours")
+        what = "two files" if all(isinstance(hit, Path) for _, hit in hits) else "two plugins"
+        places = [hit.where if isinstance(hit, Entry) else str(hit) for _, hit in hits]
+        raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
     return hits[0]
 
 
+def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
+    """Return the file that an entry uses, and where: a plugin's, or a helper's beside the entry."""
+    beside = entry.use.startswith("_")
+    for place in (home,) if beside else homes():
+        path = place.folder / family / f"{entry.use}.py"
+        if path.is_file():
+            return place, path
+    if entry.use in names(family):
+        raise PluginError(f"{entry.where}.use = {entry.use!r} is an entry itself; name its file")
+    places = [entry.home] if beside else folders(family)
+    pattern = "_*.py" if beside else "*.py"
+    known = [path.stem for folder in places for path in folder.glob(pattern)]
+    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
+
+
+def _import(family: str, home: Home, path: Path) -> ModuleType:
+    if home in packaged():
+        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+    _open(home)
+    try:
+        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+    except Exception as error:
+        raise PluginError(f"{path} cannot be imported: {error!r}") from error
+
+
 def _yours() -> Iterator[Home]:
-    return (home for home in homes() if home.folder in Folders.extra)
-
-
-def _place(home: Home, family: str, name: str) -> Path:
-    return home.folder / family / f"{name}.py"
+    return (Home(folder.name, folder) for folder in Folders.extra)
 
 
 @functools.cache
-def _packaged_names(family: str) -> dict[str, tuple[Home, ...]]:
-    """Return the homes of each name; more than one is an error of whoever added the second."""
-    found: dict[str, tuple[Home, ...]] = {}
+def packaged_names(family: str) -> dict[str, list[tuple[Home, Path | Entry]]]:
+    """Return what stands under each name; more than one is an error of whoever added the second."""
+    found: dict[str, list[tuple[Home, Path | Entry]]] = {}
     for home in packaged():
-        for stem in _stems(home.folder / family):
-            found[stem] = (*found.get(stem, ()), home)
+        for name, hits in _listed(home, family).items():
+            found.setdefault(name, []).extend((home, hit) for hit in hits)
     return found
 
 
-def _stems(folder: Path) -> list[str]:
-    return [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
+def _listed(home: Home, family: str) -> dict[str, list[Path | Entry]]:
+    """Return what one home has of a family, by name."""
+    folder = home.folder / family
+    files = (path for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    found: dict[str, list[Path | Entry]] = {path.stem: [path] for path in files}
+    for name, entry in entries.read(folder).items():
+        found.setdefault(name, []).append(entry)
+    return found
 
 
 def _compose(family: str, name: str) -> ModuleType:

@@ -70,7 +70,7 @@ def problems(tmp_path_factory):
 def perturbed(name, problems, seed=1, step=1):
     whole, partial, sources = problems
     module = plugins.find("shifts", name)
-    options = {"sources": sources} if getattr(module, "SOURCES", ()) else {}
+    options = {**module.PARAMS, **({"sources": sources} if getattr(module, "SOURCES", ()) else {})}
     before = (whole if name.startswith(("docstring_", "name_")) else partial)[::step]
     return before, [
         module.apply(one, float(seed), Words(0, name, "d", one.key), **options) for one in before
@@ -258,12 +258,12 @@ def test_other_severities_and_samples_are_refused():
     module = plugins.find("shifts", "docstring_case")
     words = Words(0, "a", "d", "k")
     with pytest.raises(RangeError, match="'docstring_case': severity 1.5 is no seed"):
-        module.apply(shift_digests.prompt(0), 1.5, words)
+        module.apply(shift_digests.prompt(0), 1.5, words, **module.PARAMS)
     with pytest.raises(DataError, match="no 'canonical_solution': this is no sample of the task"):
-        module.apply(Sample("k", {"text": "a"}), 1.0, words)
+        module.apply(Sample("k", {"text": "a"}), 1.0, words, **module.PARAMS)
     broken = shift_digests.prompt(0).with_field("text", "def add_large(:\n")
     with pytest.raises(DataError, match="are no Python"):
-        module.apply(broken, 1.0, words)
+        module.apply(broken, 1.0, words, **module.PARAMS)
     nameless = shift_digests.prompt(0).with_field("text", "def other():\n")
     with pytest.raises(DataError, match="defines no function 'add_large'"):
-        module.apply(nameless, 1.0, words)
+        module.apply(nameless, 1.0, words, **module.PARAMS)

@@ -76,6 +76,9 @@ def describe(family: str, name: str, scale: Scale = None) -> None:
     if family == "streams":
         for line in told(module.steps(options)):
             out.print(escaped(line), soft_wrap=True)
+    entry = getattr(module, "ENTRY", None)
+    if entry is not None:
+        out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
     out.print(f"[dim]{plugins.file(family, file)}[/]")
 
 

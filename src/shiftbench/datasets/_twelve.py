@@ -21,24 +21,27 @@ Domain `emoji_flat` are emoji of which Fluent has none.
 
 Every picture is cropped to what is not transparent, fitted into 120 x 120 (Pillow, bicubic), centred in
 128 x 128 and composited on white; `mask` is its alpha, so that the background can be replaced.
+
+`look` is one of them; `kind` restricts to `photo` or `drawing` (hardly a building or garment is a photo).
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from shiftbench.data.resizing import resize
 from shiftbench.datasets._pictures import on_white, open_picture
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
 
-ASSETS = ("twelve.csv",)
+TASK = "classification"
 CLASSES = (
     "mammal",
     "bird",
@@ -53,9 +56,56 @@ CLASSES = (
     "instrument",
     "tool",
 )
+NATIVE = ("train", "val", "test")
+REDISTRIBUTE = True
+PARAMS: dict[str, object] = {"look": "", "kind": "all"}
+ASSETS = ("twelve.csv",)
+KINDS = ("all", "photo", "drawing")
 SIDE = 128
 INNER = 120
 VISIBLE = 8  # alpha below is dust around cut-outs; it does not count when cropping
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where the pictures of one look come from; `folder` is below the original."""
+
+    source: str
+    folder: str
+    licence: str
+    citation: str
+
+
+_EMOJI = "packaged as emoji-datasource 16.0.0 by C. Henderson"
+LOOKS = {
+    "photo": Look(
+        "tuxpaint_stamps",
+        ".",
+        "GPL-2 (as the package states for all files)",
+        "The Tux Paint stamps collection, release 2025.03.31, B. Kendrick and contributors",
+    ),
+    "clipart": Look(
+        "openclipart",
+        ".",
+        "public domain dedication",
+        "The Open Clip Art Library, release 0.18, J. Phillips, B. Harrington and contributors",
+    ),
+    "emoji_google": Look(
+        "emoji_google", "img/google/64", "Apache-2.0", f"Noto Emoji, Google; {_EMOJI}"
+    ),
+    "emoji_twitter": Look(
+        "emoji_twitter",
+        "img/twitter/64",
+        "CC BY 4.0",
+        f"Twemoji, Twitter and contributors; {_EMOJI}",
+    ),
+    "emoji_fluent": Look(
+        "fluent_emoji",
+        "assets",
+        "MIT",
+        "Fluent Emoji, Microsoft; packaged as fluent-emoji-3d 1.1.0 by LobeHub",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +119,32 @@ class Row:
     kind: str
 
 
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the source of a look, and its terms."""
+    look = LOOKS[str(options["look"])]
+    return {"SOURCES": (look.source,), "LICENCE": look.licence, "CITATION": look.citation}
+
+
+def samples(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[Sample | DataError]:
+    """Yield one split: `image` uint8 (128, 128, 3), `mask` uint8 (128, 128), `label`, `meta`.
+
+    Raises:
+        ParamsError: no such kind.
+        DataError: a listed emoji is not there.
+    """
+    name, look, kind = f"twelve_{params['look']}", LOOKS[params["look"]], params["kind"]
+    if kind not in KINDS:
+        raise ParamsError(f"{name}: kind is {kind!r}; allowed: {', '.join(KINDS)}")
+    folder = sources[look.source] / look.folder
+    if params["look"].startswith("emoji"):
+        found = emoji(name, split, folder)
+    else:
+        found = [(row, folder / row.path) for row in rows(split, params["look"])]
+    yield from pictures(name, [(row, file) for row, file in found if kind in ("all", row.kind)])
+
+
 def rows(split: str, *domains: str) -> list[Row]:
     """Return the lines of one split and some domains (photo, clipart, emoji, emoji_flat)."""
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
@@ -80,7 +156,7 @@ def rows(split: str, *domains: str) -> list[Row]:
     ]
 
 
-def samples(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | DataError]:
+def pictures(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | DataError]:
     """Yield the pictures of one look.
 
     `image` is uint8 (128, 128, 3), `mask` uint8 (128, 128), `label` 0 to 11, `meta` the object and
@@ -98,13 +174,16 @@ def samples(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | DataE
         yield Sample(key, {**fields, "mask": np.array(canvas.getchannel("A")), "meta": meta})
 
 
-def emoji_samples(name: str, split: str, folder: Path) -> Iterator[Sample | DataError]:
-    """Yield one drawing of the emoji; files are named by their code points, with or without fe0f.
+def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
+    """Return one drawing of the emoji; files are named by their code points, with or without fe0f.
 
     Args:
         name: of the dataset.
         split: train, val or test.
         folder: that holds the pictures.
+
+    Raises:
+        DataError: a listed one is not there.
     """
     files = {path.stem.replace("-fe0f", ""): path for path in sorted(folder.iterdir())}
     flat = () if name == "twelve_emoji_fluent" else ("emoji_flat",)
@@ -112,7 +191,7 @@ def emoji_samples(name: str, split: str, folder: Path) -> Iterator[Sample | Data
     absent = [row.path for row in wanted if row.path not in files]
     if absent:
         raise DataError(f"{name}: {folder} holds no picture of {absent[0]}; fetch the source again")
-    yield from samples(name, [(row, files[row.path]) for row in wanted])
+    return [(row, files[row.path]) for row in wanted]
 
 
 def group(sample: Sample) -> str:

@@ -7,6 +7,7 @@ TOLERANCE; what a CPU makes with shifts/ is canonical.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,8 +24,8 @@ FAMILY = "shifts_torch"
 
 
 def find_twin(shift: ModuleType) -> ModuleType | None:
-    """Return the torch file of a shift, if it has one."""
-    name = shift.__name__.rpartition(".")[2]
+    """Return the torch file of a shift, if it has one; an entry's is that of its file."""
+    name = Path(str(shift.__file__)).stem
     return plugins.find(FAMILY, name) if name in plugins.names(FAMILY) else None
 
 

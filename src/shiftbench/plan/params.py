@@ -31,11 +31,11 @@ class _Strict(BaseModel):
 
 
 class Component(BaseModel):
-    """A plugin under a name of yours: the file (`use`, default: the name) and its options."""
+    """A plugin under a name of yours: the file or entry (`use`, default: the name) and its options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    use: Joined | None = Field(None, description="plugin file; default: the key itself")
+    use: Joined | None = Field(None, description="plugin file or entry; default: the key itself")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -277,7 +277,7 @@ class Params(_Strict):
         return entry if entry is not None else _DEFAULTS.get(family, Component)()
 
     def use(self, family: str, name: str) -> str:
-        """Return the plugin file behind `name`."""
+        """Return the plugin, a file or an entry of one, behind `name`."""
         return self.component(family, name).use or name
 
     def options(self, family: str, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 from pydantic import BaseModel
 
-from shiftbench import plugins
+from shiftbench import entries, plugins
 from shiftbench.errors import ParamsError, near
 
 if TYPE_CHECKING:
@@ -139,17 +139,20 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
     except ParamsError as error:
         raise ParamsError(f"{where}: {key}: {error}") from error
     allowed: dict[str, Any] = getattr(module, "PARAMS", {})
-    for option, value in params.component(family, name).options.items():
+    given = params.component(family, name).options
+    for option, value in given.items():
         if option not in allowed:
             raise ParamsError(
                 f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
             )
         several = family == "detectors" and isinstance(value, list) and value
-        if not all(_fits(one, allowed[option]) for one in (value if several else [value])):
+        if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(
                 f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
                 f"(default {allowed[option]!r}), found {type(value).__name__}"
             )
+    if hasattr(module, "ENTRY") and hasattr(module, "facts"):
+        _check_facts(f"{where}: {key}", module, given)
     if family == "shifts":
         _check_severities(where, key, module, params.shifts[name])
         _check_materialise(where, key, module, params.shifts[name])
@@ -157,16 +160,14 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
         _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
 
 
-def _fits(value: object, default: object) -> bool:
-    if default is None or value is None:
-        return True
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(value, type(default))
+def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
+    """Refuse options that would make another thing of an entry: its constants follow from the entry's own."""
+    if module.facts({**module.PARAMS, **given}) != module.facts(module.PARAMS):
+        raise ParamsError(
+            f"{where}: {', '.join(given)} would change what {module.__name__} declares "
+            f"({', '.join(module.facts(module.PARAMS))}); name the entry that has it, or write one in an "
+            f"{entries.FILE} of your own"
+        )
 
 
 def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:

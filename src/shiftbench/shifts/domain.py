@@ -12,5 +12,12 @@ The setting is that of Ben-David et al. 2010, https://doi.org/10.1007/s10994-009
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 DOMAIN = {"dataset": "", "clean": "", "split": "test"}
 PARAMS: dict[str, object] = {**DOMAIN, "levels": {}}
+
+
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return what an entry's data are, and what they are relative to."""
+    return {"DOMAIN": {key: options[key] for key in DOMAIN}}

@@ -11,6 +11,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.corrupt import corrupt
 from shiftbench.data import schema
+from shiftbench.entries import Entry
 from shiftbench.plan import params
 from shiftbench.tools import preview
 
@@ -100,7 +101,7 @@ def checks_page() -> str:
 
 
 def _shift_row(name: str, module: ModuleType) -> str:
-    about = (module.__doc__ or "").strip().splitlines()[0]
+    about = _about(module)
     levels = " · ".join(_constants(value) for value in module.LEVELS.values())
     options = " ".join(f"`{option}`" for option in module.PARAMS)
     twin = "yes" if name in plugins.names("shifts_torch") else ""
@@ -161,12 +162,19 @@ def _spell(entry: dict[str, Any]) -> str:
     return " ".join([_TYPES.get(entry["type"], entry["type"]), *bounds])
 
 
+def _about(module: ModuleType) -> str:
+    """Return a plugin's first line; of an entry also which file it uses."""
+    first = (module.__doc__ or "").strip().splitlines()[0]
+    entry: Entry | None = getattr(module, "ENTRY", None)
+    return first if entry is None else f"{first} (`use: {entry.use}`)"
+
+
 _TYPES = {"string": "text", "integer": "int", "boolean": "true or false"}
 
 
 def _plugin_rows(family: str, name: str) -> list[str]:
     module = plugins.find(family, name)
-    about = (module.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
+    about = _cell(_about(module))
     options = getattr(module, "PARAMS", {}) or {"": ""}
     return [
         f"| `{name if i == 0 else ''}` | {f'`{option}`' if option else ''} | "

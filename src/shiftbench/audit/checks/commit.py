@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from shiftbench import plugins
+from shiftbench import entries, plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Finding, Note, some
@@ -25,6 +25,7 @@ from shiftbench.provenance import code_digest
 
 NUMBER, LEVEL = "A1", 0
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
+_KINDS = {entries.FILE: "yaml", ".py": "python"}
 _YAML = re.compile(r"params[^/]*\.yaml|(params|systems)/[^/]+\.yaml")
 
 
@@ -63,10 +64,13 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
 
 
 def _uncommitted(case: Case) -> Iterator[Finding]:
-    """Yield the source files that recipes name and HEAD does not have, ignored ones among them."""
+    """Yield source files that recipes name, and lists of entries, that HEAD does not have; ignored ones, too."""
     home, known = git_state.top(), git_state.tracked()
-    for name in {name: None for cell in case.plan.cells.values() for name in cell.recipe["code"]}:
-        file = code_digest.locate(name).resolve()
+    named = {name: None for cell in case.plan.cells.values() for name in cell.recipe["code"]}
+    listed = [
+        folder / entries.FILE for family in plugins.FAMILIES for folder in plugins.folders(family)
+    ]
+    for file in (path.resolve() for path in (*map(code_digest.locate, named), *listed)):
         if file.is_relative_to(home) and file not in known and file.is_file():
             why = "it decides results and is in no commit; commit it"
             yield case.failed(file.relative_to(home).as_posix(), why)
@@ -77,7 +81,7 @@ def _kind(file: git_state.Tracked) -> str | None:
     path = file.path.resolve()
     homes = (plugins.PACKAGE.resolve(), *(folder.resolve() for folder in plugins.Folders.extra))
     if any(path.is_relative_to(home) for home in homes):
-        return "python" if path.suffix == ".py" else "bytes"
+        return _KINDS.get(path.name) or _KINDS.get(path.suffix, "bytes")
     if not path.is_relative_to(Path.cwd().resolve()):
         return None
     name = path.relative_to(Path.cwd().resolve()).as_posix()

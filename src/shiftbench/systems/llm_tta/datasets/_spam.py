@@ -1,8 +1,10 @@
-"""Mails of the SpamAssassin corpus: ham or spam, by their subject and what one reads.
+"""Mails of the SpamAssassin corpus: ham or spam, by their subject and what one reads; `part` says which mails.
 
 Of a mail the subject and its first text part are kept (of HTML what stands between the tags), on one line, cut to
 `words` words: headers tell by which server a collection was made, not what a mail says. A text that occurs in several
 collections, equal but for case, is kept once, in the first of `COLLECTIONS`; mails without a text are left out.
+
+Source: the SpamAssassin public corpus. Split by mail. Mails may offend.
 """
 
 from __future__ import annotations
@@ -12,25 +14,45 @@ import email.message
 import html
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email import policy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from shiftbench.errors import DataError
 from shiftbench.sample import Sample
 
+TASK = "text_classification"
 CLASSES = ("ham", "spam")
-SOURCE = "spam_assassin"
+SOURCES = ("spam_assassin",)
 LICENCE = "PDDL-1.0"
 CITATION = "SpamAssassin public mail corpus, https://spamassassin.apache.org/old/publiccorpus/"
+REDISTRIBUTE = True
+PARAMS: dict[str, object] = {"part": "", "words": 150}
 COLLECTIONS = {"easy-ham-1": 0, "spam-1": 1, "easy-ham-2": 0, "spam-2": 1, "hard-ham-1": 0}
-PARAMS: dict[str, object] = {"words": 150}
+PARTS = {
+    "easy_1": ("easy-ham-1", "spam-1"),
+    "easy_2": ("easy-ham-2", "spam-2"),
+    "hard_1": ("hard-ham-1", "spam-2"),
+}
 
 _UNSEEN = re.compile(r"(?is)<(script|style|title)\b.*?</\1>|<!--.*?-->|<[^>]*>")
 
 
-def samples(name: str, wanted: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return which mails they are, and their native split: the first collection is learnt from, the others test."""
+    part = options["part"]
+    return {"PART": part, "NATIVE": ("all",) if part == "easy_1" else ("test",)}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield all mails: `text` str, `label` 0 (ham) or 1 (spam)."""
+    part, folder = params["part"], sources["spam_assassin"]
+    yield from mails(f"spam_{part}", PARTS[part], folder, params["words"])
+
+
+def mails(name: str, wanted: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
     """Yield the mails of some collections as `NAME/all/COLLECTION_ID`: `text` str, `label` 0 or 1.
 
     Raises:

@@ -9,7 +9,7 @@ Source: none; stand-ins for language models (tokens against sub-words), see the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,51 @@ import numpy as np
 
 from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
+from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.models import _bodies
 
+TASK = "generation"
+PARAMS: dict[str, object] = {"by": "", "view": "docstring", "words": 12}
 VIEWS = ("docstring", "name")
-PARAMS: dict[str, object] = {"view": "docstring", "words": 12}
+UNITS: dict[str, dict[str, Any]] = {
+    "words": {"token_pattern": r"\S+"},
+    "letters": {"analyzer": "char_wb", "ngram_range": (1, 4)},
+}
+"""What is counted, as scikit-learn is told."""
 
 
-def load(weights: Path, params: Mapping[str, Any], vectorizer: Callable[[], Any]) -> nets.Predictor:
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return what is counted."""
+    return {"BY": options["by"]}
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
     """Return the predictor: `completions`, one for each prompt.
 
     Args:
         weights: made by `retrieval_index`.
-        params: `view` and `words`, how many of the docstring are seen.
-        vectorizer: makes scikit-learn's vectorizer of the words of a view, or of their letters.
+        params: `by`, and `view` and `words`, how many of the docstring are seen.
+        classes: none.
+        device: all is done on the CPU.
+        inputs: none.
 
     Raises:
         ModelError: the weights hold no problems.
         ParamsError: no such view.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     if params["view"] not in VIEWS:
         raise ParamsError(f"view is {params['view']!r} ({near(str(params['view']), VIEWS)})")
     problems = _bodies.unpacked(weights)
-    model = vectorizer()
+    model = TfidfVectorizer(lowercase=False, **UNITS[params["by"]])
     known = model.fit_transform([seen(one.prompt, one.entry, params) for one in problems])
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

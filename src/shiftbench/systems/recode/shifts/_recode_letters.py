@@ -1,0 +1,52 @@
+"""A perturbation of single letters, each with probability `share`, in the docstring or in the function's name.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, sections 3.1 and 3.2; replacement of names as in
+`_names`. The severity is a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.systems.recode.shifts import (
+    _code,
+    _docstrings,
+    _letters,
+    _names,
+)
+
+FIELD = None
+TASK = "generation"
+LEVELS: dict[int, float] = {}
+RANGE = _code.RANGE
+PARAMS: dict[str, object] = {"of": "", "change": "", "share": 0.0}
+CHANGES = {"case": _letters.flipped, "keyboard": _letters.mistyped, "swap": _letters.swapped}
+
+
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return which change it is, and of what."""
+    return {"OF": options["of"], "CHANGE": options["change"]}
+
+
+def apply(
+    value: Sample, severity: float, words: Words, *, of: str, change: str, share: float
+) -> Sample:
+    """Return a prompt with another docstring (`of: docstring`), or whose function has another name (`of: name`).
+
+    Raises:
+        RangeError: the severity is no whole number in 0 to 10.
+        DataError: no code prompt.
+    """
+
+    def letters(text: str, own: Words) -> str:
+        return CHANGES[change](text, share, own)
+
+    def parts(found: list[str], own: Words) -> list[str]:
+        return [letters(part, own) for part in found]
+
+    name = f"{of}_{change}"
+    if of == "name":
+        return _names.renamed(name, value, severity, words, parts)
+    return _docstrings.letters(name, value, severity, words, letters)
