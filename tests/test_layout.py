@@ -161,7 +161,7 @@ def test_names_are_unique_over_all_homes() -> None:
     twice = [
         f"{family}/{name}: {[home.package for home in homes]}"
         for family in FAMILIES
-        for name, homes in plugins._packaged_names(family).items()
+        for name, homes in plugins.packaged_names(family).items()
         if len(homes) > 1
     ]
     assert twice == []
@@ -185,10 +185,10 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     def take(*gone: Home) -> None:
         left = tuple(home for home in whole if home not in gone)
         monkeypatch.setattr(plugins, "packaged", lambda: left)
-        plugins._packaged_names.cache_clear()
+        plugins.packaged_names.cache_clear()
 
     yield take
-    plugins._packaged_names.cache_clear()
+    plugins.packaged_names.cache_clear()
 
 
 def test_without_any_system_the_core_plans_what_is_its_own(without, monkeypatch) -> None:
