@@ -135,7 +135,7 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
         sorted(code_digest.NOT_COUNTED)
         == (
             "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
-            "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
+            "pins plan plugins positions progress prune recipe release remotes rules scales sensitivity "
             "store stored streaming"
         ).split()
     )

@@ -14,7 +14,7 @@ from repository import checkout
 from shiftbench.audit import clone
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.plan.params import load
+from shiftbench.plan.loading import load
 from shiftbench.refs import Ref
 
 

@@ -19,7 +19,6 @@ from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
 from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
-from shiftbench.stages import fetch
 
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
@@ -65,7 +64,7 @@ class Elsewhere:
     def _original(self, ref: Ref) -> Path | None:
         """Return a folder with the bytes of an original, checked: in data/sources, else in this machine's cache."""
         if ref.name not in self._originals:
-            homes = (self.case.folder(ref), fetch.kept(ref.name))
+            homes = (self.case.folder(ref), source_files.kept(ref.name))
             source = source_files.load_source(ref.name)
             whole = (home for home in homes if _is_whole(source, home))
             self._originals[ref.name] = next(whole, None)

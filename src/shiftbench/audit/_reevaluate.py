@@ -33,6 +33,7 @@ from shiftbench.inference.stream_runner import Walk
 from shiftbench.provenance import code_digest, environment, recipe
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.sample import Sample
+from shiftbench.stages import verbs
 from shiftbench.tasks import LabelSpace
 
 evaluate: Any = importlib.import_module("shiftbench.stages.evaluate")  # the name is a function, too
@@ -157,7 +158,8 @@ class _Batches:
         self._task, self._mode = plugins.find("tasks", about["task"]), cell.recipe["outputs"]
         self._shift: Any = None
         if "shift" in cell.recipe:
-            self._shift = evaluate._on_the_fly(visit.run, cell, folder, visit.device)
+            inputs = visit.run.inputs(cell)
+            self._shift = verbs.on_the_fly(cell.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Return the rows and the outputs of one batch."""

@@ -26,7 +26,7 @@ from shiftbench.data.formats import Format
 from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
-from shiftbench.stages import aggregate
+from shiftbench.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are told one by one
@@ -108,7 +108,7 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: _second.Value
 
 def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     run = _stage.Again(case, ref)
-    aggregate.run(run, [run.cell])
+    verbs.aggregate(run, [run.cell])
     cells = other = 0
     for name in sorted(run.made.keys() | receipt["made"].keys()):
         here, made = case.folder(ref) / name, run.made.get(name)

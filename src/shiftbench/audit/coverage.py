@@ -25,7 +25,7 @@ from shiftbench.audit import _indexes, _rows
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, ShardsName
 
 NUMBER, LEVEL = "A9", 0
 _CURE = "make it again, or pull it"
@@ -51,9 +51,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     about = _indexes.manifest(case, ref)
-    dataset, split, shift, severity = ref.parts
-    planned = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
-    for name, value in planned.items():
+    dataset, split, shift, _ = planned = ShardsName.of(ref)
+    for name, value in planned._asdict().items():
         if about.get(name) != value:
             why = f"the manifest is of another {name}"
             yield case.failed(ref, why, expected=str(value), found=str(about.get(name)))

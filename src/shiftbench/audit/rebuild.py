@@ -21,6 +21,7 @@ from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
 from shiftbench.audit._samples import Folder, Samples, Task, expected, judge
 from shiftbench.data import shards
+from shiftbench.refs import ShardsName
 from shiftbench.rng import Words
 
 NUMBER, LEVEL = "A17", 2
@@ -83,8 +84,7 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
             expected=f"{len(made)} samples",
             found=f"{len(keys)} samples, {len(apart)} of them apart",
         )
-    dataset, split, shift, severity = done.ref.parts
-    place = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+    place = ShardsName.of(done.ref)._asdict()
     for name, value in {**{fact: about.get(fact) for fact in _FACTS}, **place}.items():
         if stated.get(name) != value:
             why = f"the manifest states another {name} than the recipe gives"

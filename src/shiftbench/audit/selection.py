@@ -25,7 +25,7 @@ from shiftbench import plugins, refs
 from shiftbench.audit import _indexes, _scoring
 from shiftbench.audit._case import Case
 from shiftbench.audit._finding import Finding, Note
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.plan import detector_plan
 from shiftbench.plan.params import Campaign
 from shiftbench.provenance import recipe
@@ -85,7 +85,7 @@ def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
 
 def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     """Look at what each point of the grid gave, and which was chosen."""
-    rows = schema.read(case.root / ref.path, form=schema.SEARCHES).to_pylist()
+    rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
     points = [
         recipe.canonical(point) for point in detector_plan.points(receipt["recipe"].get("grid", {}))
     ]
@@ -277,7 +277,7 @@ def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     """Look at the overlaps of a campaign: are they of its sets, and do those that must be disjoint share nothing?"""
-    rows = schema.read(case.root / ref.path, form=schema.OVERLAPS).to_pylist()
+    rows = schema.read(case.root / ref.path, form=formats.OVERLAPS).to_pylist()
     sets = [name for _, name in content["sets"]]
     pairs = {frozenset(pair) for pair in itertools.combinations(sets, 2)}
     if {frozenset((row["set_a"], row["set_b"])) for row in rows} != pairs:

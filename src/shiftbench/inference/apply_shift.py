@@ -20,6 +20,15 @@ from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
+TORCH = "shifts_torch"
+"""The family of torch implementations of shifts."""
+
+
+def name_in_torch(shift: ModuleType) -> str | None:
+    """Return the name of a shift's torch implementation; None: it has none."""
+    name = shift.__name__.rpartition(".")[2]
+    return name if name in plugins.names(TORCH) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Shifter:

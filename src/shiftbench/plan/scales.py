@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench.errors import ParamsError, near
-from shiftbench.plan import cards, params
+from shiftbench.plan import cards, loading
 from shiftbench.plan.params import Params
 
 PARAMS = Path("params.yaml")
@@ -35,14 +35,14 @@ def load(scale: str | None, home: Path = Path()) -> Params:
         ParamsError: wrong params, or no such scale.
     """
     if scale is None:
-        return params.load(home / PARAMS)
+        return loading.load(home / PARAMS)
     if scale.startswith(f"{SYSTEMS}/"):
         return _system(scale, home)
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
         known = [path.stem for path in (home / "params").glob("*.yaml")]
         raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, known)}")
-    return params.load(home / PARAMS, file)
+    return loading.load(home / PARAMS, file)
 
 
 def split(scale: str) -> tuple[str, str]:
@@ -76,15 +76,15 @@ def _system(scale: str, home: Path) -> Params:
         raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
     if name not in card.params:
         raise ParamsError(f"{slug} has no scale {name!r}; {near(name, card.params)}")
-    content = params.read(home / PARAMS)
+    content = loading.read(home / PARAMS)
     own: dict[str, Any] = {
         "root": root(slug, name),
         "system": {"slug": slug, "scale": name},
         "campaigns": dict.fromkeys(content.get("campaigns", {})),
     }
     for over in (own, card.params[name]):
-        content = params.merge(content, over)
-    return params.check(content, f"{cards.FOLDER / slug}.yaml, params.{name}", home)
+        content = loading.merge(content, over)
+    return loading.check(content, f"{cards.FOLDER / slug}.yaml, params.{name}", home)
 
 
 def root(slug: str, scale: str) -> str:

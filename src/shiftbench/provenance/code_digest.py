@@ -22,7 +22,7 @@ MISSING = "missing"
 NOT_COUNTED = frozenset(
     (
         "__init__ __main__ audit cards cli code devices docs environment errors files leftout locks params "
-        "pins plan plugins positions progress prune recipe refs release remotes rules scales sensitivity "
+        "pins plan plugins positions progress prune recipe release remotes rules scales sensitivity "
         "store stored streaming"
     ).split()
 )

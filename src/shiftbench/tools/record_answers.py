@@ -6,7 +6,6 @@ requests`, with `ANSWERS`, its folder below `recorded/`, and an option `llm`, th
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from shiftbench.llm.client import Cached, Generator, Request
 from shiftbench.plan import plan as plans
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.stages import verbs
 from shiftbench.tools import run_local
 
 BEFORE = ("fetch", "shift", "train")
@@ -51,7 +51,7 @@ def record(
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
-            recipe.execute(file, importlib.import_module(f"shiftbench.{job.verb}").run)
+            recipe.execute(file, verbs.RUN[job.verb])
         elif job.verb == "evaluate":
             for name, model, request in _asked(Run(file)):
                 identity = client.identity(model)
