@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shiftbench.data import schema
-from shiftbench.stages.aggregate import CellRows, aggregate
+from shiftbench.data import formats, schema
+from shiftbench.stages.aggregate import aggregate
 from shiftbench.statistics import bootstrap
+from shiftbench.statistics.campaign_rows import CellRows
 
 METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}
 MODELS = 10
@@ -72,16 +73,16 @@ def _records(keys: pa.Array, number: int) -> pa.Table:
         "label": label,
         "prediction": np.where(correct, label, (label + 1) % 10).astype(np.int32),
         "correct": correct,
-        "confidence_e9": np.rint(confidence * schema.E9).astype(np.int64),
-        "nll_e9": np.clip(np.rint(nll * schema.E9), 0, schema.NLL_LIMIT).astype(np.int64),
-        "brier_e9": np.clip(np.rint(brier * schema.E9), 0, 2 * schema.E9).astype(np.int64),
+        "confidence_e9": np.rint(confidence * formats.E9).astype(np.int64),
+        "nll_e9": np.clip(np.rint(nll * formats.E9), 0, formats.NLL_LIMIT).astype(np.int64),
+        "brier_e9": np.clip(np.rint(brier * formats.E9), 0, 2 * formats.E9).astype(np.int64),
         "group": pa.nulls(n, pa.string()),
         "cluster": pa.nulls(n, pa.string()),
         "logits": pa.ListArray.from_arrays(
             np.arange(n + 1, dtype=np.int32), pa.array(confidence.astype(np.float32))
         ),
     }
-    return pa.table(columns, schema=schema.RECORDS_FULL.arrow)
+    return pa.table(columns, schema=formats.RECORDS_FULL.arrow)
 
 
 def ours(cells: list[CellRows], draws: int, threads: int) -> None:
@@ -102,8 +103,8 @@ def theirs(cells: list[CellRows], draws: int) -> None:
     keys = frames[0]["key"]
     matrix = pd.DataFrame(bootstrap.weights(pa.array(keys.astype(str)), draws, 0), index=keys)
     weights = matrix.reindex(records["key"])
-    records["bin"] = np.maximum((records["confidence_e9"] * 15 - 1) // schema.E9, 0)
-    records["gap"] = records["correct"] - records["confidence_e9"] / schema.E9
+    records["bin"] = np.maximum((records["confidence_e9"] * 15 - 1) // formats.E9, 0)
+    records["gap"] = records["correct"] - records["confidence_e9"] / formats.E9
     for draw in range(1 + draws):
         weight = weights[draw].to_numpy()
         summed = (

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.rng import Words
 
 Codec = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], np.ndarray]]

@@ -28,8 +28,9 @@ from sklearn.datasets import load_sample_images
 from shiftbench import corrupt, plugins
 from shiftbench.data import shards
 from shiftbench.inference import nets
+from shiftbench.inference.batching import batches
 from shiftbench.sample import Sample
-from shiftbench.stages.evaluate import batches, evaluate_shards
+from shiftbench.stages.evaluate import evaluate_shards
 
 CLASSES = [f"class{number}" for number in range(10)]
 

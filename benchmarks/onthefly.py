@@ -3,8 +3,8 @@
     python benchmarks/onthefly.py [--clean data/shards/fashion_mnist/test/identity/0] [--shift fog] [--device cpu]
 
 Evaluates a net with fresh weights, one torch thread, three ways in turn: on stored shards, on clean shards shifted
-by the CPU file, and by the torch file where there is one, on `--device`. Prints one JSON object: images per second of
-each (medians), of building the stored shards, and their size in MB.
+on the CPU, and by its torch implementation where there is one, on `--device`. Prints one JSON object: images per
+second of each (medians), of building the stored shards, and their size in MB.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ def measure(
             "stored": lambda: read(stored),
             "cpu": lambda: read(clean, transform=OnTheFly(shifter, golden)),
         }
-        if apply_torch.find_twin(module):
-            ways["torch"] = lambda: read(clean, transform=OnTheFly(shifter, golden, device))
+        if apply_torch.find_torch(module):
+            ways["torch"] = lambda: read(
+                clean, transform=OnTheFly(shifter, golden, apply_torch.OnDevice(shifter, device))
+            )
         times: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(repeats):
             for name, call in ways.items():

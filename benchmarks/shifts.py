@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.errors import ShiftbenchError
 from shiftbench.imagecorruptions import NAMES, OPTIONS
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from shiftbench import plugins
-from shiftbench.plan import params
+from shiftbench.plan import loading, params
 from shiftbench.plan import plan as plans
 from shiftbench.tools import scaffold
 
@@ -74,7 +74,7 @@ def load(folder: Path, **over: Any) -> params.Params:
             at = at.setdefault(key, {})
         at[last] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
-    return params.load(folder / "params.yaml")
+    return loading.load(folder / "params.yaml")
 
 
 def plan(folder: Path, **over: Any) -> plans.Plan:

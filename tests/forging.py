@@ -20,8 +20,8 @@ import safetensors.numpy
 from safetensors import safe_open
 
 from shiftbench.data import schema, shards
+from shiftbench.files import sha256, write_json
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import sha256
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -50,7 +50,7 @@ def update(root: Path, ref: Ref, *more: str) -> None:
     content["made"] = {name: sha256(folder / name) for name in [*content["made"], *more]}
     tables = [name for name in content["made"] if name.endswith(".parquet")]
     content["rows"] = {name: schema.row_digest(folder / name) for name in tables}
-    recipe.write_json(own, content)
+    write_json(own, content)
     for file in root.rglob("*.receipt.json"):
         child = json.loads(file.read_bytes())
         if ref.path in child["consumed"]:
@@ -58,7 +58,7 @@ def update(root: Path, ref: Ref, *more: str) -> None:
             facts = child.get("facts", {})
             if "pixels" in facts and ref.kind == "shards" and "shift" not in child["recipe"]:
                 facts["pixels"] = shards.manifest(folder)["pixels"]
-            recipe.write_json(file, child)
+            write_json(file, child)
 
 
 def swap(root: Path, one: Ref, other: Ref) -> None:
@@ -125,7 +125,7 @@ def index(root: Path, ref: Ref, change: Frames) -> None:
 
 def manifest(root: Path, ref: Ref, **facts: object) -> None:
     """Replace facts of a manifest."""
-    recipe.write_json(root / ref.path, shards.manifest((root / ref.path).parent) | facts)
+    write_json(root / ref.path, shards.manifest((root / ref.path).parent) | facts)
     update(root, ref)
 
 

@@ -18,7 +18,7 @@ from repository import HOME, TINY
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Audit, Finding, Note, Result
 from shiftbench.errors import ParamsError
-from shiftbench.plan import params
+from shiftbench.plan import loading
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import environment
@@ -41,7 +41,7 @@ class Made:
                 at = at.setdefault(key, {})
             at[last] = value
         (self.root / "params.yaml").write_text(yaml.safe_dump(content))
-        return Plan.of(params.load(self.root / "params.yaml"))
+        return Plan.of(loading.load(self.root / "params.yaml"))
 
     def case(self, **more: Any) -> Case:
         """Return what a check looks at; `more` replaces what is said here."""

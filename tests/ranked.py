@@ -11,12 +11,13 @@ import torch
 
 import miniatures
 from shiftbench import plugins, refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
 from shiftbench.inference import nets
 from shiftbench.models import _sentences
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob, train_weights
+from shiftbench.stages.train import train_weights
 
 PIECES = [
     "[PAD]",

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import synthetic
-from shiftbench.data import codecs, schema
-from shiftbench.provenance import recipe
+from shiftbench.data import codecs, formats, schema
+from shiftbench.files import write_bytes
 from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
 
@@ -146,8 +146,8 @@ def unknown() -> dict[str, Any]:
 def _overlaps(folder: Path) -> Ref:
     ref = Ref("overlaps", "unknown")
     (folder / ref.path).parent.mkdir(parents=True)
-    table = schema.table(synthetic.overlaps(), schema.OVERLAPS)
-    schema.write(table, folder / ref.path, "0" * 64, schema.OVERLAPS)
+    table = schema.table(synthetic.overlaps(), formats.OVERLAPS)
+    schema.write(table, folder / ref.path, "0" * 64, formats.OVERLAPS)
     return ref
 
 
@@ -201,5 +201,5 @@ def root(folder: Path) -> Path:
     )
     job = Job("report", "index", (cell,), {"plugins": []})
     file = folder / job.recipe_path
-    recipe.write_bytes(file, job.text().encode())
+    write_bytes(file, job.text().encode())
     return file

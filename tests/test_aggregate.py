@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
 from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import CellRows, Tables, aggregate
+from shiftbench.stages.aggregate import Tables, aggregate
 from shiftbench.statistics import bootstrap
+from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.tasks import LabelSpace, classification
 
 CLASSES = ("a", "b", "c", "d")
@@ -83,7 +84,7 @@ def row(tables: Tables, **where: object) -> dict[str, object]:
 def values_of(tables: Tables, row: dict[str, object]) -> np.ndarray:
     """Replicates of a metric row, by its identity."""
     for found in tables.replicates.to_pylist():
-        if all(found[name] == row[name] for name in schema.METRICS.key):
+        if all(found[name] == row[name] for name in formats.METRICS.key):
             return np.array(found["draws"], dtype=np.float64)
     raise AssertionError(row)
 
@@ -300,7 +301,7 @@ def scores(
 ) -> CellRows:
     file = folder / f"{dataset}.{weights}.scores.parquet"
     keys = [f"{dataset}/test/{i:03d}" for i in range(len(values))]
-    schema.write(pa.table({"key": keys, "score": values}, schema=schema.SCORES.arrow), file, "f")
+    schema.write(pa.table({"key": keys, "score": values}, schema=formats.SCORES.arrow), file, "f")
     who = ("toys", "classification", f"toy/{weights}", "plain")
     return CellRows(*who, dataset, "test", "identity", 0.0, file, detector="msp", ood=ood)
 

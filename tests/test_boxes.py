@@ -11,7 +11,7 @@ import torch
 
 import training
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.data import boxes
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets

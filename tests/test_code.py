@@ -246,7 +246,7 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
         sorted(code_digest.NOT_COUNTED)
         == (
             "__init__ audit cli data.pins entries errors files git inference.batch_sensitivity inference.devices plan "
-            "plugins progress provenance refs release storage tools"
+            "plugins progress provenance release storage tools"
         ).split()
     )
     for stage in ("shift", "train", "evaluate"):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from shift_digests import picture
 from shiftbench import plugins
-from shiftbench.corrupt import Corrupt, corrupt
+from shiftbench.corruption import Corrupt, corrupt
 from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
 from shiftbench.rng import Words
 from shiftbench.shifts import motion_blur
@@ -163,7 +163,7 @@ def test_a_wrong_transform_is_told_at_once() -> None:
 
 def test_one_image_needs_no_torch() -> None:
     code = (
-        "import sys, numpy; from shiftbench.corrupt import corrupt;"
+        "import sys, numpy; from shiftbench import corrupt;"
         "corrupt(numpy.zeros((9, 9), dtype=numpy.uint8), 'fog'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

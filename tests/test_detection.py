@@ -10,16 +10,12 @@ import pytest
 from scipy.stats import norm
 from sklearn import metrics as peer
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import (
-    CellRows,
-    Detection,
-    Tables,
-    aggregate,
-)
+from shiftbench.stages.aggregate import Detection, Tables, aggregate
 from shiftbench.statistics import bootstrap, delong, risk_coverage, search_tables
+from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
 from shiftbench.statistics.score_curves import ROC
 from shiftbench.tasks import LabelSpace, classification
@@ -60,7 +56,7 @@ def scored(cell: CellRows, detector: str) -> CellRows:
     values = np.round(random.normal(size=n) + gap * cell.ood + 0.1 * (cell.severity or 0), 1)
     table = pa.table({"key": schema.read(cell.file, ["key"])["key"], "score": values})
     file = cell.file.with_suffix(f".{detector}.scores")
-    schema.write(table.cast(schema.SCORES.arrow), file, "f")
+    schema.write(table.cast(formats.SCORES.arrow), file, "f")
     return replace(
         cell, file=file, records=cell.file, detector=detector, ood_group=SETS.get(cell.dataset)
     )
@@ -313,7 +309,7 @@ def test_searches_stand_side_by_side(tmp_path: Path) -> None:
             for i, (point, area) in enumerate(found.items())
         ]  # fmt: skip
         files[f"toy/net-s0/plain/{name}"] = tmp_path / f"{name}.parquet"
-        schema.write(schema.table(rows, schema.SEARCHES), tmp_path / f"{name}.parquet", "f")
+        schema.write(schema.table(rows, formats.SEARCHES), tmp_path / f"{name}.parquet", "f")
     schema.write(search_tables.table("toys", files), tmp_path / "all", "f", search_tables.SEARCHED)
     made = schema.read(tmp_path / "all", form=search_tables.SEARCHED).to_pylist()
     assert made[1] == {

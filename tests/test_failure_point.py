@@ -15,8 +15,9 @@ from shiftbench import plugins
 from shiftbench.data import schema
 from shiftbench.errors import ParamsError
 from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import CellRows, Tables, aggregate
+from shiftbench.stages.aggregate import Tables, aggregate
 from shiftbench.statistics import bootstrap
+from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.tasks import LabelSpace, classification

@@ -16,8 +16,9 @@ import yaml
 
 from shiftbench import plugins
 from shiftbench.data import providers, source_files
+from shiftbench.data.source_files import load_source
 from shiftbench.errors import DataError, FetchError, ParamsError
-from shiftbench.stages.fetch import FetchResult, fetch, load_source
+from shiftbench.stages.fetch import FetchResult, fetch
 
 CONTENT = {"a.txt": b"first", "sub/b.txt": b"second"}
 HEAD = {

@@ -18,7 +18,7 @@ from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
 from shiftbench.stages import aggregate
-from shiftbench.stages.aggregate import CellRows
+from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.tasks import LabelSpace, generation

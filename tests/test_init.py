@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shiftbench.errors import ParamsError
-from shiftbench.plan import params
+from shiftbench.plan import loading, params
 from shiftbench.tools import init_campaign
 
 HOME = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
 
 def test_params_are_right() -> None:
     files = init_campaign.TEMPLATES / "params.yaml", init_campaign.TEMPLATES / "params/smoke.yaml"
-    assert params.load(*files).root == "build/smoke"
+    assert loading.load(*files).root == "build/smoke"
     params.plugins.Folders.use(())
 
 

@@ -19,21 +19,22 @@ import torch
 import campaign
 from shiftbench import plugins
 from shiftbench.data import shards
-from shiftbench.errors import ChecksumError, DataError
+from shiftbench.errors import ChecksumError, DataError, ParamsError
 from shiftbench.inference import apply_torch
 from shiftbench.inference.apply_shift import Shifter
-from shiftbench.inference.onthefly import OnTheFly, choose_device, read_golden
+from shiftbench.inference.apply_torch import OnDevice, on_device
+from shiftbench.inference.onthefly import OnTheFly, read_golden
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages import evaluate, shift, train
+from shiftbench.stages import shift, train, verbs
 from shiftbench.tasks import classification
 
 STAGES = {
     "shift": shift.run,
     "train": train.run,
-    "evaluate": functools.partial(evaluate.run, device="cpu"),
+    "evaluate": functools.partial(verbs.evaluate, device="cpu"),
 }
 RECORDS = Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")
 GOLDEN = Ref("previews", "shapes/test/bright/2.5")
@@ -125,7 +126,7 @@ def test_other_golden_samples_are_refused_and_nothing_is_written(homes, tmp_path
 
 # ------------------------------------------------------------------------------ in torch
 
-TWIN = """
+IN_TORCH = """
 import torch
 TOLERANCE = (LARGEST, 1)
 
@@ -145,7 +146,9 @@ def bright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def give(largest: int | None = 1) -> Shifter:
         if largest is not None:
-            campaign.add(tmp_path, "shifts_torch", "bright", TWIN.replace("LARGEST", str(largest)))
+            campaign.add(
+                tmp_path, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", str(largest))
+            )
         module = plugins.find("shifts", "bright")
         return Shifter(module, "bright", {"spread": 0.2}, 2.5, 0, "noise")
 
@@ -170,7 +173,9 @@ def golden_of(samples: list[Sample], file: Path) -> Path:
 def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape, device):
     shifter, samples = bright(), noise(7, shape)
     exact = [shifter(sample) for sample in samples]
-    onthefly = OnTheFly(shifter, golden_of(exact[:4], tmp_path / "golden.json"), device)
+    onthefly = OnTheFly(
+        shifter, golden_of(exact[:4], tmp_path / "golden.json"), OnDevice(shifter, device)
+    )
     near = [sample for at in (0, 3, 6) for sample in onthefly(samples[at : at + 3])]
     differences = [
         np.abs(a.fields["image"].astype(int) - b.fields["image"]).max()
@@ -185,7 +190,7 @@ def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape, devi
 def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
     shutil.copytree(homes[1], tmp_path / "home")
     home = tmp_path / "home"
-    campaign.add(home, "shifts_torch", "bright", TWIN.replace("LARGEST", "1"))
+    campaign.add(home, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", "1"))
     plan = make(home, **WHILE_READING, evaluate__shift_device="torch")
     beside = json.loads((home / f"{RECORDS.path}.run.json").read_text())
     assert beside["shifted_on"] == {"torch on cpu": 12}
@@ -195,19 +200,32 @@ def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
     assert now != then, "what was evaluated has a digest of its own"
 
 
+def test_torch_is_refused_where_a_shift_has_no_torch_implementation(tmp_path):
+    campaign.make(tmp_path)
+    message = (
+        r"evaluate.shift_device = 'torch': there is no torch implementation of 'bright'; with `auto` or `cpu` it is "
+        r"applied on the CPU, with shifts.bright.materialise: true it is stored"
+    )
+    with pytest.raises(ParamsError, match=message):
+        campaign.plan(tmp_path, **WHILE_READING, evaluate__shift_device="torch")
+    assert campaign.plan(tmp_path, **WHILE_READING, evaluate__shift_device="auto")
+
+
 def test_torch_beyond_its_tolerance_is_refused(bright, tmp_path):
     shifter, samples = bright(0), noise(7)
     golden = golden_of([shifter(sample) for sample in samples], tmp_path / "golden.json")
     with pytest.raises(
         ChecksumError, match=r"largest difference 1 grey levels.*allowed are 0 and 1"
     ):
-        OnTheFly(shifter, golden, "cpu")(samples)
+        OnTheFly(shifter, golden, OnDevice(shifter, "cpu"))(samples)
 
 
 def test_images_of_several_sizes_are_shifted_by_the_cpu_file(bright, tmp_path):
     shifter, samples = bright(), [*noise(3), *noise(6, (4, 4))[3:]]
     exact = [shifter(sample) for sample in samples]
-    onthefly = OnTheFly(shifter, golden_of(exact, tmp_path / "golden.json"), "cpu")
+    onthefly = OnTheFly(
+        shifter, golden_of(exact, tmp_path / "golden.json"), OnDevice(shifter, "cpu")
+    )
     mixed = [*onthefly(samples[:4]), *onthefly(samples[4:])]
     assert all(
         np.array_equal(a.fields["image"], b.fields["image"])
@@ -216,7 +234,7 @@ def test_images_of_several_sizes_are_shifted_by_the_cpu_file(bright, tmp_path):
     assert onthefly.counts == {"cpu": 4, "torch on cpu": 2}
 
 
-def test_a_batch_without_a_torch_file_is_shifted_by_the_cpu_file(bright):
+def test_a_batch_without_a_torch_implementation_is_shifted_on_the_cpu(bright):
     shifter, samples = bright(None), noise(5, (6, 5, 3))
     words = [shifter.words(sample.key) for sample in samples]
     batch = apply_torch.to_tensor([sample.fields["image"] for sample in samples])
@@ -228,9 +246,9 @@ def test_a_batch_without_a_torch_file_is_shifted_by_the_cpu_file(bright):
 
 def test_exhausted_memory_halves_the_batch(bright, monkeypatch):
     shifter, samples = bright(), noise(7)
-    twin = apply_torch.find_twin(shifter.module)
-    whole = apply_torch.shift_samples(shifter, samples, "cpu")
-    sizes, real = [], twin.apply
+    in_torch = apply_torch.find_torch(shifter.module)
+    whole = OnDevice(shifter, "cpu")(samples)
+    sizes, real = [], in_torch.apply
 
     def small(images: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         sizes.append(len(images))
@@ -238,8 +256,8 @@ def test_exhausted_memory_halves_the_batch(bright, monkeypatch):
             raise torch.cuda.OutOfMemoryError("too much")
         return real(images, *rest, **options)
 
-    monkeypatch.setattr(twin, "apply", small)
-    pieces = apply_torch.shift_samples(shifter, samples, "cpu")
+    monkeypatch.setattr(in_torch, "apply", small)
+    pieces = OnDevice(shifter, "cpu")(samples)
     assert sizes == [7, 3, 1, 2, 4, 2, 2]
     assert all(
         np.array_equal(a.fields["image"], b.fields["image"])
@@ -252,13 +270,14 @@ def test_exhausted_memory_halves_the_batch(bright, monkeypatch):
     [
         ("cpu", "cuda:0", None),
         ("auto", "cpu", None),
-        ("auto", "cuda:0", "cuda:0"),
-        ("torch", "cpu", "cpu"),
+        ("auto", "cuda:0", "torch on cuda:0"),
+        ("torch", "cpu", "torch on cpu"),
     ],
 )
 def test_where_a_shift_is_applied(bright, wanted, held, expected):
-    assert choose_device(wanted, held, bright(None)) is None
-    assert choose_device(wanted, held, bright()) == expected
+    assert on_device(bright(None), wanted, held) is None
+    found = on_device(bright(), wanted, held)
+    assert (found and found.place) == expected
 
 
 # ------------------------------------------------------------------------------ golden samples

@@ -15,8 +15,7 @@ from shiftbench import cli, plugins
 from shiftbench.data import pins, shards
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.plan import params as parameters
-from shiftbench.plan import unavailable
+from shiftbench.plan import loading, unavailable
 from shiftbench.plan.params import Params
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
@@ -52,7 +51,7 @@ def overlay(scale: str, root: Path, **more: Any) -> Params:
     }
     root.mkdir(exist_ok=True)
     (root / "small.yaml").write_text(yaml.safe_dump({"datasets": small} | more))
-    return parameters.load(HOME / "params.yaml", HOME / f"params/{scale}.yaml", root / "small.yaml")
+    return loading.load(HOME / "params.yaml", HOME / f"params/{scale}.yaml", root / "small.yaml")
 
 
 def make_lists(params: Params, root: Path) -> None:

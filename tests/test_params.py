@@ -10,7 +10,7 @@ import yaml
 
 import campaign
 from shiftbench.errors import ParamsError
-from shiftbench.plan import params
+from shiftbench.plan import loading, params
 
 
 @pytest.fixture
@@ -127,11 +127,11 @@ def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
 def test_unreadable_files_are_told(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError, match=message):
-        params.load(tmp_path / "params.yaml")
+        loading.load(tmp_path / "params.yaml")
     with pytest.raises(
         ParamsError, match=r"gone.yaml does not exist; run in the repository's root"
     ):
-        params.load(tmp_path / "gone.yaml")
+        loading.load(tmp_path / "gone.yaml")
 
 
 def test_a_plugin_that_cannot_be_imported_is_told_with_its_file(home: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_overlay_wins_key_by_key_and_null_drops_an_entry(home: Path) -> None:
         "campaigns": {"small": None, "other": campaign.PARAMS["campaigns"]["small"]},
     }
     (home / "over.yaml").write_text(yaml.safe_dump(overlay))
-    both = params.load(home / "params.yaml", home / "over.yaml")
+    both = loading.load(home / "params.yaml", home / "over.yaml")
     assert both.root == "build"
     assert both.options("trainers", "mixup")["lr"] == 0.1
     assert both.options("trainers", "mixup")["epochs"] == 1
@@ -170,7 +170,7 @@ def test_an_overlay_is_named_in_errors(home: Path) -> None:
     campaign.load(home)
     (home / "over.yaml").write_text("seed: x\n")
     with pytest.raises(ParamsError, match=r"params.yaml \+ .*over.yaml: 1 wrong parameter"):
-        params.load(home / "params.yaml", home / "over.yaml")
+        loading.load(home / "params.yaml", home / "over.yaml")
 
 
 def test_params_are_frozen(home: Path) -> None:
@@ -181,8 +181,8 @@ def test_params_are_frozen(home: Path) -> None:
 
 def test_looking_works_while_params_are_wrong(home: Path) -> None:
     (home / "params.yaml").write_text("plugins: [mine]\nsed: 1\n")
-    params.use_plugins(home / "params.yaml")
+    loading.use_plugins(home / "params.yaml")
     assert params.plugins.file("shifts", "bright") == home / "mine/shifts/bright.py"
     (home / "params.yaml").write_text("plugins: mine\n")
     with pytest.raises(ParamsError, match="plugins = 'mine': expected a list of folders"):
-        params.use_plugins(home / "params.yaml")
+        loading.use_plugins(home / "params.yaml")

@@ -12,7 +12,8 @@ import pytest
 
 import campaign
 from shiftbench.errors import ParamsError, PluginError
-from shiftbench.plan import params
+from shiftbench.files import sha256, write_json
+from shiftbench.plan import loading
 from shiftbench.plan.plan import OLD, Plan
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
@@ -259,7 +260,7 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
 
 def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
     """29 corruptions x 5 levels, of which no shards are stored."""
-    whole = Plan.of(params.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
+    whole = Plan.of(loading.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
     kinds = Counter(ref.kind for ref in whole.cells)
     assert (kinds["records"], kinds["previews"], kinds["shards"]) == (1 + 29 * 5, 29 * 5, 1)
 
@@ -342,10 +343,10 @@ def settle(plan: Plan, root: Path, kinds: tuple[str, ...]) -> None:
             content = {
                 "fingerprint": cell.fingerprint,
                 "recipe": cell.recipe,
-                "made": {output.name: recipe.sha256(output)},
+                "made": {output.name: sha256(output)},
                 "consumed": consumed,
             }
-            recipe.write_json(recipe.receipt_path(root, cell.ref), content)
+            write_json(recipe.receipt_path(root, cell.ref), content)
 
 
 def stale(root: Path) -> set[str]:
@@ -387,7 +388,7 @@ def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
     receipt = recipe.receipt(home, retrained)
     assert receipt
     made = {Path(retrained.path).name: "0" * 64}
-    recipe.write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
+    write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
     plan.write(home)
     assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}
 

@@ -17,6 +17,7 @@ import campaign
 from shiftbench import plugins
 from shiftbench.data import schema
 from shiftbench.errors import DataError, StaleError
+from shiftbench.files import scratch, sha256, write_bytes, write_json
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Cell, Job, Run
 from shiftbench.refs import Ref
@@ -30,13 +31,13 @@ def job(home: Path, **over: object) -> tuple[Path, Job]:
     second = Cell.of(TWO, {"verb": "aggregate", "upstream": {ONE.path: first.fingerprint}}, (ONE,))
     made = Job("aggregate", "both", (first, second), {"plugins": []})
     file = home / made.recipe_path
-    recipe.write_bytes(file, made.text().encode())
+    write_bytes(file, made.text().encode())
     return file, made
 
 
 def make(run: Run, todo: list[Cell]) -> None:
     for cell in todo:
-        with recipe.scratch(run.path(cell.ref)) as temporary:
+        with scratch(run.path(cell.ref)) as temporary:
             pq.write_table(pa.table({"name": [cell.ref.name]}), temporary)
             run.note(device="cpu")
             run.commit(cell, {"metrics.parquet": temporary})
@@ -58,9 +59,9 @@ def test_made_once_then_at_rest(tmp_path: Path) -> None:
     assert receipt == {
         "fingerprint": planned.cells[1].fingerprint,
         "recipe": planned.cells[1].recipe,
-        "made": {"metrics.parquet": recipe.sha256(tmp_path / TWO.path)},
+        "made": {"metrics.parquet": sha256(tmp_path / TWO.path)},
         "rows": {"metrics.parquet": schema.row_digest(tmp_path / TWO.path)},
-        "consumed": {ONE.path: recipe.sha256(tmp_path / ONE.path)},
+        "consumed": {ONE.path: sha256(tmp_path / ONE.path)},
     }
     run = json.loads((tmp_path / f"{TWO.path}.run.json").read_text())
     assert run["device"] == "cpu"
@@ -82,9 +83,7 @@ def test_other_bytes_of_an_input_make_stale(tmp_path: Path) -> None:
     recipe.execute(tmp_path / planned.recipe_path, make)
     receipt = recipe.receipt(tmp_path, ONE)
     assert receipt
-    recipe.write_json(
-        recipe.receipt_path(tmp_path, ONE), {**receipt, "made": {"metrics.parquet": "0"}}
-    )
+    write_json(recipe.receipt_path(tmp_path, ONE), {**receipt, "made": {"metrics.parquet": "0"}})
     assert recipe.status(tmp_path, planned.cells[1]) == f"input bytes changed: {ONE.path}"
 
 
@@ -100,7 +99,7 @@ def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:
     file, _ = job(tmp_path)
 
     def fail(run: Run, todo: list[Cell]) -> None:
-        with recipe.scratch(run.path(ONE)) as temporary:
+        with scratch(run.path(ONE)) as temporary:
             temporary.write_text("half")
             raise DataError("sample 'a' is damaged")
 
@@ -111,8 +110,8 @@ def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:
 
 def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "a/b.txt"
-    recipe.write_bytes(file, b"one")
-    with recipe.scratch(file) as temporary:
+    write_bytes(file, b"one")
+    with scratch(file) as temporary:
         temporary.write_text("tw")  # and no rename
     assert [path.name for path in file.parent.iterdir()] == ["b.txt"]
     assert file.read_bytes() == b"one"

@@ -1,4 +1,4 @@
-"""The torch twin draws the words of `rng.Words`, for many samples at a time."""
+"""`rng_torch.Words` draws the words of `rng.Words`, for many samples at a time."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +16,7 @@ INDEX = schema.table(
         {"key": f"a/{i}", "tar": "000000.tar", "offset": i, "size": 1, "sha256": "0", "pixels": "0"}
         for i in range(5)
     ],
-    schema.INDEX,
+    formats.INDEX,
 )
 
 
@@ -27,8 +27,8 @@ def test_document_is_current() -> None:
     )
 
 
-@pytest.mark.parametrize("form", schema.FORMATS, ids=lambda form: form.name)
-def test_every_format_is_declared_whole(form: schema.Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", formats.FORMATS, ids=lambda form: form.name)
+def test_every_format_is_declared_whole(form: formats.Format, tmp_path: Path) -> None:
     assert set(form.key) <= set(form.names)
     assert len(set(form.names)) == len(form.names)
     assert all(column.meaning for column in form.columns)
@@ -58,18 +58,18 @@ def test_metadata_holds_format_version_and_fingerprint_only(tmp_path: Path) -> N
 
 
 def test_null_keys_sort_last_and_are_equal(tmp_path: Path) -> None:
-    row = dict.fromkeys(schema.REPLICATES.key, "x") | {
+    row = dict.fromkeys(formats.REPLICATES.key, "x") | {
         "severity": 1.0,
         "step": None,
         "draws": [1.0, None],
     }
     rows = [row, row | {"group": None}]
-    schema.write(schema.table(rows[::-1], schema.REPLICATES), tmp_path / "a", "f")
+    schema.write(schema.table(rows[::-1], formats.REPLICATES), tmp_path / "a", "f")
     assert schema.read(tmp_path / "a").column("group").to_pylist() == ["x", None]
     with pytest.raises(
         DuplicateKeyError, match=r"two rows have the key x/.*; replicates needs unique keys"
     ):
-        schema.write(schema.table([rows[1], rows[1]], schema.REPLICATES), tmp_path / "a", "f")
+        schema.write(schema.table([rows[1], rows[1]], formats.REPLICATES), tmp_path / "a", "f")
 
 
 def test_wrong_tables_are_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_wrong_tables_are_refused(tmp_path: Path) -> None:
     ):
         schema.write(INDEX.drop_columns(["pixels"]).replace_schema_metadata(), file, "f")
     with pytest.raises(SchemaError, match=r"column 'pixels' of index is missing"):
-        schema.write(INDEX.drop_columns(["pixels"]), file, "f", schema.INDEX)
+        schema.write(INDEX.drop_columns(["pixels"]), file, "f", formats.INDEX)
     with pytest.raises(SchemaError, match=r"column 'tar' of row a/1 is null"):
         schema.write(INDEX.set_column(1, "tar", pa.array(["t", None, "t", "t", "t"])), file, "f")
     with pytest.raises(RangeError, match=r"size of row a/2 is -4; expected >= 0"):
@@ -104,7 +104,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         schema.read(file)
     schema.write(INDEX, file, "f")
     with pytest.raises(SchemaError, match=r"foreign.parquet: column 'step' of log is missing"):
-        schema.read(file, form=schema.LOG)
+        schema.read(file, form=formats.LOG)
     with pytest.raises(
         SchemaError, match=r"expected a column 'nll_e9', found index, which has key, tar"
     ):

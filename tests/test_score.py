@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench.data import schema, shards
+from shiftbench.data import formats, schema, shards
 from shiftbench.detectors import energy, msp
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
@@ -167,7 +167,7 @@ def test_sets_that_share_a_picture_are_refused(tmp_path: Path) -> None:
 def test_formats_take_what_the_stage_writes(tmp_path: Path) -> None:
     found = detector_search.searched({}, {"k": [1]}, lambda _: 0.5, "a search")
     table = pa.Table.from_pylist(
-        [{**row, "n_id": 3, "n_ood": 4} for row in found], schema=schema.SEARCHES.arrow
+        [{**row, "n_id": 3, "n_ood": 4} for row in found], schema=formats.SEARCHES.arrow
     )
-    schema.write(table, tmp_path / "search.parquet", "f", schema.SEARCHES)
+    schema.write(table, tmp_path / "search.parquet", "f", formats.SEARCHES)
     assert schema.read(tmp_path / "search.parquet")["chosen"].to_pylist() == [True]

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as peer
 
 import shiftbench.statistics.score_curves as shown
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.statistics.campaign_rows import Campaign, CellRows
 
 
@@ -60,7 +60,7 @@ def test_the_first_seed_of_each_weights_is_shown(tmp_path: Path) -> None:
         for dataset, gap in (("clothes", 0.0), ("digits", 1.0)):
             file = tmp_path / f"{dataset}-{seed}.parquet"
             rows = [{"key": f"{dataset}/{i}", "score": i + gap * seed} for i in range(4)]
-            schema.write(schema.table(rows, schema.SCORES), file, "0" * 64, schema.SCORES)
+            schema.write(schema.table(rows, formats.SCORES), file, "0" * 64, formats.SCORES)
             cells.append(
                 CellRows("c", "classification", f"clothes/net-erm-s{seed}", "plain", dataset, "test", "identity", 0.0,
                          file, detector="msp", ood=dataset == "digits")

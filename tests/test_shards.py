@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from shiftbench.data import schema, shards
+from shiftbench.data import formats, shards
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
 from shiftbench.sample import Sample
 
@@ -203,5 +203,5 @@ def test_a_key_that_no_header_can_hold_is_refused() -> None:
 
 
 def test_the_index_is_the_declared_format() -> None:
-    assert shards._INDEX_SCHEMA.names == list(schema.INDEX.arrow.names)
-    assert shards._INDEX_SCHEMA.types == schema.INDEX.arrow.types
+    assert shards._INDEX_SCHEMA.names == list(formats.INDEX.arrow.names)
+    assert shards._INDEX_SCHEMA.types == formats.INDEX.arrow.types

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from shiftbench import plugins
+from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 
 CLASSES = ("a", "b", "c", "d")
 WORDS = ("good fine", "bad poor", "dull slow", "loud long")

@@ -16,6 +16,7 @@ import numpy as np
 
 from shiftbench import refs
 from shiftbench.data import formats, schema
+from shiftbench.files import sha256
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell
 from shiftbench.refs import Ref
@@ -117,7 +118,7 @@ class Run:
         content = recipe.receipt(self.root, ref)
         assert content
         folder = (self.root / ref.path).parent
-        content["made"] = {name: recipe.sha256(folder / name) for name in content["made"]}
+        content["made"] = {name: sha256(folder / name) for name in content["made"]}
         _json(recipe.receipt_path(self.root, ref), content)
 
     def _plan(self, ref: Ref, content: dict[str, Any], inputs: tuple[Ref, ...]) -> Cell:
@@ -137,7 +138,7 @@ class Run:
         content = {
             "fingerprint": cell.fingerprint,
             "recipe": cell.recipe,
-            "made": {name: recipe.sha256(file) for name, file in files.items()},
+            "made": {name: sha256(file) for name, file in files.items()},
             "rows": {},
             "consumed": {need.path: recipe.made(self.root, need) for need in cell.inputs},
         }

@@ -1,32 +1,37 @@
 """shiftbench: a data-versioned, reproducible benchmark of out-of-distribution robustness.
 
-    from shiftbench import corrupt, evaluate
+    from shiftbench import Corrupt, corrupt, evaluate
 
     corrupt(image, "fog", severity=3.0, seed=0, key="a")
     evaluate(model, "data/shards/fashion_mnist/test/fog/3")
 
-Both are modules of that name that can be called: importing the package itself imports nothing heavy.
+Importing the package itself imports nothing heavy.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import ModuleType
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shiftbench.corrupt import corrupt as corrupt
+    from shiftbench.corruption import Corrupt as Corrupt
+    from shiftbench.corruption import corrupt as corrupt
     from shiftbench.stages.evaluate import evaluate as evaluate
+    from shiftbench.tools.calibrate import calibrate as calibrate
 
 __version__ = "0.1.0"
 
+_PUBLIC = {
+    "Corrupt": "shiftbench.corruption",
+    "calibrate": "shiftbench.tools.calibrate",
+    "corrupt": "shiftbench.corruption",
+    "evaluate": "shiftbench.stages.evaluate",
+}
+"""What users import from here, and the module that is imported for it."""
 
-def make_callable(name: str, function: Callable[..., Any]) -> None:
-    """Let a module be called like its main function, so that `shiftbench.stages.evaluate` is both."""
-    module = sys.modules[name]
-    members = {
-        "__call__": lambda _, *args, **options: function(*args, **options),
-        "__doc__": function.__doc__,
-    }
-    module.__class__ = type(function.__name__, (ModuleType,), members)
+
+def __getattr__(name: str) -> Any:
+    """Return what is public, imported when it is asked for (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

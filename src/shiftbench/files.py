@@ -75,7 +75,9 @@ def scratch_folder(output: Path) -> Iterator[Path]:
         DataError: the folder cannot be written.
     """
     with writable(output):
-        temporary = Path(tempfile.mkdtemp(prefix=f".part-{_signature()}-", dir=output.parent))
+        temporary = Path(
+            tempfile.mkdtemp(prefix=f".part-{output.name}.{_signature()}-", dir=output.parent)
+        )
         try:
             yield temporary
         finally:
@@ -103,14 +105,17 @@ def writable(output: Path) -> Iterator[None]:
 def sweep(output: Path, *, owns_folder: bool) -> None:
     """Remove what a killed process left beside an output; the caller holds the output's lock."""
     mine = "" if owns_folder else f"{output.name}."
-    for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(".part-*")]:
+    for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(f".part-{mine}*")]:
         if left.is_dir():
             shutil.rmtree(left)
         else:
             left.unlink()
 
 
-def sync(file: Path) -> None:
-    """Flush a file to disk."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

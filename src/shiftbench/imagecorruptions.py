@@ -18,8 +18,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.corrupt import content_key
-from shiftbench.corrupt import corrupt as shifted
+from shiftbench.corruption import content_key
+from shiftbench.corruption import corrupt as shifted
 from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError, near
 

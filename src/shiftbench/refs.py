@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 _PATHS = {
     "sources": "data/sources/{}/manifest.json",
@@ -69,6 +70,71 @@ class Ref:
     def parts(self) -> tuple[str, ...]:
         """The name's components."""
         return PurePosixPath(self.name).parts
+
+
+class ShardsName(NamedTuple):
+    """What the name of shards or of previews says."""
+
+    dataset: str
+    split: str
+    shift: str
+    severity: float
+
+    @classmethod
+    def of(cls, ref: Ref) -> ShardsName:
+        """Read the name of shards or previews."""
+        dataset, split, shift, severity = ref.parts
+        return cls(dataset, split, shift, float(severity))
+
+
+class WeightsName(NamedTuple):
+    """What the name of weights says: `fashion_mnist/convnet-erm-s0`."""
+
+    dataset: str
+    model: str
+    trainer: str
+    seed: int
+
+    @classmethod
+    def of(cls, ref: Ref) -> WeightsName:
+        """Read the name of weights."""
+        dataset, instance = ref.parts
+        model, trainer, seed = instance.split("-")
+        return cls(dataset, model, trainer, int(seed.removeprefix("s")))
+
+
+class RecordsName(NamedTuple):
+    """What the name of records or of features says."""
+
+    weights: Ref
+    method: str
+    stream: str
+    step: str
+
+    @classmethod
+    def of(cls, ref: Ref) -> RecordsName:
+        """Read the name of records or features."""
+        dataset, instance, method, *stream, step = ref.parts
+        return cls(Ref("weights", f"{dataset}/{instance}"), method, "/".join(stream), step)
+
+    @property
+    def shards(self) -> ShardsName | None:
+        """What is evaluated where it is of no stream, whose names have no slash: then `dataset/split/shift`."""
+        if "/" not in self.stream:
+            return None
+        dataset, split, shift = self.stream.split("/")
+        return ShardsName(dataset, split, shift, float(self.step))
+
+
+def without_seed(weights: str) -> tuple[str, int | None]:
+    """Return the name that training seeds share, and the seed; None where a name has none.
+
+    Example:
+        >>> without_seed("fashion_mnist/convnet-erm-s2"), without_seed("fashion_mnist/convnet-erm")
+        (('fashion_mnist/convnet-erm', 2), ('fashion_mnist/convnet-erm', None))
+    """
+    head, _, seed = weights.rpartition("-s")
+    return (head, int(seed)) if head and seed.isdigit() else (weights, None)
 
 
 def number(severity: float) -> str:

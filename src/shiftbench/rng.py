@@ -17,7 +17,7 @@ the same words at each severity; `fresh: true` in params adds the severity to th
 | `integers`            | ceil(values / 2)                       | 32 bit              |
 | `choice(n, size)`     | n, whatever `size` is                  | 64 bit              |
 
-Each call starts at a fresh raw word. A torch or C twin takes the 16-bit words of one raw word from
+Each call starts at a fresh raw word. An implementation in torch or C takes the 16-bit words of one raw word from
 the least significant end.
 
 Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox4x64-10).

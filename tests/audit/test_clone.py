@@ -14,7 +14,7 @@ from repository import checkout
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import clone
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.plan.params import load
+from shiftbench.plan.loading import load
 from shiftbench.refs import Ref
 
 

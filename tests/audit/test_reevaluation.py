@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import polars as pl
 import pytest
@@ -18,6 +16,7 @@ from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
 from shiftbench.audit.reproduce.row_comparison import Comparison
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.stages import verbs
 
 S0, S1 = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
 CHECKS = {"A20": reevaluation, "A21": sensitivity, "A22": fallback, "A23": caching}
@@ -147,9 +146,7 @@ def test_a_method_that_adapts_is_walked_from_the_beginning(made):
     planned = made.plan(campaigns__tiny=campaign, evaluate={"batch_size": 16})
     planned.write(made.root)
     for job in planned.of_verb("evaluate"):
-        recipe.execute(
-            made.root / job.recipe_path, importlib.import_module("shiftbench.stages.evaluate").run
-        )
+        recipe.execute(made.root / job.recipe_path, verbs.evaluate)
     audited = made.case(plan=planned, level=3, count=2)
     assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}
     assert all(sum(map(len, one.batches.values())) == 2 for one in evaluated(audited).groups)

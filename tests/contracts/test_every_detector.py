@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.plan import detector_plan
@@ -58,7 +58,7 @@ def test_declarations(name: str) -> None:
 def test_scores_depend_on_nothing_but_the_sample(name: str) -> None:
     detector = plugins.find("detectors", name)
     scores = score_cell(detector, {}, SOME, KNOWN)
-    assert scores.schema.equals(schema.SCORES.arrow)
+    assert scores.schema.equals(formats.SCORES.arrow)
     assert score_cell(detector, {}, SOME, KNOWN).equals(scores)
     # On neighbours, their order, and how many are scored at once:
     order = np.random.default_rng(0).permutation(60)[:20]

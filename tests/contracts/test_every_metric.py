@@ -11,7 +11,7 @@ from sklearn import metrics as peer
 from sklearn.calibration import calibration_curve
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats
 from shiftbench.errors import ParamsError, RangeError
 from shiftbench.sample import Sample
 from shiftbench.statistics import contributions
@@ -174,7 +174,7 @@ def test_bins_of_ece_are_closed_above() -> None:
 
 
 def test_sums_are_exact_for_large_values() -> None:
-    largest = schema.NLL_LIMIT
+    largest = formats.NLL_LIMIT
     column = np.array([largest, largest - 1, 1, 3] * 500)
     weights = poisson(2000, 2)
     (sums,) = weighted([Contributions(np.ones(2000, dtype=np.int64), (column,))], weights)

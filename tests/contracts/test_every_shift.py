@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import shift_digests
 from shift_digests import TEXT, masked, picture
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, RangeError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample

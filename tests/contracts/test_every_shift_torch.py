@@ -1,4 +1,4 @@
-"""The contract of the torch twins: what the CPU's shift makes, for a batch, within the stated tolerance."""
+"""The contract of torch implementations: what the CPU's shift makes, for a batch, within the stated tolerance."""
 
 from __future__ import annotations
 
@@ -51,27 +51,27 @@ def by_cpu(shift: ModuleType, name: str, images: np.ndarray, severity: float) ->
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_twin_is_near_the_cpu(name: str, device: str, shape: tuple[int, ...]) -> None:
-    twin, shift = plugins.find("shifts_torch", name), plugins.find("shifts", name)
+def test_torch_is_near_the_cpu(name: str, device: str, shape: tuple[int, ...]) -> None:
+    in_torch, shift = plugins.find("shifts_torch", name), plugins.find("shifts", name)
     images = batch(shape)
     tensor = to_tensor(images).to(device)
     options = getattr(shift, "CONTINUOUS", {})
     files = {"sources": shift_digests.originals()} if getattr(shift, "SOURCES", ()) else {}
     for severity in SEVERITIES:
         own = rng_torch.Words.of(words(name, len(images)), device)
-        shifted = twin.apply(tensor, severity, own, **options, **files)
+        shifted = in_torch.apply(tensor, severity, own, **options, **files)
         assert (shifted.dtype, shifted.shape) == (torch.uint8, tensor.shape)
         assert shifted.device == tensor.device
         far = np.abs(to_arrays(shifted).astype(int) - by_cpu(shift, name, images, severity))
-        largest, mean = twin.TOLERANCE
+        largest, mean = in_torch.TOLERANCE
         assert far.max() <= largest, f"severity {severity}: {far.max()} grey levels"
         assert far.mean() <= mean, f"severity {severity}: {far.mean():.4f} grey levels on average"
     assert np.array_equal(to_arrays(tensor), images), "the input was changed"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_twin_says_what_it_is(name: str) -> None:
-    twin = plugins.find("shifts_torch", name)
-    assert twin.__doc__
+def test_torch_says_what_it_is(name: str) -> None:
+    in_torch = plugins.find("shifts_torch", name)
+    assert in_torch.__doc__
     assert plugins.file("shifts", name).is_file()
-    assert len(twin.TOLERANCE) == 2
+    assert len(in_torch.TOLERANCE) == 2

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shiftbench import plugins
+from shiftbench.data.source_files import load_source, source_names
 from shiftbench.errors import FetchError
-from shiftbench.stages.fetch import fetch, load_source, source_names
+from shiftbench.stages.fetch import fetch
 
 NAMES = source_names()
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from repository import Repository
 from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError, ParamsError
+from shiftbench.files import write_bytes
 from shiftbench.plan import prune
 from shiftbench.provenance import recipe
-from shiftbench.stages import evaluate
+from shiftbench.stages import evaluate, verbs
 from shiftbench.storage import pull, streaming
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
@@ -72,12 +74,12 @@ def test_a_job_streams_what_is_not_here(
         record.is_file() and record.unlink()
     job = clone.planned.jobs[JOB]
     job = dataclasses.replace(job, settings={**job.settings, "stream": "mirror"})
-    recipe.write_bytes(clone.path / job.recipe_path, job.text().encode())
+    write_bytes(clone.path / job.recipe_path, job.text().encode())
     cached, tars = clone.cached(), _tars(clone)
     monkeypatch.chdir(clone.path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    made = recipe.execute(Path(job.recipe_path), lambda run, todo: evaluate.run(run, todo, "cpu"))
+    made = recipe.execute(Path(job.recipe_path), partial(verbs.evaluate, device="cpu"))
     assert made == len(job.cells)
     for cell in job.cells:
         if cell.ref.kind == "records":

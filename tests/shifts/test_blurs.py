@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 from shift_digests import picture
-from shiftbench import plugins, rng_torch
+from shiftbench import plugins
 from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError
 from shiftbench.rng import Words
@@ -270,16 +269,3 @@ def test_bytes_of_a_reduced_picture_are_the_known_ones(name: str) -> None:
     """The golden pictures of all shifts are too small to be reduced."""
     digest = codecs.pixel_digest(shifted(name, picture(700, 520, 3), 5))
     assert digest[:16] == KNOWN[name]
-
-
-@pytest.mark.parametrize("level", [2, 5])
-@pytest.mark.parametrize("name", KNOWN)
-def test_twin_of_a_large_picture_is_the_same(name: str, level: int) -> None:
-    """Published profiles and reduced pictures, which the contract of the twins does not reach."""
-    images = np.stack([photo(500)[:, :470], photo(500)[::-1, 30:]])
-    keys = [Words(0, name, "", key) for key in "ab"]
-    batch = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-    twin = plugins.find("shifts_torch", name).apply(batch, level, rng_torch.Words.of(keys))
-    for ours, image, key in zip(twin.permute(0, 2, 3, 1).numpy(), images, "ab", strict=True):
-        expected = plugins.find("shifts", name).apply(image, level, Words(0, name, "", key))
-        assert np.array_equal(ours, expected)

@@ -7,7 +7,7 @@ import pytest
 
 from shift_digests import picture
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.errors import ParamsError, PluginError, RangeError
 
 IMAGE = picture(33, 57, 3)

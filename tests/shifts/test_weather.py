@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from shift_digests import picture
 from shiftbench import plugins, refs
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.rng import Words
 from shiftbench.shifts import _edges, _noise_fields, fog, frost, snow, spatter

@@ -23,7 +23,8 @@ from shiftbench.data import schema
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import CellRows, aggregate
+from shiftbench.stages.aggregate import aggregate
+from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.expressions import Rows, evaluate
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
 from shiftbench.systems.cns_bench.models import cns_results

@@ -14,13 +14,13 @@ from PIL import Image
 import miniatures
 import shift_digests
 from shiftbench import plugins, refs
+from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks, _scikit_photos
-from shiftbench.stages.fetch import kept
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.imagenet_e.shifts import _complexity

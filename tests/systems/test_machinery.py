@@ -94,7 +94,8 @@ def test_an_analysis_gives_the_mean_over_its_units(made: Path) -> None:
 
 
 def test_an_analysis_that_gives_no_number_is_refused() -> None:
-    from shiftbench.stages.analyse import Observation, table
+    from shiftbench.contracts import Observation
+    from shiftbench.stages.analyse import table
 
     with pytest.raises(ModelError, match="norm of a/b-c-s0, unit 'u', is nan"):
         table([Observation("norm", "u", float("nan"), "a/b-c-s0", "a")], "toy/norms")

@@ -13,6 +13,7 @@ import miniatures
 import training
 from repository import HOME
 from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
 from shiftbench.data import schema, shards
 from shiftbench.datasets import webvision
 from shiftbench.errors import DataError, ParamsError
@@ -22,7 +23,6 @@ from shiftbench.plan import scales
 from shiftbench.plan.plan import Plan
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.stages import analyse
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.mixoe.datasets import fine_grained
 from shiftbench.systems.mixoe.trainers import mixoe
@@ -157,7 +157,7 @@ def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -
     context = {"campaign": "c", "dataset": "tiny", "split": "test", "weights": names}
     params = plugins.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
     models = {name: {"use": "convnet", "options": options} for name in names}
-    return analyse.Measurement(params | context, places, 0, models)
+    return Measurement(params | context, places, 0, models)
 
 
 def decay(job: Any) -> dict[str, tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from torch import nn
 
 import training
 from shiftbench import plugins
+from shiftbench.contracts import Measurement, TrainJob
 from shiftbench.data import schema, shards
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
@@ -22,8 +23,6 @@ from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 from shiftbench.shifts import rotate_degrees
-from shiftbench.stages.analyse import Measurement
-from shiftbench.stages.train import TrainJob
 from shiftbench.streams._steps import check
 from shiftbench.systems.mol_caood.analyses import adaptation_rates
 from shiftbench.systems.mol_caood.methods import few_shot

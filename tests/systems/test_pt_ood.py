@@ -12,6 +12,7 @@ import torch
 import training
 from repository import HOME
 from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
 from shiftbench.data import shards, splits
 from shiftbench.inference import nets
 from shiftbench.losses import nt_xent
@@ -20,7 +21,6 @@ from shiftbench.plan import plan as plans
 from shiftbench.plan.params import Params
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.analyse import Measurement
 from shiftbench.stages.train import train_weights
 
 # --- pre-training ---------------------------------------------------------------------------------

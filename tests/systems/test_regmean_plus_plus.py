@@ -14,13 +14,14 @@ from torch import nn
 
 import training
 from shiftbench import plugins, refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob, train_weights
+from shiftbench.stages.train import train_weights
 from shiftbench.systems.regmean_plus_plus.trainers import (
     _grams,
     _merging,

@@ -17,14 +17,7 @@ from shiftbench import cli
 from shiftbench.data import pins, shards
 from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import recipe
-from shiftbench.stages import (
-    evaluate,
-    fetch,
-    shift,
-    train,
-)
-
-STAGES = {"fetch": fetch.run, "shift": shift.run, "train": train.run, "evaluate": evaluate.run}
+from shiftbench.stages import verbs
 
 
 @pytest.fixture
@@ -43,7 +36,7 @@ def make(home: Path, *jobs: str, **over: Any) -> None:
     planned.write(root)
     for name in jobs:
         file = root / planned.jobs[name].recipe_path
-        recipe.execute(file, STAGES[planned.jobs[name].verb])
+        recipe.execute(file, verbs.RUN[planned.jobs[name].verb])
 
 
 def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:

@@ -20,6 +20,7 @@ def answers(
     threads: Annotated[int, typer.Option(help="torch threads, for weights here")] = 1,
 ) -> None:
     """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
+    from shiftbench.data import source_files
     from shiftbench.stages import fetch
     from shiftbench.tools import record_answers
 
@@ -29,7 +30,7 @@ def answers(
         if model.startswith(endpoint.PREFIX):
             return endpoint.Endpoint(model.removeprefix(endpoint.PREFIX), url)
         fetch.keep(model)
-        return local_model.Local(model, fetch.kept(model), batch, threads)
+        return local_model.Local(model, source_files.kept(model), batch, threads)
 
     for name, (needed, asked) in record_answers.record(scale, make).items():
         out.print(f"{name}: {needed} answers, {asked} asked now")

@@ -33,17 +33,17 @@ def escaped(text: str) -> str:
 
 def use_plugin_folders() -> None:
     """Search the plugin folders of params.yaml; the rest of it may still be wrong while one looks."""
-    from shiftbench.plan import params
+    from shiftbench.plan import loading
 
     if Path("params.yaml").is_file():
-        params.use_plugins("params.yaml")
+        loading.use_plugins("params.yaml")
 
 
 def root() -> Path:
     """Return the output root of params.yaml; here, where there is none."""
-    from shiftbench.plan import params
+    from shiftbench.plan import loading
 
-    return Path(params.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
+    return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
 def weights_file(root: Path, weights: str) -> Path:

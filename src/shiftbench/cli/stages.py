@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +16,9 @@ PANEL = "Stages"
 
 def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
     from shiftbench.provenance import recipe
+    from shiftbench.stages import verbs
 
-    stage = importlib.import_module(f"shiftbench.stages.{verb}")
-    count = recipe.execute(recipe_file, lambda run, todo: stage.run(run, todo, **options))
+    count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options))
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 
 
@@ -30,16 +30,17 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
+    from shiftbench.data import source_files
     from shiftbench.stages import fetch as fetching
 
     if recipe is not None:
         _stage("fetch", recipe)
     elif not names:
-        known = ", ".join(fetching.source_names())
+        known = ", ".join(source_files.source_names())
         raise ParamsError(f"name the originals to bring; there are {known}")
     for name in names or ():
         found = fetching.keep(name)
-        out.print(f"{name}: {fetching.kept(name)} ({found.provider})", soft_wrap=True)
+        out.print(f"{name}: {source_files.kept(name)} ({found.provider})", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

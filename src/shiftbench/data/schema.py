@@ -20,58 +20,13 @@ import pyarrow.parquet as pq
 from shiftbench import plugins
 from shiftbench.data import formats
 from shiftbench.data.formats import (
-    COMPARISONS,
-    DIFFERENCES,
-    E9,
     FORMATS,
-    INDEX,
     LOG,
-    METRICS,
     NAME,
-    NLL_LIMIT,
-    OBSERVATIONS,
-    OVERLAPS,
-    RECORDS_FULL,
-    RECORDS_TOP20,
-    REPLICATES,
-    SCORES,
-    SEARCHES,
-    TOP,
     Column,
     Format,
 )
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError, near
-
-# Whoever reads or writes a table needs this module only.
-__all__ = [
-    "COMPARISONS",
-    "DIFFERENCES",
-    "E9",
-    "FORMATS",
-    "INDEX",
-    "LOG",
-    "METRICS",
-    "NLL_LIMIT",
-    "OBSERVATIONS",
-    "OVERLAPS",
-    "RECORDS_FULL",
-    "RECORDS_TOP20",
-    "REPLICATES",
-    "SCORES",
-    "SEARCHES",
-    "TOP",
-    "Column",
-    "Format",
-    "check",
-    "document",
-    "named",
-    "of",
-    "read",
-    "row_digest",
-    "table",
-    "training_log",
-    "write",
-]
 
 VERSION = 1
 _VERSION, _FINGERPRINT = b"shiftbench.version", b"shiftbench.fingerprint"

@@ -8,6 +8,7 @@ bytes that datasets read, not of the package around them: so it holds whoever br
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -247,3 +248,14 @@ def tree_digest(entries: Iterable[tuple[str, str]]) -> str:
     """Return the sha256 over the sorted lines "<sha256>  <path>" of (path, sha256) pairs."""
     lines = sorted(f"{sha256}  {path}\n" for path, sha256 in entries)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def cache_home() -> Path:
+    """Return the folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
+    given = os.environ.get("SHIFTBENCH_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "shiftbench"
+
+
+def kept(name: str) -> Path:
+    """Return where this machine keeps the original `name`; what lies there was checked."""
+    return cache_home() / "originals" / name

@@ -20,6 +20,15 @@ from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
+TORCH = "shifts_torch"
+"""The family of torch implementations of shifts."""
+
+
+def name_in_torch(shift: ModuleType) -> str | None:
+    """Return the name of a shift's torch implementation, an entry's that of its file; None: it has none."""
+    name = Path(str(shift.__file__)).stem
+    return name if name in plugins.names(TORCH) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Shifter:

@@ -1,13 +1,12 @@
-"""One shift applied to a batch of images in torch, by its file in shifts_torch/ where it has one.
+"""One shift applied to a batch of images by its torch implementation, a file in shifts_torch/, where it has one.
 
-The files of shifts_torch/ draw the same random words as those of shifts/ and agree with them within their
+Torch implementations draw the same random words as those of shifts/ and agree with them within their
 TOLERANCE; what a CPU makes with shifts/ is canonical.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,17 +15,21 @@ import torch
 from numpy.typing import NDArray
 
 from shiftbench import plugins, rng, rng_torch
-from shiftbench.inference.apply_shift import Shifter, moves_boxes
+from shiftbench.inference.apply_shift import (
+    TORCH,
+    Shifter,
+    moves_boxes,
+    name_in_torch,
+)
 from shiftbench.sample import Sample
 
 Pixels = NDArray[np.uint8]
-FAMILY = "shifts_torch"
 
 
-def find_twin(shift: ModuleType) -> ModuleType | None:
-    """Return the torch file of a shift, if it has one; an entry's is that of its file."""
-    name = Path(str(shift.__file__)).stem
-    return plugins.find(FAMILY, name) if name in plugins.names(FAMILY) else None
+def find_torch(shift: ModuleType) -> ModuleType | None:
+    """Return the torch implementation of a shift, if it has one."""
+    name = name_in_torch(shift)
+    return plugins.find(TORCH, name) if name else None
 
 
 def apply_batch(
@@ -36,7 +39,7 @@ def apply_batch(
     words: Sequence[rng.Words],
     options: Mapping[str, Any],
 ) -> torch.Tensor:
-    """Return shifted images, by the shift's torch file, else one after the other on the CPU.
+    """Return shifted images, by the shift's torch implementation, else one after the other on the CPU.
 
     Args:
         shift: a shift's file whose FIELD is `image`.
@@ -48,14 +51,14 @@ def apply_batch(
     Returns:
         uint8 of the same shape on the same device. On exhausted GPU memory the batch is halved.
     """
-    twin = find_twin(shift)
-    if twin is None:
+    in_torch = find_torch(shift)
+    if in_torch is None:
         pairs = zip(to_arrays(images), words, strict=True)
         shifted = [shift.apply(image, severity, own, **options) for image, own in pairs]
         return to_tensor(shifted, images.device) if shifted else images
     try:
         drawn = rng_torch.Words.of(words, images.device)
-        result: torch.Tensor = twin.apply(images, severity, drawn, **options)
+        result: torch.Tensor = in_torch.apply(images, severity, drawn, **options)
         return result
     except torch.cuda.OutOfMemoryError:
         half = len(images) // 2
@@ -66,22 +69,46 @@ def apply_batch(
     return torch.cat(parts)
 
 
-def shift_samples(shifter: Shifter, samples: list[Sample], device: str) -> list[Sample] | None:
-    """Return the samples with their images shifted by the torch file; None where that cannot be.
+class OnDevice:
+    """Shifts batches of samples by a torch implementation on a device.
 
     Args:
-        shifter: the shift; it has a torch file.
-        samples: not empty; where their images differ in shape, or have boxes to move, the answer is None.
+        shifter: the shift; it has a torch implementation.
         device: where to compute.
+
+    Attributes:
+        place: what the run file calls it.
+        tolerance: largest and mean difference to the CPU, grey levels.
     """
-    images = [sample.fields["image"] for sample in samples]
-    if len({image.shape for image in images}) > 1 or moves_boxes(samples[0], shifter.module):
-        return None
-    words = [shifter.words(sample.key) for sample in samples]
-    batch = to_tensor(images, device)
-    shifted = apply_batch(shifter.module, batch, shifter.severity, words, shifter.keywords)
-    pairs = zip(samples, to_arrays(shifted), strict=True)
-    return [sample.with_field("image", image) for sample, image in pairs]
+
+    def __init__(self, shifter: Shifter, device: str) -> None:
+        self._shifter, self._device = shifter, device
+        self.place = f"torch on {device}"
+        implementation: Any = find_torch(shifter.module)
+        self.tolerance: tuple[float, float] = implementation.TOLERANCE
+
+    def __call__(self, samples: list[Sample]) -> list[Sample] | None:
+        """Return the samples with their images shifted; None where these differ in shape, or have boxes to move."""
+        shifter, images = self._shifter, [sample.fields["image"] for sample in samples]
+        if len({image.shape for image in images}) > 1 or moves_boxes(samples[0], shifter.module):
+            return None
+        words = [shifter.words(sample.key) for sample in samples]
+        batch = to_tensor(images, self._device)
+        shifted = apply_batch(shifter.module, batch, shifter.severity, words, shifter.keywords)
+        pairs = zip(samples, to_arrays(shifted), strict=True)
+        return [sample.with_field("image", image) for sample, image in pairs]
+
+
+def on_device(shifter: Shifter, wanted: str, held: str) -> OnDevice | None:
+    """Return what shifts batches in torch; None where the shift's file for the CPU does it.
+
+    Args:
+        shifter: the shift, which may have no torch implementation.
+        wanted: `cpu`, `auto` (torch on a GPU only) or `torch` (on any device).
+        held: the device of this job.
+    """
+    asked = wanted == "torch" or (wanted == "auto" and held.startswith("cuda"))
+    return OnDevice(shifter, held) if asked and find_torch(shifter.module) else None
 
 
 def to_tensor(images: Sequence[Pixels], device: torch.device | str = "cpu") -> torch.Tensor:

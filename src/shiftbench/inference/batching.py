@@ -83,3 +83,13 @@ class Halving:
             return self.predictor(batch[piece])
         outputs: Outputs = self.predictor.predict_prepared(prepared[piece])  # type: ignore[attr-defined]
         return outputs
+
+
+def predicted(
+    guard: Halving, read: Iterable[list[Sample]]
+) -> Iterator[tuple[list[Sample], Outputs]]:
+    """Yield batches with their outputs; the next ones are read meanwhile, and prepared where the predictor does."""
+    prepare = getattr(guard.predictor, "prepare", None)
+    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
+    for batch, prepared in ahead(drawn):
+        yield batch, guard(batch, prepared)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,7 +28,10 @@ Tolerance = tuple[float, float]  # largest and mean difference, grey levels
 
 
 def for_cell(
-    recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str
+    recipe: Mapping[str, Any],
+    dataset: str,
+    inputs: Mapping[Ref, Path],
+    in_torch: Callable[[Shifter, str], Batches | None],
 ) -> OnTheFly:
     """Return what shifts the samples of a records cell.
 
@@ -37,7 +39,7 @@ def for_cell(
         recipe: of the records.
         dataset: whose clean shards are read.
         inputs: of the cell; golden samples and originals are among them.
-        held: the device of this job.
+        in_torch: (shift, `shift_device`) -> what shifts batches in torch; None: nothing does.
     """
     shifter = Shifter.of(recipe, dataset, inputs)
     golden = next(
@@ -45,24 +47,17 @@ def for_cell(
         for ref, path in inputs.items()
         if ref.kind == "previews" and ref.name == recipe["golden"]
     )
-    return OnTheFly(shifter, golden, choose_device(recipe["shift_device"], held, shifter))
+    return OnTheFly(shifter, golden, in_torch(shifter, recipe["shift_device"]))
 
 
-def choose_device(wanted: str, held: str, shifter: Shifter) -> str | None:
-    """Return where the shift's torch file computes; None: nowhere, its CPU file does.
+class Batches(Protocol):
+    """What shifts a batch in torch (`apply_torch.OnDevice`); its code counts in the recipes of those who ask for it."""
 
-    Args:
-        wanted: `cpu`, `auto` (torch on a GPU only) or `torch` (on any device).
-        held: the device of this job.
-        shifter: the shift, which may have no torch file.
-    """
-    asked = wanted == "torch" or (wanted == "auto" and held.startswith("cuda"))
-    return held if asked and _torch().find_twin(shifter.module) else None
+    place: str
+    tolerance: Tolerance
 
-
-def _torch() -> Any:
-    # By name, as plugins are: its code counts in the recipes of those alone who ask for it.
-    return importlib.import_module("shiftbench.inference.apply_torch")
+    def __call__(self, samples: list[Sample]) -> list[Sample] | None:
+        """Return the shifted samples; None where they cannot be shifted together."""
 
 
 class OnTheFly:
@@ -71,14 +66,14 @@ class OnTheFly:
     Args:
         shifter: the shift.
         golden: the previews of what it should give.
-        device: where the shift's torch file computes; None: its CPU file is used.
+        in_torch: what shifts in torch; None: the shift's file for the CPU is used.
 
     Attributes:
         counts: how many samples were shifted by what: `cpu` (the shift's own file), `torch on DEVICE`.
     """
 
-    def __init__(self, shifter: Shifter, golden: Path, device: str | None = None) -> None:
-        self._shifter, self._file, self._device = shifter, golden, device
+    def __init__(self, shifter: Shifter, golden: Path, in_torch: Batches | None = None) -> None:
+        self._shifter, self._file, self._in_torch = shifter, golden, in_torch
         self._golden = read_golden(golden)
         self._chain = hashlib.sha256()
         self.counts: dict[str, int] = {}
@@ -101,11 +96,9 @@ class OnTheFly:
         return shifted
 
     def _shift(self, batch: list[Sample]) -> tuple[list[Sample], str, Tolerance]:
-        if self._device:
-            shifted = _torch().shift_samples(self._shifter, batch, self._device)
-            if shifted is not None:
-                allowed = _torch().find_twin(self._shifter.module).TOLERANCE
-                return shifted, f"torch on {self._device}", allowed
+        shifted = self._in_torch(batch) if self._in_torch else None
+        if self._in_torch and shifted is not None:
+            return shifted, self._in_torch.place, self._in_torch.tolerance
         return [self._shifter(sample) for sample in batch], "cpu", (0, 0)
 
     def _compare(self, sample: Sample, golden: Golden, allowed: Tolerance) -> None:

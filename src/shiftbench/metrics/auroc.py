@@ -18,6 +18,7 @@ PARAMS: dict[str, object] = {}
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
+PAIRED_TEST = "delong"
 
 
 def compute(

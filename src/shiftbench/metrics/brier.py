@@ -5,7 +5,7 @@ Source: Brier 1950; scikit-learn `brier_score_loss(..., scale_by_half=False)`. I
 
 from __future__ import annotations
 
-from shiftbench.data.schema import E9
+from shiftbench.data.formats import E9
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftbench.data.schema import E9
+from shiftbench.data.formats import E9
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 

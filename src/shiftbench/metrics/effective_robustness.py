@@ -23,6 +23,7 @@ import numpy as np
 
 from shiftbench.errors import ParamsError, near
 from shiftbench.metrics import accuracy_drop
+from shiftbench.refs import without_seed
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
@@ -111,7 +112,7 @@ class _Line:
     def beyond(self, pair: Pair, others: list[Pair]) -> Row:
         """Return the effective robustness of one pair; `others` are all of the same place."""
         clean, shifted = pair
-        slope, intercept = self._fitted(_family(clean.weights), others)
+        slope, intercept = self._fitted(without_seed(clean.weights)[0], others)
         promised = slope * self._scaled(clean.all) + intercept
         if self.logit:
             promised = 1 / (1 + np.exp(-promised))
@@ -128,12 +129,14 @@ class _Line:
         if self.slope is not None and self.intercept is not None:
             return self.slope, self.intercept
         known = {
-            _family(clean.weights): (clean, row) for clean, row in others if clean.seed is None
+            without_seed(clean.weights)[0]: (clean, row)
+            for clean, row in others
+            if clean.seed is None
         }
         known |= {
-            _family(clean.weights): (clean, row)
+            without_seed(clean.weights)[0]: (clean, row)
             for clean, row in others
-            if _family(clean.weights) not in known
+            if without_seed(clean.weights)[0] not in known
         }
         chosen = [pair for name, pair in known.items() if name != judged and self._named(name)]
         for name in self.zoo:
@@ -152,12 +155,6 @@ class _Line:
 
     def _named(self, family: str) -> bool:
         return family in self.zoo or family.partition("/")[2] in self.zoo
-
-
-def _family(weights: str) -> str:
-    """Return the name of weights without their seed."""
-    head, _, seed = weights.rpartition("-s")
-    return head if head and seed.isdigit() else weights
 
 
 def _least_squares(

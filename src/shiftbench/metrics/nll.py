@@ -5,7 +5,7 @@ Source: scikit-learn `log_loss`, without its clipping of probabilities at machin
 
 from __future__ import annotations
 
-from shiftbench.data.schema import E9
+from shiftbench.data.formats import E9
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 

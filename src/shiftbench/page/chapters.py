@@ -14,6 +14,7 @@ from shiftbench.page.figures import Style
 from shiftbench.page.leaderboard import Column, Places, Tables, Who, columns
 from shiftbench.page.measures import Measure
 from shiftbench.page.searches import Search, proof, searches
+from shiftbench.refs import without_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,7 @@ class Chapter:
         found: dict[Who, list[Who]] = {}
         for weights, method, _ in sorted(seeded.iter_rows(), key=lambda row: row[2]):
             if (weights, method) in self.labels:
-                found.setdefault((weights.rpartition("-s")[0], method), []).append(
-                    (weights, method)
-                )
+                found.setdefault((without_seed(weights)[0], method), []).append((weights, method))
         return found
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 from shiftbench.errors import DataError
 from shiftbench.page import diffing
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, ShardsName
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -72,8 +72,8 @@ def boards(files: Mapping[Ref, Path]) -> list[Board]:
     """
     shots: dict[tuple[str, str, str], dict[float, dict[str, Any]]] = {}
     for ref, file in files.items():
-        dataset, split, shift, severity = ref.parts
-        shots.setdefault((dataset, split, shift), {})[float(severity)] = _read(file)
+        dataset, split, shift, severity = ShardsName.of(ref)
+        shots.setdefault((dataset, split, shift), {})[severity] = _read(file)
     found = []
     for dataset, split, shift in sorted(
         shots, key=lambda place: (*place[:2], place[2] != "identity", place[2])

@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.refs import without_seed
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -89,7 +91,7 @@ def _chosen(name: str, chosen: Sequence[Mapping[str, Any]]) -> str:
     """Return the value that was chosen; where seeds differ, each with its seeds."""
     by_value: dict[str, list[str]] = {}
     for row in chosen:
-        seed = row["weights"].rpartition("-")[2]
+        seed = f"s{without_seed(row['weights'])[1]}"
         by_value.setdefault(_text(row["options"][name]), []).append(seed)
     if len(by_value) == 1:
         return next(iter(by_value))

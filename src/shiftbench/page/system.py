@@ -14,7 +14,7 @@ from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import Panel, Plot
-from shiftbench.plan import cards
+from shiftbench.statistics.statements import parts
 
 CLASSES = {"supported": "good", "refuted": "bad"}
 Row = dict[str, Any]
@@ -134,7 +134,7 @@ class System:
         """Return the metric of the figure's first selector."""
         expression = figure["rows"]
         while "metric" not in expression:
-            _, operand, _ = cards.parts(expression)
+            _, operand, _ = parts(expression)
             expression = operand[0] if isinstance(operand, list) else operand
         metric = expression["metric"]
         return Measure.of(metric if isinstance(metric, str) else metric[0], self.about)

@@ -6,7 +6,6 @@ A card is data. `claims.py` evaluates its claims from stored replicates; `docs/s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,21 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
+from shiftbench.statistics.statements import (
+    Claim,
+    Figure,
+    Name,
+    Reported,
+    Scale,
+    Text,
+)
 
 SCALES = ("smoke", "embedded", "full")
-Scale = Literal["smoke", "embedded", "full"]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Text = Annotated[str, Field(min_length=1)]
-Column = Literal[
-    "campaign", "weights", "method", "detector", "dataset", "split", "reference", "shift", "severity",
-    "group", "step", "metric",
-]  # fmt: skip
-
-ONE = ("mean", "max", "min", "median", "abs", "area", "slope", "cvar", "count")
-"""Combinations of one operand."""
-TWO = ("difference", "ratio", "spearman", "kendall")
-"""Combinations of two operands."""
 
 
 class _Strict(BaseModel):
@@ -71,114 +66,6 @@ class Needs(_Strict):
     )
 
 
-class Reported(_Strict):
-    """A number of the paper."""
-
-    what: Text = Field(
-        description="system and setting: `PALM + SSD+, CIFAR-100, ResNet-34, mean of 5 OOD sets`"
-    )
-    metric: Text
-    value: float | str = Field(description="as printed; a text where it is not one number")
-    where: Text = Field(description="table, figure or section, or the repository's page")
-    measured: dict[str, Any] | None = Field(
-        None, description="expression whose value at this scale is shown beside it"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Reported:
-        if self.measured is not None:
-            check_expression(self.measured, "measured")
-        return self
-
-
-class Figure(_Strict):
-    """A chart of metric rows with their intervals.
-
-    Rows are means over training seeds; what neither `x` nor `colour` tells apart must be one row.
-    """
-
-    title: Text
-    note: str = Field("", description="how to read it")
-    rows: dict[str, Any] = Field(
-        description="an expression that leaves rows open, mostly a selector"
-    )
-    x: Column = Field(description="column along the axis")
-    colour: Column | None = Field(None, description="column whose values are drawn apart")
-    kind: Literal["lines", "bars", "scatter"] = Field(
-        "bars",
-        description="lines: x is a number, or stands in `labels` in order; scatter: `rows` over `against`, by colour",
-    )
-    against: dict[str, Any] | None = Field(
-        None,
-        description="of a scatter: an expression for the places along the axis, one per colour",
-    )
-    slope: float | None = Field(
-        None, description="of a scatter: a line through the origin is drawn beside the points"
-    )
-    labels: dict[str, str | float] = Field(
-        {},
-        description="value of x or colour -> what is written instead; a number is a place on the axis",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Figure:
-        check_expression(self.rows, "rows")
-        if (self.kind == "scatter") != (self.against is not None):
-            raise ValueError("a scatter, and nothing else, says `against`")
-        if self.against is not None:
-            if self.colour is None:
-                raise ValueError(
-                    "a scatter says by which column (`colour`) its points are told apart"
-                )
-            check_expression(self.against, "against")
-        return self
-
-
-class Claim(_Strict):
-    """A statement about metric rows, with the rule by which it is judged.
-
-    `value` is an expression: a selector of rows (`{metric: auroc, weights: palm, detector: ssd_plus}`), or one of
-    the combinations with its operand(s): `{difference: [SELECTOR, SELECTOR]}`, `{mean: SELECTOR}`.
-    """
-
-    says: Text = Field(description="the claim in words, with its numbers")
-    scale: Scale = "embedded"
-    value: dict[str, Any] | None = Field(
-        None, description="None: not yet an expression (`planned` cards only)"
-    )
-    kind: Literal["superiority", "equivalence", "exact", "report"] = "superiority"
-    margin: float = Field(
-        0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value"
-    )
-    unit: Literal["key", "seed"] = Field(
-        "key", description="what is resampled: samples, or training seeds too"
-    )
-    over: str | None = Field(
-        None, description="column whose values are quantified over: seed, dataset, shift, ..."
-    )
-    quantifier: Literal["all", "exists"] | Annotated[int, Field(ge=1)] = Field(
-        "all", description="with `over`: of all values, of one, or of so many"
-    )
-    gate: dict[str, Any] | None = Field(
-        None, description="{value, above}: must hold before the claim is judged"
-    )
-    against: bool = Field(
-        False, description="a claim that speaks against the system, which a fair card makes too"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Claim:
-        if self.value is not None:
-            check_expression(self.value, "value")
-        if self.gate is not None:
-            if set(self.gate) != {"value", "above"}:
-                raise ValueError("gate has the keys `value` and `above`")
-            check_expression(self.gate["value"], "gate.value")
-        if self.kind == "equivalence" and self.margin <= 0:
-            raise ValueError("equivalence needs a margin above 0")
-        return self
-
-
 class Card(_Strict):
     """One published system."""
 
@@ -209,40 +96,6 @@ class Card(_Strict):
             if vague:
                 raise ValueError(f"claim {vague[0]!r} of a built card has no `value`")
         return self
-
-
-def parts(combination: Mapping[str, Any]) -> tuple[str, Any, str | None]:
-    """Return the name of a combination, its operand(s), and the one column that it combines over (None: all rows)."""
-    ((name, operand),) = ((key, value) for key, value in combination.items() if key != "over")
-    return name, operand, combination.get("over")
-
-
-def check_expression(value: object, where: str) -> None:
-    """Refuse what is no expression.
-
-    Raises:
-        ValueError: says where.
-    """
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{where}: expected a selector or a combination, found {value!r}")
-    if "metric" in value:
-        return
-    if len(value.keys() - {"over"}) != 1:
-        raise ValueError(
-            f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}"
-        )
-    name, operand, over = parts(value)
-    if name in ONE:
-        check_expression(operand, f"{where}.{name}")
-    elif name in TWO and over is None:
-        if not isinstance(operand, list) or len(operand) != 2:
-            raise ValueError(f"{where}.{name}: expected a list of two operands")
-        for number, one in enumerate(operand):
-            check_expression(one, f"{where}.{name}[{number}]")
-    else:
-        raise ValueError(
-            f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})"
-        )
 
 
 def slugs() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from shiftbench import plugins, refs
 from shiftbench.errors import ParamsError
 from shiftbench.plan.params import Campaign, Params
-from shiftbench.refs import Ref
+from shiftbench.refs import RecordsName, Ref, ShardsName
 from shiftbench.streams._steps import Step, Support, check
 
 ANY = "*"
@@ -112,12 +112,10 @@ class Positions:
 
     def named(self, ref: Ref) -> Position:
         """Return the position that a records Ref names."""
-        _, _, _, *stream = ref.parts
-        if len(stream) == 4:
-            dataset, split, shift, severity = stream
-            return self._plain(dataset, split, shift, float(severity), None)
-        name, step = stream
-        return next(p for p in self.walk(name, None) if p.step == step)
+        name = RecordsName.of(ref)
+        if name.shards:
+            return self._plain(*name.shards, reference=None)
+        return next(p for p in self.walk(name.stream, None) if p.step == name.step)
 
     def _plain(
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
@@ -174,7 +172,7 @@ class Positions:
     def _severities(self, shift: str) -> tuple[float, ...]:
         if self._domain(shift):
             return tuple(self._levels(shift)) or (1.0,)
-        return self.params.component("shifts", shift).severities  # type: ignore[attr-defined, no-any-return]
+        return self.params.shift(shift).severities
 
     def walk(self, name: str, reference: str | None = None) -> list[Position]:
         """Return the positions of a stream, in order.
@@ -255,9 +253,9 @@ class Positions:
         """Send shards and previews that may not be passed on to data/local."""
         if ref.kind not in ("shards", "previews"):
             return ref
-        dataset, *_ = ref.parts
+        dataset = ShardsName.of(ref).dataset
         module = plugins.find("datasets", self.params.use("datasets", dataset))
-        given = self.params.component("datasets", dataset).redistribute  # type: ignore[attr-defined]
+        given = self.params.dataset(dataset).redistribute
         return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
 

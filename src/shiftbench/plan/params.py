@@ -1,4 +1,4 @@
-"""params.yaml: every scientific choice of a run, read once, checked whole and frozen.
+"""params.yaml: every scientific choice of a run, frozen (read by `loading`, checked by `checks`).
 
 Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
 refused before any job starts. `docs.py` generates params/schema.json and docs/params.md.
@@ -6,18 +6,26 @@ refused before any job starts. `docs.py` generates params/schema.json and docs/p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.plan import params_check
-from shiftbench.plan.params_check import SECTIONS as SECTIONS
+
+SECTIONS = (
+    "datasets",
+    "shifts",
+    "streams",
+    "models",
+    "trainers",
+    "optimizers",
+    "methods",
+    "detectors",
+    "metrics",
+    "analyses",
+)
+"""The sections of params.yaml whose entries are plugins."""
 
 Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -210,7 +218,8 @@ class Evaluate(_Strict):
     shift_device: Literal["cpu", "auto", "torch"] = Field(
         "cpu",
         description="where shifts that are not stored are applied: `cpu` gives the canonical bytes; `auto` uses "
-        "the shift's torch file on a GPU, `torch` on any device",
+        "a shift's torch implementation on a GPU, where it has one; `torch` on any device, and refuses a shift "
+        "without one",
     )
 
 
@@ -267,14 +276,25 @@ class Params(_Strict):
 
     def materialised(self, shift: str) -> bool:
         """Tell whether the shards of a shift are stored; clean ones always are."""
-        entry: Shift = self.component("shifts", shift)  # type: ignore[assignment]
-        own = entry.materialise
+        own = self.shift(shift).materialise
         return shift == "identity" or (self.shards.materialise if own is None else own)
 
     def component(self, family: str, name: str) -> Component:
         """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
         entry: Component | None = getattr(self, family, {}).get(name)
         return entry if entry is not None else _DEFAULTS.get(family, Component)()
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the entry of a dataset."""
+        return self.datasets.get(name) or Dataset()
+
+    def shift(self, name: str) -> Shift:
+        """Return the entry of a shift."""
+        return self.shifts.get(name) or Shift()
+
+    def trainer(self, name: str) -> Trainer:
+        """Return the entry of a trainer."""
+        return self.trainers.get(name) or Trainer()
 
     def use(self, family: str, name: str) -> str:
         """Return the plugin, a file or an entry of one, behind `name`."""
@@ -291,89 +311,6 @@ _DEFAULTS: dict[str, type[Component]] = {
     "shifts": Shift,
     "trainers": Trainer,
 }
-
-
-def load(*files: str | Path) -> Params:
-    """Read params.yaml and overlays (later files win, key by key), and check all of it.
-
-    Raises:
-        ParamsError: unreadable YAML, unknown key, wrong type, value out of range, unknown plugin or
-            option; the message names file, key, value and what is allowed.
-    """
-    if not files:
-        raise ParamsError("no params file given; expected params.yaml")
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = merge(merged, read(Path(file)))
-    return check(merged, " + ".join(str(file) for file in files), Path(files[0]).parent)
-
-
-def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
-    """Return params of a mapping, all of it checked.
-
-    Args:
-        content: as params.yaml has it.
-        where: the files that it comes from.
-        home: the folder that `plugins:` are relative to.
-
-    Raises:
-        ParamsError: as `load`.
-    """
-    try:
-        params = Params.model_validate(content)
-    except pydantic.ValidationError as error:
-        raise ParamsError(params_check.explain(where, error, Params)) from None
-    _search(home, params.plugins)
-    params_check.check_plugins(where, params)
-    return params
-
-
-def use_plugins(file: str | Path) -> None:
-    """Search the folders that a params file lists under `plugins:`; nothing else of it is checked.
-
-    Raises:
-        ParamsError: unreadable YAML, or `plugins:` is no list of folders.
-    """
-    folders = read(Path(file)).get("plugins") or []
-    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
-    _search(Path(file).parent, folders)
-
-
-def _search(home: Path, folders: Iterable[str]) -> None:
-    plugins.Folders.use(tuple((home.resolve() / folder).resolve() for folder in folders))
-
-
-def read(file: Path) -> dict[str, Any]:
-    """Read a params file as it stands.
-
-    Raises:
-        ParamsError: there is none, or it is no mapping in YAML.
-    """
-    if not file.is_file():
-        raise ParamsError(
-            f"{file} does not exist; run in the repository's root or name another file"
-        )
-    try:
-        content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{file} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
-    return content
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None and isinstance(base.get(key), Mapping | list | tuple):
-            merged.pop(key)
-        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
-            merged[key] = merge(base[key], value)
-        else:
-            merged[key] = {} if value is None and key not in base else value
-    return merged
 
 
 def schema() -> dict[str, Any]:

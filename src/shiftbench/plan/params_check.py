@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydantic
 from pydantic import BaseModel
 
 from shiftbench import entries, plugins
 from shiftbench.errors import ParamsError, near
-
-if TYPE_CHECKING:
-    from shiftbench.plan.params import (
-        Campaign,
-        Params,
-        Shift,
-        Trainer,
-    )
-
-SECTIONS = (
-    "datasets",
-    "shifts",
-    "streams",
-    "models",
-    "trainers",
-    "optimizers",
-    "methods",
-    "detectors",
-    "metrics",
-    "analyses",
+from shiftbench.plan.params import (
+    SECTIONS,
+    Campaign,
+    Params,
+    Shift,
+    Trainer,
 )
-"""The sections of params.yaml whose entries are plugins."""
 
 
 def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench import refs
 from shiftbench.errors import PluginError
+from shiftbench.files import write_bytes
 from shiftbench.plan import scales, unavailable
 from shiftbench.plan.evaluation_points import Position, Positions
 from shiftbench.plan.params import Campaign, Params
@@ -192,24 +194,33 @@ class Plan:
         originals and shards that come back under the recipe that they had, it has not.
         """
         states = {ref: recipe.status(root, cell) for ref, cell in self.cells.items()}
+        made = self._made(states)
+        lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
+        return frozenset(made | self._below(made, states)), frozenset(lacking)
+
+    def _made(self, states: Mapping[Ref, str]) -> set[Ref]:
+        """Return the stale cells, and the missing ones that are made with them or for them."""
         mates = {cell.ref: job.cells for job in self.jobs.values() for cell in job.cells}
         todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
-        awake = set(todo)
+        made = set(todo)
         while todo:
             ref = todo.pop()  # its verb needs its inputs, and makes all that its job lacks
-            needed = {*self.cells[ref].inputs, *(mate.ref for mate in mates[ref])} - awake
+            needed = {*self.cells[ref].inputs, *(mate.ref for mate in mates[ref])} - made
             missing = [need for need in needed if states[need] == "missing"]
             todo += missing
-            awake.update(missing)
+            made.update(missing)
+        return made
+
+    def _below(self, made: set[Ref], states: Mapping[Ref, str]) -> set[Ref]:
+        """Return the cells that may have to be made again when `made` have come out with other bytes."""
         moved = {
-            ref for ref in awake if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
+            ref for ref in made if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
         }
         for ref, cell in self.cells.items():  # inputs stand before what is made from them
             kept = states[ref] == "fresh" or ref.kind in _LAST
             if kept and not moved.isdisjoint(cell.inputs):
                 moved.add(ref)
-        lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
-        return frozenset(awake | moved), frozenset(lacking)
+        return moved
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
@@ -225,7 +236,7 @@ class Plan:
             wanted.add(file)
             text = job.text()
             if not file.is_file() or file.read_text() != text:
-                recipe.write_bytes(file, text.encode())
+                write_bytes(file, text.encode())
             stale = any(state not in ("fresh", "missing") for state in states.values())
             os.utime(file, None if stale else (OLD, OLD))
         for file in set((root / "recipes").rglob("*.json")) - wanted:

@@ -6,20 +6,21 @@ digests of the code, and has a cell.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from shiftbench import plugins, refs
 from shiftbench.data import source_files
 from shiftbench.errors import ParamsError
+from shiftbench.inference.apply_shift import name_in_torch
 from shiftbench.plan import cards, detector_plan, resolved_plugin
 from shiftbench.plan.detector_plan import Asked
 from shiftbench.plan.evaluation_points import Position, Positions
 from shiftbench.plan.params import Params
 from shiftbench.plan.resolved_plugin import Content, Used
 from shiftbench.plan.unavailable import LeftOut
-from shiftbench.refs import Ref
+from shiftbench.refs import RecordsName, Ref, ShardsName, WeightsName
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,7 @@ class Outlines:
         Raises:
             ParamsError, PluginError: what the name asks for does not exist or does not fit.
         """
-        outline: Outline = getattr(self, ref.kind)(ref)
-        return outline
+        return _OF_KIND[ref.kind](self, ref)
 
     def sources(self, ref: Ref) -> Outline:
         """Originals: the digests of their bytes."""
@@ -61,7 +61,7 @@ class Outlines:
 
     def shards(self, ref: Ref) -> Outline:
         """Shards: a dataset's own, or a shift of these."""
-        dataset, split, shift, _ = ref.parts
+        dataset, split, shift, _ = ShardsName.of(ref)
         if shift == "identity":
             return self._clean_shards(dataset, split)
         own, content, needs = self._shifted(ref)
@@ -72,14 +72,13 @@ class Outlines:
 
     def _clean_shards(self, dataset: str, split: str) -> Outline:
         own = self._used("datasets", dataset, {"split": split})
-        entry = self.params.component("datasets", dataset)
-        subset: dict[str, Any] = entry.subset.model_dump()  # type: ignore[attr-defined]
-        part = getattr(entry.slice, split)  # type: ignore[attr-defined]
+        entry = self.params.dataset(dataset)
+        part = getattr(entry.slice, split)
         content = {
             "dataset": own.content,
             **({} if part == (0, 1) else {"slice": list(part)}),
-            "subset": subset[split],
-            "on_error": entry.on_error,  # type: ignore[attr-defined]
+            "subset": getattr(entry.subset, split),
+            "on_error": entry.on_error,
             "max_mb": self.params.shards.max_mb,
             "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
         }
@@ -90,19 +89,19 @@ class Outlines:
 
     def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
         """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
-        dataset, split, shift, severity = ref.parts
+        dataset, split, shift, severity = ShardsName.of(ref)
         own = self._used("shifts", shift, {"dataset": dataset, "split": split})
         content = {
             "shift": own.content,
-            "severity": float(severity),
+            "severity": severity,
             "seed": self.params.seed,
-            "fresh": self.params.component("shifts", shift).fresh,  # type: ignore[attr-defined]
+            "fresh": self.params.shift(shift).fresh,
         }
         return own, content, own.needs if hasattr(own.module, "needs") else own.originals
 
     def previews(self, ref: Ref) -> Outline:
         """Previews: of shards, or of the shift of clean ones where it is not stored."""
-        dataset, split, shift, _ = ref.parts
+        dataset, split, shift, _ = ShardsName.of(ref)
         task = self._used("tasks", self._task(dataset), {})
         if self.params.materialised(shift):
             return Outline({}, [Ref("shards", ref.name)], resolved_plugin.code_of("shift", task))
@@ -112,8 +111,7 @@ class Outlines:
 
     def weights(self, ref: Ref) -> Outline:
         """Weights: a model, a trainer and a seed, on a dataset."""
-        dataset, name = ref.parts
-        model_name, trainer_name, seed = resolved_plugin.weights_parts(name)
+        dataset, model_name, trainer_name, seed = WeightsName.of(ref)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
         model = self._used("models", model_name, context)
         trainer = self._used("trainers", trainer_name, context)
@@ -129,9 +127,9 @@ class Outlines:
             content["optimizer"] = using[-1].content
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
         own = trainer.needs if hasattr(trainer.module, "needs") else default
-        reads = hasattr(model.module, "load") or getattr(trainer.module, "READS_ORIGINALS", False)
+        reads = resolved_plugin.reads(model) or getattr(trainer.module, "READS_ORIGINALS", False)
         inputs = [*own, *(model.needs if reads else [])]
-        shifted = self.params.component("trainers", trainer_name).shifted  # type: ignore[attr-defined]
+        shifted = self.params.trainer(trainer_name).shifted
         if shifted:
             content["train_on"] = refs.at(*shifted)
             clean = {ref: refs.shards(dataset, ref.parts[1], *shifted) for ref in default}
@@ -144,17 +142,14 @@ class Outlines:
 
     def records(self, ref: Ref) -> Outline:
         """Records: weights under a method at one position."""
-        dataset, name, method_name, *_ = ref.parts
-        of = Ref("weights", f"{dataset}/{name}")
-        model_name, _, seed = resolved_plugin.weights_parts(name)
+        of, method_name, *_ = RecordsName.of(ref)
+        dataset, _, _, seed = WeightsName.of(of)
         position = self.positions.named(ref)
-        model = self._used(
-            "models", model_name, {"dataset": dataset, "model": model_name, "seed": seed}
-        )
+        model = self._model_of(of)
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
         context |= {"stream": position.stream, "step": position.step}
         method = self._used("methods", method_name, context)
-        task = self._used("tasks", self._task(position.data.parts[0]), {})
+        task = self._used("tasks", self._task(ShardsName.of(position.data).dataset), {})
         content = {
             "model": model.content,
             "method": method.content,
@@ -162,7 +157,6 @@ class Outlines:
             "seed": self.params.seed,
             **self.params.evaluate.model_dump(exclude={"shift_device"}),
         }
-        reads = hasattr(model.module, "load")  # a net has all it needs in its weights
         if position.time is not None:
             content["stream"] = {
                 "before": list(position.before),
@@ -170,7 +164,7 @@ class Outlines:
             }
         shown = [one.data for one in position.support]
         inputs = [of, *position.reads, *shown, *position.sees, *method.needs]
-        inputs += model.needs if reads else []
+        inputs += resolved_plugin.read_again(model)
         shift = self._while_reading(position)
         files = (*resolved_plugin.code_of("evaluate", method, model, task), *shift.code)
         return Outline({**content, **shift.content}, [*inputs, *shift.inputs], files)
@@ -183,9 +177,14 @@ class Outlines:
         device = self.params.evaluate.shift_device
         content |= {"golden": position.golden.name, "shift_device": device}
         files = resolved_plugin.code_of("inference.onthefly", own)
-        return Outline(
-            content, needs, files if device == "cpu" else (*files, *resolved_plugin.twin_of(own))
-        )
+        if device == "cpu":
+            return Outline(content, needs, files)
+        if device == "torch" and not name_in_torch(own.module):
+            raise ParamsError(
+                f"evaluate.shift_device = 'torch': there is no torch implementation of {position.shift!r}; with `auto` "
+                f"or `cpu` it is applied on the CPU, with shifts.{position.shift}.materialise: true it is stored"
+            )
+        return Outline(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
 
     def features(self, ref: Ref) -> Outline:
         """Features: made with the records, by the same recipe."""
@@ -228,8 +227,10 @@ class Outlines:
 
     def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
         """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
-        dataset, of = asked.weights.parts
-        context = {"dataset": dataset, "weights": asked.weights.name}
+        context = {
+            "dataset": WeightsName.of(asked.weights).dataset,
+            "weights": asked.weights.name,
+        }
         detector = self._used("detectors", asked.name, context)
         content = {
             "detector": {**detector.content, "options": resolved_plugin.plain(asked.options)},
@@ -246,15 +247,13 @@ class Outlines:
         if {"head", "net"} & set(asked.module.NEEDS):
             inputs.append(asked.weights)
         if "net" in asked.module.NEEDS:
-            net = self._net(of, dataset, records)
+            net = self._net(asked.weights, records)
             return Outline({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
         return Outline(content, inputs, tuple(code))
 
-    def _net(self, of: str, dataset: str, records: list[Ref]) -> Outline:
+    def _net(self, of: Ref, records: list[Ref]) -> Outline:
         """Return what it takes to see samples again: the net, and the shards behind the records."""
-        model_name, _, seed = resolved_plugin.weights_parts(of)
-        context = {"dataset": dataset, "model": model_name, "seed": seed}
-        model = self._used("models", model_name, context)
+        model = self._model_of(of)
         places = {record.name: self.positions.named(record) for record in records}
         for name, place in places.items():
             if place.golden:
@@ -268,12 +267,8 @@ class Outlines:
             **self.params.evaluate.model_dump(include={"batch_size", "precision", "threads"}),
         }
         inputs = [place.data for place in places.values()]
-        reads = hasattr(model.module, "load")
-        return Outline(
-            content,
-            [*inputs, *(model.needs if reads else [])],
-            tuple(resolved_plugin.files(model.modules)),
-        )
+        inputs += resolved_plugin.read_again(model)
+        return Outline(content, inputs, tuple(resolved_plugin.files(model.modules)))
 
     def overlaps(self, ref: Ref) -> Outline:
         """Overlaps: which samples two sets of a campaign share; those that detection compares may share none."""
@@ -304,15 +299,12 @@ class Outlines:
             "seed": self.params.seed,
         }
         inputs = [*own.needs, *own.originals]
-        inputs += [
-            need for model in nets.values() if resolved_plugin.reads(model) for need in model.needs
-        ]
+        inputs += [need for model in nets.values() for need in resolved_plugin.read_again(model)]
         return Outline(content, inputs, resolved_plugin.code_of("analyse", own, *nets.values()))
 
     def _model_of(self, of: Ref) -> Used:
         """Return the model behind weights."""
-        dataset, name = of.parts
-        model, _, seed = resolved_plugin.weights_parts(name)
+        dataset, model, _, seed = WeightsName.of(of)
         return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
     def claims(self, _: Ref) -> Outline:
@@ -418,3 +410,20 @@ class Outlines:
 
     def _used(self, family: str, name: str, context: Content) -> Used:
         return resolved_plugin.plugin(self.params, family, name, context)
+
+
+_OF_KIND: dict[str, Callable[[Outlines, Ref], Outline]] = {
+    "sources": Outlines.sources,
+    "shards": Outlines.shards,
+    "previews": Outlines.previews,
+    "weights": Outlines.weights,
+    "records": Outlines.records,
+    "features": Outlines.features,
+    "scores": Outlines.scores,
+    "searches": Outlines.searches,
+    "overlaps": Outlines.overlaps,
+    "analyses": Outlines.analyses,
+    "tables": Outlines.tables,
+    "claims": Outlines.claims,
+    "report": Outlines.report,
+}

@@ -10,6 +10,7 @@ from typing import Any
 
 from shiftbench import plugins, refs
 from shiftbench.data import pins
+from shiftbench.inference.apply_shift import TORCH, name_in_torch
 from shiftbench.plan.params import Params
 from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref
@@ -65,12 +66,10 @@ def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
     return (code_digest.stage(stage), *files(module for one in used for module in one.modules))
 
 
-def twin_of(shift: Used) -> tuple[Path, ...]:
-    """Return the source files that apply a shift in torch."""
-    from shiftbench.inference.apply_torch import find_twin  # imports torch
-
-    found = find_twin(shift.module)
-    return (code_digest.stage("inference.apply_torch"), *files([found] if found else []))
+def code_in_torch(shift: Used) -> tuple[Path, ...]:
+    """Return the source files that apply a shift in torch; only the caller where it has no torch implementation."""
+    name, caller = name_in_torch(shift.module), code_digest.stage("inference.apply_torch")
+    return (caller, *([plugins.file(TORCH, name)] if name else []))
 
 
 def files(modules: Iterable[ModuleType]) -> list[Path]:
@@ -94,11 +93,10 @@ def _resolved(options: Content, context: Content) -> Content:
 
 
 def reads(model: Used) -> bool:
-    """Tell whether a model reads its originals again whenever it is loaded."""
+    """Tell whether a model reads its originals again whenever it is loaded; a net has all it needs in its weights."""
     return hasattr(model.module, "load")
 
 
-def weights_parts(name: str) -> tuple[str, str, int]:
-    """Return model, trainer and seed of `model-trainer-s0`."""
-    model, trainer, seed = name.split("-")
-    return model, trainer, int(seed.removeprefix("s"))
+def read_again(model: Used) -> list[Ref]:
+    """Return what a model reads beside its weights whenever it is loaded."""
+    return model.needs if reads(model) else []

@@ -20,7 +20,7 @@ from typing import Any
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
-from shiftbench.plan import cards, params
+from shiftbench.plan import cards, loading
 from shiftbench.plan.params import Params
 
 PARAMS = Path("params.yaml")
@@ -41,14 +41,14 @@ def load(scale: str | None, home: Path = Path()) -> Params:
         ParamsError: wrong params, or no such scale.
     """
     if scale is None:
-        return params.load(home / PARAMS)
+        return loading.load(home / PARAMS)
     if scale.startswith(f"{SYSTEMS}/"):
         return _system(scale, home)
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
         known = [path.stem for path in (home / "params").glob("*.yaml")]
         raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, known)}")
-    return params.load(home / PARAMS, file)
+    return loading.load(home / PARAMS, file)
 
 
 def split(scale: str) -> tuple[str, str]:
@@ -84,18 +84,18 @@ def _system(scale: str, home: Path) -> Params:
     if name not in card.params:
         raise ParamsError(f"{slug} has no scale {name!r}; {near(name, card.params)}")
     own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
-    content = params.read(BASE)
+    content = loading.read(BASE)
     for over in (local, own, card.params[name]):
-        content = params.merge(content, over)
-    return params.check(content, f"{cards.file(slug)}, params.{name}", home)
+        content = loading.merge(content, over)
+    return loading.check(content, f"{cards.file(slug)}, params.{name}", home)
 
 
 def _local(home: Path) -> dict[str, Any]:
     """Return what the campaign at `home` says of where things are looked for; its plugins are searched from now on."""
     if not (home / PARAMS).is_file():
         return {}
-    params.use_plugins(home / PARAMS)
-    content = params.read(home / PARAMS)
+    loading.use_plugins(home / PARAMS)
+    content = loading.read(home / PARAMS)
     local = {key: content[key] for key in ("plugins", "fetch") if content.get(key)}
     stream = (content.get("shards") or {}).get("stream")
     return {**local, "shards": {"stream": stream}} if stream else local

@@ -10,19 +10,30 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from shiftbench import plugins
 from shiftbench.data import pins, source_files, splits
+from shiftbench.data.source_files import cache_home
+from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.stages.fetch import cache_home
-
-if TYPE_CHECKING:
-    from shiftbench.plan.plan import Plan
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref, ShardsName
 
 PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchvision": ()}
 """What must be on PATH for a provider; pip and torchvision are always there."""
+
+
+class Planned(Protocol):
+    """What of a plan is read here: its cells, inputs before what is made from them, and its params."""
+
+    @property
+    def cells(self) -> Mapping[Ref, Cell]:
+        """All cells."""
+
+    @property
+    def params(self) -> Params:
+        """What they follow from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ class Yours:
     here: bool
 
 
-def yours(plan: Plan) -> list[Yours]:
+def yours(plan: Planned) -> list[Yours]:
     """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
     found: dict[str, list[Yours]] = {}
     for ref, cell in plan.cells.items():
@@ -80,7 +91,7 @@ def _together(same: list[Yours]) -> Yours:
 
 
 def _wanted(spec: Mapping[str, Any], ref: Ref) -> list[Yours]:
-    dataset, split, *_ = ref.parts
+    dataset, split, *_ = ShardsName.of(ref)
     module = plugins.find("datasets", spec["use"])
     if not hasattr(module, "wants"):
         return []
@@ -94,7 +105,7 @@ def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
     return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
 
 
-def find(plan: Plan, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:
+def find(plan: Planned, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:
     """Return what is left out, and all Refs that are lost with it.
 
     An output that is there already is not lost: a clone that pulled shards needs no original.
@@ -109,7 +120,7 @@ def find(plan: Plan, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:
     return [_describe(plan, ref, lost) for ref in sorted(needed)], frozenset(lost)
 
 
-def _can_bring(plan: Plan, root: Path, ref: Ref) -> bool:
+def _can_bring(plan: Planned, root: Path, ref: Ref) -> bool:
     if recipe.receipt(root, ref) or (cache_home() / "originals" / ref.name).is_dir():
         return True
     source = source_files.load_source(ref.name)
@@ -118,7 +129,7 @@ def _can_bring(plan: Plan, root: Path, ref: Ref) -> bool:
     return bringable or bool(plan.params.fetch.folders)
 
 
-def _describe(plan: Plan, ref: Ref, lost: set[Ref]) -> LeftOut:
+def _describe(plan: Planned, ref: Ref, lost: set[Ref]) -> LeftOut:
     source = source_files.load_source(ref.name)
     users = {other.parts[0] for other in lost if ref in plan.cells[other].inputs}
     command = " or ".join(provider.command for provider in source.providers)

@@ -22,7 +22,7 @@ from shiftbench.errors import PluginError
 PACKAGE = plugins.PACKAGE
 
 NOT_COUNTED = (
-    "__init__ entries errors files git plugins progress refs "
+    "__init__ entries errors files git plugins progress "
     "audit cli plan provenance release storage tools "
     "data.pins inference.batch_sensitivity inference.devices"
 ).split()

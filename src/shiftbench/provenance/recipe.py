@@ -20,11 +20,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.data import pins
 from shiftbench.errors import StaleError
-from shiftbench.files import scratch as scratch
-from shiftbench.files import sha256 as sha256
-from shiftbench.files import sweep, sync
-from shiftbench.files import write_bytes as write_bytes
-from shiftbench.files import write_json as write_json
+from shiftbench.files import sha256, sweep, sync, write_json
 from shiftbench.provenance import code_digest, environment, locks
 from shiftbench.refs import Ref
 
@@ -298,14 +294,5 @@ def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
             run.check_code(cell)
             pins.check(cell.recipe)
         if todo:
-            _stream(run)
             make(run, todo)
     return len(todo)
-
-
-def _stream(run: Run) -> None:
-    """Read tars that are not here from a remote, where params say so."""
-    if "stream" in run.job.settings:
-        from shiftbench.storage import streaming  # imports pyarrow, which most stages do without
-
-        streaming.use(run.root, run.job.settings["stream"])

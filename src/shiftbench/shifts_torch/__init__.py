@@ -1,5 +1,6 @@
-"""Shifts for a batch of tensors on any device: torch twins of the files of the same name in shifts/.
+"""Torch implementations of shifts, for a batch of tensors on any device, named as the files in shifts/.
 
-A twin draws the same random words and differs from the CPU's result, whose bytes are canonical, by no more
-than its TOLERANCE; the contract is in docs/extending.md. A shift without a twin is applied on the CPU.
+One draws the same random words as the canonical file on the CPU and differs from its result by no more than its
+TOLERANCE; the contract is in docs/extending.md. A shift without one is applied on the CPU. Here stand those that a
+measurement supports (docs/shifts.md).
 """

@@ -1,15 +1,10 @@
-"""What the geometric twins share: a bilinear warp in integers, directions, and places of affine maps."""
+"""A bilinear warp in integers, and the places of affine maps."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 
-from shiftbench.shifts import _geometry as cpu
 from shiftbench.shifts import _warp
-
-TURNS = 1 << 16
 
 
 def warp(
@@ -50,13 +45,6 @@ def _next(whole: torch.Tensor, size: int) -> torch.Tensor:
     return (whole + 1).clamp(max=size - 1)
 
 
-@lru_cache(maxsize=8)
-def units(device: torch.device, one: int = cpu.ONE) -> torch.Tensor:
-    """Return cosine and sine of the circle's 65,536 directions in whole parts of 1, int64 (65536, 2)."""
-    turns = (float(word + 0.5) / TURNS for word in range(TURNS))
-    return torch.tensor([cpu.unit(360 * turn, one) for turn in turns], device=device)
-
-
 def centred(size: int, device: torch.device) -> torch.Tensor:
     """Return twice the distance of each pixel from a side's middle, int64."""
     return 2 * torch.arange(size, device=device) - (size - 1)
@@ -72,8 +60,3 @@ def affine(images: torch.Tensor, matrices: torch.Tensor, border: str, fill: int)
     map_x = places[:, 0] + (width - 1) * (_warp.ONE // 2)
     map_y = places[:, 1] + (height - 1) * (_warp.ONE // 2)
     return warp(images, map_x, map_y, border, fill)
-
-
-def chosen(options: list[cpu.Matrix], which: torch.Tensor) -> torch.Tensor:
-    """Return the matrix that each sample has drawn, int64 (n, 2, 2)."""
-    return torch.tensor(options, dtype=torch.int64, device=which.device)[which]

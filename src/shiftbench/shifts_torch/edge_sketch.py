@@ -7,9 +7,10 @@ import torch
 from shiftbench.rng_torch import Words
 from shiftbench.shifts import _levels
 from shiftbench.shifts import edge_sketch as cpu
-from shiftbench.shifts_torch._grey import grey
 
 TOLERANCE = (0, 0)
+LUMA = (9798, 19235, 3735)
+"""32,768ths of red, green and blue (Rec. 601), in OpenCV's integers."""
 RISE, SMOOTH = (-1, -2, 0, 2, 1), (1, 4, 6, 4, 1)
 
 
@@ -17,7 +18,7 @@ def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
     """Return images mixed with drawings of their edges, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
     part = round(256 * share)
-    light = grey(images)
+    light = _grey(images)
     across = _filtered(_filtered(light, RISE, 2), SMOOTH, 1).abs()
     down = _filtered(_filtered(light, SMOOTH, 2), RISE, 1).abs()
     strength = torch.maximum(across, down) + (torch.minimum(across, down) >> 1)
@@ -35,3 +36,11 @@ def _filtered(values: torch.Tensor, taps: tuple[int, ...], axis: int) -> torch.T
     for offset, tap in enumerate(taps):
         total += framed.narrow(axis, offset, size) * tap
     return total
+
+
+def _grey(images: torch.Tensor) -> torch.Tensor:
+    """Return images uint8 (n, c, h, w) as grey ones, int32 (n, h, w), 0 to 255."""
+    if images.shape[1] == 1:
+        return images[:, 0].int()
+    red, green, blue = images.int().unbind(1)
+    return (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + (1 << 14)) >> 15

@@ -12,7 +12,6 @@ tables are equal, byte by byte, for any number of threads, order of cells or mac
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,9 +23,9 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.errors import ParamsError, near
-from shiftbench.provenance import recipe
+from shiftbench.files import scratch
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import (
@@ -45,12 +44,10 @@ from shiftbench.statistics import (
 from shiftbench.statistics.campaign_rows import Campaign, CellRows, Metric
 from shiftbench.statistics.rows import Floats, Row
 
-__all__ = ["CellRows", "Detection", "Observed", "Tables", "aggregate"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate makes; formats METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `schema`, RISK_COVERAGE, ROC."""
+    """What aggregate makes; METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `formats`, RISK_COVERAGE, ROC."""
 
     metrics: pa.Table
     replicates: pa.Table
@@ -134,8 +131,8 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
     return Tables(
         _metric_table(rows),
         _replicate_table(rows),
-        schema.table(differences, schema.DIFFERENCES),
-        schema.table(comparisons, schema.COMPARISONS),
+        schema.table(differences, formats.DIFFERENCES),
+        schema.table(comparisons, formats.COMPARISONS),
         failure_prediction.table(campaign),
         score_curves.table(campaign),
     )
@@ -205,7 +202,7 @@ def _metric_table(rows: list[Row]) -> pa.Table:
     columns["ci_low"] = _null(np.where(enough, low, np.nan))
     columns["ci_high"] = _null(np.where(enough, high, np.nan))
     return pa.table(
-        {name: columns[name] for name in schema.METRICS.names}, schema=schema.METRICS.arrow
+        {name: columns[name] for name in formats.METRICS.names}, schema=formats.METRICS.arrow
     )
 
 
@@ -214,49 +211,37 @@ def _replicate_table(rows: list[Row]) -> pa.Table:
     ends = np.cumsum([0, *(len(row.draws) for row in rows)], dtype=np.int32)
     flat = np.concatenate([row.draws for row in rows]) if rows else np.empty(0)
     lists = pa.ListArray.from_arrays(ends, _null(flat))
-    return pa.table({**columns, "draws": lists}, schema=schema.REPLICATES.arrow)
+    return pa.table({**columns, "draws": lists}, schema=formats.REPLICATES.arrow)
 
 
 def _null(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null
 
 
-def run(run: Run, todo: list[Cell]) -> None:
-    """Make the tables of one campaign, or judge the claims of a system."""
-    for cell in todo:
-        if cell.ref.kind == "claims":
-            # By name, as plugins are: this code counts in no recipe of tables.
-            importlib.import_module("shiftbench.stages.judge_claims").run(run, cell)
-            continue
-        spec = cell.recipe
-        metrics = {
-            name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
-        }
-        cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
-        detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
-        analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
-        observed = Observed(analyses, spec["campaign"], spec["task"])
-        tables = aggregate(
-            cells, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed
-        )
-        files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
-        searches = search_tables.table(spec["campaign"], files)
-        _commit(run, cell, tables, reliability.table(cells), searches)
+def run(run: Run, cell: Cell) -> None:
+    """Make the tables of one campaign."""
+    spec = cell.recipe
+    metrics = {
+        name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
+    }
+    cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
+    detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
+    analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
+    observed = Observed(analyses, spec["campaign"], spec["task"])
+    tables = aggregate(
+        cells, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed
+    )
+    files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
+    searches = search_tables.table(spec["campaign"], files)
+    _commit(run, cell, tables, reliability.table(cells), searches)
+
+
+_GIVEN = "weights method dataset split shift severity reference detector ood".split()
+"""What `CellRows` takes from a row of the recipe as it stands."""
 
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     kind = "scores" if row["detector"] else "records"
-    given = (
-        "weights",
-        "method",
-        "dataset",
-        "split",
-        "shift",
-        "severity",
-        "reference",
-        "detector",
-        "ood",
-    )
     return CellRows(
         campaign=spec["campaign"],
         task=spec["task"],
@@ -264,17 +249,17 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
         step=None if row["step"] is None else int(row["step"]),
         ood_group=row.get("ood_group"),
         records=run.path(Ref("records", row["records"])) if row["detector"] else None,
-        **{name: row[name] for name in given},
+        **{name: row[name] for name in _GIVEN},
     )
 
 
 def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.Table) -> None:
     output = run.path(cell.ref)
     made = {
-        output.name: (tables.metrics, schema.METRICS),
-        "replicates.parquet": (tables.replicates, schema.REPLICATES),
-        "differences.parquet": (tables.differences, schema.DIFFERENCES),
-        "comparisons.parquet": (tables.comparisons, schema.COMPARISONS),
+        output.name: (tables.metrics, formats.METRICS),
+        "replicates.parquet": (tables.replicates, formats.REPLICATES),
+        "differences.parquet": (tables.differences, formats.DIFFERENCES),
+        "comparisons.parquet": (tables.comparisons, formats.COMPARISONS),
         "risk_coverage.parquet": (tables.risk_coverage, failure_prediction.RISK_COVERAGE),
         "roc.parquet": (tables.roc, score_curves.ROC),
         "reliability.parquet": (bins, reliability.RELIABILITY),
@@ -283,6 +268,6 @@ def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.T
     with ExitStack() as stack:
         files = {}
         for name, (table, form) in made.items():
-            files[name] = stack.enter_context(recipe.scratch(output.with_name(name)))
+            files[name] = stack.enter_context(scratch(output.with_name(name)))
             schema.write(table, files[name], cell.fingerprint, form)
         run.commit(cell, files)

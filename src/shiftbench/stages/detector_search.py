@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import ParamsError
+from shiftbench.files import scratch
 from shiftbench.metrics import auroc
 from shiftbench.plan import detector_plan
 from shiftbench.provenance import recipe
@@ -40,11 +41,11 @@ def run(run: Run, cell: Cell, bench: Bench) -> None:
     rows = searched(spec["detector"]["options"], spec["grid"], try_out, cell.ref.name)
     table = pa.Table.from_pylist(
         [{**row, "n_id": len(clean), "n_ood": sum(map(len, ood))} for row in rows],
-        schema=schema.SEARCHES.arrow,
+        schema=formats.SEARCHES.arrow,
     )
     output = run.path(cell.ref)
-    with recipe.scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, schema.SEARCHES)
+    with scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, formats.SEARCHES)
         run.commit(cell, {output.name: temporary}, {"effect": search_tables.effect(rows)})
 
 

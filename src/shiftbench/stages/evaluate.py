@@ -7,8 +7,7 @@ on it.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -18,24 +17,29 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from shiftbench import make_callable, plugins
+from shiftbench import plugins
 from shiftbench.data import schema, shards
 from shiftbench.errors import ParamsError
+from shiftbench.files import scratch
 from shiftbench.inference import (
     batch_sensitivity,
     devices,
     nets,
     predictors,
 )
-from shiftbench.inference.batching import Halving as Halving
-from shiftbench.inference.batching import Outputs, Predictor
-from shiftbench.inference.batching import ahead as ahead
-from shiftbench.inference.batching import batches as batches
+from shiftbench.inference.batching import (
+    Halving,
+    Outputs,
+    Predictor,
+    batches,
+    predicted,
+)
 from shiftbench.inference.feature_writer import Keeper
 from shiftbench.inference.stream_runner import Walk
 from shiftbench.progress import track
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import RecordsName, Ref
 from shiftbench.sample import Sample
 from shiftbench.storage import streaming
 from shiftbench.tasks import LabelSpace
@@ -45,7 +49,7 @@ Keep = Callable[[Outputs], None]
 
 
 class OnTheFly(Protocol):
-    """What `onthefly.for_cell` gives."""
+    """What shifts samples while they are read (`onthefly.OnTheFly`); its code counts in such records alone."""
 
     counts: dict[str, int]
 
@@ -56,8 +60,19 @@ class OnTheFly(Protocol):
         """Return the chained pixel digest of all that was shifted."""
 
 
-def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
-    """Evaluate one (weights, method) at every stale position."""
+MakeOnTheFly = Callable[[Mapping[str, Any], str, Mapping[Ref, Path], str], OnTheFly]
+"""(recipe of the records, dataset, inputs, device held) -> what shifts their samples."""
+
+
+def run(run: Run, todo: list[Cell], device: str, on_the_fly: MakeOnTheFly) -> None:
+    """Evaluate one (weights, method) at every stale position.
+
+    Args:
+        run: the job.
+        todo: its stale cells.
+        device: to hold.
+        on_the_fly: makes what shifts samples while they are read, where a recipe has a shift.
+    """
     first = run.job.cells[0]
     weights = run.path(first.inputs[0])
     classes = nets.classes_of(weights)
@@ -66,11 +81,14 @@ def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
         predictor = predictors.load(first.recipe, weights, classes, held, run.inputs(first))
         wrapped = method.wrap(predictor, first.recipe["method"]["options"], run.inputs(first))
         place(wrapped, run, todo[0])
-        run.note(sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
+        run.note(
+            device=held, sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held)
+        )
         walk = Walk(run, method, wrapped, classes)
         for cells in track(list(_positions(run, todo, method)), run.job.name):
             walk.enter(cells[0], _folder(run, cells[0]))
-            _evaluate_position(run, cells, wrapped, classes, method, held)
+            shifted = _shifted(run, cells[0], held, on_the_fly)
+            _evaluate_position(run, cells, wrapped, classes, method, shifted)
 
 
 def _sensitivity(
@@ -107,16 +125,12 @@ def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[
     """Group records and features of one position; a stream that is seen whole is walked whole."""
     by_name: dict[str, list[Cell]] = {}
     wanted = {cell.ref.name for cell in todo}
-    streams = {_stream(cell) for cell in todo}
+    streams = {RecordsName.of(cell.ref).stream for cell in todo}
     for cell in run.job.cells:
-        walked = method.SEES == "stream" and _stream(cell) in streams
+        walked = method.SEES == "stream" and RecordsName.of(cell.ref).stream in streams
         if cell.ref.name in wanted or walked:
             by_name.setdefault(cell.ref.name, []).append(cell)
     yield from by_name.values()
-
-
-def _stream(cell: Cell) -> tuple[str, ...]:
-    return cell.ref.parts[3:-1]
 
 
 def _evaluate_position(
@@ -125,12 +139,11 @@ def _evaluate_position(
     predictor: Predictor,
     classes: list[str],
     method: ModuleType,
-    device: str,
+    shifted: OnTheFly | None,
 ) -> None:
     spec = cells[0].recipe
     folder = _folder(run, cells[0])
     place(predictor, run, cells[0])
-    shifted = _on_the_fly(run, cells[0], folder, device) if "shift" in spec else None
     with ExitStack() as stack:
         kept = _keeper(run, cells, folder, stack)
         table, _, batch = evaluate_shards(
@@ -143,7 +156,7 @@ def _evaluate_position(
             transform=shifted,
             keep=kept,
         )
-        run.note(device=device, batch_size=batch, shifted_on=shifted.counts if shifted else None)
+        run.note(batch_size=batch, shifted_on=shifted.counts if shifted else None)
         facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
         for cell in cells:
             if recipe.status(run.root, cell) == "fresh":
@@ -163,18 +176,17 @@ def _keeper(run: Run, cells: list[Cell], folder: Path, stack: ExitStack) -> Keep
     return stack.enter_context(Keeper(outputs[0], count))
 
 
-def _on_the_fly(run: Run, cell: Cell, folder: Path, device: str) -> OnTheFly:
-    """Return what shifts clean samples while they are read, as the recipe of the records says."""
-    # By name, as plugins are: its code counts in the recipes of such records alone.
-    onthefly: Any = importlib.import_module("shiftbench.inference.onthefly")
-    dataset = shards.manifest(folder)["dataset"]
-    made: OnTheFly = onthefly.for_cell(cell.recipe, dataset, run.inputs(cell), device)
-    return made
+def _shifted(run: Run, cell: Cell, device: str, make: MakeOnTheFly) -> OnTheFly | None:
+    """Return what shifts the clean samples of a position while they are read; None where they are stored."""
+    if "shift" not in cell.recipe:
+        return None
+    dataset = shards.manifest(_folder(run, cell))["dataset"]
+    return make(cell.recipe, dataset, run.inputs(cell), device)
 
 
 def _write_records(run: Run, cell: Cell, table: pa.Table, facts: dict[str, Any]) -> None:
     output = run.path(cell.ref)
-    with recipe.scratch(output) as temporary:
+    with scratch(output) as temporary:
         schema.write(table, temporary, cell.fingerprint)
         run.commit(cell, {output.name: temporary}, facts)
 
@@ -214,12 +226,8 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
     tables: list[pa.Table] = [task.schema(len(classes), outputs_mode).empty_table()]
     features: list[np.ndarray] = []
     guard = Halving(predictor, batch_size, allowed=sees == "sample")
-    prepare = getattr(predictor, "prepare", None)  # a net's input is prepared ahead, too
     read: Iterable[list[Sample]] = batches(shards.read(folder), batch_size)
-    read = map(transform, read) if transform else read
-    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
-    for batch, prepared in ahead(drawn):
-        outputs = guard(batch, prepared)
+    for batch, outputs in predicted(guard, map(transform, read) if transform else read):
         tables.append(task.rows(batch, outputs, space, outputs_mode))
         if keep:
             keep(outputs)
@@ -298,6 +306,3 @@ def as_predictor(model: Any) -> Predictor:
             return {"logits": model.eval()(batch).float().cpu().numpy()}
 
     return predict
-
-
-make_callable(__name__, evaluate)

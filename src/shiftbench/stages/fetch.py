@@ -8,7 +8,6 @@ appears whole or not at all, and its manifest.json, written last, does not tell 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gzip
 import json
 import os
@@ -21,19 +20,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from shiftbench import files
 from shiftbench.data import providers
 from shiftbench.data.source_files import (
     Original,
     Provider,
     Source,
+    cache_home,
+    kept,
     load_source,
-    source_names,
     verify,
 )
 from shiftbench.errors import DataError, FetchError
+from shiftbench.provenance import locks
 from shiftbench.provenance.recipe import Cell, Run
-
-__all__ = ["FetchResult", "cache_home", "fetch", "load_source", "manifest_text", "source_names"]
 
 Bring = Callable[[Path], None]
 
@@ -52,17 +52,6 @@ class FetchResult:
     files: dict[str, Original]
     provider: str
     refused: tuple[str, ...] = ()
-
-
-def cache_home() -> Path:
-    """Return the folder of downloads shared by all runs: $SHIFTBENCH_CACHE, or ~/.cache/shiftbench."""
-    given = os.environ.get("SHIFTBENCH_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "shiftbench"
-
-
-def kept(name: str) -> Path:
-    """Return where this machine keeps the original `name`; what lies there was checked."""
-    return cache_home() / "originals" / name
 
 
 def keep(name: str) -> FetchResult:
@@ -92,18 +81,18 @@ def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False
     """
     source = load_source(name)
     refused: list[str] = []
-    _sweep(folder)
+    files.sweep(folder, owns_folder=False)
     chain = _chain(name, source, [folder, *folders], offline=offline)
     for label, bring in chain:
         try:
             with _scratch(folder) as work, _spinner(f"fetching {name}: {label}"):
                 bring(work)
-                files = verify(source, work)
-                _install(name, source, files, work, folder)
+                found = verify(source, work)
+                _install(name, source, found, work, folder)
         except (DataError, OSError) as error:
             refused.append(f"{label}: {error}")
         else:
-            return FetchResult(name, folder, files, label, tuple(refused))
+            return FetchResult(name, folder, found, label, tuple(refused))
     raise FetchError(_nobody(name, source, refused, offline=offline))
 
 
@@ -187,22 +176,14 @@ def _from_cache(source: Source, kept: Path, work: Path) -> None:
 def _from_provider(provider: Provider, source: Source, kept: Path, work: Path) -> None:
     """Download and unpack beside the cache, check, keep there, link from there; one run at a time."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(kept):
-        _sweep(kept)
+    with locks.hold(kept.with_name(f".{kept.name}.lock")):
+        files.sweep(kept, owns_folder=False)
         with _scratch(kept) as unpacked, _scratch(kept) as packages:
             package = providers.download(provider, packages, cache_home())
             providers.unpack(package, provider, source, unpacked)
             verify(source, unpacked)
             _replace(unpacked, kept)
         _link_tree(source, kept, work)
-
-
-@contextlib.contextmanager
-def _lock(kept: Path) -> Iterator[None]:
-    """Hold a lock that the kernel releases after a kill."""
-    with kept.with_name(f".{kept.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _link_tree(source: Source, home: Path, work: Path) -> None:
@@ -221,25 +202,11 @@ def _link_tree(source: Source, home: Path, work: Path) -> None:
 
 @contextlib.contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system, which is gone afterwards."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    part = tempfile.TemporaryDirectory(
-        prefix=_part(beside), dir=beside.parent, ignore_cleanup_errors=True
-    )
-    with part as name:
-        folder = Path(name) / beside.name
+    """Yield an empty folder on the same file system, open to all as `beside` will be, which is gone afterwards."""
+    with files.scratch_folder(beside) as mine:
+        folder = mine / beside.name
         folder.mkdir()
         yield folder
-
-
-def _sweep(beside: Path) -> None:
-    """Remove what a killed run left."""
-    for left in beside.parent.glob(f"{_part(beside)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _part(beside: Path) -> str:
-    return f".part-{beside.name}."
 
 
 def manifest_text(name: str, source: Source, files: dict[str, Original]) -> str:
@@ -266,23 +233,15 @@ def _replace(new: Path, folder: Path) -> None:
         if (
             path.is_dir() or path.stat().st_nlink == 1
         ):  # a hard link is on the disk since its first name
-            _sync(path)
-    _sync(new)
+            files.sync(path)
+    files.sync(new)
     if folder.exists():
         with _scratch(folder) as old:
             folder.rename(old)
             new.rename(folder)
     else:
         new.rename(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    files.sync(folder.parent)
 
 
 def _spinner(text: str) -> contextlib.AbstractContextManager[object]:

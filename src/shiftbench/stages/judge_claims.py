@@ -16,8 +16,7 @@ import pyarrow as pa
 
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
-from shiftbench.plan.cards import Claim, Figure, Reported
-from shiftbench.provenance import recipe
+from shiftbench.files import scratch
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import bootstrap
@@ -28,6 +27,7 @@ from shiftbench.statistics.expressions import (
     evaluate,
     scalar,
 )
+from shiftbench.statistics.statements import Claim, Figure, Reported
 
 Line = dict[str, object]
 
@@ -46,7 +46,7 @@ def run(run: Run, cell: Cell) -> None:
     with ExitStack() as stack:
         files = {}
         for name, (table, form) in made.items():
-            files[name] = stack.enter_context(recipe.scratch(output.with_name(name)))
+            files[name] = stack.enter_context(scratch(output.with_name(name)))
             schema.write(table, files[name], cell.fingerprint, form)
         run.commit(cell, files)
 

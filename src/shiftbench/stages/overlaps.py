@@ -15,19 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shiftbench import plugins
-from shiftbench.data import codecs, schema, shards
+from shiftbench.data import (
+    codecs,
+    formats,
+    schema,
+    shards,
+)
 from shiftbench.errors import DataError
-from shiftbench.provenance import recipe
+from shiftbench.files import scratch
 from shiftbench.provenance.recipe import Cell, Run
 
 
-def run(run: Run, cell: Cell, _: object) -> None:
+def run(run: Run, cell: Cell) -> None:
     """Compare the sets of one campaign."""
     folders = {ref.name: run.path(ref).parent for ref in cell.inputs}
     table = compared([(role, name, folders[name]) for role, name in cell.recipe["sets"]])
     output = run.path(cell.ref)
-    with recipe.scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, schema.OVERLAPS)
+    with scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, formats.OVERLAPS)
         run.commit(cell, {output.name: temporary})
 
 
@@ -47,7 +52,7 @@ def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
         if row["disjoint"] and (row["shared_keys"] or row["shared_contents"]):
             raise DataError(_message(one, two))
         rows.append(row)
-    return schema.table(rows, schema.OVERLAPS)
+    return schema.table(rows, formats.OVERLAPS)
 
 
 def _contents(folder: Path) -> pa.Table:

@@ -31,6 +31,7 @@ from plotly.offline import get_plotlyjs
 
 from shiftbench import __version__
 from shiftbench.data import claim_formats, formats, schema
+from shiftbench.files import scratch
 from shiftbench.page import gallery
 from shiftbench.page.chapters import Chapter, ends
 from shiftbench.page.detector_panels import detector_panels
@@ -84,9 +85,7 @@ def run(run: Run, todo: list[Cell]) -> None:
         }
         output = run.path(cell.ref)
         with ExitStack() as stack:
-            files = {
-                name: stack.enter_context(recipe.scratch(output.with_name(name))) for name in texts
-            }
+            files = {name: stack.enter_context(scratch(output.with_name(name))) for name in texts}
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
             run.commit(cell, files)

@@ -6,7 +6,6 @@ fitted once. No forward pass is made but by detectors that need gradients or inn
 
 from __future__ import annotations
 
-import importlib
 import json
 from types import ModuleType
 from typing import Any
@@ -15,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import ModelError
+from shiftbench.files import scratch
 from shiftbench.progress import track
-from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.stages.detector_context import Bench
@@ -55,7 +54,7 @@ def scored(detector: ModuleType, options: dict[str, Any], rows: Rows, state: Any
         else np.zeros(0)
     )
     _check(scores, rows, detector.__name__.rpartition(".")[2])
-    return pa.table({"key": rows.table.column("key"), "score": scores}, schema=schema.SCORES.arrow)
+    return pa.table({"key": rows.table.column("key"), "score": scores}, schema=formats.SCORES.arrow)
 
 
 def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
@@ -70,23 +69,11 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
         )
 
 
-def run(run: Run, todo: list[Cell], device: str = "auto") -> None:
-    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
-    bench = Bench(run, device)
-    for kind in ("overlaps", "searches"):
-        for cell in todo:
-            if cell.ref.kind == kind:
-                # By name, as plugins are: the code of one kind counts in no recipe of another.
-                importlib.import_module(f"shiftbench.stages.{_STAGES[kind]}").run(run, cell, bench)
-    for cell in todo:
-        if cell.ref.kind == "analyses":
-            importlib.import_module("shiftbench.stages.analyse").run(run, cell, device)
+def run(run: Run, bench: Bench) -> None:
+    """Make the scores of one (weights, method) that are stale."""
     for cell in track(run.todo(), run.job.name):
         if cell.ref.kind == "scores":
             _score(run, cell, bench)
-
-
-_STAGES = {"overlaps": "overlaps", "searches": "detector_search"}
 
 
 def _score(run: Run, cell: Cell, bench: Bench) -> None:
@@ -96,8 +83,8 @@ def _score(run: Run, cell: Cell, bench: Bench) -> None:
     table = scored(detector, options, bench.rows(cell, cell.recipe["rows"]), state)
     output = run.path(cell.ref)
     run.note(images_seen_again=bench.seen_again)
-    with recipe.scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, schema.SCORES)
+    with scratch(output) as temporary:
+        schema.write(table, temporary, cell.fingerprint, formats.SCORES)
         run.commit(cell, {output.name: temporary})
 
 
@@ -105,7 +92,7 @@ def chosen_options(run: Run, cell: Cell) -> dict[str, Any]:
     """Return the options that a search chose."""
     if "search" not in cell.recipe:
         return {}
-    table = schema.read(run.path(Ref("searches", cell.recipe["search"])), form=schema.SEARCHES)
+    table = schema.read(run.path(Ref("searches", cell.recipe["search"])), form=formats.SEARCHES)
     (chosen,) = [row["options"] for row in table.to_pylist() if row["chosen"]]
     found: dict[str, Any] = json.loads(chosen)
     return found

@@ -21,11 +21,11 @@ import numpy as np
 from shiftbench import files, plugins
 from shiftbench.data import shards, splits
 from shiftbench.errors import DataError
+from shiftbench.files import scratch
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.progress import track
-from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, ShardsName
 from shiftbench.sample import Sample
 
 PREVIEW_SAMPLES = 4
@@ -96,8 +96,7 @@ def make_shards(run: Run, cell: Cell, decoded: Decoded) -> None:
         else:
             samples, about = _shifted(run, cell, decoded)
         task = plugins.find("tasks", about["task"])
-        dataset, split, shift, severity = cell.ref.parts
-        facts = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+        facts = ShardsName.of(cell.ref)._asdict()
         names = shards.write(
             samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000
         )
@@ -113,7 +112,7 @@ def _drop_old_tars(folder: Path, names: list[str]) -> None:
 
 def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
-    spec, split = cell.recipe["dataset"], cell.ref.parts[1]
+    spec, split = cell.recipe["dataset"], ShardsName.of(cell.ref).split
     module = plugins.find("datasets", spec["use"])
     inputs = run.inputs(cell)
     sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
@@ -206,7 +205,7 @@ def make_preview(run: Run, cell: Cell) -> None:
     task = plugins.find("tasks", about["task"])
     rows = [shown(sample, task) for sample in samples]
     output = run.path(cell.ref)
-    with recipe.scratch(output) as temporary:
+    with scratch(output) as temporary:
         skipped = [] if "shift" in cell.recipe else about["skipped"]
         content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
         temporary.write_text(json.dumps(content, sort_keys=True))

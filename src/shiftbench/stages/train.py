@@ -5,69 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from shiftbench import plugins, rng
+from shiftbench import plugins, refs, rng
+from shiftbench.contracts import LogRow, TrainJob
 from shiftbench.data import schema, shards, training_log
 from shiftbench.errors import ModelError
+from shiftbench.files import scratch
 from shiftbench.inference import nets
-from shiftbench.provenance import environment, recipe
+from shiftbench.provenance import environment
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-
-LogRow = tuple[int, str, float]
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """Everything that one training depends on; `trainers/<trainer>.py` gets it and returns tensors.
-
-    Attributes:
-        dataset: name of the dataset that is learnt from.
-        model: plugin file in `models/`.
-        trainer: plugin file in `trainers/`.
-        seed: training seed, part of the weights' name.
-        params: the trainer's options, merged with its defaults.
-        model_params: the model's options, merged with its defaults.
-        optimizer: the file (`use`) and the options of the optimiser that the trainer's option `optimizer` names.
-        classes: names of the dataset's classes, in label order.
-        inputs: where the trainer's and the model's `needs` lie.
-        samples: the samples of a split, in shard order.
-        threads: torch threads; weights depend on it.
-        device: `cpu` for weights that are the same bytes every time, else as `nets.pick_device`.
-        rows: the log, filled by `log`.
-        determinism: what torch was told while it trained, filled by `train_weights`.
-    """
-
-    dataset: str
-    model: str
-    trainer: str
-    seed: int
-    params: Mapping[str, Any]
-    model_params: Mapping[str, Any]
-    classes: tuple[str, ...]
-    inputs: Mapping[Ref, Path]
-    samples: Callable[[str], list[Sample]]
-    optimizer: Mapping[str, Any] = field(default_factory=dict)
-    threads: int = 1
-    device: str = "cpu"
-    rows: list[LogRow] = field(default_factory=list)
-    determinism: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def plugin(self) -> ModuleType:
-        """The model's file."""
-        return plugins.find("models", self.model)
-
-    def log(self, step: int, name: str, value: float) -> None:
-        """Add a row to `log.parquet`: step from 0, the quantity's name, its value."""
-        self.rows.append((step, name, float(value)))
 
 
 def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
@@ -85,9 +37,9 @@ def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
         state = trainer.train(job)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            of = refs.weights(job.dataset, job.model, job.trainer, job.seed)
             raise ModelError(
-                f"{job.dataset}/{job.model}-{job.trainer}-s{job.seed}: {name} is not finite after training; "
-                "lower the trainer's `lr`"
+                f"{of.name}: {name} is not finite after training; lower the trainer's `lr`"
             )
     return {name: state[name].detach().cpu() for name in sorted(state)}, list(job.rows)
 
@@ -160,7 +112,7 @@ def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[L
         "fingerprint": cell.fingerprint,
         "classes": json.dumps(job.classes),
     }
-    with recipe.scratch(output) as weights, recipe.scratch(log) as steps:
+    with scratch(output) as weights, scratch(log) as steps:
         weights.write_bytes(nets.state_bytes(state, metadata))
         schema.write(schema.training_log(rows), steps, cell.fingerprint)
         run.note(device=job.device, determinism=job.determinism)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from shiftbench.data import formats, schema
+from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import Campaign
 from shiftbench.statistics.contributions import Contributions, ratio, weighted
@@ -40,7 +41,6 @@ def _row(
     values = part["value_e9"].to_numpy().astype(np.int64)
     (sums,) = weighted([Contributions(np.ones(len(part), np.int64), (values,))], matrix)
     means = ratio(sums.sums[0], sums.count) / formats.E9
-    head, _, seed = str(place["weights"]).rpartition("-s")
     return Row(
         campaign=name,
         task=task,
@@ -48,7 +48,7 @@ def _row(
         value=float(means[0]),
         draws=means[1:],
         n=len(part),
-        seed=int(seed) if head and seed.isdigit() else None,
+        seed=without_seed(str(place["weights"]))[1],
         unit="key",
         basis=None,
         **place,  # type: ignore[arg-type]

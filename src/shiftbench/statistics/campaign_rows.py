@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from shiftbench.data import schema
 from shiftbench.errors import DuplicateKeyError
-from shiftbench.refs import number
+from shiftbench.refs import number, without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import Contributions, Sums, weighted
 from shiftbench.statistics.rows import (
@@ -291,10 +291,9 @@ def digest(count: NDArray[np.int64]) -> str:
 
 def new_row(cell: CellRows, metric: str, values: Floats, n: int, unit: str) -> Row:
     """Return a row of one cell."""
-    head, _, seed = cell.weights.rpartition("-s")
     return Row(
         campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,
         dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
         group=None, step=cell.step, metric=metric, value=float(values[0]), draws=values[1:], n=n,
-        seed=int(seed) if head and seed.isdigit() else None, unit=unit,
+        seed=without_seed(cell.weights)[1], unit=unit,
     )  # fmt: skip

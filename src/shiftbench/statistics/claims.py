@@ -28,7 +28,6 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.errors import near
-from shiftbench.plan.cards import Claim
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.expressions import (
     Floats,
@@ -38,6 +37,7 @@ from shiftbench.statistics.expressions import (
     leaves,
     scalar,
 )
+from shiftbench.statistics.statements import Claim
 
 ERROR = 0.05
 

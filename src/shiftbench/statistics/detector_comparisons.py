@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shiftbench.metrics import auroc
 from shiftbench.statistics import bootstrap, delong, scored_cells
 from shiftbench.statistics.campaign_rows import Campaign, Metric
 from shiftbench.statistics.delong import Components
@@ -114,7 +113,7 @@ def _compared(
     undefined = np.isnan(gaps[:, 0])
     p_values[undefined] = np.nan
     corrected = holm(p_values)
-    tested = metric.module is auroc
+    tested = getattr(metric.module, "PAIRED_TEST", None) == "delong"
     for at, row in enumerate(rows):
         numbers = {
             "difference": gaps[at, 0],

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from shiftbench.data import formats
 from shiftbench.errors import near
-from shiftbench.plan.cards import TWO, parts
+from shiftbench.statistics.statements import TWO, parts
 
 Floats = NDArray[np.float64]
 TAIL = 0.1  # the share of rows that `cvar` averages

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import risk_coverage, scored_cells
 from shiftbench.statistics.campaign_rows import (
@@ -35,7 +35,7 @@ RISK_COVERAGE = Format(
     "Share of wrong predictions among the samples that a detector trusts most, at rising coverage.",
     (*_CELL, "accepted"),
     (
-        *(column for column in schema.METRICS.columns if column.name in _CELL),
+        *(column for column in formats.METRICS.columns if column.name in _CELL),
         Column("accepted", pa.int64(), "sample", "samples with the lowest scores", 1),
         Column("coverage", pa.float64(), "share", "accepted by all samples that count", 0, 1),
         Column("risk", pa.float64(), "share", "of the accepted, expected over orders of equal scores", 0, 1),

@@ -78,7 +78,7 @@ def bins(records: pa.Table, **cell: object) -> pa.Table:
     """Return the bins of one cell as rows of RELIABILITY.
 
     Args:
-        records: columns `correct` (null: does not count) and `confidence_e9`, as in `schema.RECORDS_FULL`.
+        records: columns `correct` (null: does not count) and `confidence_e9`, as in `formats.RECORDS_FULL`.
         cell: the other columns of RELIABILITY: campaign, weights, method, dataset, split, reference, ...
     """
     counts = records.filter(records.column("correct").is_valid())

@@ -102,7 +102,7 @@ class SeverityPath:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric row; see `schema.METRICS`. `value` and `draws` (float64, one per draw) are NaN where undefined.
+    """One metric row; see `formats.METRICS`. `value` and `draws` (float64, one per draw) are NaN where undefined.
 
     `basis` says which samples count (equal for equal samples), `cell` which cell the row comes from, None when from
     several.

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from shiftbench.data import schema
+from shiftbench.data import formats
 from shiftbench.data.formats import Column, Format
+from shiftbench.refs import without_seed
 from shiftbench.statistics import scored_cells
 from shiftbench.statistics.campaign_rows import Campaign, CellRows
 from shiftbench.statistics.rows import Floats
@@ -31,7 +32,7 @@ ROC = Format(
     "vertices of the ROC curve, and a histogram.",
     (*_CELL, "kind", "x"),
     (
-        *(Column(name, pa.string(), "", schema.METRICS.column(name).meaning) for name in _CELL if name != "detector"),
+        *(Column(name, pa.string(), "", formats.METRICS.column(name).meaning) for name in _CELL if name != "detector"),
         Column("detector", pa.string(), "", "OOD detector"),
         Column("kind", pa.string(), "", "`roc` or `histogram`"),
         Column("x", pa.float64(), "detector's", "roc: threshold, flags what is at or above it; histogram: lower edge"),
@@ -56,11 +57,10 @@ def _first_seeds(families: Iterable[Family]) -> list[Family]:
     first: dict[tuple[str | None, ...], tuple[int, Family]] = {}
     for family in families:
         cell = family.clean
-        head, _, seed = cell.weights.rpartition("-s")
-        name, number = (head, int(seed)) if head and seed.isdigit() else (cell.weights, 0)
+        name, seed = without_seed(cell.weights)
         who = name, cell.method, cell.detector, cell.split
-        if who not in first or number < first[who][0]:
-            first[who] = (number, family)
+        if who not in first or (seed or 0) < first[who][0]:
+            first[who] = (seed or 0, family)
     return [family for _, family in first.values()]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.errors import DataError, ParamsError, RangeError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import Campaign, CellRows, Samples
@@ -48,7 +48,7 @@ def read(campaign: Campaign, cell: CellRows, columns: Sequence[str] = ()) -> Sco
         RangeError: a score is not finite.
         DataError: the records are of other samples.
     """
-    table = schema.read(cell.file, form=schema.SCORES)
+    table = schema.read(cell.file, form=formats.SCORES)
     scores = table.column("score").to_numpy()
     if not np.isfinite(scores).all():
         key = table.column("key")[int(np.argmin(np.isfinite(scores)))].as_py()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 
 _WHO = ("campaign", "weights", "method", "detector")
@@ -20,12 +20,12 @@ SEARCHED = Format(
     (*_WHO, "number"),
     (
         *(
-            Column(name, pa.string(), "", schema.METRICS.column(name).meaning)
+            Column(name, pa.string(), "", formats.METRICS.column(name).meaning)
             for name in _WHO
             if name != "detector"
         ),
         Column("detector", pa.string(), "", "OOD detector"),
-        *schema.SEARCHES.columns,
+        *formats.SEARCHES.columns,
         Column("effect", pa.string(), "", "options that changed the auroc, joined with commas; see `effect`"),
     ),
 )  # fmt: skip
@@ -44,7 +44,7 @@ def table(campaign: str, searches: Mapping[str, Path]) -> pa.Table:
     found: list[dict[str, object]] = []
     for name, file in searches.items():
         weights, method, detector = name.rsplit("/", 2)
-        rows = schema.read(file, form=schema.SEARCHES).to_pylist()
+        rows = schema.read(file, form=formats.SEARCHES).to_pylist()
         who = dict(zip(_WHO, (campaign, weights, method, detector), strict=True))
         mattered = ",".join(option for option, changed in effect(rows).items() if changed)
         found += [{**who, **row, "effect": mattered} for row in rows]

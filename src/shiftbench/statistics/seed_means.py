@@ -8,12 +8,13 @@ from dataclasses import fields
 
 import numpy as np
 
-from shiftbench.data import schema
+from shiftbench.data import formats
+from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import Campaign, Metric
 from shiftbench.statistics.rows import Floats, Row
 
-IDENTITY = schema.METRICS.key
+IDENTITY = formats.METRICS.key
 _PAIRED = tuple(name for name in IDENTITY if name != "weights")
 assert set(IDENTITY) <= {field.name for field in fields(Row)}  # noqa: S101 - the declarations agree
 
@@ -37,11 +38,11 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
     families: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.seed is not None:
-            family = row.weights.rpartition("-s")[0]
+            family = without_seed(row.weights)[0]
             families.setdefault((family, *identity(row, _PAIRED)), []).append(row)
     for members in families.values():
         members.sort(key=lambda row: row.seed or 0)
-        family = members[0].weights.rpartition("-s")[0]
+        family = without_seed(members[0].weights)[0]
         values = np.add.accumulate([row.all for row in members])[-1] / len(members)
         yield members[0].derived(members, values, weights=family, seed=None)
 

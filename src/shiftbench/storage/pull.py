@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS
 from shiftbench.provenance import recipe
@@ -182,8 +183,8 @@ def verify(root: Path, cell: Cell, *, tars: bool = True) -> list[str]:
             continue
         if not file.is_file():
             problems.append(f"{file}: missing, but its receipt names it")
-        elif recipe.sha256(file) != digest:
-            problems.append(f"{file}: sha256 is {recipe.sha256(file)}, the receipt says {digest}")
+        elif sha256(file) != digest:
+            problems.append(f"{file}: sha256 is {sha256(file)}, the receipt says {digest}")
     if problems and cell.ref.kind == "shards":
         problems = shards.damaged(folder) or problems
     return problems

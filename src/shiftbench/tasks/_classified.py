@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.data import schema
+from shiftbench.data import formats
 from shiftbench.errors import ModelError, ParamsError, RangeError, near
 from shiftbench.sample import Sample
 from shiftbench.tasks._classes import UNKNOWN, LabelSpace
@@ -19,10 +19,10 @@ METRICS = (
     *("mce", "relative_mce", "auc_severity", "failure_point", "failure_share"),
     *("auroc", "fpr95", "fpr95_idpos", "aupr_out"),
 )
-FORMATS = {"full": schema.RECORDS_FULL, "top20": schema.RECORDS_TOP20}
+FORMATS = {"full": formats.RECORDS_FULL, "top20": formats.RECORDS_TOP20}
 
 
-def form(outputs: str) -> schema.Format:
+def form(outputs: str) -> formats.Format:
     """Return the record format of an outputs mode.
 
     Raises:
@@ -117,14 +117,14 @@ def judged(
         "label": labels,
         "prediction": prediction,
         "correct": pa.array(prediction == labels, mask=~known),
-        "confidence_e9": _e9(probabilities[each, best], schema.E9),
-        "nll_e9": pa.array(_e9(-logs[each, at], schema.NLL_LIMIT), mask=~known),
-        "brier_e9": pa.array(_e9(brier, 2 * schema.E9), mask=~known),
+        "confidence_e9": _e9(probabilities[each, best], formats.E9),
+        "nll_e9": pa.array(_e9(-logs[each, at], formats.NLL_LIMIT), mask=~known),
+        "brier_e9": pa.array(_e9(brier, 2 * formats.E9), mask=~known),
     }
 
 
 def _e9(values: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
-    return np.clip(np.rint(values * schema.E9), 0, limit).astype(np.int64)
+    return np.clip(np.rint(values * formats.E9), 0, limit).astype(np.int64)
 
 
 def metas(samples: list[Sample]) -> dict[str, pa.Array]:
@@ -141,7 +141,7 @@ def _all(logits: NDArray[np.float32]) -> dict[str, pa.Array]:
 
 
 def _largest(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> dict[str, pa.Array]:
-    order = np.argsort(-logits, axis=1, kind="stable")[:, : schema.TOP]
+    order = np.argsort(-logits, axis=1, kind="stable")[:, : formats.TOP]
     known = labels != UNKNOWN
     own = logits[np.arange(len(labels)), np.where(known, labels, 0)]
     return {

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shiftbench import make_callable, plugins
+from shiftbench import plugins
 from shiftbench.data import shards, splits
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.inference.batching import (
     Halving,
     Predictor,
-    ahead,
     batches,
+    predicted,
 )
 from shiftbench.progress import track
 from shiftbench.sample import Sample
@@ -132,13 +132,12 @@ class Judge:
     def _judged(self, samples: Iterable[Sample], shifter: Shifter) -> pa.Table:
         space = LabelSpace(self.classes, self.clean.classes)
         guard = Halving(self.predictor, self.batch_size, allowed=True)
-        prepare = getattr(self.predictor, "prepare", None)
-        drawn = ((b, prepare(b) if prepare else None) for b in batches(samples, self.batch_size))
+        drawn = predicted(guard, batches(samples, self.batch_size))
         total = -(-len(self.clean.samples) // self.batch_size)
         title = f"{shifter.name} at {shifter.severity:.3g}"
         tables = [
-            self.clean.task.rows(batch, guard(batch, prepared), space, "full")
-            for batch, prepared in track(ahead(drawn), title, total)
+            self.clean.task.rows(batch, outputs, space, "full")
+            for batch, outputs in track(drawn, title, total)
         ]
         if not tables:
             raise DataError(f"{self.clean.dataset}/{self.clean.split} has no samples")
@@ -282,13 +281,10 @@ def _check_options(shift: str, given: Mapping[str, Any], known: Mapping[str, Any
 
 def sources(module: ModuleType, root: Path | None = None) -> dict[str, Path]:
     """Return the folders of the originals that a shift reads and that are here: of a run, or kept by `fetch`."""
-    from shiftbench.stages.fetch import kept
+    from shiftbench.data.source_files import kept
 
     found: dict[str, Path] = {}
     for name in getattr(module, "SOURCES", ()):
         places = [*([root / "data/sources" / name] if root else []), kept(name)]
         found.update((name, place) for place in places[::-1] if place.is_dir())
     return found
-
-
-make_callable(__name__, calibrate)

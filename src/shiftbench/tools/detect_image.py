@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.detectors._net import Net
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ParamsError
@@ -153,7 +153,7 @@ def detect(
             _findings(bench, name, cell, shown, samples)
             for name, cell in track(list(cells.items()), "detectors")
         ]
-    answered = shown.table.column("confidence_e9").to_numpy() / schema.E9
+    answered = shown.table.column("confidence_e9").to_numpy() / formats.E9
     return [
         Answer(file, classes[index], float(probability), tuple(findings))
         for file, index, probability, *findings in zip(
@@ -315,7 +315,7 @@ def _findings(
     rows = Rows(shown.table, shown.beside, shown.kept_logits, clean.linear, net, shown.name)
     scores = scored(detector, options, rows, state).column("score").to_numpy()
     if searched is not False and recipe.status(bench.run.root, cell) == "fresh":
-        table = schema.read(bench.run.path(cell.ref), form=schema.SCORES)
+        table = schema.read(bench.run.path(cell.ref), form=formats.SCORES)
     else:
         table = scored(detector, options, clean, state)
     known = table.column("score").to_numpy()

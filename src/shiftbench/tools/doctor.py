@@ -17,7 +17,6 @@ from shiftbench.data import source_files
 from shiftbench.plan import estimate, unavailable
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import environment, locks, recipe
-from shiftbench.stages import fetch
 from shiftbench.storage import dvc_store, pull, remotes
 
 CLIENTS = {
@@ -151,7 +150,7 @@ def _state(plan: Plan, root: Path, name: str, source: source_files.Source) -> st
         for ref in plan.cells
     ):
         return "here"
-    if (fetch.cache_home() / "originals" / name).is_dir():
+    if (source_files.cache_home() / "originals" / name).is_dir():
         return "cached"
     for provider in source.providers:
         if all(shutil.which(program) for program in unavailable.PROGRAMS[provider.client]):

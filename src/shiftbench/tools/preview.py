@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
+from shiftbench.corruption import corrupt
 from shiftbench.data import shards
+from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref, number
 from shiftbench.sample import Sample
-from shiftbench.stages.fetch import kept
 
 Pixels = NDArray[np.uint8]
 SIDE = 160  # an image's longer side on the sheet, pixels

@@ -7,7 +7,6 @@ requests`, with `ANSWERS`, the folder of the answers (`systems/SLUG_/recorded`),
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +21,7 @@ from shiftbench.llm.client import Cached, Generator, Request
 from shiftbench.plan import plan as plans
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.stages import verbs
 from shiftbench.tools import run_local
 
 BEFORE = ("fetch", "shift", "train")
@@ -52,7 +52,7 @@ def record(
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
-            recipe.execute(file, importlib.import_module(f"shiftbench.stages.{job.verb}").run)
+            recipe.execute(file, verbs.RUN[job.verb])
         elif job.verb == "evaluate":
             for home, model, request in _asked(Run(file)):
                 identity = client.identity(model)

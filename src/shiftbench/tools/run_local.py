@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Job
+from shiftbench.stages import verbs
 
 
 def make(plan: Plan, root: Path) -> int:
@@ -24,8 +24,7 @@ def make(plan: Plan, root: Path) -> int:
     plan.write(root)
     made = 0
     for job in ordered(plan):
-        stage = importlib.import_module(f"shiftbench.stages.{job.verb}")
-        made += recipe.execute(root / job.recipe_path, stage.run)
+        made += recipe.execute(root / job.recipe_path, verbs.RUN[job.verb])
     return made
 
 

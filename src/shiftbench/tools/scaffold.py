@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
-from shiftbench.provenance.recipe import write_bytes
+from shiftbench.files import write_bytes
 
 TEMPLATES = plugins.PACKAGE / "templates" / "new"
 

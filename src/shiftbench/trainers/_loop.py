@@ -20,7 +20,7 @@ from shiftbench.inference import nets
 from shiftbench.rng import Words
 
 if TYPE_CHECKING:
-    from shiftbench.stages.train import TrainJob
+    from shiftbench.contracts import TrainJob
 
 Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, Words], torch.Tensor]
 """(net, prepared batch, labels, random words of this step) -> scalar loss."""

@@ -26,7 +26,7 @@ from shiftbench.rng import Words
 from shiftbench.sample import Sample
 
 if TYPE_CHECKING:
-    from shiftbench.stages.train import TrainJob
+    from shiftbench.contracts import TrainJob
 
 
 @dataclass(frozen=True, slots=True)

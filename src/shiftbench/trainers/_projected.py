@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic, _loop
 
 BATCH = 256

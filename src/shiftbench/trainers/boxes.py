@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
@@ -27,7 +28,6 @@ from shiftbench.models._boxes import Truth
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.losses import info_nce
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {

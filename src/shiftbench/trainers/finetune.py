@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {

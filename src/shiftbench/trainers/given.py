@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models import _given
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import pretrained
 
 PARAMS: dict[str, object] = {"path": ""}

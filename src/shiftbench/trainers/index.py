@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.models._rankers import Collections
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {}
 READS_ORIGINALS = True  # the encoder's

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 PARAMS: dict[str, object] = {

@@ -13,9 +13,9 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _attack, _loop, erm
 
 PARAMS: dict[str, object] = {

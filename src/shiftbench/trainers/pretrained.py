@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {}
 

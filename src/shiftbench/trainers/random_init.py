@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {}

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from shiftbench import rng
+from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _exposure, _loop, erm, finetune
 
 PARAMS: dict[str, object] = {

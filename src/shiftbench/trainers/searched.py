@@ -25,6 +25,7 @@ import pyarrow as pa
 import torch
 
 from shiftbench import plugins, refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
@@ -32,7 +33,6 @@ from shiftbench.inference import nets
 from shiftbench.metrics import auroc
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.models import _sentences, minilm, tfidf
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 READS_ORIGINALS = True

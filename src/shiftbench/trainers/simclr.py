@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.losses import nt_xent
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _projected, _views
 
 PARAMS: dict[str, object] = {

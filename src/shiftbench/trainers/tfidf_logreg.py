@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.models import _tfidf, tfidf
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _logistic
 
 PARAMS: dict[str, object] = {"c": 5.0}

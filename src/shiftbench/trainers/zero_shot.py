@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {
     "learnt_from": "fashion_mnist",

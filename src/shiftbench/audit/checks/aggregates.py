@@ -29,7 +29,7 @@ from shiftbench.data.formats import Format
 from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
-from shiftbench.stages import aggregate
+from shiftbench.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # cells of one table that are told one by one
@@ -111,7 +111,7 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.V
 
 def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     run = stages.Again(case, ref)
-    aggregate.run(run, [run.cell])
+    verbs.aggregate(run, [run.cell])
     findings, other = run.compared(case, receipt["made"])
     yield from findings
     equal = 0

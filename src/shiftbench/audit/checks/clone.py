@@ -20,7 +20,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
 from shiftbench.errors import ParamsError
-from shiftbench.plan import params, scales, unavailable
+from shiftbench.plan import loading, scales, unavailable
 from shiftbench.provenance import environment, recipe
 from shiftbench.refs import Ref
 
@@ -70,7 +70,7 @@ def _scale(case: Case) -> str | None:
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
         with contextlib.suppress(ParamsError):  # an overlay of other campaigns than these
-            if params.load(base, file) == case.plan.params:
+            if loading.load(base, file) == case.plan.params:
                 return file.stem
     return None
 

@@ -25,7 +25,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import planned_rows, shard_folders, weight_files
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, ShardsName
 
 NUMBER, LEVEL = "A9", 0
 _CURE = "make it again, or pull it"
@@ -51,9 +51,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     about = shard_folders.stated(case, ref)
-    dataset, split, shift, severity = ref.parts
-    planned = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
-    for name, value in planned.items():
+    dataset, split, shift, _ = planned = ShardsName.of(ref)
+    for name, value in planned._asdict().items():
         yield from case.expect(ref, f"the manifest is of another {name}", value, about.get(name))
     yield from _classes(case, ref, about)
     clean = refs.shards(dataset, split)

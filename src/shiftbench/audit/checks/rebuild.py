@@ -20,6 +20,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
 from shiftbench.data import shards
+from shiftbench.refs import ShardsName
 from shiftbench.rng import Words
 
 NUMBER, LEVEL = "A17", 2
@@ -78,8 +79,7 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
         why, first = "it does not hold the samples that the recipe gives", next(iter(apart), None)
         counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(apart)} apart"}
         yield case.failed(done.ref, why, sample=first, **counts)
-    dataset, split, shift, severity = done.ref.parts
-    place = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
+    place = ShardsName.of(done.ref)._asdict()
     for name, value in {**{fact: about.get(fact) for fact in _FACTS}, **place}.items():
         why = f"the manifest states another {name} than the recipe gives"
         yield from case.expect(done.ref, why, value, stated.get(name))

@@ -16,9 +16,8 @@ from typing import Any
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.plan.params import Shift
 from shiftbench.provenance import code_digest
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, ShardsName, WeightsName
 
 NUMBER, LEVEL = "A5", 0
 
@@ -61,7 +60,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
     """Return what enters the key of random words: by name, what is expected and what the recipe holds."""
     seed = case.plan.params.seed
     if ref.kind == "weights":
-        own = int(ref.name.rpartition("-s")[2])
+        own = WeightsName.of(ref).seed
         return {"training seed": ([seed, own], content.get("seed"))}
     facts: dict[str, tuple[Any, Any]] = {}
     if "seed" in content or "shift" in content or ref.kind in ("records", "tables"):
@@ -70,11 +69,10 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
         facts["dataset"] = (ref.parts[0], content["dataset"].get("name"))
     if isinstance(content.get("shift"), dict):
         # Of shards `dataset/split/shift/severity`, of records applied while reading the same at the end.
-        *_, shift, severity = Ref("shards", content.get("golden", ref.name)).parts
-        entry = case.plan.params.component("shifts", shift)
-        fresh = isinstance(entry, Shift) and entry.fresh
+        *_, shift, severity = ShardsName.of(Ref("shards", content.get("golden", ref.name)))
+        fresh = case.plan.params.shift(shift).fresh
         facts["shift"] = (shift, content["shift"].get("name"))
-        facts["severity"] = (float(severity), content.get("severity"))
+        facts["severity"] = (severity, content.get("severity"))
         facts["fresh"] = (fresh, content.get("fresh"))
     return facts
 

@@ -24,7 +24,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import planned_sets, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.audit.recompute import search_effect
-from shiftbench.data import schema
+from shiftbench.data import formats, schema
 from shiftbench.plan import detector_plan
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
@@ -82,7 +82,7 @@ def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
 
 def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     """Look at what each point of the grid gave, and which was chosen."""
-    rows = schema.read(case.root / ref.path, form=schema.SEARCHES).to_pylist()
+    rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
     points = [
         recipe.canonical(point) for point in detector_plan.points(receipt["recipe"].get("grid", {}))
     ]
@@ -197,7 +197,7 @@ def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     """Look at the overlaps of a campaign: are they of its sets, and do those that must be disjoint share nothing?"""
-    rows = schema.read(case.root / ref.path, form=schema.OVERLAPS).to_pylist()
+    rows = schema.read(case.root / ref.path, form=formats.OVERLAPS).to_pylist()
     sets = [name for _, name in content["sets"]]
     pairs = {frozenset(pair) for pair in itertools.combinations(sets, 2)}
     if {frozenset((row["set_a"], row["set_b"])) for row in rows} != pairs:

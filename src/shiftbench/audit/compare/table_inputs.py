@@ -10,6 +10,7 @@ from typing import Any
 from shiftbench.audit.compare import causes
 from shiftbench.audit.compare.causes import Cause, Receipt, Walk
 from shiftbench.audit.compare.moved_rows import Moved
+from shiftbench.files import sha256
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
@@ -67,7 +68,7 @@ class Table:
             folder = (side.root / self.path).parent
             for name in ("metrics.parquet", "replicates.parquet"):
                 file, stated = folder / name, receipt["made"].get(name)
-                if file.is_file() and stated != recipe.sha256(file):
+                if file.is_file() and stated != sha256(file):
                     what = f"{name} in {side.label} is not the one that its receipt states"
                     yield Cause("unexplained", self.path, what)
             if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, without_seed
 
 E9 = 1_000_000_000
 Value = tuple[float | None, int]
@@ -190,9 +190,9 @@ def means(
     }
     families: dict[Key, list[tuple[int, Value]]] = {}
     for key, value in (known | anew).items():
-        family, _, seed = key[at].rpartition("-s")
-        if family and seed.isdigit() and key[metric] not in curves:
-            families.setdefault((*key[:at], family, *key[at + 1 :]), []).append((int(seed), value))
+        family, seed = without_seed(key[at])
+        if seed is not None and key[metric] not in curves:
+            families.setdefault((*key[:at], family, *key[at + 1 :]), []).append((seed, value))
     for key, members in families.items():
         found = [value for _, value in sorted(members, key=lambda member: member[0])]
         values = [value for value, _ in found if value is not None]

@@ -38,13 +38,8 @@ from shiftbench.inference.stream_runner import Walk
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.sample import Sample
-from shiftbench.stages.evaluate import (
-    OnTheFly,
-    _folder,
-    _on_the_fly,
-    _positions,
-    place,
-)
+from shiftbench.stages import evaluate, verbs
+from shiftbench.stages.evaluate import OnTheFly
 from shiftbench.tasks import LabelSpace
 
 LARGEST = (
@@ -112,11 +107,11 @@ def make(task: Task, out: Path) -> Answer:
     first = cells[task["first"]]
     with probes.opened_files() as files:
         predictor = visit.predictor()
-        place(predictor, visit.run, first)
+        evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
         walk = Walk(visit.run, visit.method, predictor, visit.classes)
         visits = [_visit(visit, walk, predictor, cell, task, out) for cell in _walked(visit, task)]
-        place(predictor, visit.run, first)
+        evaluate.place(predictor, visit.run, first)
         moved = _sensitivity(visit, predictor, first, task)
     return {
         "device": visit.device,
@@ -133,7 +128,7 @@ def make(task: Task, out: Path) -> Answer:
 def _walked(visit: Visit, task: Task) -> list[Cell]:
     """Return the positions to see, in the order of the run: of a method that adapts, all up to the last one drawn."""
     jobs = list(visit.run.job.cells)
-    order = [cells[0] for cells in _positions(visit.run, jobs, visit.method)]
+    order = [cells[0] for cells in evaluate._positions(visit.run, jobs, visit.method)]
     drawn = [cell.ref.name in task["batches"] for cell in order]
     if not visit.adapts:
         return list(itertools.compress(order, drawn))
@@ -144,9 +139,9 @@ def _visit(
     visit: Visit, walk: Walk, predictor: Predictor, cell: Cell, task: Task, out: Path
 ) -> Answer | None:
     """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
-    spec, folder = cell.recipe, _folder(visit.run, cell)
+    spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
     walk.enter(cell, folder)
-    place(predictor, visit.run, cell)
+    evaluate.place(predictor, visit.run, cell)
     wanted = set(task["batches"].get(cell.ref.name, ()))
     size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
     again = _Batches(visit, predictor, cell, size)
@@ -169,7 +164,7 @@ class _Batches:
     """Turns batches of one position into rows, as `evaluate.evaluate_shards` does."""
 
     def __init__(self, visit: Visit, predictor: Predictor, cell: Cell, size: int) -> None:
-        folder = _folder(visit.run, cell)
+        folder = evaluate._folder(visit.run, cell)
         about = shards.manifest(folder)
         self._guard = Halving(predictor, size, allowed=visit.method.SEES == "sample")
         self._prepare = getattr(predictor, "prepare", None)
@@ -177,7 +172,8 @@ class _Batches:
         self._task, self._mode = plugins.find("tasks", about["task"]), cell.recipe["outputs"]
         self._shift: OnTheFly | None = None
         if "shift" in cell.recipe:
-            self._shift = _on_the_fly(visit.run, cell, folder, visit.device)
+            inputs = visit.run.inputs(cell)
+            self._shift = verbs.on_the_fly(cell.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Return the rows and the outputs of one batch."""
@@ -206,7 +202,7 @@ def _sensitivity(
 ) -> dict[str, Any] | None:
     if visit.method.SEES != "sample":
         return None
-    folder, other = _folder(visit.run, cell), visit.other_device
+    folder, other = evaluate._folder(visit.run, cell), visit.other_device
     size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
     there = (lambda: _placed(visit, other, cell)) if other else None
     return batch_sensitivity.measure(predictor, folder, size, there)
@@ -214,7 +210,7 @@ def _sensitivity(
 
 def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
     predictor = visit.predictor(device)
-    place(predictor, visit.run, cell)
+    evaluate.place(predictor, visit.run, cell)
     return predictor
 
 
@@ -223,7 +219,7 @@ def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
 
 def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
     """Return what `probes.repeated_batches` does of the first samples of a position; `size` 0: they are too few."""
-    folder = _folder(visit.run, cell)
+    folder = evaluate._folder(visit.run, cell)
     entries = shards.index(folder)
     batches = probes.ROUNDS + 1
     size = min(cell.recipe["batch_size"], LARGEST, len(entries) // batches)

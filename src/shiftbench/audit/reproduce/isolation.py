@@ -20,7 +20,6 @@ from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
 from shiftbench.provenance.recipe import Cell, Job
 from shiftbench.refs import Ref
-from shiftbench.stages import fetch
 
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
@@ -81,7 +80,7 @@ class IsolatedCheckout:
     def _source_folder(self, ref: Ref) -> Path | None:
         """Return a folder with the bytes of a source, checked: in data/sources, else in this machine's cache."""
         if ref.name not in self._source_files:
-            homes = (self.case.folder(ref), fetch.kept(ref.name))
+            homes = (self.case.folder(ref), source_files.kept(ref.name))
             source = source_files.load_source(ref.name)
             complete = (home for home in homes if _is_complete(source, home))
             self._source_files[ref.name] = next(complete, None)

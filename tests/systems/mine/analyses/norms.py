@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.refs import Ref
-from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"largest": 1000}
 

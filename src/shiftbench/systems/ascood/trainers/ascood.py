@@ -27,11 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.ascood.trainers import _attribution
 from shiftbench.trainers import _attack, _loop, erm
 

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import splits
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.systems.cns_bench.analyses import _likeness, _validity
 
 Floats = NDArray[np.float64]
@@ -181,7 +181,7 @@ class _Rows:
     def of(self, metric: str, detector: str, values: Floats, **place: Any) -> Iterator[Observation]:
         """Yield one observation per image."""
         params = self.params
-        weights = f"{params['dataset']}/validity-filter-s{params['seed']}"
+        weights = refs.weights(params["dataset"], "validity", "filter", params["seed"]).name
         shift = params["named"] or params["shift"]
         where = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
         for key, value in zip(self.keys, values, strict=True):

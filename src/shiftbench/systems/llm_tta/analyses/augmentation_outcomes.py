@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.errors import ParamsError, near
 from shiftbench.refs import Ref
-from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.systems.llm_tta.methods import _gate, _recorded
 
 PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}

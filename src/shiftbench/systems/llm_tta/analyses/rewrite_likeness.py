@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.models import _sentences, minilm
 from shiftbench.refs import Ref
-from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.systems.llm_tta.methods import tta_llm
 
 PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from shiftbench import plugins, rng
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 
 PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
 

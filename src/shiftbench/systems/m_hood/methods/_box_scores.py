@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.data import boxes as kept
-from shiftbench.data.schema import E9
+from shiftbench.data.formats import E9
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError
 from shiftbench.sample import Sample

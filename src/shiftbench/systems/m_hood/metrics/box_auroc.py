@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.data.schema import E9
+from shiftbench.data.formats import E9
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import splits
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.systems.mixoe.trainers import _mixing
 
 PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}

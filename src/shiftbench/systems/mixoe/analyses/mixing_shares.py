@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.data import schema
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.data import formats, schema
 from shiftbench.refs import Ref
-from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"bins": 10}
 
@@ -29,7 +29,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     bins = job.params["bins"]
     for name in job.params["weights"]:
         file = job.inputs[Ref("weights", name)]
-        log = schema.read(file.with_name(f"{file.name}.log.parquet"), form=schema.LOG)
+        log = schema.read(file.with_name(f"{file.name}.log.parquet"), form=formats.LOG)
         shares = {row["step"]: row["value"] for row in log.to_pylist() if row["name"] == "lam"}
         for step, share in shares.items():
             inside = min(int(share * bins), bins - 1)

@@ -28,10 +28,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, soft_cross_entropy
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.mixoe.trainers import _mixing
 from shiftbench.trainers import (
     _exposure,

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy, uniform
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
 PARAMS: dict[str, object] = {

@@ -21,12 +21,12 @@ import torch
 from torch import nn
 
 from shiftbench import plugins
+from shiftbench.contracts import TrainJob
 from shiftbench.data import splits
 from shiftbench.errors import ParamsError
-from shiftbench.inference import apply_torch
+from shiftbench.inference import apply_shift, apply_torch
 from shiftbench.methods import _adapting
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop, _outliers
 
 PARAMS: dict[str, object] = {
@@ -48,8 +48,8 @@ Inputs = npt.NDArray[Any]
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the drift's files, whose code decides the weights."""
     name = params["drift"]
-    twin = apply_torch.find_twin(plugins.find("shifts", name))
-    return [("shifts", name), *([("shifts_torch", name)] if twin else [])]
+    in_torch = apply_shift.name_in_torch(plugins.find("shifts", name))
+    return [("shifts", name), *([(apply_shift.TORCH, in_torch)] if in_torch else [])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ from torch import nn
 from torch.func import functional_call
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, energy_hinge
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 

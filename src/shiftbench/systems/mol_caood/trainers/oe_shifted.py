@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.data.formats import E9
 from shiftbench.refs import Ref
-from shiftbench.stages.analyse import Measurement, Observation
 
 PARAMS: dict[str, object] = {"tasks": {}, "other": [], "steps": list(range(0, 100, 10))}
 COLUMN = "ndcg10_e9"

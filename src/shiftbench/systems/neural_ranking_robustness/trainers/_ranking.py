@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data.bag_of_words import Floats, Ints
 from shiftbench.errors import ModelError
 from shiftbench.models._rankers import Collection, Collections, labelled
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.neural_ranking_robustness.models._features import FeatureScorer
 
 Graded = tuple[Sample, Collection, Ints, Ints]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from shiftbench.stages.train import TrainJob
+from shiftbench.contracts import TrainJob
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 PARAMS: dict[str, object] = {

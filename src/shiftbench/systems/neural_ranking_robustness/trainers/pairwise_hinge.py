@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models import _rankers
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.neural_ranking_robustness.models._interactions import Net, Scorer
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 

@@ -13,8 +13,8 @@ import warnings
 import numpy as np
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.models import _rankers
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.neural_ranking_robustness.models import linear_ranker
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 

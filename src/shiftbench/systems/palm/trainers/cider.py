@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.palm.losses import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.trainers import _loop, _projected, _views

@@ -27,9 +27,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.palm.losses import palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes

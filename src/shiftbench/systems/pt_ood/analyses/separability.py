@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import splits
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.analyse import Measurement, Observation
 from shiftbench.trainers import _logistic
 
 Floats = NDArray[np.float64]

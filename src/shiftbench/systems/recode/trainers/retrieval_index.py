@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.refs import Ref
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.recode.models import _bodies
 
 PARAMS: dict[str, object] = {}

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 PARAMS: dict[str, object] = {

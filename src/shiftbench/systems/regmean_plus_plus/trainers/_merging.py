@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import shards, splits
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
+from shiftbench.refs import Ref, WeightsName
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
 PARAMS: dict[str, object] = {"start": "multitask", "candidates": {}}
@@ -84,7 +84,7 @@ def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
 
 
 def _trainer(ref: Ref) -> str:
-    return ref.parts[1].split("-")[1]
+    return WeightsName.of(ref).trainer
 
 
 def net_of(job: TrainJob, state: State) -> nn.Module:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import DataError
 from shiftbench.inference import nets
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 
 Accuracies = Callable[[torch.nn.Module], dict[str, float]]
 

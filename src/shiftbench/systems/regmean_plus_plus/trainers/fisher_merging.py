@@ -14,9 +14,9 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _tasks
 
 PARAMS: dict[str, object] = {

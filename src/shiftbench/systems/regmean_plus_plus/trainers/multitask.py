@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench import refs
+from shiftbench.contracts import TrainJob
 from shiftbench.data import splits
 from shiftbench.errors import ParamsError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
 from shiftbench.sample import Sample
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 from shiftbench.trainers import _loop
 

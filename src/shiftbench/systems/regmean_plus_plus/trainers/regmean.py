@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.stages.train import TrainJob
+from shiftbench.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging
 
 PARAMS = _grams.PARAMS

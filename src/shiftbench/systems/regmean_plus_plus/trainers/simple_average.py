@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.stages.train import TrainJob
+from shiftbench.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 PARAMS = _merging.PARAMS

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.inference.nets import State
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3}

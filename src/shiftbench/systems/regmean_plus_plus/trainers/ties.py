@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.inference.nets import State
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3, "keep": 0.2, "how": "sum"}

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from shiftbench import plugins, refs, rng
+from shiftbench.contracts import Measurement, Observation, TrainJob
 from shiftbench.data import shards
 from shiftbench.optimizers import _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.refs import Ref
 from shiftbench.rng import Words
-from shiftbench.stages.analyse import Measurement, Observation
-from shiftbench.stages.train import TrainJob
 from shiftbench.systems.root_optimizer.optimizers import _momenta
 
 PARAMS: dict[str, object] = {
@@ -60,7 +59,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                 values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
                 yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
     for seed in job.params["seeds"]:
-        name = f"{job.params['dataset']}/{job.params['model']}-muon-s{seed}"
+        name = refs.weights(job.params["dataset"], job.params["model"], "muon", seed).name
         for layer, step, momentum in _momenta.seen(_training(job, seed), job.params["seen"]):
             values = _newton_schulz.spectrum(momentum)
             yield from _errors(values, name, "momentum", layer, f"s{seed}/{layer}/{step}")

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from shiftbench import plugins
+from shiftbench.contracts import TrainJob
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 SEED = 1_000_003
@@ -74,11 +74,12 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
 
 def main() -> None:
     """Write the spectra of one training again."""
+    from shiftbench.data import source_files
     from shiftbench.stages import fetch
 
     fetch.keep("fashion_mnist")
     data, model = plugins.find("datasets", "fashion_mnist"), plugins.find("models", "vit")
-    folder = {"fashion_mnist": Path(fetch.kept("fashion_mnist"))}
+    folder = {"fashion_mnist": Path(source_files.kept("fashion_mnist"))}
     count = int(STEPS["steps"] * STEPS["batch_size"])
     samples = list(itertools.islice(data.samples("train", folder, {}), count))
     options = {**model.PARAMS, "depth": 2, "patch": 7}

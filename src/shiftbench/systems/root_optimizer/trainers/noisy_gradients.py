@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError
 from shiftbench.losses import cross_entropy
 from shiftbench.rng import Words
-from shiftbench.stages.train import TrainJob
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {

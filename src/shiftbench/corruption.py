@@ -3,7 +3,7 @@
     from shiftbench import corrupt
     corrupt(image, "fog", severity=3.0, seed=0, key="a")
 
-    from shiftbench.corrupt import Corrupt
+    from shiftbench import Corrupt
     foggy = Corrupt("fog", severity=3.0)(batch, keys)
 
 The random words of a value belong to (seed, shift, dataset, key). The dataset is what stands before the
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftbench import make_callable, plugins
+from shiftbench import plugins
 from shiftbench.data import codecs
 from shiftbench.errors import DataError, ParamsError, RangeError, near
 from shiftbench.inference.apply_shift import shift_sample
@@ -105,8 +105,8 @@ class Corrupt:
     ) -> torch.Tensor:
         """Return shifted images, same shape, dtype and device.
 
-        On the CPU the result is `corrupt`'s to the byte; on a GPU the shift is computed there where
-        shifts_torch/ has its file, within the TOLERANCE stated in it.
+        On the CPU the result is `corrupt`'s to the byte. On a GPU a shift that has a torch implementation
+        (docs/list_of_shifts.md) is computed there, within its TOLERANCE; any other on the CPU.
 
         Args:
             images: (c, h, w) or (n, c, h, w) with c 1 or 3; uint8, or floating in 0 to 1 (rounded to
@@ -164,7 +164,7 @@ def originals(shift: ModuleType) -> dict[str, object]:
     """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
-    from shiftbench.stages.fetch import kept
+    from shiftbench.data.source_files import kept
 
     folders = {name: kept(name) for name in shift.SOURCES}
     return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}
@@ -197,6 +197,3 @@ def _as_bytes(images: torch.Tensor) -> torch.Tensor:
     if images.dtype != torch.uint8:
         raise DataError(f"images are uint8, or floating in 0 to 1; got {images.dtype}")
     return batch
-
-
-make_callable(__name__, corrupt)

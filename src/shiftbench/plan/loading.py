@@ -1,0 +1,98 @@
+"""Params files read, laid over one another, and checked whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError
+from shiftbench.plan import params_check
+from shiftbench.plan.params import Params
+
+
+def load(*files: str | Path) -> Params:
+    """Read params.yaml and overlays (later files win, key by key), and check all of it.
+
+    Raises:
+        ParamsError: unreadable YAML, unknown key, wrong type, value out of range, unknown plugin or
+            option; the message names file, key, value and what is allowed.
+    """
+    if not files:
+        raise ParamsError("no params file given; expected params.yaml")
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = merge(merged, read(Path(file)))
+    return check(merged, " + ".join(str(file) for file in files), Path(files[0]).parent)
+
+
+def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
+    """Return params of a mapping, all of it checked.
+
+    Args:
+        content: as params.yaml has it.
+        where: the files that it comes from.
+        home: the folder that `plugins:` are relative to.
+
+    Raises:
+        ParamsError: as `load`.
+    """
+    try:
+        checked = Params.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise ParamsError(params_check.explain(where, error, Params)) from None
+    _search(home, checked.plugins)
+    params_check.check_plugins(where, checked)
+    return checked
+
+
+def use_plugins(file: str | Path) -> None:
+    """Search the folders that a params file lists under `plugins:`; nothing else of it is checked.
+
+    Raises:
+        ParamsError: unreadable YAML, or `plugins:` is no list of folders.
+    """
+    folders = read(Path(file)).get("plugins") or []
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ParamsError(f"{file}: plugins = {folders!r}: expected a list of folders")
+    _search(Path(file).parent, folders)
+
+
+def _search(home: Path, folders: Iterable[str]) -> None:
+    plugins.Folders.use(tuple((home.resolve() / folder).resolve() for folder in folders))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read a params file as it stands.
+
+    Raises:
+        ParamsError: there is none, or it is no mapping in YAML.
+    """
+    if not file.is_file():
+        raise ParamsError(
+            f"{file} does not exist; run in the repository's root or name another file"
+        )
+    try:
+        content = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{file} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
+    return content
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None and isinstance(base.get(key), Mapping | list | tuple):
+            merged.pop(key)
+        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            merged[key] = merge(base[key], value)
+        else:
+            merged[key] = {} if value is None and key not in base else value
+    return merged

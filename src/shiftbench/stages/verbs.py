@@ -1,0 +1,120 @@
+"""What each verb runs: above the stages, so that none of them has to know another.
+
+A stage is imported when its verb is asked for: fetching waits for no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.refs import Ref
+
+if TYPE_CHECKING:
+    from shiftbench.inference.onthefly import OnTheFly
+
+
+def _stream(run: Run) -> None:
+    """From now on, read tars that are not here from a remote, where params say so."""
+    if "stream" in run.job.settings:
+        from shiftbench.storage import streaming
+
+        streaming.use(run.root, run.job.settings["stream"])
+
+
+def fetch(run: Run, todo: list[Cell]) -> None:
+    """Bring one original."""
+    from shiftbench.stages.fetch import run as stage
+
+    stage(run, todo)
+
+
+def shift(run: Run, todo: list[Cell]) -> None:
+    """Make shards and previews of one (dataset, split, shift)."""
+    from shiftbench.stages.shift import run as stage
+
+    _stream(run)
+    stage(run, todo)
+
+
+def train(run: Run, todo: list[Cell], device: str = "cpu") -> None:
+    """Make weights."""
+    from shiftbench.stages.train import run as stage
+
+    _stream(run)
+    stage(run, todo, device)
+
+
+def evaluate(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Make records and features of one (weights, method)."""
+    from shiftbench.stages.evaluate import run as stage
+
+    _stream(run)
+    stage(run, todo, device, on_the_fly)
+
+
+def on_the_fly(
+    recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str
+) -> OnTheFly:
+    """Return what shifts clean samples while they are read, as the recipe of records says.
+
+    Args:
+        recipe: of the records.
+        dataset: whose clean shards are read.
+        inputs: of the records; golden samples and originals are among them.
+        held: the device of this job.
+    """
+    from shiftbench.inference import apply_torch, onthefly
+
+    return onthefly.for_cell(recipe, dataset, inputs, partial(apply_torch.on_device, held=held))
+
+
+def score(run: Run, todo: list[Cell], device: str = "auto") -> None:
+    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
+    from shiftbench.stages import analyse, detector_search, overlaps
+    from shiftbench.stages import score as scoring
+    from shiftbench.stages.detector_context import Bench
+
+    _stream(run)
+    bench = Bench(run, device)
+    makers: dict[str, Callable[[Cell], None]] = {
+        "overlaps": lambda cell: overlaps.run(run, cell),
+        "searches": lambda cell: detector_search.run(run, cell, bench),
+        "analyses": lambda cell: analyse.run(run, cell, device),
+    }
+    for kind, make in makers.items():
+        for cell in todo:
+            if cell.ref.kind == kind:
+                make(cell)
+    scoring.run(run, bench)  # of all that is stale now: a search may have chosen other options
+
+
+def aggregate(run: Run, todo: list[Cell]) -> None:
+    """Make the tables of one campaign, or judge the claims of a system."""
+    from shiftbench.stages import judge_claims
+    from shiftbench.stages.aggregate import run as stage
+
+    for cell in todo:
+        (judge_claims.run if cell.ref.kind == "claims" else stage)(run, cell)
+
+
+def report(run: Run, todo: list[Cell]) -> None:
+    """Write the static page."""
+    from shiftbench.stages.report import run as stage
+
+    stage(run, todo)
+
+
+RUN: dict[str, Callable[..., None]] = {
+    "fetch": fetch,
+    "shift": shift,
+    "train": train,
+    "evaluate": evaluate,
+    "score": score,
+    "aggregate": aggregate,
+    "report": report,
+}
+"""Verb -> what makes a job's stale outputs; those that compute take a `device`."""
