@@ -1,7 +1,7 @@
 """shiftbench: from params.yaml to a report. The plan names every job; Snakemake orders and runs them."""
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/jobs.smk"  # PLAN, and a rule for each of its jobs
 
 
 rule all:
@@ -10,11 +10,10 @@ rule all:
         PLAN.targets("report"),
 
 
-include: "workflow/rules/fetch.smk"
-include: "workflow/rules/shift.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/score.smk"
-include: "workflow/rules/aggregate.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/systems.smk"
+for name, made in PLAN.named.items():  # sources, shards, ... tables, systems, systems/palm, ...
+
+    rule:
+        name:
+            name
+        input:
+            made,

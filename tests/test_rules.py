@@ -51,9 +51,10 @@ def test_resources_are_those_of_the_stage_and_what_the_config_says() -> None:
     config = {"gpu": 2, "resources": {"train": {"runtime": 60}}}
     assert snakemake_rules.resources("train", config) == {"mem_mb": 8000, "runtime": 60, "gpu": 2}
     assert snakemake_rules.resources("score", config) == {"mem_mb": 8000, "runtime": 240}
-    asked = [snakemake_rules.device(verb, {"gpu": 1}) for verb in snakemake_rules.ON_GPU]
-    assert asked == ["cuda", "cuda"]
-    assert [snakemake_rules.device(verb, {}) for verb in snakemake_rules.ON_GPU] == ["cpu", "auto"]
+    asked = [snakemake_rules.options(verb, {"gpu": 1}) for verb in ("train", "evaluate", "score")]
+    assert asked == ["--device cuda", "--device cuda", ""]
+    own = [snakemake_rules.options(verb, {}) for verb in ("train", "evaluate", "score")]
+    assert own == ["--device cpu", "--device auto", ""]
 
 
 @pytest.mark.parametrize(

@@ -148,16 +148,24 @@ def test_claims_are_printed(home: Path) -> None:
     assert "`snakemake systems/toy/smoke` runs it" in str(missing)
 
 
-def test_systems_are_made_side_by_side_and_a_failure_stops_no_other(home: Path) -> None:
+@pytest.mark.workflow
+def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("Snakefile", "workflow/rules/jobs.smk", "profiles/default/config.yaml"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HOME / name, home / name)
     card = (home / "toy/card.yaml").read_text()
     (home / "torn").mkdir()
     (home / "torn/card.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
     (home / "params.yaml").write_text("plugins: [toy, torn]\ncampaigns: {}\n")
     ran = CliRunner().invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
-    assert re.search(r"torn .*failed: build/systems/torn/logs/make.log", ran.stdout)
-    assert re.search(rf"{SLUG}/smoke +\d.* supported", ran.stdout)
-    assert "torn failed" in str(ran.exception)
-    assert "is not finite after training" in Path("build/systems/torn/logs/make.log").read_text()
+    told = capfd.readouterr().err
+    assert re.search(r"torn .*failed: systems/torn train \S+", ran.stdout)
+    assert re.search(rf"{SLUG}/smoke +\d+ .* supported", ran.stdout)
+    assert "jobs failed" in str(ran.exception)
+    assert re.search(r"failed: systems/torn train \S+ after [\d.]+ s: ended with exit status", told)
+    assert "is not finite after training" in told
 
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 
 from shiftbench.cli.app import app, err, escaped
 from shiftbench.errors import ShiftbenchError
@@ -18,10 +19,14 @@ for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 
 
-def main() -> None:
-    """Run the command line; an error raised on purpose is printed without a traceback."""
+def main(command: Callable[[], object] = app) -> None:
+    """Run the command line; an error raised on purpose is printed without a traceback.
+
+    Args:
+        command: the application, or what typer has made of it already.
+    """
     try:
-        app()
+        command()
     except ShiftbenchError as error:
         err.print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True)
         sys.exit(error.code)

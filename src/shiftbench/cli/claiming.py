@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import Json, app, err, escaped, out
+from shiftbench.cli.app import Json, app, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
@@ -41,26 +42,27 @@ def systems(
     names: Annotated[
         list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")
     ] = None,
-    cores: Annotated[int, typer.Option(min=1, help="systems at a time")] = 1,
+    cores: Annotated[int, typer.Option(min=1, help="jobs at a time")] = 1,
 ) -> None:
-    """Make published systems, each in one process; then show minutes and verdicts."""
-    from shiftbench.tools import run_systems
+    """Make published systems in one run of Snakemake; then show jobs, minutes and verdicts."""
+    from shiftbench.engine import running
 
-    asked = names or scales.built()
-    for name in asked:
+    for name in names or ():
         scales.load(f"{scales.SYSTEMS}/{name}")
+    asked = names or scales.built()
+    begun = time.time()
+    status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("system", "CPU min", "min", "verdicts"):
-        table.add_column(heading, justify="right" if "min" in heading else "left")
-    failed = []
-    for name, made in zip(asked, run_systems.make(asked, cores), strict=True):
-        told = _spelled(_verdicts(made.scale)) if made.status == 0 else f"failed: {made.log}"
-        failed += [name] if made.status else []
-        table.add_row(name, f"{made.cpu / 60:.1f}", f"{made.wall / 60:.1f}", told)
-        err.print(f"{name}: {told}")
+    for heading in ("system", "jobs", "min", "verdicts"):
+        table.add_column(heading, justify="right" if heading in ("jobs", "min") else "left")
+    for name in asked:
+        scale = f"{scales.SYSTEMS}/{name}"
+        made = running.made(scale, begun)
+        told = f"failed: {made.lacking[0]}" if made.lacking else _spelled(_verdicts(scale))
+        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", told)
     out.print(table)
-    if failed:
-        raise DataError(f"{', '.join(failed)} failed; the logs are named above")
+    if status:
+        raise DataError("jobs failed; what they said stands above, and in their logs")
 
 
 def _run_here() -> list[str]:

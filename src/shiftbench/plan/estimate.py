@@ -80,6 +80,11 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
     return sum(times) / len(times) if times else SECONDS[verb]
 
 
+def seconds(job: Job, root: Path) -> float:
+    """Return what a job is expected to take: what it took here before, else the rate of its stage."""
+    return _measured(job, root) or SECONDS[job.verb]
+
+
 def _measured(job: Job, root: Path) -> float | None:
     times = [
         json.loads(file.read_text())["seconds"]

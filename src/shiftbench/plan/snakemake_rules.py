@@ -17,7 +17,7 @@ from typing import Any
 
 from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.plan import plan, scales
+from shiftbench.plan import estimate, plan, scales
 from shiftbench.provenance.recipe import Job
 
 GB = 1000
@@ -35,22 +35,34 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
 ON_GPU = ("train", "evaluate")
 """The stages that use a GPU where the run's config asks for one."""
 
+TARGETS: Mapping[str, tuple[str, ...]] = {
+    "sources": ("fetch",),
+    "shards": ("shift",),
+    "weights": ("train",),
+    "records": ("evaluate", "score"),
+    "tables": ("aggregate",),
+}
+"""Targets of Snakemake -> the stages of a scale that make them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: a job's files, whether a run may wake it (its inputs are not ancient then), its group.
 
     Jobs of one group may share a submission to a cluster: those that are short, and do not wait for another.
+    `title` is what a terminal calls the job, `seconds` what it is expected to take.
     """
 
     verb: str
     rule: str
+    title: str
     recipe: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     log: str
     awake: bool
     group: str | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,16 @@ class Rules:
         """Return the rules of one stage."""
         return [rule for rule in self.rules if rule.verb == verb]
 
-    def targets(self, verb: str) -> list[str]:
-        """Return the outputs of a stage that a user asks for."""
-        return self.wanted.get(verb, [])
+    def targets(self, *verbs: str) -> list[str]:
+        """Return the outputs of stages that a user asks for."""
+        return [path for verb in verbs for path in self.wanted.get(verb, [])]
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """What a user may ask for by name: stages of the scale, systems, all systems -> their outputs."""
+        stages = {name: self.targets(*verbs) for name, verbs in TARGETS.items()}
+        whole = [path for paths in self.systems.values() for path in paths]
+        return {**stages, **self.systems, scales.SYSTEMS: whole}
 
     def __add__(self, other: Rules) -> Rules:
         """Return both; what stages make for a user is that of the first that says so."""
@@ -80,8 +99,6 @@ class Rules:
 
 
 NOTHING = Rules((), {})
-STAGES = frozenset(("all", "sources", "shards", "weights", "records", "tables"))
-"""Targets of Snakemake that are stages of a scale."""
 _LEFT = Path(".snakemake")
 
 
@@ -102,7 +119,7 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
         return _read(scale)
     words = list(words)
     systems = sorted({system for word in words for system in systems_of(word)})
-    plain = [scale] if not systems or STAGES.intersection(words) else []
+    plain = [scale] if not systems or {"all", *TARGETS}.intersection(words) else []
     whole = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
@@ -155,12 +172,14 @@ def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
             Rule(
                 verb=job.verb,
                 rule=prefix + job.rule,
+                title=" ".join(filter(None, (system, job.verb, job.name))),
                 recipe=str(root / job.recipe_path),
                 inputs=tuple(str(root / ref.path) for ref in inputs),
                 outputs=tuple(str(root / path) for path in job.outputs),
                 log=str(root / f"logs/{job.verb}/{job.name}.log"),
                 awake=bool(cells & awake),
                 group=_group(job),
+                seconds=estimate.seconds(job, root),
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
@@ -177,22 +196,28 @@ def _group(job: Job) -> str | None:
 
 def _read(scale: str | None) -> Rules:
     """Return what the main process left: its scale's rules, and those of all systems."""
-    left = [_file(scale), *sorted(_LEFT.glob(f"shiftbench-{scales.SYSTEMS}-*.json"))]
-    found = [file for file in left if file.is_file()]
+    files_left = [_file(scale), *sorted(_LEFT.glob(f"shiftbench-{scales.SYSTEMS}-*.json"))]
+    found = [file for file in files_left if file.is_file()]
     if not found:
         raise DataError(
-            f"{left[0].resolve()} does not exist: this process was started by a run whose folder it does not "
+            f"{files_left[0].resolve()} does not exist: this process was started by a run whose folder it does not "
             "see; start the run in a folder that all nodes share (docs/clusters.md)"
         )
-    whole = NOTHING
-    for file in found:
-        content = json.loads(file.read_text())
-        rules = tuple(
-            Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
-            for rule in content["rules"]
-        )
-        whole += Rules(rules, content["wanted"], content["systems"])
-    return whole
+    return sum(map(_of_file, found), NOTHING)
+
+
+def left(scale: str) -> Rules:
+    """Return the rules of a scale as the last run here was told of them; nothing, where none was."""
+    return _of_file(_file(scale)) if _file(scale).is_file() else NOTHING
+
+
+def _of_file(file: Path) -> Rules:
+    content = json.loads(file.read_text())
+    rules = tuple(
+        Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
+        for rule in content["rules"]
+    )
+    return Rules(rules, content["wanted"], content["systems"])
 
 
 def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:
@@ -223,12 +248,14 @@ def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:
     return {**RESOURCES[verb], **gpu, **own.get(verb, {})}
 
 
-def device(verb: str, config: Mapping[str, Any]) -> str:
-    """Return the device that a job of a stage is told to use: `cuda` where the config asks for a GPU.
+def options(verb: str, config: Mapping[str, Any]) -> str:
+    """Return what a stage's command is given beside its recipe: its device, `cuda` where the config asks for a GPU.
 
     A job that was given a GPU and finds none then fails before it starts, instead of computing for hours on
     a CPU.
     """
+    if verb not in ON_GPU:
+        return ""
     if config.get("gpu"):
-        return "cuda"
-    return "cpu" if verb == "train" else "auto"
+        return "--device cuda"
+    return "--device cpu" if verb == "train" else "--device auto"

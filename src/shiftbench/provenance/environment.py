@@ -30,7 +30,13 @@ _CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 @functools.cache
 def describe() -> dict[str, Any]:
-    """Return Python, OS, CPU, the lock's digest, BLAS, codecs, and the versions of packages that touch bytes."""
+    """Return Python, OS, CPU, the lock's digest, BLAS, codecs, the versions of packages that touch bytes, the GPU."""
+    return {**without_gpu(), **_gpu()}
+
+
+@functools.cache
+def without_gpu() -> dict[str, Any]:
+    """Return what `describe` does, and touch no CUDA: before a fork."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -42,7 +48,6 @@ def describe() -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "blas": _blas(),
         "codecs": _codecs(),
-        **_gpu(),
     }
 
 

@@ -1,0 +1,73 @@
+"""A run that a command starts: Snakemake, and what became of each scale that it was asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.plan import snakemake_rules
+from shiftbench.plan.snakemake_rules import Rule
+
+
+def run(targets: Sequence[str], cores: int) -> int:
+    """Let Snakemake make targets, and go on with what does not need a job that failed; returns its exit status."""
+    command = ["-m", "snakemake", "--cores", str(cores), "--keep-going", "--", *targets]
+    with subprocess.Popen([sys.executable, "-P", *command]) as process:
+        while True:
+            try:
+                return process.wait()
+            except (
+                KeyboardInterrupt
+            ):  # the terminal sends it to Snakemake, too, which ends its jobs
+                continue
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run made of one scale.
+
+    Attributes:
+        jobs: how many had something to make.
+        seconds: that they took, one after another.
+        lacking: titles of those that were to be made and were not; nothing, where its page is whole.
+    """
+
+    jobs: int
+    seconds: float
+    lacking: tuple[str, ...]
+
+
+def made(scale: str, begun: float) -> Made:
+    """Return what a run made of a scale.
+
+    Args:
+        scale: as in `rules.left`.
+        begun: when the run began, in seconds since 1970.
+    """
+    planned = snakemake_rules.left(scale)
+    took = [seconds for rule in planned.rules if (seconds := _seconds(rule, begun)) is not None]
+    behind = [rule for rule in planned.rules if _is_behind(rule)]
+    whole = all(Path(page).exists() for page in planned.systems.get(scale, ()))
+    lacking = [rule.title for rule in behind if rule.awake or not whole]
+    return Made(len(took), sum(took), tuple(lacking))
+
+
+def _seconds(rule: Rule, begun: float) -> float | None:
+    """Return what a job took, by the run files that it wrote since then; each has the seconds since the job began."""
+    contents = [
+        json.loads(file.read_text())
+        for output in rule.outputs
+        if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
+    ]
+    return max((content["seconds"] for content in contents), default=None)
+
+
+def _is_behind(rule: Rule) -> bool:
+    """Whether an output of a job is missing, or older than its recipe, which is stamped where something is stale."""
+    since = Path(rule.recipe).stat().st_mtime
+    outputs = [Path(output) for output in rule.outputs]
+    return any(not out.exists() or out.stat().st_mtime < since for out in outputs)

@@ -1,0 +1,181 @@
+"""What a run shows: on a terminal how far it is, in a file one line for each job that ended.
+
+`Board` counts, `Terminal` prints; Snakemake's events come from the logger plugin (snakemake_logger_plugin_shiftbench).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from shiftbench.plan.snakemake_rules import Rule
+
+TAIL = 40
+"""Lines of a failed job's log that are shown."""
+
+SHOWN = 8
+"""Running jobs that a terminal shows."""
+
+_EXPECTED: dict[str, Rule] = {}
+
+
+def expect(rules: Iterable[Rule]) -> None:
+    """Tell what is planned; the Snakefile does, which is read after the logger was made."""
+    _EXPECTED.update({rule.rule: rule for rule in rules})
+
+
+@dataclass(slots=True)
+class Board:
+    """How far a run is: which jobs are to be made, run, have ended; what they took, and what is expected.
+
+    Rules that are no jobs of the plan, such as `all`, are not counted.
+    """
+
+    expected: Mapping[str, Rule]
+    todo: set[str] = field(default_factory=set)
+    running: dict[int, tuple[Rule, float]] = field(default_factory=dict)
+    took: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    total: int = 0
+    done: int = 0
+    width: int = 1
+
+    def plan(self, rules: Iterable[str]) -> None:
+        """Note which rules are to be made."""
+        self.todo = {rule for rule in rules if rule in self.expected}
+        self.total = len(self.todo)
+
+    def begin(self, job: int, rule: str) -> None:
+        """Note that a job begins."""
+        if rule in self.expected:
+            self.running[job] = self.expected[rule], time.monotonic()
+            self.width = max(self.width, len(self.running))
+
+    def end(self, job: int, *, failed: bool = False) -> tuple[Rule, float] | None:
+        """Note that a job ended; returns it with its seconds, or None for one that is not counted."""
+        if job not in self.running:
+            return None
+        rule, begun = self.running.pop(job)
+        seconds = time.monotonic() - begun
+        if not failed:
+            self.todo.discard(rule.rule)
+            self.done += 1
+            self.took.setdefault(rule.verb, []).append((seconds, rule.seconds))
+        return rule, seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left: those expected, corrected by what other jobs of a stage took."""
+        now = time.monotonic()
+        passed = {rule.rule: now - begun for rule, begun in self.running.values()}
+        rules = [self.expected[name] for name in self.todo]
+        needed = (
+            max(0.0, rule.seconds * self._factor(rule.verb) - passed.get(rule.rule, 0.0))
+            for rule in rules
+        )
+        return sum(needed) / self.width
+
+    def _factor(self, verb: str) -> float:
+        pairs = self.took.get(verb) or [pair for pairs in self.took.values() for pair in pairs]
+        return sum(took for took, _ in pairs) / sum(said for _, said in pairs) if pairs else 1.0
+
+
+class Terminal:
+    """Prints a run to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.board = Board(_EXPECTED)
+        self.begun = time.monotonic()
+        self._live: Live | None = None
+        self._closed = False
+
+    def plan(self, rules: Iterable[str]) -> None:
+        """Say how much there is to do, and show from now on how far it is."""
+        self.board.plan(rules)
+        if not self.board.total:
+            return
+        self.say(f"{_counted(self.board.total)}, about {spelled(self.board.left())} on one core")
+        if self.console.is_terminal and self._live is None:
+            self._live = Live(console=self.console, get_renderable=self._picture, transient=True)
+            self._live.start()
+
+    def end(self, job: int) -> None:
+        """Note that a job has ended; where there is no terminal, print it."""
+        ended = self.board.end(job)
+        if ended and not self.console.is_terminal:
+            rule, seconds = ended
+            done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"
+            self.say(f"{done} {seconds:7.1f} s  {rule.title}")
+
+    def fail(self, job: int, rule: str, why: str | None, logs: Sequence[str]) -> None:
+        """Print that a job failed, why, and the end of its log."""
+        ended = self.board.end(job, failed=True)
+        title = f"{ended[0].title} after {ended[1]:.1f} s" if ended else rule
+        self.say(f"failed: {title}" + (f": {why}" if why else ""), "bold red")
+        for log in logs:
+            self.say("\n".join(tail(Path(log))))
+
+    def close(self) -> None:
+        """Show nothing more; say what was made."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+        if self.board.total and not self._closed:
+            took = spelled(time.monotonic() - self.begun)
+            self.say(f"{self.board.done} of {_counted(self.board.total)} made in {took}")
+        self._closed = True
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a text as it is, above what is shown."""
+        self.console.print(Text(text, style), soft_wrap=True)
+
+    def _picture(self) -> RenderableType:
+        """Return the stages at work, the bar, the time that is left, and the jobs that run."""
+        board, now = self.board, time.monotonic()
+        running = sorted(board.running.values(), key=lambda one: one[1])
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            ", ".join(dict.fromkeys(rule.verb for rule, _ in running)) or "waiting",
+            ProgressBar(board.total, board.done, width=30),
+            f"{board.done}/{board.total}",
+            f"{spelled(now - self.begun)}, about {spelled(board.left())} left",
+        )
+        jobs = [Text(f"  {rule.title}  {spelled(now - begun)}") for rule, begun in running[:SHOWN]]
+        return Group(line, *jobs)
+
+
+def tail(log: Path) -> list[str]:
+    """Return the last lines of a log, below a line that says which."""
+    if not log.is_file():
+        return [f"  log: {log} (there is none)"]
+    lines = log.read_text(errors="replace").splitlines()
+    cut = f", its last {TAIL} lines of {len(lines)}" if len(lines) > TAIL else ""
+    return [
+        f"  log: {log}{cut or ('' if lines else ' (empty)')}",
+        *(f"    {x}" for x in lines[-TAIL:]),
+    ]
+
+
+def spelled(seconds: float) -> str:
+    """Spell a duration.
+
+    Example:
+        >>> spelled(4.2), spelled(200), spelled(3900)
+        ('4 s', '3 min 20 s', '1 h 5 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _counted(jobs: int) -> str:
+    return f"{jobs} job{'' if jobs == 1 else 's'}"

@@ -1,0 +1,110 @@
+"""Snakemake's logger `shiftbench`: events of a run for `shiftbench.engine.terminal`, instead of Snakemake's own output.
+
+A dry run prints what Snakemake prints. The log below `.snakemake/log` has everything in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from rich.console import Console
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+NOISE = (
+    "Assuming unrestricted shared filesystem usage",
+    "Building DAG of jobs",
+    "Using shell:",
+    "Group jobs: inactive",
+    "Select jobs to execute",
+    "Elapsed time:",
+    "--keep-incomplete mode is set",
+)
+"""How messages begin that say nothing of a campaign."""
+
+SILENT = (
+    LogEvent.WORKFLOW_STARTED,
+    LogEvent.JOB_STARTED,
+    LogEvent.GROUP_INFO,
+    LogEvent.PROGRESS,
+    LogEvent.RESOURCES_INFO,
+)
+"""Events that `terminal` does without."""
+
+
+class LogHandler(LogHandlerBase):
+    """Hands events to a terminal, in the thread in which Snakemake logs."""
+
+    def __post_init__(self) -> None:
+        from shiftbench.engine.terminal import (
+            Terminal,
+        )  # Snakemake imports all plugins, for every workflow
+
+        dry = self.common_settings.dryrun
+        stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        no_color = self.common_settings.nocolor or None
+        self.terminal = Terminal(Console(file=stream, highlight=False, no_color=no_color))
+        self.told = {} if dry else self._told()
+
+    def _told(self) -> dict[LogEvent, Any]:
+        """Return what is done with which event."""
+        terminal = self.terminal
+        return {
+            **dict.fromkeys(SILENT, lambda _: None),
+            LogEvent.RUN_INFO: lambda record: terminal.plan(record.stats),
+            LogEvent.JOB_INFO: lambda record: terminal.board.begin(record.jobid, record.rule_name),
+            LogEvent.JOB_FINISHED: lambda record: terminal.end(record.job_id),
+            LogEvent.JOB_ERROR: lambda record: terminal.fail(
+                record.jobid, record.rule_name, record.rule_msg, record.log
+            ),
+        }
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one event; what is no event of a job is printed, but for noise."""
+        event = getattr(record, "event", None)
+        if event in self.told:
+            self.told[event](record)
+            return
+        text = self.format(record)
+        if text.startswith("Complete log(s):"):
+            self.terminal.close()  # nothing comes after, and the path stands last
+        if text and text != "None" and (self.common_settings.dryrun or not text.startswith(NOISE)):
+            self.terminal.say(text, _style(record.levelno))
+
+    def close(self) -> None:
+        """Say what was made."""
+        self.terminal.close()
+        super().close()
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """It does, so that Snakemake's own output is off."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Snakemake writes its log itself."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Snakemake's own filter knows `--quiet` and `--printshellcmds`."""
+        return False
+
+    @property
+    def has_formatter(self) -> bool:
+        """Snakemake's own formatter spells all that is not of a job."""
+        return False
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """It does not."""
+        return False
+
+
+def _style(level: int) -> str:
+    if level >= logging.ERROR:
+        return "red"
+    return "yellow" if level >= logging.WARNING else ""

@@ -1,0 +1,142 @@
+"""What a run shows, by the events that Snakemake logs."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from shiftbench.engine import terminal
+from shiftbench.engine.terminal import Board, Terminal
+from shiftbench.plan.snakemake_rules import Rule
+from snakemake_logger_plugin_shiftbench import LogHandler
+
+
+def rule(name: str, seconds: float = 4.0) -> Rule:
+    verb, _, rest = name.partition("_")
+    return Rule(
+        verb, name, f"{verb} {rest}", f"{name}.json", (), (), f"{name}.log", True, None, seconds
+    )
+
+
+RULES = {name: rule(name) for name in ("shift_a", "shift_b", "train_a", "train_b")}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that a test moves."""
+    now = SimpleNamespace(at=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: now.at)
+    return now
+
+
+def test_time_that_is_left_follows_what_jobs_of_a_stage_took(clock: SimpleNamespace) -> None:
+    board = Board(RULES)
+    board.plan({**dict.fromkeys(RULES, 1), "all": 1, "total": 5})
+    assert (board.total, board.left()) == (4, 16.0)
+    board.begin(1, "shift_a")
+    board.begin(2, "train_a")
+    board.begin(9, "all")
+    assert len(board.running) == 2
+    clock.at += 3
+    assert board.left() == (1 + 4 + 1 + 4) / 2
+    clock.at += 5
+    assert board.end(1) == (RULES["shift_a"], 8.0)
+    assert (
+        board.left() == (8 + 0 + 8) / 2
+    )  # shifts took twice what was said; of trainings, nothing else is known
+    assert board.end(2, failed=True) == (RULES["train_a"], 8.0)
+    assert (board.done, "train_a" in board.todo) == (1, True)
+    assert board.end(9) is None
+
+
+def handler(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[LogHandler, io.StringIO]:
+    """Return the plugin and what it prints."""
+    monkeypatch.setattr(terminal, "_EXPECTED", RULES)
+    common = {"dryrun": False, "stdout": False, "nocolor": False, **settings}
+    printed = io.StringIO()
+    monkeypatch.setattr("sys.stderr", printed)
+    plugin = LogHandler(SimpleNamespace(**common), None)
+    return plugin, printed
+
+
+def tell(plugin: LogHandler, event: LogEvent | None, text: str = "", **facts: Any) -> None:
+    record = logging.LogRecord("snakemake", facts.pop("level", logging.INFO), "", 0, text, (), None)
+    record.__dict__.update(facts)
+    if event is not None:
+        record.event = event
+    plugin.emit(record)
+
+
+def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
+    monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace, tmp_path: Path
+) -> None:
+    plugin, printed = handler(monkeypatch)
+    (tmp_path / "b.log").write_text("\n".join(f"line {n}" for n in range(1, 51)))
+    tell(plugin, None, "Building DAG of jobs...")
+    tell(plugin, LogEvent.WORKFLOW_STARTED, "Workflow has started!")
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1, "train_b": 1, "all": 1})
+    for number, name in enumerate(("shift_a", "train_b", "all")):
+        tell(plugin, LogEvent.JOB_INFO, "rule", jobid=number, rule_name=name)
+    clock.at += 2.5
+    for number in (0, 2):
+        tell(plugin, LogEvent.JOB_FINISHED, "Finished", job_id=number)
+    tell(plugin, LogEvent.PROGRESS, done=1, total=3)
+    error = {
+        "rule_msg": "killed (SIGKILL)",
+        "rule_name": "train_b",
+        "log": [str(tmp_path / "b.log")],
+    }
+    tell(plugin, LogEvent.JOB_ERROR, "Error", jobid=1, level=logging.ERROR, **error)
+    tell(plugin, None, "a warning", level=logging.WARNING)
+    tell(plugin, None, "Complete log(s): /x.log")
+    plugin.close()
+    plugin.close()
+    assert printed.getvalue().splitlines() == [
+        "2 jobs, about 8 s on one core",
+        "[1/2]     2.5 s  shift a",
+        "failed: train b after 2.5 s: killed (SIGKILL)",
+        f"  log: {tmp_path / 'b.log'}, its last 40 lines of 50",
+        *(f"    line {number}" for number in range(11, 51)),
+        "a warning",
+        "1 of 2 jobs made in 2 s",
+        "Complete log(s): /x.log",
+    ]
+
+
+def test_a_dry_run_prints_what_snakemake_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin, printed = handler(monkeypatch, dryrun=True)
+    tell(plugin, None, "Building DAG of jobs...")
+    tell(plugin, LogEvent.JOB_INFO, "rule shift_a:\n    input: [x]", jobid=1, rule_name="shift_a")
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1})
+    plugin.close()
+    assert (
+        printed.getvalue()
+        == "Building DAG of jobs...\nrule shift_a:\n    input: [x]\nJob stats: ...\n"
+    )
+
+
+def test_a_terminal_shows_what_runs_how_far_it_is_and_what_is_left(clock: SimpleNamespace) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    shown = Terminal(console)
+    shown.board = Board(RULES)
+    shown.plan(RULES)
+    shown.board.begin(1, "train_a")
+    shown.board.begin(2, "shift_a")
+    clock.at += 3
+    picture = io.StringIO()
+    Console(file=picture, width=120).print(shown._picture())
+    first, *jobs = [line.strip() for line in picture.getvalue().splitlines()]
+    assert first.startswith("train, shift")
+    assert first.endswith("0/4  3 s, about 5 s left")
+    assert jobs == ["train a  3 s", "shift a  3 s"]
+    shown.end(1)
+    shown.close()
+    assert "0/4" in console.file.getvalue(), "it was shown while it ran"  # type: ignore[attr-defined]

@@ -1,0 +1,97 @@
+"""Runs of Snakemake whose jobs start warm: the bytes of cold ones, and as easily ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repository import HOME, Repository, checkout
+from shiftbench.provenance import locks
+
+pytestmark = pytest.mark.workflow
+
+OUTPUTS = ("data", "weights", "results", "logs")
+
+
+def slow(path: Path) -> Repository:
+    """Check out with the params of a campaign that pauses."""
+    repository = checkout(path)
+    shutil.copy(HOME / "tests/workflow/slow.yaml", path / "params.yaml")
+    return repository
+
+
+def processes(folder: Path) -> list[str]:
+    """Return the command lines of the processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it is gone, or a zombie
+            continue
+    return found
+
+
+def wait(repository: Repository, reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 200
+    while not reached():
+        assert time.monotonic() < end, f"see {repository.path}.log"
+        time.sleep(0.02)
+
+
+def held(repository: Repository, verb: str) -> list[locks.Lock]:
+    """Return the locks that jobs of a stage hold now."""
+    found = locks.find(repository.path)
+    return [lock for lock in found if f"locks/{verb}" in lock.path and lock.state == "held"]
+
+
+def test_warm_jobs_make_the_bytes_of_cold_ones_and_a_line_each(tmp_path: Path) -> None:
+    """The logs, too. Nothing is left behind."""
+    warm = checkout(tmp_path / "warm")
+    said = warm.make().stderr
+    assert processes(warm.path) == []
+    ended = re.findall(r"^\[ *\d+/(\d+)\] +[\d.]+ s  \w+ \S+$", said, re.MULTILINE)
+    assert ended == [str(len(ended))] * len(ended)
+    assert len(ended) > 15
+    assert len(said.splitlines()) < len(ended) + 8
+    assert re.search(r"Complete log\(s\): \S+\.snakemake\.log$", said.strip())
+    cold = checkout(tmp_path / "cold")
+    cold.make("--executor", "local")
+    mine, theirs = warm.bytes(*OUTPUTS), cold.bytes(*OUTPUTS)
+    assert sorted(mine) == sorted(theirs)
+    assert [name for name in mine if mine[name] != theirs[name]] == []
+
+
+def test_a_killed_job_is_named_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    repository = slow(tmp_path / "repository")
+    log = Path(f"{repository.path}.log")
+    run = repository.start("snakemake", "--cores", "2", "records")
+    wait(repository, lambda: bool(held(repository, "evaluate")))
+    [lock] = held(repository, "evaluate")
+    os.kill(lock.pid or 0, signal.SIGKILL)
+    assert run.wait(timeout=100) == 1
+    said = log.read_text()
+    assert re.search(
+        r"failed: evaluate \S+ after [\d.]+ s: killed \(SIGKILL\): the machine ran out", said
+    )
+    assert "  log: logs/evaluate/" in said
+    assert processes(repository.path) == []
+
+    run = repository.start("snakemake", "--cores", "2", "records")
+    wait(repository, lambda: bool(held(repository, "evaluate")))
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(timeout=100) != 0
+    assert processes(repository.path) == []
+    assert [lock for lock in locks.find(repository.path) if lock.what == "lock"] == []
+    assert "Terminating processes on user request" in log.read_text()
+    assert "failed" not in log.read_text()
+
+    repository.make("records")
+    assert repository.planned() >= {"aggregate_slow"}

@@ -1,0 +1,42 @@
+import os
+import sys
+
+from shiftbench import rules
+from shiftbench.engine import internals, terminal
+
+internals.adapt(warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:]))
+
+PLAN = rules.load(
+    config.get("scale"),
+    main=workflow.is_main_process,
+    words=sys.argv[1:],
+)
+terminal.expect(PLAN.rules)
+
+# Where nothing else ends a job at its time (Kubernetes' executor), its profile asks for this.
+LIMIT = "timeout {resources.runtime}m " if "SHIFTBENCH_LIMIT_TIME" in os.environ else ""
+
+
+for job in PLAN.rules:
+
+    rule:
+        name:
+            job.rule
+        input:
+            recipe=job.recipe,
+            made=job.inputs if job.awake else ancient(job.inputs),  # at rest, it has none
+        output:
+            [update(path) for path in job.outputs],
+        log:
+            local(job.log),
+        localrule: job.verb == "fetch"  # nodes of a cluster often reach no registry
+        group:
+            job.group
+        resources:
+            **rules.resources(job.verb, config),
+        params:
+            verb=job.verb,
+            options=rules.options(job.verb, config),
+        shell:
+            LIMIT
+            + "shiftbench {params.verb} --recipe {input.recipe} {params.options} > {log} 2>&1"
