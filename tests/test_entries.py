@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from shiftbench.corrupt import corrupt
 
 import campaign
 from shiftbench import plugins
-from shiftbench.corrupt import corrupt
 from shiftbench.errors import ParamsError, PluginError
 from shiftbench.plan import plan as plans
 

@@ -22,18 +22,21 @@ PACKAGE = HOME / "src/shiftbench"
 FAMILIES = (*plugins.FAMILIES, "shifts_torch")
 LAYERS = (
     "errors sample",
-    "compiled files git plugins progress refs rng rng_torch",
+    "compiled entries files progress refs rng",
+    "plugins rng_torch",
     "data",
     "inference llm provenance sandbox statistics",
     "contracts",
     "families",
-    "corrupt imagecorruptions systems",
+    "corruption systems",
+    "imagecorruptions",
     "plan",
     "storage",
     "page",
     "stages",
-    "tools",
-    "audit release",
+    "engine tools",
+    "release",
+    "audit",
     "cli",
 )
 """From the ground up: a line may be imported by all lines below it, and imports from the lines above it alone."""

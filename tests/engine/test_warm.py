@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from shiftbench.cli import warm_server
 from shiftbench.engine import client as clients
-from shiftbench.engine import server
 from shiftbench.engine.client import Client, Job, JobFailed
 
 TOY = Path(__file__).with_name("toy_server.py")
@@ -211,7 +211,7 @@ def test_what_is_imported_before_the_fork_works_after_it(
     monkeypatch: pytest.MonkeyPatch, log: Path
 ) -> None:
     """Pools of threads start in the child; CUDA is untouched."""
-    client = toy(monkeypatch, *server.PRELOADED)
+    client = toy(monkeypatch, *warm_server.PRELOADED)
     code = """
 import sys; before = set(sys.modules)
 import torch, polars, pyarrow, pyarrow.compute, numpy, shiftbench.stages.train

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from shiftbench.engine import server
+from shiftbench.cli import warm_server
 
 
 def snippet() -> None:
@@ -15,7 +15,7 @@ def snippet() -> None:
 
 if __name__ == "__main__":
     preloaded, descriptor = sys.argv[1:]
-    server.PRELOADED = json.loads(preloaded)
-    server.GRACE = 0.5
-    server.prepare = lambda: snippet
-    server.main(int(descriptor))
+    warm_server.PRELOADED = json.loads(preloaded)
+    warm_server.GRACE = 0.5
+    warm_server.prepare = lambda: snippet
+    warm_server.main(int(descriptor))

@@ -24,7 +24,7 @@ THREADS = (
 """What Snakemake's shell sets to a job's number of threads; libraries read them when they are imported."""
 
 
-COMMAND = ("-m", "shiftbench.engine.server")
+COMMAND = ("-m", "shiftbench.cli.warm_server")
 """What starts a server, after the interpreter; its socket's number comes last."""
 
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shiftbench import git
+from shiftbench.provenance import git
 
 PACKAGES = (
     "shiftbench numpy pillow opencv-python-headless scipy numba pyarrow polars torch torchvision webdataset "

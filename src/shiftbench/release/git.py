@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shiftbench import git
 from shiftbench.errors import DataError
+from shiftbench.provenance import git
 
 
 def commit(home: Path) -> str:

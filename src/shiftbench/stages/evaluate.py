@@ -35,12 +35,12 @@ from shiftbench.inference.batching import (
     predicted,
 )
 from shiftbench.inference.feature_writer import Keeper
-from shiftbench.inference.stream_runner import Walk
 from shiftbench.progress import track
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.refs import RecordsName, Ref
 from shiftbench.sample import Sample
+from shiftbench.stages.stream_runner import Walk
 from shiftbench.storage import streaming
 from shiftbench.tasks import LabelSpace
 

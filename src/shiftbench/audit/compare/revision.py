@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from shiftbench import git
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.provenance import git
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
 

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.git import ask as ask
-from shiftbench.git import says as says
+from shiftbench.provenance.git import ask as ask
+from shiftbench.provenance.git import says as says
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,12 @@ from shiftbench.audit.reproduce.worker import (
 from shiftbench.data import schema, shards
 from shiftbench.inference import batch_sensitivity, nets, predictors
 from shiftbench.inference.batching import Halving, Outputs, Predictor
-from shiftbench.inference.stream_runner import Walk
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Cell, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import evaluate, verbs
 from shiftbench.stages.evaluate import OnTheFly
+from shiftbench.stages.stream_runner import Walk
 from shiftbench.tasks import LabelSpace
 
 LARGEST = (

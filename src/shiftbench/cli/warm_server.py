@@ -1,6 +1,6 @@
 """A process in which everything is imported already; for each job it forks a child, which is then the command line.
 
-    python -P -m shiftbench.engine.server FD       # FD: a socket, on which `client` asks
+    python -P -m shiftbench.cli.warm_server FD       # FD: a socket, on which `client` asks
 
 Asked is one JSON object a line, `{"id", "argv", "log", "environment", "seconds"}`; answered, when the child has ended,
 `{"id", "status", "late"}`: its exit status (minus the signal that ended it), and whether it was past its seconds.
@@ -36,8 +36,9 @@ import typer.main
 
 PRELOADED = (
     "numpy torch torchvision.transforms.v2 polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image "
-    "scipy.stats sklearn.linear_model numba webdataset safetensors.torch plotly jinja2 shiftbench.cli shiftbench.stages.fetch "
-    "shiftbench.stages.shift shiftbench.stages.train shiftbench.stages.evaluate shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report"
+    "scipy.stats sklearn.linear_model numba webdataset safetensors.torch plotly jinja2 shiftbench.cli "
+    "shiftbench.stages.fetch shiftbench.stages.shift shiftbench.stages.train shiftbench.stages.evaluate "
+    "shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report"
 ).split()
 """What jobs spend their start on: libraries, the command line, the stages."""
 
