@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from shiftbench.data import claim_formats, schema
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.tools import generate_docs, measured, system_pages
 
@@ -42,9 +44,12 @@ def test_a_built_system_has_a_page_with_what_was_learnt(slug):
     assert all(what in page for what in cards.load(slug).not_exercised)
 
 
-@pytest.mark.parametrize("slug", [slug for slug in BUILT if measured.load(slug)])
+@pytest.mark.parametrize("slug", BUILT)
 def test_what_is_kept_answers_what_the_card_claims_and_reports(slug):
     found, card = measured.load(slug), cards.load(slug)
+    if found is None:
+        assert f"shiftbench docs --measured {slug}" in system_pages.readme(HOME, slug)
+        return
     again = f"`make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`"
     assert not measured.is_stale(card, found), f"the card of {slug} has changed: {again}"
     here = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
@@ -53,7 +58,7 @@ def test_what_is_kept_answers_what_the_card_claims_and_reports(slug):
 
 def test_every_system_stands_in_the_list_once():
     for slug in cards.slugs():
-        folder = f"systems/{slug.replace('-', '_')}/"
+        folder = f"](../src/shiftbench/systems/{slug.replace('-', '_')}/"
         assert PAGES["docs/systems.md"].count(folder) == 1
 
 
@@ -77,26 +82,68 @@ def test_what_is_written_by_hand_stays(tmp_path):
     assert text == f"above\n\n{system_pages.BEGIN}\n\nnew \\1\n\n{system_pages.END}\n\nbelow\n"
 
 
+def ran(home, card):
+    """Leave what a run of PALM leaves of its claims: one supported, one refuted, one number beside the paper's."""
+    root, ref = home / scales.root("palm", "embedded"), Ref("claims", "palm")
+    number = {"value": 0.123456, "ci_low": -0.0, "ci_high": 0.5}
+    whole = {"part": None, "confidence": 0.9875, "reason": None}
+    claims = [
+        {"claim": "far", "verdict": "supported", **number, **whole},
+        {"claim": "near", "verdict": "refuted", **dict.fromkeys(number), **whole},
+        {"claim": "near", "verdict": "refuted", **number, **whole, "part": "0"},
+        {"claim": "far_full", "verdict": measured.ELSEWHERE, **dict.fromkeys(number), **whole},
+    ]
+    numbers = [{"number": 2, **number, "reason": None}]
+    file = root / ref.path
+    file.parent.mkdir(parents=True)
+    for rows, form in ((claims, claim_formats.CLAIMS), (numbers, claim_formats.MEASURED)):
+        name = file.with_name(f"{form.name}.parquet")
+        schema.write(schema.table(rows, form), name, "f" * 64, form)
+    known = {"fingerprint": "f" * 64, "made": {}, "rows": {"claims.parquet": "a"}, "consumed": {}}
+    receipt = recipe.receipt_path(root, ref)
+    receipt.write_text(json.dumps({**known, "recipe": {"card": card}}))
+    packages = {"shiftbench": "0.1.0", "torch": "2.13.0+cpu"}
+    place = {"system": "Linux 6.1 x86_64", "cores": 2, "python": "3.11.7", "packages": packages}
+    recipe.run_path(root, ref).write_text(json.dumps({"environment": place}))
+
+
+def test_what_a_run_gave_stands_on_the_page(tmp_path, monkeypatch):
+    card = cards.load("palm")
+    ran(tmp_path, card.model_dump(mode="json"))
+    found = {**measured.judged("palm", tmp_path), "cpu_minutes": 1.75}
+    assert not measured.is_stale(card, found)
+    assert [row["claim"] for row in found["claims"]] == ["far", "near", "near"]
+    monkeypatch.setattr(measured, "load", {"palm": found}.get)
+    page = system_pages.readme(HOME, "palm")
+    assert (
+        "on 2 x86-64 cores, no GPU, in 1.8 CPU minutes; claims of fingerprint `ffffffffffff`"
+        in page
+    )
+    assert (
+        "| supported | 0.1235 [0, 0.5] | difference of auroc: value > 0.1, training seeds resampled, 98.75% interval |"
+        in page
+    )
+    assert (
+        "| refuted | 0: 0.1235 [0, 0.5] refuted | difference of auroc: value > 0, for every" in page
+    )
+    assert "| AUROC | 75.27 | table 1 | 0.1235 [0, 0.5] |" in page
+    assert "| 1 / 1 / 0 | 1.8 | Prototypes with SSD+" in system_pages.listing(HOME)
+
+
 def test_a_system_that_was_not_run_has_nothing_to_keep(tmp_path):
     with pytest.raises(
-        DataError, match="palm was not run here .* `make systems ARGS=palm` runs it"
+        DataError, match=r"palm was not run here .* `make systems ARGS=palm` runs it"
     ):
         measured.record("palm", home=tmp_path)
 
 
-def test_a_run_of_another_card_is_not_kept(tmp_path):
-    root, ref = tmp_path / scales.root("palm", "embedded"), Ref("claims", "palm")
+@pytest.mark.parametrize(
+    ("place", "value"), [("claims.far.margin", 0.2), ("reported.0.value", 94.0)]
+)
+def test_a_run_of_another_card_is_not_kept(tmp_path, place, value):
     card = cards.load("palm").model_dump(mode="json")
-    card["claims"]["far"]["margin"] = 0.2
-    receipt = root / f"{ref.path}.receipt.json"
-    receipt.parent.mkdir(parents=True)
-    receipt.write_text(json.dumps({"recipe": {"card": card}}))
+    family, name, key = place.split(".")
+    card[family][int(name) if name.isdigit() else name][key] = value
+    ran(tmp_path, card)
     with pytest.raises(DataError, match="the card of palm claims or reports something else since"):
         measured.record("palm", home=tmp_path)
-
-
-def test_numbers_are_kept_as_the_page_rounds_them():
-    assert measured._rounded("value", 0.123456) == 0.1235
-    assert str(measured._rounded("ci_low", -0.0)) == "0.0"
-    assert measured._rounded("value", None) is None
-    assert measured._rounded("claim", "far") == "far"

@@ -73,7 +73,7 @@ def say(installed: Path, cwd: Path, *words: str) -> str:
 def test_it_holds_the_tracked_files_of_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         held = {name for name in packed.namelist() if ".dist-info/" not in name}
-    assert held == {name.removeprefix("src/") for name in tracked("src/shiftbench")}
+    assert held == {name.removeprefix("src/") for name in tracked("src")}
 
 
 def test_what_systems_bring_is_in_it(wheel: Path) -> None:

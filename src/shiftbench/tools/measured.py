@@ -35,40 +35,45 @@ Measured = Mapping[str, Any]
 
 
 def record(slug: str, cpu_minutes: float | None = None, home: Path = Path()) -> Path:
-    """Write measured.json of a system from its run at embedded scale; returns the file.
+    """Write measured.json of a system from its run at embedded scale; returns the file. See `judged`."""
+    content = {**judged(slug, home), "cpu_minutes": cpu_minutes}
+    file = cards.file(slug).with_name(FILE)
+    files.write_bytes(file, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    return file
+
+
+def judged(slug: str, home: Path) -> dict[str, Any]:
+    """Return what a run of a system gave: verdicts, numbers beside the paper's, and where they are from.
 
     Args:
         slug: of the system.
-        cpu_minutes: what the run took, where that is known.
-        home: the folder in which it was run.
+        home: the folder in which it was run, at embedded scale.
 
     Raises:
         ParamsError: no system of that name.
         DataError: it was not run, or what its card claims has changed since.
     """
-    card, root = cards.load(slug), home / scales.root(slug, scales.DEFAULT)
-    ref = Ref("claims", slug)
+    card, root, ref = (
+        cards.load(slug),
+        home / scales.root(slug, scales.DEFAULT),
+        Ref("claims", slug),
+    )
     receipt = recipe.receipt(root, ref)
     if receipt is None:
         raise DataError(f"{slug} was not run here ({root / ref.path} has no receipt); {_how(slug)}")
     given = asked(receipt["recipe"]["card"])
     if given != asked(card.model_dump(mode="json")):
         raise DataError(f"the card of {slug} claims or reports something else since; {_how(slug)}")
+    claims = _rows(root, ref, claim_formats.CLAIMS)
     beside = {row["number"]: row for row in _rows(root, ref, claim_formats.MEASURED)}
-    content = {
-        "claims": [
-            row for row in _rows(root, ref, claim_formats.CLAIMS) if row["verdict"] != ELSEWHERE
-        ],
-        "cpu_minutes": cpu_minutes,
+    return {
+        "claims": [row for row in claims if row["verdict"] != ELSEWHERE],
         "environment": _environment(recipe.run_path(root, ref)),
         "fingerprint": receipt["fingerprint"],
         "reported": [one | beside.get(at, {}) for at, one in enumerate(given["reported"])],
         "row_digests": receipt["rows"],
         "rules": given["rules"],
     }
-    file = cards.file(slug).with_name(FILE)
-    files.write_bytes(file, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
-    return file
 
 
 def load(slug: str) -> Measured | None:
