@@ -27,6 +27,10 @@ LIST = "docs/systems.md"
 FOLDER = "src/shiftbench/systems"
 _PART = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.S)
 _ONE_LINE = re.compile(r"^\*\*In one line:\*\* (.+?)(?=\n\n|\n- |\Z)", re.M | re.S)
+_OTHER = (
+    "Other data, nets and sizes: the last two columns show whether directions agree, not whether numbers do. Rates are "
+    "shares here, where papers mostly print percent."
+)
 _FAMILIES = (*plugins.FAMILIES, "shifts_torch")
 
 
@@ -143,7 +147,7 @@ def _values(one: Verdict) -> str:
 
 
 def _reported(slug: str, card: Card, found: Measured | None) -> list[str]:
-    lines = ["## Measured beside reported", ""]
+    lines = ["## Measured beside reported", "", _OTHER, ""]
     lines += ["| what | metric | reported | where | here |", "| --- | --- | --- | --- | --- |"]
     for given, here in measured.as_system(slug, card, found).reported:
         cells = (given["what"], given["metric"], given["value"], given["where"], here or DASH)
