@@ -130,7 +130,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
     campaign.make(tmp_path)
     campaign.load(tmp_path)
     source = tmp_path / "mine/shifts/bright.py"
-    file, _ = job(tmp_path, code={"plugins0/shifts/bright.py": code_digest.digest(source)})
+    file, _ = job(tmp_path, code={"mine/shifts/bright.py": code_digest.digest(source)})
     content = json.loads(file.read_text())
     content["settings"]["plugins"] = [str(tmp_path / "mine")]
     file.write_text(json.dumps(content))
@@ -141,7 +141,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(
         StaleError,
-        match=r"plugins0/shifts/bright.py changed after the recipe of .*one.* was written",
+        match=r"mine/shifts/bright.py changed after the recipe of .*one.* was written",
     ):
         recipe.execute(file, edit_then_make)
     assert not (tmp_path / ONE.path).exists()

@@ -36,7 +36,7 @@ def test_a_plugin_that_draws_by_itself_fails(made):
     (finding,) = made.findings("seeds")
     assert (finding.verdict, finding.file, finding.found) == (
         "failed",
-        "plugins0/datasets/tiny.py",
+        "mine/datasets/tiny.py",
         "random.random",
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
+from repository import HOME
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
@@ -18,14 +18,13 @@ from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
 from shiftbench.tools import run_local
 
-FOLDER = Path(__file__).resolve().parents[2] / "systems"
-SLUGS = cards.slugs(FOLDER)
-BUILT = scales.built(FOLDER.parent)
+SLUGS = cards.slugs()
+BUILT = scales.built()
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_card_says_what_it_is(slug):
-    card = cards.load(slug, FOLDER)
+    card = cards.load(slug)
     assert card.claims, "a system without a claim cannot be checked"
     assert card.reported or card.status == "planned"
     assert set(card.needs) >= {"embedded", "full"}
@@ -35,7 +34,7 @@ def test_a_card_says_what_it_is(slug):
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_what_a_built_card_needs_exists(slug):
-    card = cards.load(slug, FOLDER)
+    card = cards.load(slug)
     if card.status == "planned":
         return
     for family in plugins.FAMILIES:
@@ -45,16 +44,15 @@ def test_what_a_built_card_needs_exists(slug):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder with params.yaml and the cards, without outputs."""
-    shutil.copy(FOLDER.parent / "params.yaml", tmp_path)
-    (tmp_path / "systems").symlink_to(FOLDER)
+    """A folder with nothing but params.yaml."""
+    shutil.copy(HOME / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("slug", BUILT)
 def test_params_of_every_scale_are_right(slug, checkout):
-    for scale in cards.load(slug, FOLDER).params:
+    for scale in cards.load(slug).params:
         params = scales.load(f"systems/{slug}/{scale}", checkout)
         assert params.system.scale == scale
         assert set(params.campaigns).isdisjoint(scales.load(None, checkout).campaigns)
@@ -67,7 +65,7 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, checkout):
     planned, root = plans.load(f"systems/{slug}/smoke")
     run_local.make(planned, root)
     rows = judge_claims.claims_of(root, slug).to_pylist()
-    card = cards.load(slug, FOLDER)
+    card = cards.load(slug)
     embedded = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
@@ -102,16 +100,16 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, checkout):
 def test_a_wrong_card_is_refused(tmp_path, change, why):
     import yaml
 
-    content = yaml.safe_load((FOLDER / f"{SLUGS[0]}.yaml").read_text())
+    content = yaml.safe_load(cards.file(SLUGS[0]).read_text())
     content |= {"status": "planned", "params": {}}  # whatever the first card is
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**content, **change}))
-    with pytest.raises(ParamsError, match="mine.yaml") as refused:
-        cards.load("mine", tmp_path)
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump({**content, **change}))
+    with pytest.raises(ParamsError, match="card.yaml") as refused:
+        cards.read(tmp_path / "card.yaml")
     assert why in str(refused.value)
 
 
 def test_cards_are_listed_and_described(monkeypatch):
-    monkeypatch.chdir(FOLDER.parent)
+    monkeypatch.chdir(HOME)
     run = CliRunner(env={"COLUMNS": "250"}).invoke
     listed = run(cli.app, ["list", "systems"]).output
     assert f"{len(SLUGS)} systems" in listed

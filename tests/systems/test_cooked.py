@@ -267,7 +267,7 @@ def test_the_four_settings_are_campaigns_of_one_run() -> None:
     campaigns = scales.load("systems/cooked", HOME).campaigns
     settings = {name.rstrip("_123") for name in campaigns}
     assert settings == {"standard", "covariate", "noise", "zero_shot"}
-    card = cards.load("cooked", HOME / "systems")
+    card = cards.load("cooked")
     assert set(scales.load("systems/cooked/smoke", HOME).campaigns) == set(campaigns)
     assert card.params["smoke"]["methods"] == card.params["embedded"]["methods"]
 

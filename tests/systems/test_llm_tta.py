@@ -370,7 +370,6 @@ def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(HOME / "params.yaml", tmp_path)
-    (tmp_path / "systems").symlink_to(HOME / "systems")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import miniatures
-from repository import HOME
 from shiftbench.datasets import yolo_boxes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.models import centre_points, faster_rcnn
@@ -116,7 +115,7 @@ def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
 
 @pytest.mark.parametrize("scale", ["embedded", "smoke"])
 def test_proximal_and_near_sets_share_no_category_and_calibration_is_not_tested(scale: str) -> None:
-    params = cards.load("m-hood", HOME / "systems").params[scale]
+    params = cards.load("m-hood").params[scale]
     sets = params["datasets"]
     groups = [sets["clothes"]["names"], sets["strangers"]["pasted"], sets["near"]["pasted"]]
     assert len({name for group in groups for name in group}) == sum(map(len, groups)) == 10

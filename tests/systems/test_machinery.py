@@ -29,14 +29,13 @@ CLAIMS = Ref("claims", SLUG)
 
 
 def checkout(home: Path) -> Path:
-    """Write a checkout with the toy's card and plugins."""
+    """Write a campaign whose one plugin folder is a system: the toy's card and parts."""
     home.mkdir(parents=True, exist_ok=True)
     for folder in ("tests/workflow/mine", "tests/systems/mine"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(HOME / folder, home / "mine", dirs_exist_ok=True, ignore=ignored)
-    (home / "systems").mkdir()
-    shutil.copy(HOME / "tests/systems/toy.yaml", home / "systems")
-    (home / "params.yaml").write_text("campaigns: {}\n")
+        shutil.copytree(HOME / folder, home / SLUG, dirs_exist_ok=True, ignore=ignored)
+    shutil.copy(HOME / "tests/systems/toy.yaml", home / SLUG / "card.yaml")
+    (home / "params.yaml").write_text(f"plugins: [{SLUG}]\ncampaigns: {{}}\n")
     return home
 
 
@@ -110,7 +109,7 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
         "everything",
     ):
         assert said in page
-    for figure in cards.load(SLUG, made / "systems").figures:
+    for figure in cards.read(made / "toy/card.yaml").figures:
         assert figure.title in page
     measured = schema.read(
         made / f"build/{SCALE}" / CLAIMS.path.replace("claims.parquet", "measured.parquet"),
@@ -149,8 +148,10 @@ def test_claims_are_printed(home: Path) -> None:
 
 
 def test_systems_are_made_side_by_side_and_a_failure_stops_no_other(home: Path) -> None:
-    card = (home / "systems/toy.yaml").read_text()
-    (home / "systems/torn.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
+    card = (home / "toy/card.yaml").read_text()
+    (home / "torn").mkdir()
+    (home / "torn/card.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
+    (home / "params.yaml").write_text("plugins: [toy, torn]\ncampaigns: {}\n")
     ran = CliRunner().invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
     assert re.search(r"torn .*failed: build/systems/torn/logs/make.log", ran.stdout)
     assert re.search(rf"{SLUG}/smoke +\d.* supported", ran.stdout)
@@ -159,7 +160,7 @@ def test_systems_are_made_side_by_side_and_a_failure_stops_no_other(home: Path) 
 
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:
-    file = home / "systems/toy.yaml"
+    file = home / "toy/card.yaml"
     file.write_text(file.read_text().replace("margin: 0.5", "margin: -2"))
     planned, root = plans.load(SCALE)
     stale = {
@@ -199,7 +200,7 @@ def test_a_wrong_scale_is_answered(home: Path, scale: str, why: str) -> None:
 
 
 def test_a_planned_system_cannot_be_run(home: Path) -> None:
-    file = home / "systems/toy.yaml"
+    file = home / "toy/card.yaml"
     file.write_text(file.read_text().replace("status: built", "status: planned"))
     with pytest.raises(ParamsError, match="toy is planned, not built"):
         plans.load(SCALE)

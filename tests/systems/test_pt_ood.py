@@ -296,7 +296,7 @@ def test_adding_a_backbone_is_one_row() -> None:
 
 
 def test_every_claim_that_names_simclr_is_judged_behind_the_gate() -> None:
-    card = cards.load("pt-ood", HOME / "systems")
+    card = cards.load("pt-ood")
     for claim in card.claims.values():
         named = "probe_simclr" in json.dumps(claim.value)
         if claim.scale == "embedded":

@@ -131,7 +131,7 @@ def test_bodies_to_choose_from_are_the_problem_s_whatever_its_prompt(weights):
 
 
 def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(answer_cache, "RECORDED", tmp_path)
+    monkeypatch.setattr(smollm2_choice, "ANSWERS", tmp_path)
     sample = problem(ADD, 0)
     with pytest.raises(
         DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"
@@ -141,7 +141,7 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
     key = smollm2_choice._key(smollm2_choice.PARAMS, ADD, bodies)
     scores = [-1.0] * len(bodies)
     scores[1] = -0.5
-    answer_cache.Answers(tmp_path / "recode").put(key, json.dumps(scores))
+    answer_cache.Answers(tmp_path).put(key, json.dumps(scores))
     assert first(predictor("smollm2_choice", weights), sample) == bodies[1]
 
 
@@ -149,13 +149,13 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
 
 
 def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(answer_cache, "RECORDED", tmp_path)
+    monkeypatch.setattr(smollm2_choice, "ANSWERS", tmp_path)
     options = {**code_llm.PARAMS, "samples": 2, "temperature": 0.2}
     sample = problem(ADD)
     requests = code_llm.asks([sample], options, {})
     assert [request.seed for request in requests] == [0, 1]
     assert requests[0].messages[-1][1].endswith(ADD)  # verbatim, to the last newline
-    kept = answer_cache.Answers(tmp_path / "recode")
+    kept = answer_cache.Answers(tmp_path)
     texts = ("    return a + b\n\nprint(add(1, 2))\n", "    return a - b\n```\nSo it is")
     for request, text in zip(requests, texts, strict=True):
         kept.put(request.key(client.identity("smollm2_135m")), text)

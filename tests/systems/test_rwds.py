@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from repository import HOME
 from shiftbench import plugins
 from shiftbench.plan import cards
 from shiftbench.systems.rwds.datasets import _tiles
 
-CARD = cards.load("rwds", HOME / "systems")
+CARD = cards.load("rwds")
 PARAMS: dict[str, Any] = CARD.params["embedded"]
 ZONES = ("zone_a", "zone_b", "zone_c")
 

@@ -8,7 +8,9 @@
 | `systems/palm/smoke` | the same with what it states for `smoke` |
 
 A system has an output root of its own, so that its datasets and trainings are in nobody's way, and params of its own.
-Of params.yaml it takes where things are looked for (`plugins`, `fetch`, `shards.stream`), nothing that decides a number.
+Of params.yaml it takes where things are looked for (`plugins`, `fetch`, `shards.stream`), nothing that decides a
+number.
+
 """
 
 from __future__ import annotations
