@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import sys
 import tomllib
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -128,22 +125,6 @@ def test_readme_begins_with_the_two_commands() -> None:
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_readme_says_what_an_extra_is_for(extra: str) -> None:
     assert f"shiftbench[{extra}]" in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.timeout(120)
-def test_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
-    """Cards, class lists and templates too, so that it serves without the checkout."""
-    names = [name for name in tracked() if name.is_relative_to(ROOT / "src")]
-    for path in [*names, *(ROOT / n for n in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"))]:
-        copy = tmp_path / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, copy)
-    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
-    subprocess.run([sys.executable, "-m", "pip", *build], cwd=tmp_path, check=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        held = {name for name in packed.namelist() if ".dist-info/" not in name}
-    assert held == {name.relative_to(ROOT / "src").as_posix() for name in names}
 
 
 def test_make_help_lists_every_target() -> None:

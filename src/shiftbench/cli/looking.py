@@ -202,9 +202,22 @@ def cite(
 
 
 @app.command(rich_help_panel=PANEL)
-def docs() -> None:
-    """Generate docs/params.md, docs/formats.md and params.schema.json from the code."""
+def docs(
+    measured: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SLUG", help="first keep what this system gave, run at embedded scale"
+        ),
+    ] = None,
+    cpu_minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="with --measured: what its run took")
+    ] = None,
+) -> None:
+    """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
     from shiftbench.tools import generate_docs as documents
+    from shiftbench.tools import measured as kept
 
+    if measured is not None:
+        out.print(f"wrote {kept.record(measured, cpu_minutes)}")
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

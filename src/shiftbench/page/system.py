@@ -79,7 +79,7 @@ class System:
             claim["says"],
             row["verdict"],
             _number(row),
-            _rule(claim, row["confidence"]),
+            rule(claim, row["confidence"]),
             row["reason"] or "",
             claim["against"],
             tuple((one["part"], one["verdict"], _number(one)) for one in parts.to_dicts()),
@@ -212,7 +212,7 @@ def _number(row: Row) -> str:
     return f"{row['value']:.4g}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
-def _rule(claim: Mapping[str, Any], confidence: float | None) -> str:
+def rule(claim: Mapping[str, Any], confidence: float | None) -> str:
     """Say by which rule a claim is judged."""
     margin = f"{claim['margin']:g}".replace("-", "\N{MINUS SIGN}")
     rules = {

@@ -14,24 +14,25 @@ from shiftbench.data import schema
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
-from shiftbench.tools import preview
+from shiftbench.tools import preview, system_pages
 
 
-def pages() -> dict[str, str]:
-    """Return each generated page by its path in the repository."""
+def pages(repository: Path) -> dict[str, str]:
+    """Return each generated page by its path in the repository; some have parts that are written by hand."""
     return {
         "docs/params.md": params_page(),
         "docs/formats.md": schema.document(),
         "docs/list_of_shifts.md": shifts_page(),
         "docs/list_of_checks.md": checks_page(),
         "params/schema.json": json.dumps(params.schema(), indent=1, sort_keys=True) + "\n",
+        **system_pages.pages(repository),
     }
 
 
 def write(repository: Path) -> list[str]:
     """Write the pages that differ; returns their paths."""
     changed = []
-    for name, text in pages().items():
+    for name, text in pages(repository).items():
         file = repository / name
         if not file.is_file() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)
