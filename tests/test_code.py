@@ -245,7 +245,7 @@ def test_what_only_tells_or_plans_does_not_count() -> None:
     assert (
         sorted(code_digest.NOT_COUNTED)
         == (
-            "__init__ audit cli data.pins engine entries errors files inference.batch_sensitivity inference.devices plan "
+            "__init__ audit cli data.pins documents engine entries errors files inference.batch_sensitivity inference.devices plan "
             "plugins progress provenance release storage tools"
         ).split()
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from shiftbench.data import claim_formats, schema
+from shiftbench.documents import measured, pages, system_pages
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
-from shiftbench.tools import generate_docs, measured, system_pages
 
 HOME = Path(__file__).resolve().parents[1]
-PAGES = generate_docs.pages(HOME)
+PAGES = pages.pages(HOME)
 BUILT = scales.built()
 
 

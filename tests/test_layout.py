@@ -37,6 +37,7 @@ LAYERS = (
     "engine tools",
     "release",
     "audit",
+    "documents",
     "cli",
 )
 """From the ground up: a line may be imported by all lines below it, and imports from the lines above it alone."""

@@ -214,8 +214,8 @@ def docs(
     ] = None,
 ) -> None:
     """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
-    from shiftbench.tools import generate_docs as documents
-    from shiftbench.tools import measured as kept
+    from shiftbench.documents import measured as kept
+    from shiftbench.documents import pages as documents
 
     if measured is not None:
         out.print(f"wrote {kept.record(measured, cpu_minutes)}")

@@ -23,7 +23,7 @@ PACKAGE = plugins.PACKAGE
 
 NOT_COUNTED = (
     "__init__ entries errors files plugins progress "
-    "audit cli engine plan provenance release storage tools "
+    "audit cli documents engine plan provenance release storage tools "
     "data.pins inference.batch_sensitivity inference.devices"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""

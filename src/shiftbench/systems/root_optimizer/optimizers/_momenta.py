@@ -20,6 +20,7 @@ from torch import nn
 
 from shiftbench import plugins
 from shiftbench.contracts import TrainJob
+from shiftbench.data import source_files
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.rng import Words
@@ -73,11 +74,7 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
 
 
 def main() -> None:
-    """Write the spectra of one training again."""
-    from shiftbench.data import source_files
-    from shiftbench.stages import fetch
-
-    fetch.keep("fashion_mnist")
+    """Write the spectra of one training again, on what `shiftbench fetch fashion_mnist` brought."""
     data, model = plugins.find("datasets", "fashion_mnist"), plugins.find("models", "vit")
     folder = {"fashion_mnist": Path(source_files.kept("fashion_mnist"))}
     count = int(STEPS["steps"] * STEPS["batch_size"])

@@ -11,10 +11,11 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import schema
+from shiftbench.documents import system_pages
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
-from shiftbench.tools import preview, system_pages
+from shiftbench.tools import preview
 
 
 def pages(repository: Path) -> dict[str, str]:
