@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
+from isolation import ROOT
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
@@ -18,7 +18,7 @@ from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
 from shiftbench.tools import run_local
 
-FOLDER = Path(__file__).resolve().parents[2] / "systems"
+FOLDER = ROOT / "systems"
 SLUGS = cards.slugs(FOLDER)
 BUILT = scales.built(FOLDER.parent)
 
@@ -110,8 +110,8 @@ def test_a_wrong_card_is_refused(tmp_path, change, why):
     assert why in str(refused.value)
 
 
-def test_cards_are_listed_and_described(monkeypatch):
-    monkeypatch.chdir(FOLDER.parent)
+def test_cards_are_listed_and_described(monkeypatch, pristine):
+    monkeypatch.chdir(pristine)
     run = CliRunner(env={"COLUMNS": "250"}).invoke
     listed = run(cli.app, ["list", "systems"]).output
     assert f"{len(SLUGS)} systems" in listed

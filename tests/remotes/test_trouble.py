@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from makers.repositories import HOME, Repository
 from remotes.conftest import Mirror, Reader
 from remotes.servers import HOST, free_port
-from repository import HOME, Repository
 from shiftbench import cli
 from shiftbench.audit import availability
 from shiftbench.audit._case import Case

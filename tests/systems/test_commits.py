@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from repository import HOME
+from makers.repositories import HOME
 from shiftbench import plugins
 from shiftbench.plan import cards, scales
 
@@ -85,14 +87,20 @@ def test_nothing_else_refers_to_a_system(slug: str) -> None:
         assert f"systems/{slug}" not in file.read_text()
     own = own_files(slug)
     modules = {f"shiftbench.{file.parent.name}.{file.stem}" for file in own}
-    for file in PACKAGE.rglob("*.py"):
-        if file in own:
-            continue
-        tree = ast.parse(file.read_text())
-        for node in ast.walk(tree):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            assert modules.isdisjoint(names), f"{file} imports what {slug} alone needs"
+    wrong = [file for file, names in imports().items() if file not in own and names & modules]
+    assert wrong == [], f"imports what {slug} alone needs"
+
+
+@functools.cache
+def imports() -> dict[Path, set[str]]:
+    """Return what each file of the package imports: modules, and names of modules."""
+    return {file: set(_imported(ast.parse(file.read_text()))) for file in PACKAGE.rglob("*.py")}
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
