@@ -1,12 +1,13 @@
 # Everything that is needed daily. `make help` lists the targets.
 #   PYTHON=/path/to/python3.12   the interpreter for .venv (default: the first of 3.11, 3.12, 3.13 found)
 #   CORES=4                      jobs at a time (default: the profile's)
+#   SYSTEM=palm                  of the tests, what belongs to one published system
 #   ARGS="..."                   passed on to Snakemake or pytest
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup validators run smoke systems record test test-all test-cpus test-slurm golden check lock clean
+.PHONY: help setup validators run smoke systems record quick test test-all test-cpus test-slurm golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -59,11 +60,20 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 	@dvc repro
 	@dvc push
 
-test: setup ## the tests, without slow ones, on all cores
-	@pytest -n auto --dist loadgroup -m "not slow and not gpu" $(ARGS)
+# A system's own tests, and of each family's contract what its card names.
+ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
+PYTEST := pytest -n auto --dist worksteal $(ONE_SYSTEM)
+
+quick: setup ## lint and the fast tests, within a minute: before each commit
+	@ruff format --check --quiet
+	@ruff check --quiet
+	@$(PYTEST) --quick --quiet $(ARGS)
+
+test: setup ## the tests, without slow ones, on all cores (SYSTEM=palm for one system's)
+	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
 
 test-all: setup ## the tests, slow ones too
-	@pytest -n auto --dist loadgroup -m "not gpu" $(ARGS)
+	@$(PYTEST) -m "not gpu" $(ARGS)
 
 test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)

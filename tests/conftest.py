@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import isolation
+
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
 
-    from repository import Repository
+    from makers.repositories import Repository
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,10 +31,31 @@ os.environ.setdefault(
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 """CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
 
+SLOW = (
+    "tests/audit",
+    "tests/clusters",
+    "tests/contracts",
+    "tests/metrics/test_average_precision.py",
+    "tests/models/test_box_models.py",
+    "tests/release",
+    "tests/remotes",
+    "tests/shifts",
+    "tests/streams",
+    "tests/systems",
+    "tests/tools/test_calibrate.py",
+    "tests/workflow",
+)
+"""What `make quick` leaves out, folders and files; a new test is in unless it lies in one of these."""
+SLOW_MARKERS = ("browser", "gpu", "network", "slow", "workflow")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write golden values instead of comparing"
+    )
+    parser.addoption("--quick", action="store_true", help="without the slow groups of conftest.py")
+    parser.addoption(
+        "--system", metavar="SLUG", help="of the contracts, what a system's card names"
     )
 
 
@@ -76,14 +99,45 @@ def _no_registry() -> str | None:
     return None if answer.returncode == 0 else "needs a package registry, and none answers"
 
 
-# --- on several cores -----------------------------------------------------------------------------
+# --- which tests, in which order ------------------------------------------------------------------
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Let `--quick` not even import what is in a slow group."""
+    name = collection_path.relative_to(ROOT).as_posix()
+    return (config.getoption("--quick") and name in SLOW) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of one file on one worker, and all that share the author's campaign: it takes a minute to make."""
-    for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        shared = "author" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("author" if shared else str(item.path)))
+    """Leave out what is not asked for, and let all that shares the author's campaign run first: it takes a minute.
+
+    Workers begin with equal stretches of the list and steal from its end (`--dist worksteal`), so that neighbours share
+    their session's fixtures and no file is tied to one worker.
+    """
+    items.sort(key=lambda item: "author" not in getattr(item, "fixturenames", ()))
+    asked = {item: _asked_for(item, config) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not asked[item]])
+    items[:] = [item for item in items if asked[item]]
+
+
+def _asked_for(item: pytest.Item, config: pytest.Config) -> bool:
+    if config.getoption("--quick") and any(item.get_closest_marker(name) for name in SLOW_MARKERS):
+        return False
+    slug = config.getoption("--system")
+    if not slug or not item.path.is_relative_to(ROOT / "tests/contracts"):
+        return True
+    params = getattr(item, "callspec", None)
+    return params is not None and not named_by(slug).isdisjoint(map(str, params.params.values()))
+
+
+@functools.cache
+def named_by(slug: str) -> frozenset[str]:
+    """Return the parts that a system's card names at any scale, and the system itself."""
+    from shiftbench.plan import cards
+
+    needs = cards.load(slug).needs.values()
+    parts = (names for need in needs for names in need.model_dump().values())
+    return frozenset({slug}.union(*(names for names in parts if isinstance(names, list | tuple))))
 
 
 # --- CI lets nothing be skipped ----------------------------------------------------------------
@@ -91,6 +145,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     # Hooks of a conftest see only the tests beside it, not the docstring examples of src/.
+    config.pluginmanager.register(isolation)
     if NO_SKIPS:
         config.pluginmanager.register(NoSkips())
 
@@ -169,7 +224,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], Any]:
 @pytest.fixture(scope="session")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The one who ran the campaign, recorded it with DVC and pushed it; not to be changed by a test."""
-    from repository import checkout
+    from makers.repositories import checkout
 
     home = tmp_path_factory.mktemp("author")
     repository = checkout(home / "repository")
@@ -185,7 +240,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture(scope="session")
 def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    from repository import clone
+    from makers.repositories import clone
 
     colleague = clone(author, tmp_path_factory.mktemp("colleague") / "repository")
     colleague.run("shiftbench", "pull")
@@ -195,7 +250,7 @@ def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Rep
 @pytest.fixture
 def colleague(_pulled: Repository, tmp_path: Path) -> Repository:
     """A fresh clone after `shiftbench pull`; each test has its own copy with new time stamps."""
-    from repository import Repository
+    from makers.repositories import Repository
 
     shutil.copytree(
         _pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from made import Made, checkout, commit, forget, with_original
+from makers.made_campaign import Made, Restored, checkout, commit, forget, with_original
 from shiftbench import plugins
 from shiftbench.release import make as releases
 from shiftbench.tools import run_local
@@ -50,13 +50,17 @@ def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return made
 
 
+@pytest.fixture(scope="session")
+def _spoilt(_published: Made, tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    return Restored(_published.root, tmp_path_factory.mktemp("spoilt") / "checkout")
+
+
 @pytest.fixture
-def published(_published: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """A copy of the campaign with an original and a card, in git, made and released; to be spoilt."""
-    root = tmp_path / "checkout"
-    shutil.copytree(_published.root, root)
-    monkeypatch.chdir(root)
+def published(_spoilt: Restored, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """The campaign with an original and a card, in git, made and released; to be spoilt."""
+    monkeypatch.chdir(_spoilt.made.root)
     monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
     forget()
-    yield Made(root)
+    yield _spoilt.made
+    _spoilt.restore()
     forget()

@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from makers.written_run import (
+    CLEAN,
+    FOG,
+    REPORT,
+    SOURCE,
+    TABLE,
+    Run,
+    records,
+    weights,
+    write_tables,
+)
 from shiftbench import refs
 from shiftbench.audit.compare import moved_rows, runs
 from shiftbench.audit.compare.causes import Side
 from shiftbench.audit.compare.runs import Comparison
 from shiftbench.provenance import recipe
-from two_runs import CLEAN, FOG, REPORT, SOURCE, TABLE, Run, records, weights, write_tables
 
 if TYPE_CHECKING:
-    from repository import Repository
+    from makers.repositories import Repository
 
 OTHER_CODE = {"code": {"shiftbench/stage.py": "2" * 32}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-import forging
+from makers import forgeries
 from shiftbench.audit.checks import aggregates
 from shiftbench.audit.recompute import metric_rows
 
@@ -25,7 +25,7 @@ def test_a_clean_campaign_is_exact(made):
 def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
     plan, ref = made.plan(), made.one("tables")
     true = pl.read_parquet(made.root / ref.path).filter(ACCURACY)["value"].item()
-    forging.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    forgeries.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
     for check in ("digests", "coherence", "rows"):
         assert made.findings(check, plan=plan) == []
     (finding,) = made.findings("aggregates", plan=plan)
@@ -50,10 +50,10 @@ def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
 def test_cells_of_the_other_tables_are_compared(made, name, column):
     plan, ref = made.plan(), made.one("tables")
     frame = pl.read_parquet((made.root / ref.path).with_name(name))
-    at = forging.row(frame[column].is_not_null().arg_max())
+    at = forgeries.row(frame[column].is_not_null().arg_max())
     value = pl.col(column)
     value = value.list.eval(pl.element() / 2 + 0.1) if column == "draws" else value + 1
-    forging.cell(made.root, ref, at, name, **{column: value})
+    forgeries.cell(made.root, ref, at, name, **{column: value})
     (finding,) = made.findings("aggregates", plan=plan)
     assert finding.file.endswith(name)
     assert finding.why.startswith(column)
@@ -61,7 +61,7 @@ def test_cells_of_the_other_tables_are_compared(made, name, column):
 
 def test_rows_that_are_missing_or_strange_are_named(made):
     plan, ref = made.plan(), made.one("tables")
-    forging.table(made.root, ref, lambda frame: frame.filter(~ACCURACY))
+    forgeries.table(made.root, ref, lambda frame: frame.filter(~ACCURACY))
     found = made.findings("aggregates", plan=plan)
     assert [(one.expected, one.found) for one in found] == [("a row", "none")]
 
@@ -69,7 +69,7 @@ def test_rows_that_are_missing_or_strange_are_named(made):
 def test_the_second_implementation_finds_it_alone(made, monkeypatch):
     """A mistake of the stage that it makes again is found by other code."""
     plan, ref = made.plan(), made.one("tables")
-    forging.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    forgeries.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
     monkeypatch.setattr(aggregates, "_made_again", lambda *_: iter(()))
     found = [one for one in made.findings("aggregates", plan=plan) if one.expected]
     assert [one.sample.split("/")[3] for one in found] == ["convnet-erm-s0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import forging
+from makers import forgeries
 from shiftbench.data import shards
 from shiftbench.data.shards import BLOCK, END
 
@@ -37,7 +37,7 @@ def test_a_tar_in_another_form_fails_though_all_digests_match(made):
     plan, ref = made.plan(), made.one("shards", "test/contrast/3")
     good = (made.root / ref.path).with_name("000000.tar").read_bytes()
     for fault, (change, why) in TARS.items():
-        forging.tar(made.root, ref, lambda _: change(good))  # noqa: B023
+        forgeries.tar(made.root, ref, lambda _: change(good))  # noqa: B023
         assert [one for one in made.findings("digests", plan=plan) if ref.name in one.file] == [], (
             fault
         )
@@ -51,7 +51,7 @@ def test_a_tar_in_another_form_fails_though_all_digests_match(made):
 
 def test_samples_out_of_order_fail(made):
     ref = made.one("shards", "test/contrast/3")
-    forging.index(made.root, ref, lambda frame: frame.reverse())
+    forgeries.index(made.root, ref, lambda frame: frame.reverse())
     assert "the index is not in the order of keys and tars" in [
         one.why for one in made.findings("archives")
     ]
@@ -79,7 +79,7 @@ def test_a_file_that_nobody_planned_fails(made):
 def test_a_file_that_a_receipt_was_made_to_name_fails(made):
     ref = made.one("records")
     (made.root / ref.path).with_name("cache.npy").write_bytes(b"x")
-    forging.update(made.root, ref, "cache.npy")
+    forgeries.update(made.root, ref, "cache.npy")
     (finding,) = made.findings("archives")
     assert finding.file == f"{ref.path}.receipt.json"
 

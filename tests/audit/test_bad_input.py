@@ -7,7 +7,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner, Result
 
-from made import forget
+from makers.made_campaign import forget
 from shiftbench import cli
 from shiftbench.errors import ParamsError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from made import Made
-from repository import checkout
+from makers.made_campaign import Made
+from makers.repositories import checkout
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import clone
 from shiftbench.audit.finding import Finding, Note

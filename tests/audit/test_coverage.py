@@ -7,7 +7,7 @@ import json
 import polars as pl
 import pytest
 
-import forging
+from makers import forgeries
 from shiftbench.data import shards
 
 
@@ -40,7 +40,7 @@ def test_a_manifest_of_something_else_fails(made, key, value, why):
 def test_shifted_shards_without_a_clean_sample_fail(made):
     ref = made.one("shards", "contrast/3")
     gone = shards.index(made.folder(ref))[7].key
-    forging.index(made.root, ref, lambda frame: frame.filter(pl.col("key") != gone))
+    forgeries.index(made.root, ref, lambda frame: frame.filter(pl.col("key") != gone))
     lost = next(one for one in made.findings("coverage") if "clean partner" in one.why)
     assert (lost.verdict, lost.sample) == ("failed", gone)
 
@@ -59,7 +59,7 @@ def test_shifted_shards_without_a_clean_sample_fail(made):
 @pytest.mark.parametrize("kind", ["records", "scores"])
 def test_rows_of_other_samples_fail(made, kind, edit, why):
     ref = made.one(kind, "secret" if kind == "scores" else "contrast/3")
-    forging.table(made.root, ref, edit)
+    forgeries.table(made.root, ref, edit)
     (finding,) = made.findings("coverage")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert finding.sample
@@ -73,7 +73,7 @@ def test_weights_with_classes_in_another_order_fail(made):
     ref = made.one("weights")
     names = shards.manifest(made.folder(made.one("shards", "tiny/train")))["classes"]
     turned = json.dumps(names[::-1])
-    forging.weights(made.root, ref, lambda _, facts: facts.update(classes=turned))
+    forgeries.weights(made.root, ref, lambda _, facts: facts.update(classes=turned))
     (finding,) = made.findings("coverage")
     assert (finding.file, finding.expected) == (ref.path, json.dumps(names))
 
@@ -82,7 +82,7 @@ def test_a_row_that_the_table_lacks_or_has_besides_fails(made):
     ref = made.one("tables")
     table = pl.read_parquet(made.root / ref.path)
     severe = (pl.col("shift") == "contrast") & (pl.col("severity") == 5)
-    forging.table(made.root, ref, lambda _: table.filter(~severe.fill_null(value=False)))
+    forgeries.table(made.root, ref, lambda _: table.filter(~severe.fill_null(value=False)))
     (finding,) = made.findings("coverage")
     assert (
         "lacks planned rows: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/5"
@@ -90,7 +90,7 @@ def test_a_row_that_the_table_lacks_or_has_besides_fails(made):
     )
     other = table.with_columns(severity=pl.when(severe).then(4.0).otherwise(pl.col("severity")))
     more = pl.concat([table, other.filter(pl.col("severity") == 4)])
-    forging.table(made.root, ref, lambda _: more)
+    forgeries.table(made.root, ref, lambda _: more)
     (finding,) = made.findings("coverage")
     assert (
         "rows that nothing planned gives: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/4"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from forging import flip
+from makers.forgeries import flip
 from shiftbench.audit.evidence.file_digests import Digests
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-import forging
+from makers import forgeries
 from shiftbench.audit.checks import explanation
 from shiftbench.audit.evidence import byte_differences
 from shiftbench.data import shards
@@ -52,7 +52,7 @@ def test_what_was_made_again_is_compared_with_what_lies_there(made):
     folder = (made.root / ref.path).parent
     sample = next(iter(shards.read(folder)))
     good = (folder / "000000.tar").read_bytes()[: shards.index(folder)[0].size]
-    forging.sample(made.root, ref, sample.key, image=255 - sample.fields["image"])
+    forgeries.sample(made.root, ref, sample.key, image=255 - sample.fields["image"])
     case = made.case()
     file = f"{folder.relative_to(made.root)}/000000.tar"
     again = byte_differences.remade_sample(case, ref, sample.key)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-import forging
+from makers import forgeries
 
 
 def test_a_clean_campaign_is_exact(made):
@@ -20,7 +20,7 @@ def test_a_figure_of_the_leaderboard_is_named(made):
     plan, ref = made.plan(), made.one("report")
     line = (made.root / ref.path).with_name("leaderboard.csv").read_text().splitlines()[1]
     value = line.split(",")[4]
-    forging.text(made.root, ref, "leaderboard.csv", f",{value},", ",0.987654321,")
+    forgeries.text(made.root, ref, "leaderboard.csv", f",{value},", ",0.987654321,")
     assert made.findings("digests", plan=plan) == []
     (finding,) = made.findings("figures", plan=plan)
     assert finding.file == "results/report/leaderboard.csv"
@@ -35,7 +35,7 @@ def test_a_figure_of_the_summary_is_named(made):
     campaign = json.loads(file.read_text())["tiny"]
     who, values = next(iter(campaign.items()))
     column, value = next(iter(values.items()))
-    forging.text(made.root, ref, file.name, f'"{column}": {value!r}', f'"{column}": 0.5001')
+    forgeries.text(made.root, ref, file.name, f'"{column}": {value!r}', f'"{column}": 0.5001')
     (finding,) = made.findings("figures", plan=plan)
     assert finding.why.endswith(f"tiny/{who}/{column}")
     assert (finding.expected, finding.found) == (repr(value), "0.5001")
@@ -47,7 +47,7 @@ def test_a_figure_on_the_page_is_named_by_the_words_before_it(made):
     body = text[text.index("<tbody>") :]
     number = re.search(r"\d+\.\d+", body)[0]
     before = body[: body.index(number)][-30:]
-    forging.text(made.root, ref, "index.html", before + number, f"{before}99.9")
+    forgeries.text(made.root, ref, "index.html", before + number, f"{before}99.9")
     (finding,) = made.findings("figures", plan=plan)
     assert finding.file == ref.path
     assert (finding.expected, finding.found) == (number, "99.9")
@@ -62,7 +62,7 @@ def test_a_figure_on_the_page_is_named_by_the_words_before_it(made):
 )
 def test_other_words_or_scripts_fail(made, old, new, why):
     plan, ref = made.plan(), made.one("report")
-    forging.text(made.root, ref, "index.html", old, new)
+    forgeries.text(made.root, ref, "index.html", old, new)
     found = made.findings("figures", plan=plan)
     assert found
     assert {one.verdict for one in found} == {"failed"}
@@ -72,6 +72,6 @@ def test_other_words_or_scripts_fail(made, old, new, why):
 def test_a_file_more_fails(made):
     plan, ref = made.plan(), made.one("report")
     (made.root / ref.path).with_name("more.csv").write_text("a,b\n")
-    forging.update(made.root, ref, "more.csv")
+    forgeries.update(made.root, ref, "more.csv")
     (finding,) = made.findings("figures", plan=plan)
     assert finding.why == "no stage makes this file"

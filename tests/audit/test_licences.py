@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from repository import HOME
+from makers.repositories import HOME
 
 
 def test_each_manifest_states_its_licence(made):

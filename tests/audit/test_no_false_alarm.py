@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from made import commit, forget
-from repository import HOME
+from makers.made_campaign import commit, forget
+from makers.repositories import HOME
 
 
 def test_another_place_owner_clock_and_locale(published, tmp_path):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-import synthetic_root
+from makers import synthetic_outputs
 from shiftbench.audit import page, run
 from shiftbench.audit.finding import Audit, Finding, Result
 from shiftbench.provenance import environment, recipe
@@ -18,9 +18,9 @@ from shiftbench.stages import report
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
 
-    from repository import Repository
+    from makers.repositories import Repository
 
-NASTY = synthetic_root.NASTY
+NASTY = synthetic_outputs.NASTY
 FOUND = Finding(
     "failed",
     f"data/shards/{NASTY}/000000.tar",
@@ -64,7 +64,7 @@ def audit(verdict: str, *findings: Finding, checks: int | None = None) -> Audit:
 @pytest.fixture(scope="module")
 def _root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    recipe.execute(synthetic_root.root(folder), report.run)
+    recipe.execute(synthetic_outputs.root(folder), report.run)
     return folder
 
 
@@ -100,7 +100,7 @@ def test_the_badge_says_how_much_the_verdict_rests_on(verdict, checks, words):
 
 
 def test_a_new_report_is_not_audited(tmp_path):
-    job = synthetic_root.root(tmp_path)
+    job = synthetic_outputs.root(tmp_path)
     recipe.execute(job, report.run)
     index = tmp_path / "results/report/index.html"
     before = index.read_bytes()

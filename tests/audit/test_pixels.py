@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-import forging
+from makers import forgeries
 from shiftbench.data import codecs, shards
 
 
@@ -22,8 +22,8 @@ def test_a_sample_that_decodes_to_other_pixels_fails_where_it_is_drawn(made):
     def inverted(found):
         return [s.with_field("image", 255 - s.fields["image"]) for s in found]
 
-    forging.samples(made.root, ref, inverted)
-    forging.index(
+    forgeries.samples(made.root, ref, inverted)
+    forgeries.index(
         made.root, ref, lambda frame: frame.with_columns(pixels=frame["key"].replace(old))
     )
     assert [one for one in made.findings("digests") if one.file.startswith("data/shards")] == []
@@ -42,14 +42,14 @@ def test_another_encoder_is_no_other_data(made, monkeypatch):
         return cv2.imencode(".png", value, (cv2.IMWRITE_PNG_COMPRESSION, 0))[1].tobytes()
 
     monkeypatch.setitem(codecs._CODECS, "png", (encoded, codecs._CODECS["png"][1]))
-    forging.samples(made.root, ref, list)
+    forgeries.samples(made.root, ref, list)
     assert tar.read_bytes() != before
     assert made.findings("pixels") == []
 
 
 def test_a_chain_that_is_not_of_the_index_fails(made):
     ref = made.one("shards", "test/contrast/3")
-    forging.manifest(made.root, ref, pixels="0" * 64)
+    forgeries.manifest(made.root, ref, pixels="0" * 64)
     whys = [one.why for one in made.findings("pixels")]
     assert whys == ["the manifest's pixel digest is not that of the samples in the index"]
 
@@ -67,5 +67,5 @@ def test_the_pixels_of_a_sample_count_all_its_fields(made):
     first = next(iter(shards.read((made.root / ref.path).parent)))
     changed = np.array(first.fields["image"])
     changed[0, 0] ^= 1
-    forging.sample(made.root, ref, first.key, image=changed)
+    forgeries.sample(made.root, ref, first.key, image=changed)
     assert made.findings("pixels") == []  # consistent: only a rebuild can tell (level 2)

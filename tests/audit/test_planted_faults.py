@@ -21,8 +21,8 @@ import pytest
 import safetensors.numpy
 import torch
 
-import forging
-from made import Made, commit, forget
+from makers import forgeries
+from makers.made_campaign import Made, commit, forget
 from shiftbench.data import shards
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.provenance import recipe
@@ -90,7 +90,7 @@ for _name, _file in {
     "a byte flipped in the report": REPORT.path,
     "a manifest edited": CONTRAST3.path,
 }.items():
-    planted(_name, "digests", _file)(lambda made, file=_file: forging.flip(made.root / file))
+    planted(_name, "digests", _file)(lambda made, file=_file: forgeries.flip(made.root / file))
 
 
 @planted("a model file swapped for another of the same size", "digests", ONE.path)
@@ -111,19 +111,19 @@ def _(made: Made) -> None:
 def _(made: Made) -> None:
     other = {**made.plan().cells[NOISE].recipe, "seed": 1}
     clean = list(shards.read(made.folder(Ref("shards", TEST))))
-    forging.samples(made.root, NOISE, lambda _: map(Shifter.of(other, "tiny", {}), clean))
+    forgeries.samples(made.root, NOISE, lambda _: map(Shifter.of(other, "tiny", {}), clean))
 
 
 @planted("one pixel of one sample changed, digests updated", "rebuild", "contrast/3")
 def _(made: Made) -> None:
-    forging.samples(made.root, CONTRAST3, one_pixel)
+    forgeries.samples(made.root, CONTRAST3, one_pixel)
 
 
 @planted(
     "one pixel of an unshifted sample changed, digests updated", "rebuild", "other/test/identity"
 )
 def _(made: Made) -> None:
-    forging.samples(made.root, CLEAN, one_pixel)
+    forgeries.samples(made.root, CLEAN, one_pixel)
 
 
 @planted("a preview changed, digests updated", "rebuild", PREVIEW.path)
@@ -132,40 +132,40 @@ def _(made: Made) -> None:
         content["samples"][0]["png"] = content["samples"][1]["png"]
 
     made.edit(PREVIEW.path, change)
-    forging.update(made.root, PREVIEW)
+    forgeries.update(made.root, PREVIEW)
 
 
 @planted("levels of severity swapped, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forging.swap(made.root, CONTRAST3, CONTRAST5)
+    forgeries.swap(made.root, CONTRAST3, CONTRAST5)
 
 
 @planted("levels of severity swapped, manifests and digests updated", "rebuild", "contrast/3")
 def _(made: Made) -> None:
-    forging.swap(made.root, CONTRAST3, CONTRAST5)
-    forging.manifest(made.root, CONTRAST3, severity=3.0)
-    forging.manifest(made.root, CONTRAST5, severity=5.0)
+    forgeries.swap(made.root, CONTRAST3, CONTRAST5)
+    forgeries.manifest(made.root, CONTRAST3, severity=3.0)
+    forgeries.manifest(made.root, CONTRAST5, severity=5.0)
 
 
 @planted("the order of classes permuted, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
     classes = shards.manifest(made.folder(CONTRAST3))["classes"]
-    forging.manifest(made.root, CONTRAST3, classes=classes[::-1])
+    forgeries.manifest(made.root, CONTRAST3, classes=classes[::-1])
 
 
 @planted("the count in a manifest edited, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forging.manifest(made.root, CONTRAST3, samples=61)
+    forgeries.manifest(made.root, CONTRAST3, samples=61)
 
 
 @planted("a sample left out of a shard, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
-    forging.samples(made.root, CONTRAST3, lambda samples: samples[1:])
+    forgeries.samples(made.root, CONTRAST3, lambda samples: samples[1:])
 
 
 @planted("the licence of a shard missing, digests updated", "licences", "contrast/3")
 def _(made: Made) -> None:
-    forging.manifest(made.root, CONTRAST3, licence="")
+    forgeries.manifest(made.root, CONTRAST3, licence="")
 
 
 @planted("a tested sample copied into training, digests updated", "selection", TEST)
@@ -181,7 +181,7 @@ def _(made: Made) -> None:
 @planted("the pixel digests in an index edited, digests updated", "pixels", "contrast/3")
 def _(made: Made) -> None:
     pixels = pl.lit("0" * 32)
-    forging.index(made.root, CONTRAST3, lambda frame: frame.with_columns(pixels=pixels))
+    forgeries.index(made.root, CONTRAST3, lambda frame: frame.with_columns(pixels=pixels))
 
 
 @planted("a file added to a tar, digests updated", "archives", "000000.tar")
@@ -192,7 +192,7 @@ def _(made: Made) -> None:
             tar.add(made.root / "params.yaml", "extra.txt")
         return file.getvalue()
 
-    forging.tar(made.root, CONTRAST3, change)
+    forgeries.tar(made.root, CONTRAST3, change)
 
 
 @planted("a time stamp in a tar, digests updated", "archives", "000000.tar")
@@ -202,7 +202,7 @@ def _(made: Made) -> None:
         header.mtime = 1
         return header.tobuf(tarfile.USTAR_FORMAT) + data[512:]
 
-    forging.tar(made.root, CONTRAST3, change)
+    forgeries.tar(made.root, CONTRAST3, change)
 
 
 @planted("a symbolic link in the store", "archives", "contrast/5/000000.tar")
@@ -227,30 +227,30 @@ def _(made: Made) -> None:
 
 @planted("a row of a record deleted, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forging.table(made.root, RECORDS, lambda frame: frame[1:])
+    forgeries.table(made.root, RECORDS, lambda frame: frame[1:])
 
 
 @planted("a row of a record twice, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
-    forging.table(made.root, RECORDS, lambda frame: pl.concat([frame[:1], frame]))
+    forgeries.table(made.root, RECORDS, lambda frame: pl.concat([frame[:1], frame]))
 
 
 @planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     other = {"label": 1 - pl.col("label") % 2, "correct": pl.lit(value=True)}
-    forging.cell(made.root, RECORDS, forging.row(0), **other)
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), **other)
 
 
 @planted("logits of a record scaled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     scaled = pl.col("logits").list.eval(pl.element() * 2)
-    forging.cell(made.root, RECORDS, ALL, logits=scaled)
+    forgeries.cell(made.root, RECORDS, ALL, logits=scaled)
 
 
 @planted("a logit that is no number, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     spoilt = pl.col("logits").list.eval(pl.element() * np.nan)
-    forging.cell(made.root, RECORDS, forging.row(0), logits=spoilt)
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), logits=spoilt)
 
 
 @planted(
@@ -258,19 +258,19 @@ def _(made: Made) -> None:
 )
 def _(made: Made) -> None:
     other = pl.read_parquet(made.root / RECORDS.path.replace("contrast/3", "contrast/5"))
-    forging.table(made.root, RECORDS, lambda _: other)
+    forgeries.table(made.root, RECORDS, lambda _: other)
 
 
 @planted("features of a net replaced, digests updated", "reevaluation", "tiny/val/identity/0")
 def _(made: Made) -> None:
     features = np.load(made.root / FEATURES.path)
     np.save(made.root / FEATURES.path, features * np.float32(1.001))
-    forging.update(made.root, FEATURES)
+    forgeries.update(made.root, FEATURES)
 
 
 @planted("scores of a detector edited, digests updated", "rows", SCORES.path)
 def _(made: Made) -> None:
-    forging.cell(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
+    forgeries.cell(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
 
 
 @planted("the data behind a record replaced in its receipt", "pixels", RECORDS.path)
@@ -282,17 +282,17 @@ def _(made: Made) -> None:
 
 @planted("a metric edited by 0.0001, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    forging.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+    forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the end of an interval edited, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    forging.cell(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
+    forgeries.cell(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
 
 
 @planted("the rows of a severity dropped from a table, digests updated", "coverage", TABLES.path)
 def _(made: Made) -> None:
-    forging.table(made.root, TABLES, lambda frame: frame.filter(pl.col("severity").ne_missing(5)))
+    forgeries.table(made.root, TABLES, lambda frame: frame.filter(pl.col("severity").ne_missing(5)))
 
 
 @planted("a number of the report edited, digests updated", "figures", "leaderboard.csv")
@@ -300,7 +300,7 @@ def _(made: Made) -> None:
     file = made.folder(REPORT) / "leaderboard.csv"
     table = pl.read_csv(file).with_columns(pl.col("value") + 0.0001)
     file.write_text(table.write_csv())
-    forging.update(made.root, REPORT)
+    forgeries.update(made.root, REPORT)
 
 
 # --- weights, searches -----------------------------------------------------------------------
@@ -308,19 +308,19 @@ def _(made: Made) -> None:
 
 @planted("weights swapped, digests updated", "weights", ONE.path)
 def _(made: Made) -> None:
-    forging.swap(made.root, ONE, TWO)
+    forgeries.swap(made.root, ONE, TWO)
 
 
 @planted("weights swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
 def _(made: Made) -> None:
     other = safetensors.numpy.load_file(made.root / TWO.path)
-    forging.weights(made.root, ONE, lambda state, _: state.update(other))
+    forgeries.weights(made.root, ONE, lambda state, _: state.update(other))
 
 
 @planted("weights as a pickle, which can run code, digests updated", "weights", ONE.path)
 def _(made: Made) -> None:
     torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
-    forging.update(made.root, ONE)
+    forgeries.update(made.root, ONE)
 
 
 @planted("options of a detector tuned on tested data", "selection", SEARCH.path)
@@ -331,7 +331,7 @@ def _(made: Made) -> None:
 
 @planted("other options than the best of the search, digests updated", "selection", SEARCH.path)
 def _(made: Made) -> None:
-    forging.cell(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
+    forgeries.cell(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
 
 
 @planted("a search without effect", "selection", SEARCH.path)
@@ -349,7 +349,7 @@ def _(made: Made) -> None:
 @planted("results of an older version of shards copied in", "coherence", "contrast/3")
 def _(made: Made) -> None:
     receipts = {file: file.read_text() for file in (made.root / "results").rglob("*.receipt.json")}
-    forging.samples(made.root, CONTRAST3, one_pixel)
+    forgeries.samples(made.root, CONTRAST3, one_pixel)
     for file, text in receipts.items():
         file.write_text(text)
 
@@ -484,7 +484,7 @@ def _(made: Made) -> None:
 
 @planted("an artefact replaced after its release, digests updated", "tampering", TABLES.path)
 def _(made: Made) -> None:
-    forging.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+    forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the statement of a release edited", "attestation", ".receipt.json")
@@ -505,7 +505,7 @@ def copy_in(made: Made, into: Ref, source: Ref) -> None:
     """Put a sample of one folder into another, under a key of its own."""
     guest = next(iter(shards.read(made.folder(source))))
     key = f"{into.parts[0]}/all/zzzz"
-    forging.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])
+    forgeries.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])
 
 
 # --- the tests --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-import forging
+from makers import forgeries
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import alone, rebuild
 from shiftbench.audit.finding import Finding, Note
@@ -80,15 +80,15 @@ def spoilt(made, monkeypatch):
         ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)
     }
     other_seed = Shifter.of({**noise, "seed": 1}, "tiny", {})
-    forging.samples(root, NOISE1, lambda _: map(other_seed, held[CLEAN]))
-    forging.samples(root, NOISE3, one_pixel)
-    forging.samples(root, CONTRAST3, lambda _: held[CONTRAST5])
-    forging.samples(root, CONTRAST5, lambda _: held[CONTRAST3])
-    forging.samples(root, OTHER, lambda samples: samples[:-1], classes=["one", "zero", "two"])
+    forgeries.samples(root, NOISE1, lambda _: map(other_seed, held[CLEAN]))
+    forgeries.samples(root, NOISE3, one_pixel)
+    forgeries.samples(root, CONTRAST3, lambda _: held[CONTRAST5])
+    forgeries.samples(root, CONTRAST5, lambda _: held[CONTRAST3])
+    forgeries.samples(root, OTHER, lambda samples: samples[:-1], classes=["one", "zero", "two"])
     with monkeypatch.context() as patch:
         patch.setattr(codecs, "_PNG", (codecs._PNG[0], 6))
-        forging.samples(root, VAL, lambda samples: samples)
-        forging.samples(root, SECRET, lambda samples: samples)
+        forgeries.samples(root, VAL, lambda samples: samples)
+        forgeries.samples(root, SECRET, lambda samples: samples)
     encoder = {"pillow": "12.0.0"}
     made.edit(f"{SECRET.path}.run.json", lambda run: run["environment"]["packages"].update(encoder))
     made.edit(JPEG.path, lambda content: content["samples"][0].update(pixels="0" * 32))
@@ -222,7 +222,7 @@ def test_faults_are_met_as_often_as_stated(made, tmp_path, monkeypatch):
             for number, (one, image) in enumerate(zip(samples, images, strict=True))
         ]
 
-    forging.samples(made.root, CONTRAST5, some)
+    forgeries.samples(made.root, CONTRAST5, some)
     hits, drawn = 0, set()
     for seed in range(20):
         audited = case(made, str(seed))

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import forging
+from makers import forgeries
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import caching, fallback, reevaluation, sensitivity
 from shiftbench.audit.evidence import environments
@@ -56,9 +56,9 @@ def test_what_is_genuine_comes_out_again(made):
 def test_forged_results_do_not_come_out_again(made):
     """Forgeries in several records of one net and swapped weights of none, each named with its sample."""
     scaled, relabelled = pl.col("logits").list.eval(pl.element() * 1.5), (pl.col("label") + 1) % 3
-    forging.cell(made.root, records("identity/0"), forging.row(3), logits=scaled)
-    forging.cell(made.root, records("contrast/3"), forging.row(5), label=relabelled)
-    forging.table(made.root, records("contrast/5"), lambda frame: frame)
+    forgeries.cell(made.root, records("identity/0"), forgeries.row(3), logits=scaled)
+    forgeries.cell(made.root, records("contrast/3"), forgeries.row(5), label=relabelled)
+    forgeries.table(made.root, records("contrast/5"), lambda frame: frame)
     kept = made.root / Ref("features", records("identity/0").name.replace("test", "val")).path
     features = np.load(kept)
     features[4, 1] += 1e-6
@@ -84,7 +84,7 @@ def test_forged_results_do_not_come_out_again(made):
 
 
 def test_swapped_weights_are_found(made):
-    forging.swap(made.root, S0, S1)
+    forgeries.swap(made.root, S0, S1)
     found = level3(case(made))
     assert {finding.verdict for finding in found["A20"]} == {"failed"}
     assert len(found["A20"]) == 2 * 9

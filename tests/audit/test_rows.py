@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-import forging
+from makers import forgeries
 from shiftbench.data import shards
 
 KEY = "tiny/test/contrast/3"
@@ -20,7 +20,7 @@ def test_a_clean_campaign_is_exact(made):
 
 def first(column: str, value: object) -> pl.Expr:
     """Return a column with another value in its first row."""
-    return pl.when(forging.row(0)).then(value).otherwise(pl.col(column)).alias(column)
+    return pl.when(forgeries.row(0)).then(value).otherwise(pl.col(column)).alias(column)
 
 
 RECORDS = {
@@ -67,7 +67,7 @@ def test_a_record_that_is_not_what_was_evaluated_fails(made):
     good = pl.read_parquet(made.root / ref.path)
     keys = set(good["key"])
     for fault, (change, why) in RECORDS.items():
-        forging.table(made.root, ref, lambda _: change(good))  # noqa: B023
+        forgeries.table(made.root, ref, lambda _: change(good))  # noqa: B023
         assert made.findings("digests", plan=plan) == [], fault
         assert made.findings("coherence", plan=plan) == [], fault
         found = made.findings("rows", plan=plan)
@@ -79,7 +79,9 @@ def test_a_record_that_is_not_what_was_evaluated_fails(made):
 
 def test_a_score_that_the_logits_do_not_give_fails(made):
     plan, ref = made.plan(), made.one("scores", "/msp/")
-    forging.table(made.root, ref, lambda f: f.with_columns(first("score", pl.col("score") + 1e-6)))
+    forgeries.table(
+        made.root, ref, lambda f: f.with_columns(first("score", pl.col("score") + 1e-6))
+    )
     (finding,) = made.findings("rows", plan=plan)
     assert finding.file == ref.path
     assert finding.why.startswith("1 of ")
@@ -89,7 +91,7 @@ def test_a_relabelled_sample_shows_in_the_records_of_the_shards(made):
     plan, ref = made.plan(), made.one("shards", "test/contrast/3")
     sample = next(iter(shards.read((made.root / ref.path).parent)))
     label = (sample.fields["label"] + 1) % 3
-    forging.sample(made.root, ref, sample.key, label=label)
+    forgeries.sample(made.root, ref, sample.key, label=label)
     found = made.findings("rows", plan=plan)
     assert {one.sample for one in found} == {sample.key}
     assert {one.file.split("/")[3] for one in found} == {"convnet-erm-s0", "convnet-erm-s1"}
@@ -97,7 +99,7 @@ def test_a_relabelled_sample_shows_in_the_records_of_the_shards(made):
 
 def test_a_point_that_is_not_the_best_is_not_the_chosen_one(made):
     plan, ref = made.plan(), made.one("searches")
-    forging.table(made.root, ref, lambda f: f.with_columns(chosen=~pl.col("chosen")))
+    forgeries.table(made.root, ref, lambda f: f.with_columns(chosen=~pl.col("chosen")))
     assert "the chosen point is not the first of the best" in [
         one.why for one in made.findings("rows", plan=plan)
     ]
@@ -118,7 +120,7 @@ def test_a_table_of_another_recipe_or_with_other_columns_fails(made):
     ref = made.one("records", f"s0/plain/{KEY}")
     other = made.one("records", f"s1/plain/{KEY}")
     (made.root / ref.path).write_bytes((made.root / other.path).read_bytes())
-    forging.update(made.root, ref)
+    forgeries.update(made.root, ref)
     assert "it was written under another recipe than its receipt states" in [
         one.why for one in made.findings("rows")
     ]
@@ -136,7 +138,7 @@ def test_records_without_their_samples_are_incomplete(made):
 
 def test_records_of_a_tar_that_cannot_be_walked_do_not_stop_the_others(made):
     plan, ref = made.plan(), made.one("shards", "test/contrast/3")
-    forging.tar(made.root, ref, lambda data: data[:124] + b"x" * 12 + data[136:])
+    forgeries.tar(made.root, ref, lambda data: data[:124] + b"x" * 12 + data[136:])
     (finding,) = made.findings("rows", plan=plan)
     assert (finding.verdict, finding.file) == ("incomplete", ref.path)
     assert "at byte 0 stands no header" in made.findings("archives", plan=plan)[0].why

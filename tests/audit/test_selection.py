@@ -7,8 +7,8 @@ import dataclasses
 import polars as pl
 import pytest
 
-import forging
-from made import Made
+from makers import forgeries
+from makers.made_campaign import Made
 from shiftbench import refs
 from shiftbench.audit.recompute import search_effect
 from shiftbench.data import shards
@@ -19,7 +19,7 @@ from shiftbench.trainers import erm
 def add(made: Made, ref: Ref, key: str, pixels: str) -> None:
     """Add a row to the index of a folder of shards."""
     row = {"key": pl.lit(key), "pixels": pl.lit(pixels)}
-    forging.index(made.root, ref, lambda frame: pl.concat([frame, frame[:1].with_columns(**row)]))
+    forgeries.index(made.root, ref, lambda frame: pl.concat([frame, frame[:1].with_columns(**row)]))
 
 
 def test_searches_and_sets_are_sound(made):
@@ -31,7 +31,7 @@ def test_searches_and_sets_are_sound(made):
 def test_options_that_were_chosen_by_something_else_fail(made):
     ref = made.one("searches", "s1")
     assert pl.read_parquet(made.root / ref.path)["auroc"].n_unique() > 1
-    forging.table(made.root, ref, lambda frame: frame.with_columns(chosen=~pl.col("chosen")))
+    forgeries.table(made.root, ref, lambda frame: frame.with_columns(chosen=~pl.col("chosen")))
     (finding,) = made.findings("selection")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert "not the first of the best" in finding.why
@@ -67,7 +67,7 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
     )  # gamma, on three classes
     points = pl.Series(['{"M":3}', '{"M":10}'])  # of three classes
     same = {"options": points, "auroc": pl.lit(0.8)}
-    forging.table(made.root, ref, lambda frame: frame.with_columns(**same))
+    forgeries.table(made.root, ref, lambda frame: frame.with_columns(**same))
 
     def receipt(content):
         content["recipe"]["grid"] = {"M": [3, 10]}
@@ -110,7 +110,7 @@ def test_validation_ood_that_is_tested_fails(made):
 def test_a_proof_that_admits_an_overlap_fails(made):
     ref = made.one("overlaps")
     admitted = pl.col("disjoint").cast(int)
-    forging.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
+    forgeries.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
     assert {one.file for one in made.findings("selection")} == {ref.path}
 
 

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-import forging
+from makers import forgeries
 
 
 def test_a_clean_campaign_is_exact(made):
@@ -37,7 +37,7 @@ FAULTS = {
 def test_other_weights_than_the_receipt_states_fail(made, fault):
     change, why = FAULTS[fault]
     plan, ref = made.plan(), made.one("weights")
-    forging.weights(made.root, ref, change)
+    forgeries.weights(made.root, ref, change)
     assert made.findings("digests", plan=plan) == []
     (finding,) = made.findings("weights", plan=plan)
     assert (finding.verdict, finding.file) == ("failed", ref.path)
@@ -54,7 +54,7 @@ class Bomb:
 def test_a_pickle_is_not_opened(made):
     plan, ref = made.plan(), made.one("weights")
     (made.root / ref.path).write_bytes(pickle.dumps(Bomb()))
-    forging.update(made.root, ref)
+    forgeries.update(made.root, ref)
     (finding,) = made.findings("weights", plan=plan)
     assert "no safetensors file" in finding.why
 
@@ -63,5 +63,5 @@ def test_the_weights_of_another_seed_are_others(made):
     plan = made.plan()
     one, other = made.one("weights", "-s0"), made.one("weights", "-s1")
     (made.root / one.path).write_bytes((made.root / other.path).read_bytes())
-    forging.update(made.root, one)
+    forgeries.update(made.root, one)
     assert len(made.findings("weights", plan=plan)) == 2  # name and recipe

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from clusters.smoke import SMOKE, smoke
-from repository import Repository
+from makers.repositories import Repository
 
 
 @pytest.fixture(scope="session")

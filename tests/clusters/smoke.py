@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from repository import HOME, Repository, checkout
+from makers.repositories import HOME, Repository, checkout
 
 SMOKE = ("--config", "scale=smoke")
 SHIFTS = [

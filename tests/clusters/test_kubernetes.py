@@ -14,7 +14,7 @@ import pytest
 from clusters import kube
 from clusters.kube import Kube
 from clusters.smoke import SHIFTS, SMOKE, smoke
-from repository import Repository
+from makers.repositories import Repository
 
 pytestmark = [pytest.mark.workflow]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clusters.smoke import SHIFTS, SMOKE, smoke
-from repository import HOME, Repository, checkout
+from makers.repositories import HOME, Repository, checkout
 from shiftbench.provenance import locks
 
 pytestmark = [

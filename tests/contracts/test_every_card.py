@@ -8,7 +8,6 @@ import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
-from repository import HOME
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
@@ -45,7 +44,7 @@ def test_what_a_built_card_needs_exists(slug):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder with nothing but params.yaml."""
-    shutil.copy(HOME / "params.yaml", tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -108,8 +107,8 @@ def test_a_wrong_card_is_refused(tmp_path, change, why):
     assert why in str(refused.value)
 
 
-def test_cards_are_listed_and_described(monkeypatch):
-    monkeypatch.chdir(HOME)
+def test_cards_are_listed_and_described(monkeypatch, pristine):
+    monkeypatch.chdir(pristine)
     run = CliRunner(env={"COLUMNS": "250"}).invoke
     listed = run(cli.app, ["list", "systems"]).output
     assert f"{len(SLUGS)} systems" in listed

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from miniatures import MAKERS
+from makers.miniature_originals import MAKERS
 from shiftbench import plugins
 from shiftbench.data import shards, splits
 from shiftbench.errors import FetchError

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import fake_open_clip
-import training
+from makers import fake_open_clip, training_jobs
 from shiftbench import plugins
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
@@ -61,7 +60,7 @@ def test_black_box_is_loaded_with_the_same_arguments(name: str) -> None:
 def test_features_then_head_are_the_logits(name: str) -> None:
     model, net, params = built(name, 7)
     for colour in (False, True):
-        samples = training.pictures(3, size=40, colour=colour)
+        samples = training_jobs.pictures(3, size=40, colour=colour)
         batch = torch.from_numpy(nets.prepare(model, samples, params))
         with torch.inference_mode():
             features, logits = nets.both(net, batch)
@@ -78,7 +77,7 @@ def test_features_then_head_are_the_logits(name: str) -> None:
 def test_answers_do_not_depend_on_the_batch(name: str) -> None:
     model, net, params = built(name, 4)
     predictor = nets.TorchPredictor(net, model, params, "cpu")
-    samples = training.pictures(3, size=40)
+    samples = training_jobs.pictures(3, size=40)
     whole = predictor(samples)["logits"]
     single = np.concatenate([predictor([sample])["logits"] for sample in samples])
     assert np.allclose(whole, single, atol=1e-4)
@@ -88,7 +87,7 @@ def test_answers_do_not_depend_on_the_batch(name: str) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_images_of_several_sizes_make_one_batch(name: str) -> None:
     model, _, params = built(name, 4)
-    mixed = [*training.pictures(1, size=28), *training.pictures(1, size=90, colour=True)]
+    mixed = [*training_jobs.pictures(1, size=28), *training_jobs.pictures(1, size=90, colour=True)]
     batch = nets.prepare(model, mixed, params)
     assert len(batch) == 2
     assert batch.dtype in (np.uint8, np.float32)
@@ -98,6 +97,6 @@ def test_images_of_several_sizes_make_one_batch(name: str) -> None:
 def test_weights_survive_their_file(name: str, tmp_path: Any) -> None:
     _, net, _ = built(name, 4)
     state = net.state_dict()
-    file = training.write(tmp_path / "w.safetensors", state)
+    file = training_jobs.write(tmp_path / "w.safetensors", state)
     nets.load_into(net, nets.read_state(file), file)
     assert nets.state_bytes(net.state_dict()) == nets.state_bytes(state)

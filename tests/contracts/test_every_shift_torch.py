@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-import shift_digests
-from shift_digests import picture
+from makers import shift_digests
+from makers.shift_digests import picture
 from shiftbench import plugins, rng, rng_torch
 
 NAMES = plugins.names("shifts_torch")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-import training
+from makers import training_jobs
 from shiftbench import plugins
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
@@ -27,7 +27,7 @@ MODELS = {
 
 def job(name: str) -> Any:
     short = {"epochs": 1} if "epochs" in plugins.find("trainers", name).PARAMS else {}
-    return training.job(MODELS.get(name, "convnet"), name, **short)
+    return training_jobs.job(MODELS.get(name, "convnet"), name, **short)
 
 
 @pytest.mark.parametrize("name", NAMES)

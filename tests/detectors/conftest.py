@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from makers.tiny_net import pictures, rows
 from shiftbench.detectors._rows import Known, Rows
-from tiny_net import pictures, rows
 
 
 @pytest.fixture(scope="module")

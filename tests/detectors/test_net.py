@@ -12,13 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench import plugins
-from shiftbench.detectors import gram, iodin, mds_ensemble, odin, rankfeat
-from shiftbench.detectors._net import Net
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from tiny_net import (
+from makers.tiny_net import (
     ALL,
     LAYERS,
     MEAN,
@@ -31,6 +25,12 @@ from tiny_net import (
     rows,
     scores,
 )
+from shiftbench import plugins
+from shiftbench.detectors import gram, iodin, mds_ensemble, odin, rankfeat
+from shiftbench.detectors._net import Net
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
 
 
 @pytest.mark.parametrize("detector", ALL)

@@ -13,9 +13,9 @@ from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 
+from makers.tiny_net import LAYERS, NET, STD, gradient, inputs, logits, scores, sign
 from shiftbench.detectors import gram, iodin, mds_ensemble, msp, odin, rankfeat
 from shiftbench.detectors._rows import Known, Rows
-from tiny_net import LAYERS, NET, STD, gradient, inputs, logits, scores, sign
 
 # ---------------------------------------------------------------------------- ODIN
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from released import CREATED, call
-from repository import Repository
+from makers.released_campaign import CREATED, call
+from makers.repositories import Repository
 from shiftbench.release import manifest
 
 collect_ignore = ["validate_crate.py"]  # run by the validators' Python

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from released import OWN, RECORD, edit, flip, problems
-from repository import Repository
+from makers.released_campaign import OWN, RECORD, edit, flip, problems
+from makers.repositories import Repository
 from shiftbench.release import manifest
 
 pytestmark = pytest.mark.workflow

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from released import CREATED, RECORD, TAR, call, flip
-from repository import Repository
+from makers.released_campaign import CREATED, RECORD, TAR, call, flip
+from makers.repositories import Repository
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError, ShiftbenchError, StaleError
 from shiftbench.plan import plan as plans

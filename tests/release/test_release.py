@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from released import CREATED, METRICS, OWN, SECRET, STATEMENT, call
-from repository import HOME, Repository, clone
+from makers.released_campaign import CREATED, METRICS, OWN, SECRET, STATEMENT, call
+from makers.repositories import HOME, Repository, clone
 from shiftbench.release import manifest
 
 pytestmark = pytest.mark.workflow

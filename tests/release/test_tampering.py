@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from released import METRICS, OWN, RECORD, SECRET, STATEMENT, TAR, call, edit, flip, problems
+from makers.released_campaign import (
+    METRICS,
+    OWN,
+    RECORD,
+    SECRET,
+    STATEMENT,
+    TAR,
+    call,
+    edit,
+    flip,
+    problems,
+)
 from shiftbench.errors import DataError
 from shiftbench.release import signing
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from makers.repositories import Repository, clone
 from remotes import servers
 from remotes.servers import HOST, Proxy
-from repository import Repository, clone
 from shiftbench import plugins
 from shiftbench.plan import plan as plans
 from shiftbench.storage import dvc_store, pull

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from makers.repositories import Repository
 from remotes import servers
 from remotes.conftest import Mirror, Reader
-from repository import Repository
 from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError, ParamsError

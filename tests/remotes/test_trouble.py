@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from makers.repositories import HOME, Repository
 from remotes.conftest import Mirror, Reader
 from remotes.servers import HOST, free_port
-from repository import HOME, Repository
 from shiftbench import cli
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import availability

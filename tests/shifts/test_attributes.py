@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import shift_digests
-from shift_digests import originals, picture
+from makers import shift_digests
+from makers.shift_digests import originals, picture
 from shiftbench import plugins
 from shiftbench.data.resizing import resize, resize_array
 from shiftbench.errors import DataError, ParamsError

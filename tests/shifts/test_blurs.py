@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from shift_digests import picture
+from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shift_digests import picture
+from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.errors import ParamsError, PluginError, RangeError

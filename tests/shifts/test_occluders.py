@@ -7,8 +7,8 @@ import csv
 import numpy as np
 import pytest
 
-import shift_digests
-from shift_digests import picture
+from makers import shift_digests
+from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.rng import Words
 from shiftbench.shifts import _cutouts

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-import shift_digests
+from makers import shift_digests
 from shiftbench import plugins
 from shiftbench.datasets import _human_eval
 from shiftbench.errors import DataError, FetchError, RangeError

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
-from shift_digests import picture
+from makers.shift_digests import picture
 from shiftbench import plugins, refs
 from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, ParamsError

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-import forging
-from repository import HOME
+from makers import forgeries
+from makers.repositories import HOME
 from shiftbench import cli
 from shiftbench.audit import run
 from shiftbench.data import claim_formats, schema
@@ -226,7 +226,7 @@ def test_the_audit_finds_nothing_in_a_genuine_system(home: Path) -> None:
 
 def test_the_audit_finds_an_edited_verdict(home: Path) -> None:
     planned, root = plans.load(SCALE)
-    forging.cell(root, CLAIMS, pl.col("claim") == "against", verdict=pl.lit("supported"))
+    forgeries.cell(root, CLAIMS, pl.col("claim") == "against", verdict=pl.lit("supported"))
     audit = run.run(planned, root, run.Asked(level=1, only=("aggregates",)))
     (found,) = audit.results[0].findings
     assert (found.sample, found.expected, found.found) == ("against", "'refuted'", "'supported'")

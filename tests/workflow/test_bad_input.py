@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-import campaign
+from makers import planned_campaign
 from shiftbench import cli
 from shiftbench.data import pins, shards
 from shiftbench.errors import ShiftbenchError
@@ -23,7 +23,7 @@ from shiftbench.stages import verbs
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's repository, entered; the cache of originals is empty."""
-    campaign.make(tmp_path)
+    planned_campaign.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path
@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(home: Path, *jobs: str, **over: Any) -> None:
     """Run jobs of the plan, as the rules do, in this process."""
-    planned = campaign.plan(home, **over)
+    planned = planned_campaign.plan(home, **over)
     root = Path(planned.params.root)
     planned.write(root)
     for name in jobs:
@@ -82,9 +82,9 @@ def test_the_plan_refuses(
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
         need = f"def needs(params):\n    from shiftbench import refs\n    return [refs.shards({other!r}, 'train')]"
-        campaign.add(home, "datasets", name, f"{text}\n\n{need}\n")
+        planned_campaign.add(home, "datasets", name, f"{text}\n\n{need}\n")
     with contextlib.suppress(ShiftbenchError):  # what is wrong is said by the command line below
-        campaign.load(home, **over)
+        planned_campaign.load(home, **over)
     monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repository import Repository, checkout
+from makers.repositories import Repository, checkout
 from shiftbench.inference import nets
 
 MADE = (

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from repository import Repository, clone
+from makers.repositories import Repository, clone
 from shiftbench.data import schema
 
 pytestmark = pytest.mark.workflow

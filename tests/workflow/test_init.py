@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repository import Repository, checkout
+from makers.repositories import Repository, checkout
 
 pytestmark = pytest.mark.workflow
 

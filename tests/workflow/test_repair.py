@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repository import Repository
+from makers.repositories import Repository
 
 pytestmark = pytest.mark.workflow
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-import synthetic_root
+from makers import synthetic_outputs
 from shiftbench.provenance import recipe
 from shiftbench.stages import report
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output root whose report is made."""
     folder = tmp_path_factory.mktemp("page")
-    recipe.execute(synthetic_root.root(folder), report.run)
+    recipe.execute(synthetic_outputs.root(folder), report.run)
     return folder
 
 

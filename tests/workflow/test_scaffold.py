@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from repository import checkout
+from makers.repositories import checkout
 
 pytestmark = pytest.mark.workflow
 

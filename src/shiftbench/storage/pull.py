@@ -199,9 +199,11 @@ def repair(plan: Plan, root: Path, path: str) -> list[str]:
     Raises:
         ParamsError: no planned output lies there.
     """
-    name = (
-        Path(path).resolve().relative_to(root.resolve()).as_posix() if Path(path).exists() else path
-    )
+    there, home = Path(path).resolve(), root.resolve()
+    inside = there.exists() and there.is_relative_to(
+        home
+    )  # else a part of a name, or of a path in the root
+    name = there.relative_to(home).as_posix() if inside else path
     cells = [
         cell
         for cell in plan.cells.values()

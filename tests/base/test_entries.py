@@ -1,0 +1,169 @@
+"""Entries: variants of a file are found, listed, resolved and refused like files, and recipes hold what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from shiftbench.corrupt import corrupt
+
+from makers import planned_campaign as campaign
+from shiftbench import plugins
+from shiftbench.errors import ParamsError, PluginError
+from shiftbench.plan import plan as plans
+
+FAMILIES = [
+    name for name in plugins.FAMILIES if (plugins.PACKAGE / name / "entries.yaml").is_file()
+]
+OURS = [
+    (family, name)
+    for family in FAMILIES
+    for name in yaml.safe_load((plugins.PACKAGE / family / "entries.yaml").read_text())
+]
+HELPER = """
+PARAMS = {"part": "", "words": 3}
+SOURCES = ()
+def facts(options):
+    return {"PART": options["part"]}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    campaign.make(tmp_path)
+    return tmp_path
+
+
+def write(home: Path, family: str, **entries: Any) -> None:
+    file = home / "mine" / family / "entries.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(entries))
+    plugins.Folders.use((home / "mine",))
+
+
+@pytest.mark.parametrize(("family", "name"), OURS)
+def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> None:
+    found = plugins.find(family, name)
+    written = yaml.safe_load((plugins.PACKAGE / family / "entries.yaml").read_text())[name]
+    file = plugins.PACKAGE / family / f"{written['use']}.py"
+    assert plugins.file(family, name) == file == Path(str(found.__file__))
+    assert name in plugins.names(family)
+    assert not file.with_stem(name).exists()
+    options = {key: value for key, value in written.items() if key not in ("about", "use")}
+    assert options.items() <= found.PARAMS.items()
+    assert (found.__doc__ or "").startswith(written["about"].strip())
+    for option, value in options.items():  # else it says what the file says
+        assert found.ENTRY.options[option] == value
+
+
+def test_an_entry_of_a_shift_is_applied_and_named_like_one(home: Path) -> None:
+    write(home, "shifts", foggy={"about": "Fog, ours.", "use": "fog", "profile": "continuous"})
+    image = np.full((32, 32), 90, dtype=np.uint8)
+    own = corrupt(image, "foggy", 2.5)
+    assert np.array_equal(own, corrupt(image, "foggy", 2.5, profile="continuous"))
+    assert not np.array_equal(own, corrupt(image, "fog", 2.5, profile="continuous"))  # other words
+    assert plugins.find("shifts", "foggy+contrast").PARAMS == {"foggy": {}, "contrast": {}}
+    with pytest.raises(PluginError, match=r"no shifts named 'fogy' \(did you mean .*foggy"):
+        corrupt(image, "fogy")
+
+
+def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
+    entry = {"about": "Half as bright.", "use": "bright"}
+    write(home, "shifts", dim=entry)
+    (option,) = plugins.find("shifts", "bright").PARAMS
+    asked = {"campaigns__small__shifts": ["dim"], "shifts": {}}
+
+    def shifted(**over: Any) -> dict[str, Any]:
+        planned: plans.Plan = campaign.plan(home, **{**asked, **over})
+        (cell, *_) = (
+            c
+            for ref, c in planned.cells.items()
+            if ref.path.startswith("data/shards/shapes/test/dim/")
+        )
+        return cell.recipe
+
+    value = plugins.find("shifts", "bright").PARAMS[option]
+    first = shifted()
+    assert first["shift"] == {"name": "dim", "use": "dim", "options": {option: value}}
+    assert any(name.endswith("shifts/bright.py") for name in first["code"])
+    assert not any("entries" in name for name in first["code"])
+    write(home, "shifts", dim={**entry, option: value * 2})
+    second = shifted()
+    assert second["shift"]["options"] == {option: value * 2}
+    assert second["code"] == first["code"]
+    over = shifted(shifts={"dim": {option: value * 3}})
+    assert over["shift"]["options"] == {option: value * 3}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no use": ({"about": "a"}, r"entries.yaml: dim.use = None; expected a text"),
+    "no about": ({"use": "bright"}, r"entries.yaml: dim.about = None; expected a text"),
+    "no mapping": ("bright", r"entries.yaml: dim.use = None"),  # type: ignore[dict-item]
+    "a file that is not there": (
+        {"about": "a", "use": "brigth"},
+        r"dim.use = 'brigth' is no file; did you mean bright",
+    ),
+    "an entry": ({"about": "a", "use": "dimmer"}, r"dim.use = 'dimmer' is an entry itself"),
+    "a helper of others": (
+        {"about": "a", "use": "_recode_format"},
+        r"dim.use = '_recode_format' is no file; known: _own",
+    ),
+    "an unknown option": (
+        {"about": "a", "use": "bright", "fctor": 2},
+        r"entries.yaml: dim.fctor: unknown option of \S*bright; ",
+    ),
+    "another type": (
+        {"about": "a", "use": "_own", "words": "many"},
+        r"dim.words = 'many': expected int \(default 3\), found str",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_wrong_is_told_with_file_and_key(home: Path, what: str) -> None:
+    given, message = REFUSED[what]
+    campaign.add(home, "shifts", "_own", HELPER)
+    write(home, "shifts", dim=given, dimmer={"about": "a", "use": "bright"})
+    with pytest.raises(PluginError, match=message):
+        plugins.find("shifts", "dim")
+
+
+def test_a_list_that_is_none_is_told(home: Path) -> None:
+    file = home / "mine/shifts/entries.yaml"
+    plugins.Folders.use((home / "mine",))
+    for text, message in {
+        "- dim": "holds no mapping",
+        "a: [": "is not valid YAML",
+        "Dim: {about: a, use: bright}": "'Dim' cannot be a plugin's name",
+    }.items():
+        file.write_text(text)
+        with pytest.raises(PluginError, match=f"{re.escape(str(file))}.* ?{message}"):
+            plugins.names("shifts")
+
+
+def test_one_name_is_one_plugin(home: Path) -> None:
+    write(home, "shifts", bright={"about": "a", "use": "fog"})
+    with pytest.raises(
+        PluginError, match=r"a file and an entry.*'bright': .*bright.py and .*entries"
+    ):
+        plugins.find("shifts", "bright")
+    write(home, "metrics", map50={"about": "a", "use": "map"})
+    with pytest.raises(PluginError, match="two entries, for metrics 'map50'"):
+        plugins.find("metrics", "map50")
+
+
+def test_params_may_not_make_another_thing_of_an_entry(home: Path) -> None:
+    for family, name, given, declared in (
+        ("datasets", "twelve_photo", {"look": "clipart"}, "SOURCES, LICENCE, CITATION"),
+        ("metrics", "mean_ap", {"column": "rr10_e9"}, "COLUMNS"),
+        ("shifts", "amazon_to_movie", {"dataset": "vader_nyt"}, "DOMAIN"),
+    ):
+        message = rf"{family}.{name}: {next(iter(given))} would change what .*{name} declares \({declared}\)"
+        with pytest.raises(ParamsError, match=message):
+            campaign.load(home, **{f"{family}__{name}": given})
+    campaign.load(home, datasets__twelve_photo={"kind": "drawing"})
+    campaign.load(home, shifts__mine={"use": "domain", "dataset": "vader_nyt", "clean": "shapes"})

@@ -1,0 +1,68 @@
+"""The interface of the package `imagecorruptions`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from makers.shift_digests import picture
+from shiftbench import corrupt as ours
+from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.imagecorruptions import NAMES, corrupt, get_corruption_names
+
+IMAGE = picture(40, 50, 3)
+
+
+def test_names_stand_in_the_packages_order() -> None:
+    sizes = {
+        "common": 15,
+        "validation": 4,
+        "all": 19,
+        "noise": 3,
+        "blur": 4,
+        "weather": 4,
+        "digital": 4,
+    }
+    assert {subset: len(get_corruption_names(subset)) for subset in sizes} == sizes
+    assert get_corruption_names() == list(NAMES[:15])
+    assert (
+        get_corruption_names("validation") == "speckle_noise gaussian_blur spatter saturate".split()
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*frost")
+@pytest.mark.parametrize("number", range(19))
+def test_a_number_is_its_name(number: int) -> None:
+    named = corrupt(IMAGE, corruption_name=NAMES[number], severity=2)
+    assert np.array_equal(corrupt(IMAGE, 2, corruption_number=number), named)
+    assert (named.dtype, named.shape) == (np.uint8, IMAGE.shape)
+
+
+def test_the_image_is_the_identity() -> None:
+    one = corrupt(IMAGE, 3, "gaussian_noise")
+    assert np.array_equal(one, corrupt(IMAGE.copy(), 3, "gaussian_noise"))
+    assert not np.array_equal(one, corrupt(IMAGE, 3, "gaussian_noise", seed=1))
+    assert np.array_equal(corrupt(IMAGE, 3, "contrast"), ours(IMAGE, "contrast", 3.0))
+
+
+@pytest.mark.parametrize("grey", [IMAGE[..., 0], IMAGE[..., :1]])
+def test_grey_comes_back_with_three_channels(grey: np.ndarray) -> None:
+    result = corrupt(grey, 1, "pixelate")
+    assert result.shape == (40, 50, 3)
+    assert np.array_equal(result[..., 0], result[..., 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: corrupt(IMAGE, 3), ParamsError, "give corruption_name or corruption_number"),
+        (lambda: corrupt(IMAGE, 3, "foq"), ParamsError, "no corruption 'foq'.*fog"),
+        (lambda: corrupt(IMAGE, 3, corruption_number=19), ParamsError, "allowed are 0 to 18"),
+        (lambda: corrupt(IMAGE, 6, "fog"), RangeError, "severity is 6; expected 1, 2, 3, 4 or 5"),
+        (lambda: corrupt(IMAGE / 255, 3, "fog"), DataError, "uint8 array"),
+        (lambda: get_corruption_names("nois"), ParamsError, "no subset 'nois'.*noise"),
+    ],
+)
+def test_wrong_calls_are_told(call, error: type[Exception], message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=message):
+        call()

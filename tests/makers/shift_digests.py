@@ -1,0 +1,218 @@
+"""Digests of what every shift and encoder makes; run as a script, it prints them as JSON.
+
+    python tests/makers/shift_digests.py [NAME...]
+
+The script is run under emulated CPUs and with older libraries as well, so it imports no more than it needs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from shiftbench import plugins, rng
+from shiftbench.data import codecs
+from shiftbench.inference.apply_shift import shift_sample
+from shiftbench.sample import Sample
+
+TEXT = "The quick brown Fox didn't jump over 13 lazy dogs. Très bien, Straße!"
+LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
+BETWEEN = (0.4, 2.5)
+
+
+def picture(*shape: int) -> np.ndarray:
+    """Return a smooth picture with edges and some texture, from integers only."""
+    height, width = shape[:2]
+    y, x = np.mgrid[:height, :width]
+    base = (255 * y) // height + 64 * ((x * 5 // width) % 2) + (x * x + 3 * x * y) % 13
+    layers = np.stack([base, 255 - base // 2, (x * 255) // width + (y * y) % 7], axis=-1)
+    pixels: np.ndarray = np.clip(layers, 0, 255).astype(np.uint8)
+    return pixels if len(shape) == 3 else pixels[..., 0].copy()
+
+
+def disk(height: int, width: int) -> np.ndarray:
+    """Return a mask uint8 (h, w): a disk over a third of the picture, left of the middle, with a soft edge."""
+    y, x = np.mgrid[:height, :width]
+    far = (2 * y - height + 1) ** 2 * width * width + (
+        2 * x - width * 3 // 4
+    ) ** 2 * height * height
+    reach = 4 * (height * width) ** 2 // 9
+    return np.clip((reach - far) * 1024 // max(reach, 1), 0, 255).astype(np.uint8)
+
+
+def masked(*shape: int, key: str = "k") -> Sample:
+    """Return a sample with an image and the mask of the object in it."""
+    return Sample(key, {"image": picture(*shape), "mask": disk(*shape[:2]), "label": 0})
+
+
+PICTURES = (picture(28, 28), picture(33, 57, 3), picture(224, 224, 3))
+MASKED = (masked(28, 28), masked(33, 57, 3), masked(96, 96, 3))
+
+
+def applied() -> list[str]:
+    """Return the names of all shifts that can be applied (that are no domain shifts)."""
+    names = plugins.names("shifts")
+    return [name for name in names if not hasattr(plugins.find("shifts", name), "DOMAIN")]
+
+
+SOLUTION = """    # every number
+    total, limit = 0, 3
+    for number in numbers:
+        if number > limit and total >= 0:
+            total += number
+    while total > 100:
+        total -= 100
+    return total
+"""
+PROMPT = '''def add_large(numbers: list) -> int:
+    """ Check the numbers, and return the sum of those that are larger than a limit.
+
+    >>> add_large([1, 5])
+    5
+    """
+'''
+
+
+def prompt(given: int) -> Sample:
+    """Return a code prompt with the first lines of its solution."""
+    lines = SOLUTION.splitlines(keepends=True)
+    test = "def check(candidate):\n    assert candidate([1, 5]) == 5\n"
+    meta = {"task_id": "t", "entry_point": "add_large", "test": test}
+    meta["canonical_solution"] = "".join(lines[given:])
+    return Sample("k", {"text": PROMPT + "".join(lines[:given]), "meta": meta})
+
+
+def values(module: ModuleType) -> tuple[Any, ...]:
+    """Return what a shift is tried on, by its field, or by its task where it takes a whole sample."""
+    if getattr(module, "TASK", "") == "generation":
+        return (prompt(0), prompt(4))
+    return {"text": (TEXT,), None: MASKED, "label": (0, 3, 9)}.get(module.FIELD, PICTURES)
+
+
+def apply(
+    module: ModuleType, value: Any, severity: float, words: rng.Words, **options: object
+) -> Any:
+    """Apply a shift to a value, with miniatures of the originals that it reads."""
+    files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
+    given = {**module.PARAMS, **options, **files}
+    if isinstance(value, Sample):
+        return shift_sample(value, module, severity, given, words)
+    return module.apply(value, severity, words, **given)
+
+
+@cache
+def originals() -> dict[str, Path]:
+    """Return folders that are laid out like the originals which shifts read, with pictures of ours."""
+    from shiftbench.shifts import _backgrounds, _cutouts, _scikit_photos, frost
+
+    home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
+    atexit.register(shutil.rmtree, home)
+    photos = {
+        "frost_textures": frost.TEXTURES["photo6"],
+        _backgrounds.SOURCE: _backgrounds.listed(),
+        _scikit_photos.SOURCE: (*_scikit_photos.TRAINING, *_scikit_photos.HELD_OUT),
+    }
+    for source, names in photos.items():
+        for number, name in enumerate(names):
+            pixels = np.roll(picture(240 + 10 * (number % 3), 260, 3), 17 * number, axis=(0, 1))
+            _save(home / source / name, Image.fromarray(pixels))
+    for number, name in enumerate(_cutouts.listed()):
+        size = (150, 40) if number == 0 else (80, 60 + number)  # a tall one, too
+        stamp = Image.fromarray(picture(*size, 3))
+        stamp.putalpha(Image.fromarray(disk(*size)))
+        _save(home / _cutouts.SOURCE / name, stamp)
+    _wordnet(home / "wordnet")
+    return {folder.name: folder for folder in home.iterdir()}
+
+
+def _wordnet(folder: Path) -> None:
+    """Write a database of two senses: check and verify, sum and total."""
+    folder.mkdir()
+    senses = {"noun": ("sum", "total"), "verb": ("check", "verify"), "adj": (), "adv": ()}
+    for part, words in senses.items():
+        index = "".join(f"{word} {part[0]} 1 0 1 0 00000000\n" for word in words)
+        line = f"00000000 00 {part[0]} {len(words):02x} " + " ".join(f"{word} 0" for word in words)
+        (folder / f"index.{part}").write_text(index)
+        (folder / f"data.{part}").write_text(f"{line} 000 | so\n" if words else "")
+        (folder / f"{part}.exc").write_text("")
+
+
+def _save(file: Path, image: Image.Image) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file, "PNG")  # whatever it is called: decoders go by content
+
+
+def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
+    """Return (name, severity, options) of what is digested of a shift."""
+    if getattr(module, "INPUTS", False) or "path" in module.PARAMS:
+        return [("0", 0.0, {})]  # its bytes are those of a model, or of the user's files
+    if not module.LEVELS:
+        top = module.RANGE[1]
+        return [(f"{severity:g}", severity, {}) for severity in sorted({0.0, top / 2, top})]
+    options: dict[str, object] = getattr(module, "CONTINUOUS", {})
+    found = [(f"{level:g}", level, dict[str, object]()) for level in LEVELS]
+    found += [(f"{severity:g}", severity, options) for severity in BETWEEN]
+    return found + ([("continuous 3", 3.0, options)] if options else [])
+
+
+def shift_digest(name: str) -> dict[str, str]:
+    """Return a digest over all inputs for each severity of a shift."""
+    module = plugins.find("shifts", name)
+    found = {}
+    for case, severity, options in cases(module):
+        state = hashlib.sha256()
+        for number, value in enumerate(values(module)):
+            words = rng.Words(0, name, "golden", str(number))
+            state.update(digest(apply(module, value, severity, words, **options)).encode())
+        found[case] = state.hexdigest()[:16]
+    return found
+
+
+def digest(value: Any) -> str:
+    """Return the digest of an image, a text, a label, a sample's image and mask, or all that a sample without has."""
+    if isinstance(value, Sample) and "image" not in value.fields:
+        return codecs.pixel_digest(value.fields)
+    if isinstance(value, Sample):
+        return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(
+            value.fields["mask"]
+        )
+    return f"{value}" if isinstance(value, int) else codecs.pixel_digest(value)
+
+
+def encoder_digest() -> str:
+    """Return a digest of the PNG bytes of clean and noisy pictures."""
+    noise = plugins.find("shifts", "gaussian_noise")
+    state = hashlib.sha256()
+    for value in PICTURES:
+        state.update(codecs.encode("png", value))
+        noisy = noise.apply(value, 3.0, rng.Words(0, "gaussian_noise", "golden", "png"))
+        state.update(codecs.encode("png", noisy))
+    return state.hexdigest()[:32]
+
+
+def table_digest() -> str:
+    """Return a digest of the random tables."""
+    state = hashlib.sha256(rng.normal_table().astype("<i4").tobytes())
+    for rate in (0.01, 1.0, 3.7, 60.0, 1000.0):
+        state.update(rng.poisson_table(rate).astype("<i8").tobytes())
+    return state.hexdigest()[:32]
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    digests: dict[str, Any] = {name: shift_digest(name) for name in sys.argv[1:] or applied()}
+    if not sys.argv[1:]:
+        digests |= {"png": encoder_digest(), "tables": table_digest()}
+    sys.stdout.write(json.dumps(digests))

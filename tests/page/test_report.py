@@ -1,0 +1,377 @@
+"""The report: numbers against the tables, marks, escaping, bytes, and what is wrong with an input."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from makers import synthetic_outputs, synthetic_tables
+from makers.report_chapters import clothes, column, tables
+from shiftbench.data import codecs
+from shiftbench.errors import DataError
+from shiftbench.page import gallery
+from shiftbench.page.leaderboard import Places, columns
+from shiftbench.page.measures import DASH, Measure
+from shiftbench.page.panels import panels
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Cell
+from shiftbench.refs import Ref
+from shiftbench.stages import report
+from shiftbench.statistics import bootstrap, reliability
+
+FILES = ("index.html", "metrics.json", "leaderboard.csv", "curves.csv")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root whose report is made."""
+    root = tmp_path_factory.mktemp("report")
+    recipe.execute(synthetic_outputs.root(root), report.run)
+    return root
+
+
+@pytest.fixture(scope="module")
+def html(made: Path) -> str:
+    return (made / "results/report/index.html").read_text()
+
+
+# ------------------------------------------------------------------------------------- numbers
+
+
+def test_a_mean_over_corruptions_and_its_interval_come_from_the_paired_replicates() -> None:
+    chapter = clothes()
+    who = ("fashion_mnist/vit-erm", "plain")
+    rows = chapter.tables.replicates.filter(weights=who[0], metric="accuracy").filter(
+        pl.col("severity") > 0
+    )
+    draws = np.array(rows["draws"].to_list())
+    entry = column(chapter, "corruptions-accuracy").entries[who]
+    assert draws.shape == (9, synthetic_tables.DRAWS)
+    assert (entry.low, entry.high) == pytest.approx(
+        [float(end) for end in bootstrap.interval(draws.mean(axis=0))]
+    )
+    expected = np.mean([0.862 - 0.09 * s * (0.6 + 0.3 * i) for i in range(3) for s in (1, 3, 5)])
+    assert entry.value == pytest.approx(expected)
+    assert entry.n == 2000
+
+
+def test_a_single_cell_keeps_its_own_interval_and_difference() -> None:
+    chapter = clothes()
+    a, b = ("fashion_mnist/convnet-augmix", "plain"), ("fashion_mnist/convnet-erm", "plain")
+    own = chapter.tables.metrics.filter(weights=a[0], metric="nll", shift="identity").row(
+        0, named=True
+    )
+    found = column(chapter, "clean-nll")
+    assert found.entries[a].low == own["ci_low"]
+    row = chapter.tables.differences.filter(
+        weights_a=a[0], weights_b=b[0], metric="nll", shift="identity"
+    ).row(0, named=True)
+    difference = next(one for one in found.differences if (one.a, one.b) == (a, b))
+    assert (difference.value, difference.p_value) == (row["difference"], row["p_value"])
+
+
+def test_the_best_and_what_is_not_significantly_worse_are_marked() -> None:
+    chapter = clothes()
+    accuracy = column(chapter, "clean-accuracy")
+    assert accuracy.best == {("fashion_mnist/convnet-erm", "plain")}
+    assert not accuracy.tied  # 0.5 points, while the noise that is left in a difference is 0.2
+    worst = column(
+        chapter, "clean-ece"
+    )  # lower is better; differences of 0.001 under the same noise
+    assert worst.best == accuracy.best
+    assert ("fashion_mnist/convnet-augmix", "plain") in worst.tied
+    equal = column(chapter, "corruptions-mce")
+    assert {who[0] for who in equal.best} == {
+        "fashion_mnist/convnet-augmix",
+        "fashion_mnist/vit-augmix",
+    }
+
+
+def test_a_metric_whose_direction_is_not_known_has_no_best() -> None:
+    data = tables(synthetic_tables.clothes())
+    places = Places.of(data, "fashion_mnist", "test")
+    found = columns(data, places, {**synthetic_outputs.ABOUT, "nll": {"unit": "nat"}})
+    assert not next(column for column in found if column.key == "clean-nll").best
+
+
+def test_a_mean_is_missing_where_a_position_was_not_evaluated() -> None:
+    gap = (
+        (pl.col("weights") == "fashion_mnist/vit-erm")
+        & (pl.col("shift") == "fog")
+        & (pl.col("severity") == 3)
+    )
+    entries = column(clothes(~gap), "corruptions-accuracy").entries
+    assert entries["fashion_mnist/vit-erm", "plain"].value is None
+    assert entries["fashion_mnist/vit-augmix", "plain"].value is not None
+
+
+def test_seeds_stand_below_their_mean_and_lead_no_column() -> None:
+    chapter = clothes()
+    row = next(row for row in chapter.rows if row.label == "convnet-erm")
+    assert [label for _, label in row.seeds] == ["convnet-erm-s0", "convnet-erm-s1"]
+    assert all(
+        "-s" not in weights
+        for column in chapter.columns
+        for weights, _ in column.best | column.tied
+    )
+
+
+def test_files_for_programs_hold_the_tables_numbers(made: Path) -> None:
+    folder = made / "results/report"
+    metrics = pl.read_parquet(made / "results/tables/clothes/metrics.parquet")
+    own = metrics.filter(weights="fashion_mnist/convnet-erm", metric="accuracy", shift="identity")
+    summary = json.loads((folder / "metrics.json").read_text())
+    assert summary["clothes"]["convnet-erm"]["clean-accuracy"] == own["value"][0]
+    curves = list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
+    curve = [
+        row
+        for row in curves
+        if row["weights"] == "fashion_mnist/convnet-erm" and row["shift"] == "fog"
+    ]
+    assert [float(row["severity"]) for row in curve] == [0, 1, 3, 5]
+    assert float(curve[0]["accuracy"]) == own["value"][0]
+    board = list(csv.DictReader((folder / "leaderboard.csv").read_text().splitlines()))
+    undefined = next(
+        row for row in board if row["campaign"] == "reviews" and row["column"] == "clean-nll"
+    )
+    assert (undefined["value"], undefined["n"]) == ("", "0")
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
+    curves = next(panel for panel in panels(clothes()) if panel.kind == "curves")
+    assert [plot.alt.rpartition(": ")[2] for plot in curves.plots] == [
+        "gaussian noise",
+        "fog",
+        "contrast",
+    ]
+    figure = curves.figures[curves.plots[0].id]["accuracy"]
+    line = next(
+        trace
+        for trace in figure["data"]
+        if trace["name"] == "convnet-erm" and "markers" in trace["mode"]
+    )
+    assert line["x"] == [0, 1, 3, 5]
+    assert line["y"][0] == pytest.approx(90.2)
+
+
+def test_reliability_pools_seeds_and_shifts() -> None:
+    panel = next(panel for panel in panels(clothes()) if panel.kind == "reliability")
+    assert [value for value, _ in panel.asks[0].choices] == [
+        "clean",
+        *(f"all shifts at severity {s}" for s in (1, 3, 5)),
+    ]
+    bars = panel.figures[panel.plots[0].id]["all shifts at severity 3"]["data"][1]
+    assert bars["text"][0].startswith("360 samples")  # 60 in bin 3, two seeds, three shifts
+
+
+def test_bins_of_confidence_are_closed_on_the_right() -> None:
+    e9 = 1_000_000_000
+    records = pa.table(
+        {"correct": [True, False, True, None], "confidence_e9": [e9, e9 // 15, e9 // 15 + 1, 0]}
+    )
+    cell = {
+        "campaign": "c",
+        "weights": "w",
+        "method": "plain",
+        "dataset": "d",
+        "split": "test",
+        "shift": "identity",
+    }
+    rows = (
+        reliability.bins(records, **cell)
+        .select(["bin", "n", "correct", "confidence_e9"])
+        .to_pylist()
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (0, 1, 0, e9 // 15),
+        (1, 1, 1, e9 // 15 + 1),
+        (14, 1, 1, e9),
+    ]
+
+
+def test_numbers_are_printed_with_their_unit() -> None:
+    share, nat = Measure("accuracy", "share"), Measure("nll", "nat")
+    assert share.interval(0.5, 0.6) == "[50.0, 60.0]"
+    assert share.text(-0.0001) == "0.0"
+    assert share.text(0.05, sign=True) == "+5.0"
+    assert nat.text(float("nan")) == DASH
+    area = Measure.of(
+        "area",
+        {
+            "area": {"unit": "that of the metric", "options": {"of": "accuracy"}},
+            **synthetic_outputs.ABOUT,
+        },
+    )
+    assert area.percent
+
+
+# ---------------------------------------------------------------------------------- the page
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.policy = ""
+
+    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
+        own = dict(attrs)
+        self.links += [
+            own[name] or "" for name in ("src", "href", "action", "data", "poster") if name in own
+        ]
+        if own.get("http-equiv") == "Content-Security-Policy":
+            self.policy = own["content"] or ""
+
+
+def test_nothing_on_the_page_points_outside_and_its_policy_names_its_scripts(
+    html: str, made: Path
+) -> None:
+    page = _Links()
+    page.feed(html)
+    outside = {link for link in page.links if not link.startswith(("#", "data:"))}
+    outside -= {"audit.html", "audit.svg"}  # `shiftbench audit` writes them
+    assert all((made / "results/report" / link).is_file() for link in outside)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
+    assert len(digests) == 2
+    assert all(f"'sha256-{digest}'" in page.policy for digest in digests)
+    assert "default-src 'none'" in page.policy
+
+
+def test_names_are_escaped(html: str) -> None:
+    assert "<script>alert" not in html
+    assert html.count("&lt;script&gt;alert") >= 4  # title, citation, class, text
+    assert "<b>noise" not in html
+    assert "&lt;b&gt;noise&lt;/b&gt;" in html
+    assert "<i>" not in html.partition('<script type="application/json"')[0]
+    assert "&lt;i&gt;more&lt;/i&gt; than 4,000" in html
+    assert synthetic_outputs.NASTY not in html
+
+
+def test_the_page_says_what_was_run_and_what_was_left_out(html: str) -> None:
+    for text in (
+        "npm pack animal-shape",
+        "Xiao et al. 2017",
+        "gaussian noise, fog, contrast",
+        "40 bootstrap draws",
+    ):
+        assert text in html
+    assert f'<span class="value">{DASH}</span>' in html
+    assert '<span class="n">n = 2,000 + 0</span>' in html
+    assert (
+        "40 bootstrap draws are too few for this correction among 4 detectors (120 would do)"
+        in html
+    )
+    assert "none shares a sample by key or by content" in html
+    assert '<span class="n">n = 0</span>' in html
+
+
+def test_the_same_tables_give_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    recipe.execute(synthetic_outputs.root(tmp_path), report.run)
+    for name in FILES:
+        own = (tmp_path / "results/report" / name).read_bytes()
+        assert own == (made / "results/report" / name).read_bytes()
+        assert str(tmp_path).encode() not in own
+
+
+def test_a_page_without_campaigns_says_so() -> None:
+    cell = Cell.of(Ref("report", "index"), {"campaigns": {}, "datasets": {}, "left_out": []}, ())
+    assert "Nothing could be run" in report.page(cell, [], [])
+
+
+def test_every_file_of_the_template_decides_the_recipe() -> None:
+    folder = Path(report.__file__).parent
+    assert {
+        str(file.relative_to(folder)) for file in (folder / "templates/report").iterdir()
+    } == set(report.ASSETS)
+
+
+# ------------------------------------------------------------------------------------ gallery
+
+
+def test_the_gallery_puts_the_clean_partner_first(made: Path) -> None:
+    refs = [
+        Ref("previews", f"fashion_mnist/test/{name}") for name in ("identity/0", "fog/1", "fog/5")
+    ]
+    boards = gallery.boards({ref: made / ref.path for ref in refs})
+    assert [board.shift for board in boards] == ["identity", "fog"]
+    assert boards[1].severities == (0, 1, 5)
+    assert (boards[1].strips[0].label, boards[1].strips[0].pictures[0].width) == ("T-shirt", 28)
+
+
+def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
+    ref = Ref("previews", "scenes/test/identity/0")
+    png = base64.b64encode(codecs.encode("png", np.zeros((20, 30), np.uint8))).decode()
+    sample = {"key": "scenes/test/0", "label": None, "png": png, "boxes": [[2, 3.5, 10, 8, 1]]}
+    content = {"classes": ["cat", "<dog>"], "samples": [sample], "skipped": []}
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    boards = gallery.boards({ref: tmp_path / "0.json"})
+    recipe_ = {"campaigns": {}, "datasets": {"scenes": {"licence": "mine", "citation": "me"}}}
+    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    assert '<svg class="marks" viewBox="0 0 30 20"' in html
+    assert '<rect x="2.0" y="3.5" width="10.0" height="8.0"><title>&lt;dog&gt;</title>' in html
+    sample["boxes"] = [[2, 3, 10]]
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="the boxes of 'scenes/test/0' are not x, y, w, h and a cl"):
+        gallery.boards({ref: tmp_path / "0.json"})
+
+
+def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:
+    ref = Ref("previews", "photos/test/identity/0")
+    content = {"classes": ["a"], "samples": [], "skipped": ["photos/a/7: <truncated>"]}
+    (tmp_path / "0.json").write_text(json.dumps(content))
+    boards = gallery.boards({ref: tmp_path / "0.json"})
+    about = {"photos": {"licence": "mine", "citation": "me"}}
+    recipe_ = {"campaigns": {}, "datasets": about}
+    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    assert "test: 1 sample skipped" in html
+    assert "photos/a/7: &lt;truncated&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"broken\.json is not a preview"),
+        ('{"samples": [{"label": 1}]}', r"broken\.json is not a preview .*'key'"),
+        ('{"samples": [{"key": "a", "png": "!!!!"}]}', r"the picture of 'a' is not base64 of a PNG"),
+        (f'{{"samples": [{{"key": "a", "png": "{"R0lG" * 12}"}}]}}', r"the picture of 'a' is not a PNG"),
+    ],
+)  # fmt: skip
+def test_a_broken_preview_names_its_file(content: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(content)
+    with pytest.raises(DataError, match=message):
+        gallery.boards({Ref("previews", "d/test/identity/0"): file})
+
+
+def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path) -> None:
+    files = {}
+    for shift, severity, text in (("identity", 0, "a red <fox> ran"), ("typos", 2, "a rde <fox>")):
+        ref = Ref("previews", f"d/test/{shift}/{severity}")
+        files[ref] = tmp_path / f"{shift}.json"
+        files[ref].write_text(json.dumps({"samples": [{"key": "k", "text": text}]}))
+    (strip,) = gallery.boards(files)[1].strips
+    clean, shifted = strip.pictures
+    assert clean.diff == ()
+    assert [piece for piece in shifted.diff if piece[0] != "kept"] == [
+        ("gone", "red"),
+        ("new", "rde"),
+        ("gone", " ran"),
+    ]
+    for text, left_out in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
+        assert "".join(piece for kind, piece in shifted.diff if kind != left_out) == text

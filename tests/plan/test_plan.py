@@ -1,0 +1,473 @@
+"""The plan: names, edges, fingerprints and stamps; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from makers import planned_campaign
+from shiftbench.errors import ParamsError, PluginError
+from shiftbench.files import write_json
+from shiftbench.plan import loading
+from shiftbench.plan.plan import OLD, Plan
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+
+BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
+W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
+R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/bright/1.parquet"
+CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identity/0.parquet"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a plugin of each family."""
+    planned_campaign.make(tmp_path)
+    return tmp_path
+
+
+def test_every_name_is_a_path(home: Path) -> None:
+    """The whole plan, written out by hand."""
+    shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
+        "test/bright/1", "test/bright/2.5", "test/identity/0", "train/identity/0", "val/identity/0")]  # fmt: skip
+    previews = [
+        f"results/previews/shapes/test/{part}.json"
+        for part in ("bright/1", "bright/2.5", "identity/0")
+    ]
+    weights = [f"weights/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
+    records = [
+        f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/{part}.parquet"
+        for seed in (0, 1)
+        for part in ("bright/1", "bright/2.5", "identity/0")
+    ]
+    scores = [
+        f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet"
+        for seed in (0, 1)
+    ]
+    end = ["results/tables/small/metrics.parquet", "results/report/index.html"]
+    expected = [*shards, *previews, *weights, *records, *scores, *end]
+    assert sorted(planned_campaign.fingerprints(planned_campaign.plan(home))) == sorted(expected)
+
+
+def test_a_job_covers_all_severities(home: Path) -> None:
+    jobs = planned_campaign.plan(home).jobs
+    assert list(jobs) == [
+        "shift/shapes/test/bright",
+        "shift/shapes/test/identity",
+        "shift/shapes/train/identity",
+        "shift/shapes/val/identity",
+        "train/shapes/perceptron-mixup-s0",
+        "train/shapes/perceptron-mixup-s1",
+        "evaluate/shapes/perceptron-mixup-s0/plain",
+        "evaluate/shapes/perceptron-mixup-s1/plain",
+        "score/shapes/perceptron-mixup-s0/plain",
+        "score/shapes/perceptron-mixup-s1/plain",
+        "aggregate/small",
+        "report/index",
+    ]
+    job = jobs["evaluate/shapes/perceptron-mixup-s0/plain"]
+    assert job.rule == "evaluate_shapes_perceptron_mixup_s0_plain"
+    assert len(job.outputs) == 3
+    assert Ref("weights", "shapes/perceptron-mixup-s0") in job.inputs
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "the seed": ({"seed": 1}, BRIGHT, "data/shards/shapes/test/identity/0/manifest.json"),
+    "a dataset's option": ({"datasets__shapes__size": 32}, W0, "none"),
+    "a subset of test": ({"datasets__shapes__subset": {"test": 5}}, CLEAN_R0, W0),
+    "the batch size": ({"evaluate": {"batch_size": 8}}, R0, W0),
+    "threads of a training": ({"train": {"threads": 2}}, R0, BRIGHT),
+    "a trainer's option": ({"trainers__mixup__epochs": 2}, R0, BRIGHT),
+    "a shift's option": ({"shifts__bright__spread": 0.1}, R0, CLEAN_R0),
+    "fresh words": ({"shifts__bright__fresh": True}, R0, CLEAN_R0),
+    "the number of draws": (
+        {"bootstrap": {"draws": 7}},
+        "results/tables/small/metrics.parquet",
+        R0,
+    ),
+    "a metric's entry": (
+        {"metrics__more": {"use": "balanced"}},
+        "results/tables/small/metrics.parquet",
+        R0,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> None:
+    over, moved, kept = CHANGES[case]
+    found = planned_campaign.changed(
+        planned_campaign.plan(home), planned_campaign.plan(home, **over)
+    )
+    assert moved in found
+    assert kept not in found
+    assert "results/report/index.html" in found
+
+
+@pytest.mark.parametrize(
+    "over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}]
+)
+def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
+    assert (
+        planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over))
+        == set()
+    )
+
+
+def test_one_severity_more_leaves_the_others(home: Path) -> None:
+    found = planned_campaign.changed(
+        planned_campaign.plan(home),
+        planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]),
+    )
+    assert found == {"results/tables/small/metrics.parquet", "results/report/index.html"}
+
+
+def test_arithmetic_of_a_plugin_counts_and_a_comment_does_not(home: Path) -> None:
+    before = planned_campaign.plan(home)
+    file = home / "mine/shifts/bright.py"
+    file.write_text(file.read_text() + "\n# a comment\n")
+    assert planned_campaign.changed(before, planned_campaign.plan(home)) == set()
+    file.write_text(file.read_text().replace("1: 25", "1: 26"))
+    found = planned_campaign.changed(before, planned_campaign.plan(home))
+    assert {BRIGHT, R0} <= found
+    assert not {CLEAN_R0, W0} & found
+
+
+def test_one_file_under_two_names(home: Path) -> None:
+    plan = planned_campaign.plan(
+        home,
+        models={"wide": {"use": "perceptron", "hidden": 99}},
+        campaigns__small__weights=[{"models": ["perceptron", "wide"], "trainers": ["mixup"]}],
+    )
+    specs = {
+        cell.ref.name: cell.recipe["model"]
+        for cell in plan.cells.values()
+        if cell.ref.kind == "weights"
+    }
+    assert specs["shapes/wide-mixup-s0"] == {
+        "name": "wide",
+        "use": "perceptron",
+        "options": {"size": 28, "hidden": 99},
+    }
+    assert specs["shapes/perceptron-mixup-s0"]["options"]["hidden"] == 64
+
+
+ASKS_A_MODEL = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
+def needs(params):
+    return [refs.weights("shapes", params["judge"], "mixup", 7)]
+"""
+
+
+def test_needs_are_expanded_recursively(home: Path) -> None:
+    """A shift that asks a model: its weights are planned, and the shards that they are trained on."""
+    planned_campaign.add(home, "shifts", "adversary", ASKS_A_MODEL)
+    plan = planned_campaign.plan(
+        home, campaigns__small__shifts=["adversary"], campaigns__small__split="val"
+    )
+    judge = Ref("weights", "shapes/perceptron-mixup-s7")
+    shifted = plan.cells[Ref("shards", "shapes/val/adversary/1")]
+    assert judge in shifted.inputs
+    assert Ref("shards", "shapes/train/identity/0") in plan.cells[judge].inputs
+    assert shifted.recipe["upstream"][judge.path] == plan.cells[judge].fingerprint
+    assert list(plan.cells).index(judge) < list(plan.cells).index(shifted.ref)
+
+
+SOMETIMES = """
+def needs(params):
+    return [refs.sources("mnist")] if params["textured"] else []
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "options", "expected"),
+    [
+        ("", {}, {"fashion_mnist", "mnist"}),
+        (SOMETIMES, {}, {"mnist"}),
+        (SOMETIMES, {"textured": False}, set()),
+    ],
+)
+def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
+    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_ORIGINALS + more)
+    plan = planned_campaign.plan(
+        home, shifts={"textured": options}, campaigns__small__shifts=["textured"]
+    )
+    inputs = plan.cells[Ref("shards", "shapes/test/textured/1")].inputs
+    assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
+    assert inputs[0] == Ref("shards", "shapes/test/identity/0")
+
+
+def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
+    trained = planned_campaign.plan(home, trainers__mixup__train_on="bright/2.5")
+    cell = trained.cells[Ref("weights", "shapes/perceptron-mixup-s0")]
+    shifted = [f"shapes/{split}/bright/2.5" for split in ("train", "val")]
+    assert [ref.name for ref in cell.inputs] == shifted
+    assert cell.recipe["train_on"] == "bright/2.5"
+    assert {Ref("shards", name) for name in shifted} <= trained.cells.keys()
+    plain = planned_campaign.plan(home)
+    assert "train_on" not in plain.cells[cell.ref].recipe
+    assert "weights/shapes/perceptron-mixup-s0.safetensors" in planned_campaign.changed(
+        plain, trained
+    )
+
+
+def test_weights_may_have_methods_of_their_own(home: Path) -> None:
+    weights = planned_campaign.PARAMS["campaigns"]["small"]["weights"][0] | {"seeds": [0]}
+    plan = planned_campaign.plan(
+        home, campaigns__small__weights=[weights, {**weights, "seeds": [1], "methods": ["mirror"]}]
+    )
+    found = {(row["weights"][-2:], row["method"]) for row in plan.rows(plan.campaigns["small"])}
+    assert found == {("s0", "plain"), ("s1", "mirror")}
+
+
+AT_A_POSITION = """
+from shiftbench import refs
+SEES, PARAMS = "sample", {"of": "perceptron-mixup"}
+def needs(params):
+    model, _, trainer = params["of"].partition("-")
+    of = refs.weights(params["dataset"], model, trainer, params["seed"])
+    return [refs.records(of, "plain", params["stream"], params["step"])]
+def wrap(predictor, params, inputs):
+    return predictor
+"""
+
+
+def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> None:
+    planned_campaign.add(home, "methods", "beside", AT_A_POSITION)
+    plan = planned_campaign.plan(home, campaigns__small__methods=["plain", "beside"])
+    for step in ("identity/0", "bright/1", "bright/2.5"):
+        name = f"shapes/perceptron-mixup-s1/{{}}/shapes/test/{step}"
+        cell = plan.cells[Ref("records", name.format("beside"))]
+        assert [r.name for r in cell.inputs if r.kind == "records"] == [name.format("plain")]
+
+
+def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
+    moved = planned_campaign.changed(
+        planned_campaign.plan(home),
+        planned_campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]}),
+    )
+    assert "data/shards/shapes/train/identity/0/manifest.json" in moved
+    assert "data/shards/shapes/test/identity/0/manifest.json" not in moved
+
+
+def test_a_circle_of_needs_is_refused(home: Path) -> None:
+    text = (home / "mine/datasets/shapes.py").read_text()
+    for name, other in (("hen", "egg"), ("egg", "hen")):
+        need = f"\n\ndef needs(params):\n    return [refs.shards({other!r}, 'train')]\n"
+        planned_campaign.add(home, "datasets", name, f"{text}\nfrom shiftbench import refs\n{need}")
+    with pytest.raises(
+        PluginError,
+        match=r"needs go round in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
+        "-> shards:hen/train/identity/0",
+    ):
+        planned_campaign.plan(home, campaigns__small__dataset="hen")
+
+
+def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
+    """29 corruptions x 5 levels, of which no shards are stored."""
+    whole = Plan.of(loading.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
+    kinds = Counter(ref.kind for ref in whole.cells)
+    assert (kinds["records"], kinds["previews"], kinds["shards"]) == (1 + 29 * 5, 29 * 5, 1)
+
+
+def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
+    planned_campaign.add(home, "streams", "day", planned_campaign.STREAM)
+    plan = planned_campaign.plan(
+        home, campaigns__small__streams=["day"], campaigns__small__shifts=[]
+    )
+    positions = [p for p in plan.positions(plan.params.campaigns["small"]) if p.stream == "day"]
+    assert [p.step for p in positions] == ["000", "001", "002"]
+    assert [p.severity for p in positions] == [1, 5, 1]
+    assert [len(p.sees) for p in positions] == [0, 1, 2]
+    assert {p.reference for p in positions} == {"shapes/test/identity/0"}
+    last = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
+    assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {
+        "shapes/test/bright/1",
+        "shapes/test/bright/5",
+    }
+    rows = [
+        row
+        for row in plan.rows(plan.params.campaigns["small"])
+        if row["records"].endswith("day/002")
+    ]
+    assert {row["step"] for row in rows} == {2}
+
+
+DOMAIN = """
+DOMAIN = {"dataset": "sketches", "clean": "shapes", "split": "test"}
+PARAMS = {}
+"""
+
+
+def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) -> None:
+    planned_campaign.add(
+        home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text()
+    )
+    planned_campaign.add(home, "shifts", "to_sketches", DOMAIN)
+    plan = planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"])
+    cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
+    assert cell.recipe["data"] == "sketches/test/identity/0"
+    over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
+    assert planned_campaign.changed(plan, planned_campaign.plan(home, **over)) == set(), (
+        "there is nothing to apply"
+    )
+    row = next(
+        row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name
+    )
+    assert row["reference"] == "shapes/test/identity/0"
+    planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    with pytest.raises(
+        ParamsError,
+        match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'",
+    ):
+        planned_campaign.plan(
+            home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others"
+        )
+
+
+def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
+    plan = planned_campaign.plan(home, datasets__shapes__redistribute=False)
+    paths = [cell.ref.path for cell in plan.cells.values() if cell.ref.kind == "shards"]
+    assert paths
+    assert all(path.startswith("data/local/shapes/") for path in paths)
+
+
+def test_ood_sets_and_detectors(home: Path) -> None:
+    planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    plan = planned_campaign.plan(home, campaigns__small__ood=["others"])
+    rows = plan.rows(plan.params.campaigns["small"])
+    scored = {(row["dataset"], row["shift"], row["ood"]) for row in rows if row["detector"]}
+    assert scored == {("shapes", "identity", False), ("others", "identity", True)}
+
+
+# ------------------------------------------------------------------- stamps
+
+
+def stale(root: Path) -> set[str]:
+    """Return the jobs whose recipe is stamped newer than any output."""
+    folder = root / "recipes"
+    files = folder.rglob("*.json")
+    return {
+        f.relative_to(folder).with_suffix("").as_posix() for f in files if f.stat().st_mtime != OLD
+    }
+
+
+def test_what_is_missing_or_fresh_is_stamped_old(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    plan.write(home)
+    assert stale(home) == set()
+    planned_campaign.settle(plan, home, ("shards", "weights", "records"))
+    plan.write(home)
+    assert stale(home) == set()
+    assert set(plan.status(home)["train/shapes/perceptron-mixup-s0"].values()) == {"fresh"}
+
+
+def test_what_is_stale_is_stamped_now_with_the_reason(home: Path) -> None:
+    planned_campaign.settle(planned_campaign.plan(home), home, ("shards", "weights", "records"))
+    plan = planned_campaign.plan(home, trainers__mixup__epochs=2)
+    plan.write(home)
+    assert stale(home) == {
+        *(f"train/shapes/perceptron-mixup-s{seed}" for seed in (0, 1)),
+        *(f"evaluate/shapes/perceptron-mixup-s{seed}/plain" for seed in (0, 1)),
+    }
+    ref = Ref("weights", "shapes/perceptron-mixup-s0")
+    state = plan.status(home)["train/shapes/perceptron-mixup-s0"][ref]
+    assert state == "recipe changed: trainer.options.epochs: 1 -> 2"
+
+
+def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    planned_campaign.settle(plan, home, ("shards", "weights", "records"))
+    retrained = Ref("weights", "shapes/perceptron-mixup-s0")
+    receipt = recipe.receipt(home, retrained)
+    assert receipt
+    made = {Path(retrained.path).name: "0" * 64}
+    write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
+    plan.write(home)
+    assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}
+
+
+def test_recipe_files_change_only_with_their_content(home: Path) -> None:
+    planned_campaign.plan(home).write(home)
+    file = home / "recipes/aggregate/small.json"
+    before = file.stat().st_ino
+    planned_campaign.plan(home).write(home)
+    assert file.stat().st_ino == before
+    planned_campaign.plan(home, campaigns__small__shifts=[]).write(home)
+    assert file.stat().st_ino != before
+    assert not (home / "recipes/shift/shapes/test/bright.json").exists()
+
+
+def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    plan.write(home)
+    for file in (home / "recipes").rglob("*.json"):
+        text = file.read_text()
+        assert str(home) not in text
+        assert os.uname().nodename not in text
+        job = recipe.Job.read(file)
+        assert job.text() == text
+        assert all(recipe.fingerprint(cell.recipe) == cell.fingerprint for cell in job.cells)
+    settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
+    assert settings == {"plugins": ["mine"]}
+
+
+def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
+    before = planned_campaign.plan(home)
+    after = planned_campaign.plan(home, shards__stream="mirror")
+    assert planned_campaign.fingerprints(after) == planned_campaign.fingerprints(before)
+    streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
+    assert streaming == {"shift", "train", "evaluate", "score"}
+    assert not [job for job in before.jobs.values() if "stream" in job.settings]
+
+
+def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) -> None:
+    for name in ("sketches", "between"):
+        planned_campaign.add(home, "datasets", name, (home / "mine/datasets/shapes.py").read_text())
+    over = {
+        "campaigns__small__shifts": ["towards", "anywhere"],
+        "shifts__towards": {
+            "use": "domain",
+            "clean": "shapes",
+            "levels": {2: "sketches", 1: "between"},
+        },
+        "shifts__anywhere": {"use": "domain", "clean": "*", "dataset": "sketches"},
+    }
+    plan = planned_campaign.plan(home, **over)
+    places = {
+        p.step: p for p in plan.positions(plan.params.campaigns["small"]) if p.shift == "towards"
+    }
+    assert [(p.data.parts[0], p.severity) for p in places.values()] == [
+        ("between", 1),
+        ("sketches", 2),
+    ]
+    record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
+    data = {
+        name: plan.cells[Ref("records", record.format(*name))].recipe["data"]
+        for name in (("towards", 2), ("anywhere", 1))
+    }
+    assert set(data.values()) == {"sketches/test/identity/0"}
+    other = planned_campaign.plan(
+        home,
+        campaigns__small__dataset="between",
+        **(over | {"campaigns__small__shifts": ["anywhere"]}),
+    )
+    assert any("between/test/anywhere/1" in ref.name for ref in other.cells)
+    with pytest.raises(ParamsError, match="shifts.towards.levels: .*expected severity: dataset"):
+        planned_campaign.plan(
+            home,
+            **{
+                **over,
+                "shifts__towards": {
+                    "use": "domain",
+                    "clean": "shapes",
+                    "levels": {"far": "sketches"},
+                },
+            },
+        )

@@ -1,0 +1,107 @@
+"""The rules of tests/conftest.py: who skips, what CI makes of it, golden values, the browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isolation import ROOT
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
+SKIPS = """
+import pytest
+
+@pytest.mark.needs("a-program-that-is-not-there")
+def test_a(): pass
+"""
+SKIPS_WHOLE_FILE = "import pytest\npytest.importorskip('a_module_that_is_not_there')\n"
+SKIPS_EXAMPLE = '"""An example.\n\n>>> 1 + 1  # doctest: +SKIP\n3\n"""\n'
+CURIOUS = """
+import os, subprocess, sys
+from pathlib import Path
+from isolation import ROOT
+
+def test_own_folder(): assert list(Path().iterdir()) == [] and Path.cwd() != ROOT
+def test_tracked_file(): assert (ROOT / "pyproject.toml").read_text()
+def test_reads(): (ROOT / "dvc.lock").read_text()
+def test_lists(): os.listdir(ROOT)
+def test_enters(): os.chdir(ROOT)
+def test_starts(): subprocess.run([sys.executable, "-c", ""], cwd=ROOT)
+"""
+GOLDEN = "def test_a(golden): assert {value!r} == golden('digest', {value!r})\n"
+
+
+def run(folder: Path, text: str, *options: str, no_skips: str = "") -> tuple[int, str]:
+    """Run a test file of its own under our conftest; return exit code and output."""
+    (folder / "test_sample.py").write_text(text)
+    (folder / "tests").mkdir(exist_ok=True)  # where pyproject.toml says that helpers lie
+    shutil.copy(ROOT / "tests/conftest.py", folder)
+    shutil.copy(ROOT / "tests/isolation.py", folder / "tests")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    pytest_here = "-m pytest -q -p pytest_timeout -p no:cacheprovider test_sample.py".split()
+    command = [sys.executable, *pytest_here, *options]
+    environment = os.environ | {
+        "SHIFTBENCH_NO_SKIPS": no_skips,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # other plugins cost a second of each start
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_skip_is_named_with_what_is_lacking(tmp_path: Path) -> None:
+    code, output = run(tmp_path, SKIPS)
+    assert code == 0
+    assert "SKIPPED test_sample.py::test_a - Skipped: needs a-program-that-is-not-there" in output
+
+
+@pytest.mark.parametrize(
+    "text", [SKIPS, SKIPS_WHOLE_FILE, SKIPS_EXAMPLE], ids=["test", "file", "example"]
+)
+def test_a_skip_fails_where_none_is_allowed(tmp_path: Path, text: str) -> None:
+    code, output = run(tmp_path, text, no_skips="1")
+    assert code != 0
+    assert re.search(r"a.(program|module).that.is.not.there|all tests skipped by", output)
+    assert "SHIFTBENCH_NO_SKIPS=1 allows no skip" in output
+
+
+def test_golden_values_are_compared_and_written_on_request(tmp_path: Path) -> None:
+    stored = tmp_path / "golden" / "test_sample.json"
+    assert "no golden value 'digest'" in run(tmp_path, GOLDEN.format(value="one"))[1]
+    assert run(tmp_path, GOLDEN.format(value="one"), "--update-golden")[0] == 0
+    assert json.loads(stored.read_text()) == {"digest": "one"}
+    assert run(tmp_path, GOLDEN.format(value="one"))[0] == 0
+    assert "assert 'two' == 'one'" in run(tmp_path, GOLDEN.format(value="two"))[1]
+
+
+def test_a_test_that_looks_around_in_the_checkout_fails(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text("of a user")
+    output = run(tmp_path, CURIOUS)[1]
+    assert "6 passed, 4 errors" in output
+    assert set(re.findall(r"ERROR at teardown of (\w+)", output)) == {
+        "test_reads",
+        "test_lists",
+        "test_enters",
+        "test_starts",
+    }
+    assert "read dvc.lock: a test that looks at more of the checkout than its tracked" in output
+
+
+@pytest.mark.browser
+def test_browser_runs_a_page(browser: WebDriver, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<p id=a></p><script>document.getElementById('a').textContent = 6 * 7</script>")
+    browser.get(page.as_uri())
+    assert browser.find_element("id", "a").text == "42"

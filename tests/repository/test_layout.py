@@ -1,0 +1,231 @@
+"""The house: which package may import which, no circles, systems apart from each other and from the core."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isolation import ROOT as HOME
+from shiftbench import plugins
+from shiftbench.errors import PluginError
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
+from shiftbench.plugins import Home
+
+PACKAGE = HOME / "src/shiftbench"
+FAMILIES = (*plugins.FAMILIES, "shifts_torch")
+LAYERS = (
+    "errors sample",
+    "compiled entries files progress refs rng",
+    "plugins rng_torch",
+    "data",
+    "inference llm provenance sandbox statistics",
+    "contracts",
+    "families",
+    "corruption systems",
+    "imagecorruptions",
+    "plan",
+    "storage",
+    "page",
+    "stages",
+    "engine tools",
+    "release",
+    "audit",
+    "documents",
+    "cli",
+)
+"""From the ground up: a line may be imported by all lines below it, and imports from the lines above it alone."""
+RANK = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
+AT_THE_TOP = 14
+
+
+@functools.cache
+def modules() -> dict[str, Path]:
+    """All modules of the package by dotted name; templates are files to copy."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        if "templates" not in parts:
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+@functools.cache
+def imports() -> dict[str, frozenset[str]]:
+    """What each module imports of the package, at its top or within functions, for types too."""
+    return {name: frozenset(imported(file) - {name}) for name, file in modules().items()}
+
+
+def imported(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shiftbench"):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in modules() else str(node.module))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("shiftbench")}
+    return found
+
+
+def place(module: str) -> str:
+    """Return the line of LAYERS that a module stands in, by its word there."""
+    first = (*module.split("."), "")[1]
+    return "families" if first in FAMILIES else first
+
+
+def test_each_module_imports_from_what_stands_below_it() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in imports().items()
+        for other in others
+        if place(name) and place(other) and place(other) != place(name)
+        if RANK[place(other)] >= RANK[place(name)]
+    ]
+    assert wrong == []
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    assert list(circles(imports())) == []
+
+
+def circles(graph: dict[str, frozenset[str]]) -> Iterator[str]:
+    """Yield circles: of modules that nothing outside of the rest reaches any more (Kahn's order)."""
+    left = {name: set(others) & graph.keys() for name, others in graph.items()}
+    while ready := [name for name, others in left.items() if not others]:
+        for name in ready:
+            del left[name]
+        for others in left.values():
+            others.difference_update(ready)
+    yield from (f"{name} -> {', '.join(sorted(others))}" for name, others in left.items())
+
+
+def test_a_circle_would_be_found() -> None:
+    """Over drawn graphs: an order exists, or the modules of a circle are named."""
+    graph = {"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a"), "d": frozenset("a")}
+    assert {line[0] for line in circles(graph)} == {"a", "b", "c", "d"}
+    assert list(circles({**graph, "c": frozenset()})) == []
+
+
+def test_no_stage_is_imported_by_a_string() -> None:
+    """What is imported by its name's text no reader follows; verbs have one table, `cli/stages.py`'s."""
+    calls = re.compile(r"import_module\(\s*f?\"shiftbench[.\w{}\[\]]*\"")
+    found = {name for name, file in modules().items() if calls.search(file.read_text())}
+    assert {name for name in found if place(name) in ("stages", "inference", "plan")} == set()
+
+
+def test_the_top_of_the_package_can_be_taken_in_at_a_glance() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= AT_THE_TOP
+
+
+@pytest.mark.parametrize(
+    "package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+)
+def test_a_package_says_what_lives_in_it(package: str) -> None:
+    """Two sentences at least: what, and what it may import."""
+    doc = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())) or ""
+    assert len(re.findall(r"[.;:](\s|$)", doc)) >= 2, f"{package}: {doc!r}"
+
+
+# ---------------------------------------------------------------------- systems
+
+
+def systems_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[2] if parts[1:2] == ["systems"] and len(parts) > 2 else ""
+
+
+def test_no_system_imports_another_and_the_core_imports_none() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in imports().items()
+        for other in others
+        if systems_of(other) not in ("", systems_of(name))
+    ]
+    assert wrong == []
+
+
+def test_the_core_names_no_system_but_to_discover_them() -> None:
+    """As text, too: no name of a module below `shiftbench.systems.` outside of it."""
+    named = {
+        name
+        for name, file in modules().items()
+        if not systems_of(name) and "shiftbench.systems." in file.read_text()
+    }
+    assert named == {"shiftbench.plugins"}
+
+
+def test_names_are_unique_over_all_homes() -> None:
+    twice = [
+        f"{family}/{name}: {[home.package for home in homes]}"
+        for family in FAMILIES
+        for name, homes in plugins.packaged_names(family).items()
+        if len(homes) > 1
+    ]
+    assert twice == []
+
+
+def test_a_name_in_two_homes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine/shifts").mkdir(parents=True)
+    (tmp_path / "mine/shifts/fog.py").write_text("")
+    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
+    with pytest.raises(
+        PluginError, match=r"two files for shifts 'fog': .*fog.py and .*mine/shifts"
+    ):
+        plugins.find("shifts", "fog")
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Take homes out of the package, as if their folders were deleted."""
+    whole = plugins.packaged()
+
+    def take(*gone: Home) -> None:
+        left = tuple(home for home in whole if home not in gone)
+        monkeypatch.setattr(plugins, "packaged", lambda: left)
+        plugins.packaged_names.cache_clear()
+
+    yield take
+    plugins.packaged_names.cache_clear()
+
+
+def test_without_any_system_the_core_plans_what_is_its_own(without, pristine, monkeypatch) -> None:
+    monkeypatch.chdir(pristine)
+    without(*(home for home in plugins.packaged() if home.package != "shiftbench"))
+    assert cards.slugs() == []
+    for scale in (None, *(file.stem for file in sorted((HOME / "params").glob("*.yaml")))):
+        assert plans.Plan.of(scales.load(scale)).cells, scale
+
+
+@pytest.mark.parametrize("slug", scales.built())
+def test_a_system_needs_the_core_and_itself(slug: str, without, pristine, monkeypatch) -> None:
+    """With every other system's folder away, its smoke scale can be planned."""
+    monkeypatch.chdir(pristine)
+    own = cards.file(slug).parent
+    without(*(h for h in plugins.packaged() if h.package != "shiftbench" and h.folder != own))
+    assert cards.slugs() == [slug]
+    assert plans.Plan.of(scales.load(f"systems/{slug}/smoke")).cells
+
+
+@pytest.mark.parametrize("slug", cards.slugs())
+def test_the_commit_that_builds_a_system_touches_only_its_places(slug: str) -> None:
+    """Its folder, tests and docs; what several systems share is a commit of its own, before."""
+    name = cards.file(slug).relative_to(PACKAGE.parents[1]).as_posix()
+    commits = git("log", "--format=%H", "--diff-filter=M", "-G", "^status: built", "--", name)
+    allowed = re.compile(
+        rf"src/shiftbench/systems/{slug.replace('-', '_')}/|tests/|docs/|CHANGELOG.md|params/schema.json"
+    )
+    for commit in commits.split():
+        files = git("show", "--format=", "--name-only", commit).split()
+        assert [file for file in files if not allowed.match(file)] == []
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=HOME, check=True, capture_output=True, text=True)
+    return done.stdout

@@ -1,0 +1,166 @@
+"""What the files around the code promise: the lock, the commands, the documents."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import isolation
+from isolation import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+RANGES = {"torch", "torchvision"}
+UNLOCKED = {"bench", "validators"}  # in environments of their own: a second OpenCV, an older rich
+
+HOSTS = re.compile(
+    r"https?://[^/\s]*(pypi|pythonhosted|npmjs|deb\.debian|anaconda|pytorch)\.[a-z]+", re.I
+)
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home|Users|opt|mnt|scratch)/")
+
+
+@functools.cache
+def locked() -> dict[str, Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in wanted}
+
+
+def tracked() -> list[Path]:
+    paths = (ROOT / name for name in isolation.tracked())
+    return [path for path in paths if not path.is_symlink()]
+
+
+def texts() -> list[tuple[str, str]]:
+    found = []
+    for path in tracked():
+        data = path.read_bytes()
+        if b"\0" not in data[:8192]:
+            found.append((path.relative_to(ROOT).as_posix(), data.decode(errors="replace")))
+    return found
+
+
+def test_lock_pins_everything_but_torch_and_torchvision() -> None:
+    groups = [PROJECT["dependencies"], *(EXTRAS[name] for name in EXTRAS.keys() - UNLOCKED)]
+    wanted = {canonicalize_name(Requirement(line).name) for group in groups for line in group}
+    assert wanted - locked().keys() == RANGES
+    assert not [name for name in locked() if name in RANGES or name.startswith("nvidia")]
+    assert all(str(r.specifier).startswith("==") and not r.url for r in locked().values())
+
+
+def test_lock_satisfies_the_declared_ranges() -> None:
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for name in EXTRAS.keys() - UNLOCKED for line in EXTRAS[name]),
+    ]
+    for requirement in map(Requirement, lines):
+        pin = locked().get(canonicalize_name(requirement.name))
+        if pin is not None:
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{requirement} but the lock has {pin}"
+
+
+def test_lock_is_closed_under_what_its_packages_need() -> None:
+    lacking = {
+        f"{need.name} (of {name})"
+        for name in locked()
+        for need in map(Requirement, metadata.requires(name) or [])
+        if need.marker is None or need.marker.evaluate({"extra": ""})
+        if canonicalize_name(need.name) not in locked().keys() | RANGES
+    }
+    assert not lacking
+
+
+def test_environment_is_the_locked_one() -> None:
+    other = {
+        name: metadata.version(name)
+        for name, pin in locked().items()
+        if not pin.specifier.contains(metadata.version(name))
+    }
+    assert not other, "make setup brings the locked versions"
+
+
+def test_no_registry_host_and_no_machine_path_in_any_file() -> None:
+    this = Path(__file__).relative_to(ROOT).as_posix()
+    bad = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in texts()
+        if name != this
+        for number, line in enumerate(text.splitlines(), 1)
+        if HOSTS.search(line) or MACHINE_PATHS.search(line)
+    ]
+    assert not bad
+
+
+def test_no_large_file_in_git() -> None:
+    """What the pre-commit hook refuses for new files holds for all of them."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hook = next(h for repo in config["repos"] for h in repo["hooks"] if h["id"] == "large-files")
+    allowed = re.compile(hook["exclude"])
+    large = [path for path in tracked() if path.stat().st_size > 100 * 1024]
+    assert not [str(p) for p in large if not allowed.search(p.relative_to(ROOT).as_posix())]
+
+
+def test_hooks_call_the_locked_tools() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    entries = [hook["entry"].split()[0] for repo in config["repos"] for hook in repo["hooks"]]
+    assert all(entry.startswith(".venv/bin/") for entry in entries)
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", readme, re.S)
+    assert commands
+    lines = [line.split("#")[0].strip() for line in commands[1].splitlines()]
+    assert lines[:2] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_readme_says_what_an_extra_is_for(extra: str) -> None:
+    assert f"shiftbench[{extra}]" in (ROOT / "README.md").read_text()
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (help .*)$", makefile, re.M)
+    assert phony
+    described = re.findall(r"^([a-z-]+):[^#\n]*## \S", makefile, re.M)
+    assert sorted(described) == sorted(phony[1].split())
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md"])
+def test_documents_name_only_targets_and_files_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = re.findall(r"`make ([a-z -]+)`", text)
+    assert {word for words in named for word in words.split()} <= targets
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_one_version_and_one_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert "### Results" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_dvc_tells_nobody_and_verifies() -> None:
+    config = (ROOT / ".dvc" / "config").read_text()
+    for line in (
+        "analytics = false",
+        'type = "reflink,copy"',
+        "verify = true",
+        "autostage = false",
+    ):
+        assert line in config

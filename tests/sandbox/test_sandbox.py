@@ -1,0 +1,252 @@
+"""Foreign code is held in: hostile programs, as root and as nobody; the machine is unharmed afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shiftbench import sandbox
+from shiftbench.errors import SandboxError
+from shiftbench.sandbox import Limits, Outcome, Sandbox, kernel, server
+from shiftbench.tools import doctor
+
+SOURCE = Path(sandbox.__file__).parents[2]
+FORGED = """import os
+for file in range(3, 40):
+    try:
+        os.write(file, b'{"nonce": 1, "value": 2}\\n')
+    except OSError:
+        pass
+os._exit(0)
+"""
+HOSTILE = {
+    "endless loop": ("while True: pass", "timeout: cpu"),
+    "endless wait": ("import time; time.sleep(99)", "timeout: wall"),
+    "much memory": ("x = bytearray(10**11)", "memory: MemoryError"),
+    "memory in steps": ("x = []\nwhile True: x.append(bytearray(1 << 20))", "memory: MemoryError"),
+    "fork bomb": ("import os\nwhile True: os.fork()", "failed: BlockingIOError"),
+    "many threads": (
+        "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,)).start()",
+        "failed: RuntimeError",
+    ),
+    "many files": ("import os\nwhile True: os.dup(1)", "failed: OSError"),
+    "writing outside": ("open('/x', 'w')", "failed: PermissionError"),
+    "writing to Python": ("import os; open(os.__file__, 'a')", "failed: PermissionError"),
+    "reading outside": ("open('/etc/passwd')", "failed: FileNotFoundError"),
+    "reading processes": ("import os; os.listdir('/proc')", "failed: FileNotFoundError"),
+    "full disk": (
+        "for i in range(99): open(str(i), 'wb').write(bytes(10**6))",
+        "failed: OSError",
+    ),
+    "large file": ("open('x', 'wb').write(bytes(10**8))", "failed: OSError"),
+    "socket": ("import socket; socket.socket()", "failed: PermissionError"),
+    "new namespace": (
+        "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0",
+        "failed: AssertionError",
+    ),
+    "other user": ("import os; os.setuid(0)", "failed: OSError"),
+    "exit 0": ("import sys; print('passed'); sys.exit(0)", "exited: SystemExit"),
+    "hard exit 0": ("import os; print('ok'); os._exit(0)", "exited: 0"),
+    "exit 1": ("import os; os._exit(1)", "exited: 1"),
+    "crash": ("import ctypes; ctypes.string_at(0)", "crashed: SIGSEGV"),
+    "reading input": ("input()", "failed: EOFError"),
+    "no syntax": ("def f(:", "failed: SyntaxError"),
+    "deep recursion": ("f = lambda: f()\nf()", "failed: RecursionError"),
+    "an error that fails": (
+        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
+        "failed: E",
+    ),
+    "forged proof": (FORGED, "exited: 0"),
+}
+LIMITS = Limits(cpu=20, wall=120.0)  # on a machine that may be busy
+ENDLESS = {"timeout: cpu": Limits(cpu=1, wall=120.0), "timeout: wall": Limits(wall=1.5)}
+
+
+@pytest.fixture(scope="module")
+def box():
+    with Sandbox() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_programs_end(box, name):
+    program, reason = HOSTILE[name]
+    assert box.run(program, ENDLESS.get(reason, LIMITS)).reason == reason
+    assert box.run("result = 1").value == 1  # the server is unharmed
+
+
+def test_a_file_of_the_machine_is_out_of_reach(box, tmp_path):
+    file = tmp_path / "ours.txt"
+    file.write_text("ours")
+    for program in (f"open({str(file)!r})", f"open({str(file)!r}, 'w')"):
+        assert box.run(program, LIMITS).reason == "failed: FileNotFoundError"
+    assert file.read_text() == "ours"
+
+
+def test_a_program_passes_when_it_comes_to_its_end(box):
+    assert box.run("x = 1") == Outcome("passed")
+    assert box.run("result = {'a': [1, 2.5, None, True]}").value == {"a": [1, 2.5, None, True]}
+    assert box.run("result = object()") == Outcome("passed")
+    assert box.run("assert 1 == 2, 'no'") == Outcome("failed", "AssertionError", "no")
+    assert sandbox.run("result = 6 * 7").value == 42
+
+
+def test_a_program_sees_nothing_of_its_surroundings(box):
+    os.environ["SHIFTBENCH_SECRET"] = "s"
+    try:
+        seen = box.run(
+            "import os\nresult = [os.getuid(), os.getpid(), sorted(os.environ), os.listdir('.'), __name__]"
+        )
+    finally:
+        del os.environ["SHIFTBENCH_SECRET"]
+    assert seen.value == [65534, 1, ["HOME", "TMPDIR"], [], "__main__"]
+    assert "SECRET" not in str(box.run("import os; result = dict(os.environ)").value)
+
+
+def test_programs_are_alike_and_leave_nothing(box):
+    """Random numbers and hashes are the same each time; files, shared memory and processes are gone."""
+    program = "import random, os\nresult = [random.random(), hash('a'), os.listdir('.')]\nopen('left', 'w')"
+    assert box.run(program) == box.run(program)
+    daemon = """import os, time
+if os.fork() == 0:
+    os.setsid()
+    while True: time.sleep(0.01)
+"""
+    assert box.run(daemon).passed
+    deadline = time.monotonic() + 60
+    while len(family(box._process.pid)) > 2 and time.monotonic() < deadline:
+        time.sleep(0.02)  # the runner, which has answered, is about to go
+    assert len(family(box._process.pid)) == 2  # outer and server
+
+
+def family(pid):
+    """Return a process and all below it."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def test_the_parent_cannot_be_killed(box):
+    """There is no parent to be seen: 0 is the program's own group, and it is the first process of its namespace."""
+    assert box.run("import os; result = os.getppid()").value == 0
+    program = "import os, signal\nfor pid in (0, 1, -1, 2, 3):\n  try: os.kill(pid, 9)\n  except OSError: pass"
+    assert box.run(program).passed
+    assert box.run("result = 1").value == 1
+
+
+def test_modules_may_be_loaded_before():
+    with Sandbox(preload=["decimal"]) as opened:
+        assert opened.run("import sys; result = 'decimal' in sys.modules").value is True
+
+
+def test_nothing_stays_behind():
+    with Sandbox() as opened:
+        opened.run("x = 1")
+        folder, group, process = opened._folder, opened._group, opened._process
+    assert not folder.exists()
+    assert group is None or not group.exists()
+    assert process.poll() is not None
+
+
+def test_what_is_started_ends_with_its_parent():
+    """Killed without a word, the parent takes the server and what it runs with it."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Sandbox\n"
+        "with Sandbox() as box:\n    print(box._process.pid, flush=True)\n    box.run('import time; time.sleep(99)')"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(SOURCE)], stdout=subprocess.PIPE, text=True
+    )
+    outer = int(parent.stdout.readline())
+    deadline = time.monotonic() + 60
+    while len(family(outer)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    started = family(outer)
+    os.kill(outer, 9)
+    parent.communicate()
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(started) == 4
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def nobody(code, *before):
+    """Run code as the user nobody, with the system's own Python, since ours may lie in a folder of root's."""
+    python = "/usr/bin/python3"
+    if os.geteuid() != 0 or not shutil.which("setpriv") or not Path(python).exists():
+        pytest.skip("needs root, setpriv and /usr/bin/python3")
+    asked = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *before, python]
+    return subprocess.run(
+        [*asked, "-c", code, str(SOURCE)], capture_output=True, text=True, cwd="/", check=False
+    )
+
+
+def test_without_privileges_the_same_holds():
+    programs = [HOSTILE[name] for name in HOSTILE if name != "endless wait"]
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
+        "with Sandbox() as box:\n"
+        f"    for program, reason in {programs!r}:\n"
+        "        limits = Limits(cpu=1 if reason == 'timeout: cpu' else 20, wall=120)\n"
+        "        found = box.run(program, limits).reason\n"
+        "        assert found == reason, (program, found)\n"
+        "    print(box.run('import os; result = os.getuid()').value)\n"
+    )
+    done = nobody(code)
+    assert (done.stderr, done.stdout) == ("", "65534\n")
+
+
+def test_without_namespaces_nothing_is_run():
+    """In a user namespace in which no further one may be made."""
+    shell = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    code = "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import lacking; print(lacking())"
+    done = nobody(code, "unshare", "-Ur", "sh", "-c", shell, "sh")
+    assert done.stdout.startswith("generated code is not run here: the kernel refuses namespaces")
+    assert "max_user_namespaces" in done.stdout
+
+
+def test_without_landlock_nothing_is_run(monkeypatch):
+    def missing(name, *_):
+        raise OSError(38, f"{name}: Function not implemented")
+
+    monkeypatch.setattr(kernel, "call", missing)
+    with pytest.raises(kernel.Lacking, match="no Landlock"):
+        server.leave("/nowhere")
+    monkeypatch.setattr(kernel.platform, "machine", lambda: "riscv64")
+    with pytest.raises(kernel.Lacking, match="x86_64 and aarch64, not riscv64"):
+        kernel.machine()
+
+
+def test_a_refusal_is_an_error_that_doctor_tells(monkeypatch):
+    monkeypatch.setattr(sandbox.messages, "receive", lambda _: {"lacking": "no Landlock"})
+    with pytest.raises(SandboxError, match="not run here: no Landlock; `shiftbench doctor`"):
+        Sandbox()
+    why = sandbox.lacking()
+    healthy = {"modules": {"dvc": "", "snakemake": ""}, "disk": {"free_gb": 1, "wanted_gb": 0}}
+    found = healthy | {"remotes": [], "originals": [], "lock": [], "locks": [], "sandbox": why}
+    assert doctor.problems(found) == [f"systems that run generated code will not run: {why}"]
+
+
+def test_a_server_that_ends_is_no_verdict():
+    with Sandbox() as opened:
+        opened._process.kill()
+        opened._process.wait()  # what it started is told when it is gone
+        with pytest.raises(SandboxError, match="server ended"):
+            opened.run("x = 1")
+
+
+def test_a_module_that_is_not_there_is_named():
+    with pytest.raises(SandboxError, match="No module named 'nowhere'"):
+        Sandbox(preload=["nowhere"])

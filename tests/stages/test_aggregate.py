@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn import metrics as peer
+
+from makers.random_records import CLASSES, DRAWS, cell, logits, samples
+from shiftbench.data import formats, schema
+from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
+from shiftbench.stages.aggregate import Tables, aggregate
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.tasks import LabelSpace, classification
+
+METRICS = {
+    "accuracy": {},
+    "error": {},
+    "nll": {},
+    "brier": {},
+    "ece": {},
+    "ece5": {"use": "ece", "bins": 5},
+}
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> list[CellRows]:
+    """Two seeds of one family and one other weights, clean and two shifts at two severities."""
+    at = [("identity", 0.0), ("fog", 1.0), ("fog", 3.0), ("snow", 1.0), ("snow", 3.0)]
+    names = ("net-erm-s0", "net-erm-s1", "net-mix-s0")
+    pairs = enumerate(itertools.product(names, at))
+    return [
+        cell(tmp_path, name, shift, severity, logits(number))
+        for number, (name, (shift, severity)) in pairs
+    ]
+
+
+def row(tables: Tables, **where: object) -> dict[str, object]:
+    frame = pl.from_arrow(tables.metrics)
+    assert isinstance(frame, pl.DataFrame)
+    found = frame.filter(*(pl.col(name).eq_missing(pl.lit(value)) for name, value in where.items()))
+    assert len(found) == 1, found
+    return found.to_dicts()[0]
+
+
+def values_of(tables: Tables, row: dict[str, object]) -> np.ndarray:
+    """Replicates of a metric row, by its identity."""
+    for found in tables.replicates.to_pylist():
+        if all(found[name] == row[name] for name in formats.METRICS.key):
+            return np.array(found["draws"], dtype=np.float64)
+    raise AssertionError(row)
+
+
+CLEAN = {"weights": "toy/net-erm-s0", "shift": "identity"}
+
+
+def test_values_and_replicates_agree_with_scikit_learn(campaign: list[CellRows]) -> None:
+    tables = aggregate(campaign, METRICS, DRAWS, 0)
+    keys = pa.array([sample.key for sample in samples()])
+    weights = bootstrap.weights(keys, DRAWS, 0)
+    label = np.array([sample.fields["label"] for sample in samples()])
+    raw = logits(0).astype(np.float64)
+    shares = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    peers = {
+        "accuracy": lambda w: peer.accuracy_score(label, shares.argmax(1), sample_weight=w),
+        "error": lambda w: peer.zero_one_loss(label, shares.argmax(1), sample_weight=w),
+        "nll": lambda w: peer.log_loss(label, shares, sample_weight=w),
+        "brier": lambda w: peer.brier_score_loss(
+            label, shares, sample_weight=w, scale_by_half=False
+        ),
+    }
+    for metric, reference in peers.items():
+        found = row(tables, metric=metric, **CLEAN)
+        expected = [reference(weights[:, draw]) for draw in range(1 + DRAWS)]
+        assert found["value"] == pytest.approx(expected[0], abs=1e-8)
+        assert values_of(tables, found) == pytest.approx(expected[1:], abs=1e-8)
+        assert (found["n"], found["seed"], found["unit"]) == (40, 0, "key")
+
+
+def test_tables_are_equal_for_any_order_threads_and_batches(
+    campaign: list[CellRows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = aggregate(campaign, METRICS, DRAWS, 0)
+    monkeypatch.setattr("shiftbench.statistics.campaign_rows.BATCH_CELLS", 2)
+    monkeypatch.setattr("shiftbench.statistics.contributions.ROWS", 7)
+    monkeypatch.setattr("shiftbench.statistics.contributions.DRAWS", 9)
+    again = aggregate(campaign[::-1], METRICS, DRAWS, 0, threads=3)
+    for name in ("metrics", "replicates", "differences"):
+        files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
+        for file, made in zip(files, (tables, again), strict=True):
+            schema.write(getattr(made, name), file, "f")
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_means_over_seeds(campaign: list[CellRows]) -> None:
+    tables = aggregate(campaign, METRICS, DRAWS, 0)
+    fog = {"shift": "fog", "severity": 3.0, "metric": "nll"}
+    seeds = [row(tables, weights=f"toy/net-erm-s{seed}", **fog) for seed in (0, 1)]
+    mean = row(tables, weights="toy/net-erm", **fog)
+    assert mean["value"] == sum(one["value"] for one in seeds) / 2  # type: ignore[misc]
+    assert mean["seed"] is None
+    expected = (values_of(tables, seeds[0]) + values_of(tables, seeds[1])) / 2
+    assert np.array_equal(values_of(tables, mean), expected)
+
+
+def test_paired_differences(campaign: list[CellRows]) -> None:
+    tables = aggregate(campaign, {"accuracy": {}}, DRAWS, 0)
+    found = [one for one in tables.differences.to_pylist() if one["shift"] == "identity"]
+    # Seeds with seeds, means with means.
+    assert [(one["weights_a"], one["weights_b"]) for one in found] == [
+        ("toy/net-erm", "toy/net-mix"),
+        ("toy/net-erm-s0", "toy/net-erm-s1"),
+        ("toy/net-erm-s0", "toy/net-mix-s0"),
+        ("toy/net-erm-s1", "toy/net-mix-s0"),
+    ]
+    pair = [
+        row(tables, weights=found[2][side], shift="identity") for side in ("weights_a", "weights_b")
+    ]
+    gap = values_of(tables, pair[0]) - values_of(tables, pair[1])
+    low, high = bootstrap.interval(gap)
+    assert (found[2]["ci_low"], found[2]["ci_high"], found[2]["n"]) == (low, high, 40)
+    assert found[2]["difference"] == pair[0]["value"] - pair[1]["value"]  # type: ignore[operator]
+    assert found[2]["p_value"] == bootstrap.p_value(gap)
+
+
+def test_differences_match_samples_by_key(tmp_path: Path) -> None:
+    # The second weights lack the first ten samples: the pair is computed on the thirty that both have.
+    whole, part = logits(1), logits(2)
+    cells = [
+        cell(tmp_path, "one", "identity", 0.0, whole),
+        cell(tmp_path, "two", "identity", 0.0, part[10:], samples()[10:]),
+    ]
+    (found,) = aggregate(cells, {"accuracy": {}}, DRAWS, 0).differences.to_pylist()
+    label = np.array([sample.fields["label"] for sample in samples()])[10:]
+    expected = (whole[10:].argmax(1) == label).mean() - (part[10:].argmax(1) == label).mean()
+    assert (found["difference"], found["n"]) == (pytest.approx(expected, abs=1e-12), 30)
+
+
+def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
+    options = {"normaliser": "net-mix-s0"}
+    wanted = {
+        "error": {},
+        "accuracy": {},
+        "mce": options,
+        "relative_mce": options,
+        "auc_severity": {},
+        "accuracy_drop": {},
+    }
+    tables = aggregate(campaign, wanted, DRAWS, 0)
+
+    def error(weights: str, shift: str, severity: float) -> float:
+        return row(
+            tables, weights=f"toy/{weights}", shift=shift, severity=severity, metric="error"
+        )["value"]  # type: ignore[return-value]
+
+    def ratio(shift: str, clean: bool) -> float:
+        own, other = (
+            sum(error(name, shift, s) for s in (1.0, 3.0)) for name in ("net-erm-s0", "net-mix-s0")
+        )
+        minus = [2 * error(name, "identity", 0.0) * clean for name in ("net-erm-s0", "net-mix-s0")]
+        return (own - minus[0]) / (other - minus[1])
+
+    for metric, clean in (("mce", False), ("relative_mce", True)):
+        ce = row(tables, metric=metric, weights="toy/net-erm-s0", shift="fog")
+        assert ce["value"] == pytest.approx(ratio("fog", clean), rel=1e-12)
+        mce = row(tables, metric=metric, weights="toy/net-erm-s0", shift=None)
+        assert mce["value"] == pytest.approx(
+            (ratio("fog", clean) + ratio("snow", clean)) / 2, rel=1e-12
+        )
+    assert row(tables, metric="mce", weights="toy/net-mix-s0", shift=None)["value"] == 1
+    levels = [
+        1 - error("net-erm-s0", *at) for at in (("identity", 0.0), ("fog", 1.0), ("fog", 3.0))
+    ]
+    area = row(tables, metric="auc_severity", weights="toy/net-erm-s0", shift="fog")
+    assert area["value"] == pytest.approx(peer.auc([0, 1, 3], levels) / 3, rel=1e-12)
+    at = {"metric": "accuracy_drop", "weights": "toy/net-erm-s0"}
+    drops = [levels[0] - level for level in levels[1:]]
+    for severity, drop in ((1.0, drops[0]), (3.0, drops[1]), (None, sum(drops) / 2)):
+        found = row(tables, **at, shift="fog", severity=severity)
+        assert found["value"] == pytest.approx(drop, abs=1e-12)
+    both = [
+        error("net-erm-s0", shift, s) - error("net-erm-s0", "identity", 0.0)
+        for shift in ("fog", "snow")
+        for s in (1.0, 3.0)
+    ]
+    assert row(tables, **at, shift=None)["value"] == pytest.approx(sum(both) / 4, abs=1e-12)
+
+
+def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
+    from shiftbench.metrics import _corruption, mce, relative_mce
+    from shiftbench.statistics.rows import Row
+
+    def published(shift: str, severity: float, error: float) -> Row:
+        where = None if shift == "identity" else "imagenet/val/identity/0"
+        return Row("c", "classification", "alexnet", "plain", None, "imagenet", "val", where, shift, severity, None,
+                   None, "error", error, np.full(2, error), 50_000, None, "key")  # fmt: skip
+
+    rows = [published("identity", 0.0, 0.435)]
+    for shift, error in _corruption.ALEXNET.items():
+        rows += [published(shift, level, error) for level in _corruption.LEVELS]
+    for metric in (mce, relative_mce):
+        found = metric.compute(rows, normaliser="alexnet", shifts=None, of="error")
+        assert [one.value for one in found] == pytest.approx([1.0] * 16)
+    tables = {"error": {}, "mce": {}}
+    with pytest.raises(
+        ParamsError, match=r"'alexnet' has errors .* severities 1 to 5; found fog at 1, 3"
+    ):
+        aggregate(campaign, tables, DRAWS, 0)
+
+
+def test_groups_and_clusters(tmp_path: Path) -> None:
+    groups = ["x" if i < 15 else "y" for i in range(40)]
+    some = samples(group=groups, cluster=[str(i // 4) for i in range(40)])
+    tables = aggregate(
+        [cell(tmp_path, "one", "identity", 0.0, logits(1), some)],
+        {"accuracy": {}, "ece": {}},
+        DRAWS,
+        0,
+    )
+    right = logits(1).argmax(1) == [sample.fields["label"] for sample in some]
+    found = row(tables, group="x", metric="accuracy")
+    assert (found["value"], found["n"], found["unit"]) == (
+        pytest.approx(right[:15].mean()),
+        15,
+        "cluster",
+    )
+    weights = bootstrap.weights(pa.array([str(i // 4) for i in range(40)]), DRAWS, 0)[
+        :15, 1:
+    ].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a draw may hold none of the four clusters: null
+        expected = right[:15] @ weights / weights.sum(axis=0)
+    assert np.isnan(expected).any()
+    assert values_of(tables, found) == pytest.approx(expected, nan_ok=True)
+    assert row(tables, group=None, metric="accuracy")["n"] == 40
+
+
+def test_missing_is_null(tmp_path: Path) -> None:
+    foreign = LabelSpace(CLASSES, ("w", "x", "y", "z"))
+    table = classification.rows(samples(), {"logits": logits(1)}, foreign, "full")
+    made = cell(tmp_path, "one", "identity", 0.0, logits(1))
+    schema.write(table, made.file, "f")
+    empty = cell(tmp_path, "two", "identity", 0.0, logits(1)[:0])
+    for found in aggregate([made, empty], METRICS, DRAWS, 0).metrics.to_pylist():
+        assert (found["value"], found["ci_low"], found["ci_high"], found["n"]) == (
+            None,
+            None,
+            None,
+            0,
+        )
+
+
+def test_one_sample_has_no_interval(tmp_path: Path) -> None:
+    tables = aggregate(
+        [cell(tmp_path, "one", "identity", 0.0, logits(1)[:1])], {"accuracy": {}}, DRAWS, 0
+    )
+    found = row(tables, metric="accuracy")
+    assert (found["n"], found["ci_low"], found["ci_high"]) == (1, None, None)
+    assert found["value"] in (0, 1)
+
+
+def scores(
+    folder: Path, dataset: str, values: list[float], weights: str = "one", *, ood: bool
+) -> CellRows:
+    file = folder / f"{dataset}.{weights}.scores.parquet"
+    keys = [f"{dataset}/test/{i:03d}" for i in range(len(values))]
+    schema.write(pa.table({"key": keys, "score": values}, schema=formats.SCORES.arrow), file, "f")
+    who = ("toys", "classification", f"toy/{weights}", "plain")
+    return CellRows(*who, dataset, "test", "identity", 0.0, file, detector="msp", ood=ood)
+
+
+def test_detection(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    inside, outside = (
+        random.integers(0, 9, 60).astype(float),
+        random.integers(3, 12, 50).astype(float),
+    )
+    cells = [
+        scores(tmp_path, "toy", list(inside), ood=False),
+        scores(tmp_path, "other", list(outside), ood=True),
+    ]
+    tables = aggregate(cells, {"auroc": {}}, DRAWS, 0)
+    found = row(tables, metric="auroc")
+    assert (found["reference"], found["dataset"], found["n"]) == (
+        "toy/test/identity/0",
+        "other",
+        110,
+    )
+    truth = np.repeat([0, 1], [60, 50])
+    keys = [[f"{name}/test/{i:03d}" for i in range(n)] for name, n in (("toy", 60), ("other", 50))]
+    weights = np.concatenate([bootstrap.weights(pa.array(some), DRAWS, 0) for some in keys])
+    expected = [peer.roc_auc_score(truth, [*inside, *outside], sample_weight=w) for w in weights.T]
+    assert found["value"] == pytest.approx(expected[0], abs=1e-12)
+    assert values_of(tables, found) == pytest.approx(expected[1:], abs=1e-12)
+
+
+def test_bad_input(campaign: list[CellRows], tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="mce is computed from 'error', which is not asked for"):
+        aggregate(campaign, {"mce": {"normaliser": "net-mix-s0"}, "accuracy": {}}, DRAWS, 0)
+    with pytest.raises(
+        ParamsError, match=r"normaliser 'net-mx-s0' has no errors.*did you mean net-mix-s0"
+    ):
+        aggregate(campaign, {"mce": {"normaliser": "net-mx-s0"}, "error": {}}, DRAWS, 0)
+    with pytest.raises(ParamsError, match=r"metrics.ece: unknown option 'bin' \(did you mean bins"):
+        aggregate(campaign, {"ece": {"bin": 3}}, DRAWS, 0)
+    with pytest.raises(ParamsError, match=r"need one clean ID set of toy/one .*; found 0"):
+        aggregate([scores(tmp_path, "other", [1.0], ood=True)], {"auroc": {}}, DRAWS, 0)
+    bad = [scores(tmp_path, "toy", [1.0], ood=False), scores(tmp_path, "other", [np.nan], ood=True)]
+    with pytest.raises(RangeError, match="score of sample 'other/test/000' is not finite"):
+        aggregate(bad, {"auroc": {}}, DRAWS, 0)
+    with pytest.raises(SchemaError, match=r"toy.one.scores.parquet"):
+        aggregate([replace(campaign[0], file=bad[0].file)], METRICS, DRAWS, 0)
+
+
+def test_duplicate_keys_are_refused(campaign: list[CellRows]) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(campaign[0].file)
+    facts = pq.read_metadata(campaign[0].file).metadata
+    with pq.ParquetWriter(campaign[0].file, table.schema) as writer:
+        writer.write_table(pa.concat_tables([table, table.slice(3, 1)]))
+        writer.add_key_value_metadata(
+            {key: value for key, value in facts.items() if key.startswith(b"shiftbench")}
+        )
+    with pytest.raises(DuplicateKeyError, match="two rows have the key 'toy/test/003'"):
+        aggregate(campaign, METRICS, DRAWS, 0)
+
+
+def test_without_draws_there_are_values_only(campaign: list[CellRows]) -> None:
+    tables = aggregate(campaign, {"error": {}, "mce": {"normaliser": "net-mix"}}, 0, 0)
+    assert row(tables, metric="mce", weights="toy/net-mix", shift=None)["value"] == 1
+    assert tables.metrics["ci_low"].null_count == len(tables.metrics)
+    assert tables.differences["p_value"].null_count == len(tables.differences)
+    assert len(aggregate([], {"error": {}}, 10, 0).metrics) == 0

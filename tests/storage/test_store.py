@@ -1,0 +1,122 @@
+"""The store: what a user's words ask for, which bytes are wrong, what a repair drops. DVC itself: tests/workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from makers import planned_campaign
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.plan.plan import Plan
+from shiftbench.plan.prune import prune
+from shiftbench.provenance import recipe
+from shiftbench.storage import pull
+
+BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
+W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a plugin of each family."""
+    planned_campaign.make(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def plan(home: Path) -> Plan:
+    """A plan of which shards, weights and records are there."""
+    made = planned_campaign.plan(home)
+    planned_campaign.settle(made, home, ("shards", "weights", "records"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("records", [f"results/{name}" for name in "records overlaps searches scores analyses".split()]),
+        ("shards", ["data/shards", "results/previews"]),
+        ("shapes/test/bright", ["data/shards/shapes/test/bright", "results/previews/shapes/test/bright"]),
+        ("shapes/test/bright/2.5", ["data/shards/shapes/test/bright/2.5", "results/previews/shapes/test/bright/2.5"]),
+        ("weights/shapes", ["weights/shapes"]),
+        ("shapes/perceptron-mixup-s0", [
+            "results/records/shapes/perceptron-mixup-s0",
+            "results/scores/shapes/perceptron-mixup-s0",
+            "weights/shapes/perceptron-mixup-s0",
+        ]),
+        ("small", ["results/tables/small"]),
+    ],
+)  # fmt: skip
+def test_words_ask_for_planned_paths(plan: Plan, asked: str, expected: list[str]) -> None:
+    assert pull.paths_of(plan, asked) == expected
+
+
+def test_a_word_that_names_nothing_is_told(plan: Plan) -> None:
+    with pytest.raises(ParamsError, match="nothing planned is called 'shape'; did you mean shapes"):
+        pull.paths_of(plan, "shape")
+
+
+def test_bytes_are_compared_with_the_receipt(plan: Plan, home: Path) -> None:
+    cells = {cell.ref.path: cell for cell in plan.cells.values()}
+    assert pull.verify(home, cells[W0]) == []
+    (home / W0).write_text("other")
+    assert pull.verify(home, cells[W0])[0].startswith(f"{home / W0}: sha256 is d9298a10")
+    (home / W0).unlink()
+    assert pull.verify(home, cells[W0]) == [f"{W0}: the output or its receipt is missing"]
+
+
+def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -> None:
+    (home / W0).write_text("other")
+    assert pull.repair(plan, home, "weights") == [W0]
+    assert not (home / W0).exists()
+    assert not recipe.receipt_path(
+        home, plan.cells[next(r for r in plan.cells if r.path == W0)].ref
+    ).exists()
+    assert (home / W0.replace("s0", "s1")).exists()
+    assert pull.repair(plan, home, "results/records") == []
+
+
+def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
+    (home / BRIGHT).write_text("other")
+    assert pull.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == [BRIGHT]
+    with pytest.raises(
+        ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"
+    ):
+        pull.repair(plan, home, "nowhere")
+
+
+def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(
+        DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"
+    ):
+        pull.pull(plan, home, ["weights"])
+
+
+def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> None:
+    after = planned_campaign.plan(home, shifts__bright__severities=[1])
+    stray = home / "results/records/shapes/stray.parquet"
+    stray.write_text("no one's")
+    moved = prune(after, home, ["shards", "records"])
+    assert set(moved) >= {
+        "data/shards/shapes/test/bright/2.5/manifest.json",
+        "results/records/shapes/stray.parquet",
+    }
+    assert (home / ".trash/results/records/shapes/stray.parquet").read_text() == "no one's"
+    assert not (home / "data/shards/shapes/test/bright/2.5").exists()
+    assert (home / BRIGHT).is_file()
+    assert recipe.receipt_path(
+        home, next(ref for ref in after.cells if ref.path == BRIGHT)
+    ).is_file()
+    assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
+
+
+def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
+    home: Path, plan: Plan
+) -> None:
+    after = planned_campaign.plan(home, shifts__bright__materialise=False)
+    assert BRIGHT in prune(after, home, ["shards"])
+    assert not (home / "data/shards/shapes/test/bright").exists()
+    assert pull.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
+    assert not {cell.ref.path for cell in after.cells.values()} & {BRIGHT}

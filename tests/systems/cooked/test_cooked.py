@@ -1,0 +1,282 @@
+"""COOkeD: the mean of three classifiers, step by step, and what its members are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+
+from makers import fake_open_clip, training_jobs
+from makers.repositories import HOME
+from shiftbench import plugins, refs
+from shiftbench.data import schema, splits
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.losses import info_nce
+from shiftbench.methods import mean_probability
+from shiftbench.models import _pairs, _sentences
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.stages.score import score_cell
+from shiftbench.stages.train import train_weights
+from shiftbench.tasks import LabelSpace, classification
+
+CLASSES, WIDTH, COUNT = 5, 6, 8
+RANDOM = np.random.default_rng(0)
+V = RANDOM.normal(size=(COUNT, WIDTH)) * 7
+TEXTS = RANDOM.normal(size=(CLASSES, WIDTH)) * 3
+PROBE = RANDOM.normal(size=(CLASSES, WIDTH)), RANDOM.normal(size=CLASSES)
+CLS = RANDOM.normal(size=(COUNT, CLASSES)) * 4
+KEYS = [f"toy/test/{number}" for number in range(COUNT)]
+
+
+class Tower(_pairs.Pairs):
+    """An image tower that gives its input."""
+
+    def image(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def tower(state: nets.State) -> Tower:
+    net = Tower(WIDTH, CLASSES)
+    nets.load_into(net, state, "made here")
+    return net.eval()
+
+
+def members() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of the trained net, of the zero-shot classifier at scale 100, and of the probe; from the code."""
+    v = torch.from_numpy(V).float()
+    named = _pairs.from_texts({}, torch.from_numpy(TEXTS).float(), 100.0, unit=True)
+    weight, bias = (torch.from_numpy(part).float() for part in PROBE)
+    probed = _pairs.on_raw({**named, "head.weight": weight, "head.bias": bias})
+    with torch.inference_mode():
+        zero_shot, probe = tower(named), tower(probed)
+        assert not torch.allclose(zero_shot.features(v), probe.features(v))
+        assert torch.equal(probe.features(v), v)  # raw
+        return CLS.astype(np.float32), zero_shot(v).numpy(), probe(v).numpy()
+
+
+def records(folder: Path, name: str, logits: np.ndarray, keys: list[str] = KEYS) -> Path:
+    names = tuple("abcdefg"[: logits.shape[1]])
+    some = [Sample(key, {"label": 0}) for key in keys]
+    table = classification.rows(some, {"logits": logits}, LabelSpace(names, names), "full")
+    file = folder / f"{name}.parquet"
+    schema.write(table, file, "f")
+    return file
+
+
+def ensemble(folder: Path, logits: dict[str, np.ndarray]) -> mean_probability.MeanProbability:
+    inputs = {
+        Ref("records", name): records(folder, name, values) for name, values in logits.items()
+    }
+    made = mean_probability.wrap(lambda _: None, {}, inputs)
+    made.at(inputs)
+    return made
+
+
+def test_steps_3_to_6_by_hand(tmp_path: Path) -> None:
+    cls, zs, probe = members()
+    made = ensemble(tmp_path, {"cls": cls, "zs": zs, "probe": probe})
+    some = [Sample(key, {"label": 0}) for key in KEYS]
+    logits = made(some)["logits"]
+
+    u = V / np.sqrt((V**2).sum(1, keepdims=True))
+    t = TEXTS / np.sqrt((TEXTS**2).sum(1, keepdims=True))
+    p_zs = softmax(100 * u @ t.T, axis=1)
+    p_probe = softmax(V @ PROBE[0].T + PROBE[1], axis=1)
+    p = (softmax(CLS, axis=1) + p_probe + p_zs) / 3
+    assert np.exp(logits.astype(float)) == pytest.approx(p, abs=1e-6)
+
+    names = tuple("abcde")
+    rows = Rows(classification.rows(some, {"logits": logits}, LabelSpace(names, names), "full"))
+    assert rows.predictions.tolist() == p.argmax(1).tolist()
+    for detector, expected in (
+        ("entropy", -(p * np.log(p)).sum(1)),
+        ("msp", -p.max(1)),
+    ):
+        table = score_cell(plugins.find("detectors", detector), {}, rows, Known())
+        assert table.column("score").to_numpy() == pytest.approx(expected, abs=2e-6)
+
+
+def test_certain_members_leave_no_probability_at_zero() -> None:
+    certain = np.array([[0.0, -300.0, -900.0]], dtype=np.float32)
+    found = mean_probability.log_mean([certain, certain])
+    assert np.isfinite(found).all()
+    assert np.exp(found[0].astype(float)) == pytest.approx([1, 0, 0])
+
+
+def test_members_must_agree_on_samples_and_classes(tmp_path: Path) -> None:
+    wide = {"one": CLS.astype(np.float32), "other": CLS[:, :4].astype(np.float32)}
+    with pytest.raises(DataError, match="other and one have not the same samples and classes"):
+        ensemble(tmp_path, wide)
+    with pytest.raises(ParamsError, match="members is empty"):
+        mean_probability.needs({"members": []})
+
+
+# --- dual encoders --------------------------------------------------------------------------------
+
+
+def test_info_nce_by_hand() -> None:
+    one, other = RANDOM.normal(size=(2, 4, 3))
+    scale, total = 3.0, 0.0
+    cosine = [[a @ b / np.sqrt(a @ a) / np.sqrt(b @ b) for b in other] for a in one]
+    for i in range(4):
+        total -= np.log(np.exp(scale * cosine[i][i]) / sum(np.exp(scale * c) for c in cosine[i]))
+        column = [row[i] for row in cosine]
+        total -= np.log(np.exp(scale * cosine[i][i]) / sum(np.exp(scale * c) for c in column))
+    found = info_nce.loss(torch.tensor(one), torch.tensor(other), torch.tensor(scale))
+    assert found.item() == pytest.approx(total / 8)
+
+
+def fake_sentences(texts: tuple[str, ...], folder: Path) -> torch.Tensor:
+    rows = [
+        torch.randn(384, generator=torch.Generator().manual_seed(sum(text.encode())))
+        for text in texts
+    ]
+    return torch.nn.functional.normalize(torch.stack(rows), dim=1)
+
+
+@pytest.fixture
+def contrastive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[nets.State, dict[Ref, Path]]:
+    """A small dual encoder after training, its file, and its sentence encoder."""
+    model = plugins.find("models", "dual_encoder")
+    monkeypatch.setattr(_sentences, "embed", fake_sentences)
+    model._frozen.cache_clear()
+    encoder = {refs.sources(_sentences.SOURCE): tmp_path / "encoder/manifest.json"}
+    job = training_jobs.job("dual_encoder", "contrastive", inputs=encoder, epochs=6, batch_size=16)
+    state, rows = train_weights(job)
+    logged = {name: value for _, name, value in rows}
+    assert logged["val_accuracy"] > 0.9
+    assert logged["scale"] == pytest.approx(state["log_scale"].exp().item())
+    start = refs.weights("tiny", "dual_encoder", "contrastive")
+    return state, {**encoder, start: training_jobs.write(tmp_path / "start.safetensors", state)}
+
+
+def test_a_dual_encoder_becomes_a_classifier_of_names_and_one_of_labels(contrastive: Any) -> None:
+    state, inputs = contrastive
+    model = plugins.find("models", "dual_encoder")
+    samples = training_jobs.pictures(16, seed=5)
+    given = {"inputs": inputs, "learnt_from": "tiny"}
+    named, _ = train_weights(training_jobs.job("dual_encoder", "zero_shot", **given))
+    probed, _ = train_weights(
+        training_jobs.job("dual_encoder", "linear_probe", **given, start="contrastive", c=[0.01])
+    )
+    shown = {}
+    for name, weights in (("start", state), ("named", named), ("probed", probed)):
+        net = model.build(model.PARAMS, 4)
+        nets.load_into(net, weights, name)
+        shown[name] = nets.TorchPredictor(net, model, model.PARAMS, "cpu")(samples)
+    raw = shown["start"]["features"]
+    u = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    prompts = _pairs.prompts(training_jobs.CLASSES, "a photo of a {}")
+    told = fake_sentences(prompts, Path()) @ state["text.weight"].T
+    cosines = u @ torch.nn.functional.normalize(told, dim=1).numpy().T
+    scale = np.exp(state["log_scale"].item())
+    assert shown["named"]["logits"] == pytest.approx(scale * cosines, abs=1e-4)
+    assert shown["named"]["features"] == pytest.approx(u, abs=1e-5)
+    assert shown["probed"]["features"] == pytest.approx(raw)
+    head = probed["head.weight"].numpy(), probed["head.bias"].numpy()
+    assert shown["probed"]["logits"] == pytest.approx(raw @ head[0].T + head[1], abs=1e-3)
+    labels = [int(sample.fields["label"]) for sample in samples]
+    assert (shown["named"]["logits"].argmax(1) == shown["start"]["logits"].argmax(1)).all()
+    assert (shown["probed"]["logits"].argmax(1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("trainer", ["contrastive", "zero_shot"])
+def test_a_model_without_texts_is_told(trainer: str) -> None:
+    with pytest.raises(ModelError, match="'convnet' has no text tower"):
+        train_weights(training_jobs.job("convnet", trainer))
+
+
+def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> None:
+    """Of open_clip where it is installed, without weights; else of a fake with the same interface."""
+    fake_open_clip.install()
+    model = plugins.find("models", "open_clip")
+    torch.manual_seed(0)
+    net: Any = model.build(model.PARAMS, 3)
+    own = {name.removeprefix("clip."): t for name, t in net.state_dict().items() if "clip." in name}
+    adopted = net.adopt(own)
+    nets.load_into(net, adopted, "adopted")
+    batch = nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), model.PARAMS)
+    with torch.inference_mode():
+        v = net.eval().image(torch.from_numpy(batch))
+        told = model.texts(net, ["a photo of a cat", "a photo of a dog"], model.PARAMS, {})
+    assert v.shape == (2, told.shape[1])
+    assert not torch.allclose(v.norm(dim=1), torch.ones(2), atol=1e-3)
+    start = refs.weights("imagenet", "open_clip", "pretrained")
+    inputs = {start: training_jobs.write(tmp_path / "start.safetensors", adopted, tuple("abc"))}
+    job = training_jobs.job(
+        "open_clip", "zero_shot", inputs=inputs, learnt_from="imagenet", start="pretrained",
+        same_seed=False, scale=100.0,
+    )  # fmt: skip
+    state, _ = train_weights(job)
+    assert state["head.weight"].norm(dim=1).numpy() == pytest.approx(100.0, rel=1e-4)
+    classifier: Any = model.build(model.PARAMS, 4)
+    nets.load_into(classifier, state, "zero-shot")
+    with torch.inference_mode():
+        u = classifier.eval().features(torch.from_numpy(batch))
+    assert torch.allclose(u, torch.nn.functional.normalize(v, dim=1), atol=1e-5)
+
+
+# --- the card -------------------------------------------------------------------------------------
+
+
+def test_leaving_a_member_out_evaluates_no_member_again() -> None:
+    params = scales.load("systems/cooked", HOME)
+    before = plans.Plan.of(params).cells
+    names = {name: component.model_dump() for name, component in params.methods.items()}
+    names["cooked"]["members"] = names["cooked"]["members"][1:]
+    changed = params.model_copy(
+        update={"methods": {k: type(params.methods["cooked"])(**v) for k, v in names.items()}}
+    )
+    after = plans.Plan.of(changed).cells
+    moved = {ref for ref in before if ref.kind == "records" and before[ref] != after[ref]}
+    assert moved
+    assert {ref.parts[2] for ref in moved} == {"cooked"}
+
+
+def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> None:
+    datasets = scales.load("systems/cooked", HOME).datasets
+    module = plugins.find("datasets", "fashion_mnist")
+    images = [Sample(f"fashion_mnist/train/{i:06d}", {"label": 0}) for i in range(3000)]
+    for split in ("train", "val"):
+        kept = {
+            name: {
+                sample.key
+                for sample in splits.sliced(images, *getattr(datasets[name].slice, split), module)
+                if isinstance(sample, Sample)
+            }
+            for name in ("pretraining", "known_1", "known_2", "known_3")
+        }
+        seen = kept.pop("pretraining")
+        assert seen
+        assert all(own and not own & seen for own in kept.values())
+
+
+def test_the_four_settings_are_campaigns_of_one_run() -> None:
+    campaigns = scales.load("systems/cooked", HOME).campaigns
+    settings = {name.rstrip("_123") for name in campaigns}
+    assert settings == {"standard", "covariate", "noise", "zero_shot"}
+    card = cards.load("cooked")
+    assert set(scales.load("systems/cooked/smoke", HOME).campaigns) == set(campaigns)
+    assert card.params["smoke"]["methods"] == card.params["embedded"]["methods"]
+
+
+def test_digits_are_held_out_as_garments_are() -> None:
+    module = plugins.find("datasets", "mnist_classes")
+    for split in (0, 1, 2):
+        parts = [
+            module.classes({"part": part, "split": split, "held_out": 3}, {})
+            for part in ("in", "out")
+        ]
+        assert [len(part) for part in parts] == [7, 3]
+        assert set(parts[0]) | set(parts[1]) == set("0123456789")

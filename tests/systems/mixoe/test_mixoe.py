@@ -1,0 +1,270 @@
+"""MixOE: its loss against the equations, presets, the splits of the four sets, the filter, confidence of mixtures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from makers import miniature_originals, training_jobs
+from makers.repositories import HOME
+from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
+from shiftbench.data import schema, shards
+from shiftbench.datasets import webvision
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.losses import cross_entropy, uniform
+from shiftbench.plan import scales
+from shiftbench.plan.plan import Plan
+from shiftbench.rng import Words
+from shiftbench.sample import Sample
+from shiftbench.stages.train import train_weights
+from shiftbench.systems.mixoe.datasets import fine_grained
+from shiftbench.systems.mixoe.trainers import mixoe
+
+SHARES = plugins.find("analyses", "mixing_decay").SHARES
+
+
+def words(key: object) -> Words:
+    return Words(0, "test", "d", str(key))
+
+
+# --- the loss ----------------------------------------------------------------------------------
+
+
+def test_the_loss_is_the_paper_s_image_by_image() -> None:
+    known, mixed, labels = torch.randn(4, 3), torch.randn(4, 3), [0, 2, 1, 1]
+    total = 0.0
+    for f, m, y in zip(known.double().numpy(), mixed.double().numpy(), labels, strict=True):
+        total += -np.log(np.exp(f[y]) / np.exp(f).sum()) / 4
+        for c in range(3):
+            t = 0.3 * (c == y) + 0.7 / 3
+            total += 5.0 * -t * np.log(np.exp(m[c]) / np.exp(m).sum()) / 4
+    found = mixoe.objective(known, mixed, torch.tensor(labels), 0.3, 5.0)
+    assert found.item() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.5, 5.0])
+def test_the_ends_are_cross_entropy_and_outlier_exposure(weight: float) -> None:
+    known, others, labels = torch.randn(6, 4), torch.randn(6, 4), torch.arange(6) % 4
+    ce = cross_entropy.loss(known, labels)
+    whole = mixoe.objective(known, known, labels, 1.0, weight)
+    assert whole.item() == pytest.approx((1 + weight) * ce.item(), rel=1e-6)
+    none = mixoe.objective(known, others, labels, 0.0, weight)
+    assert none.item() == pytest.approx((ce + weight * uniform.loss(others)).item(), rel=1e-6)
+
+
+def test_presets_are_the_paper_s_and_openood_s_and_options_go_over_them() -> None:
+    def chosen(**options: Any) -> tuple[Any, ...]:
+        found = mixoe.recipe({**mixoe.PARAMS, **options})
+        return found.mix, found.a, found.b, found.weight
+
+    assert chosen() == ("mixup", 1.0, 1.0, 5.0)
+    assert chosen(mix="cutmix") == ("cutmix", 2.0, 2.0, 5.0)
+    assert chosen(preset="openood") == ("cutmix", 0.1, 1.0, 1.0)
+    assert chosen(weight=0.5, a=0.4) == ("mixup", 0.4, 1.0, 0.5)
+    with pytest.raises(ParamsError, match=r"mix = 'cut'; did you mean cutmix\?"):
+        chosen(mix="cut")
+    with pytest.raises(ParamsError, match="preset = 'ours'"):
+        chosen(preset="ours")
+
+
+def test_a_mixed_image_holds_the_share_that_is_stated() -> None:
+    ours, others = torch.full((2, 1, 28, 28), 200.0), torch.zeros(2, 1, 28, 28)
+    means = {}
+    for name, options in (
+        ("mixup", {}),
+        ("cut", {"mix": "cutmix"}),
+        ("port", {"preset": "openood"}),
+    ):
+        chosen = mixoe.recipe({**mixoe.PARAMS, **options})
+        shares = []
+        for key in range(200):
+            mixed, share = mixoe.mix(ours, others, words(key), chosen)
+            assert mixed.mean().item() / 200 == pytest.approx(share, abs=1e-5)
+            shares.append(share)
+        means[name] = np.mean(shares)
+    assert means["mixup"] == pytest.approx(0.5, abs=0.05)
+    # Boxes are cut off by the border: drawn lam have means 0.5 and 0.09, those that are left more.
+    assert 0.55 < means["cut"] < 0.75
+    assert 0.4 < means["port"] < 0.6
+
+
+# --- training ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
+    tmp = tmp_path_factory.mktemp("mixoe")
+    board = (np.indices((28, 28)).sum(0) % 2 * 255).astype(np.uint8)
+    boards = [Sample(f"boards/{n}", {"image": np.roll(board, n, 0), "label": 0}) for n in range(8)]
+    places = {}
+    for name, samples in (("boards", boards), ("tiny", training_jobs.pictures(8, seed=3))):
+        (tmp / name).mkdir()
+        shards.write(samples, tmp / name, {"image": "png", "label": "cls"}, {}, 10**6)
+        places[name] = tmp / name / "manifest.json"
+    body, _ = train_weights(training_jobs.job("convnet", "erm", epochs=3, batch_size=16))
+    return {
+        refs.weights("tiny", "convnet", "erm"): training_jobs.write(tmp / "erm.safetensors", body),
+        refs.shards("boards", "train"): places["boards"],
+        refs.shards("boards", "val"): places["boards"],
+        refs.shards("tiny", "test"): places["tiny"],
+    }
+
+
+def trained(inputs: dict[Any, Path], trainer: str, **more: Any) -> tuple[nets.State, Any]:
+    start = {ref: path for ref, path in inputs.items() if ref.kind == "weights"}
+    options = {"outliers": "boards", "epochs": 6, "batch_size": 16, "shift": 0} | more
+    learnt = start | {refs.shards("boards", "train"): inputs[refs.shards("boards", "train")]}
+    return train_weights(training_jobs.job("convnet", trainer, inputs=learnt, **options))
+
+
+def test_mixing_makes_the_decay_linear_and_logs_its_shares(
+    inputs: dict[Any, Path], tmp_path: Path
+) -> None:
+    after, log = trained(inputs, "mixoe")
+    shares = [value for _, name, value in log if name == "lam"]
+    assert len(shares) == 6 * 4
+    assert 0.2 < np.mean(shares) < 0.8
+    assert nets.state_bytes(trained(inputs, "mixoe")[0]) == nets.state_bytes(after)
+    exposed, _ = trained(inputs, "outlier_exposure")
+    job = measurement(inputs, tmp_path, {"mixoe": (after, log), "oe": (exposed, [])})
+    found = decay(job)
+    gaps = {name: np.abs(c - line).mean() for name, (c, line) in found.items()}
+    slopes = {name: np.polyfit(SHARES, c, 1)[0] for name, (c, _) in found.items()}
+    assert slopes["mixoe"] > 0.1
+    assert gaps["mixoe"] < gaps["oe"]
+    histogram = list(plugins.find("analyses", "mixing_shares").measure(job))
+    assert {row.weights for row in histogram} == {"tiny/convnet-mixoe-s0"}
+    counts = [sum(r.value for r in histogram if r.severity == (at + 0.5) / 10) for at in range(10)]
+    assert counts == np.histogram(shares, 10, (0, 1))[0].tolist()
+
+
+def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -> Any:
+    """Return the job of an analysis over trained states."""
+    places, options = dict(inputs), plugins.find("models", "convnet").PARAMS
+    for name, (state, log) in made.items():
+        ref = refs.weights("tiny", "convnet", name)
+        places[ref] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
+        beside = tmp_path / f"{name}.safetensors.log.parquet"
+        schema.write(schema.training_log(log), beside, "f")
+    names = [refs.weights("tiny", "convnet", name).name for name in made]
+    context = {"campaign": "c", "dataset": "tiny", "split": "test", "weights": names}
+    params = plugins.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
+    models = {name: {"use": "convnet", "options": options} for name in names}
+    return Measurement(params | context, places, 0, models)
+
+
+def decay(job: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the mean curve and the line of each trainer."""
+    module = plugins.find("analyses", "mixing_decay")
+    assert set(module.needs(job.params)) <= set(job.inputs)
+    rows = list(module.measure(job))
+    assert len(rows) == 2 * 2 * 11 * 8
+    return {
+        name.split("-")[1]: tuple(
+            np.array(
+                [
+                    np.mean(
+                        [
+                            r.value
+                            for r in rows
+                            if (r.weights, r.metric, r.severity) == (name, metric, share)
+                        ]
+                    )
+                    for share in SHARES
+                ]
+            )
+            for metric in ("mixed_confidence", "mixed_confidence_line")
+        )
+        for name in job.params["weights"]
+    }
+
+
+# --- the four sets, and the outliers -----------------------------------------------------------
+
+
+FIRST_HELD_OUT = {
+    "bird": ([9, 21, 25, 29, 31], [1, 7, 8, 20, 22], [4, 7, 15, 22, 31]),
+    "butterfly": ([9, 17, 21, 25, 28], [1, 3, 7, 8, 20], [4, 7, 15, 22, 31]),
+    "car": ([9, 21, 25, 28, 29], [1, 3, 7, 8, 20], [4, 7, 15, 22, 31]),
+    "aircraft": ([9, 21, 36, 44, 47], [1, 5, 9, 12, 16], [7, 15, 22, 34, 40]),
+}
+"""By `RandomState(split).choice` of NumPy 1 and 2, whose legacy generator is frozen."""
+
+
+@pytest.mark.parametrize("name", fine_grained.SETS)
+@pytest.mark.parametrize("split", [0, 1, 2])
+def test_held_out_classes_are_the_authors_choice(name: str, split: int) -> None:
+    own = {**fine_grained.PARAMS, "set": name, "split": split}
+    inside, outside = (fine_grained.kept({**own, "part": part}) for part in ("in", "out"))
+    held = fine_grained.SETS[name]
+    assert (len(inside), len(outside)) == (held.known, held.unknown)
+    assert sorted(inside + outside) == list(range(held.known + held.unknown))
+    assert outside[:5] == FIRST_HELD_OUT[name][split]
+
+
+def read(tmp_path: Path, **options: Any) -> list[Any]:
+    _, made = (
+        miniature_originals.fine_grained(tmp_path) if not (tmp_path / "fine").exists() else ({}, {})
+    )
+    own = made or {"root": str(tmp_path / "fine"), "counts": False, "side": 24}
+    return list(fine_grained.samples("test", {}, {**fine_grained.PARAMS, **own, **options}))
+
+
+def test_parts_divide_a_list_and_coarse_is_drawn_from_the_others(tmp_path: Path) -> None:
+    inside, outside = read(tmp_path), read(tmp_path, part="out")
+    assert [sample.key[-2:] for sample in outside] == ["09"]  # of 0 to 9, id 9 is held out
+    assert outside[0].fields["label"] == 0
+    assert [sample.fields["label"] for sample in inside] == list(range(9))
+    assert inside[0].fields["image"].shape == (24, 24, 3)
+    coarse = read(tmp_path, part="coarse")
+    assert len(coarse) == len(inside)
+    assert {sample.key.split("/")[1] for sample in coarse} <= {"bird", "butterfly", "aircraft"}
+    assert [s.key for s in coarse] == [s.key for s in read(tmp_path, part="coarse")]
+    with pytest.raises(DataError, match="gives 9 pictures of part in in split 0, expected 6210"):
+        read(tmp_path, counts=True)
+    with pytest.raises(ParamsError, match=r"set is 'cars'; did you mean car\?"):
+        read(tmp_path, set="cars")
+
+
+def test_butterflies_have_a_class_without_pictures_unless_labels_are_fixed(tmp_path: Path) -> None:
+    found = read(tmp_path, set="butterfly")
+    assert "butterfly_000" in fine_grained.classes({**fine_grained.PARAMS, "set": "butterfly"}, {})
+    fixed = read(tmp_path, set="butterfly", fixed_labels=True)
+    shifted = {s.key: s.fields["label"] for s in fixed}
+    assert all(shifted[s.key] == s.fields["label"] - 1 for s in found if s.fields["label"])
+
+
+def test_concepts_of_the_id_sets_are_filtered_out(tmp_path: Path) -> None:
+    sizes = {group: len(webvision.removed([group])) for group in webvision.GROUPS}
+    assert sizes == {"dog": 120, "bird": 52, "car": 42, "butterfly": 6, "aircraft": 3}
+    assert len(webvision.removed(list(sizes))) == sum(sizes.values())
+    _, made = miniature_originals.webvision(tmp_path)
+    keys = [s.key for s in webvision.samples("all", {}, {**webvision.PARAMS, **made})]
+    assert len(keys) == 80
+    assert not [key for key in keys if "q0002" in key]
+    unfiltered = webvision.queries(Path(made["root"]) / "info", ["dog"])
+    assert unfiltered == ["q0001", "q0002", "q0003"]
+    with pytest.raises(ParamsError, match=r"names 'birds'; did you mean bird\?"):
+        webvision.removed(["birds"])
+
+
+@pytest.mark.parametrize("scale", ["embedded", "smoke", "full"])
+def test_no_campaign_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
+    params = scales.load(f"systems/mixoe/{scale}", HOME)
+    plan = Plan.of(params)
+    for campaign in plan.campaigns.values():
+        weights = [ref for ref in plan.cells if ref.kind == "weights"]
+        learnt = {
+            need.parts[0]
+            for ref in weights
+            for need in plan.cells[ref].inputs
+            if need.kind == "shards"
+        }
+        assert learnt.isdisjoint(campaign.ood_groups)
+        assert campaign.dataset in learnt
