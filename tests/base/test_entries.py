@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from shiftbench.corrupt import corrupt
 
 from makers import planned_campaign as campaign
-from shiftbench import plugins
+from shiftbench import corrupt, plugins
 from shiftbench.errors import ParamsError, PluginError
 from shiftbench.plan import plan as plans
 

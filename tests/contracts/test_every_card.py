@@ -8,6 +8,7 @@ import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
+from isolation import ROOT
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
