@@ -111,7 +111,7 @@ def find(family: str, name: str) -> ModuleType:
 
 def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
     """Return the one file or entry that has a name, and where."""
-    hits = [*packaged_names(family).get(name, ())]
+    hits: list[tuple[Home, Path | Entry]] = [*packaged_names(family).get(name, ())]
     for home in _yours():
         hits += [(home, found) for found in _listed(home, family).get(name, ())]
     if not hits or name.startswith("_"):

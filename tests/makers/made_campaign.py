@@ -201,7 +201,7 @@ def forget() -> None:
     """Drop what is cached for another folder."""
     environment.describe.cache_clear()
     environment.repository.cache_clear()
-    plans._closure.cache_clear()
+    plans._code.cache_clear()
 
 
 def git(*words: str) -> None:

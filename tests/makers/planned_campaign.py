@@ -80,7 +80,7 @@ def load(folder: Path, **over: Any) -> params.Params:
 
 def plan(folder: Path, **over: Any) -> plans.Plan:
     """Plan the campaign with entries laid over."""
-    plans._closure.cache_clear()
+    plans._code.cache_clear()
     return plans.Plan.of(load(folder, **over))
 
 

@@ -109,7 +109,7 @@ def asked(root: Path, **options: Any) -> plans.Plan:
     """Plan the tiny campaign with a stream, and with a method that learns."""
     planned_campaign.add(root, "streams", "drift", DRIFT)
     planned_campaign.add(root, "methods", "learns", LEARNS)
-    plans._closure.cache_clear()
+    plans._code.cache_clear()
     return Made(root).plan(
         streams={"drift": options},
         campaigns__tiny__streams=["drift"],

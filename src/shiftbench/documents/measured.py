@@ -120,7 +120,7 @@ def spelled(expression: Mapping[str, Any]) -> str:
     if "metric" in expression:
         metric = expression["metric"]
         return metric if isinstance(metric, str) else " and ".join(metric)
-    name, operand, over = cards.parts(expression)
+    name, operand, over = statements.parts(expression)
     inner = [spelled(one) for one in (operand if isinstance(operand, list) else [operand])]
     along = f" over {over}" if over else ""
     return f"{name} of {' and '.join(dict.fromkeys(inner))}{along}"
