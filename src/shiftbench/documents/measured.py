@@ -24,6 +24,7 @@ from shiftbench.plan import cards, scales
 from shiftbench.plan.cards import Card
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.statistics import statements
 
 FILE = "measured.json"
 PRINTED = ("what", "metric", "paper", "where", "beside")
