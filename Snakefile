@@ -10,7 +10,10 @@ rule all:
         PLAN.targets("report"),
 
 
-for name, made in PLAN.named.items():  # sources, shards, ... tables, systems, systems/palm, ...
+for (
+    name,
+    made,
+) in PLAN.named.items():  # sources, shards, ... tables, systems, systems/palm, ...
 
     rule:
         name:
