@@ -4,7 +4,9 @@ import sys
 from shiftbench import rules
 from shiftbench.engine import internals, terminal
 
-internals.adapt(warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:]))
+internals.adapt(
+    warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:])
+)
 
 PLAN = rules.load(
     config.get("scale"),
@@ -29,9 +31,9 @@ for job in PLAN.rules:
             [update(path) for path in job.outputs],
         log:
             local(job.log),
-        localrule: job.verb == "fetch"  # nodes of a cluster often reach no registry
         group:
             job.group
+        localrule: job.verb == "fetch"  # nodes of a cluster often reach no registry
         resources:
             **rules.resources(job.verb, config),
         params:
