@@ -10,10 +10,8 @@ rule all:
         PLAN.targets("report"),
 
 
-for (
-    name,
-    made,
-) in PLAN.named.items():  # sources, shards, ... tables, systems, systems/palm, ...
+# sources, shards, weights, records, tables, systems, and systems/palm where it is asked for
+for name, made in PLAN.named.items():
 
     rule:
         name:

@@ -139,4 +139,4 @@ def test_a_terminal_shows_what_runs_how_far_it_is_and_what_is_left(clock: Simple
     assert jobs == ["train a  3 s", "shift a  3 s"]
     shown.end(1)
     shown.close()
-    assert "0/4" in console.file.getvalue(), "it was shown while it ran"  # type: ignore[attr-defined]
+    assert "1/4" in console.file.getvalue(), "it was shown while it ran"  # type: ignore[attr-defined]
