@@ -1,7 +1,7 @@
 import os
 import sys
 
-from shiftbench import rules
+from shiftbench.plan import snakemake_rules as rules
 from shiftbench.engine import internals, terminal
 
 internals.adapt(warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:]))
