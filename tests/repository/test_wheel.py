@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import isolation
 from shiftbench.plan import cards
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = isolation.ROOT
 BESIDE = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 pytestmark = pytest.mark.timeout(600)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+import isolation
 from shiftbench.data import claim_formats, schema
 from shiftbench.documents import measured, pages, system_pages
 from shiftbench.errors import DataError
@@ -14,7 +14,7 @@ from shiftbench.plan import cards, scales
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 
-HOME = Path(__file__).resolve().parents[1]
+HOME = isolation.ROOT
 PAGES = pages.pages(HOME)
 BUILT = scales.built()
 
