@@ -136,6 +136,13 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_tracked(tmp_path_factory.mktemp("pristine") / "checkout")
 
 
+@pytest.fixture
+def in_pristine(pristine: Path) -> Iterator[Path]:
+    """Enter it."""
+    with contextlib.chdir(pristine):
+        yield pristine
+
+
 def copy_tracked(folder: Path) -> Path:
     """Copy the tracked files, as they are now, into a new folder, and return it."""
     for name in tracked():

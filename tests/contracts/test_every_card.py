@@ -108,8 +108,7 @@ def test_a_wrong_card_is_refused(tmp_path, change, why):
     assert why in str(refused.value)
 
 
-def test_cards_are_listed_and_described(monkeypatch, pristine):
-    monkeypatch.chdir(pristine)
+def test_cards_are_listed_and_described(in_pristine):
     run = CliRunner(env={"COLUMNS": "250"}).invoke
     listed = run(cli.app, ["list", "systems"]).output
     assert f"{len(SLUGS)} systems" in listed

@@ -108,11 +108,10 @@ def test_every_set_of_the_overlay_becomes_shards(
 @pytest.mark.parametrize("scale", SCALES)
 def test_plan_lists_what_is_yours_before_there_is_anything(
     scale: str,
-    pristine: Path,
+    in_pristine: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(pristine)
     monkeypatch.setattr("sys.argv", ["shiftbench", "plan", "--scale", scale])
     with pytest.raises(SystemExit) as end:
         cli.main()

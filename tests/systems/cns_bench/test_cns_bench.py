@@ -347,6 +347,7 @@ def test_the_released_scale_is_wrong_by_ten_for_jpg() -> None:
     assert _cns.released_scale("seed_0001_scale_2500.jpg") == 0.25
 
 
+@pytest.mark.usefixtures("in_pristine")
 def test_the_card_says_what_the_analogue_does_not_test() -> None:
     from shiftbench.plan import cards
 

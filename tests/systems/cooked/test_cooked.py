@@ -230,6 +230,7 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
 # --- the card -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_pristine")
 def test_leaving_a_member_out_evaluates_no_member_again() -> None:
     params = scales.load("systems/cooked", HOME)
     before = plans.Plan.of(params).cells

@@ -254,6 +254,7 @@ def test_concepts_of_the_id_sets_are_filtered_out(tmp_path: Path) -> None:
         webvision.removed(["birds"])
 
 
+@pytest.mark.usefixtures("in_pristine")
 @pytest.mark.parametrize("scale", ["embedded", "smoke", "full"])
 def test_no_campaign_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
     params = scales.load(f"systems/mixoe/{scale}", HOME)

@@ -276,6 +276,7 @@ def test_membership(scale: str) -> None:
     assert len(set(chosen)) == 3
 
 
+@pytest.mark.usefixtures("in_pristine")
 def test_adding_a_backbone_is_one_row() -> None:
     given = params()
     probe = given.trainers["probe_random"]
