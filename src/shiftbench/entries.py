@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import PluginError, near
+from shiftbench.files import from_yaml
 
 FILE = "entries.yaml"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is five times faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def read(home: Path) -> dict[str, Entry]:
 def _read(home: Path, _mtime: int, _size: int) -> dict[str, Entry]:
     try:
         text = (home / FILE).read_text(encoding="utf-8")
-        content = yaml.load(text, _LOADER) or {}  # noqa: S506 - it is a safe one
+        content = from_yaml(text) or {}
     except yaml.YAMLError as error:
         raise PluginError(f"{home / FILE} is not valid YAML: {error}") from None
     if not isinstance(content, dict):

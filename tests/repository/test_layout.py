@@ -22,8 +22,9 @@ PACKAGE = HOME / "src/shiftbench"
 FAMILIES = (*plugins.FAMILIES, "shifts_torch")
 LAYERS = (
     "errors sample",
-    "compiled entries files progress refs rng",
-    "plugins rng_torch",
+    "compiled files progress refs rng",
+    "entries rng_torch",
+    "plugins",
     "data",
     "inference llm provenance sandbox statistics",
     "contracts",

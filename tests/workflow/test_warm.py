@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from repository import HOME, Repository, checkout
+from makers.repositories import HOME, Repository, checkout
 from shiftbench.provenance import locks
 
 pytestmark = pytest.mark.workflow

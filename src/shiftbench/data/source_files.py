@@ -27,6 +27,7 @@ from pydantic import (
 
 from shiftbench import plugins
 from shiftbench.errors import ChecksumError, ParamsError, near
+from shiftbench.files import from_yaml
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 CLIENTS = ("apt", "npm", "pypi", "torchvision")
@@ -191,7 +192,7 @@ def load_source(name: str) -> Source:
     """
     path = _file(name)
     try:
-        return Source.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Source.model_validate(from_yaml(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     except ValidationError as error:

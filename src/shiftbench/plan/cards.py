@@ -6,6 +6,7 @@ A card is data. `claims.py` evaluates its claims from stored replicates; `docs/s
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
+from shiftbench.files import from_yaml
 from shiftbench.statistics.statements import (
     Claim,
     Figure,
@@ -130,8 +132,14 @@ def read(file: Path) -> Card:
     Raises:
         ParamsError: a wrong entry; names file and key.
     """
+    stat = file.stat()
+    return _read(file, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.cache
+def _read(file: Path, _mtime: int, _size: int) -> Card:
     try:
-        return Card.model_validate(yaml.safe_load(file.read_text()))
+        return Card.model_validate(from_yaml(file.read_text()))
     except yaml.YAMLError as error:
         raise ParamsError(f"{file} is not valid YAML: {error}") from None
     except pydantic.ValidationError as error:

@@ -11,6 +11,7 @@ import yaml
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
+from shiftbench.files import from_yaml
 from shiftbench.plan import params_check
 from shiftbench.plan.params import Params
 
@@ -77,7 +78,7 @@ def read(file: Path) -> dict[str, Any]:
             f"{file} does not exist; run in the repository's root or name another file"
         )
     try:
-        content = yaml.safe_load(file.read_text())
+        content = from_yaml(file.read_text())
     except yaml.YAMLError as error:
         raise ParamsError(f"{file} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
