@@ -107,13 +107,13 @@ class Campaign:
 
     def folders(self, name: str) -> list[Path]:
         """Return the folders of shards of a shift."""
-        refs = [cell.ref for cell in self.job(name).cells]
+        refs = [artifact.ref for artifact in self.job(name).artifacts]
         return [(self.root / ref.path).parent for ref in refs if ref.kind == "shards"]
 
     def make(self, name: str) -> None:
         """Run the stage, as `shiftbench` does it; what was there is made again."""
-        for cell in self.job(name).cells:
-            recipe.receipt_path(self.root, cell.ref).unlink(missing_ok=True)
+        for artifact in self.job(name).artifacts:
+            recipe.receipt_path(self.root, artifact.ref).unlink(missing_ok=True)
         recipe.execute(self.root / self.job(name).recipe_path, shift.run)
 
 
@@ -135,9 +135,11 @@ def round_of(campaign: Campaign, name: str) -> dict[str, Times]:
     clean = list(shards.read(campaign.folders("identity")[0]))
     raw = [codecs.encode("png", sample.fields["image"]) for sample in clean]
     spent["decode"] = each(lambda data: codecs.decode("png", data), raw)
-    cells = [cell for cell in campaign.job(name).cells if cell.ref.kind == "shards"]
-    for cell, folder in zip(cells, campaign.folders(name), strict=True):
-        shifter = Shifter.of(cell.recipe, "pieces", {})
+    artifacts = [
+        artifact for artifact in campaign.job(name).artifacts if artifact.ref.kind == "shards"
+    ]
+    for artifact, folder in zip(artifacts, campaign.folders(name), strict=True):
+        shifter = Shifter.of(artifact.recipe, "pieces", {})
         tar = (folder / "000000.tar").read_bytes()
         parts = parts_of(clean, list(shards.read(folder)), shifter, tar)
         for part, (own, wall) in parts.items():

@@ -2,7 +2,7 @@
 
     python benchmarks/encoding.py [--seconds 0.5]
 
-Three sets of 40 pictures, cut from the two photographs of scikit-learn: 28 px grey, 128 px colour clean,
+Three sets of 40 images, cut from the two photographs of scikit-learn: 28 px grey, 128 px colour clean,
 128 px colour under Gaussian noise of severity 3. Times are processor time, so that a busy machine
 does not count. QOI is measured where the package `qoi` is installed.
 """
@@ -22,7 +22,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from shiftbench.corruption import corrupt
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 Codec = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], np.ndarray]]
 
@@ -33,7 +33,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     cv2.setNumThreads(1)
     sets = pictures()
-    print("Each cell: bytes per picture; encoded, decoded pictures per second.\n")
+    print("Each cell: bytes per image; encoded, decoded images per second.\n")
     print("| encoding | " + " | ".join(sets) + " |")
     print("| --- |" + " --- |" * len(sets))
     for name, codec in candidates().items():
@@ -43,11 +43,11 @@ def main() -> None:
 
 def pictures(count: int = 40) -> dict[str, list[np.ndarray]]:
     photos = load_sample_images().images
-    words = Words(0, "crops", "benchmark", "encoding")
+    rng = RandomStream(0, "crops", "benchmark", "encoding")
     clean = []
     for number in range(count):
         photo = photos[number % len(photos)]
-        top, left = (int(words.integers(0, side - 256)) for side in photo.shape[:2])
+        top, left = (int(rng.integers(0, side - 256)) for side in photo.shape[:2])
         crop = photo[top : top + 256, left : left + 256]
         clean.append(cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA))
     small = [cv2.resize(image[..., 1], (28, 28), interpolation=cv2.INTER_AREA) for image in clean]

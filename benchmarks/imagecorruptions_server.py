@@ -1,4 +1,4 @@
-"""The peer's corruptions for a process with other libraries: a request and a picture in, a picture out.
+"""The peer's corruptions for a process with other libraries: a request and an image in, an image out.
 
 Runs in the peer's environment (`pip install imagecorruptions-imaug opencv-python`); see shift_effect.py. A
 request is a line of JSON (name, level, draw, shape) on standard input, then the pixels.

@@ -31,7 +31,7 @@ Corrupts = Callable[[int], np.ndarray]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=224, help="side of the picture in pixels")
+    parser.add_argument("--side", type=int, default=224, help="side of the image in pixels")
     parser.add_argument("--severities", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--all", action="store_true", help="also what the peer does not have")

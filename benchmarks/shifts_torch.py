@@ -65,7 +65,7 @@ def compared(
     params = originals(shift)
 
     def by_torch() -> None:
-        drawn = rng_torch.Words.of(words(name, len(images)), options.device)
+        drawn = rng_torch.RandomStream.of(words(name, len(images)), options.device)
         in_torch.apply(tensor, options.severity, drawn, **params)
 
     def by_cpu() -> None:
@@ -77,8 +77,8 @@ def compared(
     return (*rates, f"{second / first:.2f}")
 
 
-def words(name: str, count: int) -> list[rng.Words]:
-    return [rng.Words(0, name, "benchmark", str(number)) for number in range(count)]
+def words(name: str, count: int) -> list[rng.RandomStream]:
+    return [rng.RandomStream(0, name, "benchmark", str(number)) for number in range(count)]
 
 
 def seconds(calls: tuple[Callable[[], None], ...], options: argparse.Namespace) -> list[float]:

@@ -24,7 +24,7 @@ from shiftbench import plugins
 from shiftbench.data import codecs
 from shiftbench.errors import DataError, ParamsError, RangeError, near
 from shiftbench.inference.apply_shift import shift_sample
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 if TYPE_CHECKING:
@@ -95,10 +95,8 @@ class Corrupt:
             what = "texts" if self._shift.FIELD == "text" else "samples with a mask"
             raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
-        words = _words(seed, name, "")
-        self._apply(
-            np.zeros((1, 1), dtype=np.uint8), words
-        )  # a wrong severity or option is told now
+        rng = _words(seed, name, "")
+        self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is told now
 
     def __call__(
         self, images: torch.Tensor, keys: Sequence[str] | str | None = None
@@ -140,8 +138,8 @@ class Corrupt:
         """Show what it does."""
         return f"Corrupt({self.name!r}, severity={self.severity:g}, seed={self.seed})"
 
-    def _apply(self, image: np.ndarray, words: Words) -> np.ndarray:
-        shifted: np.ndarray = self._shift.apply(image, self.severity, words, **self._options)
+    def _apply(self, image: np.ndarray, rng: RandomStream) -> np.ndarray:
+        shifted: np.ndarray = self._shift.apply(image, self.severity, rng, **self._options)
         return shifted
 
 
@@ -170,8 +168,8 @@ def originals(shift: ModuleType) -> dict[str, object]:
     return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}
 
 
-def _words(seed: int, name: str, key: str) -> Words:
-    return Words(seed, name, key.partition("/")[0] if "/" in key else "", key)
+def _words(seed: int, name: str, key: str) -> RandomStream:
+    return RandomStream(seed, name, key.partition("/")[0] if "/" in key else "", key)
 
 
 def content_key(image: np.ndarray) -> str:

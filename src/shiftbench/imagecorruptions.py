@@ -4,7 +4,7 @@
 
 The nineteen corruptions with the package's constants, in its order, for images of any size. (They are
 ImageNet-C's but for elastic_transform, for which the package has its own, and frost, where it draws
-from six pictures instead of five.)
+from six images instead of five.)
 Differs: the noise of an image follows from its pixels and `seed`, so that a call can be repeated and no
 global generator is touched (there every call draws anew); a grey image (h, w) still comes back as
 (h, w, 3). The distance of each corruption to that package's is in docs/shifts.md.
@@ -45,7 +45,7 @@ NAMES = (
     "saturate",
 )
 OPTIONS = {"elastic_transform": {"profile": "continuous"}, "frost": {"texture": "photo6"}}
-"""Where the package's constants and pictures are not ImageNet-C's."""
+"""Where the package's constants and images are not ImageNet-C's."""
 SUBSETS = {
     "common": NAMES[:15],
     "validation": NAMES[15:],

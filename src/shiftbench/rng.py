@@ -1,6 +1,6 @@
 """Random words that belong to a sample: Philox keyed by identity, used through `random_raw` only.
 
-`Words(seed, shift, dataset, key)` is a stream of 64-bit words that depends on nothing but its four
+`RandomStream(seed, shift, dataset, key)` is a stream of 64-bit words that depends on nothing but its four
 arguments: not on workers, order, batch size or library version. NumPy promises that Philox's raw
 words never change (NEP 19); its distributions are not promised, so ours are integer tables over
 16-bit words. They are also several times faster.
@@ -69,7 +69,7 @@ def unit_hash(*names: str | int) -> int:
     return _digest(8, "unit", *names)
 
 
-class Words:
+class RandomStream:
     """The random words of one (seed, shift, dataset, sample key).
 
     Args:
@@ -93,10 +93,10 @@ class Words:
         """The two 64-bit halves of the Philox key, low first."""
         return self._key & (1 << 64) - 1, self._key >> 64
 
-    def of(self, shift: str) -> Words:
+    def of(self, shift: str) -> RandomStream:
         """Return the words of the same sample for another shift, from their beginning."""
         seed, _, dataset, key, severity = self._identity
-        return Words(seed, shift, dataset, key, severity)
+        return RandomStream(seed, shift, dataset, key, severity)
 
     def raw(self, count: int) -> NDArray[np.uint64]:
         """Return the next `count` 64-bit words."""
@@ -109,14 +109,14 @@ class Words:
 
     def uniform(self, shape: int | tuple[int, ...] = ()) -> NDArray[np.float32]:
         """Return float32 in (0, 1): the middles of 65,536 equal steps, so that the mean is 1/2."""
-        words = self.words16(math.prod(_shape(shape)))
-        values = (words.astype(np.float32) + np.float32(0.5)) * np.float32(1 / _DRAWS)
+        rng = self.words16(math.prod(_shape(shape)))
+        values = (rng.astype(np.float32) + np.float32(0.5)) * np.float32(1 / _DRAWS)
         return values.reshape(_shape(shape))
 
     def normal(self, shape: int | tuple[int, ...] = ()) -> NDArray[np.float32]:
         """Return float32 standard normal values, at most 4.33 in size (65,536 equal quantiles)."""
-        words = self.words16(math.prod(_shape(shape)))
-        return _normal_floats()[words].reshape(_shape(shape))
+        rng = self.words16(math.prod(_shape(shape)))
+        return _normal_floats()[rng].reshape(_shape(shape))
 
     def poisson(self, lam: ArrayLike) -> NDArray[np.int64]:
         """Return Poisson counts int64 of `lam`'s shape.

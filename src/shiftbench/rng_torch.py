@@ -1,6 +1,6 @@
 """The random words of a batch of samples in torch: word for word those of `rng.Words`, on any device.
 
-Philox4x64-10 in int64. Sample i of the batch draws what `rng.Words(seed, shift, dataset, keys[i])` draws;
+Philox4x64-10 in int64. Sample i of the batch draws what `rng.RandomStream(seed, shift, dataset, keys[i])` draws;
 every call has the samples as its leading axis. torch has no unsigned 64-bit arithmetic: words are int64 with
 the same 64 bits, and 16-bit words int32 from 0 to 65,535.
 
@@ -26,7 +26,7 @@ _ROUNDS = 10
 _DRAWS = 1 << 16
 
 
-class Words:
+class RandomStream:
     """The random words of n samples.
 
     Args:
@@ -38,8 +38,10 @@ class Words:
         self._drawn = 0  # raw words that each sample has drawn
 
     @classmethod
-    def of(cls, words: Sequence[rng.Words], device: torch.device | str = "cpu") -> Words:
-        """Return the words that `words` would draw from their beginning.
+    def of(
+        cls, words: Sequence[rng.RandomStream], device: torch.device | str = "cpu"
+    ) -> RandomStream:
+        """Return the words that `rng` would draw from their beginning.
 
         Args:
             words: one for each sample, nothing drawn yet.

@@ -13,7 +13,7 @@ import pytest
 from shiftbench import refs
 from shiftbench.data import splits
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.cns_bench.analyses import _likeness, _validity, validity_filter
 
@@ -118,8 +118,8 @@ def job(scores_of: Callable[[str, str, float], list[float]], **params: Any) -> A
 
 
 def say(key: str, shift: str, severity: float) -> list[float]:
-    words = Words(0, shift, f"{severity}", key).normal(4)
-    return (words - severity).tolist()
+    rng = RandomStream(0, shift, f"{severity}", key).normal(4)
+    return (rng - severity).tolist()
 
 
 def mean(rows: list[Any], metric: str, detector: str, **place: Any) -> float:

@@ -64,9 +64,9 @@ def test_what_comes_out_otherwise_is_named_with_the_reason(made, tmp_path):
 
 def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
     audited = case(made)
-    cells = audited.plan.cells
+    artifacts = audited.plan.artifacts
     own = Ref("sources", "own")
-    audited.plan.cells = {own: next(iter(cells.values())), **cells}
+    audited.plan.artifacts = {own: next(iter(artifacts.values())), **artifacts}
     done = subprocess.CompletedProcess([], 1, stdout="")
     (finding,) = (
         one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding)

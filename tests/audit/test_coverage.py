@@ -1,4 +1,4 @@
-"""A9: samples, classes, cells and rows that are missing, twice, or nobody's."""
+"""A9: samples, classes, artifacts and rows that are missing, twice, or nobody's."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_a_library_of_another_version_is_named(made):
 
 
 def test_a_library_that_made_everything_is_told_once_with_all_numbers(made):
-    for ref in made.plan().cells:
+    for ref in made.plan().artifacts:
         made.edit(
             f"{ref.path}.run.json",
             lambda content: content["environment"]["packages"].update(numpy="1.0"),

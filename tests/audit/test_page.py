@@ -106,7 +106,7 @@ def test_a_new_report_is_not_audited(tmp_path):
     before = index.read_bytes()
     page.write(audit("exact"), tmp_path)
     assert index.read_bytes() == before
-    recipe.receipt_path(tmp_path, recipe.Job.read(job).cells[0].ref).unlink()
+    recipe.receipt_path(tmp_path, recipe.Job.read(job).artifacts[0].ref).unlink()
     recipe.execute(job, report.run)
     assert index.read_bytes() == before
     assert not list(index.parent.glob("audit.*"))

@@ -75,7 +75,7 @@ def one_pixel(samples: list[Sample]) -> list[Sample]:
 @pytest.fixture
 def spoilt(made, monkeypatch):
     """A campaign with a forgery in each of several folders, all digests updated."""
-    root, noise = made.root, made.plan().cells[NOISE1].recipe
+    root, noise = made.root, made.plan().artifacts[NOISE1].recipe
     held = {
         ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)
     }
@@ -172,10 +172,10 @@ def test_an_original_is_taken_from_the_cache_if_it_is_the_right_one(made, tmp_pa
     (sources / "own.yaml").write_text(text + stated)
     audited = case(made)
     ref = Ref("sources", "own")
-    cell = replace(audited.plan.cells[CLEAN], inputs=(ref,))
-    assert IsolatedCheckout(audited, "one").missing(cell) == []
+    artifact = replace(audited.plan.artifacts[CLEAN], inputs=(ref,))
+    assert IsolatedCheckout(audited, "one").missing(artifact) == []
     (folder / "a.txt").write_text("b")
-    assert IsolatedCheckout(audited, "two").missing(cell) == [ref]
+    assert IsolatedCheckout(audited, "two").missing(artifact) == [ref]
 
 
 def test_the_other_environment_is_another_one(tmp_path):

@@ -56,8 +56,8 @@ def test_what_is_genuine_comes_out_again(made):
 def test_forged_results_do_not_come_out_again(made):
     """Forgeries in several records of one net and swapped weights of none, each named with its sample."""
     scaled, relabelled = pl.col("logits").list.eval(pl.element() * 1.5), (pl.col("label") + 1) % 3
-    forgeries.cell(made.root, records("identity/0"), forgeries.row(3), logits=scaled)
-    forgeries.cell(made.root, records("contrast/3"), forgeries.row(5), label=relabelled)
+    forgeries.artifact(made.root, records("identity/0"), forgeries.row(3), logits=scaled)
+    forgeries.artifact(made.root, records("contrast/3"), forgeries.row(5), label=relabelled)
     forgeries.table(made.root, records("contrast/5"), lambda frame: frame)
     kept = made.root / Ref("features", records("identity/0").name.replace("test", "val")).path
     features = np.load(kept)
@@ -171,11 +171,11 @@ def _group(made, **moved: object):
     """Return a case and a group that was evaluated in another environment, with a made-up difference."""
     audited = case(made)
     job = audited.plan.of_verb("evaluate")[0]
-    cell = next(cell for cell in job.cells if cell.ref.kind == "records")
-    group = Group(job, {}, cell)
+    artifact = next(artifact for artifact in job.artifacts if artifact.ref.kind == "records")
+    group = Group(job, {}, artifact)
     known = {"known": 1000, "right": 900, "largest": 1e-4, "scale": 10.0, "other": ["logits"]}
-    group.comparisons = [Comparison(cell, 1000, **(known | moved))]
-    run = audited.run_file(cell.ref)
+    group.comparisons = [Comparison(artifact, 1000, **(known | moved))]
+    run = audited.run_file(artifact.ref)
     features = run["environment"]["cpu_features"][:-1]
     group.environment = {**run["environment"], "cpu_features": features}
     group.answer = {"device": "cpu"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 
 
 def test_a_campaign_is_what_its_params_and_code_ask_for(made):
@@ -21,9 +21,9 @@ def test_a_parameter_that_changed_after_the_run_is_named(made):
 
 def test_a_source_file_that_changed_after_the_run_is_named(made):
     plan, ref = made.plan(), made.one("shards", "contrast/3")
-    cell = plan.cells[ref]
-    changed = {**cell.recipe["code"], "shiftbench/shifts/contrast.py": "0" * 32}
-    plan.cells[ref] = Cell.of(ref, {**cell.recipe, "code": changed}, cell.inputs)
+    artifact = plan.artifacts[ref]
+    changed = {**artifact.recipe["code"], "shiftbench/shifts/contrast.py": "0" * 32}
+    plan.artifacts[ref] = Artifact.of(ref, {**artifact.recipe, "code": changed}, artifact.inputs)
     (finding,) = made.findings("reruns", plan=plan)
     assert finding.file == ref.path
     assert "code changed: shiftbench/shifts/contrast.py" in finding.why

@@ -75,7 +75,7 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
 
     made.edit(f"{ref.path}.receipt.json", receipt)
     plan = made.plan()
-    plan.cells[ref].recipe["detector"]["options"]["gamma"] = 0.1
+    plan.artifacts[ref].recipe["detector"]["options"]["gamma"] = 0.1
     (finding,) = made.findings("selection", plan=plan)
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert "the search has no effect" in finding.why
@@ -110,15 +110,15 @@ def test_validation_ood_that_is_tested_fails(made):
 def test_a_proof_that_admits_an_overlap_fails(made):
     ref = made.one("overlaps")
     admitted = pl.col("disjoint").cast(int)
-    forgeries.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
+    forgeries.artifact(made.root, ref, pl.lit(value=True), shared_contents=admitted)
     assert {one.file for one in made.findings("selection")} == {ref.path}
 
 
 def test_outliers_that_were_learnt_from_are_not_unknown(made):
     plan = made.plan()
     ref = made.one("weights", "s0")
-    learnt = (*plan.cells[ref].inputs, refs.shards("secret", "train"))
-    plan.cells[ref] = dataclasses.replace(plan.cells[ref], inputs=learnt)
+    learnt = (*plan.artifacts[ref].inputs, refs.shards("secret", "train"))
+    plan.artifacts[ref] = dataclasses.replace(plan.artifacts[ref], inputs=learnt)
     (finding,) = made.findings("selection", plan=plan)
     assert finding.verdict == "failed"
     assert "learnt from secret, which is tested as unknown" in finding.why

@@ -15,7 +15,7 @@ from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.corruption import Corrupt, corrupt
 from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import motion_blur
 
 IMAGE = picture(33, 57, 3)
@@ -28,8 +28,8 @@ def batch(dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 
 def test_a_samples_key_gives_the_shards_bytes() -> None:
     key = "mnist/test/000001"
-    words = Words(3, "fog", "mnist", key)
-    expected = plugins.find("shifts", "fog").apply(IMAGE, 2.0, words)
+    rng = RandomStream(3, "fog", "mnist", key)
+    expected = plugins.find("shifts", "fog").apply(IMAGE, 2.0, rng)
     assert np.array_equal(corrupt(IMAGE, "fog", severity=2.0, seed=3, key=key), expected)
 
 
@@ -66,7 +66,7 @@ def test_motion_blur_is_near_the_published_kernel(level: int) -> None:
     """The float kernel of ImageNet-C along the same line, at 224 px, where no size is scaled."""
     photo = picture(224, 224, 3)
     radius, sigma = (int(constant) for constant in motion_blur.LEVELS[level])
-    turn = float(Words(0, "motion_blur", "", "a").uniform())
+    turn = float(RandomStream(0, "motion_blur", "", "a").uniform())
     weights = np.exp(-((np.arange(2 * radius + 1) / sigma) ** 2) / 2)
     padded = np.pad(photo.astype(float), ((40, 40), (0, 40), (0, 0)), mode="edge")
     steps = motion_blur.line(turn, 2 * radius)

@@ -78,12 +78,12 @@ def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
 
     def shifted(**over: Any) -> dict[str, Any]:
         planned: plans.Plan = campaign.plan(home, **{**asked, **over})
-        (cell, *_) = (
+        (artifact, *_) = (
             c
-            for ref, c in planned.cells.items()
+            for ref, c in planned.artifacts.items()
             if ref.path.startswith("data/shards/shapes/test/dim/")
         )
-        return cell.recipe
+        return artifact.recipe
 
     value = plugins.find("shifts", "bright").PARAMS[option]
     first = shifted()

@@ -13,7 +13,7 @@ from scipy import stats
 
 from shiftbench import rng
 from shiftbench.errors import RangeError
-from shiftbench.rng import Words, derive, unit_hash
+from shiftbench.rng import RandomStream, derive, unit_hash
 
 WORDS = [4595959055204493410, 14184623208600412841, 1488518518464504446]
 NORMAL = "7030c40868edff0a"
@@ -21,8 +21,8 @@ DERIVED = 6824742604237846868
 HASHED = 8446913195896246706
 
 
-def words(key: str = "k", **options: float) -> Words:
-    return Words(0, "fog", "mnist", key, **options)
+def words(key: str = "k", **options: float) -> RandomStream:
+    return RandomStream(0, "fog", "mnist", key, **options)
 
 
 def test_words_never_change() -> None:
@@ -45,7 +45,7 @@ def test_each_part_of_the_identity_counts() -> None:
         (-1, "fog", "mnist", "k"),
         (0, "", "fog", "mnistk"),
     ]
-    first = {int(Words(*identity).raw(1)[0]) for identity in identities}
+    first = {int(RandomStream(*identity).raw(1)[0]) for identity in identities}
     assert len(first) == len(identities)
 
 
@@ -65,7 +65,7 @@ def test_each_part_of_the_identity_counts() -> None:
     ],
 )
 def test_calls_take_the_documented_number_of_words(
-    call: Callable[[Words], Any], taken: int
+    call: Callable[[RandomStream], Any], taken: int
 ) -> None:
     used, fresh = words(), words()
     call(used)

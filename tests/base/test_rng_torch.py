@@ -10,11 +10,11 @@ from shiftbench import rng, rng_torch
 from shiftbench.errors import RangeError
 
 
-def both(count: int = 3) -> tuple[list[rng.Words], rng_torch.Words]:
-    def words() -> list[rng.Words]:
-        return [rng.Words(7, "fog", "mnist", f"mnist/test/{i}") for i in range(count)]
+def both(count: int = 3) -> tuple[list[rng.RandomStream], rng_torch.RandomStream]:
+    def words() -> list[rng.RandomStream]:
+        return [rng.RandomStream(7, "fog", "mnist", f"mnist/test/{i}") for i in range(count)]
 
-    return words(), rng_torch.Words.of(words())
+    return words(), rng_torch.RandomStream.of(words())
 
 
 @pytest.mark.parametrize("draws", [[1, 2, 3, 9], [4, 4], [1001], [0, 5]])
@@ -49,16 +49,18 @@ def test_poisson_counts_are_the_same() -> None:
 
 
 def test_another_shift_has_other_words_of_the_same_sample() -> None:
-    words = rng.Words(7, "fog", "mnist", "k")
-    assert words.of("snow").key == rng.Words(7, "snow", "mnist", "k").key != words.key
+    stream_rng = rng.RandomStream(7, "fog", "mnist", "k")
+    assert (
+        stream_rng.of("snow").key == rng.RandomStream(7, "snow", "mnist", "k").key != stream_rng.key
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda words: words.integers(3, 3), "need low < high"),
-        (lambda words: words.choice(3, 4), "cannot choose 4 of 3"),
-        (lambda words: words.poisson(torch.full((3, 2), -1.0)), "Poisson rates lie in 0 to"),
+        (lambda rng: rng.integers(3, 3), "need low < high"),
+        (lambda rng: rng.choice(3, 4), "cannot choose 4 of 3"),
+        (lambda rng: rng.poisson(torch.full((3, 2), -1.0)), "Poisson rates lie in 0 to"),
     ],
 )
 def test_wrong_calls_are_told(call, message: str) -> None:  # type: ignore[no-untyped-def]

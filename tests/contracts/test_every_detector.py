@@ -10,8 +10,8 @@ from shiftbench import plugins
 from shiftbench.data import formats
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.plan import detector_plan
 from shiftbench.sample import Sample
+from shiftbench.stages import detector_search
 from shiftbench.stages.score import score_cell, scored
 from shiftbench.tasks import LabelSpace, classification
 
@@ -51,7 +51,7 @@ def test_declarations(name: str) -> None:
     assert set(grid) <= set(detector.PARAMS)
     assert set(getattr(detector, "FIT_PARAMS", ())) <= set(detector.PARAMS)
     assert all(isinstance(values, list) and values for values in grid.values())
-    assert len(list(detector_plan.points(grid))) <= 100
+    assert len(list(detector_search.grid_points(grid))) <= 100
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -99,7 +99,7 @@ def test_what_is_far_scores_higher(name: str) -> None:
 @pytest.mark.parametrize("name", KEPT)
 def test_every_point_of_the_grid_can_be_used_or_says_why(name: str) -> None:
     detector = plugins.find("detectors", name)
-    for point in detector_plan.points(getattr(detector, "GRID", {})):
+    for point in detector_search.grid_points(getattr(detector, "GRID", {})):
         try:
             score_cell(detector, point, SOME, KNOWN)
         except ParamsError as error:

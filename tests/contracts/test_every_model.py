@@ -24,7 +24,7 @@ CONTEXT = {"dataset": "tiny", "model": "any", "seed": 0}
 
 
 def small(model: ModuleType) -> dict[str, Any]:
-    """Return the model's options, on pictures as small as it allows."""
+    """Return the model's options, on images as small as it allows."""
     return model.PARAMS | ({"size": 64} if model.PARAMS.get("size", 0) > 64 else {})
 
 

@@ -23,7 +23,7 @@ from makers.shift_digests import TEXT, masked, picture
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 NAMES = plugins.names("shifts")
@@ -52,7 +52,7 @@ def inputs(shift: ModuleType) -> list[Any]:
 def applied(name: str, value: Any, severity: float, key: str = "k", **options: Any) -> Any:
     shift = plugins.find("shifts", name)
     chosen = {**getattr(shift, "CONTINUOUS", {}), **options}
-    return shift_digests.apply(shift, value, severity, Words(0, name, "d", key), **chosen)
+    return shift_digests.apply(shift, value, severity, RandomStream(0, name, "d", key), **chosen)
 
 
 def same(one: Any, other: Any) -> bool:

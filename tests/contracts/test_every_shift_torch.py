@@ -18,12 +18,12 @@ SHAPES = [(28, 28), (33, 57, 3), (96, 64, 3), (3, 5, 3), (1, 1)]
 SEVERITIES = [0.0, 0.4, 1.0, 2.5, 5.0]
 
 
-def words(name: str, count: int) -> list[rng.Words]:
-    return [rng.Words(3, name, "d", str(number)) for number in range(count)]
+def words(name: str, count: int) -> list[rng.RandomStream]:
+    return [rng.RandomStream(3, name, "d", str(number)) for number in range(count)]
 
 
 def batch(shape: tuple[int, ...], count: int = 3) -> np.ndarray:
-    """Return different pictures of one shape."""
+    """Return different images of one shape."""
     one = picture(*shape)
     return np.stack(
         [np.roll(one, 2 * number, axis=0) // (1 + number % 2) for number in range(count)]
@@ -58,7 +58,7 @@ def test_torch_is_near_the_cpu(name: str, device: str, shape: tuple[int, ...]) -
     options = getattr(shift, "CONTINUOUS", {})
     files = {"sources": shift_digests.originals()} if getattr(shift, "SOURCES", ()) else {}
     for severity in SEVERITIES:
-        own = rng_torch.Words.of(words(name, len(images)), device)
+        own = rng_torch.RandomStream.of(words(name, len(images)), device)
         shifted = in_torch.apply(tensor, severity, own, **options, **files)
         assert (shifted.dtype, shifted.shape) == (torch.uint8, tensor.shape)
         assert shifted.device == tensor.device

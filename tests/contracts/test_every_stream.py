@@ -23,13 +23,15 @@ def test_a_stream_is_planned_step_by_step(name):
         "streams": [name],
     }
     plan = Plan.of(parameters.Params.model_validate({"campaigns": {"one": campaign}}))
-    records = [ref.name for ref in plan.cells if ref.kind == "records" and f"/{name}/" in ref.name]
+    records = [
+        ref.name for ref in plan.artifacts if ref.kind == "records" and f"/{name}/" in ref.name
+    ]
     assert records == [
         f"{steps[0].dataset}/convnet-erm-s0/plain/{name}/{i:03d}" for i in range(len(steps))
     ]
     last = next(
-        cell
-        for ref, cell in plan.cells.items()
+        artifact
+        for ref, artifact in plan.artifacts.items()
         if ref.name == records[-1] and ref.kind == "records"
     )
     assert {f"{s.dataset}/{s.split}/{s.shift}/{s.severity:g}" for s in steps} <= {

@@ -1,4 +1,4 @@
-"""Pictures of another size: the same bytes whichever way Pillow goes first."""
+"""Images of another size: the same bytes whichever way Pillow goes first."""
 
 from __future__ import annotations
 

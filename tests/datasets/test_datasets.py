@@ -61,7 +61,7 @@ def test_truncated_picture_is_yielded_as_its_error(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:100])
     found = read(module, "train", made) + read(module, "test", made)
     errors = [sample for sample in found if isinstance(sample, DataError)]
-    assert str(errors[0]).startswith(f"mine/all/cat/v1_0: the picture ({broken}) cannot be read: ")
+    assert str(errors[0]).startswith(f"mine/all/cat/v1_0: the image ({broken}) cannot be read: ")
     assert len(found) >= 40
 
 
@@ -72,7 +72,7 @@ def test_image_folder_bad_input(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder"):
         read(module, "train", ({}, {"path": str(tmp_path / "nowhere")}))
     with pytest.raises(
-        DataError, match="holds no folders; expected one folder of pictures per class"
+        DataError, match="holds no folders; expected one folder of images per class"
     ):
         read(module, "train", ({}, {"path": str(tmp_path)}))
     (tmp_path / "cat").mkdir()
@@ -107,7 +107,7 @@ def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
         errors,
         (
             "mine/all/a: label b'2' is no number below 2",
-            "mine/all/b: the picture cannot be read",
+            "mine/all/b: the image cannot be read",
             "mine/all/c: no member with extension jpg;jpeg;png;webp",
         ),
         strict=True,
@@ -152,7 +152,7 @@ def test_imagenet_is_cut_as_imagenet_c_was_made(tmp_path: Path) -> None:
     with Image.open(file) as picture:
         expected = np.asarray(CenterCrop(24)(Resize(32)(picture.convert("RGB"))))
     assert np.array_equal(cut.fields["image"], expected)
-    with pytest.raises(ParamsError, match="side 64 cannot be cut from pictures of 32"):
+    with pytest.raises(ParamsError, match="side 64 cannot be cut from images of 32"):
         list(module.samples("test", sources, {**asked, "side": 64}))
 
 
@@ -297,10 +297,10 @@ def test_twelve_csv_gives_a_reason_for_whatever_is_left_out() -> None:
         lines = list(csv.DictReader(file))
     assert {line["domain"] for line in lines} == {"photo", "clipart", "emoji", "emoji_flat"}
     for line in lines:
-        left_out = line["class"] == "-"
-        assert bool(line["object"]) == bool(line["split"]) == (not left_out), line
+        unavailable_sources = line["class"] == "-"
+        assert bool(line["object"]) == bool(line["split"]) == (not unavailable_sources), line
         assert line["split"] in (*splits.SPLITS, ""), line
-        assert not left_out or line["note"], line
+        assert not unavailable_sources or line["note"], line
         assert line["kind"] in ("photo", "drawing"), line
 
 
@@ -311,7 +311,7 @@ def test_twelve_photo_refuses_an_unknown_kind() -> None:
 
 
 def test_fetched_emoji_must_be_complete(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no picture of .*; fetch the source again"):
+    with pytest.raises(DataError, match="holds no image of .*; fetch the source again"):
         _twelve.emoji("twelve_emoji_google", "test", tmp_path)
 
 
@@ -319,7 +319,7 @@ def test_fetched_emoji_must_be_complete(tmp_path: Path) -> None:
 
 
 def stored(folder: Path, name: str, classes: list[str], count: int = 6) -> Path:
-    """Write shards of little pictures and return their manifest."""
+    """Write shards of little images and return their manifest."""
     (folder / name).mkdir()
     image = np.arange(6, dtype=np.uint8).reshape(2, 3)
     samples = [

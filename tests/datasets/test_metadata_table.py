@@ -1,4 +1,4 @@
-"""Pictures that tables describe: several tables joined, rows chosen, groups, and what is wrong with them."""
+"""Images that tables describe: several tables joined, rows chosen, groups, and what is wrong with them."""
 
 from __future__ import annotations
 

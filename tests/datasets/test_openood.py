@@ -43,7 +43,7 @@ def read(
 
 
 def overlay(scale: str, root: Path, **more: Any) -> Params:
-    """Return the params of a scale with its data below `root`, six pictures a list."""
+    """Return the params of a scale with its data below `root`, six images a list."""
     content = yaml.safe_load((ROOT / f"params/{scale}.yaml").read_text())
     small = {
         name: {"root": str(root), "counts": dict.fromkeys(entry["lists"], EACH)}
@@ -55,7 +55,7 @@ def overlay(scale: str, root: Path, **more: Any) -> Params:
 
 
 def make_lists(params: Params, root: Path) -> None:
-    """Write each list of the overlay and its pictures, large enough to be cut."""
+    """Write each list of the overlay and its images, large enough to be cut."""
     number = 0
     for name, entry in params.datasets.items():
         if entry.use != "image_list":
@@ -80,9 +80,9 @@ def test_every_set_of_the_overlay_becomes_shards(
     seen = {}
     for job in plan.of_verb("shift"):
         recipe.execute(tmp_path / job.recipe_path, shift.run)
-        for cell in (cell for cell in job.cells if cell.ref.kind == "shards"):
-            folder = (tmp_path / cell.ref.path).parent
-            dataset, split, *_ = cell.ref.parts
+        for artifact in (artifact for artifact in job.artifacts if artifact.ref.kind == "shards"):
+            folder = (tmp_path / artifact.ref.path).parent
+            dataset, split, *_ = artifact.ref.parts
             about, samples = shards.manifest(folder), list(shards.read(folder))
             options = params.options("datasets", dataset)
             side = options["side"] if options["shorter"] else None
@@ -94,7 +94,7 @@ def test_every_set_of_the_overlay_becomes_shards(
             }
             assert len(about["classes"]) == (SCALES[scale] if options["classes"] else 1)
             assert about["licence"] == options["licence"] != ""
-            assert cell.ref.local
+            assert artifact.ref.local
             seen[f"{dataset}/{split}"] = [sample.fields["label"] for sample in samples]
     wanted = {
         f"{name}/{split}"
@@ -121,7 +121,7 @@ def test_plan_lists_what_is_yours_before_there_is_anything(
     for entry in content["datasets"].values():
         for split, file in entry["lists"].items():
             count = entry["counts"].get(split)
-            what = f"list of {count:,} pictures" if count else "list of pictures"
+            what = f"list of {count:,} images" if count else "list of images"
             line = next(line for line in shown.splitlines() if f"{entry['root']}/{file}: " in line)
             assert what in line
             assert line.endswith(entry["licence"])
@@ -135,7 +135,7 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
     scale = "openood_cifar10"
     plan = Plan.of(overlay(scale, tmp_path / "openood", **given))
     jobs = plan.of_verb("train")
-    spec = [job.cells[0].recipe["trainer"] for job in jobs]
+    spec = [job.artifacts[0].recipe["trainer"] for job in jobs]
     assert [one["options"]["path"] for one in spec] == [
         f"released/resnet18_32x32_s{seed}.ckpt" for seed in range(3)
     ]
@@ -161,7 +161,7 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
     plan.write(tmp_path)
     job = plan.of_verb("train")[0]
     recipe.execute(tmp_path / job.recipe_path, train.run)
-    weights = tmp_path / job.cells[0].ref.path
+    weights = tmp_path / job.artifacts[0].ref.path
     assert nets.classes_of(weights) == list(plugins.find("datasets", "cifar10").CLASSES)
     loaded = nets.read_state(weights)
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
@@ -226,9 +226,9 @@ def test_lists_of_one_picture_give_one_key_whatever_the_list(tmp_path: Path) -> 
             "a.png -1\n",
             {"counts": {"test": 2}},
             DataError,
-            r"test.txt lists 1 pictures, expected 2; .*mine.counts.test",
+            r"test.txt lists 1 images, expected 2; .*mine.counts.test",
         ),
-        ("", {}, DataError, r"test.txt lists 0 pictures, expected 1"),
+        ("", {}, DataError, r"test.txt lists 0 images, expected 1"),
     ],
 )
 def test_bad_lists_are_refused(
@@ -242,11 +242,11 @@ def test_bad_lists_are_refused(
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ("gone.png -1", {}, r"lists/test.txt line 2: the picture .*gone.png does not exist"),
+        ("gone.png -1", {}, r"lists/test.txt line 2: the image .*gone.png does not exist"),
         (
             "broken.png -1",
             {},
-            r"lists/test.txt line 2: image_list/broken: the picture .*broken.png\) cannot be read",
+            r"lists/test.txt line 2: image_list/broken: the image .*broken.png\) cannot be read",
         ),
         (
             "b.png 3",
@@ -290,10 +290,10 @@ def test_options_of_lists_are_told(tmp_path: Path) -> None:
 
 def test_a_domain_shift_of_params_names_its_datasets(tmp_path: Path) -> None:
     params = overlay("openood_cifar10", tmp_path)
-    cells = Plan.of(params).cells
+    artifacts = Plan.of(params).artifacts
     reads = [
-        cell.recipe["data"]
-        for ref, cell in cells.items()
+        artifact.recipe["data"]
+        for ref, artifact in artifacts.items()
         if ref.kind == "records" and "cifar10_to_c" in ref.name
     ]
     assert set(reads) == {"openood_cifar10c/test/identity/0"}
@@ -306,7 +306,7 @@ def test_a_domain_shift_of_params_names_its_datasets(tmp_path: Path) -> None:
 
 @pytest.fixture
 def fashion(tmp_path: Path) -> dict[str, Path]:
-    """Return a folder with thirty pictures in the format of Fashion-MNIST."""
+    """Return a folder with thirty images in the format of Fashion-MNIST."""
     for part in ("train", "t10k"):
         images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
         header = b"\0\0\x08\x03" + np.array(images.shape, ">i4").tobytes()
@@ -371,13 +371,13 @@ def test_noise_has_its_moments(kind: str, mean: float, spread: float) -> None:
 def test_blobs_are_blurred_coins_by_hand() -> None:
     from scipy.ndimage import gaussian_filter
 
-    from shiftbench.rng import Words
+    from shiftbench.rng import RandomStream
 
     module = plugins.find("datasets", "noise_images")
-    coins = (Words(0, "s", "d", "k").uniform((28, 28, 1)) < 0.7).astype(float)[..., 0]
+    coins = (RandomStream(0, "s", "d", "k").uniform((28, 28, 1)) < 0.7).astype(float)[..., 0]
     blurred = gaussian_filter(coins, 1.5, mode="nearest", truncate=3.4)
     expected = np.where(blurred < 0.75, 0, blurred * 255)
-    found = module.blobs(Words(0, "s", "d", "k"), (28, 28, 1))[..., 0]
+    found = module.blobs(RandomStream(0, "s", "d", "k"), (28, 28, 1))[..., 0]
     close = np.abs(blurred - 0.75) > 0.005  # there, rounding decides
     assert np.abs(found - expected)[close].max() < 2
 

@@ -378,7 +378,7 @@ def test_zoo_names_and_heads_are_checked() -> None:
 def test_packaged_weights_know_twenty_imagenet_pictures(
     tmp_path: Path, model: str, size: int, crop: float, top1: int, top5: int
 ) -> None:
-    """Scores of the same packages through other code, of 20 pictures that foolbox ships."""
+    """Scores of the same packages through other code, of 20 images that foolbox ships."""
     if model.startswith("efficientnet"):
         pytest.importorskip("timm")
     folders = {name: tmp_path / name for name in (model, "foolbox_images")}

@@ -194,7 +194,7 @@ def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
     plan = make(home, **WHILE_READING, evaluate__shift_device="torch")
     beside = json.loads((home / f"{RECORDS.path}.run.json").read_text())
     assert beside["shifted_on"] == {"torch on cpu": 12}
-    code = plan.cells[RECORDS].recipe["code"].keys()
+    code = plan.artifacts[RECORDS].recipe["code"].keys()
     assert code > {"mine/shifts_torch/bright.py", "shiftbench/rng_torch.py"}
     now, then = (receipt(place, RECORDS)["facts"]["pixels"] for place in (home, homes[1]))
     assert now != then, "what was evaluated has a digest of its own"

@@ -79,7 +79,7 @@ class Made:
         """Run some checks as the command line does."""
         from shiftbench.audit import run  # imports all checks
 
-        wanted = run.Asked(**{"level": 0, "only": checks, **asked})
+        wanted = run.AuditRequest(**{"level": 0, "only": checks, **asked})
         try:
             return run.run(self.plan(), self.root, wanted)
         except ParamsError as error:
@@ -91,7 +91,7 @@ class Made:
 
     def one(self, kind: str, part: str = "") -> Ref:
         """Return the first planned output of a kind with a part in its name."""
-        return next(ref for ref in self.plan().cells if ref.kind == kind and part in ref.name)
+        return next(ref for ref in self.plan().artifacts if ref.kind == kind and part in ref.name)
 
     def edit(self, file: str | Path, change: Callable[[dict[str, Any]], object]) -> None:
         """Change a JSON file."""

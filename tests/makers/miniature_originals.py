@@ -23,13 +23,13 @@ DATASETS = ROOT / "src/shiftbench/datasets"
 
 
 def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
-    """Return a picture of noise, `size` being width and height."""
+    """Return an image of noise, `size` being width and height."""
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(noise)
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    """Return the bytes of a picture file."""
+    """Return the bytes of an image file."""
     stream = io.BytesIO()
     image.save(stream, kind)
     return stream.getvalue()
@@ -73,7 +73,7 @@ def cifar100(tmp: Path) -> Made:
 
 
 def imagenet(tmp: Path) -> Made:
-    """A thousand folders, twenty of which hold a picture."""
+    """A thousand folders, twenty of which hold an image."""
     for part, first in (("train", 0), ("val", 1000)):
         for number, synset in enumerate((DATASETS / "imagenet_synsets.txt").read_text().split()):
             folder = tmp / "imagenet" / part / synset
@@ -84,7 +84,7 @@ def imagenet(tmp: Path) -> Made:
 
 
 def image_folder(tmp: Path) -> Made:
-    """Forty pictures of many modes in two class folders."""
+    """Forty images of many modes in two class folders."""
     modes = ("RGB", "L", "P", "RGBA", "1")
     for number in range(40):
         folder = tmp / "mine" / ("cat", "dog")[number % 2]
@@ -106,7 +106,7 @@ def webdataset(tmp: Path) -> Made:
 
 
 def image_list(tmp: Path) -> Made:
-    """Three lists of ten, over pictures of two classes in the layout of OpenOOD."""
+    """Three lists of ten, over images of two classes in the layout of OpenOOD."""
     lists = {
         split: f"benchmark_imglist/mini/{split}_mini.txt" for split in ("train", "val", "test")
     }
@@ -146,13 +146,13 @@ def cns_bench(tmp: Path) -> Made:
 
 
 def imagenet_e(tmp: Path) -> Made:
-    """Two edits and the originals of five pictures in the released layout."""
+    """Two edits and the originals of five images in the released layout."""
     edited(tmp / "edits", {"ori": "JPEG", "full": "JPEG", "busier_20": "png"})
     return {}, {"root": str(tmp / "edits")}
 
 
 def edited(root: Path, folders: dict[str, str], count: int = 5) -> None:
-    """Write folders of pictures (name -> type) with the same ids, and labels.txt."""
+    """Write folders of images (name -> type) with the same ids, and labels.txt."""
     ids = [f"ILSVRC2012_val_{number:08d}" for number in range(7, 7 + count)]
     for first, (folder, kind) in enumerate(folders.items()):
         (root / folder).mkdir(parents=True)
@@ -163,7 +163,7 @@ def edited(root: Path, folders: dict[str, str], count: int = 5) -> None:
 
 
 def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], first: int) -> None:
-    """Write a list of pictures (path, label) and the pictures, which no other `first` has."""
+    """Write a list of images (path, label) and the images, which no other `first` has."""
     (root / file).parent.mkdir(parents=True, exist_ok=True)
     (root / file).write_text("".join(f"{path} {label}\n" for path, label in rows))
     for at, (path, _) in enumerate(rows):
@@ -172,7 +172,7 @@ def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], firs
 
 
 def metadata_table(tmp: Path) -> Made:
-    """Thirty pictures in the layout of Waterbirds: three splits, two classes, two places."""
+    """Thirty images in the layout of Waterbirds: three splits, two classes, two places."""
     root = tmp / "waterbirds"
     rows = ["img_id,img_filename,y,split,place,place_filename"]
     for n in range(30):
@@ -186,7 +186,7 @@ def metadata_table(tmp: Path) -> Made:
 
 
 def fine_grained(tmp: Path) -> Made:
-    """Ten pictures a list of four sets, a class each."""
+    """Ten images a list of four sets, a class each."""
     for number, name in enumerate(("bird", "butterfly", "car", "aircraft")):
         folder = {"bird": "bird/images", "butterfly": "butterfly/images_small"}.get(name, name)
         folder = "aircraft/images" if name == "aircraft" else folder
@@ -198,7 +198,7 @@ def fine_grained(tmp: Path) -> Made:
 
 
 def webvision(tmp: Path) -> Made:
-    """Three queries of which one is of a bird, with twenty pictures each."""
+    """Three queries of which one is of a bird, with twenty images each."""
     root = tmp / "webvision"
     (root / "info").mkdir(parents=True)
     (root / "info/synsets.txt").write_text("n01440764 tench\nn01514668 cock\n")
@@ -250,7 +250,7 @@ CATEGORIES = ((1, "person"), (3, "car"), (17, "cat"))
 
 
 def coco_file(root: Path, folder: str, annotations: str, count: int, first: int) -> None:
-    """Write pictures and a JSON file in COCO's layout; numbers and names of files are the same whatever `first` is."""
+    """Write images and a JSON file in COCO's layout; numbers and names of files are the same whatever `first` is."""
     images, notes = [], []
     for n in range(count):
         width, height = 40 + 2 * n, 36
@@ -281,7 +281,7 @@ def coco_file(root: Path, folder: str, annotations: str, count: int, first: int)
 
 
 def coco_json(tmp: Path) -> Made:
-    """Thirty pictures to train, six to validate, in the layout of COCO 2017."""
+    """Thirty images to train, six to validate, in the layout of COCO 2017."""
     root = tmp / "coco"
     for at, (split, count) in enumerate((("train", 30), ("val", 6))):
         coco_file(root, f"{split}2017", f"annotations/instances_{split}2017.json", count, at)
@@ -317,7 +317,7 @@ def recode_release(tmp: Path) -> Made:
 
 
 def yolo_boxes(tmp: Path) -> Made:
-    """Thirty pictures to train and ten held out in YOLO's layout; of every three the third is background."""
+    """Thirty images to train and ten held out in YOLO's layout; of every three the third is background."""
     root = tmp / "yolo"
     texts = ("0 0.5 0.5 0.5 0.5\n", "1 0.25 0.25 0.5 0.5\n0 0.95 0.9 0.2 0.3\n", "")
     for first, (split, count) in enumerate((("train", 30), ("val", 10))):
@@ -343,7 +343,7 @@ def rwds(tmp: Path) -> Made:
 
 
 def rwds_split(folder: Path, stem: str, first: int) -> None:
-    """Write the JSON file and the folder of pictures of a split: two tiles of one image, one of another."""
+    """Write the JSON file and the folder of images of a split: two tiles of one image, one of another."""
     images, notes = [], []
     for n, place in enumerate(("0_0_512_512", "410_0_922_512", "0_0_512_512")):
         name = f"{first + n // 2}_{place}.png"

@@ -38,7 +38,7 @@ PARAMS: dict[str, Any] = {
     },
 }
 
-READS_ORIGINALS = """
+READS_SOURCES = """
 from shiftbench import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
 SOURCES = ("fashion_mnist", "mnist")
@@ -85,25 +85,25 @@ def plan(folder: Path, **over: Any) -> plans.Plan:
 
 
 def settle(plan: plans.Plan, root: Path, kinds: tuple[str, ...]) -> None:
-    """Put an output and its receipt in place for every cell of some kinds."""
-    for cell in plan.cells.values():
-        if cell.ref.kind in kinds:
-            output = root / cell.ref.path
+    """Put an output and its receipt in place for every artifact of some kinds."""
+    for artifact in plan.artifacts.values():
+        if artifact.ref.kind in kinds:
+            output = root / artifact.ref.path
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(cell.ref.path)
-            consumed = {ref.path: recipe.made(root, ref) for ref in cell.inputs}
+            output.write_text(artifact.ref.path)
+            consumed = {ref.path: recipe.made(root, ref) for ref in artifact.inputs}
             content = {
-                "fingerprint": cell.fingerprint,
-                "recipe": cell.recipe,
+                "fingerprint": artifact.fingerprint,
+                "recipe": artifact.recipe,
                 "made": {output.name: recipe.sha256(output)},
                 "consumed": consumed,
             }
-            recipe.write_json(recipe.receipt_path(root, cell.ref), content)
+            recipe.write_json(recipe.receipt_path(root, artifact.ref), content)
 
 
 def fingerprints(plan: plans.Plan) -> dict[str, str]:
     """Return the fingerprint of each output by its path."""
-    return {cell.ref.path: cell.fingerprint for cell in plan.cells.values()}
+    return {artifact.ref.path: artifact.fingerprint for artifact in plan.artifacts.values()}
 
 
 def changed(before: plans.Plan, after: plans.Plan) -> set[str]:

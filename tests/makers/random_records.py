@@ -29,7 +29,7 @@ def samples(n: int = 40, **meta: list[str]) -> list[Sample]:
     ]
 
 
-def cell(
+def artifact(
     folder: Path,
     weights: str,
     shift: str,

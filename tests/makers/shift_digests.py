@@ -33,7 +33,7 @@ BETWEEN = (0.4, 2.5)
 
 
 def picture(*shape: int) -> np.ndarray:
-    """Return a smooth picture with edges and some texture, from integers only."""
+    """Return a smooth image with edges and some texture, from integers only."""
     height, width = shape[:2]
     y, x = np.mgrid[:height, :width]
     base = (255 * y) // height + 64 * ((x * 5 // width) % 2) + (x * x + 3 * x * y) % 13
@@ -43,7 +43,7 @@ def picture(*shape: int) -> np.ndarray:
 
 
 def disk(height: int, width: int) -> np.ndarray:
-    """Return a mask uint8 (h, w): a disk over a third of the picture, left of the middle, with a soft edge."""
+    """Return a mask uint8 (h, w): a disk over a third of the image, left of the middle, with a soft edge."""
     y, x = np.mgrid[:height, :width]
     far = (2 * y - height + 1) ** 2 * width * width + (
         2 * x - width * 3 // 4
@@ -102,19 +102,19 @@ def values(module: ModuleType) -> tuple[Any, ...]:
 
 
 def apply(
-    module: ModuleType, value: Any, severity: float, words: rng.Words, **options: object
+    module: ModuleType, value: Any, severity: float, stream_rng: rng.RandomStream, **options: object
 ) -> Any:
     """Apply a shift to a value, with miniatures of the originals that it reads."""
     files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
     given = {**module.PARAMS, **options, **files}
     if isinstance(value, Sample):
-        return shift_sample(value, module, severity, given, words)
-    return module.apply(value, severity, words, **given)
+        return shift_sample(value, module, severity, given, stream_rng)
+    return module.apply(value, severity, stream_rng, **given)
 
 
 @cache
 def originals() -> dict[str, Path]:
-    """Return folders that are laid out like the originals which shifts read, with pictures of ours."""
+    """Return folders that are laid out like the originals which shifts read, with images of ours."""
     from shiftbench.shifts import _backgrounds, _cutouts, _scikit_photos, frost
 
     home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
@@ -174,8 +174,8 @@ def shift_digest(name: str) -> dict[str, str]:
     for case, severity, options in cases(module):
         state = hashlib.sha256()
         for number, value in enumerate(values(module)):
-            words = rng.Words(0, name, "golden", str(number))
-            state.update(digest(apply(module, value, severity, words, **options)).encode())
+            stream_rng = rng.RandomStream(0, name, "golden", str(number))
+            state.update(digest(apply(module, value, severity, stream_rng, **options)).encode())
         found[case] = state.hexdigest()[:16]
     return found
 
@@ -192,12 +192,12 @@ def digest(value: Any) -> str:
 
 
 def encoder_digest() -> str:
-    """Return a digest of the PNG bytes of clean and noisy pictures."""
+    """Return a digest of the PNG bytes of clean and noisy images."""
     noise = plugins.find("shifts", "gaussian_noise")
     state = hashlib.sha256()
     for value in PICTURES:
         state.update(codecs.encode("png", value))
-        noisy = noise.apply(value, 3.0, rng.Words(0, "gaussian_noise", "golden", "png"))
+        noisy = noise.apply(value, 3.0, rng.RandomStream(0, "gaussian_noise", "golden", "png"))
         state.update(codecs.encode("png", noisy))
     return state.hexdigest()[:32]
 

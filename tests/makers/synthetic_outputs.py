@@ -12,7 +12,7 @@ import numpy as np
 from makers import synthetic_tables
 from shiftbench.data import codecs, formats, schema
 from shiftbench.files import write_bytes
-from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
 NASTY = "<script>alert('x')</script>&\""
@@ -34,7 +34,7 @@ def params(dataset: str, **changes: Any) -> dict[str, Any]:
 
 
 def previews(root: Path) -> list[Ref]:
-    """Write previews of pictures and of texts; return their Refs."""
+    """Write previews of images and of texts; return their Refs."""
     grid = np.add.outer(np.arange(28), np.arange(28)) * 4
     refs = []
     for shift, severities in {
@@ -186,7 +186,7 @@ def root(folder: Path) -> Path:
                 "citation": f"Hutto and Gilbert 2014, VADER {NASTY}",
             },
         },
-        "left_out": [
+        "unavailable": [
             {
                 "source": "animal_shape",
                 "title": f"Animal shapes {NASTY}",
@@ -197,12 +197,12 @@ def root(folder: Path) -> Path:
         "metrics": ABOUT,
         "code": {},
     }
-    cell = Cell.of(
+    artifact = Artifact.of(
         Ref("report", "index"),
         content,
         (*(Ref("tables", name) for name in makers), _overlaps(folder), *previews(folder)),
     )
-    job = Job("report", "index", (cell,), {"plugins": []})
+    job = Job("report", "index", (artifact,), {"plugins": []})
     file = folder / job.recipe_path
     write_bytes(file, job.text().encode())
     return file

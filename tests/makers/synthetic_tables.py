@@ -123,8 +123,8 @@ class Maker:
         )
 
     def bins(self) -> list[dict[str, Any]]:
-        """Return bins of confidence for each cell that has an accuracy; confidence is 5 points too high."""
-        cells = [row for row in self.rows if row["metric"] == "accuracy"]
+        """Return bins of confidence for each artifact that has an accuracy; confidence is 5 points too high."""
+        artifacts = [row for row in self.rows if row["metric"] == "accuracy"]
         names = (
             "campaign",
             "weights",
@@ -144,7 +144,7 @@ class Maker:
                 "correct": int(20 * b * (b + 0.5) / 15 - b),
                 "confidence_e9": int(20 * b * (b + 0.5) / 15 * 1e9),
             }
-            for row in cells
+            for row in artifacts
             for b in range(3, 15)
         ]
 

@@ -1,4 +1,4 @@
-"""A tiny net, pictures that it tells apart, and rows through which detectors see both again."""
+"""A tiny net, images that it tells apart, and rows through which detectors see both again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MODEL: Any = SimpleNamespace(
 
 
 def pictures(n: int, seed: int) -> list[Sample]:
-    """Pictures of four colours and noise, labelled as the net sees them."""
+    """Images of four colours and noise, labelled as the net sees them."""
     random = np.random.default_rng(seed)
     images = random.integers(0, 200, (n, 1, 1, 3)) + random.integers(0, 56, (n, 12, 12, 3))
     logits = nets.both(NET, torch.from_numpy(images).permute(0, 3, 1, 2))[1]

@@ -18,7 +18,7 @@ from shiftbench import refs
 from shiftbench.data import formats, schema
 from shiftbench.files import sha256
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 SOURCE = refs.sources("pictures")
@@ -64,7 +64,7 @@ class Run:
     around: dict[str, dict[str, Any]] = field(default_factory=dict)
     noise: float = 0.001
     shifts: tuple[Ref, ...] = (FOG,)
-    cells: dict[str, Cell] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
 
     def write(self) -> Run:
         """Write everything."""
@@ -83,12 +83,12 @@ class Run:
 
     def add(self, ref: Ref, content: dict[str, Any], *inputs: Ref) -> None:
         """Write an output whose bytes are a digest."""
-        cell = self._plan(ref, content, inputs)
+        artifact = self._plan(ref, content, inputs)
         consumed = [str(recipe.made(self.root, need)) for need in inputs]
-        words = [cell.fingerprint, *consumed, self.salt.get(ref.path, "")]
+        words = [artifact.fingerprint, *consumed, self.salt.get(ref.path, "")]
         (self.root / ref.path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / ref.path).write_bytes(hashlib.sha256(" ".join(words).encode()).digest())
-        self._prove(cell, {Path(ref.path).name: self.root / ref.path})
+        self._prove(artifact, {Path(ref.path).name: self.root / ref.path})
 
     def table(self) -> None:
         """Write the table: an accuracy for each record, its mean over seeds, and a mean over shifts."""
@@ -100,7 +100,7 @@ class Run:
             "metrics": {"accuracy": {"options": {}}, "auc": {"options": {}}},
             "rows": [_cell(seed, shards) for seed, shards in pairs],
         }
-        cell = self._plan(TABLE, content, tuple(records(*pair) for pair in pairs))
+        artifact = self._plan(TABLE, content, tuple(records(*pair) for pair in pairs))
         values = {pair: _value((self.root / records(*pair).path).read_bytes()) for pair in pairs}
         rows = [_row(f"-s{seed}", shards, values[seed, shards]) for seed, shards in pairs]
         for shards in (CLEAN, *self.shifts):
@@ -110,7 +110,7 @@ class Run:
         folder = (self.root / TABLE.path).parent
         write_tables(folder, rows, self.noise)
         self._prove(
-            cell, {name: folder / name for name in ("metrics.parquet", "replicates.parquet")}
+            artifact, {name: folder / name for name in ("metrics.parquet", "replicates.parquet")}
         )
 
     def state(self, ref: Ref) -> None:
@@ -121,28 +121,28 @@ class Run:
         content["made"] = {name: sha256(folder / name) for name in content["made"]}
         _json(recipe.receipt_path(self.root, ref), content)
 
-    def _plan(self, ref: Ref, content: dict[str, Any], inputs: tuple[Ref, ...]) -> Cell:
-        upstream = {need.path: self.cells[need.path].fingerprint for need in inputs}
+    def _plan(self, ref: Ref, content: dict[str, Any], inputs: tuple[Ref, ...]) -> Artifact:
+        upstream = {need.path: self.artifacts[need.path].fingerprint for need in inputs}
         whole = {
             "code": {"shiftbench/stage.py": "1" * 32},
             **content,
             **self.content.get(ref.path, {}),
         }
-        cell = Cell.of(ref, {**whole, "upstream": upstream}, inputs)
-        self.cells[ref.path] = cell
-        return cell
+        artifact = Artifact.of(ref, {**whole, "upstream": upstream}, inputs)
+        self.artifacts[ref.path] = artifact
+        return artifact
 
-    def _prove(self, cell: Cell, files: dict[str, Path]) -> None:
-        around = {**ENVIRONMENT, **self.around.get(cell.ref.path, {})}
-        _json(recipe.run_path(self.root, cell.ref), {"environment": around})
+    def _prove(self, artifact: Artifact, files: dict[str, Path]) -> None:
+        around = {**ENVIRONMENT, **self.around.get(artifact.ref.path, {})}
+        _json(recipe.run_path(self.root, artifact.ref), {"environment": around})
         content = {
-            "fingerprint": cell.fingerprint,
-            "recipe": cell.recipe,
+            "fingerprint": artifact.fingerprint,
+            "recipe": artifact.recipe,
             "made": {name: sha256(file) for name, file in files.items()},
             "rows": {},
-            "consumed": {need.path: recipe.made(self.root, need) for need in cell.inputs},
+            "consumed": {need.path: recipe.made(self.root, need) for need in artifact.inputs},
         }
-        _json(recipe.receipt_path(self.root, cell.ref), content)
+        _json(recipe.receipt_path(self.root, artifact.ref), content)
 
 
 def write_tables(folder: Path, rows: list[dict[str, Any]], noise: float = 0.001) -> None:

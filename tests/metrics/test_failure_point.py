@@ -28,7 +28,7 @@ Answers = dict[str, bool | None]
 """Right or wrong by key; None where the label is none of the model's classes."""
 
 
-def cell(
+def artifact(
     folder: Path,
     weights: str,
     severity: float,
@@ -36,7 +36,7 @@ def cell(
     groups: dict[str, str] | None = None,
     shift: str = "fog",
 ) -> CellRows:
-    """Write the records of a cell; at severity 0 the clean one."""
+    """Write the records of an artifact; at severity 0 the clean one."""
     shift = shift if severity else "identity"
     file = folder / weights / f"{shift}{severity}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,9 @@ def path(folder: Path, weights: str, right: dict[float, str], **more: Any) -> li
     """Write a path whose answers are spelled: 1 right, 0 wrong, - no label; samples a, b, c, ..."""
     spelled = {"1": True, "0": False, "-": None}
     return [
-        cell(folder, weights, severity, {f"k{i}": spelled[c] for i, c in enumerate(line)}, **more)
+        artifact(
+            folder, weights, severity, {f"k{i}": spelled[c] for i, c in enumerate(line)}, **more
+        )
         for severity, line in right.items()
     ]
 
@@ -160,8 +162,10 @@ def random_path(seed: int, n: int = 60) -> dict[float, Answers]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> None:
     answers = random_path(seed)
-    cells = [cell(tmp_path, "net-e-s0", severity, found) for severity, found in answers.items()]
-    tables = aggregate(cells, ASKED, 30, 7)
+    artifacts = [
+        artifact(tmp_path, "net-e-s0", severity, found) for severity, found in answers.items()
+    ]
+    tables = aggregate(artifacts, ASKED, 30, 7)
     keys = sorted(answers[0.0])
     matrix = bootstrap.weights(pa.array(keys), 30, 7)
     expected = [
@@ -179,8 +183,8 @@ def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> N
 
 
 def test_mean_is_that_of_the_histogram(tmp_path: Path) -> None:
-    cells = [cell(tmp_path, "n-e-s0", s, found) for s, found in random_path(5).items()]
-    tables = aggregate(cells, ASKED, 20, 0)
+    artifacts = [artifact(tmp_path, "n-e-s0", s, found) for s, found in random_path(5).items()]
+    tables = aggregate(artifacts, ASKED, 20, 0)
     mean = draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift="fog")
     shares = {
         s: draws_of(tables, metric="failure_share", weights="toy/n-e-s0", severity=s)
@@ -191,13 +195,16 @@ def test_mean_is_that_of_the_histogram(tmp_path: Path) -> None:
 
 
 def test_tables_are_equal_for_any_order_and_threads(tmp_path: Path) -> None:
-    cells = [
+    artifacts = [
         one
         for name, right in WORKED.items()
         for shift in ("fog", "snow")
         for one in path(tmp_path, name, right, shift=shift)[shift == "snow" :]
     ]
-    first, again = aggregate(cells, ASKED, 20, 0), aggregate(cells[::-1], ASKED, 20, 0, threads=3)
+    first, again = (
+        aggregate(artifacts, ASKED, 20, 0),
+        aggregate(artifacts[::-1], ASKED, 20, 0, threads=3),
+    )
     assert len(rows(first, metric="failure_point", seed=0)) == 6
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
@@ -224,19 +231,21 @@ def test_of_nothing_there_is_no_value(tmp_path: Path) -> None:
 
 
 def test_seeds_are_meaned(tmp_path: Path) -> None:
-    cells = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"}) + path(
+    artifacts = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"}) + path(
         tmp_path, "n-e-s1", {0.0: "11", 1.0: "00"}
     )
-    assert point(aggregate(cells, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(1.25)
+    assert point(aggregate(artifacts, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(
+        1.25
+    )
 
 
 def test_shifts_are_meaned(tmp_path: Path) -> None:
     right = {0.0: "11", 1.0: "10", 2.0: "10"}
-    cells = (
+    artifacts = (
         path(tmp_path, "n-e-s0", right)
         + path(tmp_path, "n-e-s0", {0.0: "11", 4.0: "11"}, shift="snow")[1:]
     )
-    tables = aggregate(cells, ASKED, 9, 0)
+    tables = aggregate(artifacts, ASKED, 9, 0)
     values = [
         point(tables, weights="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from makers.random_records import DRAWS, cell, logits, samples
+from makers.random_records import DRAWS, artifact, logits, samples
 from shiftbench import plugins
 from shiftbench.stages.aggregate import aggregate
 
@@ -31,11 +31,11 @@ def test_rows_are_those_of_the_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
     groups = ["x" if i < 15 else "y" for i in range(40)]
     some = samples(group=groups, cluster=[str(i // 4) for i in range(40)])
-    cells = [
-        cell(tmp_path, "net-erm-s0", "identity", 0.0, logits(1), some),
-        cell(tmp_path, "net-erm-s1", "identity", 0.0, logits(2)[10:], some[10:]),
+    artifacts = [
+        artifact(tmp_path, "net-erm-s0", "identity", 0.0, logits(1), some),
+        artifact(tmp_path, "net-erm-s1", "identity", 0.0, logits(2)[10:], some[10:]),
     ]
-    tables = aggregate(cells, {"accuracy": {}, "anew": {}}, DRAWS, 0, threads=2)
+    tables = aggregate(artifacts, {"accuracy": {}, "anew": {}}, DRAWS, 0, threads=2)
     for table in (tables.metrics, tables.replicates, tables.differences):
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)

@@ -15,7 +15,7 @@ from shiftbench import plugins, refs
 from shiftbench.data import shards
 from shiftbench.errors import DataError, ModelError
 from shiftbench.inference import nets
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.cns_bench.shifts import class_morph
@@ -24,8 +24,8 @@ from shiftbench.trainers import autoencoding
 NET = plugins.find("models", "autoencoder")
 
 
-def words(key: str = "k") -> Words:
-    return Words(0, "class_morph", "tiny", key)
+def words(key: str = "k") -> RandomStream:
+    return RandomStream(0, "class_morph", "tiny", key)
 
 
 def test_loss_is_its_sum_written_out() -> None:

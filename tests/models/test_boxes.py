@@ -1,4 +1,4 @@
-"""Detectors: cells and boxes are inverse, losses know nothing and everything, training is repeatable, scenes are as
+"""Detectors: artifacts and boxes are inverse, losses know nothing and everything, training is repeatable, scenes are as
 asked."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRUTHS = [
 
 
 def squares(count: int, seed: int = 0, side: int = 32) -> list[Sample]:
-    """Return pictures of noise with one bright square each, whose colour is the class."""
+    """Return images of noise with one bright square each, whose colour is the class."""
     random = np.random.default_rng(seed)
     found = []
     for number in range(count):
@@ -65,8 +65,8 @@ def test_what_cells_should_say_is_found_again(head: str) -> None:
     labels, values = _cells.near(TRUTHS, size, 4)
     for at, x, y in torch.nonzero(labels >= 0).tolist():
         box = TRUTHS[at].boxes[TRUTHS[at].labels.tolist().index(int(labels[at, x, y]))]
-        cell = torch.tensor([y]), torch.tensor([x])
-        found = _cells.near_boxes(values[at, :, x, y][None], *cell, 4)
+        artifact = torch.tensor([y]), torch.tensor([x])
+        found = _cells.near_boxes(values[at, :, x, y][None], *artifact, 4)
         assert torch.allclose(found[0], box, atol=1e-4)
     assert int((labels[0] >= 0).sum()) > 2
     assert int(labels[1].max()) == -1
@@ -108,7 +108,7 @@ def test_training_finds_squares_and_is_repeatable() -> None:
     )
     assert outputs["cell_logits"][0].shape == (len(outputs["scores"][0]), 4)
     assert outputs["cell_features"][0].shape == (len(outputs["scores"][0]), 8)
-    # The score of a box is that of its cell's logit.
+    # The score of a box is that of its artifact's logit.
     classes = outputs["classes"][0]
     share = 1 / (1 + np.exp(-outputs["cell_logits"][0][np.arange(len(classes)), classes]))
     assert share == pytest.approx(outputs["scores"][0], abs=1e-6)
@@ -141,9 +141,9 @@ def test_boxes_are_mirrored_with_their_pixels() -> None:
 
 
 def training_words() -> Any:
-    from shiftbench.rng import Words
+    from shiftbench.rng import RandomStream
 
-    return Words(0, "test", "tiny", "k")
+    return RandomStream(0, "test", "tiny", "k")
 
 
 def test_bad_options_of_detectors_are_told() -> None:

@@ -24,7 +24,7 @@ from shiftbench.page.leaderboard import Places, columns
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import panels
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.stages import report
 from shiftbench.statistics import bootstrap, reliability
@@ -182,7 +182,7 @@ def test_bins_of_confidence_are_closed_on_the_right() -> None:
     records = pa.table(
         {"correct": [True, False, True, None], "confidence_e9": [e9, e9 // 15, e9 // 15 + 1, 0]}
     )
-    cell = {
+    artifact = {
         "campaign": "c",
         "weights": "w",
         "method": "plain",
@@ -191,7 +191,7 @@ def test_bins_of_confidence_are_closed_on_the_right() -> None:
         "shift": "identity",
     }
     rows = (
-        reliability.bins(records, **cell)
+        reliability.bins(records, **artifact)
         .select(["bin", "n", "correct", "confidence_e9"])
         .to_pylist()
     )
@@ -290,8 +290,10 @@ def test_the_same_tables_give_the_same_bytes(made: Path, tmp_path: Path) -> None
 
 
 def test_a_page_without_campaigns_says_so() -> None:
-    cell = Cell.of(Ref("report", "index"), {"campaigns": {}, "datasets": {}, "left_out": []}, ())
-    assert "Nothing could be run" in report.page(cell, [], [])
+    artifact = Artifact.of(
+        Ref("report", "index"), {"campaigns": {}, "datasets": {}, "unavailable": []}, ()
+    )
+    assert "Nothing could be run" in report.page(artifact, [], [])
 
 
 def test_every_file_of_the_template_decides_the_recipe() -> None:
@@ -322,7 +324,7 @@ def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
     (tmp_path / "0.json").write_text(json.dumps(content))
     boards = gallery.boards({ref: tmp_path / "0.json"})
     recipe_ = {"campaigns": {}, "datasets": {"scenes": {"licence": "mine", "citation": "me"}}}
-    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
     assert '<svg class="marks" viewBox="0 0 30 20"' in html
     assert '<rect x="2.0" y="3.5" width="10.0" height="8.0"><title>&lt;dog&gt;</title>' in html
     sample["boxes"] = [[2, 3, 10]]
@@ -338,7 +340,7 @@ def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:
     boards = gallery.boards({ref: tmp_path / "0.json"})
     about = {"photos": {"licence": "mine", "citation": "me"}}
     recipe_ = {"campaigns": {}, "datasets": about}
-    html = report.page(Cell.of(Ref("report", "index"), recipe_, ()), [], boards)
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
     assert "test: 1 sample skipped" in html
     assert "photos/a/7: &lt;truncated&gt;" in html
 
@@ -348,8 +350,8 @@ def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:
     [
         ("{", r"broken\.json is not a preview"),
         ('{"samples": [{"label": 1}]}', r"broken\.json is not a preview .*'key'"),
-        ('{"samples": [{"key": "a", "png": "!!!!"}]}', r"the picture of 'a' is not base64 of a PNG"),
-        (f'{{"samples": [{{"key": "a", "png": "{"R0lG" * 12}"}}]}}', r"the picture of 'a' is not a PNG"),
+        ('{"samples": [{"key": "a", "png": "!!!!"}]}', r"the image of 'a' is not base64 of a PNG"),
+        (f'{{"samples": [{{"key": "a", "png": "{"R0lG" * 12}"}}]}}', r"the image of 'a' is not a PNG"),
     ],
 )  # fmt: skip
 def test_a_broken_preview_names_its_file(content: str, message: str, tmp_path: Path) -> None:
@@ -373,5 +375,5 @@ def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path
         ("new", "rde"),
         ("gone", " ran"),
     ]
-    for text, left_out in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
-        assert "".join(piece for kind, piece in shifted.diff if kind != left_out) == text
+    for text, unavailable_sources in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
+        assert "".join(piece for kind, piece in shifted.diff if kind != unavailable_sources) == text

@@ -11,8 +11,8 @@ from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, frame, tables, unknown
 from shiftbench.data import formats
 from shiftbench.page.chapters import Chapter
-from shiftbench.page.detection import View
 from shiftbench.page.detector_panels import detector_panels
+from shiftbench.page.ood import View
 from shiftbench.page.searches import proof
 
 

@@ -10,7 +10,7 @@ from sklearn import metrics as peer
 
 import shiftbench.statistics.score_curves as shown
 from shiftbench.data import formats, schema
-from shiftbench.statistics.campaign_rows import Campaign, CellRows
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows
 
 
 @pytest.fixture
@@ -55,17 +55,17 @@ def test_constant_scores_and_empty_sides() -> None:
 
 
 def test_the_first_seed_of_each_weights_is_shown(tmp_path: Path) -> None:
-    cells = []
+    artifacts = []
     for seed in (10, 2):
         for dataset, gap in (("clothes", 0.0), ("digits", 1.0)):
             file = tmp_path / f"{dataset}-{seed}.parquet"
             rows = [{"key": f"{dataset}/{i}", "score": i + gap * seed} for i in range(4)]
             schema.write(schema.table(rows, formats.SCORES), file, "0" * 64, formats.SCORES)
-            cells.append(
+            artifacts.append(
                 CellRows("c", "classification", f"clothes/net-erm-s{seed}", "plain", dataset, "test", "identity", 0.0,
                          file, detector="msp", ood=dataset == "digits")
             )  # fmt: skip
-    table = shown.table(Campaign(cells, [], 0, 0))
+    table = shown.table(CampaignRows(artifacts, [], 0, 0))
     assert set(table.column("weights").to_pylist()) == {"clothes/net-erm-s2"}
     assert set(table.column("kind").to_pylist()) == {"roc", "histogram"}
     schema.write(table, tmp_path / "roc.parquet", "0" * 64, shown.ROC)

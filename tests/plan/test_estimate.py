@@ -23,5 +23,5 @@ def test_shards_that_are_not_stored_take_no_space(tmp_path: Path) -> None:
 def test_what_is_there_takes_nothing(tmp_path: Path) -> None:
     planned_campaign.make(tmp_path)
     plan = planned_campaign.plan(tmp_path)
-    planned_campaign.settle(plan, tmp_path, tuple({ref.kind for ref in plan.cells}))
+    planned_campaign.settle(plan, tmp_path, tuple({ref.kind for ref in plan.artifacts}))
     assert {(row["hours"], row["GB"]) for row in estimate.table(plan, tmp_path)} == {(0, 0)}

@@ -145,9 +145,9 @@ def test_one_file_under_two_names(home: Path) -> None:
         campaigns__small__weights=[{"models": ["perceptron", "wide"], "trainers": ["mixup"]}],
     )
     specs = {
-        cell.ref.name: cell.recipe["model"]
-        for cell in plan.cells.values()
-        if cell.ref.kind == "weights"
+        artifact.ref.name: artifact.recipe["model"]
+        for artifact in plan.artifacts.values()
+        if artifact.ref.kind == "weights"
     }
     assert specs["shapes/wide-mixup-s0"] == {
         "name": "wide",
@@ -172,11 +172,11 @@ def test_needs_are_expanded_recursively(home: Path) -> None:
         home, campaigns__small__shifts=["adversary"], campaigns__small__split="val"
     )
     judge = Ref("weights", "shapes/perceptron-mixup-s7")
-    shifted = plan.cells[Ref("shards", "shapes/val/adversary/1")]
+    shifted = plan.artifacts[Ref("shards", "shapes/val/adversary/1")]
     assert judge in shifted.inputs
-    assert Ref("shards", "shapes/train/identity/0") in plan.cells[judge].inputs
-    assert shifted.recipe["upstream"][judge.path] == plan.cells[judge].fingerprint
-    assert list(plan.cells).index(judge) < list(plan.cells).index(shifted.ref)
+    assert Ref("shards", "shapes/train/identity/0") in plan.artifacts[judge].inputs
+    assert shifted.recipe["upstream"][judge.path] == plan.artifacts[judge].fingerprint
+    assert list(plan.artifacts).index(judge) < list(plan.artifacts).index(shifted.ref)
 
 
 SOMETIMES = """
@@ -194,24 +194,24 @@ def needs(params):
     ],
 )
 def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
-    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_ORIGINALS + more)
+    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_SOURCES + more)
     plan = planned_campaign.plan(
         home, shifts={"textured": options}, campaigns__small__shifts=["textured"]
     )
-    inputs = plan.cells[Ref("shards", "shapes/test/textured/1")].inputs
+    inputs = plan.artifacts[Ref("shards", "shapes/test/textured/1")].inputs
     assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
     assert inputs[0] == Ref("shards", "shapes/test/identity/0")
 
 
 def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
     trained = planned_campaign.plan(home, trainers__mixup__train_on="bright/2.5")
-    cell = trained.cells[Ref("weights", "shapes/perceptron-mixup-s0")]
+    artifact = trained.artifacts[Ref("weights", "shapes/perceptron-mixup-s0")]
     shifted = [f"shapes/{split}/bright/2.5" for split in ("train", "val")]
-    assert [ref.name for ref in cell.inputs] == shifted
-    assert cell.recipe["train_on"] == "bright/2.5"
-    assert {Ref("shards", name) for name in shifted} <= trained.cells.keys()
+    assert [ref.name for ref in artifact.inputs] == shifted
+    assert artifact.recipe["train_on"] == "bright/2.5"
+    assert {Ref("shards", name) for name in shifted} <= trained.artifacts.keys()
     plain = planned_campaign.plan(home)
-    assert "train_on" not in plain.cells[cell.ref].recipe
+    assert "train_on" not in plain.artifacts[artifact.ref].recipe
     assert "weights/shapes/perceptron-mixup-s0.safetensors" in planned_campaign.changed(
         plain, trained
     )
@@ -243,8 +243,8 @@ def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> Non
     plan = planned_campaign.plan(home, campaigns__small__methods=["plain", "beside"])
     for step in ("identity/0", "bright/1", "bright/2.5"):
         name = f"shapes/perceptron-mixup-s1/{{}}/shapes/test/{step}"
-        cell = plan.cells[Ref("records", name.format("beside"))]
-        assert [r.name for r in cell.inputs if r.kind == "records"] == [name.format("plain")]
+        artifact = plan.artifacts[Ref("records", name.format("beside"))]
+        assert [r.name for r in artifact.inputs if r.kind == "records"] == [name.format("plain")]
 
 
 def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
 def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
     """29 corruptions x 5 levels, of which no shards are stored."""
     whole = Plan.of(loading.load(root / "params.yaml", root / "params/imagenet_c.yaml"))
-    kinds = Counter(ref.kind for ref in whole.cells)
+    kinds = Counter(ref.kind for ref in whole.artifacts)
     assert (kinds["records"], kinds["previews"], kinds["shards"]) == (1 + 29 * 5, 29 * 5, 1)
 
 
@@ -281,12 +281,14 @@ def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path)
     plan = planned_campaign.plan(
         home, campaigns__small__streams=["day"], campaigns__small__shifts=[]
     )
-    positions = [p for p in plan.positions(plan.params.campaigns["small"]) if p.stream == "day"]
+    positions = [
+        p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.stream == "day"
+    ]
     assert [p.step for p in positions] == ["000", "001", "002"]
     assert [p.severity for p in positions] == [1, 5, 1]
     assert [len(p.sees) for p in positions] == [0, 1, 2]
     assert {p.reference for p in positions} == {"shapes/test/identity/0"}
-    last = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
+    last = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
     assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {
         "shapes/test/bright/1",
         "shapes/test/bright/5",
@@ -311,14 +313,18 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
     )
     planned_campaign.add(home, "shifts", "to_sketches", DOMAIN)
     plan = planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"])
-    cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
-    assert cell.recipe["data"] == "sketches/test/identity/0"
+    artifact = plan.artifacts[
+        Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")
+    ]
+    assert artifact.recipe["data"] == "sketches/test/identity/0"
     over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
     assert planned_campaign.changed(plan, planned_campaign.plan(home, **over)) == set(), (
         "there is nothing to apply"
     )
     row = next(
-        row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == cell.ref.name
+        row
+        for row in plan.rows(plan.params.campaigns["small"])
+        if row["records"] == artifact.ref.name
     )
     assert row["reference"] == "shapes/test/identity/0"
     planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
@@ -333,7 +339,9 @@ def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) 
 
 def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
     plan = planned_campaign.plan(home, datasets__shapes__redistribute=False)
-    paths = [cell.ref.path for cell in plan.cells.values() if cell.ref.kind == "shards"]
+    paths = [
+        artifact.ref.path for artifact in plan.artifacts.values() if artifact.ref.kind == "shards"
+    ]
     assert paths
     assert all(path.startswith("data/local/shapes/") for path in paths)
 
@@ -413,7 +421,10 @@ def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
         assert os.uname().nodename not in text
         job = recipe.Job.read(file)
         assert job.text() == text
-        assert all(recipe.fingerprint(cell.recipe) == cell.fingerprint for cell in job.cells)
+        assert all(
+            recipe.fingerprint(artifact.recipe) == artifact.fingerprint
+            for artifact in job.artifacts
+        )
     settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
     assert settings == {"plugins": ["mine"]}
 
@@ -441,7 +452,9 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
     }
     plan = planned_campaign.plan(home, **over)
     places = {
-        p.step: p for p in plan.positions(plan.params.campaigns["small"]) if p.shift == "towards"
+        p.step: p
+        for p in plan.evaluation_points(plan.params.campaigns["small"])
+        if p.shift == "towards"
     }
     assert [(p.data.parts[0], p.severity) for p in places.values()] == [
         ("between", 1),
@@ -449,7 +462,7 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
     ]
     record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
     data = {
-        name: plan.cells[Ref("records", record.format(*name))].recipe["data"]
+        name: plan.artifacts[Ref("records", record.format(*name))].recipe["data"]
         for name in (("towards", 2), ("anywhere", 1))
     }
     assert set(data.values()) == {"sketches/test/identity/0"}
@@ -458,7 +471,7 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
         campaigns__small__dataset="between",
         **(over | {"campaigns__small__shifts": ["anywhere"]}),
     )
-    assert any("between/test/anywhere/1" in ref.name for ref in other.cells)
+    assert any("between/test/anywhere/1" in ref.name for ref in other.artifacts)
     with pytest.raises(ParamsError, match="shifts.towards.levels: .*expected severity: dataset"):
         planned_campaign.plan(
             home,

@@ -46,10 +46,14 @@ def test_shards_that_are_not_stored_are_not_planned(home: Path, over: dict[str, 
         planned_campaign.fingerprints(plan).keys() <= planned_campaign.fingerprints(stored).keys()
     )
     assert planned_campaign.changed(stored, plan) == R_BRIGHT | P_BRIGHT | END
-    cell = plan.cells[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")]
-    assert cell.recipe["data"] == "shapes/test/identity/0"
-    assert Ref("previews", "shapes/test/bright/2.5") in cell.inputs
-    assert Ref("previews", "shapes/test/bright/2.5") in plan.cells[Ref("report", "index")].inputs
+    artifact = plan.artifacts[
+        Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")
+    ]
+    assert artifact.recipe["data"] == "shapes/test/identity/0"
+    assert Ref("previews", "shapes/test/bright/2.5") in artifact.inputs
+    assert (
+        Ref("previews", "shapes/test/bright/2.5") in plan.artifacts[Ref("report", "index")].inputs
+    )
 
 
 def test_one_shift_may_be_stored_where_others_are_not(home: Path) -> None:
@@ -93,9 +97,9 @@ def test_code_of_a_shift_that_is_not_stored_counts_in_its_records_alone(home: Pa
         == R_BRIGHT | P_BRIGHT
     )
     codes = {
-        cell.ref.name: cell.recipe["code"]
-        for cell in before.cells.values()
-        if cell.ref.kind == "records"
+        artifact.ref.name: artifact.recipe["code"]
+        for artifact in before.artifacts.values()
+        if artifact.ref.kind == "records"
     }
     late = {
         "shiftbench/inference/onthefly.py",
@@ -116,7 +120,7 @@ def test_where_shifts_are_applied_moves_no_records_of_stored_shards(home: Path) 
 
 
 def test_originals_of_a_shift_that_is_not_stored_are_inputs_of_its_records(home: Path) -> None:
-    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_ORIGINALS)
+    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_SOURCES)
     over = {
         "shifts": {"textured": {"materialise": False}},
         "campaigns__small__shifts": ["textured"],
@@ -124,7 +128,7 @@ def test_originals_of_a_shift_that_is_not_stored_are_inputs_of_its_records(home:
     plan = planned_campaign.plan(home, **over)
     name = "shapes/test/textured/1"
     for ref in (Ref("previews", name), Ref("records", f"shapes/perceptron-mixup-s0/plain/{name}")):
-        inputs = plan.cells[ref].inputs
+        inputs = plan.artifacts[ref].inputs
         assert {ref.name for ref in inputs if ref.kind == "sources"} == {"fashion_mnist", "mnist"}
 
 
@@ -134,12 +138,12 @@ def test_steps_of_a_stream_see_the_shifts_that_are_not_stored(home: Path) -> Non
     plan = planned_campaign.plan(home, **over)
     names = [f"shapes/perceptron-mixup-s0/plain/day/{step}" for step in ("000", "001", "002")]
     seen = [
-        {ref.name for ref in plan.cells[Ref("records", name)].inputs if ref.kind == "previews"}
+        {ref.name for ref in plan.artifacts[Ref("records", name)].inputs if ref.kind == "previews"}
         for name in names
     ]
     mild, strong = "shapes/test/bright/1", "shapes/test/bright/5"
     assert seen == [{mild}, {mild, strong}, {mild, strong}]
-    golden = [plan.cells[Ref("records", name)].recipe["golden"] for name in names]
+    golden = [plan.artifacts[Ref("records", name)].recipe["golden"] for name in names]
     assert golden == [mild, strong, mild]
 
 
@@ -147,5 +151,5 @@ def test_golden_samples_of_what_may_not_be_passed_on_stay_here(home: Path) -> No
     plan = planned_campaign.plan(home, datasets__shapes__redistribute=False, **WHILE_READING)
     golden = Ref("previews", "shapes/test/bright/1", local=True)
     assert golden.path == "data/local/shapes/test/bright/1.json"
-    assert golden in plan.cells
-    assert not {ref for ref in plan.cells if ref.kind == "previews" and not ref.local}
+    assert golden in plan.artifacts
+    assert not {ref for ref in plan.artifacts if ref.kind == "previews" and not ref.local}

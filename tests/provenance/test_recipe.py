@@ -20,28 +20,30 @@ from shiftbench.data import schema
 from shiftbench.errors import DataError, StaleError
 from shiftbench.files import scratch, sha256, write_bytes, write_json
 from shiftbench.provenance import code_digest, recipe
-from shiftbench.provenance.recipe import Cell, Job, Run
+from shiftbench.provenance.recipe import Artifact, Job, Run
 from shiftbench.refs import Ref
 
 ONE, TWO = Ref("tables", "one"), Ref("tables", "two")
 
 
 def job(home: Path, **over: object) -> tuple[Path, Job]:
-    """Write the recipe file of a job with two cells; the second is made from the first."""
-    first = Cell.of(ONE, {"verb": "aggregate", "draws": 1, **over}, ())
-    second = Cell.of(TWO, {"verb": "aggregate", "upstream": {ONE.path: first.fingerprint}}, (ONE,))
+    """Write the recipe file of a job with two artifacts; the second is made from the first."""
+    first = Artifact.of(ONE, {"verb": "aggregate", "draws": 1, **over}, ())
+    second = Artifact.of(
+        TWO, {"verb": "aggregate", "upstream": {ONE.path: first.fingerprint}}, (ONE,)
+    )
     made = Job("aggregate", "both", (first, second), {"plugins": []})
     file = home / made.recipe_path
     write_bytes(file, made.text().encode())
     return file, made
 
 
-def make(run: Run, todo: list[Cell]) -> None:
-    for cell in todo:
-        with scratch(run.path(cell.ref)) as temporary:
-            pq.write_table(pa.table({"name": [cell.ref.name]}), temporary)
+def make(run: Run, todo: list[Artifact]) -> None:
+    for artifact in todo:
+        with scratch(run.path(artifact.ref)) as temporary:
+            pq.write_table(pa.table({"name": [artifact.ref.name]}), temporary)
             run.note(device="cpu")
-            run.commit(cell, {"metrics.parquet": temporary})
+            run.commit(artifact, {"metrics.parquet": temporary})
 
 
 def test_fingerprint_is_of_the_content_alone() -> None:
@@ -58,8 +60,8 @@ def test_made_once_then_at_rest(tmp_path: Path) -> None:
     assert recipe.execute(file, make) == 0
     receipt = recipe.receipt(tmp_path, TWO)
     assert receipt == {
-        "fingerprint": planned.cells[1].fingerprint,
-        "recipe": planned.cells[1].recipe,
+        "fingerprint": planned.artifacts[1].fingerprint,
+        "recipe": planned.artifacts[1].recipe,
         "made": {"metrics.parquet": sha256(tmp_path / TWO.path)},
         "rows": {"metrics.parquet": schema.row_digest(tmp_path / TWO.path)},
         "consumed": {ONE.path: sha256(tmp_path / ONE.path)},
@@ -73,9 +75,9 @@ def test_made_once_then_at_rest(tmp_path: Path) -> None:
 def test_only_what_is_stale_is_made_again(tmp_path: Path) -> None:
     recipe.execute(job(tmp_path)[0], make)
     file, planned = job(tmp_path, draws=2)
-    assert recipe.status(tmp_path, planned.cells[0]) == "recipe changed: draws: 1 -> 2"
+    assert recipe.status(tmp_path, planned.artifacts[0]) == "recipe changed: draws: 1 -> 2"
     (tmp_path / TWO.path).unlink()
-    assert recipe.status(tmp_path, planned.cells[1]) == "missing"
+    assert recipe.status(tmp_path, planned.artifacts[1]) == "missing"
     assert recipe.execute(file, make) == 2
 
 
@@ -85,7 +87,7 @@ def test_other_bytes_of_an_input_make_stale(tmp_path: Path) -> None:
     receipt = recipe.receipt(tmp_path, ONE)
     assert receipt
     write_json(recipe.receipt_path(tmp_path, ONE), {**receipt, "made": {"metrics.parquet": "0"}})
-    assert recipe.status(tmp_path, planned.cells[1]) == f"input bytes changed: {ONE.path}"
+    assert recipe.status(tmp_path, planned.artifacts[1]) == f"input bytes changed: {ONE.path}"
 
 
 @pytest.mark.parametrize("damage", ["", "{", "{}", "[]"])
@@ -93,13 +95,13 @@ def test_a_damaged_receipt_is_no_receipt(tmp_path: Path, damage: str) -> None:
     _, planned = job(tmp_path)
     recipe.execute(tmp_path / planned.recipe_path, make)
     recipe.receipt_path(tmp_path, ONE).write_text(damage)
-    assert recipe.status(tmp_path, planned.cells[0]) == "missing"
+    assert recipe.status(tmp_path, planned.artifacts[0]) == "missing"
 
 
 def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:
     file, _ = job(tmp_path)
 
-    def fail(run: Run, todo: list[Cell]) -> None:
+    def fail(run: Run, todo: list[Artifact]) -> None:
         with scratch(run.path(ONE)) as temporary:
             temporary.write_text("half")
             raise DataError("sample 'a' is damaged")
@@ -135,7 +137,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
     content["settings"]["plugins"] = [str(tmp_path / "mine")]
     file.write_text(json.dumps(content))
 
-    def edit_then_make(run: Run, todo: list[Cell]) -> None:
+    def edit_then_make(run: Run, todo: list[Artifact]) -> None:
         source.write_text(source.read_text().replace("1: 25", "1: 26"))
         make(run, todo)
 

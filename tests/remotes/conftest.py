@@ -126,7 +126,7 @@ def published(
 
 @pytest.fixture(scope="session")
 def planned(author: Repository) -> plans.Plan:
-    """The plan of the author's params; its cells are those of every clone."""
+    """The plan of the author's params; its artifacts are those of every clone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(author.path)
         planned, _ = plans.load()

@@ -50,7 +50,7 @@ def test_a_part_is_pulled_then_all(mirror: Mirror, reader: Make) -> None:
     whole = clone.pull()
     assert whole.brought.wrong == []
     assert all("secret" in path or "features" in path for path in whole.missing)
-    states = {recipe.status(clone.path, cell) for cell in clone.planned.cells.values()}
+    states = {recipe.status(clone.path, artifact) for artifact in clone.planned.artifacts.values()}
     assert states == {"fresh", "missing"}
     assert clone.pull().brought.served == {}  # all is here
 

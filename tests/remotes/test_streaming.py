@@ -41,13 +41,13 @@ def _own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def hollow(reader: Make, published: dict[str, Mirror]) -> Iterator[Callable[[str], Reader]]:
+def manifest_only(reader: Make, published: dict[str, Mirror]) -> Iterator[Callable[[str], Reader]]:
     """Give a clone with all manifests, the weights, and no tar; what is cut is healed afterwards."""
 
     def make(kind: str) -> Reader:
         clone = reader(mirror=published[kind])
         done = clone.pull("manifests", "tiny/convnet-erm-s0", "results/previews")
-        assert len(done.hollow) == 8
+        assert len(done.manifest_only) == 8
         assert not [name for name in clone.files() if name.endswith(".tar")]
         return clone
 
@@ -60,12 +60,12 @@ def hollow(reader: Make, published: dict[str, Mirror]) -> Iterator[Callable[[str
 @pytest.mark.parametrize("kind", ["s3", "http"])
 def test_a_job_streams_what_is_not_here(
     kind: str,
-    hollow: Callable[[str], Reader],
+    manifest_only: Callable[[str], Reader],
     author: Repository,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clone = hollow(kind)
+    clone = manifest_only(kind)
     for name in ("results/records", "results/features"):
         assert not [n for n in clone.files(name) if n.endswith("npy")]
     local = "data/local"  # may not be passed on: it was made here
@@ -80,10 +80,10 @@ def test_a_job_streams_what_is_not_here(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     made = recipe.execute(Path(job.recipe_path), partial(verbs.evaluate, device="cpu"))
-    assert made == len(job.cells)
-    for cell in job.cells:
-        if cell.ref.kind == "records":
-            for name in (cell.ref.path, f"{cell.ref.path}.receipt.json"):
+    assert made == len(job.artifacts)
+    for artifact in job.artifacts:
+        if artifact.ref.kind == "records":
+            for name in (artifact.ref.path, f"{artifact.ref.path}.receipt.json"):
                 assert (clone.path / name).read_bytes() == (author.path / name).read_bytes(), name
     assert clone.cached() == cached
     assert _tars(clone) == tars
@@ -102,9 +102,9 @@ def _tars(clone: Reader) -> list[Path]:
 
 
 def test_a_connection_that_breaks_is_tried_again_then_named(
-    hollow: Callable[[str], Reader], author: Repository, published: dict[str, Mirror]
+    manifest_only: Callable[[str], Reader], author: Repository, published: dict[str, Mirror]
 ) -> None:
-    clone, proxy = hollow("http"), published["http"].proxy
+    clone, proxy = manifest_only("http"), published["http"].proxy
     streaming.use(clone.path, "mirror")
     proxy.left = 20_000  # within the first tar
     threading.Timer(0.1, lambda: setattr(proxy, "left", float("inf"))).start()
@@ -123,9 +123,9 @@ def test_a_connection_that_breaks_is_tried_again_then_named(
 
 
 def test_damage_is_found_while_streaming(
-    hollow: Callable[[str], Reader], published: dict[str, Mirror]
+    manifest_only: Callable[[str], Reader], published: dict[str, Mirror]
 ) -> None:
-    clone, mirror = hollow("s3"), published["s3"]
+    clone, mirror = manifest_only("s3"), published["s3"]
     streaming.use(clone.path, "mirror")
     oid = clone.oid(f"{CONTRAST}/000000.tar")
     good = mirror.read(oid)
@@ -153,10 +153,10 @@ def test_damage_is_found_while_streaming(
 
 
 def test_shards_without_tars_are_what_was_asked_for_not_damage(
-    hollow: Callable[[str], Reader],
+    manifest_only: Callable[[str], Reader],
 ) -> None:
-    clone = hollow("http")
-    assert len(pull.hollow(clone.planned, clone.path)) == 8
+    clone = manifest_only("http")
+    assert len(pull.manifest_only(clone.planned, clone.path)) == 8
     assert pull.repair(clone.planned, clone.path, CONTRAST) == []
     assert (clone.path / CONTRAST / "manifest.json").is_file()
     with pytest.raises(DataError, match="have a manifest and no tars.*shiftbench pull shards"):

@@ -201,7 +201,7 @@ def test_without_any_system_the_core_plans_what_is_its_own(without, pristine, mo
     without(*(home for home in plugins.packaged() if home.package != "shiftbench"))
     assert cards.slugs() == []
     for scale in (None, *(file.stem for file in sorted((HOME / "params").glob("*.yaml")))):
-        assert plans.Plan.of(scales.load(scale)).cells, scale
+        assert plans.Plan.of(scales.load(scale)).artifacts, scale
 
 
 @pytest.mark.parametrize("slug", scales.built())
@@ -211,7 +211,7 @@ def test_a_system_needs_the_core_and_itself(slug: str, without, pristine, monkey
     own = cards.file(slug).parent
     without(*(h for h in plugins.packaged() if h.package != "shiftbench" and h.folder != own))
     assert cards.slugs() == [slug]
-    assert plans.Plan.of(scales.load(f"systems/{slug}/smoke")).cells
+    assert plans.Plan.of(scales.load(f"systems/{slug}/smoke")).artifacts
 
 
 @pytest.mark.parametrize("slug", cards.slugs())

@@ -17,7 +17,7 @@ from makers.shift_digests import originals, picture
 from shiftbench import plugins
 from shiftbench.data.resizing import resize, resize_array
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _cutouts, _masks
 
@@ -55,8 +55,8 @@ GREY = cut_out(picture(64, 80))
 
 
 def edited(name: str, sample: Sample, severity: float, key: str = "1", **options: Any) -> Sample:
-    words = Words(0, name, "d", key)
-    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, words, **options)
+    rng = RandomStream(0, name, "d", key)
+    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, rng, **options)
     assert isinstance(result, Sample)
     return result
 
@@ -89,7 +89,7 @@ def test_background_edit_keeps_the_object_to_the_bit(
 
 
 def test_background_is_the_literal_composite() -> None:
-    mask, words = WHITE.fields["mask"], Words(0, "background_replaced", "d", "1")
+    mask, words = WHITE.fields["mask"], RandomStream(0, "background_replaced", "d", "1")
     photo = _backgrounds.crop((SIDE, SIDE, 3), words, originals())
     alpha = mask[..., None] / 255
     literal = (
@@ -116,7 +116,7 @@ def gravel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_complexity_rises_with_every_level(sample: Sample, gravel: dict[str, Path]) -> None:
     shift = plugins.find("shifts", "background_complexity")
     found = [
-        complexity(image(shift.apply(sample, s, Words(0, "b", "d", "1"), sources=gravel)))
+        complexity(image(shift.apply(sample, s, RandomStream(0, "b", "d", "1"), sources=gravel)))
         for s in range(6)
     ]
     assert found == sorted(set(found))
@@ -156,7 +156,7 @@ def test_crops_are_of_the_part_that_was_asked_for(tmp_path: Path) -> None:
     sources = {_backgrounds.SOURCE: tmp_path}
     seen = {
         part: {
-            int(_backgrounds.crop((8, 9), Words(0, "b", "d", str(key)), sources, part)[3, 3])
+            int(_backgrounds.crop((8, 9), RandomStream(0, "b", "d", str(key)), sources, part)[3, 3])
             for key in range(30)
         }
         for part in _backgrounds.PARTS
@@ -225,7 +225,7 @@ def test_small_object_keeps_its_size() -> None:
 def test_position_is_the_literal_paste(place: str) -> None:
     mask = WHITE.fields["mask"]
     box = _masks.box("shift", mask)
-    down, right = (int(word) for word in Words(0, "object_position", "d", "1").words16(2))
+    down, right = (int(word) for word in RandomStream(0, "object_position", "d", "1").words16(2))
     room = SIDE - box.height, SIDE - box.width
     goals = {
         "anywhere": (down * (room[0] + 1) // 65536, right * (room[1] + 1) // 65536),
@@ -247,7 +247,7 @@ def test_position_is_the_literal_paste(place: str) -> None:
 def test_direction_is_the_literal_rotation() -> None:
     for severity, key in ((2.0, "a"), (5.0, "b"), (5.0, "c")):
         angle = math.radians(9 * severity) * (
-            1 if Words(0, "object_direction", "d", key).words16(1)[0] & 1 else -1
+            1 if RandomStream(0, "object_direction", "d", key).words16(1)[0] & 1 else -1
         )
         result = edited("object_direction", WHITE, severity, key)
         literal = turned(image(WHITE), angle, middle(WHITE), middle(result))
@@ -339,17 +339,17 @@ def test_wrong_option_is_refused(name: str, options: dict[str, str], message: st
 
 
 def test_missing_originals_are_told(tmp_path: Path) -> None:
-    words = Words(0, "x", "d", "1")
+    rng = RandomStream(0, "x", "d", "1")
     background = plugins.find("shifts", "background_replaced")
     with pytest.raises(DataError, match="not there; run `shiftbench fetch background_photos`"):
-        background.apply(WHITE, 2.0, words, sources={})
+        background.apply(WHITE, 2.0, rng, sources={})
     with pytest.raises(DataError, match="cannot be read .* `shiftbench fetch background_photos` a"):
-        background.apply(WHITE, 2.0, words, sources={_backgrounds.SOURCE: tmp_path})
+        background.apply(WHITE, 2.0, rng, sources={_backgrounds.SOURCE: tmp_path})
     stamps = plugins.find("shifts", "occlusion_stamps")
     with pytest.raises(DataError, match="not there; run `shiftbench fetch tuxpaint_stamps`"):
-        stamps.apply(picture(9, 9), 2.0, words, sources={})
+        stamps.apply(picture(9, 9), 2.0, rng, sources={})
     with pytest.raises(DataError, match="cannot be read .* `shiftbench fetch tuxpaint_stamps` aga"):
-        stamps.apply(picture(9, 9), 2.0, words, sources={_cutouts.SOURCE: tmp_path})
+        stamps.apply(picture(9, 9), 2.0, rng, sources={_cutouts.SOURCE: tmp_path})
 
 
 def test_photos_are_needed_only_for_their_texture() -> None:

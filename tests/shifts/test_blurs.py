@@ -16,7 +16,7 @@ from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.data import codecs
 from shiftbench.errors import ParamsError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import (
     _blur,
     _warp,
@@ -37,7 +37,9 @@ def photo(side: int = 224) -> np.ndarray:
 
 
 def shifted(name: str, image: np.ndarray, severity: float, **options: Any) -> np.ndarray:
-    found = plugins.find("shifts", name).apply(image, severity, Words(0, name, "", "k"), **options)
+    found = plugins.find("shifts", name).apply(
+        image, severity, RandomStream(0, name, "", "k"), **options
+    )
     return np.asarray(found)
 
 
@@ -100,7 +102,7 @@ def test_glass_is_the_published_loop(level: int) -> None:
     image = photo()
     sigma, reach, rounds = (plugins.find("shifts", "glass_blur").LEVELS[level][i] for i in range(3))
     moved = np.floor(gaussian(image, sigma) + 1e-9)
-    words, side = Words(0, "glass_blur", "", "k"), 2 * int(reach)
+    words, side = RandomStream(0, "glass_blur", "", "k"), 2 * int(reach)
     for _ in range(int(rounds)):
         drawn = words.words16(image.shape[0] * image.shape[1]).reshape(image.shape[:2])
         right, rest = np.divmod(drawn.astype(int) * side, 1 << 16)
@@ -117,8 +119,8 @@ def test_glass_moves_pixels_as_far_as_published() -> None:
     columns = np.arange(224).repeat(224).reshape(224, 224).T.copy()
 
     def spread(reach: float, rounds: float = 2.0) -> float:
-        words = Words(0, "glass_blur", "", "k")
-        return float((glass_blur.exchanged(columns, reach, rounds, words) - columns).var())
+        rng = RandomStream(0, "glass_blur", "", "k")
+        return float((glass_blur.exchanged(columns, reach, rounds, rng) - columns).var())
 
     generator = np.random.default_rng(0)
     for reach in (1, 3):
@@ -153,7 +155,7 @@ def test_elastic_field_is_as_strong_as_published(level: int, side: int) -> None:
     pixel = side / 224
     fields = [
         elastic_transform.field(
-            (side, side), strength * pixel, sigma, pixel, Words(0, "elastic", "", str(key))
+            (side, side), strength * pixel, sigma, pixel, RandomStream(0, "elastic", "", str(key))
         )
         for key in range(200)
     ]
@@ -167,8 +169,8 @@ def test_elastic_field_is_as_strong_as_published(level: int, side: int) -> None:
 def test_elastic_is_the_published_algorithm(level: int) -> None:
     """Affine map of three moved points, then the field; both bilinear, with the same random numbers."""
     strength, sigma, jitter = elastic_transform.LEVELS[level]
-    words = Words(0, "elastic_transform", "", "k")
-    moves = jitter * (2 * words.uniform(6).astype(float) - 1)
+    rng = RandomStream(0, "elastic_transform", "", "k")
+    moves = jitter * (2 * rng.uniform(6).astype(float) - 1)
     corners = np.array([[186, 186], [186, 38], [38, 38]], dtype=float)
     moved = np.c_[corners + moves.reshape(3, 2), np.ones(3)]
     back = np.linalg.solve(moved, corners)  # rows: x, y, 1
@@ -180,7 +182,7 @@ def test_elastic_is_the_published_algorithm(level: int) -> None:
     )
     size = (224, 224)
     right, down = (
-        elastic_transform.field(size, strength, sigma, 1.0, words) / _warp.ONE for _ in range(2)
+        elastic_transform.field(size, strength, sigma, 1.0, rng) / _warp.ONE for _ in range(2)
     )
     expected = by_channel(
         affine,
@@ -234,7 +236,7 @@ def test_motion_of_a_large_picture_is_near_the_plain_one(level: int) -> None:
     radius, sigma = motion_blur.LEVELS[level]
     weights = motion_blur.kernel(2 * radius * pixel, sigma * pixel, 1)
     assert sum(weights) == motion_blur.ONE
-    turn = float(Words(0, "motion_blur", "", "k").uniform())
+    turn = float(RandomStream(0, "motion_blur", "", "k").uniform())
     reach = len(weights)
     padded = np.pad(image.astype(float), ((reach, reach), (0, reach), (0, 0)), mode="edge")
     expected = sum(
@@ -266,6 +268,6 @@ KNOWN = {
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_bytes_of_a_reduced_picture_are_the_known_ones(name: str) -> None:
-    """The golden pictures of all shifts are too small to be reduced."""
+    """The golden images of all shifts are too small to be reduced."""
     digest = codecs.pixel_digest(shifted(name, picture(700, 520, 3), 5))
     assert digest[:16] == KNOWN[name]

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from sklearn.datasets import load_sample_images
 
 from shiftbench import plugins
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _polar, _sines, _spectra, blue_noise_sample
 from shiftbench.shifts.brownish_noise import amplitudes
 
@@ -34,11 +34,11 @@ PUBLISHED = {  # imagenet_c_bar.csv
     "sparkles": (1, 2, 3, 5, 6),
 }
 Pixels = NDArray[np.float64]
-REFERENCES: dict[str, Callable[[Pixels, float, Words], Pixels]] = {}
+REFERENCES: dict[str, Callable[[Pixels, float, RandomStream], Pixels]] = {}
 Y, X = np.mgrid[:SIDE, :SIDE].astype(float)
 
 
-def reference(function: Callable[[Pixels, float, Words], Pixels]) -> Any:
+def reference(function: Callable[[Pixels, float, RandomStream], Pixels]) -> Any:
     REFERENCES[function.__name__] = function
     return function
 
@@ -54,8 +54,8 @@ def part(words: NDArray[np.uint16]) -> Any:
 
 
 @reference
-def single_frequency_greyscale(image: Pixels, level: float, words: Words) -> Pixels:
-    larger, smaller, swapped, phase = words.words16(4).tolist()
+def single_frequency_greyscale(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    larger, smaller, swapped, phase = rng.words16(4).tolist()
     one = np.pi * (2 * (larger + 0.5) / 65536 - 1)
     two = one * (2 * (smaller + 0.5) / 65536 - 1)
     down, right = (one, two) if swapped % 2 else (two, one)
@@ -64,16 +64,16 @@ def single_frequency_greyscale(image: Pixels, level: float, words: Words) -> Pix
 
 
 @reference
-def cocentric_sine_waves(image: Pixels, level: float, words: Words) -> Pixels:
-    across, down, swings, swing, ring = part(words.words16(5))
+def cocentric_sine_waves(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    across, down, swings, swing, ring = part(rng.words16(5))
     x, y = X - across * SIDE, Y - down * SIDE
     radius = np.hypot(x, y) + swing * SIDE / 10 * np.sin(10 * swings * np.arctan2(x, y))
     return image + 12.8 * level * (radius / (ring * SIDE / 10) % 1 - 0.5)[..., None]
 
 
 @reference
-def plasma_noise(image: Pixels, level: float, words: Words) -> Pixels:
-    time, rounds, sharpness, size = part(words.words16(4))
+def plasma_noise(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    time, rounds, sharpness, size = part(rng.words16(4))
     time *= 6 * np.pi
     x, y = (place / ((0.075 + 0.125 * size) * SIDE) for place in (X, Y))
     for i in range(4 + int(3 * rounds)):
@@ -86,12 +86,12 @@ def plasma_noise(image: Pixels, level: float, words: Words) -> Pixels:
 
 
 @reference
-def checkerboard_cutout(image: Pixels, level: float, words: Words) -> Pixels:
-    turn, size = words.words16(2).tolist()
+def checkerboard_cutout(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    turn, size = rng.words16(2).tolist()
     angle, field = 2 * np.pi * (turn // 8) / 8192, (0.1 + 0.15 * (size + 0.5) / 65536) * SIDE
     down = np.floor((np.cos(angle) * Y + np.sin(angle) * X) / field).astype(int)
     right = np.floor((np.cos(angle) * X - np.sin(angle) * Y) / field).astype(int)
-    hidden = words.words16(1024).reshape(32, 32) / 65536 < level / 10
+    hidden = rng.words16(1024).reshape(32, 32) / 65536 < level / 10
     grey = (down % 2 == right % 2) & hidden[down % 32, right % 32]
     return np.where(grey[..., None], 128, image)
 
@@ -108,9 +108,9 @@ def star(words: NDArray[np.float32], centre: Any, radius: float, least: float) -
 
 
 @reference
-def sparkles(image: Pixels, level: float, words: Words) -> Pixels:
-    centres, counts = part(words.words16(10)).reshape(5, 2) * SIDE, words.words16(5).tolist()
-    for centre, count, drawn in zip(centres, counts, words.normal((5, 200)), strict=True):
+def sparkles(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    centres, counts = part(rng.words16(10)).reshape(5, 2) * SIDE, rng.words16(5).tolist()
+    for centre, count, drawn in zip(centres, counts, rng.normal((5, 200)), strict=True):
         rays = drawn[: 50 + count * 150 // 65536]
         near, shape = star(rays, centre, 0.01 * level * SIDE, SIDE / 224)
         image = image + np.clip(near * shape, 0, 1)[..., None] * (255 - image)
@@ -118,19 +118,19 @@ def sparkles(image: Pixels, level: float, words: Words) -> Pixels:
 
 
 @reference
-def inverse_sparkles(image: Pixels, level: float, words: Words) -> Pixels:
-    centre = (0.25 + 0.5 * part(words.words16(2))) * SIDE
-    count = 50 + int(words.words16(1)[0]) * 150 // 65536
-    near, shape = star(words.normal(200)[:count], centre, 0.25 * SIDE, -np.inf)
+def inverse_sparkles(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    centre = (0.25 + 0.5 * part(rng.words16(2))) * SIDE
+    count = 50 + int(rng.words16(1)[0]) * 150 // 65536
+    near, shape = star(rng.normal(200)[:count], centre, 0.25 * SIDE, -np.inf)
     seen = np.clip(near ** (0.13 * level) * shape, 0, 1)
     return 255 + seen[..., None] * (image - 255)
 
 
 @reference
-def perlin_noise(image: Pixels, level: float, words: Words) -> Pixels:
-    points = (words.words16(512).reshape(256, 2) // 128).astype(float) - 256
+def perlin_noise(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    points = (rng.words16(512).reshape(256, 2) // 128).astype(float) - 256
     slopes = points / np.hypot(*points.T)[:, None]
-    order = words.choice(256)
+    order = rng.choice(256)
 
     def noise(y: Pixels, x: Pixels) -> Pixels:
         row, column = y.astype(int), x.astype(int)
@@ -156,8 +156,8 @@ def perlin_noise(image: Pixels, level: float, words: Words) -> Pixels:
 
 
 @reference
-def brownish_noise(image: Pixels, level: float, words: Words) -> Pixels:
-    drawn = words.words16(3 * SIDE * SIDE // 2).reshape(3, SIDE, SIDE // 2) // 8
+def brownish_noise(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    drawn = rng.words16(3 * SIDE * SIDE // 2).reshape(3, SIDE, SIDE // 2) // 8
     for channel, half in enumerate(drawn):
         phases = np.concatenate((half, half[::-1, ::-1]), axis=1) * (2 * np.pi / 8192)
         power = 1 / ((X - SIDE / 2) ** 2 + (Y - SIDE / 2) ** 2 + 1)
@@ -167,8 +167,8 @@ def brownish_noise(image: Pixels, level: float, words: Words) -> Pixels:
 
 
 @reference
-def caustic_refraction(image: Pixels, level: float, words: Words) -> Pixels:
-    time, size = part(words.words16(2)) * (1.5, 0.5) + (0.5, 0.75)
+def caustic_refraction(image: Pixels, level: float, rng: RandomStream) -> Pixels:
+    time, size = part(rng.words16(2)) * (1.5, 0.5) + (0.5, 0.75)
     down, right = (place / (size * SIDE) % 1 * 2 * np.pi - 250 for place in (Y, X))
     i, j, light = down, right, np.ones_like(down)
     for n in range(1, 6):
@@ -197,7 +197,7 @@ def caustic_refraction(image: Pixels, level: float, words: Words) -> Pixels:
 @pytest.mark.parametrize("level", [1, 3, 5])
 def test_pixels_are_those_of_the_published_equations(name: str, level: int) -> None:
     for key in ("a", "b", "c"):
-        words = Words(0, name, "", key), Words(0, name, "", key)
+        words = RandomStream(0, name, "", key), RandomStream(0, name, "", key)
         ours = plugins.find("shifts", name).apply(photo(), float(level), words[0])
         exact = REFERENCES[name](photo().astype(float), PUBLISHED[name][level - 1], words[1])
         gap = np.abs(ours - np.rint(np.clip(exact, 0, 255)))
@@ -206,7 +206,7 @@ def test_pixels_are_those_of_the_published_equations(name: str, level: int) -> N
 
 
 def test_blue_noise_is_as_strong_as_its_frequency() -> None:
-    field = blue_noise_sample.blue((512, 512), Words(0, "blue_noise_sample", "", "k"))
+    field = blue_noise_sample.blue((512, 512), RandomStream(0, "blue_noise_sample", "", "k"))
     assert field.std() == pytest.approx(blue_noise_sample.limit(1), rel=0.01)
     power = np.abs(np.fft.fft2(field)) ** 2
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(512)] * 2))
@@ -219,7 +219,9 @@ def test_blue_noise_is_as_strong_as_its_frequency() -> None:
 @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
 def test_as_many_pixels_are_dropped_as_the_threshold_says(level: int) -> None:
     white = np.full((512, 512), 255, dtype=np.uint8)
-    dropped = blue_noise_sample.apply(white, level, Words(0, "blue_noise_sample", "", "k")) == 0
+    dropped = (
+        blue_noise_sample.apply(white, level, RandomStream(0, "blue_noise_sample", "", "k")) == 0
+    )
     threshold = 0.3 * PUBLISHED["blue_noise_sample"][level - 1] - 2.5
     assert dropped.mean() == pytest.approx(NormalDist().cdf(threshold), rel=0.03)
 
@@ -230,7 +232,7 @@ def test_strength_does_not_depend_on_the_size(name: str) -> None:
     for side in (112, 224, 448):
         image = photo(side)
         shifted = [
-            plugins.find("shifts", name).apply(image, 3.0, Words(0, name, "", str(key)))
+            plugins.find("shifts", name).apply(image, 3.0, RandomStream(0, name, "", str(key)))
             for key in range(4)
         ]
         changes.append(np.abs(np.stack(shifted) - image.astype(float)).mean())
@@ -241,13 +243,13 @@ def test_grey_images_get_the_first_channel() -> None:
     for name in ("brownish_noise", "plasma_noise"):
         grey = photo()[..., 0].copy()
         shift = plugins.find("shifts", name)
-        colour = shift.apply(np.stack([grey] * 3, axis=2), 3.0, Words(0, name, "", "k"))
-        gap = colour[..., 0] - shift.apply(grey, 3.0, Words(0, name, "", "k")).astype(float)
+        colour = shift.apply(np.stack([grey] * 3, axis=2), 3.0, RandomStream(0, name, "", "k"))
+        gap = colour[..., 0] - shift.apply(grey, 3.0, RandomStream(0, name, "", "k")).astype(float)
         assert np.abs(gap).max() <= (0 if name == "plasma_noise" else 1)
 
 
 def test_fields_are_those_of_the_exact_transform() -> None:
-    drawn = Words(0, "", "", "k").words16(3 * 32 * 32).reshape(3, 32, 32)
+    drawn = RandomStream(0, "", "", "k").words16(3 * 32 * 32).reshape(3, 32, 32)
     made = _spectra.fields(amplitudes(32), drawn)
     for field, phases in zip(made, drawn, strict=True):
         coefficients = amplitudes(32) * np.exp(2j * np.pi * (phases // 8) / 8192)

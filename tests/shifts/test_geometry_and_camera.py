@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_images
 
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words, normal_table, poisson_table
+from shiftbench.rng import RandomStream, normal_table, poisson_table
 
 PHOTO = load_sample_images().images[0][100:324:2, 200:424:2].copy()
 GEOMETRY = ("rotate", "translate", "scale", "shear", "perspective")
@@ -25,8 +25,8 @@ def shift(name: str) -> ModuleType:
     return plugins.find("shifts", name)
 
 
-def words(key: str = "k") -> Words:
-    return Words(0, "s", "d", key)
+def words(key: str = "k") -> RandomStream:
+    return RandomStream(0, "s", "d", key)
 
 
 def apply(name: str, value: np.ndarray, severity: float, **options: Any) -> np.ndarray:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from shiftbench.errors import RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import label_noise
 
 KEYS = [f"d/train/{number:05d}" for number in range(4000)]
 
 
 def noisy(severity: float, classes: int = 7) -> np.ndarray:
-    words = [Words(0, "label_noise", "d", key) for key in KEYS]
+    words = [RandomStream(0, "label_noise", "d", key) for key in KEYS]
     return np.array([label_noise.apply(3, severity, own, classes) for own in words])
 
 
@@ -35,4 +35,4 @@ def test_more_noise_keeps_the_flips_of_less() -> None:
 
 def test_labels_beyond_the_classes_are_told() -> None:
     with pytest.raises(RangeError, match="label 7 is none of 7 classes; set its option `classes`"):
-        label_noise.apply(7, 0.4, Words(0, "label_noise", "d", "k"), 7)
+        label_noise.apply(7, 0.4, RandomStream(0, "label_noise", "d", "k"), 7)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_images
 
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 WHOLE = [1, 2, 3, 4, 5]
 
@@ -25,7 +25,9 @@ def photo(side: int = 224) -> np.ndarray:
 
 
 def shifted(name: str, image: np.ndarray, severity: float, **options: Any) -> np.ndarray:
-    found = plugins.find("shifts", name).apply(image, severity, Words(0, name, "", "k"), **options)
+    found = plugins.find("shifts", name).apply(
+        image, severity, RandomStream(0, name, "", "k"), **options
+    )
     return np.asarray(found)
 
 

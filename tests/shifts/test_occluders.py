@@ -1,4 +1,4 @@
-"""Things that hide a picture: patches, bars and stamps; how much of it, and that they stay as they grow."""
+"""Things that hide an image: patches, bars and stamps; how much of it, and that they stay as they grow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from makers import shift_digests
 from makers.shift_digests import picture
 from shiftbench import plugins
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _cutouts
 
 
 def hidden(shape: tuple[int, ...], severity: float, key: str) -> np.ndarray:
-    """Return where things hide a picture: what differs little between black and white ones."""
+    """Return where things hide an image: what differs little between black and white ones."""
     shift = plugins.find("shifts", "occlusion_stamps")
     black, white = (
         shift_digests.apply(
-            shift, np.full(shape, level, np.uint8), severity, Words(0, "o", "d", key)
+            shift, np.full(shape, level, np.uint8), severity, RandomStream(0, "o", "d", key)
         ).astype(int)
         for level in (0, 255)
     )
@@ -56,7 +56,7 @@ def test_patches_hide_their_share_and_stay(kind: str) -> None:
     shift, value = plugins.find("shifts", "occlusion"), np.zeros((70, 56, 3), np.uint8)
     before = np.zeros(value.shape, bool)
     for level, share in {0: 0.0, **shift.LEVELS}.items():
-        now = shift.apply(value, level, Words(0, "o", "d", "1"), kind=kind) == 128
+        now = shift.apply(value, level, RandomStream(0, "o", "d", "1"), kind=kind) == 128
         assert now.mean() == pytest.approx(share, abs=0.5 / 14 if kind == "bars" else 0.5 / 196)
         assert now[before].all()
         before = now
@@ -68,10 +68,10 @@ def test_bars_of_a_batch_are_those_of_the_cpu(shape: tuple[int, ...]) -> None:
     from shiftbench import rng_torch
 
     shift, value = plugins.find("shifts", "occlusion"), picture(*shape)
-    words = [Words(0, "o", "d", str(key)) for key in range(8)]
+    words = [RandomStream(0, "o", "d", str(key)) for key in range(8)]
     pixels = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(value).transpose(2, 0, 1)))
     found = plugins.find("shifts_torch", "occlusion").apply(
-        pixels.expand(8, -1, -1, -1), 3.0, rng_torch.Words.of(words), kind="bars"
+        pixels.expand(8, -1, -1, -1), 3.0, rng_torch.RandomStream.of(words), kind="bars"
     )
     for one, own in zip(found, words, strict=True):
         expected = shift.apply(value, 3.0, own, kind="bars")

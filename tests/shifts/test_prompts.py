@@ -11,7 +11,7 @@ from makers import shift_digests
 from shiftbench import plugins
 from shiftbench.datasets import _human_eval
 from shiftbench.errors import DataError, FetchError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
 from shiftbench.stages.fetch import fetch
@@ -73,7 +73,8 @@ def perturbed(name, problems, seed=1, step=1):
     options = {**module.PARAMS, **({"sources": sources} if getattr(module, "SOURCES", ()) else {})}
     before = (whole if name.startswith(("docstring_", "name_")) else partial)[::step]
     return before, [
-        module.apply(one, float(seed), Words(0, name, "d", one.key), **options) for one in before
+        module.apply(one, float(seed), RandomStream(0, name, "d", one.key), **options)
+        for one in before
     ]
 
 
@@ -194,7 +195,7 @@ def test_half_of_the_lines_are_given(problems):
 def apply(name, given=0, seed=1.0, key="k", **options):
     module = plugins.find("shifts", name)
     sample = shift_digests.prompt(given)
-    return shift_digests.apply(module, sample, seed, Words(0, name, "d", key), **options)
+    return shift_digests.apply(module, sample, seed, RandomStream(0, name, "d", key), **options)
 
 
 def text(name, given=0, **options):
@@ -230,7 +231,7 @@ def test_synonyms_come_from_wordnet_in_the_word_s_form():
     )
     with pytest.raises(DataError, match="synonyms need WordNet"):
         plugins.find("shifts", "name_synonym_substitution").apply(
-            shift_digests.prompt(0), 1.0, Words(0, "a", "d", "k"), sources={}
+            shift_digests.prompt(0), 1.0, RandomStream(0, "a", "d", "k"), sources={}
         )
 
 
@@ -256,14 +257,14 @@ def test_parts_of_speech_by_their_neighbours():
 
 def test_other_severities_and_samples_are_refused():
     module = plugins.find("shifts", "docstring_case")
-    words = Words(0, "a", "d", "k")
+    rng = RandomStream(0, "a", "d", "k")
     with pytest.raises(RangeError, match="'docstring_case': severity 1.5 is no seed"):
-        module.apply(shift_digests.prompt(0), 1.5, words, **module.PARAMS)
+        module.apply(shift_digests.prompt(0), 1.5, rng, **module.PARAMS)
     with pytest.raises(DataError, match="no 'canonical_solution': this is no sample of the task"):
-        module.apply(Sample("k", {"text": "a"}), 1.0, words, **module.PARAMS)
+        module.apply(Sample("k", {"text": "a"}), 1.0, rng, **module.PARAMS)
     broken = shift_digests.prompt(0).with_field("text", "def add_large(:\n")
     with pytest.raises(DataError, match="are no Python"):
-        module.apply(broken, 1.0, words, **module.PARAMS)
+        module.apply(broken, 1.0, rng, **module.PARAMS)
     nameless = shift_digests.prompt(0).with_field("text", "def other():\n")
     with pytest.raises(DataError, match="defines no function 'add_large'"):
-        module.apply(nameless, 1.0, words, **module.PARAMS)
+        module.apply(nameless, 1.0, rng, **module.PARAMS)

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shiftbench import plugins
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _texts, homoglyphs, ocr_confusions
 
 NAMES = (
@@ -43,7 +43,7 @@ SEVERITIES = st.sampled_from([0.3, 1.0, 2.5, 5.0])
 
 def shifted(name: str, text: str, severity: float, key: str = "k", **options: Any) -> str:
     shift = plugins.find("shifts", name)
-    result: str = shift.apply(text, severity, Words(0, name, "d", key), **options)
+    result: str = shift.apply(text, severity, RandomStream(0, name, "d", key), **options)
     return result
 
 

@@ -14,15 +14,15 @@ from makers.shift_digests import picture
 from shiftbench import plugins, refs
 from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _edges, _noise_fields, fog, frost, snow, spatter
 
 LEVELS = (1, 2, 3, 4, 5)
 IMAGE = picture(224, 224, 3)
 
 
-def words(name: str) -> Words:
-    return Words(0, name, "d", "k")
+def words(name: str) -> RandomStream:
+    return RandomStream(0, name, "d", "k")
 
 
 def mean_distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -210,7 +210,7 @@ def test_frost_needs_its_pictures_in_a_campaign() -> None:
 
 def test_frost_names_a_picture_that_cannot_be_read(pictures: dict[str, Path]) -> None:
     for name in frost.TEXTURES["photo6"]:
-        (pictures["frost_textures"] / name).write_bytes(b"no picture")
+        (pictures["frost_textures"] / name).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"frost\d\.\w+ cannot be read .*`shiftbench fetch frost"):
         frost.apply(IMAGE, 3, words("frost"), sources=pictures)
     with pytest.raises(
@@ -220,7 +220,7 @@ def test_frost_names_a_picture_that_cannot_be_read(pictures: dict[str, Path]) ->
 
 
 def test_procedural_ice_is_as_bright_as_the_pictures() -> None:
-    ice = [frost.procedural((224, 224, 3), Words(0, "frost", "d", str(i))) for i in range(8)]
+    ice = [frost.procedural((224, 224, 3), RandomStream(0, "frost", "d", str(i))) for i in range(8)]
     assert np.mean(ice, axis=(0, 1, 2)) == pytest.approx([145, 166, 178], abs=10)
     assert 15 < np.std([piece.mean(axis=2) for piece in ice]) < 40
 
@@ -243,7 +243,7 @@ def test_weather_of_another_size_is_as_bad(name: str, side: int, pictures: dict[
 
     def damage(size: int) -> float:
         image = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
-        drawn = (Words(0, name, "d", str(key)) for key in range(8))
+        drawn = (RandomStream(0, name, "d", str(key)) for key in range(8))
         return float(
             np.mean([mean_distance(shift.apply(image, 3, w, **options), image) for w in drawn])
         )

@@ -11,7 +11,7 @@ from shiftbench.shifts import _wordnet
 
 LICENCE = b"  1 This software and database is being provided to you\n"
 NOUNS = (
-    b"00000001 10 n 02 film 0 movie 0 001 @ 00000002 n 0000 | a story in moving pictures  \n",
+    b"00000001 10 n 02 film 0 movie 0 001 @ 00000002 n 0000 | a story in moving images  \n",
     b"00000002 06 n 03 film 1 plastic_film 0 Cellophane 0 000 | a thin sheet  \n",
 )
 

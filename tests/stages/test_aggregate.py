@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
-from makers.random_records import CLASSES, DRAWS, cell, logits, samples
+from makers.random_records import CLASSES, DRAWS, artifact, logits, samples
 from shiftbench.data import formats, schema
 from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
 from shiftbench.stages.aggregate import Tables, aggregate
@@ -35,7 +35,7 @@ def campaign(tmp_path: Path) -> list[CellRows]:
     names = ("net-erm-s0", "net-erm-s1", "net-mix-s0")
     pairs = enumerate(itertools.product(names, at))
     return [
-        cell(tmp_path, name, shift, severity, logits(number))
+        artifact(tmp_path, name, shift, severity, logits(number))
         for number, (name, (shift, severity)) in pairs
     ]
 
@@ -131,11 +131,11 @@ def test_paired_differences(campaign: list[CellRows]) -> None:
 def test_differences_match_samples_by_key(tmp_path: Path) -> None:
     # The second weights lack the first ten samples: the pair is computed on the thirty that both have.
     whole, part = logits(1), logits(2)
-    cells = [
-        cell(tmp_path, "one", "identity", 0.0, whole),
-        cell(tmp_path, "two", "identity", 0.0, part[10:], samples()[10:]),
+    artifacts = [
+        artifact(tmp_path, "one", "identity", 0.0, whole),
+        artifact(tmp_path, "two", "identity", 0.0, part[10:], samples()[10:]),
     ]
-    (found,) = aggregate(cells, {"accuracy": {}}, DRAWS, 0).differences.to_pylist()
+    (found,) = aggregate(artifacts, {"accuracy": {}}, DRAWS, 0).differences.to_pylist()
     label = np.array([sample.fields["label"] for sample in samples()])[10:]
     expected = (whole[10:].argmax(1) == label).mean() - (part[10:].argmax(1) == label).mean()
     assert (found["difference"], found["n"]) == (pytest.approx(expected, abs=1e-12), 30)
@@ -217,7 +217,7 @@ def test_groups_and_clusters(tmp_path: Path) -> None:
     groups = ["x" if i < 15 else "y" for i in range(40)]
     some = samples(group=groups, cluster=[str(i // 4) for i in range(40)])
     tables = aggregate(
-        [cell(tmp_path, "one", "identity", 0.0, logits(1), some)],
+        [artifact(tmp_path, "one", "identity", 0.0, logits(1), some)],
         {"accuracy": {}, "ece": {}},
         DRAWS,
         0,
@@ -242,9 +242,9 @@ def test_groups_and_clusters(tmp_path: Path) -> None:
 def test_missing_is_null(tmp_path: Path) -> None:
     foreign = LabelSpace(CLASSES, ("w", "x", "y", "z"))
     table = classification.rows(samples(), {"logits": logits(1)}, foreign, "full")
-    made = cell(tmp_path, "one", "identity", 0.0, logits(1))
+    made = artifact(tmp_path, "one", "identity", 0.0, logits(1))
     schema.write(table, made.file, "f")
-    empty = cell(tmp_path, "two", "identity", 0.0, logits(1)[:0])
+    empty = artifact(tmp_path, "two", "identity", 0.0, logits(1)[:0])
     for found in aggregate([made, empty], METRICS, DRAWS, 0).metrics.to_pylist():
         assert (found["value"], found["ci_low"], found["ci_high"], found["n"]) == (
             None,
@@ -256,7 +256,7 @@ def test_missing_is_null(tmp_path: Path) -> None:
 
 def test_one_sample_has_no_interval(tmp_path: Path) -> None:
     tables = aggregate(
-        [cell(tmp_path, "one", "identity", 0.0, logits(1)[:1])], {"accuracy": {}}, DRAWS, 0
+        [artifact(tmp_path, "one", "identity", 0.0, logits(1)[:1])], {"accuracy": {}}, DRAWS, 0
     )
     found = row(tables, metric="accuracy")
     assert (found["n"], found["ci_low"], found["ci_high"]) == (1, None, None)
@@ -279,11 +279,11 @@ def test_detection(tmp_path: Path) -> None:
         random.integers(0, 9, 60).astype(float),
         random.integers(3, 12, 50).astype(float),
     )
-    cells = [
+    artifacts = [
         scores(tmp_path, "toy", list(inside), ood=False),
         scores(tmp_path, "other", list(outside), ood=True),
     ]
-    tables = aggregate(cells, {"auroc": {}}, DRAWS, 0)
+    tables = aggregate(artifacts, {"auroc": {}}, DRAWS, 0)
     found = row(tables, metric="auroc")
     assert (found["reference"], found["dataset"], found["n"]) == (
         "toy/test/identity/0",

@@ -30,7 +30,7 @@ METRICS: dict[str, dict[str, object]] = {"auroc": {}, "fpr95": {}, "aurc": {}, "
 def records(
     folder: Path, dataset: str, weights: str, shift: str, severity: float, *, n: int = 50, **meta: list[str]
 ) -> CellRows:  # fmt: skip
-    """Records of a cell; keys are the same in every shift."""
+    """Records of an artifact; keys are the same in every shift."""
     random = np.random.default_rng([n, len(dataset), len(shift), int(severity), ord(weights[-1])])
     label = np.random.default_rng(len(dataset)).integers(0, 3, n)
     logits = random.normal(size=(n, 3)) + 1.5 * np.eye(3)[label] / (1 + severity)
@@ -47,23 +47,29 @@ def records(
     return CellRows(*who, dataset, "test", shift, severity, file, reference, ood=dataset in SETS)
 
 
-def scored(cell: CellRows, detector: str) -> CellRows:
-    """Scores of a cell; `knn` tells best."""
-    n = len(schema.read(cell.file, ["key"]))
-    names = (cell.dataset, cell.weights, detector, cell.shift)
+def scored(artifact: CellRows, detector: str) -> CellRows:
+    """Scores of an artifact; `knn` tells best."""
+    n = len(schema.read(artifact.file, ["key"]))
+    names = (artifact.dataset, artifact.weights, detector, artifact.shift)
     random = np.random.default_rng([sum(map(ord, name)) for name in names])
     gap = {"msp": 0.3, "energy": 0.35, "knn": 2.0}[detector]
-    values = np.round(random.normal(size=n) + gap * cell.ood + 0.1 * (cell.severity or 0), 1)
-    table = pa.table({"key": schema.read(cell.file, ["key"])["key"], "score": values})
-    file = cell.file.with_suffix(f".{detector}.scores")
+    values = np.round(
+        random.normal(size=n) + gap * artifact.ood + 0.1 * (artifact.severity or 0), 1
+    )
+    table = pa.table({"key": schema.read(artifact.file, ["key"])["key"], "score": values})
+    file = artifact.file.with_suffix(f".{detector}.scores")
     schema.write(table.cast(formats.SCORES.arrow), file, "f")
     return replace(
-        cell, file=file, records=cell.file, detector=detector, ood_group=SETS.get(cell.dataset)
+        artifact,
+        file=file,
+        records=artifact.file,
+        detector=detector,
+        ood_group=SETS.get(artifact.dataset),
     )
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> list[CellRows]:
+def artifacts(tmp_path: Path) -> list[CellRows]:
     """Two seeds; clean, one shift at two severities, four OOD sets; three detectors."""
     plain = []
     for weights in ("net-s0", "net-s1"):
@@ -86,12 +92,13 @@ def find(tables: Tables, **where: object) -> dict[str, object]:
     return found
 
 
-def values(cells: list[CellRows], **where: object) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of matching cells, and their weights under each draw."""
+def values(artifacts: list[CellRows], **where: object) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of matching artifacts, and their weights under each draw."""
     found = [
-        schema.read(cell.file)
-        for cell in cells
-        if cell.detector is not None and all(getattr(cell, k) == v for k, v in where.items())
+        schema.read(artifact.file)
+        for artifact in artifacts
+        if artifact.detector is not None
+        and all(getattr(artifact, k) == v for k, v in where.items())
     ]
     weights = [
         bootstrap.weights(one["key"].combine_chunks(), DRAWS, 0).astype(np.float64) for one in found
@@ -108,10 +115,10 @@ def auroc(id: tuple[np.ndarray, np.ndarray], ood: tuple[np.ndarray, np.ndarray])
     return np.array([peer.roc_auc_score(truth, scores, sample_weight=w) for w in weights.T])
 
 
-def test_groups_are_means_over_sets(cells: list[CellRows]) -> None:
-    tables = aggregate(cells, METRICS, DRAWS, 0)
-    clean = values(cells, **WHO, dataset="toy", shift="identity")
-    by_hand = [auroc(clean, values(cells, **WHO, dataset=name)) for name in ("close", "closer")]
+def test_groups_are_means_over_sets(artifacts: list[CellRows]) -> None:
+    tables = aggregate(artifacts, METRICS, DRAWS, 0)
+    clean = values(artifacts, **WHO, dataset="toy", shift="identity")
+    by_hand = [auroc(clean, values(artifacts, **WHO, dataset=name)) for name in ("close", "closer")]
     near = find(tables, **WHO, dataset="near", metric="auroc")
     assert (near["reference"], near["shift"], near["severity"]) == (ID, None, None)
     assert near["value"] == pytest.approx((by_hand[0][0] + by_hand[1][0]) / 2, abs=1e-12)
@@ -126,10 +133,12 @@ def test_groups_are_means_over_sets(cells: list[CellRows]) -> None:
     assert mean["value"] == pytest.approx((near["value"] + other["value"]) / 2, abs=1e-12)  # type: ignore[operator]
 
 
-def test_full_spectrum(cells: list[CellRows]) -> None:
-    tables = aggregate(cells, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
+def test_full_spectrum(artifacts: list[CellRows]) -> None:
+    tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
     found = find(tables, **WHO, dataset="close", metric="auroc", reference="toy/test/full_spectrum")
-    expected = auroc(values(cells, **WHO, dataset="toy"), values(cells, **WHO, dataset="close"))
+    expected = auroc(
+        values(artifacts, **WHO, dataset="toy"), values(artifacts, **WHO, dataset="close")
+    )
     assert found["value"] == pytest.approx(expected[0], abs=1e-12)
     assert found["draws"] == pytest.approx(expected[1:], abs=1e-12)
     assert found["n"] == 3 * 50 + 30
@@ -141,17 +150,23 @@ def test_full_spectrum(cells: list[CellRows]) -> None:
     assert (rows[0]["reference"], rows[0]["n"]) == (ID, 150)
     assert rows[0]["draws"] == pytest.approx(sum(row["draws"] for row in rows[1:]) / 3, abs=1e-12)  # type: ignore[misc]
     # Only where it is asked for, and where shifted sets have scores.
-    shifts = aggregate(cells, METRICS, DRAWS, 0).metrics["shift"].to_pylist()
+    shifts = aggregate(artifacts, METRICS, DRAWS, 0).metrics["shift"].to_pylist()
     assert "full_spectrum" not in shifts
-    clean = [cell for cell in cells if cell.detector is None or cell.reference is None]
+    clean = [
+        artifact
+        for artifact in artifacts
+        if artifact.detector is None or artifact.reference is None
+    ]
     with pytest.raises(ParamsError, match="full spectrum of toy/test/identity/0 needs scores"):
         aggregate(clean, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
 
 
-def test_tables_are_equal_for_any_order_and_threads(cells: list[CellRows], tmp_path: Path) -> None:
+def test_tables_are_equal_for_any_order_and_threads(
+    artifacts: list[CellRows], tmp_path: Path
+) -> None:
     detection = Detection(full_spectrum=True, detectors=DETECTORS)
-    tables = aggregate(cells, METRICS, DRAWS, 0, detection=detection)
-    again = aggregate(cells[::-1], METRICS, DRAWS, 0, threads=3, detection=detection)
+    tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=detection)
+    again = aggregate(artifacts[::-1], METRICS, DRAWS, 0, threads=3, detection=detection)
     own = {"risk_coverage": RISK, "roc": ROC}
     for name in Tables.__slots__:
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
@@ -160,13 +175,13 @@ def test_tables_are_equal_for_any_order_and_threads(cells: list[CellRows], tmp_p
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_failure_detection_joins_scores_and_records(cells: list[CellRows]) -> None:
-    tables = aggregate(cells, METRICS, DRAWS, 0)
+def test_failure_detection_joins_scores_and_records(artifacts: list[CellRows]) -> None:
+    tables = aggregate(artifacts, METRICS, DRAWS, 0)
     for shift, severity in (("identity", 0.0), ("fog", 3.0)):
         place = {**WHO, "dataset": "toy", "shift": shift, "severity": severity}
-        (cell,) = [c for c in cells if all(getattr(c, k) == v for k, v in place.items())]
-        correct = schema.read(cell.records)["correct"].to_numpy(zero_copy_only=False)  # type: ignore[arg-type]
-        scores, weights = values(cells, **place)
+        (artifact,) = [c for c in artifacts if all(getattr(c, k) == v for k, v in place.items())]
+        correct = schema.read(artifact.records)["correct"].to_numpy(zero_copy_only=False)  # type: ignore[arg-type]
+        scores, weights = values(artifacts, **place)
         area = risk_coverage.area(scores, correct, weights.astype(np.uint8))
         found = find(tables, **place, metric="aurc")
         assert found["draws"] == pytest.approx(area.mean(area.summed)[1:], abs=1e-15)
@@ -186,8 +201,8 @@ def test_failure_detection_joins_scores_and_records(cells: list[CellRows]) -> No
     assert len(risk_coverage.curve(np.arange(5000.0), np.ones(5000, dtype=bool))[0]) == 101
 
 
-def test_comparisons_between_detectors(cells: list[CellRows]) -> None:
-    tables = aggregate(cells, METRICS, DRAWS, 0, detection=Detection(detectors=DETECTORS))
+def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
+    tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(detectors=DETECTORS))
     rows = tables.comparisons.to_pylist()
     place = {"weights": "toy/net-s0", "dataset": "close", "metric": "auroc"}
     here = [row for row in rows if all(row[name] == value for name, value in place.items())]
@@ -205,9 +220,12 @@ def test_comparisons_between_detectors(cells: list[CellRows]) -> None:
     small, large = sorted(row["p_holm"] for row in against)
     assert (small, large) == (min(1, 2 * min(raw)), min(1, max(2 * min(raw), *raw)))
     sides = [
-        [values(cells, weights="toy/net-s0", detector=name, dataset=d, shift="identity")[0] for d in ("toy", "close")]
+        [
+            values(artifacts, weights="toy/net-s0", detector=name, dataset=d, shift="identity")[0]
+            for d in ("toy", "close")
+        ]
         for name in ("energy", "knn")
-    ]  # fmt: skip
+    ]
     assert against[0]["p_delong"] == pytest.approx(slow_delong(*sides), rel=1e-9)
     # DeLong's test is of single weights on single sets and of the auroc; groups, means and others have none.
     tested = [row for row in rows if row["p_delong"] is not None]

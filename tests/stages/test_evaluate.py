@@ -21,7 +21,7 @@ FIELDS = {"image": "png", "label": "cls"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Shards of 23 flat grey pictures; the bright half has label 1."""
+    """Shards of 23 flat grey images; the bright half has label 1."""
     samples = [
         Sample(f"flat/test/{i:02d}", {"image": np.full((4, 4), i * 11, np.uint8), "label": i // 12})
         for i in range(23)

@@ -13,7 +13,6 @@ from shiftbench.data import formats, schema, shards
 from shiftbench.detectors import energy, msp
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.plan import detector_plan
 from shiftbench.sample import Sample
 from shiftbench.stages import detector_context, detector_search, overlaps
 from shiftbench.stages.score import score_cell
@@ -124,7 +123,7 @@ def test_the_criterion_is_the_mean_area_over_sets() -> None:
 
 
 def test_points_go_through_the_grid_with_the_last_option_fastest() -> None:
-    found = list(detector_plan.points({"a": [1, 2], "b": [3, 4]}))
+    found = list(detector_search.grid_points({"a": [1, 2], "b": [3, 4]}))
     assert found == [{"a": 1, "b": 3}, {"a": 1, "b": 4}, {"a": 2, "b": 3}, {"a": 2, "b": 4}]
 
 

@@ -21,7 +21,7 @@ from shiftbench.sample import Sample
 from shiftbench.stages import shift
 
 DATASET = '''
-"""Ten pictures of noise; two of them cannot be read when the option asks for it. Source: none."""
+"""Ten images of noise; two of them cannot be read when the option asks for it. Source: none."""
 import numpy as np
 from shiftbench.errors import DataError
 from shiftbench.sample import Sample
@@ -34,7 +34,7 @@ def samples(split, sources, params):
         key = f"noise/test/{i}"
         image = np.random.Generator(np.random.Philox(i)).integers(0, 256, (8, 8), np.uint8)
         if params["broken"] and i in (3, 7):
-            yield DataError(f"{key}: the picture is truncated")
+            yield DataError(f"{key}: the image is truncated")
         else:
             yield Sample(key, {"image": image, "label": params["label"]})
 '''
@@ -109,13 +109,13 @@ def test_a_smaller_subset_is_contained_in_a_larger_one(make, tmp_path):
 
 
 def test_a_bad_sample_stops_the_run_or_is_counted(make, tmp_path):
-    with pytest.raises(DataError, match=r"noise/test/7: the picture is truncated"):
+    with pytest.raises(DataError, match=r"noise/test/7: the image is truncated"):
         make(tmp_path / "stops", broken=True)
     make(tmp_path / "skips", broken=True, on_error="skip")
     folder = tmp_path / "skips/data/shards/noise/test/identity/0"
     about = shards.manifest(folder)
     assert about["samples"] == 8
-    assert sorted(about["skipped"]) == [f"noise/test/{i}: the picture is truncated" for i in (3, 7)]
+    assert sorted(about["skipped"]) == [f"noise/test/{i}: the image is truncated" for i in (3, 7)]
 
 
 def test_a_label_outside_the_classes_is_refused(make, tmp_path):
@@ -128,7 +128,7 @@ def test_a_label_outside_the_classes_is_refused(make, tmp_path):
 def test_previews_show_the_first_samples(make, tmp_path):
     plan = make(tmp_path / "out")
     ref = Ref("previews", "noise/test/gaussian_noise/5")
-    assert recipe.status(tmp_path / "out", plan.cells[ref]) == "fresh"
+    assert recipe.status(tmp_path / "out", plan.artifacts[ref]) == "fresh"
     content = json.loads((tmp_path / "out" / ref.path).read_text())
     assert (content["classes"], content["skipped"], len(content["samples"])) == (["a", "b"], [], 4)
     first = codecs.decode("png", base64.b64decode(content["samples"][0]["png"]))

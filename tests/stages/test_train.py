@@ -17,7 +17,7 @@ from shiftbench.errors import ModelError, ParamsError, PluginError
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, jensen_shannon
 from shiftbench.models import _tfidf
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _augment, _logistic, _loop, augmix, erm, finetune
 
@@ -26,8 +26,8 @@ IMAGES[0] = 7  # a flat image
 IMAGES[1] //= 4  # a dark one
 
 
-def random_words(key: str = "k") -> Words:
-    return Words(0, "test", "d", key)
+def random_words(key: str = "k") -> RandomStream:
+    return RandomStream(0, "test", "d", key)
 
 
 # --- the stage ---------------------------------------------------------------------------------

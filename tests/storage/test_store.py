@@ -58,12 +58,12 @@ def test_a_word_that_names_nothing_is_told(plan: Plan) -> None:
 
 
 def test_bytes_are_compared_with_the_receipt(plan: Plan, home: Path) -> None:
-    cells = {cell.ref.path: cell for cell in plan.cells.values()}
-    assert pull.verify(home, cells[W0]) == []
+    artifacts = {artifact.ref.path: artifact for artifact in plan.artifacts.values()}
+    assert pull.verify(home, artifacts[W0]) == []
     (home / W0).write_text("other")
-    assert pull.verify(home, cells[W0])[0].startswith(f"{home / W0}: sha256 is d9298a10")
+    assert pull.verify(home, artifacts[W0])[0].startswith(f"{home / W0}: sha256 is d9298a10")
     (home / W0).unlink()
-    assert pull.verify(home, cells[W0]) == [f"{W0}: the output or its receipt is missing"]
+    assert pull.verify(home, artifacts[W0]) == [f"{W0}: the output or its receipt is missing"]
 
 
 def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -> None:
@@ -71,7 +71,7 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
     assert pull.repair(plan, home, "weights") == [W0]
     assert not (home / W0).exists()
     assert not recipe.receipt_path(
-        home, plan.cells[next(r for r in plan.cells if r.path == W0)].ref
+        home, plan.artifacts[next(r for r in plan.artifacts if r.path == W0)].ref
     ).exists()
     assert (home / W0.replace("s0", "s1")).exists()
     assert pull.repair(plan, home, "results/records") == []
@@ -107,7 +107,7 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     assert not (home / "data/shards/shapes/test/bright/2.5").exists()
     assert (home / BRIGHT).is_file()
     assert recipe.receipt_path(
-        home, next(ref for ref in after.cells if ref.path == BRIGHT)
+        home, next(ref for ref in after.artifacts if ref.path == BRIGHT)
     ).is_file()
     assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
 
@@ -119,4 +119,4 @@ def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
     assert BRIGHT in prune(after, home, ["shards"])
     assert not (home / "data/shards/shapes/test/bright").exists()
     assert pull.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
-    assert not {cell.ref.path for cell in after.cells.values()} & {BRIGHT}
+    assert not {artifact.ref.path for artifact in after.artifacts.values()} & {BRIGHT}

@@ -140,14 +140,14 @@ def here(ran: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 def test_what_was_shown_and_in_which_order_is_in_the_recipe(here: Made) -> None:
-    cells = here.plan().cells
+    artifacts = here.plan().artifacts
     places = [Ref("records", f"tiny/convnet-erm-s0/learns/drift/00{at}") for at in (1, 4, 6)]
-    streams = [cells[place].recipe["stream"] for place in places]
+    streams = [artifacts[place].recipe["stream"] for place in places]
     shown, tested = "support tiny/train/contrast/3", "test tiny/test/contrast/3"
     assert streams[0] == {"before": [f"{shown} 0/2", tested], "support": []}
     assert streams[1] == {"before": [], "support": [["tiny/train/contrast/3", 1, 2]]}
     assert streams[2]["before"] == [f"{shown} 1/2", tested, "test secret/test/contrast/3"]
-    assert Ref("shards", "tiny/train/contrast/3") in cells[places[2]].inputs
+    assert Ref("shards", "tiny/train/contrast/3") in artifacts[places[2]].inputs
 
 
 def test_support_is_shown_where_a_pass_begins(here: Made) -> None:
@@ -209,4 +209,4 @@ def test_two_streams_whose_rows_would_be_equal_are_refused(here: Made) -> None:
     plan = here.plan(streams={"drift": {}, "again": {"use": "drift"}})
     asked_for = plan.params.campaigns["tiny"].model_copy(update={"streams": ("drift", "again")})
     with pytest.raises(ParamsError, match="streams 'drift' and 'again' test tiny/test/contrast/3"):
-        plan.positions(asked_for)
+        plan.evaluation_points(asked_for)

@@ -220,13 +220,13 @@ CHECKS = ("chain", "coverage", "digests", "archives", "rows", "aggregates", "fig
 
 def test_the_audit_finds_nothing_in_a_genuine_system(home: Path) -> None:
     planned, root = plans.load(SCALE)
-    audit = run.run(planned, root, run.Asked(level=1, only=CHECKS))
+    audit = run.run(planned, root, run.AuditRequest(level=1, only=CHECKS))
     assert [result.findings for result in audit.results if result.findings] == []
 
 
 def test_the_audit_finds_an_edited_verdict(home: Path) -> None:
     planned, root = plans.load(SCALE)
     forgeries.cell(root, CLAIMS, pl.col("claim") == "against", verdict=pl.lit("supported"))
-    audit = run.run(planned, root, run.Asked(level=1, only=("aggregates",)))
+    audit = run.run(planned, root, run.AuditRequest(level=1, only=("aggregates",)))
     (found,) = audit.results[0].findings
     assert (found.sample, found.expected, found.found) == ("against", "'refuted'", "'supported'")

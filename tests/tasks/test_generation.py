@@ -260,7 +260,7 @@ METRICS = {
 }
 
 
-def cells(tmp_path, shifts=("one", "two")):
+def artifacts(tmp_path, shifts=("one", "two")):
     found = []
     seeds = itertools.cycle(GREEDY[1])
     for shift, severity in [("identity", 0), *itertools.product(shifts, (1, 2))]:
@@ -275,7 +275,7 @@ def cells(tmp_path, shifts=("one", "two")):
 
 
 def test_a_category_is_one_path_through_all_of_its_shifts(tmp_path):
-    made = aggregate.aggregate(cells(tmp_path), METRICS, 20, 0).metrics.to_pylist()
+    made = aggregate.aggregate(artifacts(tmp_path), METRICS, 20, 0).metrics.to_pylist()
     rows = {(r["metric"], r["shift"], r["group"]): r["value"] for r in made if r["seed"] == 0}
     # `one` has seeds 0 and 1, `two` seeds 2 and 0 of the table: the second prompt fails in one of each.
     assert rows["rp", "one", None] == rows["rp", "two", None] == 0.25
@@ -288,7 +288,7 @@ def test_a_category_that_is_evaluated_in_part_is_refused(tmp_path):
     with pytest.raises(
         ParamsError, match="across 'both', but toy/m-t-s0 is not evaluated on 'two'"
     ):
-        aggregate.aggregate(cells(tmp_path, ("one",)), METRICS, 20, 0)
+        aggregate.aggregate(artifacts(tmp_path, ("one",)), METRICS, 20, 0)
     other = {"rp": {"use": "robust_pass", "across": {"none": ["three"]}}}
-    made = aggregate.aggregate(cells(tmp_path, ("one",)), other, 20, 0).metrics.to_pylist()
+    made = aggregate.aggregate(artifacts(tmp_path, ("one",)), other, 20, 0).metrics.to_pylist()
     assert not [row for row in made if row["group"]]

@@ -125,7 +125,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Clean shards of 400 flat pictures, grey levels 0 to 199."""
+    """Clean shards of 400 flat images, grey levels 0 to 199."""
     samples = [
         Sample(f"flat/test/{i:03d}", {"image": np.full((4, 4), i // 2, np.uint8), "label": i % 10})
         for i in range(400)
@@ -142,7 +142,7 @@ def written(folder: Path, samples: list[Sample], **facts: Any) -> Path:
 
 
 def below(limit: float) -> Callable[[list[Sample]], np.ndarray]:
-    """Return a model that is right on pictures darker than `limit`."""
+    """Return a model that is right on images darker than `limit`."""
 
     def logits(samples: list[Sample]) -> np.ndarray:
         means = np.array([sample.fields["image"].mean() for sample in samples])

@@ -11,7 +11,7 @@ import torch
 from makers import training_jobs
 from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
 from shiftbench.trainers import _attack, _loop, noise_augmentation
 
@@ -19,8 +19,8 @@ CONVNET = plugins.find("models", "convnet")
 BALL = {"eps": 0.1, "steps": 3, "step": 0.04}
 
 
-def words() -> Words:
-    return Words(0, "test", "d", "k")
+def words() -> RandomStream:
+    return RandomStream(0, "test", "d", "k")
 
 
 def batch() -> tuple[np.ndarray, torch.Tensor]:

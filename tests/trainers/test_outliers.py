@@ -15,15 +15,15 @@ from shiftbench.data import shards
 from shiftbench.errors import ParamsError
 from shiftbench.inference import nets
 from shiftbench.losses import energy_hinge
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.mixoe.trainers import _mixing, outlier_mining
 from shiftbench.trainers import _outliers, finetune, rotation_head
 
 
-def words(key: str = "k") -> Words:
-    return Words(0, "test", "d", key)
+def words(key: str = "k") -> RandomStream:
+    return RandomStream(0, "test", "d", key)
 
 
 def outliers(tmp_path: Path, count: int = 24) -> dict[Any, Path]:

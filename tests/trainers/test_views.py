@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _jitter, _views
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (40, 3, 20, 24), dtype=np.uint8)
 
 
-def words(key: str = "k") -> Words:
-    return Words(0, "test", "d", key)
+def words(key: str = "k") -> RandomStream:
+    return RandomStream(0, "test", "d", key)
 
 
 def test_views_of_the_same_words_are_equal_and_differ_from_each_other() -> None:

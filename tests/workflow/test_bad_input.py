@@ -138,7 +138,7 @@ OWN = {
 
 
 def photos(home: Path) -> Path:
-    """Write a folder of pictures, one of which is cut short, and pin it; return that one."""
+    """Write a folder of images, one of which is cut short, and pin it; return that one."""
     for name, grey in (("cat", 10), ("dog", 200)):
         (home / "photos/test" / name).mkdir(parents=True)
         (home / "photos/train" / name).mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_truncated_image_stops_the_run(home: Path) -> None:
     code, told = message(home, "shift/own/test/identity", **OWN)
     assert code == 3
     assert told.startswith("own/test/dog/1")
-    assert "the picture (photos/test/dog/1.png) cannot be read" in told
+    assert "the image (photos/test/dog/1.png) cannot be read" in told
     assert not (home / "data").exists() or not list((home / "data").rglob("manifest.json"))
 
 

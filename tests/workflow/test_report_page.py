@@ -55,7 +55,7 @@ class Page:
         """Weights of the leaderboard from top to bottom."""
         query = "#leaderboard-clothes tr.mean th.name"
         return self.run(
-            f"return [...document.querySelectorAll('{query}')].map(cell => cell.dataset.value)"
+            f"return [...document.querySelectorAll('{query}')].map(artifact => artifact.dataset.value)"
         )
 
     def heading(self, at: int) -> Any:
@@ -116,11 +116,11 @@ def test_the_numbers_are_those_of_the_tables(page: Page, root: Path) -> None:
     )
     for row in clean.iter_rows(named=True):
         label = row["weights"].partition("/")[2]
-        cell = page.one(f'#leaderboard-clothes tr:has(> th[data-value="{label}"]) td')
-        assert float(cell.get_attribute("data-value")) == row["value"]
+        artifact = page.one(f'#leaderboard-clothes tr:has(> th[data-value="{label}"]) td')
+        assert float(artifact.get_attribute("data-value")) == row["value"]
         low, high = 100 * row["ci_low"], 100 * row["ci_high"]
-        assert cell.text.replace("\n", " ").startswith(f"{100 * row['value']:.1f}")
-        assert f"[{low:.1f}, {high:.1f}]" in cell.text
+        assert artifact.text.replace("\n", " ").startswith(f"{100 * row['value']:.1f}")
+        assert f"[{low:.1f}, {high:.1f}]" in artifact.text
     assert page.texts("#leaderboard-clothes td.best .mark")
 
 

@@ -18,9 +18,9 @@ from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.audit.finding import Finding, Result, Verdict, some
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 State = Literal["complete", "absent", "no receipt", "no output"]
 """Of an output: it is here with its receipt; neither is; its receipt is missing or damaged; it is missing itself."""
@@ -32,7 +32,7 @@ _RECEIPT = {"fingerprint", "recipe", "made", "rows", "consumed"}
 def default_seed(root: Path, plan: Plan, today: str) -> str:
     """Return a seed that did not exist when the results were made: today's date and the digest of all receipts."""
     digest = hashlib.sha256(today.encode())
-    for ref in sorted(plan.cells):
+    for ref in sorted(plan.artifacts):
         file = root / f"{ref.path}.receipt.json"
         digest.update(file.read_bytes() if file.is_file() else b"-")
     return digest.hexdigest()
@@ -72,11 +72,13 @@ class Case:
 
     @functools.cached_property
     def _receipts(self) -> dict[Ref, dict[str, Any] | None]:
-        return {ref: read_object(recipe.receipt_path(self.root, ref)) for ref in self.plan.cells}
+        return {
+            ref: read_object(recipe.receipt_path(self.root, ref)) for ref in self.plan.artifacts
+        }
 
     @functools.cached_property
     def _runs(self) -> dict[Ref, dict[str, Any] | None]:
-        return {ref: read_object(recipe.run_path(self.root, ref)) for ref in self.plan.cells}
+        return {ref: read_object(recipe.run_path(self.root, ref)) for ref in self.plan.artifacts}
 
     def receipt(self, ref: Ref) -> dict[str, Any] | None:
         """Return the receipt of a planned output as it lies there; None: not there, or not complete."""
@@ -98,16 +100,20 @@ class Case:
         return "no receipt" if output or told else "absent"
 
     @functools.cached_property
-    def complete(self) -> dict[Ref, Cell]:
-        """The planned cells whose output and receipt are here, in plan order."""
-        return {ref: cell for ref, cell in self.plan.cells.items() if self.state(ref) == "complete"}
+    def complete(self) -> dict[Ref, Artifact]:
+        """The planned artifacts whose output and receipt are here, in plan order."""
+        return {
+            ref: artifact
+            for ref, artifact in self.plan.artifacts.items()
+            if self.state(ref) == "complete"
+        }
 
-    def of(self, *kinds: str) -> Iterator[tuple[Ref, Cell, dict[str, Any]]]:
-        """Yield the complete outputs of some kinds, or of all: ref, planned cell, receipt."""
-        for ref, cell in self.complete.items():
+    def of(self, *kinds: str) -> Iterator[tuple[Ref, Artifact, dict[str, Any]]]:
+        """Yield the complete outputs of some kinds, or of all: ref, planned artifact, receipt."""
+        for ref, artifact in self.complete.items():
             receipt = self.receipt(ref)
             if receipt and (not kinds or ref.kind in kinds):
-                yield ref, cell, receipt
+                yield ref, artifact, receipt
 
     def folder(self, ref: Ref) -> Path:
         """Return the folder that an output lies in."""
@@ -115,7 +121,7 @@ class Case:
 
     def observed(self, campaign: str, column: str) -> set[str]:
         """Return the values of a column of what a campaign's analyses measured (`weights`, `metric`)."""
-        needs = self.plan.cells[Ref("tables", campaign)].inputs
+        needs = self.plan.artifacts[Ref("tables", campaign)].inputs
         files = [self.root / need.path for need in needs if need.kind == "analyses"]
         tables = [pl.read_parquet(file, columns=[column]) for file in files if file.is_file()]
         return set().union(*(table[column].unique() for table in tables))
@@ -131,8 +137,8 @@ class Case:
             count: how many at most.
         """
         number = int.from_bytes(hashlib.sha256(self.seed.encode()).digest()[:8], "little")
-        words = Words(number, "audit", purpose, str(population))
-        return sorted(int(i) for i in words.choice(population, min(count, population)))
+        rng = RandomStream(number, "audit", purpose, str(population))
+        return sorted(int(i) for i in rng.choice(population, min(count, population)))
 
     # ------------------------------------------------------------------ published numbers
 
@@ -140,8 +146,8 @@ class Case:
     def _below(self) -> dict[Ref, list[Ref]]:
         """What is made from what."""
         below: dict[Ref, list[Ref]] = {}
-        for ref, cell in self.plan.cells.items():
-            for need in cell.inputs:
+        for ref, artifact in self.plan.artifacts.items():
+            for need in artifact.inputs:
                 below.setdefault(need, []).append(ref)
         return below
 

@@ -56,7 +56,7 @@ def chosen(only: Sequence[str]) -> list[ModuleType]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuditRequest:
     """What an audit is asked for.
 
     Attributes:
@@ -89,7 +89,7 @@ class Asked:
         return self.today or datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def run(plan: Plan, root: Path, asked: Asked = Asked()) -> Audit:
+def run(plan: Plan, root: Path, asked: AuditRequest = AuditRequest()) -> Audit:
     """Audit what a plan made below an output root."""
     seed = asked.seed or default_seed(root, plan, asked.date)
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
@@ -100,7 +100,7 @@ def run(plan: Plan, root: Path, asked: Asked = Asked()) -> Audit:
     return _audit(case.results, _about(case))
 
 
-def unplanned(error: ParamsError, asked: Asked) -> Audit:
+def unplanned(error: ParamsError, asked: AuditRequest) -> Audit:
     """Return the audit of a checkout whose params cannot be read: that fails, and nothing else can be looked at."""
     results = []
     for module in chosen(asked.only):
@@ -134,7 +134,7 @@ def _about(case: Case) -> dict[str, Any]:
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
         "auditor": {"environment": environment.describe(), **environment.repository()},
-        "planned": len(case.plan.cells),
+        "planned": len(case.plan.artifacts),
         "here": len(case.complete),
     }
 

@@ -58,7 +58,7 @@ def audit(
 
     if against:
         comparing.against(plans.load(scale)[1], against, json)
-    asked = run.Asked(level, tuple(only or ()), sample, seed)
+    asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
     try:
         planned, root = plans.load(scale)
     except ParamsError as error:

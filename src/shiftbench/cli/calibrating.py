@@ -21,7 +21,7 @@ from shiftbench.plan import plan as plans
 if TYPE_CHECKING:
     from shiftbench.inference.apply_shift import Shifter
     from shiftbench.plan.params import Params
-    from shiftbench.provenance.recipe import Cell
+    from shiftbench.provenance.recipe import Artifact
     from shiftbench.tools.calibrate import Calibrated, Interval
 
 PANEL = "Looking"
@@ -69,16 +69,16 @@ def calibrate(
     _tell(found, facts, file, planned.params)
 
 
-def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: str) -> Cell:
-    """Return the cell of the clean records, which says how the model is loaded and what it reads."""
+def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: str) -> Artifact:
+    """Return the artifact of the clean records, which says how the model is loaded and what it reads."""
     from shiftbench.refs import Ref
 
     weights_file(root, weights)
     ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
-    return planned.cells[planned.want(ref)]
+    return planned.artifacts[planned.want(ref)]
 
 
-def _clean_shards(of: Cell, root: Path) -> Path:
+def _clean_shards(of: Artifact, root: Path) -> Path:
     folder = next(root / ref.path for ref in of.inputs if ref.name == of.recipe["data"]).parent
     if not folder.is_dir():
         raise DataError(
@@ -105,7 +105,7 @@ def _shifter(planned: plans.Plan, root: Path, shift: str, dataset: str) -> Shift
     )
 
 
-def _judge(of: Cell, root: Path, clean: Any, device: str) -> Any:
+def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
     """Return the model of a run's weights, as the evaluate stage loads it, before clean samples."""
     import torch
 

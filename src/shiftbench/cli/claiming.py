@@ -58,7 +58,7 @@ def systems(
     for name in asked:
         scale = f"{scales.SYSTEMS}/{name}"
         made = running.made(scale, begun)
-        told = f"failed: {made.lacking[0]}" if made.lacking else _spelled(_verdicts(scale))
+        told = f"failed: {made.unfinished[0]}" if made.unfinished else _spelled(_verdicts(scale))
         table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", told)
     out.print(table)
     if status:
@@ -104,8 +104,8 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         style = _STYLES.get(row["verdict"], "dim")
         label = row["claim"] if row["part"] is None else f"  {row['part']}"
         says = (row["reason"] or row["says"]) if row["part"] is None else ""
-        cells = (label, f"[{style}]{row['verdict']}[/]", number(row), escaped(says))
-        table.add_row(*cells)
+        artifacts = (label, f"[{style}]{row['verdict']}[/]", number(row), escaped(says))
+        table.add_row(*artifacts)
     return table
 
 

@@ -63,8 +63,8 @@ def _tell_counts(done: Comparison) -> None:
     for tolerance in tolerances:
         table.add_column(tolerance, justify="right")
     for cause in dict.fromkeys(cause for cause, _ in counts):
-        cells = (str(counts.get((cause, tolerance), "")) for tolerance in tolerances)
-        table.add_row(cause, *cells)
+        artifacts = (str(counts.get((cause, tolerance), "")) for tolerance in tolerances)
+        table.add_row(cause, *artifacts)
     out.print(table)
 
 

@@ -84,13 +84,13 @@ def describe(family: str, name: str, scale: Scale = None) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def preview(
-    shift: Annotated[str | None, typer.Argument(help="default: all, on a picture of ours")] = None,
+    shift: Annotated[str | None, typer.Argument(help="default: all, on an image of ours")] = None,
     image: Annotated[Path | None, typer.Option(help="an image of yours")] = None,
     dataset: Annotated[str | None, typer.Option(help="test samples of a dataset")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="default: SHIFT.png")] = None,
     count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
 ) -> None:
-    """Draw a shift at rising severity, on your own image, a dataset or a picture of ours."""
+    """Draw a shift at rising severity, on your own image, a dataset or an image of ours."""
     from shiftbench.tools import preview as previews
 
     use_plugin_folders()

@@ -73,20 +73,20 @@ def why(output: str, scale: Scale = None) -> None:
 
     planned, root = plans.load(scale)
     hits = [
-        cell
-        for cell in planned.cells.values()
-        if output in (cell.ref.path, cell.ref.name) or cell.ref.path.endswith(output)
+        artifact
+        for artifact in planned.artifacts.values()
+        if output in (artifact.ref.path, artifact.ref.name) or artifact.ref.path.endswith(output)
     ]
     if not hits:
-        known = [cell.ref.path for cell in planned.cells.values()]
+        known = [artifact.ref.path for artifact in planned.artifacts.values()]
         raise ParamsError(f"nothing planned is called {output!r}; {near(output, known)}")
-    for cell in hits:
-        content = recipe.receipt(root, cell.ref)
-        out.print(f"[bold]{cell.ref.path}[/]: {escaped(recipe.status(root, cell))}")
-        if content and content["fingerprint"] != cell.fingerprint:
-            for line in recipe.differences(content["recipe"], cell.recipe):
+    for artifact in hits:
+        content = recipe.receipt(root, artifact.ref)
+        out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
+        if content and content["fingerprint"] != artifact.fingerprint:
+            for line in recipe.differences(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
-        for line in _decided(cell.recipe):
+        for line in _decided(artifact.recipe):
             out.print("  " + escaped(line))
 
 
@@ -123,7 +123,7 @@ def make(scale: Scale = None) -> None:
     from shiftbench.tools import run_local
 
     planned, root = plans.load(scale)
-    for original in planned.left_out:
+    for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
     count = run_local.make(planned, root)
     out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)

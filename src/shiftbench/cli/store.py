@@ -42,9 +42,9 @@ def pull(
         f"{done.checked} outputs pulled and checked against their receipts; "
         f"{len(done.missing)} planned outputs are not here"
     )
-    if done.hollow:
+    if done.manifest_only:
         out.print(
-            f"{len(done.hollow)} folders of shards have no tars here, as asked: evaluate them with "
+            f"{len(done.manifest_only)} folders of shards have no tars here, as asked: evaluate them with "
             "`shards: {stream: REMOTE}` in params.yaml",
             soft_wrap=True,
         )
@@ -59,10 +59,10 @@ def repair(path: str, scale: Scale = None) -> None:
     again = pull.repair(planned, root, path)
     for name in again:
         out.print(f"damaged: {name}")
-    hollow = [name for name in pull.hollow(planned, root) if name not in again]
-    if hollow:
+    manifest_only = [name for name in pull.manifest_only(planned, root) if name not in again]
+    if manifest_only:
         out.print(
-            f"{len(hollow)} folders of shards have no tars here; `shiftbench pull` brings them"
+            f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` brings them"
         )
     if not again:
         out.print("all bytes are as recorded; nothing to repair")

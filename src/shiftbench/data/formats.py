@@ -79,7 +79,7 @@ _CLASSIFIED = (
 
 RECORDS_FULL = Format(
     "records/classification/full",
-    "One row per sample of an evaluation cell; all logits. The probabilities behind confidence, nll and "
+    "One row per sample of an evaluation artifact; all logits. The probabilities behind confidence, nll and "
     "brier are a softmax over the classes that the dataset has (see `tasks`), the logits are the model's.",
     ("key",),
     (
@@ -229,7 +229,7 @@ OBSERVATIONS = Format(
 
 METRICS = Format(
     "metrics",
-    "One row per metric of a cell, a curve or a mean over seeds.",
+    "One row per metric of an artifact, a curve or a mean over seeds.",
     tuple(column.name for column in _CELL),
     (
         *_CELL,

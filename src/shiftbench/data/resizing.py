@@ -1,7 +1,7 @@
 """Pillow's resize in a fixed order: across, then down.
 
 Pillow goes one way and then the other, and rounds to bytes between; which way first depends on its version for
-pictures that are tall (13 goes down first, 11 across). One at a time, the bytes are the same.
+images that are tall (13 goes down first, 11 across). One at a time, the bytes are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MEANS = Image.Resampling.BOX
 def resize(
     picture: Image.Image, width: int, height: int, kind: Image.Resampling = LINEAR
 ) -> Image.Image:
-    """Return a picture of another size; colours count by their alpha where there is one."""
+    """Return an image of another size; colours count by their alpha where there is one."""
     if picture.mode == "RGBA":
         return resize(picture.convert("RGBa"), width, height, kind).convert("RGBA")
     return picture.resize((width, picture.height), kind).resize((width, height), kind)

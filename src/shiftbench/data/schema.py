@@ -266,7 +266,7 @@ def _section(form: Format) -> str:
     ]
     for column in form.columns:
         null = "yes" if column.nullable else ""
-        cells = [
+        artifacts = [
             f"`{column.name}`",
             str(column.dtype),
             column.unit,
@@ -274,7 +274,7 @@ def _section(form: Format) -> str:
             null,
             column.meaning,
         ]
-        lines.append("| " + " | ".join(cells).replace("  ", " ") + " |")
+        lines.append("| " + " | ".join(artifacts).replace("  ", " ") + " |")
     key = ", ".join(f"`{name}`" for name in form.key)
     return (
         f"## {form.name}\n\n{form.meaning}\nRows are sorted by {key}, which is unique.\n\n"

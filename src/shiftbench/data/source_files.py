@@ -46,7 +46,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Original(_Strict):
+class SourceFile(_Strict):
     """One file: `sha256` and `size` (bytes)."""
 
     sha256: Sha256
@@ -145,7 +145,7 @@ class Source(_Strict):
     licence: str
     redistribute: bool
     citation: str
-    files: dict[RelativePath, Original] = {}
+    files: dict[RelativePath, SourceFile] = {}
     tree: Tree | None = None
     providers: tuple[Provider, ...] = Field(min_length=1)
 
@@ -201,14 +201,14 @@ def load_source(name: str) -> Source:
         raise ParamsError(f"{path}: {where}: {first['msg']}") from error
 
 
-def measure(path: Path) -> Original:
+def measure(path: Path) -> SourceFile:
     """Return sha256 and size of a file, read once."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Original(sha256=digest, size=path.stat().st_size)
+    return SourceFile(sha256=digest, size=path.stat().st_size)
 
 
-def verify(source: Source, folder: Path) -> dict[str, Original]:
+def verify(source: Source, folder: Path) -> dict[str, SourceFile]:
     """Check that `folder` holds exactly the wanted bytes; returns what is there, by path.
 
     Raises:
@@ -225,7 +225,7 @@ def verify(source: Source, folder: Path) -> dict[str, Original]:
     return found
 
 
-def _verify_files(expected: dict[str, Original], found: dict[str, Original]) -> None:
+def _verify_files(expected: dict[str, SourceFile], found: dict[str, SourceFile]) -> None:
     for name, original in expected.items():
         if name not in found:
             raise ChecksumError(f"{name} is missing")
@@ -236,7 +236,7 @@ def _verify_files(expected: dict[str, Original], found: dict[str, Original]) -> 
             )
 
 
-def _verify_tree(tree: Tree, found: dict[str, Original]) -> None:
+def _verify_tree(tree: Tree, found: dict[str, SourceFile]) -> None:
     digest = tree_digest((name, original.sha256) for name, original in found.items())
     if digest != tree.sha256:
         raise ChecksumError(

@@ -25,7 +25,7 @@ def samples(
 ) -> Iterator[Sample]:
     """Yield the native split `train` or `test` of a CIFAR archive.
 
-    Pictures that occur earlier, in test first and then in train, are left out.
+    Images that occur earlier, in test first and then in train, are left out.
 
     Args:
         name: of the dataset; keys are `name/split/000123`, the position in the original.

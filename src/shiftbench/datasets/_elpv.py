@@ -1,9 +1,9 @@
-"""ELPV: electroluminescence pictures of solar cells, cut out of 44 modules, with defect probabilities.
+"""ELPV: electroluminescence images of solar cells, cut out of 44 modules, with defect probabilities.
 
 `part` is mono or poly, the silicon. Source: Deitsch et al. 2019.
 
 Four probabilities occur (0, 1/3, 2/3, 1); the label is `defective` above one half. The data may be used
-for non-commercial purposes only. No picture occurs twice. Which cells come from one module is not
+for non-commercial purposes only. No image occurs twice. Which cells come from one module is not
 published, so that splits are by cell.
 """
 

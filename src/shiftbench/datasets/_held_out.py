@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 PARAMS: dict[str, object] = {"part": "in", "split": 0, "held_out": 2}
@@ -36,7 +36,7 @@ def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
             f"{whole}_classes: split is {split} and held_out {count}; expected a split of at least 0 and 1 to "
             f"{total - 2} held-out classes"
         )
-    drawn = Words(split, "held_out", whole, "classes").choice(total).tolist()
+    drawn = RandomStream(split, "held_out", whole, "classes").choice(total).tolist()
     out = set((range(total)[::-1] if split == 0 else drawn)[:count])
     return [label for label in range(total) if (label in out) == (part == "out")]
 

@@ -1,4 +1,4 @@
-"""Helpers of datasets: text files that list pictures, one `relative/path label` per line."""
+"""Helpers of datasets: text files that list images, one `relative/path label` per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shiftbench.errors import DataError, DuplicateKeyError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Line:
-    """One line of a list: the key of its picture, the picture's path, its label as it stands, the line's number."""
+    """One line of a list: the key of its image, the image's path, its label as it stands, the line's number."""
 
     key: str
     path: str

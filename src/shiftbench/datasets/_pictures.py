@@ -1,4 +1,4 @@
-"""Helpers of datasets: picture files to arrays, and folders of them to samples."""
+"""Helpers of datasets: image files to arrays, and folders of them to samples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shiftbench.models._images import resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 80_000_000  # a picture above is an accident or an attack; Pillow warns a little higher
+MAX_PIXELS = 80_000_000  # an image above is an accident or an attack; Pillow warns a little higher
 WHITE = (255, 255, 255, 255)
 
 
 def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
-    """Open and load a picture; nothing in its metadata (EXIF rotation, colour profile) is applied.
+    """Open and load an image; nothing in its metadata (EXIF rotation, colour profile) is applied.
 
     Raises:
         DataError: truncated, of unknown format, or above MAX_PIXELS; the message begins with `key`.
@@ -41,12 +41,12 @@ def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
         Image.DecompressionBombError,
     ) as error:
         where = f" ({source})" if isinstance(source, Path) else ""
-        raise DataError(f"{key}: the picture{where} cannot be read: {error}") from error
+        raise DataError(f"{key}: the image{where} cannot be read: {error}") from error
     return picture
 
 
 def to_array(picture: Image.Image) -> np.ndarray:
-    """Return uint8 (h, w) of a grey picture, else (h, w, 3); what is transparent becomes white."""
+    """Return uint8 (h, w) of a grey image, else (h, w, 3); what is transparent becomes white."""
     if picture.mode.startswith("I;16"):
         return (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
     if picture.mode in ("1", "L"):
@@ -57,31 +57,31 @@ def to_array(picture: Image.Image) -> np.ndarray:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """Return an RGBA picture composited on white (Pillow's integer arithmetic)."""
+    """Return an RGBA image composited on white (Pillow's integer arithmetic)."""
     return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
 
 
 def read_array(source: Path | IO[bytes], key: str) -> np.ndarray:
-    """Return a picture file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
+    """Return an image file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
     return to_array(open_picture(source, key))
 
 
 def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
-    """Return the sample with its picture in colour, resized and cut as torchvision's Resize and CenterCrop do.
+    """Return the sample with its image in colour, resized and cut as torchvision's Resize and CenterCrop do.
 
     Args:
         sample: errors pass through.
-        shorter: its shorter side becomes this (bilinear); 0: the picture stays as it is.
+        shorter: its shorter side becomes this (bilinear); 0: the image stays as it is.
         side: of the middle square that is cut; 0: `shorter`.
 
     Raises:
-        ParamsError: the square is larger than the resized picture.
+        ParamsError: the square is larger than the resized image.
     """
     if not shorter or isinstance(sample, DataError):
         return sample
     if side > shorter:
         raise ParamsError(
-            f"{sample.key}: side {side} cannot be cut from pictures of {shorter} pixels; raise shorter"
+            f"{sample.key}: side {side} cannot be cut from images of {shorter} pixels; raise shorter"
         )
     colour = to_colour(sample.fields["image"])
     image = resize_and_crop(colour, shorter, side or shorter, "bilinear")
@@ -96,18 +96,18 @@ def list_classes(folder: Path) -> tuple[str, ...]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is not a folder; give the one that holds a folder of pictures per class"
+            f"{folder} is not a folder; give the one that holds a folder of images per class"
         )
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if not names:
-        raise DataError(f"{folder} holds no folders; expected one folder of pictures per class")
+        raise DataError(f"{folder} holds no folders; expected one folder of images per class")
     return tuple(names)
 
 
 def class_samples(
     prefix: str, folder: Path, labels: dict[str, int]
 ) -> Iterator[Sample | DataError]:
-    """Yield the pictures of folder/CLASS/**, in the order of their paths.
+    """Yield the images of folder/CLASS/**, in the order of their paths.
 
     Args:
         prefix: of the keys: `prefix/CLASS/path-without-suffix`, dots made underscores.

@@ -1,6 +1,6 @@
 """Scenes: items cut out of black ground, coloured, turned, and pasted on pieces of photos; with exact boxes.
 
-What COCO-O, RWDS and m-hood are rehearsed on. An item is a grey picture of 28 x 28. At its size on the scene the mask
+What COCO-O, RWDS and m-hood are rehearsed on. An item is a grey image of 28 x 28. At its size on the scene the mask
 is what is brighter than 20, its opacity is its grey over 60 (1 at most), and its colour 60 + 0.76 c grey with a
 factor c of 0.5 to 1 for each channel. A box is tight around the mask; an item that overlaps one before it by an IoU
 of `overlap` or more is placed anew, ten times, then left out. Behind are pieces of photos, 1/4 to 1 of the short
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shiftbench.data.boxes import Box
 from shiftbench.data.resizing import resize, resize_array
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _scikit_photos, rotate
 
 Pixels = NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Look:
     Attributes:
         side: of the square scene, in pixels.
         objects: fewest and most items; both 0: photos alone.
-        sizes: smallest and largest side of an item's picture, in pixels.
+        sizes: smallest and largest side of an item's image, in pixels.
         rotation: largest angle of an item, in degrees; drawn from minus to plus that.
         overlap: IoU from which a place is not taken.
         photos: file names of scikit-image's photos.
@@ -84,14 +84,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What is pasted: pictures uint8 (n, 28, 28), and the label of each one's box, int (n,); -1: it gets no box."""
+    """What is pasted: images uint8 (n, 28, 28), and the label of each one's box, int (n,); -1: it gets no box."""
 
     pixels: Pixels
     labels: NDArray[np.int64]
 
 
 def scene(
-    words: Words,
+    rng: RandomStream,
     items: Items,
     look: Look,
     sources: Mapping[str, Path],
@@ -100,24 +100,24 @@ def scene(
     """Return a scene uint8 (side, side, 3) and the boxes of its items, in the order in which they were pasted.
 
     Args:
-        words: random words of the scene.
-        items: n pictures, of which some are drawn.
+        rng: random words of the scene.
+        items: n images, of which some are drawn.
         look: how it looks.
         sources: folders of originals by name.
-        guests: pictures of which one is pasted last; the rest of the scene is as it is without.
+        guests: images of which one is pasted last; the rest of the scene is as it is without.
 
     Raises:
         DataError: the photos are not there.
     """
-    image = background(words, look, sources).astype(np.float32)
+    image = background(rng, look, sources).astype(np.float32)
     boxes: list[Box] = []
     taken: list[Box] = []
-    number = int(words.integers(look.objects[0], look.objects[1] + 1))
+    number = int(rng.integers(look.objects[0], look.objects[1] + 1))
     for drawn in [items] * number + ([guests] if guests else []):
-        layer, mask, label = _item(words, drawn, look)
+        layer, mask, label = _item(rng, drawn, look)
         left, top, wide, tall = tight(mask)
         cut = slice(top, top + tall), slice(left, left + wide)
-        corner = place(words, (tall, wide), [box["box"] for box in taken], look)
+        corner = place(rng, (tall, wide), [box["box"] for box in taken], look)
         if corner is None:
             continue
         x, y = corner
@@ -130,9 +130,9 @@ def scene(
     return np.rint(image).astype(np.uint8), boxes
 
 
-def background(words: Words, look: Look, sources: Mapping[str, Path]) -> Pixels:
+def background(rng: RandomStream, look: Look, sources: Mapping[str, Path]) -> Pixels:
     """Return a piece of a photo, uint8 (side, side, 3): mirrored with probability 1/2, darkened and tinted."""
-    which, size, down, right, mirrored, dark = (int(word) for word in words.words16(6))
+    which, size, down, right, mirrored, dark = (int(word) for word in rng.words16(6))
     photo = _scikit_photos.opened(sources, look.photos[which * len(look.photos) >> 16], colour=True)
     low, high = (round(share * 65536) for share in look.crop)
     side = max(8, min(photo.size) * (low + ((high - low) * size >> 16)) >> 16)
@@ -145,23 +145,23 @@ def background(words: Words, look: Look, sources: Mapping[str, Path]) -> Pixels:
     return darkened
 
 
-def _item(words: Words, items: Items, look: Look) -> tuple[NDArray[np.float32], Pixels, int]:
+def _item(rng: RandomStream, items: Items, look: Look) -> tuple[NDArray[np.float32], Pixels, int]:
     """Return an item at its size: colour float32 (h, w, 3), opacity times 255 where it is, and its label."""
-    which = int(words.integers(0, len(items.pixels)))
-    side = int(words.integers(look.sizes[0], look.sizes[1] + 1))
-    colour = np.float32(0.5) + words.uniform(3) / np.float32(2)
-    angle = (2 * float(words.uniform()) - 1) * look.rotation
+    which = int(rng.integers(0, len(items.pixels)))
+    side = int(rng.integers(look.sizes[0], look.sizes[1] + 1))
+    colour = np.float32(0.5) + rng.uniform(3) / np.float32(2)
+    angle = (2 * float(rng.uniform()) - 1) * look.rotation
     return *layer_of(items.pixels[which], side, colour, angle), int(items.labels[which])
 
 
 def layer_of(
     item: Pixels, side: int, colour: NDArray[np.float32], angle: float
 ) -> tuple[NDArray[np.float32], Pixels]:
-    """Return an item's picture as it is pasted: colour float32 (h, w, 3), opacity times 255 where it is.
+    """Return an item's image as it is pasted: colour float32 (h, w, 3), opacity times 255 where it is.
 
     Args:
         item: uint8 (28, 28).
-        side: of its picture on the scene, in pixels.
+        side: of its image on the scene, in pixels.
         colour: factor of each channel, float32 (3,), 0 to 1.
         angle: by which it is turned, in degrees.
     """
@@ -174,7 +174,7 @@ def layer_of(
 
 
 def _turned(grey: Pixels, degrees: float) -> Pixels:
-    """Return a picture turned about its middle, on a black canvas that holds all of it."""
+    """Return an image turned about its middle, on a black canvas that holds all of it."""
     side = len(grey)
     margin = math.ceil(side * (math.sqrt(2) - 1) / 2)
     canvas = np.pad(grey, margin)
@@ -191,14 +191,14 @@ def tight(mask: Pixels) -> tuple[int, int, int, int]:
 
 
 def place(
-    words: Words, size: tuple[int, int], boxes: Sequence[list[float]], look: Look
+    rng: RandomStream, size: tuple[int, int], boxes: Sequence[list[float]], look: Look
 ) -> tuple[int, int] | None:
     """Return the left upper corner of a free place; None: none was found."""
     tall, wide = size
     if tall > look.side or wide > look.side:
         return None
     for _ in range(TRIES):
-        down, right = (int(word) for word in words.words16(2))
+        down, right = (int(word) for word in rng.words16(2))
         x, y = right * (look.side - wide + 1) >> 16, down * (look.side - tall + 1) >> 16
         if all(_iou((x, y, wide, tall), other) < look.overlap for other in boxes):
             return x, y

@@ -1,6 +1,6 @@
 """Our own DomainNet: one label space of twelve classes in five looks, from what packages ship.
 
-| look                  | pictures                                                                  |
+| look                  | images                                                                  |
 | --------------------- | ------------------------------------------------------------------------- |
 | twelve_photo          | Tux Paint's stamps: cut-out photos, and drawings where there is no photo   |
 | twelve_clipart        | Open Clip Art                                                             |
@@ -8,7 +8,7 @@
 | twelve_emoji_twitter  | the same emoji as Twitter draws them (64 pixels, enlarged)                |
 | twelve_emoji_fluent   | the same emoji in Microsoft's 3D look                                     |
 
-`twelve.csv` lists the pictures that were looked at (domain, class, object, split, path, kind, note), chosen
+`twelve.csv` lists the images that were looked at (domain, class, object, split, path, kind, note), chosen
 by eye: class `-` is left out, for the reason in `note`; a note beside a class is a doubt. Classes are meant
 strictly: an insect is no spider, a plant no mushroom, a building can be entered, clothing is worn, a
 tool is a hand tool for work; a sea animal lives in water (seals and whales too, fresh water too).
@@ -19,7 +19,7 @@ look are train, val and test. A few drawings are both stamps and clip-art.
 
 Domain `emoji_flat` are emoji of which Fluent has none.
 
-Every picture is cropped to what is not transparent, fitted into 120 x 120 (Pillow, bicubic), centred in
+Every image is cropped to what is not transparent, fitted into 120 x 120 (Pillow, bicubic), centred in
 128 x 128 and composited on white; `mask` is its alpha, so that the background can be replaced.
 
 `look` is one of them; `kind` restricts to `photo` or `drawing` (hardly a building or garment is a photo).
@@ -68,7 +68,7 @@ VISIBLE = 8  # alpha below is dust around cut-outs; it does not count when cropp
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where the pictures of one look come from; `folder` is below the original."""
+    """Where the images of one look come from; `folder` is below the original."""
 
     source: str
     folder: str
@@ -157,10 +157,10 @@ def rows(split: str, *domains: str) -> list[Row]:
 
 
 def pictures(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | DataError]:
-    """Yield the pictures of one look.
+    """Yield the images of one look.
 
     `image` is uint8 (128, 128, 3), `mask` uint8 (128, 128), `label` 0 to 11, `meta` the object and
-    whether it is a photo or a drawing. A picture that cannot be read is yielded as its error.
+    whether it is a photo or a drawing. An image that cannot be read is yielded as its error.
     """
     for row, file in found:
         key = f"{name}/{row.split}/{row.path.removesuffix('.png').replace('.', '_')}"
@@ -180,7 +180,7 @@ def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
     Args:
         name: of the dataset.
         split: train, val or test.
-        folder: that holds the pictures.
+        folder: that holds the images.
 
     Raises:
         DataError: a listed one is not there.
@@ -190,7 +190,7 @@ def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
     wanted = rows(split, "emoji", *flat)
     absent = [row.path for row in wanted if row.path not in files]
     if absent:
-        raise DataError(f"{name}: {folder} holds no picture of {absent[0]}; fetch the source again")
+        raise DataError(f"{name}: {folder} holds no image of {absent[0]}; fetch the source again")
     return [(row, files[row.path]) for row in wanted]
 
 
@@ -200,7 +200,7 @@ def group(sample: Sample) -> str:
 
 
 def _on_canvas(picture: Image.Image) -> Image.Image:
-    """Return the picture cropped, fitted and centred: RGBA, SIDE x SIDE."""
+    """Return the image cropped, fitted and centred: RGBA, SIDE x SIDE."""
     visible = picture.getchannel("A").point([0] * VISIBLE + [255] * (256 - VISIBLE))
     picture = picture.crop(visible.getbbox() or (0, 0, *picture.size))
     longest = max(picture.size)

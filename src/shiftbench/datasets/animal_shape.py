@@ -1,6 +1,6 @@
 """Animal-Shape: 28x28 silhouettes of ten animals, far from both digits and clothes.
 
-Source: Mohammadi 2025, package animal-shape-mnist 0.39. 284 of its 10,000 pictures occur a second time
+Source: Mohammadi 2025, package animal-shape-mnist 0.39. 284 of its 10,000 images occur a second time
 and are left out: 9,716 remain. Zebras keep their stripes, so they are not quite silhouettes.
 """
 
@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield all pictures that did not occur before: `image` uint8 (28, 28), `label` 0 to 9."""
+    """Yield all images that did not occur before: `image` uint8 (28, 28), `label` 0 to 9."""
     folder = sources["animal_shape"]
     images, labels = (_array(folder / f"animal_{part}_version_3.gz") for part in ("data", "label"))
     kept = first_of_each([("all", images)])["all"]

@@ -1,6 +1,6 @@
 """CIFAR-10: 32x32 colour photos of ten kinds of objects, 50,000 to train and 10,000 to test.
 
-Source: Krizhevsky 2009. Pictures that occur twice are kept once, the test set first.
+Source: Krizhevsky 2009. Images that occur twice are kept once, the test set first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """CIFAR-100: 32x32 colour photos of a hundred kinds of objects (the fine labels), 50,000 + 10,000.
 
-Source: Krizhevsky 2009. Pictures that occur twice are kept once, the test set first.
+Source: Krizhevsky 2009. Images that occur twice are kept once, the test set first.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Your own pictures with boxes in COCO's layout: folders of pictures, and a JSON file of images and annotations.
+"""Your own images with boxes in COCO's layout: folders of images, and a JSON file of images and annotations.
 
     datasets:
       coco: {use: coco_json, root: /data/coco}                          # train2017, val2017, annotations/
       cartoon: {use: coco_json, root: /data/ood_coco/cartoon}           # a domain of COCO-O: val2017, annotations/
       pooled: {use: coco_json, root: /data/ood_coco, domains: [weather, sketch], annotations: ..., images: ...}
 
-`annotations` and `images` say, for each native split, where in `root` the JSON file and the pictures are; `{domain}`
+`annotations` and `images` say, for each native split, where in `root` the JSON file and the images are; `{domain}`
 in them is replaced by each of `domains`. A key holds the split, the domain and the number of the image, so that
 numbers which repeat from domain to domain do not meet; the domain is the sample's group. All domains must have the
 same categories, which become the classes in the order of their numbers; `names` takes some of them, and boxes of
 others are left out. `limit` takes the first images.
 
-Pictures are read as colour, without their EXIF rotation, which boxes do not know of; a picture of another size than
+Images are read as colour, without their EXIF rotation, which boxes do not know of; an image of another size than
 its entry is refused, and so are boxes outside of it. What is wrong with one image is its error alone (`on_error:
 skip`); what is wrong with the file stops. Crowds keep their mark: they count neither for nor against a detector.
 
@@ -97,7 +97,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     found = {}
     for domain in _domains(params):
         found[str(_file(params, "annotations", split, domain))] = "COCO JSON of images and boxes"
-        found[str(_file(params, "images", split, domain))] = "its pictures"
+        found[str(_file(params, "images", split, domain))] = "its images"
     return found
 
 
@@ -114,7 +114,7 @@ def _domains(params: dict[str, Any]) -> list[str]:
 def _file(params: dict[str, Any], option: str, split: str, domain: str) -> Path:
     if not params["root"]:
         raise ParamsError(
-            "coco_json: option root is missing; give the folder that holds pictures and annotations"
+            "coco_json: option root is missing; give the folder that holds images and annotations"
         )
     places = params[option]
     if split not in places:
@@ -244,7 +244,7 @@ def _sample(
             else ""
         )
         return DataError(
-            f"{key}: the picture {entry['file_name']} has {width} x {height} pixels, its entry {stated[0]} x "
+            f"{key}: the image {entry['file_name']} has {width} x {height} pixels, its entry {stated[0]} x "
             f"{stated[1]}{turned}"
         )
     fields: dict[str, Any] = {"image": image, "boxes": boxes}

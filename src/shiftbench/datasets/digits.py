@@ -1,9 +1,9 @@
 """scikit-learn's 1,797 handwritten digits of 8x8 pixels: a domain shift of MNIST (far coarser).
 
 Source: the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
-1998), as scikit-learn ships it. Its 17 grey levels are stretched to 0..255, the picture is enlarged to
+1998), as scikit-learn ships it. Its 17 grey levels are stretched to 0..255, the image is enlarged to
 20x20 (Pillow, bicubic) and gets a margin of four pixels, like MNIST's, so that a net for MNIST can
-read it. No picture occurs twice.
+read it. No image occurs twice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield all pictures in the file's order: `image` uint8 (28, 28), `label` 0 to 9.
+    """Yield all images in the file's order: `image` uint8 (28, 28), `label` 0 to 9.
 
     Raises:
         ChecksumError: the installed scikit-learn ships other bytes.
@@ -53,7 +53,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def _file() -> Path:
     found = importlib.util.find_spec("sklearn")
     if found is None or found.origin is None:
-        raise DataError("digits: scikit-learn, which ships the pictures, is not installed")
+        raise DataError("digits: scikit-learn, which ships the images, is not installed")
     return Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 

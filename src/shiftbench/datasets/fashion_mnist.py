@@ -1,6 +1,6 @@
-"""Fashion-MNIST: 28x28 grey pictures of ten kinds of clothing, 60,000 to train and 10,000 to test.
+"""Fashion-MNIST: 28x28 grey images of ten kinds of clothing, 60,000 to train and 10,000 to test.
 
-Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747. As published; no picture occurs twice.
+Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747. As published; no image occurs twice.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 Split 0 holds out the last classes (bags and ankle boots: "FM8"); each split above 0 holds out `held_out` classes
 drawn from its number, since a ranking of detectors may depend on which classes are unknown. `part: in` is what is
 left, `part: out` what is held out, both with their native train and test splits; labels count from 0 in the order
-of Fashion-MNIST. Keys are those of `fashion_mnist`, so that a picture has one key in all splits and parts.
+of Fashion-MNIST. Keys are those of `fashion_mnist`, so that an image has one key in all splits and parts.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; splits by class as in Neal et al. 2018, "Open Set Learning
 with Counterfactual Images", ECCV, section 4. There, the classes are drawn; split 0 is ours.

@@ -1,11 +1,11 @@
-"""Your own pictures: one folder per class, in one line of params.
+"""Your own images: one folder per class, in one line of params.
 
     datasets:
       mine: {use: image_folder, path: /data/mine}
 
 `path` holds the class folders, or the folders `train` and `test` (or `val` in place of `test`), each
 with the class folders. In the first case a fifth becomes test, by the hash of the key. Classes are the
-folders' names, sorted. Whether the pictures may be passed on is yours to say (`redistribute: true`);
+folders' names, sorted. Whether the images may be passed on is yours to say (`redistribute: true`);
 by default they stay local.
 """
 
@@ -37,7 +37,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3), `label`; a bad picture as its error.
+    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3), `label`; a bad image as its error.
 
     Raises:
         ParamsError: no path is given.

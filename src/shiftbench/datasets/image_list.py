@@ -1,4 +1,4 @@
-"""Your own pictures as text files list them: the layout of OpenOOD.
+"""Your own images as text files list them: the layout of OpenOOD.
 
     datasets:
       tin:
@@ -8,14 +8,14 @@
         lists: {val: benchmark_imglist/cifar10/val_tin.txt, test: benchmark_imglist/cifar10/test_tin.txt}
         counts: {val: 1000, test: 7793}
 
-Each line of a list is `path label`: the picture below `root`/`images`, and an integer. With `classes` (names in the
+Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` (names in the
 order of the labels, or a dataset of ours that has them: `classes: imagenet`) a label is one of theirs; without, the set
 is out of distribution and each label is -1. `counts` refuses a list of another length, `shorter` and `side` resize and
 cut as `imagenet` does, and `licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards
-stay local. A key is `image_list/` and the path, so that a picture has one key in all lists.
+stay local. A key is `image_list/` and the path, so that an image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
-We differ: truncated pictures are refused, what is transparent becomes white, and pictures are in the order of keys.
+We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the terms of the user's own copy"
 CITATION = (
     "Zhang et al., OpenOOD v1.5: Enhanced Benchmark for Out-of-Distribution Detection, DMLR 2024, "
-    "arXiv:2306.09301; and the authors of the pictures"
+    "arXiv:2306.09301; and the authors of the images"
 )
 REDISTRIBUTE = False
 IN_ORDER = True
@@ -75,7 +75,7 @@ def samples(
 ) -> Iterator[Sample | DataError]:
     """Yield a split in the order of keys: `image` uint8 (h, w) or (h, w, 3), `label` (0 in an OOD set).
 
-    A picture that is missing or broken and a label out of range are yielded as errors that name list and line.
+    An image that is missing or broken and a label out of range are yielded as errors that name list and line.
 
     Raises:
         ParamsError: no root, or no list for the split.
@@ -96,8 +96,8 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
     count = params["counts"].get(split)
     images = str(_root(params) / params["images"])
-    many = "pictures" if count is None else f"{count:,} pictures"
-    return {str(_list(split, params)): f"list of {many}", images: "the pictures"}
+    many = "pictures" if count is None else f"{count:,} images"
+    return {str(_list(split, params)): f"list of {many}", images: "the images"}
 
 
 def _root(params: dict[str, Any]) -> Path:
@@ -124,14 +124,14 @@ def _lines(split: str, params: dict[str, Any]) -> list[Line]:
     if len(lines) != expected:
         name = params.get("name", "image_list")
         raise DataError(
-            f"{file} lists {len(lines)} pictures, expected {expected}; bring the published list, or change "
+            f"{file} lists {len(lines)} images, expected {expected}; bring the published list, or change "
             f"datasets.{name}.counts.{split}"
         )
     return lines
 
 
 def _sample(line: Line, where: str, images: Path, classes: int | None) -> Sample:
-    """Read a picture; `classes` is None in an OOD set."""
+    """Read an image; `classes` is None in an OOD set."""
     allowed = range(OUT, 0) if classes is None else range(classes)
     if not _INTEGER.fullmatch(line.label) or int(line.label) not in allowed:
         expected = (
@@ -140,6 +140,6 @@ def _sample(line: Line, where: str, images: Path, classes: int | None) -> Sample
         raise RangeError(f"{where}: {line.path} has the label {line.label!r}, expected {expected}")
     file = images / line.path
     if not file.is_file():
-        raise DataError(f"{where}: the picture {file} does not exist")
+        raise DataError(f"{where}: the image {file} does not exist")
     image = read_array(file, f"{where}: {line.key}")
     return Sample(line.key, {"image": image, "label": max(0, int(line.label))})

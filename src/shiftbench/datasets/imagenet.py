@@ -6,10 +6,10 @@
 `root` holds `train/` and `val/`, each with a folder per synset (n01440764 ...); `val` is the test split.
 A label is the position of its folder's synset among the thousand in `imagenet_synsets.txt`, so that a
 set with fewer classes (ImageNet-R, -A; `complete: false`) keeps ImageNet's labels. Class names are
-torchvision's. Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y. The pictures may not be
+torchvision's. Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y. The images may not be
 passed on.
 
-With `shorter: 256, side: 224` every picture is resized (bilinear, its shorter side), its middle square is
+With `shorter: 256, side: 224` every image is resized (bilinear, its shorter side), its middle square is
 cut and grey ones become colour, as for ImageNet-C.
 """
 
@@ -50,7 +50,7 @@ def samples(
     """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3) of any size, `label` 0 to 999.
 
     Raises:
-        ParamsError: no root is given, or a square larger than the picture is asked for.
+        ParamsError: no root is given, or a square larger than the image is asked for.
         DataError: a folder is no synset of ImageNet-1k, or (when `complete`) one is missing.
     """
     if not params["root"]:
@@ -66,7 +66,7 @@ def samples(
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
-    return {str(folder): "pictures in a folder per synset"}
+    return {str(folder): "images in a folder per synset"}
 
 
 def _labels(folder: Path, *, complete: bool) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Your own pictures as a table describes them: Waterbirds, CelebA and others in this layout.
+"""Your own images as a table describes them: Waterbirds, CelebA and others in this layout.
 
     datasets:
       waterbirds:
@@ -18,7 +18,7 @@
         groups: [Blond_Hair, Male]
         classes: [other, blond]
 
-Tables are CSV with a heading; several are joined by the column of the picture's path, which is below `root`/`images`.
+Tables are CSV with a heading; several are joined by the column of the image's path, which is below `root`/`images`.
 `splits` says which value of the split column is which (train 0, val 1, test 2 by default), `labels` which value of the
 label column is which class (default: integers), `where` which rows count: column -> value, or list of values. Without
 `classes` the set is out of distribution. `groups` are the columns whose values, joined, are each record's group, for
@@ -46,7 +46,7 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the terms of the user's own copy"
 CITATION = (
     "Sagawa, Koh, Hashimoto and Liang, Distributionally Robust Neural Networks for Group Shifts, ICLR 2020, "
-    "arXiv:1911.08731; and the authors of the pictures"
+    "arXiv:1911.08731; and the authors of the images"
 )
 REDISTRIBUTE = False
 IN_ORDER = True
@@ -78,8 +78,8 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
     root = _root(params)
-    tables = {str(root / name): "table of pictures" for name in params["tables"]}
-    return {**tables, str(root / params["images"]): "the pictures"}
+    tables = {str(root / name): "table of images" for name in params["tables"]}
+    return {**tables, str(root / params["images"]): "the images"}
 
 
 def samples(
@@ -87,7 +87,7 @@ def samples(
 ) -> Iterator[Sample | DataError]:
     """Yield a split in the order of keys: `image` uint8 (h, w) or (h, w, 3), `label`, `meta` with the group.
 
-    A picture that is missing or broken and a label out of range are yielded as errors.
+    An image that is missing or broken and a label out of range are yielded as errors.
 
     Raises:
         ParamsError: no root, tables or such a column.
@@ -115,13 +115,13 @@ def samples(
 def _root(params: dict[str, Any]) -> Path:
     if not params["root"] or not params["tables"]:
         raise ParamsError(
-            "metadata_table: name `root`, the folder of the pictures, and `tables` in it"
+            "metadata_table: name `root`, the folder of the images, and `tables` in it"
         )
     return Path(params["root"]).expanduser()
 
 
 def _rows(params: dict[str, Any]) -> list[Row]:
-    """Return the rows of the first table, each with what the others say of the same picture."""
+    """Return the rows of the first table, each with what the others say of the same image."""
     column = params["columns"]["image"]
     first, *others = [_table(_root(params) / name) for name in params["tables"]]
     wanted = {*params["columns"].values(), *params["groups"], *params["where"]}
@@ -173,7 +173,7 @@ def _sample(key: str, row: Row, root: Path, count: int, params: dict[str, Any]) 
         )
     file = root / row[params["columns"]["image"]]
     if not file.is_file():
-        raise DataError(f"{key}: the picture {file} does not exist")
+        raise DataError(f"{key}: the image {file} does not exist")
     fields: dict[str, Any] = {"image": read_array(file, key), "label": int(label)}
     if params["groups"]:
         fields["meta"] = {"group": ", ".join(f"{name} {row[name]}" for name in params["groups"])}

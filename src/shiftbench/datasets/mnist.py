@@ -1,6 +1,6 @@
 """MNIST: 28x28 grey handwritten digits, 60,000 to train and 10,000 to test.
 
-Source: LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791. As published; no picture occurs
+Source: LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791. As published; no image occurs
 twice. Clean partner of `opencv_digits` and `digits`.
 """
 

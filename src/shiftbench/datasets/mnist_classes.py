@@ -1,7 +1,7 @@
 """Some digits of MNIST, and those held out: near-OOD data from one source.
 
 As `fashion_mnist_classes`: `part: in` or `out`, and `split` chooses which digits are held out. Keys are those of
-`mnist`, so that a picture has one key in all splits and parts.
+`mnist`, so that an image has one key in all splits and parts.
 
 Source: LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791; splits by class as in Neal et al. 2018, "Open Set
 Learning with Counterfactual Images", ECCV, section 4.

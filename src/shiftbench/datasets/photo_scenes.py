@@ -20,7 +20,7 @@ import numpy as np
 from shiftbench.datasets import _scenes, fashion_mnist
 from shiftbench.datasets._arrays import read_idx
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos
 
@@ -118,5 +118,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     how, name = look(split, params), params["name"]
     for number in range(params[split]):
         key = f"{name}/{split}/{number:06d}"
-        image, boxes = _scenes.scene(Words(0, "scene", "photo_scenes", key), drawn, how, sources)
+        image, boxes = _scenes.scene(
+            RandomStream(0, "scene", "photo_scenes", key), drawn, how, sources
+        )
         yield Sample(key, {"image": image, "boxes": boxes})

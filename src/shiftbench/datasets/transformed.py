@@ -1,4 +1,4 @@
-"""Another dataset, each picture turned, flipped or inverted: a related task over the same objects.
+"""Another dataset, each image turned, flipped or inverted: a related task over the same objects.
 
     datasets:
       mnist_rotated: {use: transformed, of: mnist, turn: 1, invert: true, prefix: "turned "}

@@ -1,4 +1,4 @@
-"""Someone else's WebDataset shards: tars in which picture and label stand side by side.
+"""Someone else's WebDataset shards: tars in which image and label stand side by side.
 
     datasets:
       theirs: {use: webdataset, path: "/data/theirs-{000000..000009}.tar", classes: [cat, dog]}

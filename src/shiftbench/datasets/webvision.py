@@ -1,4 +1,4 @@
-"""WebVision 1.0 (its resized pictures) without some of its concepts: auxiliary outliers, from your own copy.
+"""WebVision 1.0 (its resized images) without some of its concepts: auxiliary outliers, from your own copy.
 
     datasets:
       webvision: {root: /data/webvision, subset: {train: 60000}}
@@ -9,7 +9,7 @@ ImageNet that fine-grained ID sets or their coarse OOD are of. As in MixOE's cod
 
 Source: Li et al., "WebVision Database", 2017, arXiv:1708.02862; the filter is that of Zhang et al., "Mixture Outlier
 Exposure", WACV 2023, whose lists have 120 dogs, 52 birds, 42 vehicles, 6 butterflies and 3 aircraft. Two queries of one
-synset may hold one picture: such copies stay.
+synset may hold one image: such copies stay.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TASK = "classification"
 NATIVE = ("all",)
 SOURCES: tuple[str, ...] = ()
 ASSETS = ("imagenet_synsets.txt",)
-LICENCE = "research only; the pictures belong to their owners"
+LICENCE = "research only; the images belong to their owners"
 CITATION = "Li et al., WebVision Database: Visual Learning and Understanding from Web Data, 2017, arXiv:1708.02862"
 REDISTRIBUTE = False
 GROUPS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -94,7 +94,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[Sample | DataError]:
-    """Yield the pictures of the queries that are left: `image` uint8 (h, w) or (h, w, 3), `label` 0."""
+    """Yield the images of the queries that are left: `image` uint8 (h, w) or (h, w, 3), `label` 0."""
     root = _root(params)
     left = queries(root / "info", params["without"])
     for part in params["parts"]:
@@ -106,9 +106,7 @@ def samples(
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring: path -> what it is."""
     root = _root(params)
-    pictures = {
-        str(root / part): "resized pictures, a folder per query" for part in params["parts"]
-    }
+    pictures = {str(root / part): "resized images, a folder per query" for part in params["parts"]}
     return {str(root / "info"): "synsets.txt and queries_synsets_map.txt", **pictures}
 
 

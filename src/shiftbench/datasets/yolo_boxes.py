@@ -66,11 +66,11 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `boxes`; a bad picture or label file as its error.
+    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `boxes`; a bad image or label file as its error.
 
     Raises:
         ParamsError: no path is given.
-        DataError: a yaml file or folder is not there, or a folder holds no pictures.
+        DataError: a yaml file or folder is not there, or a folder holds no images.
     """
     count = len(classes(params, sources))
     folder = folder_of(split, params)
@@ -78,7 +78,7 @@ def samples(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not files:
-        raise DataError(f"{folder} holds no pictures")
+        raise DataError(f"{folder} holds no images")
     for file in files:
         stem = file.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
         key = f"{params['name']}/{split}/{stem}"

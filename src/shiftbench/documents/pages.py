@@ -118,7 +118,7 @@ def _constants(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Keep a text from ending its table cell."""
+    """Keep a text from ending its table artifact."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 

@@ -86,14 +86,14 @@ def _built(repository: Path, slug: str) -> str:
         str(verdicts.count(one)) for one in ("supported", "refuted", "inconclusive")
     )
     minutes = found["cpu_minutes"] if found else None
-    cells = (
+    artifacts = (
         f"[{card.title}](../{_readme(slug)})",
         card.family,
         counted if found else measured.NOT_RUN,
         DASH if minutes is None else f"{minutes:.1f}",
         " ".join(line[1].split()) if line else "",
     )
-    return _row(*cells)
+    return _row(*artifacts)
 
 
 def _planned(slug: str) -> str:
@@ -150,8 +150,8 @@ def _reported(slug: str, card: Card, found: Measured | None) -> list[str]:
     lines = ["## Measured beside reported", "", _OTHER, ""]
     lines += ["| what | metric | reported | where | here |", "| --- | --- | --- | --- | --- |"]
     for given, here in measured.as_system(slug, card, found).reported:
-        cells = (given["what"], given["metric"], given["value"], given["where"], here or DASH)
-        lines.append(_row(*map(str, cells)))
+        artifacts = (given["what"], given["metric"], given["value"], given["where"], here or DASH)
+        lines.append(_row(*map(str, artifacts)))
     return lines
 
 
@@ -229,8 +229,8 @@ def _readme(slug: str) -> str:
     return f"{FOLDER}/{cards.file(slug).parent.name}/README.md"
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
+def _row(*artifacts: str) -> str:
+    return f"| {' | '.join(artifact.replace('|', chr(92) + '|').replace(chr(10), ' ') for artifact in artifacts)} |"
 
 
 def _sorted(rows: Iterable[str]) -> list[str]:

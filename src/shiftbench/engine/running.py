@@ -38,7 +38,7 @@ class Made:
 
     jobs: int
     seconds: float
-    lacking: tuple[str, ...]
+    unfinished: tuple[str, ...]
 
 
 def made(scale: str, begun: float) -> Made:
@@ -52,8 +52,8 @@ def made(scale: str, begun: float) -> Made:
     took = [seconds for rule in planned.rules if (seconds := _seconds(rule, begun)) is not None]
     behind = [rule for rule in planned.rules if _is_behind(rule)]
     whole = all(Path(page).exists() for page in planned.systems.get(scale, ()))
-    lacking = [rule.title for rule in behind if rule.awake or not whole]
-    return Made(len(took), sum(took), tuple(lacking))
+    unfinished = [rule.title for rule in behind if rule.dirty or not whole]
+    return Made(len(took), sum(took), tuple(unfinished))
 
 
 def _seconds(rule: Rule, begun: float) -> float | None:

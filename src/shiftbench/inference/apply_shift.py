@@ -17,7 +17,7 @@ from shiftbench import plugins
 from shiftbench.data import boxes
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 TORCH = "shifts_torch"
@@ -62,7 +62,7 @@ class Shifter:
         Args:
             recipe: of shifted shards, or of records whose data are shifted while they are read.
             dataset: name of the dataset that is shifted.
-            inputs: of the cell; what the shift's `needs` names is among them.
+            inputs: of the artifact; what the shift's `needs` names is among them.
         """
         spec = recipe["shift"]
         module = plugins.find("shifts", spec["use"])
@@ -82,10 +82,10 @@ class Shifter:
             reads["inputs"] = self.inputs
         return {**self.options, **reads}
 
-    def words(self, key: str) -> Words:
+    def words(self, key: str) -> RandomStream:
         """Return the random words of the sample `key`."""
         fresh = self.severity if self.fresh else None
-        return Words(self.seed, self.name, self.dataset, key, fresh)
+        return RandomStream(self.seed, self.name, self.dataset, key, fresh)
 
     def __call__(self, sample: Sample) -> Sample:
         """Return the shifted sample.
@@ -104,7 +104,7 @@ def shift_sample(
     module: ModuleType,
     severity: float,
     options: Mapping[str, Any],
-    words: Words,
+    rng: RandomStream,
 ) -> Sample:
     """Apply one shift to one sample with the random words of its identity.
 
@@ -113,13 +113,13 @@ def shift_sample(
         module: the shift's file.
         severity: within the shift's RANGE.
         options: keywords of its `apply`; with `sources` where it reads originals.
-        words: of the sample's identity.
+        rng: of the sample's identity.
 
     Raises:
         DataError: the sample lacks the field that the shift changes.
         ShiftbenchError: from the shift, with the sample's key in front.
     """
-    field, start = module.FIELD, copy.deepcopy(words) if moves_boxes(sample, module) else None
+    field, start = module.FIELD, copy.deepcopy(rng) if moves_boxes(sample, module) else None
     if field is not None and field not in sample.fields:
         raise DataError(
             f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
@@ -127,9 +127,9 @@ def shift_sample(
         )
     try:
         if field is None:
-            shifted: Sample = module.apply(sample, severity, words, **options)
+            shifted: Sample = module.apply(sample, severity, rng, **options)
             return shifted
-        value = module.apply(sample.fields[field], severity, words, **options)
+        value = module.apply(sample.fields[field], severity, rng, **options)
         if start is not None and severity:
             sample = _with_boxes(sample, module, severity, options, start)
     except ShiftbenchError as error:
@@ -143,7 +143,11 @@ def moves_boxes(sample: Sample, module: ModuleType) -> bool:
 
 
 def _with_boxes(
-    sample: Sample, module: ModuleType, severity: float, options: Mapping[str, Any], words: Words
+    sample: Sample,
+    module: ModuleType,
+    severity: float,
+    options: Mapping[str, Any],
+    rng: RandomStream,
 ) -> Sample:
     """Return the sample with its boxes where the shift takes their pixels; those that left the image are gone."""
     outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
@@ -151,7 +155,7 @@ def _with_boxes(
     move = getattr(module, "follow", module.apply)
 
     def moved(mask: boxes.Pixels) -> boxes.Pixels:
-        where: boxes.Pixels = move(mask, severity, copy.deepcopy(words), **own)
+        where: boxes.Pixels = move(mask, severity, copy.deepcopy(rng), **own)
         return where
 
     shape = sample.fields["image"].shape

@@ -36,7 +36,7 @@ def apply_batch(
     shift: ModuleType,
     images: torch.Tensor,
     severity: float,
-    words: Sequence[rng.Words],
+    words: Sequence[rng.RandomStream],
     options: Mapping[str, Any],
 ) -> torch.Tensor:
     """Return shifted images, by the shift's torch implementation, else one after the other on the CPU.
@@ -57,7 +57,7 @@ def apply_batch(
         shifted = [shift.apply(image, severity, own, **options) for image, own in pairs]
         return to_tensor(shifted, images.device) if shifted else images
     try:
-        drawn = rng_torch.Words.of(words, images.device)
+        drawn = rng_torch.RandomStream.of(words, images.device)
         result: torch.Tensor = in_torch.apply(images, severity, drawn, **options)
         return result
     except torch.cuda.OutOfMemoryError:

@@ -16,7 +16,7 @@ from shiftbench.files import scratch
 from shiftbench.inference.batching import Outputs
 
 
-class Keeper:
+class FeatureWriter:
     """Writes `X.npy` (features, (n, d)) and `X.logits.npy` ((n, C)) in the order of the records.
 
     Args:
@@ -31,7 +31,7 @@ class Keeper:
         self._rows: dict[str, int] = {}
         self._stack = ExitStack()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> FeatureWriter:
         """Make room for the files."""
         for part, name in (
             ("features", self.output.name),

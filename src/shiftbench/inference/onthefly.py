@@ -33,12 +33,12 @@ def for_cell(
     inputs: Mapping[Ref, Path],
     in_torch: Callable[[Shifter, str], Batches | None],
 ) -> OnTheFly:
-    """Return what shifts the samples of a records cell.
+    """Return what shifts the samples of a records artifact.
 
     Args:
         recipe: of the records.
         dataset: whose clean shards are read.
-        inputs: of the cell; golden samples and originals are among them.
+        inputs: of the artifact; golden samples and originals are among them.
         in_torch: (shift, `shift_device`) -> what shifts batches in torch; None: nothing does.
     """
     shifter = Shifter.of(recipe, dataset, inputs)

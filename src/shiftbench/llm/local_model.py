@@ -21,7 +21,7 @@ import torch
 from shiftbench.errors import ModelError
 from shiftbench.llm import client
 from shiftbench.llm.client import Request
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 IM_END = "<|im_end|>"
 
@@ -117,7 +117,7 @@ class _Drawn:
         self._temperature = float(decoding["temperature"])
         self._limit, self._stop = int(decoding["max_new_tokens"]), str(decoding.get("stop", ""))
         key = request.key(model.model).digest
-        self._words = Words(request.seed, "llm", model.model, key)
+        self._words = RandomStream(request.seed, "llm", model.model, key)
         self.done, self.text = False, ""
 
     def next(self, logits: torch.Tensor) -> int:

@@ -2,7 +2,7 @@
 
 Source: van den Oord et al. 2018, arXiv:1807.03748, equation 4; both directions, as in Radford et al., "Learning
 Transferable Visual Models From Natural Language Supervision" (CLIP), ICML 2021, figure 3. Rows that are equal by chance
-(two pictures of one name) count as each other's negatives, as there.
+(two images of one name) count as each other's negatives, as there.
 """
 
 from __future__ import annotations

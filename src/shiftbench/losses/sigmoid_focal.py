@@ -1,7 +1,7 @@
-"""The focal loss of dense detectors: easy cells count little.
+"""The focal loss of dense detectors: easy artifacts count little.
 
 Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5 (alpha 0.25, gamma 2), added up over
-cells and classes and divided by the number of positive ones, as FCOS (Tian et al. 2019) does.
+artifacts and classes and divided by the number of positive ones, as FCOS (Tian et al. 2019) does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ ALPHA = 0.25
 
 
 def loss(logits: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """Return the loss of a batch; without a positive cell it is divided by 1.
+    """Return the loss of a batch; without a positive artifact it is divided by 1.
 
     Args:
         logits: float (n, classes, h, w).

@@ -2,7 +2,7 @@
 
 Source: Tan and Le, "EfficientNet", ICML 2019, arXiv:1905.11946; the Lite variants (ReLU6, no squeeze-and-excitation)
 by R. Liu, 2020; Apache-2.0. Weights as in `sources/efficientnet_lite*.yaml`. The default of 128 px without a crop is
-for small pictures whose object fills the frame.
+for small images whose object fills the frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What models of pictures and texts share: a head on raw features or on their directions, and the way from names to it.
+"""What models of images and texts share: a head on raw features or on their directions, and the way from names to it.
 
 A dual encoder's file has, beside the contract of models/, `texts(net, prompts, params, inputs) -> (n, d)`; its net has
 `image(x)` (raw features v), `scale` (the factor of cosines) and this head. Trainers know no more than that.

@@ -1,4 +1,4 @@
-"""ResNet-18 for pictures of 32 px: a first convolution of 3x3 without pooling; 512 features, 11.2 M parameters.
+"""ResNet-18 for images of 32 px: a first convolution of 3x3 without pooling; 512 features, 11.2 M parameters.
 
 Source: He et al. 2016, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, table 1, with the first layer
 of their section 4.2 for CIFAR-10 and shortcuts of 1x1 convolutions, as OpenOOD and most of the field have it. Tensors

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from shiftbench.optimizers._newton_schulz import MUON, STEPS, Floats, mapped, spectrum
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 ASSETS = ("_coefficients.json", "_spectra.json")
 FILE, SPECTRA = (Path(__file__).with_name(name) for name in ASSETS)
@@ -66,7 +66,9 @@ def spell(shape: Sequence[int]) -> str:
 
 def gaussian(shape: Sequence[int], number: int) -> Floats:
     """Return a matrix of independent normal entries, drawn by its shape and number."""
-    return Words(0, "newton_schulz", "gaussian", f"{spell(shape)}/{number}").normal(tuple(shape))  # type: ignore[return-value]
+    return RandomStream(0, "newton_schulz", "gaussian", f"{spell(shape)}/{number}").normal(
+        tuple(shape)
+    )  # type: ignore[return-value]
 
 
 def fit(values: Floats) -> Triple:

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from shiftbench.page.detection import Detection
 from shiftbench.page.figures import Style
 from shiftbench.page.leaderboard import Column, Places, Tables, Who, columns
 from shiftbench.page.measures import Measure
+from shiftbench.page.ood import Detection
 from shiftbench.page.searches import Search, proof, searches
 from shiftbench.refs import without_seed
 

@@ -19,7 +19,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A box over a picture, in its pixels, and the name of its class."""
+    """A box over an image, in its pixels, and the name of its class."""
 
     x: float
     y: float
@@ -113,7 +113,7 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
 
 
 def _compared(pictures: tuple[Picture, ...], severities: tuple[float, ...]) -> tuple[Picture, ...]:
-    """Return the pictures, each text beside that of the clean sample."""
+    """Return the images, each text beside that of the clean sample."""
     clean, *others = pictures
     if clean.text is None or severities[0] != 0:
         return pictures
@@ -159,8 +159,8 @@ def _size(png: str, file: Path, key: str) -> tuple[int, int]:
         width, height = struct.unpack(">II", head[16:24])
     except (ValueError, struct.error) as error:
         raise DataError(
-            f"{file}: the picture of {key!r} is not base64 of a PNG; make the preview again"
+            f"{file}: the image of {key!r} is not base64 of a PNG; make the preview again"
         ) from error
     if not head.startswith(_PNG):
-        raise DataError(f"{file}: the picture of {key!r} is not a PNG; make the preview again")
+        raise DataError(f"{file}: the image of {key!r} is not a PNG; make the preview again")
     return width, height

@@ -2,20 +2,18 @@
 
 Three kinds of output belong together. *Overlaps*: for each campaign, the proof that no OOD sample is an ID sample and
 no validation sample a test sample. *Searches*: for each (weights, method, detector) with validation OOD, the
-options that tell it best from ID val. *Scores*: of each position, with the options found.
+options that tell it best from ID val. *Scores*: of each evaluation point, with the options found.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from shiftbench import plugins, refs
 from shiftbench.errors import ParamsError
-from shiftbench.plan.evaluation_points import Positions
+from shiftbench.plan.evaluation_points import EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.refs import Ref
 
@@ -23,7 +21,7 @@ Content = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DetectorRequest:
     """One detector on one (weights, method), as params ask for it.
 
     Attributes:
@@ -76,7 +74,7 @@ class Asked:
         return refs.records(self.weights, self.method, f"{dataset}/{split}/identity", "0")
 
 
-def asked(params: Params, positions: Positions, ref: Ref) -> Asked:
+def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequest:
     """Return the detector behind a Ref of scores or of a search.
 
     Raises:
@@ -98,7 +96,9 @@ def asked(params: Params, positions: Positions, ref: Ref) -> Asked:
     options = {
         key: value for key, value in params.options("detectors", name).items() if key not in grid
     }
-    return Asked(weights, method, module, name, options, grid, val_sets, tuple(sorted(campaigns)))
+    return DetectorRequest(
+        weights, method, module, name, options, grid, val_sets, tuple(sorted(campaigns))
+    )
 
 
 def _agreed(campaigns: dict[str, Campaign], weights: Ref) -> tuple[tuple[str, str], ...]:
@@ -136,14 +136,8 @@ def _refuse_lists(params: Params, name: str, module: ModuleType) -> None:
         )
 
 
-def points(grid: dict[str, list[Any]]) -> Iterable[dict[str, Any]]:
-    """Yield every combination of a grid, the last option moving fastest."""
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
-
-
 def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
-    """Return what a detector reads of a cell: its records and, where it needs them, what was kept beside."""
+    """Return what a detector reads of an artifact: its records and, where it needs them, what was kept beside."""
     needs = set(module.NEEDS)
     kept = "features" in needs or ("logits" in needs and outputs != "full")
     return [records, refs.features(records)] if kept else [records]
@@ -162,7 +156,7 @@ def sets(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
 
 def support(campaign: Campaign, params: Params) -> list[tuple[str, str]]:
     """Return the (dataset, split) of what the streams of a campaign show."""
-    walked = [place for name in campaign.streams for place in Positions(params).walk(name)]
+    walked = [place for name in campaign.streams for place in EvaluationPoints(params).walk(name)]
     shown = [one.data.parts[:2] for place in walked for one in place.support]
     return sorted({(dataset, split) for dataset, split in shown})
 

@@ -95,5 +95,5 @@ def _measured(job: Job, root: Path) -> float | None:
 
 
 def spell(value: object) -> str:
-    """Spell a cell of the table."""
+    """Spell an artifact of the table."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Positions: what a campaign evaluates, in which order, and what each number is relative to."""
+"""Evaluation points: what a campaign evaluates, in which order, and what each number is relative to."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """One position of a stream: what is evaluated, and what it is relative to.
+class EvaluationPoint:
+    """One evaluation point of a stream: what is evaluated, and what it is relative to.
 
     Attributes:
         stream, step: name of the stream (`dataset/split/shift` for a plain shift) and where in it.
@@ -36,7 +36,7 @@ class Position:
         reference: the clean partner, as dataset/split/shift/severity.
         golden: where the shift is applied while reading, the samples that tell whether it was done right.
         time: its `step` in tables; None: it is of no stream.
-        support: what is shown before the samples of this position, labels included.
+        support: what is shown before the samples of this evaluation point, labels included.
         sees: what was read and shown since the method began, which decides what an adapting method does here.
         before: the same in order, as it is told.
     """
@@ -67,33 +67,33 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
-    """The positions that params name.
+class EvaluationPoints:
+    """The evaluation points that params name.
 
     Attributes:
         params: what to run.
-        lost: what cannot be made here.
+        unbuildable: what cannot be made here.
     """
 
     params: Params
-    lost: frozenset[Ref] = frozenset()
-    _walks: dict[tuple[str, str | None], list[Position]] = field(default_factory=dict)
+    unbuildable: frozenset[Ref] = frozenset()
+    _walks: dict[tuple[str, str | None], list[EvaluationPoint]] = field(default_factory=dict)
 
     @property
     def campaigns(self) -> dict[str, Campaign]:
         """The campaigns of which something can be made here."""
         return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
 
-    def all(self) -> list[Position]:
-        """Return every position that any campaign evaluates."""
+    def all(self) -> list[EvaluationPoint]:
+        """Return every evaluation point that any campaign evaluates."""
         return [place for campaign in self.campaigns.values() for place in self.of(campaign)]
 
-    def here(self, position: Position) -> bool:
-        """Tell whether what is read at a position can be made here."""
-        return self.lost.isdisjoint(position.reads)
+    def here(self, point: EvaluationPoint) -> bool:
+        """Tell whether what is read at an evaluation point can be made here."""
+        return self.unbuildable.isdisjoint(point.reads)
 
-    def of(self, campaign: Campaign) -> list[Position]:
-        """Return every position that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
+    def of(self, campaign: Campaign) -> list[EvaluationPoint]:
+        """Return every evaluation point that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
         clean = self._plain(campaign.dataset, campaign.split, "identity", 0, None)
         found = [clean]
         for shift in campaign.shifts:
@@ -110,8 +110,8 @@ class Positions:
         found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
         return found
 
-    def named(self, ref: Ref) -> Position:
-        """Return the position that a records Ref names."""
+    def named(self, ref: Ref) -> EvaluationPoint:
+        """Return the evaluation point that a records Ref names."""
         name = RecordsName.of(ref)
         if name.shards:
             return self._plain(*name.shards, reference=None)
@@ -119,7 +119,7 @@ class Positions:
 
     def _plain(
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
-    ) -> Position:
+    ) -> EvaluationPoint:
         data, golden = self._data(dataset, split, shift, severity)
         domain, levels = self._domain(shift), self._levels(shift)
         if domain:
@@ -132,7 +132,7 @@ class Positions:
             data, golden = self._data(other, domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain and not levels else severity
-        return Position(stream, step, data, dataset, split, shift, level, reference, golden)
+        return EvaluationPoint(stream, step, data, dataset, split, shift, level, reference, golden)
 
     def _domain(self, shift: str) -> dict[str, str] | None:
         """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
@@ -152,10 +152,10 @@ class Positions:
         self, dataset: str, split: str, shift: str, severity: float
     ) -> tuple[Ref, Ref | None]:
         """Return the shards to read and, where the shift is applied to them then, the golden samples."""
-        shifted = self.settle(refs.shards(dataset, split, shift, severity))
+        shifted = self.resolve(refs.shards(dataset, split, shift, severity))
         if self.params.materialised(shift):
             return shifted, None
-        return self.settle(refs.shards(dataset, split)), refs.previews(shifted)
+        return self.resolve(refs.shards(dataset, split)), refs.previews(shifted)
 
     def _levels(self, shift: str) -> dict[float, str]:
         """Return the dataset of each severity of a domain shift that has some, at rising severity."""
@@ -174,8 +174,8 @@ class Positions:
             return tuple(self._levels(shift)) or (1.0,)
         return self.params.shift(shift).severities
 
-    def walk(self, name: str, reference: str | None = None) -> list[Position]:
-        """Return the positions of a stream, in order.
+    def walk(self, name: str, reference: str | None = None) -> list[EvaluationPoint]:
+        """Return the evaluation points of a stream, in order.
 
         Raises:
             ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
@@ -184,11 +184,11 @@ class Positions:
             self._walks[name, reference] = self._walk(name, reference)
         return self._walks[name, reference]
 
-    def _walk(self, name: str, reference: str | None) -> list[Position]:
+    def _walk(self, name: str, reference: str | None) -> list[EvaluationPoint]:
         module = plugins.find("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
-        found: list[Position] = []
+        found: list[EvaluationPoint] = []
         sees: tuple[Ref, ...] = ()
         before: tuple[str, ...] = ()
         for number, step in enumerate(steps):
@@ -196,13 +196,13 @@ class Positions:
                 sees, before = (), ()
             data, golden = self._data(step.dataset, step.split, step.shift, step.severity)
             support = tuple(self._shown(name, one) for one in step.support)
-            position = Position(
+            point = EvaluationPoint(
                 stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,
                 shift=step.shift, severity=step.severity, reference=reference, golden=golden,
                 time=number if step.at is None else step.at, support=support, sees=sees, before=before,
             )  # fmt: skip
-            found.append(position)
-            sees = (*sees, *(shown.data for shown in support), *position.reads)
+            found.append(point)
+            sees = (*sees, *(shown.data for shown in support), *point.reads)
             before = (*before, *map(str, step.support), str(step))
         return found
 
@@ -231,14 +231,14 @@ class Positions:
         ]
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation cell of a campaign that can be made here, as aggregate reads it."""
+        """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""
         rows = (
-            _row(campaign, of, method, detector, position)
+            _row(campaign, of, method, detector, point)
             for of, method in self.wrapped(campaign)
-            for position in self.of(campaign)
-            for detector in (None, *_detectors(campaign, position))
+            for point in self.of(campaign)
+            for detector in (None, *_detectors(campaign, point))
         )
-        return [row for row in rows if Ref("records", row["records"]) not in self.lost]
+        return [row for row in rows if Ref("records", row["records"]) not in self.unbuildable]
 
     def kept_features(self, campaign: Campaign) -> list[Ref]:
         """Return the records whose features a campaign keeps, as far as they can be made here."""
@@ -247,9 +247,9 @@ class Positions:
             for of, method in self.wrapped(campaign)
             for split in campaign.features
         )
-        return [record for record in kept if record not in self.lost]
+        return [record for record in kept if record not in self.unbuildable]
 
-    def settle(self, ref: Ref) -> Ref:
+    def resolve(self, ref: Ref) -> Ref:
         """Send shards and previews that may not be passed on to data/local."""
         if ref.kind not in ("shards", "previews"):
             return ref
@@ -259,11 +259,11 @@ class Positions:
         return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
 
-def _at(position: Position) -> str:
-    return f"{position.stream}/{position.step}"
+def _at(point: EvaluationPoint) -> str:
+    return f"{point.stream}/{point.step}"
 
 
-def _distinct(walked: list[Position]) -> list[Position]:
+def _distinct(walked: list[EvaluationPoint]) -> list[EvaluationPoint]:
     """Refuse streams of one campaign whose rows could not be told apart: a row names the time, not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
     for place in walked:
@@ -277,36 +277,36 @@ def _distinct(walked: list[Position]) -> list[Position]:
     return walked
 
 
-def _detectors(campaign: Campaign, position: Position) -> tuple[str, ...]:
+def _detectors(campaign: Campaign, point: EvaluationPoint) -> tuple[str, ...]:
     """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
 
     In a stream they look at the ID set and at the OOD sets, shifted or not.
     """
-    if position.split != campaign.split:
+    if point.split != campaign.split:
         return ()
-    if position.time is not None:
-        seen = position.dataset in (campaign.dataset, *campaign.ood_groups)
+    if point.time is not None:
+        seen = point.dataset in (campaign.dataset, *campaign.ood_groups)
     else:
-        seen = position.shift == "identity" or campaign.full_spectrum
+        seen = point.shift == "identity" or campaign.full_spectrum
     return campaign.detectors if seen else ()
 
 
 def _row(
-    campaign: Campaign, of: Ref, method: str, detector: str | None, position: Position
+    campaign: Campaign, of: Ref, method: str, detector: str | None, point: EvaluationPoint
 ) -> dict[str, Any]:
-    record = refs.records(of, method, position.stream, position.step)
+    record = refs.records(of, method, point.stream, point.step)
     return {
         "weights": of.name,
         "method": method,
         "detector": detector,
-        "dataset": position.dataset,
-        "split": position.split,
-        "shift": position.shift,
-        "severity": position.severity,
-        "step": position.time,
-        "reference": position.reference,
-        "ood": position.dataset in campaign.ood_groups and position.dataset != campaign.dataset,
-        "ood_group": campaign.ood_groups.get(position.dataset),
+        "dataset": point.dataset,
+        "split": point.split,
+        "shift": point.shift,
+        "severity": point.severity,
+        "step": point.time,
+        "reference": point.reference,
+        "ood": point.dataset in campaign.ood_groups and point.dataset != campaign.dataset,
+        "ood_group": campaign.ood_groups.get(point.dataset),
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }

@@ -145,7 +145,7 @@ class Campaign(_Strict):
     shifts: tuple[Joined, ...] = Field(
         (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
     )
-    streams: tuple[Name, ...] = Field((), description="ordered lists of positions")
+    streams: tuple[Name, ...] = Field((), description="ordered lists of evaluation points")
     ood: tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
         (),
         description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
@@ -239,7 +239,7 @@ class Bootstrap(_Strict):
     )
 
 
-class Asked(_Strict):
+class SystemScale(_Strict):
     """The system that params are of."""
 
     slug: str = Field(description="whose card it is")
@@ -249,7 +249,7 @@ class Asked(_Strict):
 class Params(_Strict):
     """The whole of params.yaml."""
 
-    system: Asked | None = Field(
+    system: SystemScale | None = Field(
         None, description="set where params come from a system's card, whose claims are judged"
     )
     root: str = Field(".", description="output root, relative to the repository; enters no recipe")
@@ -316,5 +316,5 @@ _DEFAULTS: dict[str, type[Component]] = {
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml, without what a card's scale sets."""
     whole = Params.model_json_schema()
-    del whole["properties"]["system"], whole["$defs"]["Asked"]
+    del whole["properties"]["system"], whole["$defs"]["SystemScale"]
     return whole

@@ -1,7 +1,7 @@
-"""The plan: from params to cells, jobs, recipe files and stamps. The only product of names anywhere.
+"""The plan: from params to artifacts, jobs, recipe files and stamps. The only product of names anywhere.
 
-`Plan.of(params)` expands campaigns into Refs, each Ref into a Cell (recipe, inputs, fingerprint; see
-outlines.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
+`Plan.of(params)` expands campaigns into Refs, each Ref into a Artifact (recipe, inputs, fingerprint; see
+recipe spec.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
 of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
 stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
 compares time stamps, reruns exactly what receipts say.
@@ -20,12 +20,12 @@ from shiftbench import refs
 from shiftbench.errors import PluginError
 from shiftbench.files import write_bytes
 from shiftbench.plan import scales, unavailable
-from shiftbench.plan.evaluation_points import Position, Positions
+from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
-from shiftbench.plan.recipe_specs import Outlines
-from shiftbench.plan.unavailable import LeftOut
+from shiftbench.plan.recipe_specs import RecipeSpecs
+from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe
-from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
 OLD = 946_684_800  # 2000-01-01: older than any output
@@ -58,32 +58,35 @@ _BY_CONSTRUCTION = ("sources", "shards", "previews")
 
 @dataclass
 class Plan:
-    """All cells that params ask for, and the jobs that make them."""
+    """All artifacts that params ask for, and the jobs that make them."""
 
     params: Params
-    left_out: tuple[LeftOut, ...] = ()
-    lost: frozenset[Ref] = frozenset()
-    cells: dict[Ref, Cell] = field(default_factory=dict)
+    unavailable_sources: tuple[Unavailable, ...] = ()
+    unbuildable: frozenset[Ref] = frozenset()
+    artifacts: dict[Ref, Artifact] = field(default_factory=dict)
     _open: list[Ref] = field(default_factory=list)
 
     @classmethod
     def of(
-        cls, params: Params, left_out: tuple[LeftOut, ...] = (), lost: frozenset[Ref] = frozenset()
+        cls,
+        params: Params,
+        unavailable_sources: tuple[Unavailable, ...] = (),
+        unbuildable: frozenset[Ref] = frozenset(),
     ) -> Plan:
-        """Expand params into cells; looks at code, never at outputs.
+        """Expand params into artifacts; looks at code, never at outputs.
 
         Args:
             params: what to run.
-            left_out: originals that this machine cannot bring, for the report.
-            lost: what cannot be made without them; not planned.
+            unavailable_sources: originals that this machine cannot bring, for the report.
+            unbuildable: what cannot be made without them; not planned.
 
         Raises:
             ParamsError: a campaign asks for what does not exist or does not fit.
         """
-        plan = cls(params, left_out, lost)
+        plan = cls(params, unavailable_sources, unbuildable)
         for name, campaign in plan.campaigns.items():
             plan.want(Ref("tables", name))
-            for record in plan._places.kept_features(campaign):
+            for record in plan._points.kept_features(campaign):
                 plan.want(refs.features(record))  # made beside the records, but no input: a cache
         if params.system and plan.campaigns:
             plan.want(Ref("claims", params.system.slug))
@@ -91,27 +94,27 @@ class Plan:
         return plan
 
     @functools.cached_property
-    def _places(self) -> Positions:
-        return Positions(self.params, self.lost)
+    def _points(self) -> EvaluationPoints:
+        return EvaluationPoints(self.params, self.unbuildable)
 
     @functools.cached_property
-    def _outlines(self) -> Outlines:
-        return Outlines(self.params, self._places, self.left_out)
+    def _specs(self) -> RecipeSpecs:
+        return RecipeSpecs(self.params, self._points, self.unavailable_sources)
 
     @functools.cached_property
     def campaigns(self) -> dict[str, Campaign]:
         """The campaigns of which something can be made here."""
-        return self._places.campaigns
+        return self._points.campaigns
 
-    def positions(self, campaign: Campaign) -> list[Position]:
-        """Return every position that a campaign evaluates."""
-        return self._places.of(campaign)
+    def evaluation_points(self, campaign: Campaign) -> list[EvaluationPoint]:
+        """Return every evaluation point that a campaign evaluates."""
+        return self._points.of(campaign)
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation cell of a campaign that can be made here."""
-        return self._places.rows(campaign)
+        """Return one row per evaluation artifact of a campaign that can be made here."""
+        return self._points.rows(campaign)
 
-    # ------------------------------------------------------------------ cells
+    # ------------------------------------------------------------------ artifacts
 
     def want(self, ref: Ref) -> Ref:
         """Make sure that `ref` and all it needs are planned; returns it with its place settled.
@@ -119,24 +122,24 @@ class Plan:
         Raises:
             PluginError: needs go round in a circle.
         """
-        ref = self._places.settle(ref)
-        if ref in self.cells:
+        ref = self._points.resolve(ref)
+        if ref in self.artifacts:
             return ref
         if ref in self._open:
             circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
             raise PluginError(f"needs go round in a circle: {circle}")
         self._open.append(ref)
-        outline = self._outlines.of(ref)
-        inputs = tuple(dict.fromkeys(self.want(need) for need in outline.inputs))
+        spec = self._specs.of(ref)
+        inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
         self._open.pop()
         content = {
             "verb": _VERB_OF[ref.kind],
             "output": f"{ref.kind}/{ref.name}",
-            **outline.content,
-            **_code(outline.code),
-            "upstream": {need.path: self.cells[need].fingerprint for need in inputs},
+            **spec.content,
+            **_code(spec.code),
+            "upstream": {need.path: self.artifacts[need].fingerprint for need in inputs},
         }
-        self.cells[ref] = Cell.of(ref, content, inputs)
+        self.artifacts[ref] = Artifact.of(ref, content, inputs)
         return ref
 
     # ------------------------------------------------------------------ jobs
@@ -144,13 +147,13 @@ class Plan:
     @functools.cached_property
     def jobs(self) -> dict[str, Job]:
         """All jobs by `verb/name`, in the order of the data's path."""
-        groups: dict[tuple[int, str], list[Cell]] = {}
-        for cell in self.cells.values():
-            verb, name = _job_of(cell.ref)
-            groups.setdefault((VERBS.index(verb), name), []).append(cell)
+        groups: dict[tuple[int, str], list[Artifact]] = {}
+        for artifact in self.artifacts.values():
+            verb, name = _job_of(artifact.ref)
+            groups.setdefault((VERBS.index(verb), name), []).append(artifact)
         jobs = {}
-        for (verb_index, name), cells in sorted(groups.items()):
-            ordered = tuple(sorted(cells, key=lambda cell: cell.ref))
+        for (verb_index, name), artifacts in sorted(groups.items()):
+            ordered = tuple(sorted(artifacts, key=lambda artifact: artifact.ref))
             verb = VERBS[verb_index]
             jobs[f"{verb}/{name}"] = Job(verb, name, ordered, self._settings(verb))
         return jobs
@@ -173,52 +176,54 @@ class Plan:
 
         Features are left out: a cache, made beside the records and missed by nobody in a clone.
         """
-        cells = [cell for job in self.of_verb(verb) for cell in job.cells]
-        return [cell.ref.path for cell in cells if _is_target(cell.ref)]
+        artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
+        return [artifact.ref.path for artifact in artifacts if _is_target(artifact.ref)]
 
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
-        """Return for each job how its cells stand (`fresh`, `missing`, or why stale)."""
+        """Return for each job how its artifacts stand (`fresh`, `missing`, or why stale)."""
         return {
-            name: {cell.ref: recipe.status(root, cell) for cell in job.cells}
+            name: {artifact.ref: recipe.status(root, artifact) for artifact in job.artifacts}
             for name, job in self.jobs.items()
         }
 
-    def standing(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
-        """Return what is awake (a run may make it) and what is lacking (targets that are not here).
+    def build_status(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
+        """Return what is dirty (a run may make it) and what is lacking (targets that are not here).
 
-        Awake are stale cells, missing ones that are made with them, and what is below. Snakemake does
+        Awake are stale artifacts, missing ones that are made with them, and what is below. Snakemake does
         not look at what is below a job that runs, but follows inputs that are missing or not `ancient()`:
-        so a job is given the inputs of its awake cells; without one, those of what it lacks, as
+        so a job is given the inputs of its dirty artifacts; without one, those of what it lacks, as
         ancient; and a job at rest, which nothing can wake, is given none. A fresh
-        cell below a stale one may have to be made again, which its verb decides by the new bytes; below
+        artifact below a stale one may have to be made again, which its verb decides by the new bytes; below
         originals and shards that come back under the recipe that they had, it has not.
         """
-        states = {ref: recipe.status(root, cell) for ref, cell in self.cells.items()}
+        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
         made = self._made(states)
-        lacking = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
-        return frozenset(made | self._below(made, states)), frozenset(lacking)
+        missing = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
+        return frozenset(made | self._below(made, states)), frozenset(missing)
 
     def _made(self, states: Mapping[Ref, str]) -> set[Ref]:
-        """Return the stale cells, and the missing ones that are made with them or for them."""
-        mates = {cell.ref: job.cells for job in self.jobs.values() for cell in job.cells}
+        """Return the stale artifacts, and the missing ones that are made with them or for them."""
+        mates = {
+            artifact.ref: job.artifacts for job in self.jobs.values() for artifact in job.artifacts
+        }
         todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
         made = set(todo)
         while todo:
             ref = todo.pop()  # its verb needs its inputs, and makes all that its job lacks
-            needed = {*self.cells[ref].inputs, *(mate.ref for mate in mates[ref])} - made
+            needed = {*self.artifacts[ref].inputs, *(mate.ref for mate in mates[ref])} - made
             missing = [need for need in needed if states[need] == "missing"]
             todo += missing
             made.update(missing)
         return made
 
     def _below(self, made: set[Ref], states: Mapping[Ref, str]) -> set[Ref]:
-        """Return the cells that may have to be made again when `made` have come out with other bytes."""
+        """Return the artifacts that may have to be made again when `made` have come out with other bytes."""
         moved = {
             ref for ref in made if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
         }
-        for ref, cell in self.cells.items():  # inputs stand before what is made from them
+        for ref, artifact in self.artifacts.items():  # inputs stand before what is made from them
             kept = states[ref] == "fresh" or ref.kind in _LAST
-            if kept and not moved.isdisjoint(cell.inputs):
+            if kept and not moved.isdisjoint(artifact.inputs):
                 moved.add(ref)
         return moved
 
@@ -255,7 +260,7 @@ def _is_target(ref: Ref) -> bool:
 
 
 def _job_of(ref: Ref) -> tuple[str, str]:
-    """Return (verb, job name): which cells are made by one process."""
+    """Return (verb, job name): which artifacts are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
     if ref.kind == "claims":  # a system may be called like one of its campaigns
         return verb, f"claims/{ref.name}"
@@ -272,5 +277,7 @@ def load(scale: str | None = None) -> tuple[Plan, Path]:
     params = scales.load(scale)
     root = Path(params.root)
     whole = Plan.of(params)
-    left_out, lost = unavailable.find(whole, root)
-    return (Plan.of(params, tuple(left_out), lost) if lost else whole), root
+    unavailable_sources, unbuildable = unavailable.find(whole, root)
+    return (
+        Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
+    ), root

@@ -23,13 +23,13 @@ OUTS = {
 
 
 def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
-    """Move files that no planned cell owns to `root/.trash`; empty folders go.
+    """Move files that no planned artifact owns to `root/.trash`; empty folders go.
 
     Returns:
         The paths that were moved, relative to `root`, sorted.
     """
-    owners = {cell.ref.path for cell in plan.cells.values()}
-    folders = {str(Path(ref.path).parent) for ref in plan.cells if ref.owns_folder}
+    owners = {artifact.ref.path for artifact in plan.artifacts.values()}
+    folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
     moved = []
     for out in [out for stage in stages for out in OUTS[stage]]:
         (root / out).mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Outlines: what decides each kind of output, and what it is made from.
 
-One method per kind of Ref. The plan asks for the outline of every Ref that it meets, adds what is upstream and the
-digests of the code, and has a cell.
+One method per kind of Ref. The plan asks for the recipe spec of every Ref that it meets, adds what is upstream and the
+digests of the code, and has an artifact.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from shiftbench.data import source_files
 from shiftbench.errors import ParamsError
 from shiftbench.inference.apply_shift import name_in_torch
 from shiftbench.plan import cards, detector_plan, resolved_plugin
-from shiftbench.plan.detector_plan import Asked
-from shiftbench.plan.evaluation_points import Position, Positions
+from shiftbench.plan.detector_plan import DetectorRequest
+from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Params
 from shiftbench.plan.resolved_plugin import Content, Used
-from shiftbench.plan.unavailable import LeftOut
+from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import RecordsName, Ref, ShardsName, WeightsName
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class RecipeSpec:
     """What a plugin or a parameter says of one output.
 
     Attributes:
@@ -39,38 +39,38 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlines:
-    """The outlines of what params name."""
+class RecipeSpecs:
+    """The recipe spec of what params name."""
 
     params: Params
-    positions: Positions
-    left_out: tuple[LeftOut, ...] = ()
+    points: EvaluationPoints
+    unavailable_sources: tuple[Unavailable, ...] = ()
 
-    def of(self, ref: Ref) -> Outline:
-        """Return the outline of one output.
+    def of(self, ref: Ref) -> RecipeSpec:
+        """Return the recipe spec of one output.
 
         Raises:
             ParamsError, PluginError: what the name asks for does not exist or does not fit.
         """
         return _OF_KIND[ref.kind](self, ref)
 
-    def sources(self, ref: Ref) -> Outline:
+    def sources(self, ref: Ref) -> RecipeSpec:
         """Originals: the digests of their bytes."""
         source = source_files.load_source(ref.name)
-        return Outline({"bytes": source.model_dump(mode="json", include={"files", "tree"})}, [])
+        return RecipeSpec({"bytes": source.model_dump(mode="json", include={"files", "tree"})}, [])
 
-    def shards(self, ref: Ref) -> Outline:
+    def shards(self, ref: Ref) -> RecipeSpec:
         """Shards: a dataset's own, or a shift of these."""
         dataset, split, shift, _ = ShardsName.of(ref)
         if shift == "identity":
             return self._clean_shards(dataset, split)
         own, content, needs = self._shifted(ref)
         content["max_mb"] = self.params.shards.max_mb
-        return Outline(
+        return RecipeSpec(
             content, [refs.shards(dataset, split), *needs], resolved_plugin.code_of("shift", own)
         )
 
-    def _clean_shards(self, dataset: str, split: str) -> Outline:
+    def _clean_shards(self, dataset: str, split: str) -> RecipeSpec:
         own = self._used("datasets", dataset, {"split": split})
         entry = self.params.dataset(dataset)
         part = getattr(entry.slice, split)
@@ -83,8 +83,8 @@ class Outlines:
             "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
         }
         task = self._used("tasks", self._task(dataset), {})
-        return Outline(
-            content, [*own.originals, *own.needs], resolved_plugin.code_of("shift", own, task)
+        return RecipeSpec(
+            content, [*own.sources, *own.needs], resolved_plugin.code_of("shift", own, task)
         )
 
     def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
@@ -97,19 +97,19 @@ class Outlines:
             "seed": self.params.seed,
             "fresh": self.params.shift(shift).fresh,
         }
-        return own, content, own.needs if hasattr(own.module, "needs") else own.originals
+        return own, content, own.needs if hasattr(own.module, "needs") else own.sources
 
-    def previews(self, ref: Ref) -> Outline:
+    def previews(self, ref: Ref) -> RecipeSpec:
         """Previews: of shards, or of the shift of clean ones where it is not stored."""
         dataset, split, shift, _ = ShardsName.of(ref)
         task = self._used("tasks", self._task(dataset), {})
         if self.params.materialised(shift):
-            return Outline({}, [Ref("shards", ref.name)], resolved_plugin.code_of("shift", task))
+            return RecipeSpec({}, [Ref("shards", ref.name)], resolved_plugin.code_of("shift", task))
         own, content, needs = self._shifted(ref)
         files = resolved_plugin.code_of("shift", own, task)
-        return Outline(content, [refs.shards(dataset, split), *needs], files)
+        return RecipeSpec(content, [refs.shards(dataset, split), *needs], files)
 
-    def weights(self, ref: Ref) -> Outline:
+    def weights(self, ref: Ref) -> RecipeSpec:
         """Weights: a model, a trainer and a seed, on a dataset."""
         dataset, model_name, trainer_name, seed = WeightsName.of(ref)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
@@ -135,78 +135,78 @@ class Outlines:
             clean = {ref: refs.shards(dataset, ref.parts[1], *shifted) for ref in default}
             inputs = [clean.get(ref, ref) for ref in inputs]
         if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
-            return Outline(content, inputs, resolved_plugin.code_of("train", *using))
+            return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using))
         named = self._used("datasets", dataset, {})  # who reads no shards has the classes from it
         content["dataset"] = named.content
-        return Outline(content, inputs, resolved_plugin.code_of("train", *using, named))
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using, named))
 
-    def records(self, ref: Ref) -> Outline:
-        """Records: weights under a method at one position."""
+    def records(self, ref: Ref) -> RecipeSpec:
+        """Records: weights under a method at one evaluation point."""
         of, method_name, *_ = RecordsName.of(ref)
         dataset, _, _, seed = WeightsName.of(of)
-        position = self.positions.named(ref)
+        point = self.points.named(ref)
         model = self._model_of(of)
         context = {"dataset": dataset, "weights": of.name, "seed": seed}
-        context |= {"stream": position.stream, "step": position.step}
+        context |= {"stream": point.stream, "step": point.step}
         method = self._used("methods", method_name, context)
-        task = self._used("tasks", self._task(ShardsName.of(position.data).dataset), {})
+        task = self._used("tasks", self._task(ShardsName.of(point.data).dataset), {})
         content = {
             "model": model.content,
             "method": method.content,
-            "data": position.data.name,
+            "data": point.data.name,
             "seed": self.params.seed,
             **self.params.evaluate.model_dump(exclude={"shift_device"}),
         }
-        if position.time is not None:
+        if point.time is not None:
             content["stream"] = {
-                "before": list(position.before),
-                "support": [[one.data.name, one.part, one.of] for one in position.support],
+                "before": list(point.before),
+                "support": [[one.data.name, one.part, one.of] for one in point.support],
             }
-        shown = [one.data for one in position.support]
-        inputs = [of, *position.reads, *shown, *position.sees, *method.needs]
+        shown = [one.data for one in point.support]
+        inputs = [of, *point.reads, *shown, *point.sees, *method.needs]
         inputs += resolved_plugin.read_again(model)
-        shift = self._while_reading(position)
+        shift = self._while_reading(point)
         files = (*resolved_plugin.code_of("evaluate", method, model, task), *shift.code)
-        return Outline({**content, **shift.content}, [*inputs, *shift.inputs], files)
+        return RecipeSpec({**content, **shift.content}, [*inputs, *shift.inputs], files)
 
-    def _while_reading(self, position: Position) -> Outline:
-        """Return what a shift adds to the records of a position where it is not stored."""
-        if not position.golden:
-            return Outline({}, [])
-        own, content, needs = self._shifted(position.golden)
+    def _while_reading(self, point: EvaluationPoint) -> RecipeSpec:
+        """Return what a shift adds to the records of an evaluation point where it is not stored."""
+        if not point.golden:
+            return RecipeSpec({}, [])
+        own, content, needs = self._shifted(point.golden)
         device = self.params.evaluate.shift_device
-        content |= {"golden": position.golden.name, "shift_device": device}
+        content |= {"golden": point.golden.name, "shift_device": device}
         files = resolved_plugin.code_of("inference.onthefly", own)
         if device == "cpu":
-            return Outline(content, needs, files)
+            return RecipeSpec(content, needs, files)
         if device == "torch" and not name_in_torch(own.module):
             raise ParamsError(
-                f"evaluate.shift_device = 'torch': there is no torch implementation of {position.shift!r}; with `auto` "
-                f"or `cpu` it is applied on the CPU, with shifts.{position.shift}.materialise: true it is stored"
+                f"evaluate.shift_device = 'torch': there is no torch implementation of {point.shift!r}; with `auto` "
+                f"or `cpu` it is applied on the CPU, with shifts.{point.shift}.materialise: true it is stored"
             )
-        return Outline(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
+        return RecipeSpec(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
 
-    def features(self, ref: Ref) -> Outline:
+    def features(self, ref: Ref) -> RecipeSpec:
         """Features: made with the records, by the same recipe."""
         return self.records(Ref("records", ref.name))
 
-    def scores(self, ref: Ref) -> Outline:
+    def scores(self, ref: Ref) -> RecipeSpec:
         """Scores: records under a detector, fitted on ID rows, its options fixed or searched."""
-        asked = detector_plan.asked(self.params, self.positions, ref)
+        asked = detector_plan.asked(self.params, self.points, ref)
         of = refs.records_of(ref)
         own = self._detector(asked, [of, *asked.fit.values()])
         content = {**own.content, "rows": of.name}
         if not asked.searched:
-            return Outline(content, own.inputs, (*resolved_plugin.code_of("score"), *own.code))
-        return Outline(
+            return RecipeSpec(content, own.inputs, (*resolved_plugin.code_of("score"), *own.code))
+        return RecipeSpec(
             {**content, "search": asked.search.name},
             [*own.inputs, asked.search],
             (*resolved_plugin.code_of("score"), *own.code),
         )
 
-    def searches(self, ref: Ref) -> Outline:
+    def searches(self, ref: Ref) -> RecipeSpec:
         """Searches: the options of a detector that tell validation OOD best from ID val."""
-        asked = detector_plan.asked(self.params, self.positions, ref)
+        asked = detector_plan.asked(self.params, self.points, ref)
         own = self._detector(asked, [asked.id_val, *asked.ood_val, *asked.fit.values()])
         content = {
             **own.content,
@@ -219,13 +219,13 @@ class Outlines:
             for name in asked.campaigns
             if self.params.campaigns[name].val_sets
         ]
-        return Outline(
+        return RecipeSpec(
             content,
             [*own.inputs, *proofs],
             (*resolved_plugin.code_of("detector_search"), *own.code),
         )
 
-    def _detector(self, asked: Asked, records: list[Ref]) -> Outline:
+    def _detector(self, asked: DetectorRequest, records: list[Ref]) -> RecipeSpec:
         """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
         context = {
             "dataset": WeightsName.of(asked.weights).dataset,
@@ -248,13 +248,15 @@ class Outlines:
             inputs.append(asked.weights)
         if "net" in asked.module.NEEDS:
             net = self._net(asked.weights, records)
-            return Outline({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
-        return Outline(content, inputs, tuple(code))
+            return RecipeSpec(
+                {**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code)
+            )
+        return RecipeSpec(content, inputs, tuple(code))
 
-    def _net(self, of: Ref, records: list[Ref]) -> Outline:
+    def _net(self, of: Ref, records: list[Ref]) -> RecipeSpec:
         """Return what it takes to see samples again: the net, and the shards behind the records."""
         model = self._model_of(of)
-        places = {record.name: self.positions.named(record) for record in records}
+        places = {record.name: self.points.named(record) for record in records}
         for name, place in places.items():
             if place.golden:
                 raise ParamsError(
@@ -268,18 +270,20 @@ class Outlines:
         }
         inputs = [place.data for place in places.values()]
         inputs += resolved_plugin.read_again(model)
-        return Outline(content, inputs, tuple(resolved_plugin.files(model.modules)))
+        return RecipeSpec(content, inputs, tuple(resolved_plugin.files(model.modules)))
 
-    def overlaps(self, ref: Ref) -> Outline:
+    def overlaps(self, ref: Ref) -> RecipeSpec:
         """Overlaps: which samples two sets of a campaign share; those that detection compares may share none."""
         found = detector_plan.sets(self.params.campaigns[ref.name], self.params)
         places = [
-            (role, self.positions.settle(refs.shards(name, split))) for role, name, split in found
+            (role, self.points.resolve(refs.shards(name, split))) for role, name, split in found
         ]
         content = {"sets": [[role, place.name] for role, place in places]}
-        return Outline(content, [place for _, place in places], resolved_plugin.code_of("overlaps"))
+        return RecipeSpec(
+            content, [place for _, place in places], resolved_plugin.code_of("overlaps")
+        )
 
-    def analyses(self, ref: Ref) -> Outline:
+    def analyses(self, ref: Ref) -> RecipeSpec:
         """Observations: an analysis of one campaign, with the nets that it sees again."""
         name, analysis_name = ref.parts
         campaign = self.params.campaigns[name]
@@ -287,7 +291,7 @@ class Outlines:
             "campaign": name,
             "dataset": campaign.dataset,
             "split": campaign.split,
-            "weights": [of.name for of in self.positions.weights(campaign)],
+            "weights": [of.name for of in self.points.weights(campaign)],
             "methods": list(campaign.methods),
         }
         own = self._used("analyses", analysis_name, context)
@@ -298,16 +302,16 @@ class Outlines:
             "models": {name: model.content for name, model in nets.items()},
             "seed": self.params.seed,
         }
-        inputs = [*own.needs, *own.originals]
+        inputs = [*own.needs, *own.sources]
         inputs += [need for model in nets.values() for need in resolved_plugin.read_again(model)]
-        return Outline(content, inputs, resolved_plugin.code_of("analyse", own, *nets.values()))
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("analyse", own, *nets.values()))
 
     def _model_of(self, of: Ref) -> Used:
         """Return the model behind weights."""
         dataset, model, _, seed = WeightsName.of(of)
         return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
-    def claims(self, _: Ref) -> Outline:
+    def claims(self, _: Ref) -> RecipeSpec:
         """Claims of a system, judged from the tables of all its campaigns."""
         asked = self.params.system
         assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
@@ -317,13 +321,13 @@ class Outlines:
             "scale": asked.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
         }
-        tables = [Ref("tables", name) for name in self.positions.campaigns]
-        return Outline(content, tables, resolved_plugin.code_of("judge_claims"))
+        tables = [Ref("tables", name) for name in self.points.campaigns]
+        return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
 
-    def tables(self, ref: Ref) -> Outline:
+    def tables(self, ref: Ref) -> RecipeSpec:
         """Tables: the rows of one campaign under its metrics."""
         campaign = self.params.campaigns[ref.name]
-        rows = self.positions.rows(campaign)
+        rows = self.points.rows(campaign)
         names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
         metrics = {name: self._used("metrics", name, {}) for name in names}
         content = {
@@ -348,22 +352,22 @@ class Outlines:
             content["searches"] = [search.name for search in self._searches(rows)]
             inputs += self._searches(rows)
             inputs += [Ref("overlaps", ref.name)] if campaign.ood_groups else []
-        return Outline(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
 
     def _searches(self, rows: list[Content]) -> list[Ref]:
         """Return the searches behind the scores of a campaign."""
         scored = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
         heads = {"/".join(ref.parts[:4]) for ref in scored}
         found = [
-            detector_plan.asked(self.params, self.positions, Ref("searches", head))
+            detector_plan.asked(self.params, self.points, Ref("searches", head))
             for head in sorted(heads)
         ]
         return [asked.search for asked in found if asked.searched]
 
-    def report(self, _: Ref) -> Outline:
+    def report(self, _: Ref) -> RecipeSpec:
         """The report: all tables, with the previews that may be shown."""
-        campaigns = self.positions.campaigns
-        shown = {place.preview for place in self.positions.all() if self.positions.here(place)}
+        campaigns = self.points.campaigns
+        shown = {place.preview for place in self.points.all() if self.points.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
             "campaigns": {
@@ -371,7 +375,7 @@ class Outlines:
             },
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
             "metrics": {name: self._measure(name) for name in self.params.metrics},
-            "left_out": [asdict(original) for original in self.left_out],
+            "unavailable": [asdict(original) for original in self.unavailable_sources],
         }
         tables = [Ref("tables", name) for name in campaigns]
         if self.params.system:
@@ -382,7 +386,7 @@ class Outlines:
             for name, campaign in campaigns.items()
             if campaign.detectors and campaign.ood_groups
         ]
-        return Outline(content, [*tables, *proofs, *previews], resolved_plugin.code_of("report"))
+        return RecipeSpec(content, [*tables, *proofs, *previews], resolved_plugin.code_of("report"))
 
     def _card(self) -> Content:
         asked = self.params.system
@@ -412,18 +416,18 @@ class Outlines:
         return resolved_plugin.plugin(self.params, family, name, context)
 
 
-_OF_KIND: dict[str, Callable[[Outlines, Ref], Outline]] = {
-    "sources": Outlines.sources,
-    "shards": Outlines.shards,
-    "previews": Outlines.previews,
-    "weights": Outlines.weights,
-    "records": Outlines.records,
-    "features": Outlines.features,
-    "scores": Outlines.scores,
-    "searches": Outlines.searches,
-    "overlaps": Outlines.overlaps,
-    "analyses": Outlines.analyses,
-    "tables": Outlines.tables,
-    "claims": Outlines.claims,
-    "report": Outlines.report,
+_OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
+    "sources": RecipeSpecs.sources,
+    "shards": RecipeSpecs.shards,
+    "previews": RecipeSpecs.previews,
+    "weights": RecipeSpecs.weights,
+    "records": RecipeSpecs.records,
+    "features": RecipeSpecs.features,
+    "scores": RecipeSpecs.scores,
+    "searches": RecipeSpecs.searches,
+    "overlaps": RecipeSpecs.overlaps,
+    "analyses": RecipeSpecs.analyses,
+    "tables": RecipeSpecs.tables,
+    "claims": RecipeSpecs.claims,
+    "report": RecipeSpecs.report,
 }

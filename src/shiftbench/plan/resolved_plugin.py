@@ -32,7 +32,7 @@ class Used:
         return self.modules[0]
 
     @property
-    def originals(self) -> list[Ref]:
+    def sources(self) -> list[Ref]:
         """The originals that it reads."""
         return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
 

@@ -60,7 +60,7 @@ class Rule:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     log: str
-    awake: bool
+    dirty: bool
     group: str | None
     seconds: float
 
@@ -126,7 +126,7 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
         rules = of(planned, root, one if one in systems else None)
         planned.write(root)
         files.write_json(_file(one), dataclasses.asdict(rules))
-        for original in planned.left_out:
+        for original in planned.unavailable_sources:
             print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
         whole += rules
     return whole
@@ -159,15 +159,15 @@ def _file(scale: str | None) -> Path:
 def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
     """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
-    A job is given the inputs of its awake cells; without one, those of what it lacks; at rest, none
+    A job is given the inputs of its dirty artifacts; without one, those of what it lacks; at rest, none
     (see `Plan.standing`).
     """
-    awake, lacking = planned.standing(root)
+    dirty, missing = planned.build_status(root)
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
     rules = []
     for job in planned.jobs.values():
-        cells = {cell.ref for cell in job.cells}
-        inputs = job.inputs_of((cells & awake) or (cells & lacking))
+        artifacts = {artifact.ref for artifact in job.artifacts}
+        inputs = job.inputs_of((artifacts & dirty) or (artifacts & missing))
         rules.append(
             Rule(
                 verb=job.verb,
@@ -177,7 +177,7 @@ def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
                 inputs=tuple(str(root / ref.path) for ref in inputs),
                 outputs=tuple(str(root / path) for path in job.outputs),
                 log=str(root / f"logs/{job.verb}/{job.name}.log"),
-                awake=bool(cells & awake),
+                dirty=bool(artifacts & dirty),
                 group=_group(job),
                 seconds=estimate.seconds(job, root),
             )

@@ -17,7 +17,7 @@ from shiftbench.data import pins, source_files, splits
 from shiftbench.data.source_files import cache_home
 from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref, ShardsName
 
 PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchvision": ()}
@@ -25,11 +25,11 @@ PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchv
 
 
 class Planned(Protocol):
-    """What of a plan is read here: its cells, inputs before what is made from them, and its params."""
+    """What of a plan is read here: its artifacts, inputs before what is made from them, and its params."""
 
     @property
-    def cells(self) -> Mapping[Ref, Cell]:
-        """All cells."""
+    def artifacts(self) -> Mapping[Ref, Artifact]:
+        """All artifacts."""
 
     @property
     def params(self) -> Params:
@@ -37,7 +37,7 @@ class Planned(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Unavailable:
     """An original that nobody here can bring, the outputs that go without it, and the cure."""
 
     source: str
@@ -72,11 +72,11 @@ class Yours:
 def yours(plan: Planned) -> list[Yours]:
     """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
     found: dict[str, list[Yours]] = {}
-    for ref, cell in plan.cells.items():
-        spec = cell.recipe.get("dataset", {})
+    for ref, artifact in plan.artifacts.items():
+        spec = artifact.recipe.get("dataset", {})
         own = _wanted(spec, ref) if ref.kind == "shards" and spec else []
         for one in own + [
-            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(cell.recipe)
+            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(artifact.recipe)
         ]:
             found.setdefault(one.path, []).append(one)
     return [_together(found[path]) for path in sorted(found)]
@@ -105,19 +105,25 @@ def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
     return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
 
 
-def find(plan: Planned, root: Path) -> tuple[list[LeftOut], frozenset[Ref]]:
+def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
     """Return what is left out, and all Refs that are lost with it.
 
     An output that is there already is not lost: a clone that pulled shards needs no original.
     """
-    gone = {ref for ref in plan.cells if ref.kind == "sources" and not _can_bring(plan, root, ref)}
-    lost: set[Ref] = set()
-    for ref, cell in plan.cells.items():  # inputs stand before what is made from them
-        missing = ref in gone or any(need in lost for need in cell.inputs)
-        if missing and recipe.status(root, cell) != "fresh":
-            lost.add(ref)
-    needed = {ref for ref in gone & lost if any(ref in plan.cells[other].inputs for other in lost)}
-    return [_describe(plan, ref, lost) for ref in sorted(needed)], frozenset(lost)
+    gone = {
+        ref for ref in plan.artifacts if ref.kind == "sources" and not _can_bring(plan, root, ref)
+    }
+    unbuildable: set[Ref] = set()
+    for ref, artifact in plan.artifacts.items():  # inputs stand before what is made from them
+        missing = ref in gone or any(need in unbuildable for need in artifact.inputs)
+        if missing and recipe.status(root, artifact) != "fresh":
+            unbuildable.add(ref)
+    needed = {
+        ref
+        for ref in gone & unbuildable
+        if any(ref in plan.artifacts[other].inputs for other in unbuildable)
+    }
+    return [_describe(plan, ref, unbuildable) for ref in sorted(needed)], frozenset(unbuildable)
 
 
 def _can_bring(plan: Planned, root: Path, ref: Ref) -> bool:
@@ -129,8 +135,8 @@ def _can_bring(plan: Planned, root: Path, ref: Ref) -> bool:
     return bringable or bool(plan.params.fetch.folders)
 
 
-def _describe(plan: Planned, ref: Ref, lost: set[Ref]) -> LeftOut:
+def _describe(plan: Planned, ref: Ref, unbuildable: set[Ref]) -> Unavailable:
     source = source_files.load_source(ref.name)
-    users = {other.parts[0] for other in lost if ref in plan.cells[other].inputs}
+    users = {other.parts[0] for other in unbuildable if ref in plan.artifacts[other].inputs}
     command = " or ".join(provider.command for provider in source.providers)
-    return LeftOut(ref.name, source.title, tuple(sorted(users)), command)
+    return Unavailable(ref.name, source.title, tuple(sorted(users)), command)

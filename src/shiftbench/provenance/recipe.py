@@ -47,7 +47,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Artifact:
     """One output: its Ref, its recipe, and the Refs that it is made from."""
 
     ref: Ref
@@ -56,18 +56,18 @@ class Cell:
     fingerprint: str
 
     @classmethod
-    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...]) -> Cell:
-        """Make a cell; the fingerprint follows from the recipe."""
+    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...]) -> Artifact:
+        """Make an artifact; the fingerprint follows from the recipe."""
         return cls(ref, recipe, inputs, fingerprint(recipe))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Cells that one process makes: all severities of a shift, all records of some weights."""
+    """Artifacts that one process makes: all severities of a shift, all records of some weights."""
 
     verb: str
     name: str
-    cells: tuple[Cell, ...]
+    artifacts: tuple[Artifact, ...]
     settings: dict[str, Any] = field(default_factory=dict)  # where to look, never what is made
 
     @property
@@ -83,43 +83,53 @@ class Job:
 
     @property
     def outputs(self) -> list[str]:
-        """Paths of the cells' outputs relative to the output root."""
-        return [cell.ref.path for cell in self.cells]
+        """Paths of the artifacts' outputs relative to the output root."""
+        return [artifact.ref.path for artifact in self.artifacts]
 
     @property
     def inputs(self) -> list[Ref]:
-        """What the cells are made from, without what the job makes itself; sorted."""
-        return self.inputs_of(cell.ref for cell in self.cells)
+        """What the artifacts are made from, without what the job makes itself; sorted."""
+        return self.inputs_of(artifact.ref for artifact in self.artifacts)
 
     def inputs_of(self, refs: Iterable[Ref]) -> list[Ref]:
-        """What some of the cells are made from, without what the job makes itself; sorted."""
-        own = {cell.ref for cell in self.cells}
+        """What some of the artifacts are made from, without what the job makes itself; sorted."""
+        own = {artifact.ref for artifact in self.artifacts}
         some = own.intersection(refs)
-        return sorted({ref for cell in self.cells if cell.ref in some for ref in cell.inputs} - own)
+        return sorted(
+            {ref for artifact in self.artifacts if artifact.ref in some for ref in artifact.inputs}
+            - own
+        )
 
     def text(self) -> str:
         """Return the recipe file's content."""
-        cells = [
+        artifacts = [
             {
-                "ref": [cell.ref.kind, cell.ref.name, cell.ref.local],
-                "fingerprint": cell.fingerprint,
-                "recipe": cell.recipe,
-                "inputs": [[ref.kind, ref.name, ref.local] for ref in cell.inputs],
+                "ref": [artifact.ref.kind, artifact.ref.name, artifact.ref.local],
+                "fingerprint": artifact.fingerprint,
+                "recipe": artifact.recipe,
+                "inputs": [[ref.kind, ref.name, ref.local] for ref in artifact.inputs],
             }
-            for cell in self.cells
+            for artifact in self.artifacts
         ]
-        content = {"verb": self.verb, "name": self.name, "settings": self.settings, "cells": cells}
+        content = {
+            "verb": self.verb,
+            "name": self.name,
+            "settings": self.settings,
+            "cells": artifacts,
+        }
         return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, file: Path) -> Job:
         """Read a recipe file."""
         content = json.loads(file.read_text())
-        cells = tuple(
-            Cell(Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"])
+        artifacts = tuple(
+            Artifact(
+                Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"]
+            )
             for c in content["cells"]
         )
-        return cls(content["verb"], content["name"], cells, content["settings"])
+        return cls(content["verb"], content["name"], artifacts, content["settings"])
 
 
 def receipt_path(root: Path, ref: Ref) -> Path:
@@ -150,14 +160,14 @@ def made(root: Path, ref: Ref) -> str | None:
     return content["made"][Path(ref.path).name] if content else None
 
 
-def status(root: Path, cell: Cell) -> str:
-    """Tell how a cell stands: `fresh`, `missing`, or why it is stale."""
-    content = receipt(root, cell.ref)
+def status(root: Path, artifact: Artifact) -> str:
+    """Tell how an artifact stands: `fresh`, `missing`, or why it is stale."""
+    content = receipt(root, artifact.ref)
     if content is None:
         return "missing"
-    if content["fingerprint"] != cell.fingerprint:
-        return "recipe changed: " + "; ".join(differences(content["recipe"], cell.recipe)[:4])
-    for ref in cell.inputs:
+    if content["fingerprint"] != artifact.fingerprint:
+        return "recipe changed: " + "; ".join(differences(content["recipe"], artifact.recipe)[:4])
+    for ref in artifact.inputs:
         now, then = made(root, ref), content["consumed"].get(ref.path)
         if now is not None and now != then:
             return f"input bytes changed: {ref.path}"
@@ -192,7 +202,7 @@ def _short(value: object) -> str:
 
 
 class Run:
-    """A job at work: which cells are to be made, and how a made one is put in place."""
+    """A job at work: which artifacts are to be made, and how a made one is put in place."""
 
     def __init__(self, file: Path) -> None:
         below = max(i for i, part in enumerate(file.parts) if part == "recipes")
@@ -205,25 +215,27 @@ class Run:
         """Return where `ref` stands."""
         return self.root / ref.path
 
-    def inputs(self, cell: Cell) -> dict[Ref, Path]:
-        """Return the cell's inputs by Ref."""
-        return {ref: self.path(ref) for ref in cell.inputs}
+    def inputs(self, artifact: Artifact) -> dict[Ref, Path]:
+        """Return the artifact's inputs by Ref."""
+        return {ref: self.path(ref) for ref in artifact.inputs}
 
-    def todo(self) -> list[Cell]:
-        """Return the cells whose receipt does not hold any more, in plan order."""
-        return [cell for cell in self.job.cells if status(self.root, cell) != "fresh"]
+    def todo(self) -> list[Artifact]:
+        """Return the artifacts whose receipt does not hold any more, in plan order."""
+        return [
+            artifact for artifact in self.job.artifacts if status(self.root, artifact) != "fresh"
+        ]
 
     def note(self, **facts: object) -> None:
-        """Add facts to the run files of the cells committed from now on."""
+        """Add facts to the run files of the artifacts committed from now on."""
         self.notes.update(facts)
 
     def commit(
-        self, cell: Cell, files: dict[str, Path], facts: dict[str, Any] | None = None
+        self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any] | None = None
     ) -> None:
-        """Put a cell's files in place: receipt away, renames, new receipt last.
+        """Put an artifact's files in place: receipt away, renames, new receipt last.
 
         Args:
-            cell: the cell that was made.
+            artifact: the artifact that was made.
             files: final name (beside the output) -> temporary file, or the file itself where it
                 stands in place already; the output itself is one.
             facts: what else the receipt states of the output, equal wherever it is made.
@@ -231,26 +243,26 @@ class Run:
         Raises:
             StaleError: code or an input changed since the recipe was written.
         """
-        self.check_code(cell)
-        output = self.path(cell.ref)
+        self.check_code(artifact)
+        output = self.path(artifact.ref)
         output.parent.mkdir(parents=True, exist_ok=True)
         digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
-        consumed = {ref.path: made(self.root, ref) for ref in cell.inputs}
-        receipt_path(self.root, cell.ref).unlink(missing_ok=True)
+        consumed = {ref.path: made(self.root, ref) for ref in artifact.inputs}
+        receipt_path(self.root, artifact.ref).unlink(missing_ok=True)
         for name in sorted(files, key=lambda name: name == output.name):
             sync(files[name])
             if files[name] != output.with_name(name):
                 files[name].replace(output.with_name(name))
-        write_json(run_path(self.root, cell.ref), self._circumstances())
+        write_json(run_path(self.root, artifact.ref), self._circumstances())
         content = {
-            "fingerprint": cell.fingerprint,
-            "recipe": cell.recipe,
+            "fingerprint": artifact.fingerprint,
+            "recipe": artifact.recipe,
             "made": digests,
             "rows": _row_digests(output.parent, digests),
             "consumed": consumed,
             **({"facts": facts} if facts else {}),
         }
-        write_json(receipt_path(self.root, cell.ref), content)
+        write_json(receipt_path(self.root, artifact.ref), content)
 
     def _circumstances(self) -> dict[str, Any]:
         """Return where, when and from which commit this is made, and what the stage noted."""
@@ -264,35 +276,35 @@ class Run:
             **self.notes,
         }
 
-    def check_code(self, cell: Cell) -> None:
+    def check_code(self, artifact: Artifact) -> None:
         """Refuse when a source file moved under the recipe.
 
         Raises:
             StaleError: names the file.
         """
-        for name, digest in cell.recipe.get("code", {}).items():
+        for name, digest in artifact.recipe.get("code", {}).items():
             if code_digest.digest(code_digest.locate(name)) != digest:
                 raise StaleError(
-                    f"{name} changed after the recipe of {cell.ref.path} was written; nothing was written. "
+                    f"{name} changed after the recipe of {artifact.ref.path} was written; nothing was written. "
                     "Run again: the new code gets its own recipe"
                 )
 
 
-def execute(file: Path, make: Callable[[Run, list[Cell]], None]) -> int:
+def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:
     """Run one job from its recipe file under a lock that the kernel releases after a kill.
 
     Returns:
-        The number of cells that were made.
+        The number of artifacts that were made.
     """
     run = Run(file.resolve())
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     with locks.hold(lock):
         todo = run.todo()
-        for cell in todo:
-            sweep(run.path(cell.ref), owns_folder=cell.ref.owns_folder)
-            run.check_code(cell)
-            pins.check(cell.recipe)
+        for artifact in todo:
+            sweep(run.path(artifact.ref), owns_folder=artifact.ref.owns_folder)
+            run.check_code(artifact)
+            pins.check(artifact.recipe)
         if todo:
             make(run, todo)
     return len(todo)

@@ -16,7 +16,7 @@ from typing import Any
 from shiftbench.data import shards
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import manifest
 
 Node = dict[str, Any]
@@ -27,25 +27,27 @@ _TYPES = {"image": "sc:ImageObject", "text": "sc:Text", "label": "sc:Integer"}
 
 def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> dict[str, Node]:
     """Return one document per dataset of which shards are released, by the dataset's name."""
-    cells: dict[str, list[Cell]] = {}
-    for cell in manifest.released(plan):
-        if cell.ref.kind == "shards":
-            cells.setdefault(cell.ref.parts[0], []).append(cell)
+    artifacts: dict[str, list[Artifact]] = {}
+    for artifact in manifest.released(plan):
+        if artifact.ref.kind == "shards":
+            artifacts.setdefault(artifact.ref.parts[0], []).append(artifact)
     up = os.path.relpath(
         root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant"
     )
     return {
-        name: _document(name, sorted(own, key=lambda cell: cell.ref), root, up, content)
-        for name, own in sorted(cells.items())
+        name: _document(name, sorted(own, key=lambda artifact: artifact.ref), root, up, content)
+        for name, own in sorted(artifacts.items())
     }
 
 
-def _document(name: str, cells: list[Cell], root: Path, up: str, content: manifest.Content) -> Node:
-    about = shards.manifest((root / cells[0].ref.path).parent)
+def _document(
+    name: str, artifacts: list[Artifact], root: Path, up: str, content: manifest.Content
+) -> Node:
+    about = shards.manifest((root / artifacts[0].ref.path).parent)
     distribution: list[Node] = []
     records: list[Node] = []
-    for cell in cells:
-        files, sets = _folder(cell, root, up)
+    for artifact in artifacts:
+        files, sets = _folder(artifact, root, up)
         distribution += files
         records += sets
     return {
@@ -72,11 +74,11 @@ def _version(content: manifest.Content) -> str:
     return f"{version('shiftbench')}+{content['root'][:16]}"
 
 
-def _folder(cell: Cell, root: Path, up: str) -> tuple[list[Node], list[Node]]:
+def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[Node]]:
     """Return the files and the record sets of one folder of shards."""
-    about = shards.manifest((root / cell.ref.path).parent)
-    name = "/".join(cell.ref.parts[1:])
-    place = f"{up}/{Path(cell.ref.path).parent.as_posix()}"
+    about = shards.manifest((root / artifact.ref.path).parent)
+    name = "/".join(artifact.ref.parts[1:])
+    place = f"{up}/{Path(artifact.ref.path).parent.as_posix()}"
     tars = [
         _file(f"{name}/{tar}", f"{place}/{tar}", "application/x-tar", facts["sha256"])
         | {"contentSize": f"{facts['bytes']} B"}
@@ -91,7 +93,9 @@ def _folder(cell: Cell, root: Path, up: str) -> tuple[list[Node], list[Node]]:
     payload = next(field for field in about["fields"] if field in ("image", "text"))
     wanted = (payload, "label") if "label" in about["fields"] else (payload,)
     sets = [_members(name, field, about["fields"], tars) for field in wanted]
-    return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(cell, root))
+    return [*tars, index, *sets], _records(
+        name, payload, about["fields"], _provenance(artifact, root)
+    )
 
 
 def _file(identity: str, url: str, mime: str, digest: str) -> Node:
@@ -186,14 +190,16 @@ def _field(identity: str, kind: str, source: Node) -> Node:
     }
 
 
-def _provenance(cell: Cell, root: Path) -> Node:
+def _provenance(artifact: Artifact, root: Path) -> Node:
     """Return what a folder was made from and by what, in PROV's terms."""
-    consumed = (recipe.receipt(root, cell.ref) or {"consumed": {}})["consumed"]
-    words = {key: cell.recipe[key] for key in ("shift", "severity", "seed") if key in cell.recipe}
+    consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
+    words = {
+        key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe
+    }
     made: Node = {
         "@type": "prov:Activity",
         "prov:label": recipe.canonical(words),
-        "prov:wasAssociatedWith": f"urn:shiftbench:recipe:{cell.fingerprint}",
+        "prov:wasAssociatedWith": f"urn:shiftbench:recipe:{artifact.fingerprint}",
     }
     origins = [
         {"@type": "prov:Entity", "prov:label": path, "sha256": digest}

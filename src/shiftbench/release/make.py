@@ -110,8 +110,8 @@ def _check_tree(home: Path) -> None:
 
 def _check_outputs(plan: Plan, root: Path) -> None:
     """Refuse what is stale, missing, or other than its receipt says."""
-    cells = [cell for ref, cell in plan.cells.items() if ref.kind != "features"]
-    states = {cell.ref.path: recipe.status(root, cell) for cell in cells}
+    artifacts = [artifact for ref, artifact in plan.artifacts.items() if ref.kind != "features"]
+    states = {artifact.ref.path: recipe.status(root, artifact) for artifact in artifacts}
     stale = [
         f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")
     ]
@@ -120,12 +120,12 @@ def _check_outputs(plan: Plan, root: Path) -> None:
             f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}"
         )
     released = manifest.released(plan)
-    missing = [cell.ref.path for cell in released if states[cell.ref.path] == "missing"]
+    missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
         raise DataError(
             f"{len(missing)} output(s) are not here; `shiftbench pull` or `make run` brings them:\n{_listed(missing)}"
         )
-    damaged = [line for cell in released for line in pull.verify(root, cell)]
+    damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:
         raise DataError(
             f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}"

@@ -22,7 +22,7 @@ from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, canonical
+from shiftbench.provenance.recipe import Artifact, canonical
 from shiftbench.refs import Ref
 from shiftbench.release import merkle
 
@@ -167,10 +167,12 @@ def is_withheld(ref: Ref) -> bool:
     return ref.local or ref.kind == "sources"
 
 
-def released(plan: Plan) -> list[Cell]:
-    """Return the cells whose bytes are released, in plan order."""
+def released(plan: Plan) -> list[Artifact]:
+    """Return the artifacts whose bytes are released, in plan order."""
     return [
-        cell for ref, cell in plan.cells.items() if not is_withheld(ref) and ref.kind != "features"
+        artifact
+        for ref, artifact in plan.artifacts.items()
+        if not is_withheld(ref) and ref.kind != "features"
     ]
 
 
@@ -180,7 +182,7 @@ def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefa
     Raises:
         DataError: two receipts consumed different bytes under one name.
     """
-    found = [artefact for cell in released(plan) for artefact in _of_cell(root, cell)]
+    found = [artefact for artifact in released(plan) for artefact in _of_cell(root, artifact)]
     tracked = {"params.yaml": "params", **dict.fromkeys(LOCKS, "lock")}
     if scale:
         tracked[f"params/{scale}.yaml"] = "params"
@@ -192,24 +194,24 @@ def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefa
 
 def volatile(plan: Plan, root: Path, home: Path) -> list[Content]:
     """Return the files that tell how and when: run files and the lock of DVC, with their digests."""
-    runs = [f"{cell.ref.path}.run.json" for cell in released(plan)]
+    runs = [f"{artifact.ref.path}.run.json" for artifact in released(plan)]
     files = {path: root / path for path in runs if (root / path).is_file()}
     if (home / DVC).is_file():
         files[DVC] = home / DVC
     return [{"path": path, "sha256": sha256(file)} for path, file in sorted(files.items())]
 
 
-def _of_cell(root: Path, cell: Cell) -> Iterator[Artefact]:
+def _of_cell(root: Path, artifact: Artifact) -> Iterator[Artefact]:
     """Yield the files of one output and its receipt."""
-    content = recipe.receipt(root, cell.ref) or {"made": {}}
-    place = Path(cell.ref.path).parent
-    stage = cell.recipe["verb"]
+    content = recipe.receipt(root, artifact.ref) or {"made": {}}
+    place = Path(artifact.ref.path).parent
+    stage = artifact.recipe["verb"]
     for name, digest in content["made"].items():
         path = (place / name).as_posix()
         size = (root / path).stat().st_size
-        yield Artefact(path, digest, cell.ref.kind, stage, size, cell.fingerprint)
-    path = f"{cell.ref.path}.receipt.json"
-    yield _of_file(root / path, path, "receipt", stage, cell.fingerprint)
+        yield Artefact(path, digest, artifact.ref.kind, stage, size, artifact.fingerprint)
+    path = f"{artifact.ref.path}.receipt.json"
+    yield _of_file(root / path, path, "receipt", stage, artifact.fingerprint)
 
 
 def _of_file(file: Path, path: str, kind: str, stage: str, by: str | None = None) -> Artefact:
@@ -219,15 +221,15 @@ def _of_file(file: Path, path: str, kind: str, stage: str, by: str | None = None
 def _withheld(plan: Plan, root: Path) -> Iterable[Artefact]:
     """Return what is not passed on, as what is passed on consumed it."""
     found: dict[str, Artefact] = {}
-    for cell in released(plan):
-        consumed = (recipe.receipt(root, cell.ref) or {"consumed": {}})["consumed"]
-        for ref in filter(is_withheld, cell.inputs):
+    for artifact in released(plan):
+        consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
+        for ref in filter(is_withheld, artifact.inputs):
             digest = consumed.get(ref.path)
-            stage = plan.cells[ref].recipe["verb"]
+            stage = plan.artifacts[ref].recipe["verb"]
             artefact = Artefact(ref.path, str(digest), ref.kind, stage, withheld=True)
             if digest is None or found.setdefault(ref.path, artefact) != artefact:
                 raise DataError(
                     f"{ref.path}: the outputs made from it read other bytes "
-                    f"({cell.ref.path} read {digest}); make them again from the same ones"
+                    f"({artifact.ref.path} read {digest}); make them again from the same ones"
                 )
     return found.values()

@@ -18,7 +18,7 @@ from PIL import Image
 
 from shiftbench.data.resizing import MEANS, resize
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _scikit_photos
 
 ASSETS = ("background_photos.csv",)
@@ -53,7 +53,7 @@ def rows() -> tuple[tuple[str, str, str], ...]:
 
 
 def crop(
-    shape: tuple[int, ...], words: Words, sources: Mapping[str, Path], part: str = "all"
+    shape: tuple[int, ...], rng: RandomStream, sources: Mapping[str, Path], part: str = "all"
 ) -> NDArray[np.uint8]:
     """Return a random crop of a random photo: uint8 of `shape`, (h, w) grey or (h, w, 3).
 
@@ -65,12 +65,12 @@ def crop(
         ParamsError: no such part.
     """
     if part == HELD_OUT:
-        return _scikit_photos.crop(shape, words, sources, _scikit_photos.HELD_OUT).pixels
+        return _scikit_photos.crop(shape, rng, sources, _scikit_photos.HELD_OUT).pixels
     if SOURCE not in sources:
         raise DataError(
             f"the photos of the source {SOURCE!r} are not there; run `shiftbench fetch {SOURCE}`"
         )
-    which, size, down, right = (int(word) for word in words.words16(4))
+    which, size, down, right = (int(word) for word in rng.words16(4))
     paths = listed(part)
     photo = _photo(str(sources[SOURCE] / paths[which * len(paths) >> 16]), colour=len(shape) == 3)
     height, width = shape[:2]

@@ -1,4 +1,4 @@
-"""Blurs in whole numbers: Gaussian weights that are 256ths, and pictures reduced before a wide blur.
+"""Blurs in whole numbers: Gaussian weights that are 256ths, and images reduced before a wide blur.
 
 OpenCV's float filters add in an order that depends on the CPU. Here every weight is a whole number of
 256ths and every pixel a whole number of grey levels, so that each partial sum has 24 bits at most, which
@@ -19,7 +19,7 @@ from shiftbench.compiled import compiled
 
 ONE = 256  # the sum of weights
 FINE = 128  # parts of a grey level between the steps of a wide blur
-WIDEST = 6.0  # pixels: a wider Gaussian is made on a reduced picture
+WIDEST = 6.0  # pixels: a wider Gaussian is made on a reduced image
 
 
 def gaussian(
@@ -64,7 +64,7 @@ def parts(pixel: float) -> int:
 
 
 def reduction(size: float, widest: float) -> int:
-    """Return by how much to reduce a picture so that `size` is at most `widest`: 1, 2, 4, 8, ..."""
+    """Return by how much to reduce an image so that `size` is at most `widest`: 1, 2, 4, 8, ..."""
     factor = 1
     while size > widest * factor:
         factor *= 2
@@ -119,7 +119,7 @@ def enlarged(
     Args:
         fine: uint16 cells in 128ths of a grey level.
         factor: the factor of the reduction, a power of two.
-        shape: of the picture that was reduced.
+        shape: of the image that was reduced.
         rounding: added before the fraction is cut off.
     """
     large = np.empty(shape, dtype=np.uint8)

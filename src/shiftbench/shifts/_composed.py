@@ -15,7 +15,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 from shiftbench.refs import Ref, sources
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 
 class Composed(ModuleType):
@@ -83,7 +83,7 @@ class Composed(ModuleType):
         self,
         value: Any,
         severity: float,
-        words: Words,
+        rng: RandomStream,
         *,
         sources: Mapping[str, Path] | None = None,
         **options: Mapping[str, object],
@@ -97,7 +97,7 @@ class Composed(ModuleType):
         for part, module in self._parts.items():
             given = self._options(part, options.get(part, {}))
             files = {"sources": sources or {}} if getattr(module, "SOURCES", ()) else {}
-            own = words.of(part)
+            own = rng.of(part)
             if self.FIELD is None and module.FIELD is not None:
                 changed = module.apply(value.fields[module.FIELD], severity, own, **given, **files)
                 value = value.with_field(module.FIELD, changed)
@@ -109,7 +109,7 @@ class Composed(ModuleType):
         self,
         mask: Any,
         severity: float,
-        words: Words,
+        rng: RandomStream,
         *,
         sources: Mapping[str, Path] | None = None,  # noqa: ARG002 - as `apply` is called
         **options: Mapping[str, object],
@@ -120,7 +120,7 @@ class Composed(ModuleType):
                 given = self._options(part, options.get(part, {}))
                 outside = {"border": "constant", "fill": 0}
                 given |= {name: value for name, value in outside.items() if name in given}
-                mask = module.apply(mask, severity, words.of(part), **given)
+                mask = module.apply(mask, severity, rng.of(part), **given)
         return mask
 
     def _options(self, part: str, given: Mapping[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Cut-out objects of the Tux Paint stamps, to be laid over pictures.
+"""Cut-out objects of the Tux Paint stamps, to be laid over images.
 
 `occlusion_stamps.csv` lists the stamps (path, object), chosen by eye: photos, or drawings that look like
 one, of things that belong to none of the twelve classes of `twelve_photo` and its partners (no animal,

@@ -1,6 +1,6 @@
-"""Edges of a grey picture, and the distance to them, in integers: OpenCV's results, sooner.
+"""Edges of a grey image, and the distance to them, in integers: OpenCV's results, sooner.
 
-`canny` equals `cv2.Canny(picture, low, high)` to the byte, `distances` what
+`canny` equals `cv2.Canny(image, low, high)` to the byte, `distances` what
 `cv2.distanceTransform(..., DIST_L2, 5)` makes, before that turns into floats.
 
 Source: Canny 1986, "A computational approach to edge detection"; Borgefors 1986, "Distance transformations in
@@ -18,7 +18,7 @@ WEAK, STRONG = 1, 2
 
 
 def canny(picture: NDArray[np.uint8], low: int, high: int) -> NDArray[np.uint8]:
-    """Return where a picture's edges are, uint8 (h, w), 0 or 1.
+    """Return where an image's edges are, uint8 (h, w), 0 or 1.
 
     A pixel whose slope (Sobel, sum of both directions) is above `low` and the largest across the edge
     is one, if a chain of such leads to one above `high`.

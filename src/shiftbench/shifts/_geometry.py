@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _warp
 
 ONE = 1 << 16  # parts of a matrix entry
@@ -53,9 +53,9 @@ def unit(degrees: float, one: int = ONE) -> tuple[int, int]:
     return round(math.cos(angle) * one), round(math.sin(angle) * one)
 
 
-def sign(words: Words) -> int:
+def sign(rng: RandomStream) -> int:
     """Return -1 or 1; takes one 16-bit word."""
-    return -1 if words.uniform() < 0.5 else 1
+    return -1 if rng.uniform() < 0.5 else 1
 
 
 def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -83,7 +83,7 @@ def box(name: str, mask: NDArray[np.uint8]) -> Box:
 
 
 def rate(mask: NDArray[np.uint8]) -> float:
-    """Return the share of the picture that the object takes, 0 to 1; half transparent counts half."""
+    """Return the share of the image that the object takes, 0 to 1; half transparent counts half."""
     return int(mask.sum(dtype=np.int64)) / (255 * mask.size)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import NORMAL_BITS, Words, normal_table
+from shiftbench.rng import NORMAL_BITS, RandomStream, normal_table
 from shiftbench.shifts._levels import scale
 
 NORMAL_ONE = 1 << 12  # normal values are 4,096ths and fit 16 bits
@@ -39,9 +39,9 @@ def enlarged(layer: NDArray[np.uint8], fine: int, shape: tuple[int, ...]) -> NDA
     return np.ascontiguousarray(whole[: shape[0], : shape[1]])
 
 
-def normal_field(height: int, width: int, words: Words) -> NDArray[np.int16]:
+def normal_field(height: int, width: int, rng: RandomStream) -> NDArray[np.int16]:
     """Return normal values in 4,096ths, one per 16-bit word."""
-    return np.take(normals(), words.words16(height * width)).reshape(height, width)
+    return np.take(normals(), rng.words16(height * width)).reshape(height, width)
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +130,7 @@ def reaches(side: int, decay: float) -> list[np.float32]:
     return rounds
 
 
-def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
+def plasma(side: int, decay: float, rng: RandomStream) -> NDArray[np.float32]:
     """Return a height map float32 (side, side) around 0; `side` is a power of two.
 
     Each round halves the spacing of known points: a new point is the mean of its four neighbours
@@ -139,7 +139,7 @@ def plasma(side: int, decay: float, words: Words) -> NDArray[np.float32]:
     field = np.zeros((1, 1), dtype=np.float32)
     for reach in reaches(side, decay):
         finer = np.empty((2 * len(field), 2 * len(field)), dtype=np.float32)
-        drawn = words.words16(3 * field.size).reshape(3, *field.shape)
+        drawn = rng.words16(3 * field.size).reshape(3, *field.shape)
         _refine(field, drawn, reach / np.float32(32768), finer)
         field = finer
     return field
@@ -192,14 +192,14 @@ STEMS = 200  # on 224 x 224 px
 MOST_STEMS = 4096
 
 
-def crystals(height: int, width: int, words: Words) -> NDArray[np.uint8]:
+def crystals(height: int, width: int, rng: RandomStream) -> NDArray[np.uint8]:
     """Return ferns of ice, uint8 (height, width): stems at random, with branches at 60 degrees.
 
-    Lengths are in pixels of a 224 px picture. Takes four 16-bit words per stem: row, column, direction,
+    Lengths are in pixels of a 224 px image. Takes four 16-bit words per stem: row, column, direction,
     length.
     """
     pixel = scale((height, width))
-    drawn = words.words16(4 * stem_count(height, width)).reshape(-1, 4).astype(np.int64)
+    drawn = rng.words16(4 * stem_count(height, width)).reshape(-1, 4).astype(np.int64)
     stems = np.empty_like(drawn)
     stems[:, 0], stems[:, 1] = drawn[:, 0] * height >> 8, drawn[:, 1] * width >> 8  # 256ths
     stems[:, 2] = drawn[:, 2] * DIRECTIONS >> 16

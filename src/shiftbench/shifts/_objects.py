@@ -14,12 +14,12 @@ from shiftbench.shifts import _masks
 
 
 class Found(NamedTuple):
-    """An object of a picture.
+    """An object of an image.
 
     Attributes:
         box: where it is.
         layer: what is in the box: the object times its alpha, and its alpha; uint8 (h', w', 2 or 4).
-        background: the whole picture without it.
+        background: the whole image without it.
     """
 
     box: _masks.Box
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 
 def find(name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Found:
-    """Cut the object out of a picture.
+    """Cut the object out of an image.
 
     Raises:
         DataError: the mask shows no object.
@@ -53,12 +53,12 @@ def resized(found: Found, factor: float) -> NDArray[np.uint8]:
 
 
 def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8]:
-    """Return the object's layer at the share `size` of the picture; as it is where that is 0 or larger.
+    """Return the object's layer at the share `size` of the image; as it is where that is 0 or larger.
 
     Args:
         name: the shift's `__name__`, for messages.
         found: the object.
-        own: its share of the picture.
+        own: its share of the image.
         size: the share that is wanted, 0 to 1.
 
     Raises:

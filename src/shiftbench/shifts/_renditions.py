@@ -1,6 +1,6 @@
-"""What the renditions share: an image fades into a picture of it in another manner.
+"""What the renditions share: an image fades into an image of it in another manner.
 
-All six take and give colour; of a grey image they draw a grey picture. Integers and tables: the same bytes on every
+All six take and give colour; of a grey image they draw a grey image. Integers and tables: the same bytes on every
 CPU.
 """
 

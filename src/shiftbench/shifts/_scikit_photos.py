@@ -18,7 +18,7 @@ from PIL import Image
 
 from shiftbench.data.resizing import resize
 from shiftbench.errors import DataError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 SOURCE = "scikit_image_photos"
 TRAINING = (
@@ -53,7 +53,7 @@ class Crop(NamedTuple):
 
 def crop(
     shape: tuple[int, ...],
-    words: Words,
+    rng: RandomStream,
     sources: Mapping[str, Path],
     photos: Sequence[str],
     half: str = "whole",
@@ -65,7 +65,7 @@ def crop(
 
     Args:
         shape: what is wanted, (h, w) grey or (h, w, 3).
-        words: random words.
+        rng: random words.
         sources: folders of originals by name.
         photos: file names, one is drawn.
         half: `whole`, `left` or `right`: the part of the photo that the piece lies in.
@@ -73,7 +73,7 @@ def crop(
     Raises:
         DataError: the source is not there, or not whole.
     """
-    which, size, down, along = (int(word) for word in words.words16(4))
+    which, size, down, along = (int(word) for word in rng.words16(4))
     name = photos[which * len(photos) >> 16]
     photo = opened(sources, name, colour=len(shape) == 3)
     height, width = shape[:2]

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 SHORTEST = 4  # letters of a word that has an inside, as in Pruthi et al. 2019
 ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -49,14 +49,14 @@ def inside(units: Sequence[str]) -> list[int]:
     return [place for word in whole for place in range(word.start() + 1, word.end() - 1)]
 
 
-def touched(share: float, count: int, words: Words) -> list[int]:
+def touched(share: float, count: int, rng: RandomStream) -> list[int]:
     """Return a random share of `count` things, in random order; a greater share begins with a smaller one's.
 
     The number is share x count, rounded down or up at random, so that over many texts its mean is
     exact, however short they are. Takes one 16-bit word, then one raw word per thing.
     """
-    size = math.floor(share * count + float(words.uniform()))
-    order: list[int] = words.choice(count)[:size].tolist()
+    size = math.floor(share * count + float(rng.uniform()))
+    order: list[int] = rng.choice(count)[:size].tolist()
     return order
 
 

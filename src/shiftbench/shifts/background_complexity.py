@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from shiftbench import refs
 from shiftbench.errors import ParamsError
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _levels, _masks
 
@@ -48,7 +48,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def apply(  # noqa: PLR0913 - options of the shift
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     way: str = "up",
     texture: str = "photo",
@@ -60,7 +60,7 @@ def apply(  # noqa: PLR0913 - options of the shift
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         way: `up` or `down`.
         texture: what is added: of a `photo`, or the background's `own`.
         photos: `all`, or the `first` or `second` part of the places; or `held_out`.
@@ -81,7 +81,7 @@ def apply(  # noqa: PLR0913 - options of the shift
         details = _details(_masks.behind(image, mask))
         weight = _weight(details, size)
     else:
-        details = _details(_backgrounds.crop(image.shape, words, sources, photos))
+        details = _details(_backgrounds.crop(image.shape, rng, sources, photos))
         weight = _weight(details, size)
     return value.with_field("image", _masks.changed(image, mask, details, weight))
 
@@ -94,7 +94,7 @@ def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _details(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Return the picture less its blur (a box, twice), in grey levels."""
+    """Return the image less its blur (a box, twice), in grey levels."""
     side = 2 * max(1, round(REACH * _levels.scale(picture.shape))) + 1
     smooth = picture
     for _ in range(2):  # once would turn the sign of some frequencies

@@ -23,7 +23,7 @@ import numpy as np
 
 from shiftbench import refs
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _backgrounds, _levels, _masks
 
@@ -42,7 +42,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     photos: str = "all",
     sources: Mapping[str, Path],
@@ -52,7 +52,7 @@ def apply(
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         photos: `all`, or the `first` or `second` part of the places; or `held_out`.
         sources: the folder of `background_photos`, or of `scikit_image_photos`.
 
@@ -63,6 +63,6 @@ def apply(
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     image, mask = _masks.fields(__name__, value)
-    new = _backgrounds.crop(image.shape, words, sources, photos).astype(np.int16)
+    new = _backgrounds.crop(image.shape, rng, sources, photos).astype(np.int16)
     other = new - _masks.behind(image, mask)
     return value.with_field("image", _masks.changed(image, mask, other, round(share * 256)))

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words, normal_table
+from shiftbench.rng import RandomStream, normal_table
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -35,14 +35,14 @@ COARSE = 4  # bits of the normal table that are left out
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, band: str = "mid"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, band: str = "mid"
 ) -> NDArray[np.uint8]:
     """Return an image with noise of one band, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         band: `low`, `mid` or `high`.
 
     Raises:
@@ -52,7 +52,7 @@ def apply(
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     check(band)
     height, width = value.shape[:2]
-    drawn = normal_table()[words.words16(height * width)] >> COARSE
+    drawn = normal_table()[rng.words16(height * width)] >> COARSE
     field = filtered(drawn.reshape(height, width), *BANDS[band])
     energy = int(np.square(field, dtype=np.int64).sum())
     gain = 255 * deviation / math.sqrt(energy / field.size) if energy else 0.0

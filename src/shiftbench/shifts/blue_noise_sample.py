@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import NORMAL_BITS, Words, normal_table
+from shiftbench.rng import NORMAL_BITS, RandomStream, normal_table
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -43,7 +43,7 @@ FILTER = (
 """Weights at (i, j) and its mirror images, j from 0 to i: a least-squares fit to the frequency; their sum is 0."""
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with black pixels, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -55,14 +55,14 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     height, width = value.shape[:2]
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
     sampled = np.empty_like(clean)
-    _drop(clean, blue((height, width), words), limit(threshold), sampled)
+    _drop(clean, blue((height, width), rng), limit(threshold), sampled)
     return sampled.reshape(value.shape)
 
 
-def blue(shape: tuple[int, int], words: Words) -> NDArray[np.int32]:
+def blue(shape: tuple[int, int], rng: RandomStream) -> NDArray[np.int32]:
     """Return blue noise of `shape`, int32; `limit(1)` is its standard deviation."""
     rows, columns = (count + 2 * REACH for count in shape)
-    white = np.take(noise(), words.words16(rows * columns)).reshape(rows, columns)
+    white = np.take(noise(), rng.words16(rows * columns)).reshape(rows, columns)
     field = np.zeros(shape, dtype=np.int32)
     _filter(white, weights(), field)
     return field

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _spectra
 
 FIELD = "image"
@@ -32,7 +32,7 @@ SMALLEST, LARGEST = 16, 256
 BITS = 12  # of the field's fraction
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with blotches, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -42,7 +42,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     height, width = value.shape[:2]
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
     side = points(max(height, width))
-    field = blotches(words.words16(clean.shape[2] * side * side // 2), side)
+    field = blotches(rng.words16(clean.shape[2] * side * side // 2), side)
     gains = np.array([gain(layer, deviation * FULL) for layer in field], dtype=np.float32)
     spotted = np.empty_like(clean)
     rows, columns = (places(count, max(height, width), side) for count in (height, width))

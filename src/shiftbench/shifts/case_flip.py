@@ -11,7 +11,7 @@ Takes one 16-bit word, then one raw word per letter that has a case.
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -20,7 +20,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text with letters in the other case; its length stays.
 
     Raises:
@@ -29,7 +29,7 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = list(value)
     places = [place for place, character in enumerate(typed) if _has_case(character)]
-    for index in _texts.touched(share, len(places), words):
+    for index in _texts.touched(share, len(places), rng):
         typed[places[index]] = typed[places[index]].swapcase()
     return "".join(typed)
 

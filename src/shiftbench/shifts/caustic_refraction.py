@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _sines
 from shiftbench.shifts._warp import warp
 
@@ -56,7 +56,7 @@ POWER = tuple(
 """Coefficients of 1, c, ... c**6 of c**1.4 for c from 0.2 to 0.8, where all are: 1.3e-6 off at most."""
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image under water, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -64,7 +64,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     thickness, light = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     pixel = _levels.scale(value.shape)
-    net = caustics(value.shape[:2], words.words16(2).tolist())
+    net = caustics(value.shape[:2], rng.words16(2).tolist())
     soft = softened(net, pixel)
     map_x, map_y = (np.empty(net.shape, dtype=np.int32) for _ in range(2))
     added = np.empty(net.shape, dtype=np.int16)

@@ -11,7 +11,7 @@ Takes one 16-bit word, then one raw word per letter that may be dropped.
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -20,13 +20,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"inner": True}
 
 
-def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> str:
+def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
     """Return a text with letters left out, each with the marks on it.
 
     Args:
         value: the text.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         inner: keep the first and the last letter of each word, and words of less than four letters.
 
     Raises:
@@ -35,6 +35,6 @@ def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> s
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = _texts.inside(typed) if inner else _texts.letters(typed)
-    for index in _texts.touched(share, len(places), words):
+    for index in _texts.touched(share, len(places), rng):
         typed[places[index]] = ""
     return "".join(typed)

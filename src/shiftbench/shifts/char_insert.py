@@ -13,7 +13,7 @@ Takes one 16-bit word, one raw word per letter behind which one may come, then o
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -22,13 +22,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"inner": True}
 
 
-def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> str:
+def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
     """Return a text with more letters, each in the case of the letter before it.
 
     Args:
         value: the text.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         inner: none behind the first or last letter of a word, or in words of less than four letters.
 
     Raises:
@@ -38,8 +38,8 @@ def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> s
     typed = _texts.units(value)
     own = [typed[place][0] for place in _texts.letters(typed)]
     places = _texts.inside(typed) if inner else _texts.letters(typed)
-    order = _texts.touched(share, len(places), words)
-    picks = words.uniform(len(places))
+    order = _texts.touched(share, len(places), rng)
+    picks = rng.uniform(len(places))
     for index in order:
         before = typed[places[index]]
         typed[places[index]] += _texts.cased(_texts.pick(own, float(picks[index])), before[0])

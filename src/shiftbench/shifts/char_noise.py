@@ -12,7 +12,7 @@ Takes raw words: one per letter (which come first), then two 16-bit words per le
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -21,7 +21,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text with typing mistakes; what is no letter stays.
 
     Raises:
@@ -29,9 +29,9 @@ def apply(value: str, severity: float, words: Words) -> str:
     """
     (rate,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     letters = [place for place, character in enumerate(value) if character.isalpha()]
-    order = words.choice(len(letters))
-    kinds = words.uniform(len(letters))
-    picks = words.uniform(len(letters))
+    order = rng.choice(len(letters))
+    kinds = rng.uniform(len(letters))
+    picks = rng.uniform(len(letters))
     typed = list(value)
     for index in order[: round(rate * len(letters))]:
         _mistype(typed, letters[index], float(kinds[index]), float(picks[index]))

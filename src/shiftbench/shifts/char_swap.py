@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -25,13 +25,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"inner": True}
 
 
-def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> str:
+def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
     """Return a text with swapped letters.
 
     Args:
         value: the text.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         inner: keep the first and the last letter of each word, and words of less than four letters.
 
     Raises:
@@ -40,8 +40,8 @@ def apply(value: str, severity: float, words: Words, *, inner: bool = True) -> s
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = _texts.inside(typed) if inner else _texts.letters(typed)
-    size = math.floor(share * len(places) / 2 + float(words.uniform()))
-    for place in _apart(_pairs(typed, places), words)[:size]:
+    size = math.floor(share * len(places) / 2 + float(rng.uniform()))
+    for place in _apart(_pairs(typed, places), rng)[:size]:
         typed[place], typed[place + 1] = typed[place + 1], typed[place]
     return "".join(typed)
 
@@ -52,11 +52,11 @@ def _pairs(typed: list[str], places: list[int]) -> list[int]:
     return [one for one, two in pairs if two == one + 1 and typed[one] != typed[two]]
 
 
-def _apart(pairs: list[int], words: Words) -> list[int]:
+def _apart(pairs: list[int], rng: RandomStream) -> list[int]:
     """Return pairs in random order, those left out that overlap with one before."""
     taken: set[int] = set()
     kept = []
-    for place in (pairs[index] for index in words.choice(len(pairs))):
+    for place in (pairs[index] for index in rng.choice(len(pairs))):
         if not taken & {place, place + 1}:
             taken |= {place, place + 1}
             kept.append(place)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _sines
 
 FIELD = "image"
@@ -30,7 +30,7 @@ PART = 16  # bits of a place within a field
 GREY = 128
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with grey fields, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -38,9 +38,9 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
-    turn, size = words.words16(2).tolist()
+    turn, size = rng.words16(2).tolist()
     down, right = steps(turn, size, min(height, width))
-    board = hidden(words.words16(BOARD * BOARD), share)
+    board = hidden(rng.words16(BOARD * BOARD), share)
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
     cut = np.empty_like(clean)
     _cut(clean, board.view(np.uint8), down, right, cut)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _sines
 from shiftbench.shifts._polar import polar
 
@@ -27,7 +27,7 @@ PARAMS: dict[str, object] = {}
 FULL = 128  # grey levels
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with rings over it, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -35,7 +35,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (height,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     rows, columns = value.shape[:2]
-    across, down, swings, swing, ring = words.uniform(5).tolist()
+    across, down, swings, swing, ring = rng.uniform(5).tolist()
     squares, turns = polar((rows, columns), down * rows, across * columns)
     reach = min(rows, columns) / 10
     constants = np.array([swings * 10, swing / ring, 1 / (ring * reach), height * FULL])

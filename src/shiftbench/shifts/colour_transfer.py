@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts.greyscale import LUMA
 
@@ -47,7 +47,7 @@ LENGTHS = np.array((math.sqrt(3), math.sqrt(6), math.sqrt(2))) * (1 << LOG_BITS)
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     reference: Sequence[float] | None = None,
 ) -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         reference: means of l, alpha and beta, then their standard deviations, as `statistics` gives them; None
             for the default.
 

@@ -6,7 +6,7 @@ disk, sigma of the Gaussian that softens its rim, sum of the weights), in pixels
 two disks back, so that they brighten the image; the image is mirrored at its edges.
 Differs: the radius scales with min(h, w) / 224, the rim's softness is one of pixels at any size; a
 radius between two whole numbers mixes their disks; a radius above 10 pixels is made on a reduced
-picture; sums are whole numbers; rounded, not truncated.
+image; sums are whole numbers; rounded, not truncated.
 
 Takes no random words.
 """
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _blur, _levels
 
 FIELD = "image"
@@ -35,10 +35,10 @@ LEVELS = {
 }
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
-WIDEST = 10.0  # pixels: a disk of a larger radius is made on a reduced picture
+WIDEST = 10.0  # pixels: a disk of a larger radius is made on a reduced image
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:

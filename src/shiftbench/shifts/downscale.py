@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -25,7 +25,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a copy of an image with less detail, uint8 (h, w) or (h, w, 3).
 
     Raises:

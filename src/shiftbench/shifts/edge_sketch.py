@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -25,7 +25,7 @@ BLACK = 64  # rise from one pixel to the next that is drawn black, in grey level
 STEP = 48  # Sobel's answer to a step of one grey level
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image mixed with a drawing of its edges, uint8 (h, w) or (h, w, 3).
 
     Raises:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _blur, _levels
 from shiftbench.shifts._warp import ONE, warp
 
@@ -51,14 +51,14 @@ EXTRA = 8  # fractional bits of a 256th of a pixel, while a coarse field is spre
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return an elastically stretched copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         profile: `published` or `continuous`.
 
     Raises:
@@ -67,8 +67,8 @@ def apply(
     """
     strength, sigma, jitter = constants(severity, profile)
     shape, pixel = value.shape[:2], _levels.scale(value.shape)
-    turn = affine(shape, jitter * pixel, [float(word) for word in words.uniform(6)])
-    across, along = (field(shape, strength * pixel, sigma, pixel, words) for _ in range(2))
+    turn = affine(shape, jitter * pixel, [float(word) for word in rng.uniform(6)])
+    across, along = (field(shape, strength * pixel, sigma, pixel, rng) for _ in range(2))
     columns, rows = np.arange(shape[1], dtype=np.int32), np.arange(shape[0], dtype=np.int32)
     if jitter:
         value = warp(value, places(turn[0], shape), places(turn[1], shape), "mirror")
@@ -124,7 +124,7 @@ def places(turn: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.int32]
 
 
 def field(
-    shape: tuple[int, ...], strength: float, sigma: float, pixel: float, words: Words
+    shape: tuple[int, ...], strength: float, sigma: float, pixel: float, rng: RandomStream
 ) -> NDArray[np.int32]:
     """Return a smooth random field, int32 (h, w) in 256ths of a pixel.
 
@@ -133,11 +133,11 @@ def field(
         strength: in pixels; what uniform noise from -1 to 1 is multiplied by once it is smooth.
         sigma: of the Gaussian, in reference pixels.
         pixel: size of a reference pixel.
-        words: the sample's random words.
+        rng: the sample's random stream.
     """
     factor = _blur.reduction(sigma * pixel, _blur.WIDEST)
     size = -(-shape[0] // factor), -(-shape[1] // factor)
-    noise = words.raw(-(-size[0] * size[1] // 8)).astype("<u8", copy=False).view(np.uint8)
+    noise = rng.raw(-(-size[0] * size[1] // 8)).astype("<u8", copy=False).view(np.uint8)
     weights, gain = smoothing(sigma, pixel, factor)
     smooth = cv2.sepFilter2D(
         noise[: size[0] * size[1]].reshape(size),
@@ -172,7 +172,7 @@ def smoothing(sigma: float, pixel: float, factor: int) -> tuple[NDArray[np.float
 
 @compiled
 def _spread(cells: NDArray[np.int32], factor: int, bits: int, out: NDArray[np.int32]) -> None:
-    """Fill `out` (h, w) linearly from `cells`, whose second one is the first in the picture."""
+    """Fill `out` (h, w) linearly from `cells`, whose second one is the first in the image."""
     double = 2 * factor
     line = np.empty(cells.shape[1], dtype=np.int64)
     for row in range(out.shape[0]):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts._noise_fields import map_side, plasma
 
@@ -37,14 +37,14 @@ ONE = 1 << 23  # a level in fixed point: 255 of them and a half fit 31 bits
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         profile: `published` or `continuous`.
 
     Raises:
@@ -56,7 +56,7 @@ def apply(
     if amount == 0 or brightest == 0:  # the brightest value is kept: black stays black
         return value.copy()
     height, width = value.shape[:2]
-    field = plasma(map_side(height, width), decay, words)
+    field = plasma(map_side(height, width), decay, rng)
     lowest, rise, gain = shares(field.min(), field.max(), brightest, amount)
     image = np.ascontiguousarray(value).reshape(height, width, -1)
     foggy = np.empty_like(image)

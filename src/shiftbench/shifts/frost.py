@@ -2,20 +2,20 @@
 
 Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are the shares of
 image and of frost from `make_imagenet_c.py`, which crops 224 x 224 px at random out of one of five
-pictures (it ships six, but its random index never takes the last; the second and third hold the same
+images (it ships six, but its random index never takes the last; the second and third hold the same
 pixels). All of that is reproduced; `texture: photo6` takes all six, as `imagecorruptions` does (which
-also enlarges them by a tenth). Differs: the piece scales with the image (224 px of the picture to the
-shorter side, less where the picture is too small for the longer), by areas when it shrinks and linearly
+also enlarges them by a tenth). Differs: the piece scales with the image (224 px of the image to the
+shorter side, less where the image is too small for the longer), by areas when it shrinks and linearly
 when it grows; grey images take the grey of the piece; rounded, not truncated.
 
 Published level 4 changes less than level 3: `profile: published` has these five only, `profile: continuous`
 has ours from level 3 on, which grow.
 
-`texture: procedural` needs no pictures: ice of our own, from random words only, whose mean and contrast
-are those of the five. In Python, where the pictures are not on this machine, `photo` falls back to it with
+`texture: procedural` needs no images: ice of our own, from random words only, whose mean and contrast
+are those of the five. In Python, where the images are not on this machine, `photo` falls back to it with
 a warning; a campaign has them among its inputs, and never does.
 
-Takes three 16-bit words (picture, row, column); procedural: those of a plasma map of
+Takes three 16-bit words (image, row, column); procedural: those of a plasma map of
 64 points per side, then four per fern.
 """
 
@@ -35,7 +35,7 @@ from shiftbench import refs
 from shiftbench.compiled import compiled
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts._noise_fields import crystals, enlarged, lattice, plasma
 
@@ -64,7 +64,7 @@ def needs(params: Mapping[str, object]) -> list[Ref]:
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     texture: str = "photo",
     profile: str = "published",
@@ -75,7 +75,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         texture: `photo`, `photo6` or `procedural`.
         profile: `published` or `continuous`.
         sources: folders of originals; photos are in `frost_textures`; without it the ice is procedural.
@@ -83,11 +83,11 @@ def apply(
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
         ParamsError: no such texture or profile.
-        DataError: a picture is missing in the folder, or damaged.
+        DataError: an image is missing in the folder, or damaged.
     """
     keep, add = shares(severity, profile)
     files = pictures(texture, sources)
-    ice = piece(files, value.shape, words) if files else procedural(value.shape, words)
+    ice = piece(files, value.shape, rng) if files else procedural(value.shape, rng)
     frosted = np.empty(value.shape, dtype=np.uint8)
     flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
     _add(*flat, keep, add, frosted.reshape(-1))
@@ -125,9 +125,9 @@ def pictures(texture: str, sources: Mapping[str, Path] | None) -> tuple[Path, ..
     return tuple(folder / name for name in names) if folder else ()
 
 
-def piece(files: tuple[Path, ...], shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
-    """Return a random piece of a random picture, of an image's shape."""
-    which, down, right = (int(word) for word in words.words16(3))
+def piece(files: tuple[Path, ...], shape: tuple[int, ...], rng: RandomStream) -> NDArray[np.uint8]:
+    """Return a random piece of a random image, of an image's shape."""
+    which, down, right = (int(word) for word in rng.words16(3))
     picture = read(files[which * len(files) >> 16], len(shape))
     height, width = window(picture.shape, shape)
     top = down * max(len(picture) - height, 1) >> 16
@@ -140,14 +140,14 @@ def piece(files: tuple[Path, ...], shape: tuple[int, ...], words: Words) -> NDAr
 
 
 def window(picture: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width, in the picture's pixels, of the piece that covers an image."""
+    """Return height and width, in the image's pixels, of the piece that covers an image."""
     zoom = min(1 / _levels.scale(image), picture[0] / image[0], picture[1] / image[1])
     return max(1, round(image[0] * zoom)), max(1, round(image[1] * zoom))
 
 
 @lru_cache(maxsize=2 * len(TEXTURES["photo6"]))
 def read(path: Path, axes: int) -> NDArray[np.uint8]:
-    """Return a picture, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
+    """Return an image, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
 
     Raises:
         DataError: it cannot be read.
@@ -162,14 +162,14 @@ def read(path: Path, axes: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if axes == 2 else pixels
 
 
-def procedural(shape: tuple[int, ...], words: Words) -> NDArray[np.uint8]:
+def procedural(shape: tuple[int, ...], rng: RandomStream) -> NDArray[np.uint8]:
     """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
     fine, height, width = lattice(shape)
-    field = plasma(HAZE_SIDE, HAZE_DECAY, words)
+    field = plasma(HAZE_SIDE, HAZE_DECAY, rng)
     lowest, highest = field.min(), field.max()
     haze = ((field - lowest) * (np.float32(255) / (highest - lowest))).astype(np.uint8)
     haze = cv2.resize(haze, (width, height), interpolation=cv2.INTER_LINEAR)
-    light = haze.astype(np.uint16) * 60 + crystals(height, width, words).astype(np.uint16) * 95
+    light = haze.astype(np.uint16) * 60 + crystals(height, width, rng).astype(np.uint16) * 95
     ice = np.minimum((light >> 8) + 108, 255).astype(np.uint8)
     ice = enlarged(ice, fine, shape)
     return ice if len(shape) == 2 else np.asarray(cv2.LUT(cv2.merge([ice] * 3), tint()))

@@ -4,7 +4,7 @@ Source: Hendrycks & Dietterich 2019 (ImageNet-C, held-out corruptions), https://
 levels are the standard deviation in pixels of a 224 px image, from `make_imagenet_c.py`, which calls
 scikit-image's Gaussian filter: cut off at 4 sigmas, edges repeated. Differs: sigma scales with
 min(h, w) / 224, and below 224 px the Gaussian is sampled between the pixels too; weights are 256ths;
-a Gaussian wider than 6 pixels is made on a reduced picture; rounded, not truncated.
+a Gaussian wider than 6 pixels is made on a reduced image; rounded, not truncated.
 
 Takes no random words.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _blur, _levels
 
 FIELD = "image"
@@ -23,7 +23,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _blur, _levels
 
 T = TypeVar("T", bound=np.generic)
@@ -46,14 +46,14 @@ CONTINUOUS = {"profile": "continuous"}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return an image as seen through frosted glass, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         profile: `published` or `continuous`.
 
     Raises:
@@ -64,9 +64,9 @@ def apply(
     pixel = _levels.scale(value.shape)
     soft = _blur.gaussian(value, sigma, pixel, rounding=0.0)
     if value.ndim == 2:
-        return _blur.gaussian(exchanged(soft, reach * pixel, rounds, words), sigma, pixel)
+        return _blur.gaussian(exchanged(soft, reach * pixel, rounds, rng), sigma, pixel)
     quads = cv2.cvtColor(soft, cv2.COLOR_RGB2RGBA)
-    scattered = exchanged(quads.view(np.uint32)[..., 0], reach * pixel, rounds, words)
+    scattered = exchanged(quads.view(np.uint32)[..., 0], reach * pixel, rounds, rng)
     bytes_ = scattered[..., None].view(np.uint8)
     triples = np.asarray(cv2.cvtColor(bytes_, cv2.COLOR_RGBA2RGB), dtype=np.uint8)
     return _blur.gaussian(triples, sigma, pixel)
@@ -81,11 +81,11 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
     raise ParamsError(f"glass_blur: profile is {profile!r}; allowed are published and continuous")
 
 
-def exchanged(pixels: NDArray[T], reach: float, rounds: float, words: Words) -> NDArray[T]:
+def exchanged(pixels: NDArray[T], reach: float, rounds: float, rng: RandomStream) -> NDArray[T]:
     """Return `pixels`, words of any type (h, w), after `rounds` rounds of exchange over `reach` pixels."""
     scattered = pixels.copy()
     for farthest, near in passes(reach, rounds):
-        _exchange(scattered, words.words16(pixels.size), farthest, near)
+        _exchange(scattered, rng.words16(pixels.size), farthest, near)
     return scattered
 
 

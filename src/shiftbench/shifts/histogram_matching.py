@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -35,14 +35,14 @@ Counts = Sequence[int] | Sequence[Sequence[int]]
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, reference: Counts | None = None
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Counts | None = None
 ) -> NDArray[np.uint8]:
     """Return a copy of an image with other grey levels, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         reference: a histogram: 256 counts for every channel, or three times 256; None for the default.
 
     Raises:

@@ -13,7 +13,7 @@ Takes one 16-bit word, one raw word per letter that has a double, then one 16-bi
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -31,7 +31,7 @@ ALIKE = (  # Latin, then Greek (\u03..) and Cyrillic (\u04.., \u05..)
 DOUBLES = {letter: letters.replace(letter, "") for letters in ALIKE for letter in letters}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text that looks the same and is another; its length stays.
 
     Raises:
@@ -40,8 +40,8 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = list(value)
     places = [place for place, character in enumerate(typed) if character in DOUBLES]
-    order = _texts.touched(share, len(places), words)
-    picks = words.uniform(len(places))
+    order = _texts.touched(share, len(places), rng)
+    picks = rng.uniform(len(places))
     for index in order:
         place = places[index]
         typed[place] = _texts.pick(DOUBLES[typed[place]], float(picks[index]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = None
@@ -18,8 +18,8 @@ PARAMS: dict[str, object] = {}
 Value = TypeVar("Value")
 
 
-def apply(value: Value, severity: float, words: Words) -> Value:
-    """Return `value` itself; `words` is not used.
+def apply(value: Value, severity: float, rng: RandomStream) -> Value:
+    """Return `value` itself; `rng` is not used.
 
     Raises:
         RangeError: a severity other than 0.

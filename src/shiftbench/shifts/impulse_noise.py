@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {}
 DRAWS = 1 << 16
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a copy of an image with white and black values, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -33,7 +33,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
-    drawn = words.words16(pixels.size)
+    drawn = rng.words16(pixels.size)
     _hit(pixels.reshape(-1), drawn, half_of(share), noisy.reshape(-1))
     return noisy
 

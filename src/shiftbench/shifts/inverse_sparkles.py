@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _star
 
 FIELD = "image"
@@ -31,7 +31,7 @@ STEPS = 12  # bits of the tables
 PART = 20  # bits of a logarithm's fraction
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image seen through a star, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -39,9 +39,9 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     exponent, depth = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     height, width = value.shape[:2]
-    row, column = (0.25 + 0.5 * words.uniform(2)).tolist()
-    count = _star.rays(int(words.words16(1)[0]))
-    reach = _star.lengths(words.normal(_star.MOST)[:count], RADIUS * min(height, width))
+    row, column = (0.25 + 0.5 * rng.uniform(2)).tolist()
+    count = _star.rays(int(rng.words16(1)[0]))
+    reach = _star.lengths(rng.normal(_star.MOST)[:count], RADIUS * min(height, width))
     pixel = _levels.scale(value.shape)
     near, off = _star.star((height, width), (row * height, column * width), reach, pixel)
     kept = power(near, exponent)

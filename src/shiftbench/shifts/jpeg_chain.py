@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import DataError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -30,7 +30,7 @@ SPREAD = 10.0  # qualities lie up to this far from the level's
 BLOCK = 8  # pixels per side
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image as a chain of JPEGs leaves it, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -40,7 +40,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     encodings, middle = _levels.at(__name__, LEVELS, severity, zero=(1.0, 100.0))
     if severity == 0:  # even quality 100 is not quite lossless
         return value.copy()
-    drawn = words.uniform((MOST, 3))
+    drawn = rng.uniform((MOST, 3))
     colour = value.ndim == 3
     pixels = np.asarray(cv2.cvtColor(value, cv2.COLOR_RGB2BGR) if colour else value, np.uint8)
     for turn, down, right in drawn[: round(encodings)].tolist():

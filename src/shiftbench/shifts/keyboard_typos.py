@@ -12,7 +12,7 @@ Takes one 16-bit word, one raw word per letter on the keyboard, then one 16-bit 
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -21,7 +21,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text with wrong keys; what is not on the keyboard's rows of letters stays.
 
     Raises:
@@ -30,8 +30,8 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = [place for place, unit in enumerate(typed) if unit[0].lower() in _texts.NEIGHBOURS]
-    order = _texts.touched(share, len(places), words)
-    keys = words.uniform(len(places))
+    order = _texts.touched(share, len(places), rng)
+    keys = rng.uniform(len(places))
     for index in order:
         unit = typed[places[index]]
         key = _texts.pick(_texts.NEIGHBOURS[unit[0].lower()], float(keys[index]))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -27,7 +27,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a painted copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:

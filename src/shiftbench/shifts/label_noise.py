@@ -12,7 +12,7 @@ classes of the dataset. Takes one 16-bit word and one 32-bit word.
 from __future__ import annotations
 
 from shiftbench.errors import RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "label"
@@ -21,7 +21,7 @@ RANGE = (0.0, 1.0)
 PARAMS: dict[str, object] = {"classes": 10}
 
 
-def apply(value: int, severity: float, words: Words, classes: int = 10) -> int:
+def apply(value: int, severity: float, rng: RandomStream, classes: int = 10) -> int:
     """Return the label, or another one.
 
     Raises:
@@ -32,6 +32,6 @@ def apply(value: int, severity: float, words: Words, classes: int = 10) -> int:
         raise RangeError(
             f"shift 'label_noise': label {value} is none of {classes} classes; set its option `classes`"
         )
-    flipped = float(words.uniform()) < severity
-    further = 1 + int(words.integers(0, classes - 1))
+    flipped = float(rng.uniform()) < severity
+    further = 1 + int(rng.integers(0, classes - 1))
     return (value + further) % classes if flipped else value

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -33,7 +33,7 @@ PARAMS: dict[str, object] = {}
 ONE = 256  # weights are 256ths: 255 x 256 + 128 fits 16 bits
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -43,7 +43,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     pixel = _levels.scale(value.shape)
     step = max(1, int(pixel))
     weights = kernel(2 * radius * pixel, sigma * pixel, max(1, math.ceil(1 / pixel)), step)
-    path = line(float(words.uniform()), step * len(weights))
+    path = line(float(rng.uniform()), step * len(weights))
     blurred = _smeared(value, weights, path[::step])
     return _smeared(blurred, even(step), path)
 

@@ -3,7 +3,7 @@
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: image and mask of the object are
 rotated; the angle is an argument of the release, an older line of it draws it from -45 to 45 degrees. Levels
 are degrees; the sample draws to which side. Differs: the object stays whole: where it would reach out of
-the picture it is moved inside, and made smaller where it is longer than the picture; `size` first makes it
+the image it is moved inside, and made smaller where it is longer than the image; `size` first makes it
 smaller (see `object_position`). The hole is filled smoothly,
 which shows where the background has texture (there by diffusion).
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks, _objects, _turning
 
@@ -27,14 +27,14 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"size": 0.0}
 
 
-def apply(value: Sample, severity: float, words: Words, *, size: float = 0.0) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, size: float = 0.0) -> Sample:
     """Return a sample whose object is turned, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: the sample's random words.
-        size: share of the picture that the object is made to take first; 0 leaves it as it is.
+        rng: the sample's random stream.
+        size: share of the image that the object is made to take first; 0 leaves it as it is.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -47,7 +47,7 @@ def apply(value: Sample, severity: float, words: Words, *, size: float = 0.0) ->
     layer = _objects.shrunk(__name__, found, _masks.rate(mask), size)
     if angle == 0:
         return _objects.unchanged(value)
-    radians = math.radians(angle if words.words16(1)[0] & 1 else -angle)
+    radians = math.radians(angle if rng.words16(1)[0] & 1 else -angle)
     turned = _turning.turned(layer, radians, mask.shape)
     top, left = _turning.beside(found.box, turned, mask.shape)
     return _objects.placed(value, found.background, turned, top, left)

@@ -1,7 +1,7 @@
 """Object size: the object is made smaller where it stands, and the hole around it filled.
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the object is scaled about
-itself until it takes the share p of the picture, |share - p| <= 0.015; an object that is smaller stays as
+itself until it takes the share p of the image, |share - p| <= 0.015; an object that is smaller stays as
 it is. Levels are p: 0.1, 0.08 and 0.05 are the paper's. Differs: from severity 0 to 1 p falls from the object's
 own share; the share counts all parts of an object (the release: the largest), half transparent pixels half;
 the hole is filled smoothly, which shows where the background has texture (there by diffusion); the paper's
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks, _objects
 
@@ -24,13 +24,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a sample whose object is smaller, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -29,7 +29,7 @@ KINDS = ("patches", "bars")
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     kind: str = "patches",
     grid: int = 14,
@@ -40,7 +40,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         kind: `patches` or `bars`.
         grid: patches (bars) per side; not more than the image has pixels.
         fill: grey level of what hides, 0 to 255.
@@ -53,7 +53,7 @@ def apply(
     check(kind, grid, fill)
     height, width = value.shape[:2]
     cells = (min(grid, height), min(grid, width))
-    hidden = _bars(cells, share, words) if kind == "bars" else _patches(cells, share, words)
+    hidden = _bars(cells, share, rng) if kind == "bars" else _patches(cells, share, rng)
     shown = value.copy()
     for row, column in np.argwhere(hidden):
         top, left = -(-row * height // cells[0]), -(-column * width // cells[1])
@@ -76,15 +76,15 @@ def check(kind: str, grid: int, fill: int) -> None:
         raise ParamsError(f"occlusion: fill is {fill}; allowed are 0 to 255")
 
 
-def _patches(cells: tuple[int, int], share: float, words: Words) -> NDArray[np.bool_]:
+def _patches(cells: tuple[int, int], share: float, rng: RandomStream) -> NDArray[np.bool_]:
     count = cells[0] * cells[1]
     hidden = np.zeros(count, dtype=bool)
-    hidden[words.choice(count)[: round(share * count)]] = True
+    hidden[rng.choice(count)[: round(share * count)]] = True
     return hidden.reshape(cells)
 
 
-def _bars(cells: tuple[int, int], share: float, words: Words) -> NDArray[np.bool_]:
-    axis = int(words.uniform() < 0.5)
+def _bars(cells: tuple[int, int], share: float, rng: RandomStream) -> NDArray[np.bool_]:
+    axis = int(rng.uniform() < 0.5)
     hidden = np.zeros(cells[axis], dtype=bool)
-    hidden[words.choice(cells[axis])[: round(share * cells[axis])]] = True
+    hidden[rng.choice(cells[axis])[: round(share * cells[axis])]] = True
     return np.broadcast_to(hidden[:, None] if axis == 0 else hidden, cells)

@@ -6,10 +6,10 @@ things are pasted as occluders follows Wang et al. 2020 (CompositionalNets, Occl
 https://arxiv.org/abs/2006.15538, section 5. Levels are the share of the pixels that is hidden (alpha of 128 or
 more). Differs: occluders lie anywhere, not over the object only.
 
-The things come in a fixed order, at fixed places, each with a longer side of 30 to 60 percent of the picture's
+The things come in a fixed order, at fixed places, each with a longer side of 30 to 60 percent of the image's
 shorter one. A stronger severity keeps those that are there, the last one grows to its full size, then the
 next appears: so the hidden share grows, and is met within what one pixel of the last one's side hides
-(1 percent of the picture at 64 px and above, 3 at 28). Which things: see `_cutouts`.
+(1 percent of the image at 64 px and above, 3 at 28). Which things: see `_cutouts`.
 
 Takes one raw word per thing (which, size, down, right).
 """
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _cutouts, _levels, _masks
 
 FIELD = "image"
@@ -32,7 +32,7 @@ RANGE = _levels.RANGE
 SOURCES = (_cutouts.SOURCE,)
 PARAMS: dict[str, object] = {}
 HIDES = 128  # alpha from which a pixel counts as hidden
-MOST = 200  # things; half a picture takes about 10
+MOST = 200  # things; half an image takes about 10
 
 
 class _Thing(NamedTuple):
@@ -45,14 +45,14 @@ class _Thing(NamedTuple):
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, sources: Mapping[str, Path]
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, sources: Mapping[str, Path]
 ) -> NDArray[np.uint8]:
     """Return an image with things lying over it, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         sources: the folder of `tuxpaint_stamps`.
 
     Raises:
@@ -67,7 +67,7 @@ def apply(
     for _ in range(MOST):
         if count >= wanted:
             break
-        thing = _draw(stock, hidden.shape, words)
+        thing = _draw(stock, hidden.shape, rng)
         side = thing.side
         if _hidden(hidden, thing, side) > wanted:
             side = _fitting(hidden, thing, wanted)
@@ -78,8 +78,8 @@ def apply(
     return shown
 
 
-def _draw(stock: tuple[_cutouts.Cutout, ...], shape: tuple[int, ...], words: Words) -> _Thing:
-    which, size, down, right = (int(word) for word in words.words16(4))
+def _draw(stock: tuple[_cutouts.Cutout, ...], shape: tuple[int, ...], rng: RandomStream) -> _Thing:
+    which, size, down, right = (int(word) for word in rng.words16(4))
     side = max(1, round(min(shape) * (0.3 + 0.3 * size / (1 << 16))))
     places = (down * shape[0] >> 15, right * shape[1] >> 15)
     return _Thing(stock[which * len(stock) >> 16], side, *places)

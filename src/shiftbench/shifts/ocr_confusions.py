@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -29,7 +29,7 @@ LIKE = {
 }  # fmt: skip
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text as a poor reader of print would give it.
 
     Raises:
@@ -38,8 +38,8 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = PATTERN.split(value)  # what is between, then what can be confused, in turn
     count = len(parts) // 2
-    order = _texts.touched(share, count, words)
-    readings = words.uniform(count)
+    order = _texts.touched(share, count, rng)
+    readings = rng.uniform(count)
     for index in order:
         seen = parts[2 * index + 1]
         parts[2 * index + 1] = _texts.pick(CONFUSIONS[seen], float(readings[index]))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -21,14 +21,14 @@ PARAMS: dict[str, object] = {"stroke": 5, "near": 36}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, stroke: int = 5, near: int = 36
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 5, near: int = 36
 ) -> NDArray[np.uint8]:
     """Return an image as a painting, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         stroke: half the width of a stroke, in pixels of an image of 128 px.
         near: difference of colours that one stroke covers, in grey levels.
 

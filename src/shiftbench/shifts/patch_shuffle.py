@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -26,14 +26,14 @@ PARAMS: dict[str, object] = {"grid": 8}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, grid: int = 8
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: int = 8
 ) -> NDArray[np.uint8]:
     """Return an image with some patches exchanged, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         grid: patches per side; not more than the image has pixels.
 
     Raises:
@@ -43,7 +43,7 @@ def apply(
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     (rows, columns), (tall, wide) = cells(value.shape, grid)
     count = rows * columns
-    order = words.choice(count)[: round(share * count)]
+    order = rng.choice(count)[: round(share * count)]
     source = np.arange(count)
     source[order] = np.roll(order, 1)  # each takes the patch of the one before: none stays
     top, left = (value.shape[0] - rows * tall) // 2, (value.shape[1] - columns * wide) // 2

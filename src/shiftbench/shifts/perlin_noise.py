@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -29,7 +29,7 @@ BITS = 14  # of the fixed point
 ONE = 1 << BITS
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image behind haze, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -37,8 +37,8 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (opacity,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
-    slopes = gradients(words.words16(2 * LATTICE))
-    order = words.choice(LATTICE).astype(np.int32)
+    slopes = gradients(rng.words16(2 * LATTICE))
+    order = rng.choice(LATTICE).astype(np.int32)
     noise = np.zeros((height, width), dtype=np.int32)
     for octave in range(OCTAVES):
         rows, columns = (places(count, min(height, width), octave) for count in (height, width))

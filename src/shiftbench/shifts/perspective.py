@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _levels, _warp
 
 FIELD = "image"
@@ -25,13 +25,13 @@ MOVES = True
 LEVELS = {1: 7.0, 2: 14.0, 3: 21.0, 4: 28.0, 5: 35.0}
 RANGE = _levels.RANGE
 PARAMS = _geometry.PARAMS
-FINE = 1 << 28  # parts of a sine: a point of a picture of 65,536 px is off by 1/4,000 px at most
+FINE = 1 << 28  # parts of a sine: a point of an image of 65,536 px is off by 1/4,000 px at most
 
 
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     border: str = "reflect",
     fill: int = 0,
@@ -41,7 +41,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         border: what lies outside: `reflect`, `replicate` or `constant`.
         fill: grey level of what lies outside under `constant`.
 
@@ -51,7 +51,7 @@ def apply(
     """
     (degrees,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     outside = _geometry.checked(__name__, border, fill)
-    read = places(value.shape, degrees, 360 * float(words.uniform()))
+    read = places(value.shape, degrees, 360 * float(rng.uniform()))
     return _warp.warp(value, *read, outside, fill)
 
 

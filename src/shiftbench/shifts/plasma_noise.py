@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _sines
 
 FIELD = "image"
@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {}
 FULL = 64  # grey levels
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image mixed with swirls, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -36,7 +36,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (amount,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
-    pixel, rounds, colours = swirl(words.words16(4).tolist(), min(height, width))
+    pixel, rounds, colours = swirl(rng.words16(4).tolist(), min(height, width))
     strength = np.array([1 - amount * FULL / 255, amount * FULL], dtype=np.float32)
     phases = np.empty((3, height, width), dtype=np.float32)
     _move(_sines.SINE, pixel, rounds, colours, phases)

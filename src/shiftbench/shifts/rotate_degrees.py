@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _levels, rotate
 
 FIELD = "image"
@@ -27,7 +27,7 @@ PARAMS: dict[str, object] = {"border": "constant", "fill": 0}
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     border: str = "constant",
     fill: int = 0,
@@ -37,7 +37,7 @@ def apply(
     Args:
         value: the image.
         severity: degrees, 0 to 180.
-        words: not used.
+        rng: not used.
         border: what lies outside: `reflect`, `replicate` or `constant`.
         fill: grey level of what lies outside under `constant`.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -33,14 +33,14 @@ BITS = 16  # fractional bits of a factor
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return a copy of an image with other saturation, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: not used.
+        rng: not used.
         profile: `published` or `continuous`.
 
     Raises:

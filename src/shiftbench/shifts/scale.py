@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
@@ -28,7 +28,7 @@ PARAMS = _geometry.PARAMS
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     border: str = "reflect",
     fill: int = 0,
@@ -38,7 +38,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         border: what lies outside: `reflect`, `replicate` or `constant`.
         fill: grey level of what lies outside under `constant`.
 
@@ -48,7 +48,7 @@ def apply(
     """
     (factor,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     outside = _geometry.checked(__name__, border, fill)
-    return _geometry.affine(value, matrix(factor, _geometry.sign(words)), outside, fill)
+    return _geometry.affine(value, matrix(factor, _geometry.sign(rng)), outside, fill)
 
 
 def matrix(factor: float, sign: int) -> _geometry.Matrix:

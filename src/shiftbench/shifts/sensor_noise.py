@@ -5,7 +5,7 @@ https://doi.org/10.1109/TIP.2008.2001399: in the linear raw value y of a pixel t
 b and what leaves 0 to 1 is clipped. Levels are a; b follows from it as in Brooks et al. 2019, "Unprocessing
 Images for Learned Raw Denoising", https://arxiv.org/abs/1811.11127, section 3.1: log b = 2.18 log a + 1.20
 (natural logarithms). Their a goes up to 0.012, level 3; levels 4 and 5 double it (ours). Differs: the raw
-picture is the image without its sRGB gamma (no mosaic, colour matrix or white balance); counts of 1 / a
+image is the image without its sRGB gamma (no mosaic, colour matrix or white balance); counts of 1 / a
 photons at white are Poisson, whose normal approximation they use.
 
 A count is drawn from an exact table where less than `MANY` are expected; above, from the normal quantile z as
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words, normal_table, poisson_table
+from shiftbench.rng import RandomStream, normal_table, poisson_table
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -57,7 +57,7 @@ class Camera(NamedTuple):
     read: int
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -66,7 +66,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     (shot,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     noisy = np.array(value, order="C")
     if shot > 0:
-        drawn = words.words16(value.size), words.words16(value.size)
+        drawn = rng.words16(value.size), rng.words16(value.size)
         _expose(noisy.reshape(-1), *drawn, normal_table(), developed(), camera(shot))
     return noisy
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
@@ -27,7 +27,7 @@ PARAMS = _geometry.PARAMS
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     border: str = "reflect",
     fill: int = 0,
@@ -37,7 +37,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         border: what lies outside: `reflect`, `replicate` or `constant`.
         fill: grey level of what lies outside under `constant`.
 
@@ -47,7 +47,7 @@ def apply(
     """
     (slope,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     outside = _geometry.checked(__name__, border, fill)
-    rows, back = words.uniform(2) < 0.5
+    rows, back = rng.uniform(2) < 0.5
     return _geometry.affine(
         value, matrix(-slope if back else slope, rows=bool(rows)), outside, fill
     )

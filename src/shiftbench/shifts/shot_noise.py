@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words, poisson_table
+from shiftbench.rng import RandomStream, poisson_table
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -27,7 +27,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -37,7 +37,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     guide, ends, greys = tables(photons, min(severity, 1.0))
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
-    drawn = words.words16(pixels.size)
+    drawn = rng.words16(pixels.size)
     _count(pixels.reshape(-1), drawn, guide, ends, greys, noisy.reshape(-1))
     return noisy
 

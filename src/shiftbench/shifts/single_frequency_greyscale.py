@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _sines
 
 FIELD = "image"
@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {}
 FULL = 196  # grey levels
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with a wave over it, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -36,7 +36,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     (amplitude,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
-    down, right, phase = wave(words.words16(4).tolist(), min(height, width))
+    down, right, phase = wave(rng.words16(4).tolist(), min(height, width))
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
     waved = np.empty_like(clean)
     _add(clean, heights(amplitude * FULL), np.array([down, right, phase], dtype=np.uint32), waved)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts._noise_fields import enlarged, lattice, normal_field
 from shiftbench.shifts.motion_blur import kernel, line
@@ -57,14 +57,14 @@ SHARES = 1 << 15
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return a snowy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         profile: `published` or `continuous`.
 
     Raises:
@@ -74,7 +74,7 @@ def apply(
     *flakes, keep = constants(severity, profile)
     if severity == 0:
         return value.copy()
-    layer = fallen(value.shape, tuple(flakes), SMALLEST[profile], words)
+    layer = fallen(value.shape, tuple(flakes), SMALLEST[profile], rng)
     image = np.ascontiguousarray(value)
     grey = image
     if value.ndim == 3:
@@ -97,15 +97,15 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 
 
 def fallen(
-    shape: tuple[int, ...], flakes: tuple[float, ...], smallest: float, words: Words
+    shape: tuple[int, ...], flakes: tuple[float, ...], smallest: float, rng: RandomStream
 ) -> NDArray[np.uint8]:
     """Return the layer of smeared flakes and itself turned by 180 degrees, added, uint8 (h, w)."""
     mean, deviation, zoom, threshold, radius, sigma = flakes
     fine, height, width = lattice(shape)
     pixel = _levels.scale((height, width))
-    turn = float(words.uniform())
+    turn = float(rng.uniform())
     spacing = max(smallest * pixel, FINEST)
-    field = normal_field(math.ceil(height / spacing), math.ceil(width / spacing), words)
+    field = normal_field(math.ceil(height / spacing), math.ceil(width / spacing), rng)
     (down, rows), (right, columns) = (
         places(side, max(zoom * pixel, FINEST)) for side in (height, width)
     )

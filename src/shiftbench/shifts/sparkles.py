@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _star
 
 FIELD = "image"
@@ -26,7 +26,7 @@ PARAMS: dict[str, object] = {}
 STARS = 5
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image with stars, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -35,9 +35,9 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     radius, shortest = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     height, width = value.shape[:2]
     pixel = _levels.scale(value.shape)
-    places = words.uniform((STARS, 2)) * np.array([height, width], dtype=np.float32)
-    counts = words.words16(STARS)
-    spread = words.normal((STARS, _star.MOST))
+    places = rng.uniform((STARS, 2)) * np.array([height, width], dtype=np.float32)
+    counts = rng.words16(STARS)
+    spread = rng.normal((STARS, _star.MOST))
     kept = np.ones((height, width), dtype=np.float32)
     for place, count, lot in zip(places.tolist(), counts.tolist(), spread, strict=True):
         reach = _star.lengths(lot[: _star.rays(count)], radius * min(height, width))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts._edges import canny, distances
 from shiftbench.shifts._noise_fields import (
@@ -71,14 +71,14 @@ EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, profile: str = "published"
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
     """Return a spattered copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5, a whole number where the profile is `published`.
-        words: the sample's random words.
+        rng: the sample's random stream.
         profile: `published` or `continuous`.
 
     Raises:
@@ -88,7 +88,7 @@ def apply(
     drops, splashes = liquids(severity, profile)
     fine, height, width = lattice(value.shape)
     pixel = max(_levels.scale((height, width)), FINEST)
-    field = normal_field(height, width, words)
+    field = normal_field(height, width, rng)
     result = np.array(value, order="C")
     if drops:
         *form, strength = drops

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import NORMAL_BITS, Words, normal_table
+from shiftbench.rng import NORMAL_BITS, RandomStream, normal_table
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -25,7 +25,7 @@ PARAMS: dict[str, object] = {}
 BITS = 13  # fractional bits of a factor: -1.6 to 3.6 fits 16 bits
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -34,7 +34,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
-    drawn = words.words16(pixels.size)
+    drawn = rng.words16(pixels.size)
     _multiply(pixels.reshape(-1), drawn, factors(deviation), noisy.reshape(-1))
     return noisy
 

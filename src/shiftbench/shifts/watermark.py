@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _geometry, _levels
 
 FIELD = "image"
@@ -74,7 +74,7 @@ LETTERS = {  # the rows of a letter from above, five points each, the left one f
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     text: str = "SAMPLE",
     fill: int = 255,
@@ -84,7 +84,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         text: what is printed: letters A to Z, digits and blanks, 1 to 100 of them.
         fill: grey level of the print, 0 to 255.
 
@@ -95,7 +95,7 @@ def apply(
     opacity, tall = _levels.at(__name__, LEVELS, severity, zero=ZERO)
     check(text, fill)
     step = sampling(tall * _levels.scale(value.shape))
-    right, down = words.words16(2).tolist()
+    right, down = rng.words16(2).tolist()
     marked = np.array(value, order="C")
     channels = marked.reshape(*marked.shape[:2], -1)
     _print(channels, pattern(text), step, (right, down), round(256 * opacity), fill)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -23,7 +23,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text with gaps removed and spaces added; other characters stay, in their order.
 
     Raises:
@@ -34,9 +34,9 @@ def apply(value: str, severity: float, words: Words) -> str:
     shape = _texts.shape(typed)
     gaps = [gap.span() for gap in re.finditer("(?<=[a.]) +(?=[a.])", shape)]
     seams = [seam.start() for seam in re.finditer("a(?=a)", shape)]
-    for index in _texts.touched(removed, len(gaps), words):
+    for index in _texts.touched(removed, len(gaps), rng):
         start, end = gaps[index]
         typed[start:end] = [""] * (end - start)
-    for index in _texts.touched(added, len(seams), words):
+    for index in _texts.touched(added, len(seams), rng):
         typed[seams[index]] += " "
     return "".join(typed)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -22,7 +22,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text without some of its words; a word goes with the space before it.
 
     Raises:
@@ -31,7 +31,7 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = re.split(r"(\S+)", value)
     gaps, spoken = parts[::2], parts[1::2]
-    dropped = _texts.touched(share, len(spoken), words)[: max(len(spoken) - 1, 0)]
+    dropped = _texts.touched(share, len(spoken), rng)[: max(len(spoken) - 1, 0)]
     kept = sorted(set(range(len(spoken))) - set(dropped))
     if kept:
         gaps[kept[0]] = gaps[0]  # a text begins as it did

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "text"
@@ -23,7 +23,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: str, severity: float, words: Words) -> str:
+def apply(value: str, severity: float, rng: RandomStream) -> str:
     """Return a text with words in each other's places.
 
     Raises:
@@ -32,8 +32,8 @@ def apply(value: str, severity: float, words: Words) -> str:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = re.split(r"(\S+)", value)  # spaces and words in turn
     count = len(parts) // 2
-    size = math.floor(share * count / 2 + float(words.uniform()))
-    order = 2 * words.choice(count) + 1
+    size = math.floor(share * count / 2 + float(rng.uniform()))
+    order = 2 * rng.choice(count) + 1
     pairs = zip(order[::2].tolist(), order[1::2].tolist(), strict=False)
     for one, two in list(pairs)[:size]:
         parts[one], parts[two] = parts[two], parts[one]

@@ -6,7 +6,7 @@ of the zooms 1, 1 + step, 1 + 2 x step, ... from `make_imagenet_c.py` (its range
 corners on corners, as `scipy.ndimage.zoom` of order 1 does. Differs: both sides are cropped each to its own
 length, so that images of any shape work (there a square of the height); places are 16ths of a pixel, so
 that all arithmetic is in integers; rounded, not truncated. Between two levels the reach (the largest
-zoom) grows evenly, and the pictures of both levels' zooms, spread over that reach, are mixed.
+zoom) grows evenly, and the images of both levels' zooms, spread over that reach, are mixed.
 
 Takes no random words.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -30,7 +30,7 @@ PARAMS: dict[str, object] = {}
 ONE = 16  # parts of a pixel
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:

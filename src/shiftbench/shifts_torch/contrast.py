@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.rng_torch import Words
+from shiftbench.rng_torch import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts import contrast as cpu
 
 TOLERANCE = (0, 0)
 
 
-def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
+def apply(images: torch.Tensor, severity: float, rng: RandomStream) -> torch.Tensor:
     """Return copies of images with less contrast, uint8 (n, c, h, w)."""
     (factor,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=1.0)
     pixels = images.flatten(2).long()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.rng_torch import Words
+from shiftbench.rng_torch import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts import edge_sketch as cpu
 
@@ -14,7 +14,7 @@ LUMA = (9798, 19235, 3735)
 RISE, SMOOTH = (-1, -2, 0, 2, 1), (1, 4, 6, 4, 1)
 
 
-def apply(images: torch.Tensor, severity: float, words: Words) -> torch.Tensor:
+def apply(images: torch.Tensor, severity: float, rng: RandomStream) -> torch.Tensor:
     """Return images mixed with drawings of their edges, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
     part = round(256 * share)

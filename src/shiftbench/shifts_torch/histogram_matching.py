@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.rng_torch import Words
+from shiftbench.rng_torch import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts import histogram_matching as cpu
 
@@ -12,7 +12,7 @@ TOLERANCE = (0, 0)
 
 
 def apply(
-    images: torch.Tensor, severity: float, words: Words, *, reference: cpu.Counts | None = None
+    images: torch.Tensor, severity: float, rng: RandomStream, *, reference: cpu.Counts | None = None
 ) -> torch.Tensor:
     """Return copies of images with other grey levels, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)

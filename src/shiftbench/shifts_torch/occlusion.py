@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.rng_torch import Words
+from shiftbench.rng_torch import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.shifts import occlusion as cpu
 
@@ -14,7 +14,7 @@ TOLERANCE = (0.0, 0.0)
 def apply(
     images: torch.Tensor,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     kind: str = "patches",
     grid: int = 14,
@@ -25,7 +25,7 @@ def apply(
     cpu.check(kind, grid, fill)
     height, width = images.shape[-2:]
     cells = (min(grid, height), min(grid, width))
-    hidden = (_bars if kind == "bars" else _patches)(cells, share, words)
+    hidden = (_bars if kind == "bars" else _patches)(cells, share, rng)
     rows, columns = (
         torch.arange(side, device=images.device) * count // side
         for side, count in zip((height, width), cells, strict=True)
@@ -33,14 +33,14 @@ def apply(
     return images.masked_fill(hidden[:, rows][:, :, columns][:, None], fill)
 
 
-def _patches(cells: tuple[int, int], share: float, words: Words) -> torch.Tensor:
-    return _chosen(words.raw(cells[0] * cells[1]), share).reshape(-1, *cells)
+def _patches(cells: tuple[int, int], share: float, rng: RandomStream) -> torch.Tensor:
+    return _chosen(rng.raw(cells[0] * cells[1]), share).reshape(-1, *cells)
 
 
-def _bars(cells: tuple[int, int], share: float, words: Words) -> torch.Tensor:
+def _bars(cells: tuple[int, int], share: float, rng: RandomStream) -> torch.Tensor:
     """Return bool (n, *cells): columns of about half of the samples are hidden, rows of the others."""
-    upright = words.uniform() < 0.5
-    drawn = words.raw(max(cells))
+    upright = rng.uniform() < 0.5
+    drawn = rng.raw(max(cells))
     rows, columns = (_chosen(drawn[:, :count], share) for count in cells)
     return torch.where(upright[:, None, None], columns[:, None], rows[:, :, None])
 

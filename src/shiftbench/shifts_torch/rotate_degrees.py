@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from shiftbench.rng_torch import Words
+from shiftbench.rng_torch import RandomStream
 from shiftbench.shifts import _geometry as options
 from shiftbench.shifts import _levels, rotate
 from shiftbench.shifts_torch import _geometry
@@ -13,7 +13,12 @@ TOLERANCE = (0, 0)
 
 
 def apply(
-    images: torch.Tensor, severity: float, words: Words, *, border: str = "constant", fill: int = 0
+    images: torch.Tensor,
+    severity: float,
+    rng: RandomStream,
+    *,
+    border: str = "constant",
+    fill: int = 0,
 ) -> torch.Tensor:
     """Return turned copies of images, uint8 (n, c, h, w)."""
     _levels.check(__name__, severity, options.DEGREES)

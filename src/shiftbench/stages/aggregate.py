@@ -1,13 +1,13 @@
 """Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences and comparisons.
 
-    records, a few cells at a time -> integer contributions -> sums under every draw -> rows
+    records, a few artifacts at a time -> integer contributions -> sums under every draw -> rows
     records along a path of severities, joined by key -> the same
     scores of an ID and an OOD set, or joined with which predictions are right -> a walk down the scores
     rows -> means over training seeds -> curves over severity -> paired differences of weights and of detectors
     searches of detectors' options -> side by side
 
-Records are read column by column, a batch of cells at a time. Sums are exact integers, so the
-tables are equal, byte by byte, for any number of threads, order of cells or machine.
+Records are read column by column, a batch of artifacts at a time. Sums are exact integers, so the
+tables are equal, byte by byte, for any number of threads, order of artifacts or machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shiftbench import plugins
 from shiftbench.data import formats, schema
 from shiftbench.errors import ParamsError, near
 from shiftbench.files import scratch
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import (
     analysis_rows,
@@ -41,7 +41,7 @@ from shiftbench.statistics import (
     severity_paths,
     spectrum_rows,
 )
-from shiftbench.statistics.campaign_rows import Campaign, CellRows, Metric
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Metric
 from shiftbench.statistics.rows import Floats, Row
 
 
@@ -85,7 +85,7 @@ class Observed:
 
 
 def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with its default
-    cells: Sequence[CellRows],
+    artifacts: Sequence[CellRows],
     metrics: Mapping[str, Mapping[str, Any]],
     draws: int,
     seed: int,
@@ -96,11 +96,11 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
     """Compute all tables of a campaign.
 
     Args:
-        cells: evaluation cells, in any order.
+        artifacts: evaluation artifacts, in any order.
         metrics: name -> options; `use` names the metric's file where it is not the name.
         draws: bootstrap draws per row.
         seed: the campaign's seed.
-        threads: batches of cells at a time; changes no result.
+        threads: batches of artifacts at a time; changes no result.
         detection: how detectors are compared.
         observed: what analyses measured.
 
@@ -112,9 +112,11 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
         ParamsError: a metric lacks another that it is computed from, an ID set, or shifted scores.
     """
     chosen = _metrics(metrics)
-    # Cells of one dataset side by side: equal keys meet in a batch.
-    ordered = sorted(cells, key=lambda cell: (cell.dataset, cell.split, cell.file))
-    campaign = Campaign(ordered, chosen, draws, seed)
+    # Artifacts of one dataset side by side: equal keys meet in a batch.
+    ordered = sorted(
+        artifacts, key=lambda artifact: (artifact.dataset, artifact.split, artifact.file)
+    )
+    campaign = CampaignRows(ordered, chosen, draws, seed)
     # The pool's threads are the parallelism; threads of BLAS within them would only compete.
     with threadpool_limits(1):
         rows = list(_rows(campaign, threads, detection))
@@ -138,7 +140,7 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
     )
 
 
-def _rows(campaign: Campaign, threads: int, detection: Detection) -> Iterator[Row]:
+def _rows(campaign: CampaignRows, threads: int, detection: Detection) -> Iterator[Row]:
     yield from campaign.sample_rows(threads)
     yield from ood_rows.detection_rows(campaign, threads, full_spectrum=detection.full_spectrum)
     yield from failure_prediction.failure_rows(campaign, threads)
@@ -218,22 +220,22 @@ def _null(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null
 
 
-def run(run: Run, cell: Cell) -> None:
+def run(run: Run, artifact: Artifact) -> None:
     """Make the tables of one campaign."""
-    spec = cell.recipe
+    spec = artifact.recipe
     metrics = {
         name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()
     }
-    cells = [_cell_rows(run, spec, row) for row in spec["rows"]]
+    artifacts = [_cell_rows(run, spec, row) for row in spec["rows"]]
     detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
     analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
     observed = Observed(analyses, spec["campaign"], spec["task"])
     tables = aggregate(
-        cells, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed
+        artifacts, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed
     )
     files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
     searches = search_tables.table(spec["campaign"], files)
-    _commit(run, cell, tables, reliability.table(cells), searches)
+    _commit(run, artifact, tables, reliability.table(artifacts), searches)
 
 
 _GIVEN = "weights method dataset split shift severity reference detector ood".split()
@@ -253,8 +255,10 @@ def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     )
 
 
-def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.Table) -> None:
-    output = run.path(cell.ref)
+def _commit(
+    run: Run, artifact: Artifact, tables: Tables, bins: pa.Table, searches: pa.Table
+) -> None:
+    output = run.path(artifact.ref)
     made = {
         output.name: (tables.metrics, formats.METRICS),
         "replicates.parquet": (tables.replicates, formats.REPLICATES),
@@ -269,5 +273,5 @@ def _commit(run: Run, cell: Cell, tables: Tables, bins: pa.Table, searches: pa.T
         files = {}
         for name, (table, form) in made.items():
             files[name] = stack.enter_context(scratch(output.with_name(name)))
-            schema.write(table, files[name], cell.fingerprint, form)
-        run.commit(cell, files)
+            schema.write(table, files[name], artifact.fingerprint, form)
+        run.commit(artifact, files)

@@ -17,28 +17,28 @@ from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import formats, schema
 from shiftbench.errors import ModelError
 from shiftbench.files import scratch
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 
 LIMIT = 1e6
 """Largest size of a value: keeps sums of weighted billionths exact."""
 
 
-def run(run: Run, cell: Cell, device: str = "auto") -> None:
+def run(run: Run, artifact: Artifact, device: str = "auto") -> None:
     """Make the observations of one analysis of a campaign."""
-    spec = cell.recipe
+    spec = artifact.recipe
     analysis = plugins.find("analyses", spec["analysis"]["use"])
     job = Measurement(
         {**spec["analysis"]["options"], **spec["context"]},
-        run.inputs(cell),
+        run.inputs(artifact),
         spec["seed"],
         spec["models"],
         device,
     )
-    observed = table(analysis.measure(job), cell.ref.name)
-    output = run.path(cell.ref)
+    observed = table(analysis.measure(job), artifact.ref.name)
+    output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        schema.write(observed, temporary, cell.fingerprint, formats.OBSERVATIONS)
-        run.commit(cell, {output.name: temporary})
+        schema.write(observed, temporary, artifact.fingerprint, formats.OBSERVATIONS)
+        run.commit(artifact, {output.name: temporary})
 
 
 def table(observations: Iterable[Observation], name: str) -> pa.Table:

@@ -14,7 +14,7 @@ from shiftbench.data import schema
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import ModelError
 from shiftbench.provenance import recipe as recipes
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PROBE = 256  # rows on which the head must give the logits
 TOLERANCE = 0.02  # relative to the largest logit + 1: four times what a head in bfloat16 is off (0.005, measured)
 
 
-class Bench:
+class DetectorContext:
     """Rows and fitted detectors of one (weights, method).
 
     Args:
@@ -45,26 +45,28 @@ class Bench:
         """Images that went through the net another time, for gradients or inner layers."""
         return sum(net.seen for net in self._nets.values() if net)
 
-    def rows(self, cell: Cell, name: str) -> Rows:
-        """Return the rows of the records `name`, with what the cell's inputs hold beside them."""
+    def rows(self, artifact: Artifact, name: str) -> Rows:
+        """Return the rows of the records `name`, with what the artifact's inputs hold beside them."""
         records = Ref("records", name)
         kept = Ref("features", name)
-        here = frozenset(ref.kind for ref in cell.inputs if ref in (kept, *_weights(cell)))
+        here = frozenset(ref.kind for ref in artifact.inputs if ref in (kept, *_weights(artifact)))
         if (name, here) not in self._rows:
-            features, logits = self._beside(kept) if kept in cell.inputs else (None, None)
+            features, logits = self._beside(kept) if kept in artifact.inputs else (None, None)
             table = schema.read(self.run.path(records))
             rows = Rows(table, features, logits, name=records.path)
-            self._rows[name, here] = self._with_head(cell, rows)
+            self._rows[name, here] = self._with_head(artifact, rows)
         found = self._rows[name, here]
-        return self._with_net(cell, found, name) if "data" in cell.recipe else found
+        return self._with_net(artifact, found, name) if "data" in artifact.recipe else found
 
-    def fitted(self, cell: Cell, detector: ModuleType, options: dict[str, Any]) -> Any:
+    def fitted(self, artifact: Artifact, detector: ModuleType, options: dict[str, Any]) -> Any:
         """Return the state of a detector that was fitted with these options, and fit it where it was not."""
         names = getattr(detector, "FIT_PARAMS", tuple(options))
         used = {name: options[name] for name in names}
-        key = recipes.canonical([cell.recipe["detector"]["name"], cell.recipe["fit"], used])
+        key = recipes.canonical([artifact.recipe["detector"]["name"], artifact.recipe["fit"], used])
         if key not in self._states:
-            splits = {split: self.rows(cell, name) for split, name in cell.recipe["fit"].items()}
+            splits = {
+                split: self.rows(artifact, name) for split, name in artifact.recipe["fit"].items()
+            }
             self._states[key] = detector.fit(Known(splits), options)
         return self._states[key]
 
@@ -75,8 +77,8 @@ class Bench:
 
     # ------------------------------------------------------------------ the net's head
 
-    def _with_head(self, cell: Cell, rows: Rows) -> Rows:
-        weights = _weights(cell)
+    def _with_head(self, artifact: Artifact, rows: Rows) -> Rows:
+        weights = _weights(artifact)
         if not weights or rows.beside is None:
             return rows
         if weights[0] not in self._heads:
@@ -97,40 +99,40 @@ class Bench:
 
     # ------------------------------------------------------------------ the net again
 
-    def _with_net(self, cell: Cell, rows: Rows, name: str) -> Rows:
+    def _with_net(self, artifact: Artifact, rows: Rows, name: str) -> Rows:
         if name not in self._nets:  # one net for all detectors, which may remember what it gave
-            self._nets[name] = self._net(cell, name)
+            self._nets[name] = self._net(artifact, name)
         net = self._nets[name]
         return Rows(rows.table, rows.beside, rows.kept_logits, rows.linear, net, rows.name)
 
-    def _net(self, cell: Cell, name: str) -> Net | None:
+    def _net(self, artifact: Artifact, name: str) -> Net | None:
         """Return the net with the samples of the records `name`; None for a black box."""
         from shiftbench.detectors._net import Net  # imports torch
 
-        predictor = self._predictor(cell)
+        predictor = self._predictor(artifact)
         folder = next(
             self.run.path(ref).parent
-            for ref in cell.inputs
-            if ref.kind == "shards" and ref.name == cell.recipe["data"][name]
+            for ref in artifact.inputs
+            if ref.kind == "shards" and ref.name == artifact.recipe["data"][name]
         )
-        return Net(predictor, folder, cell.recipe["batch_size"], None) if predictor else None
+        return Net(predictor, folder, artifact.recipe["batch_size"], None) if predictor else None
 
-    def _predictor(self, cell: Cell) -> Any:
-        """Return the net behind the cell's weights; None for a black box."""
+    def _predictor(self, artifact: Artifact) -> Any:
+        """Return the net behind the artifact's weights; None for a black box."""
         from shiftbench.inference import nets, predictors  # imports torch
 
-        (weights,) = _weights(cell)
+        (weights,) = _weights(artifact)
         if weights not in self._predictors:
             file = self.run.path(weights)
             loaded = predictors.load(
-                cell.recipe, file, nets.classes_of(file), self.device, self.run.inputs(cell)
+                artifact.recipe, file, nets.classes_of(file), self.device, self.run.inputs(artifact)
             )
             self._predictors[weights] = loaded if isinstance(loaded, nets.TorchPredictor) else None
         return self._predictors[weights]
 
 
-def _weights(cell: Cell) -> list[Ref]:
-    return [ref for ref in cell.inputs if ref.kind == "weights"]
+def _weights(artifact: Artifact) -> list[Ref]:
+    return [ref for ref in artifact.inputs if ref.kind == "weights"]
 
 
 def check_head(head: Head, rows: Rows) -> None:

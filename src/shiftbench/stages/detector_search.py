@@ -7,7 +7,8 @@ with the reason. That no validation sample is a test sample is proved in `overla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -20,33 +21,34 @@ from shiftbench.detectors._rows import Rows
 from shiftbench.errors import ParamsError
 from shiftbench.files import scratch
 from shiftbench.metrics import auroc
-from shiftbench.plan import detector_plan
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, Run
-from shiftbench.stages.detector_context import Bench
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.stages.detector_context import DetectorContext
 from shiftbench.stages.score import scored
 from shiftbench.statistics import search_tables
 
 
-def run(run: Run, cell: Cell, bench: Bench) -> None:
+def run(run: Run, artifact: Artifact, context: DetectorContext) -> None:
     """Search the options of one detector on one (weights, method)."""
-    spec = cell.recipe
+    spec = artifact.recipe
     detector = plugins.find("detectors", spec["detector"]["use"])
-    clean = bench.rows(cell, spec["id"])
-    ood = [bench.rows(cell, name) for name in spec["ood"]]
+    clean = context.rows(artifact, spec["id"])
+    ood = [context.rows(artifact, name) for name in spec["ood"]]
 
     def try_out(options: dict[str, Any]) -> float:
-        return separation(detector, options, bench.fitted(cell, detector, options), clean, ood)
+        return separation(
+            detector, options, context.fitted(artifact, detector, options), clean, ood
+        )
 
-    rows = searched(spec["detector"]["options"], spec["grid"], try_out, cell.ref.name)
+    rows = searched(spec["detector"]["options"], spec["grid"], try_out, artifact.ref.name)
     table = pa.Table.from_pylist(
         [{**row, "n_id": len(clean), "n_ood": sum(map(len, ood))} for row in rows],
         schema=formats.SEARCHES.arrow,
     )
-    output = run.path(cell.ref)
+    output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, formats.SEARCHES)
-        run.commit(cell, {output.name: temporary}, {"effect": search_tables.effect(rows)})
+        schema.write(table, temporary, artifact.fingerprint, formats.SEARCHES)
+        run.commit(artifact, {output.name: temporary}, {"effect": search_tables.effect(rows)})
 
 
 def separation(
@@ -80,7 +82,7 @@ def searched(
         ParamsError: no point fits.
     """
     rows: list[dict[str, Any]] = []
-    for number, point in enumerate(detector_plan.points(grid)):
+    for number, point in enumerate(grid_points(grid)):
         row = {"number": number, "options": recipe.canonical(point), "auroc": None, "reason": None}
         try:
             area = try_out({**fixed, **point})
@@ -93,3 +95,9 @@ def searched(
         raise ParamsError(f"{name}: no point of the grid {grid} can be used: {rows[0]['reason']}")
     best = max(fit, key=lambda row: row["auroc"])  # the first of equals
     return [{**row, "chosen": row is best} for row in rows]
+
+
+def grid_points(grid: dict[str, list[Any]]) -> Iterable[dict[str, Any]]:
+    """Yield every combination of a grid, the last option moving fastest."""
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))

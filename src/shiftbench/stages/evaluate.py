@@ -34,13 +34,13 @@ from shiftbench.inference.batching import (
     batches,
     predicted,
 )
-from shiftbench.inference.feature_writer import Keeper
+from shiftbench.inference.feature_writer import FeatureWriter
 from shiftbench.progress import track
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import RecordsName, Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.stream_runner import Walk
+from shiftbench.stages.stream_runner import StreamRunner
 from shiftbench.storage import streaming
 from shiftbench.tasks import LabelSpace
 
@@ -64,16 +64,16 @@ MakeOnTheFly = Callable[[Mapping[str, Any], str, Mapping[Ref, Path], str], OnThe
 """(recipe of the records, dataset, inputs, device held) -> what shifts their samples."""
 
 
-def run(run: Run, todo: list[Cell], device: str, on_the_fly: MakeOnTheFly) -> None:
+def run(run: Run, todo: list[Artifact], device: str, on_the_fly: MakeOnTheFly) -> None:
     """Evaluate one (weights, method) at every stale position.
 
     Args:
         run: the job.
-        todo: its stale cells.
+        todo: its stale artifacts.
         device: to hold.
         on_the_fly: makes what shifts samples while they are read, where a recipe has a shift.
     """
-    first = run.job.cells[0]
+    first = run.job.artifacts[0]
     weights = run.path(first.inputs[0])
     classes = nets.classes_of(weights)
     method = plugins.find("methods", first.recipe["method"]["use"])
@@ -84,68 +84,75 @@ def run(run: Run, todo: list[Cell], device: str, on_the_fly: MakeOnTheFly) -> No
         run.note(
             device=held, sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held)
         )
-        walk = Walk(run, method, wrapped, classes)
-        for cells in track(list(_positions(run, todo, method)), run.job.name):
-            walk.enter(cells[0], _folder(run, cells[0]))
-            shifted = _shifted(run, cells[0], held, on_the_fly)
-            _evaluate_position(run, cells, wrapped, classes, method, shifted)
+        walk = StreamRunner(run, method, wrapped, classes)
+        for artifacts in track(list(_positions(run, todo, method)), run.job.name):
+            walk.enter(artifacts[0], _folder(run, artifacts[0]))
+            shifted = _shifted(run, artifacts[0], held, on_the_fly)
+            _evaluate_position(run, artifacts, wrapped, classes, method, shifted)
 
 
 def _sensitivity(
-    run: Run, cell: Cell, predictor: Predictor, method: ModuleType, classes: list[str], device: str
+    run: Run,
+    artifact: Artifact,
+    predictor: Predictor,
+    method: ModuleType,
+    classes: list[str],
+    device: str,
 ) -> dict[str, Any] | None:
     """Return how far outputs move with batch size and device; None where the method looks beyond the sample."""
     if method.SEES != "sample":
         return None
-    spec, inputs = cell.recipe, run.inputs(cell)
+    spec, inputs = artifact.recipe, run.inputs(artifact)
 
     def on_cpu() -> Predictor:
-        plain = predictors.load(spec, run.path(cell.inputs[0]), classes, "cpu", inputs)
+        plain = predictors.load(spec, run.path(artifact.inputs[0]), classes, "cpu", inputs)
         wrapped: Predictor = method.wrap(plain, spec["method"]["options"], inputs)
-        place(wrapped, run, cell)
+        place(wrapped, run, artifact)
         return wrapped
 
     other = on_cpu if device != "cpu" else None
-    return batch_sensitivity.measure(predictor, _folder(run, cell), spec["batch_size"], other)
+    return batch_sensitivity.measure(predictor, _folder(run, artifact), spec["batch_size"], other)
 
 
-def place(predictor: Predictor, run: Run, cell: Cell) -> None:
+def place(predictor: Predictor, run: Run, artifact: Artifact) -> None:
     """Tell a predictor that looks at what else was made at a position (`at`) to which one it comes."""
     if hasattr(predictor, "at"):
-        predictor.at(run.inputs(cell))
+        predictor.at(run.inputs(artifact))
 
 
-def _folder(run: Run, cell: Cell) -> Path:
-    """Return the shards that a cell reads."""
-    name = cell.recipe["data"]
-    return next(run.path(r).parent for r in cell.inputs if r.kind == "shards" and r.name == name)
+def _folder(run: Run, artifact: Artifact) -> Path:
+    """Return the shards that an artifact reads."""
+    name = artifact.recipe["data"]
+    return next(
+        run.path(r).parent for r in artifact.inputs if r.kind == "shards" and r.name == name
+    )
 
 
-def _positions(run: Run, todo: list[Cell], method: ModuleType) -> Iterator[list[Cell]]:
+def _positions(run: Run, todo: list[Artifact], method: ModuleType) -> Iterator[list[Artifact]]:
     """Group records and features of one position; a stream that is seen whole is walked whole."""
-    by_name: dict[str, list[Cell]] = {}
-    wanted = {cell.ref.name for cell in todo}
-    streams = {RecordsName.of(cell.ref).stream for cell in todo}
-    for cell in run.job.cells:
-        walked = method.SEES == "stream" and RecordsName.of(cell.ref).stream in streams
-        if cell.ref.name in wanted or walked:
-            by_name.setdefault(cell.ref.name, []).append(cell)
+    by_name: dict[str, list[Artifact]] = {}
+    wanted = {artifact.ref.name for artifact in todo}
+    streams = {RecordsName.of(artifact.ref).stream for artifact in todo}
+    for artifact in run.job.artifacts:
+        walked = method.SEES == "stream" and RecordsName.of(artifact.ref).stream in streams
+        if artifact.ref.name in wanted or walked:
+            by_name.setdefault(artifact.ref.name, []).append(artifact)
     yield from by_name.values()
 
 
 def _evaluate_position(
     run: Run,
-    cells: list[Cell],
+    artifacts: list[Artifact],
     predictor: Predictor,
     classes: list[str],
     method: ModuleType,
     shifted: OnTheFly | None,
 ) -> None:
-    spec = cells[0].recipe
-    folder = _folder(run, cells[0])
-    place(predictor, run, cells[0])
+    spec = artifacts[0].recipe
+    folder = _folder(run, artifacts[0])
+    place(predictor, run, artifacts[0])
     with ExitStack() as stack:
-        kept = _keeper(run, cells, folder, stack)
+        kept = _keeper(run, artifacts, folder, stack)
         table, _, batch = evaluate_shards(
             predictor,
             folder,
@@ -158,37 +165,39 @@ def _evaluate_position(
         )
         run.note(batch_size=batch, shifted_on=shifted.counts if shifted else None)
         facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
-        for cell in cells:
-            if recipe.status(run.root, cell) == "fresh":
+        for artifact in artifacts:
+            if recipe.status(run.root, artifact) == "fresh":
                 continue  # a stream is walked whole, but only what is stale is written
-            if cell.ref.kind == "records":
-                _write_records(run, cell, table, facts)
+            if artifact.ref.kind == "records":
+                _write_records(run, artifact, table, facts)
             elif kept:
-                run.commit(cell, kept.files(cell.ref.path), facts)
+                run.commit(artifact, kept.files(artifact.ref.path), facts)
 
 
-def _keeper(run: Run, cells: list[Cell], folder: Path, stack: ExitStack) -> Keeper | None:
-    """Return what writes features and logits beside the records, where a cell asks for them."""
-    outputs = [run.path(cell.ref) for cell in cells if cell.ref.kind == "features"]
+def _keeper(
+    run: Run, artifacts: list[Artifact], folder: Path, stack: ExitStack
+) -> FeatureWriter | None:
+    """Return what writes features and logits beside the records, where an artifact asks for them."""
+    outputs = [run.path(artifact.ref) for artifact in artifacts if artifact.ref.kind == "features"]
     if not outputs:
         return None
     count = shards.manifest(folder)["samples"]
-    return stack.enter_context(Keeper(outputs[0], count))
+    return stack.enter_context(FeatureWriter(outputs[0], count))
 
 
-def _shifted(run: Run, cell: Cell, device: str, make: MakeOnTheFly) -> OnTheFly | None:
+def _shifted(run: Run, artifact: Artifact, device: str, make: MakeOnTheFly) -> OnTheFly | None:
     """Return what shifts the clean samples of a position while they are read; None where they are stored."""
-    if "shift" not in cell.recipe:
+    if "shift" not in artifact.recipe:
         return None
-    dataset = shards.manifest(_folder(run, cell))["dataset"]
-    return make(cell.recipe, dataset, run.inputs(cell), device)
+    dataset = shards.manifest(_folder(run, artifact))["dataset"]
+    return make(artifact.recipe, dataset, run.inputs(artifact), device)
 
 
-def _write_records(run: Run, cell: Cell, table: pa.Table, facts: dict[str, Any]) -> None:
-    output = run.path(cell.ref)
+def _write_records(run: Run, artifact: Artifact, table: pa.Table, facts: dict[str, Any]) -> None:
+    output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint)
-        run.commit(cell, {output.name: temporary}, facts)
+        schema.write(table, temporary, artifact.fingerprint)
+        run.commit(artifact, {output.name: temporary}, facts)
 
 
 def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, each with its default

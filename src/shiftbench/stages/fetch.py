@@ -23,9 +23,9 @@ from rich.console import Console
 from shiftbench import files
 from shiftbench.data import providers
 from shiftbench.data.source_files import (
-    Original,
     Provider,
     Source,
+    SourceFile,
     cache_home,
     kept,
     load_source,
@@ -33,7 +33,7 @@ from shiftbench.data.source_files import (
 )
 from shiftbench.errors import DataError, FetchError
 from shiftbench.provenance import locks
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 
 Bring = Callable[[Path], None]
 
@@ -49,7 +49,7 @@ class FetchResult:
 
     name: str
     folder: Path
-    files: dict[str, Original]
+    files: dict[str, SourceFile]
     provider: str
     refused: tuple[str, ...] = ()
 
@@ -209,7 +209,7 @@ def _scratch(beside: Path) -> Iterator[Path]:
         yield folder
 
 
-def manifest_text(name: str, source: Source, files: dict[str, Original]) -> str:
+def manifest_text(name: str, source: Source, files: dict[str, SourceFile]) -> str:
     """Return the manifest of a folder of originals: the same whoever brought them."""
     content = {
         "name": name,
@@ -221,7 +221,7 @@ def manifest_text(name: str, source: Source, files: dict[str, Original]) -> str:
 
 
 def _install(
-    name: str, source: Source, files: dict[str, Original], work: Path, folder: Path
+    name: str, source: Source, files: dict[str, SourceFile], work: Path, folder: Path
 ) -> None:
     (work / "manifest.json").write_text(manifest_text(name, source, files), encoding="utf-8")
     _replace(work, folder)
@@ -250,12 +250,12 @@ def _spinner(text: str) -> contextlib.AbstractContextManager[object]:
     return console.status(text) if console.is_terminal else contextlib.nullcontext()
 
 
-def run(run: Run, todo: list[Cell]) -> None:
+def run(run: Run, todo: list[Artifact]) -> None:
     """Bring one original, as its recipe file says where to look."""
     settings = run.job.settings
-    for cell in todo:
-        folder = run.path(cell.ref).parent
+    for artifact in todo:
+        folder = run.path(artifact.ref).parent
         folders = [Path(home).expanduser() for home in settings["folders"]]
-        result = fetch(cell.ref.name, folder, folders, offline=settings["offline"])
+        result = fetch(artifact.ref.name, folder, folders, offline=settings["offline"])
         run.note(provider=result.provider, refused=list(result.refused))
-        run.commit(cell, {"manifest.json": folder / "manifest.json"})
+        run.commit(artifact, {"manifest.json": folder / "manifest.json"})

@@ -17,7 +17,7 @@ import pyarrow as pa
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.files import scratch
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.claims import Judged, judge
@@ -32,23 +32,23 @@ from shiftbench.statistics.statements import Claim, Figure, Reported
 Line = dict[str, object]
 
 
-def run(run: Run, cell: Cell) -> None:
+def run(run: Run, artifact: Artifact) -> None:
     """Judge the claims of one system."""
-    card, scale = cell.recipe["card"], cell.recipe["scale"]
-    rows = read([run.path(ref) for ref in cell.inputs if ref.kind == "tables"])
+    card, scale = artifact.recipe["card"], artifact.recipe["scale"]
+    rows = read([run.path(ref) for ref in artifact.inputs if ref.kind == "tables"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
     made = {
         "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
         "measured.parquet": (_measured(card["reported"], rows), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
-    output = run.path(cell.ref)
+    output = run.path(artifact.ref)
     with ExitStack() as stack:
         files = {}
         for name, (table, form) in made.items():
             files[name] = stack.enter_context(scratch(output.with_name(name)))
-            schema.write(table, files[name], cell.fingerprint, form)
-        run.commit(cell, files)
+            schema.write(table, files[name], artifact.fingerprint, form)
+        run.commit(artifact, files)
 
 
 def read(tables: list[Path]) -> Rows:

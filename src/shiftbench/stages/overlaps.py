@@ -1,7 +1,7 @@
 """Overlaps: which samples two sets of a campaign share, by key and by content; OOD sets may share none.
 
-An ID picture among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
-every number of detection wrong. Content is the digest of the decoded picture (or text), so that a copy under another
+An ID image among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
+every number of detection wrong. Content is the digest of the decoded image (or text), so that a copy under another
 name or label is found.
 """
 
@@ -23,17 +23,17 @@ from shiftbench.data import (
 )
 from shiftbench.errors import DataError
 from shiftbench.files import scratch
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 
 
-def run(run: Run, cell: Cell) -> None:
+def run(run: Run, artifact: Artifact) -> None:
     """Compare the sets of one campaign."""
-    folders = {ref.name: run.path(ref).parent for ref in cell.inputs}
-    table = compared([(role, name, folders[name]) for role, name in cell.recipe["sets"]])
-    output = run.path(cell.ref)
+    folders = {ref.name: run.path(ref).parent for ref in artifact.inputs}
+    table = compared([(role, name, folders[name]) for role, name in artifact.recipe["sets"]])
+    output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, formats.OVERLAPS)
-        run.commit(cell, {output.name: temporary})
+        schema.write(table, temporary, artifact.fingerprint, formats.OVERLAPS)
+        run.commit(artifact, {output.name: temporary})
 
 
 def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
@@ -98,12 +98,12 @@ def _message(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> 
         shared = _shared(a, b, column)
         if len(shared):
             key = shared.column("key")[0].as_py()
-            twin = (
+            duplicate = (
                 a.filter(pc.equal(a.column(column), shared.column(column)[0]))
                 .column("key")[0]
                 .as_py()
             )
-            same = "" if key == twin else f" is sample {twin!r} of it and"
+            same = "" if key == duplicate else f" is sample {duplicate!r} of it and"
             return (
                 f"{name_b} ({role_b}) and {name_a} ({role_a}) share {len(shared)} sample(s) by {what}: {key!r}{same} "
                 "is in both; such numbers would be worthless. Take the sample out of one set, or choose other sets"

@@ -1,6 +1,6 @@
 """Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
 
-The page needs no network: styles, script, plotly.js, numbers and pictures are inside, and its content security
+The page needs no network: styles, script, plotly.js, numbers and images are inside, and its content security
 policy forbids any script but those whose digests it names, and any request but one: `audit.svg` beside it, which
 `shiftbench audit` writes. The same tables give the same bytes.
 
@@ -40,7 +40,7 @@ from shiftbench.page.measures import DASH, Measure, spell
 from shiftbench.page.panels import panels
 from shiftbench.page.system import System
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE
 from shiftbench.statistics.reliability import RELIABILITY
@@ -50,7 +50,7 @@ from shiftbench.statistics.search_tables import SEARCHED
 ASSETS = (
     "../templates/report/index.html",
     "../templates/report/campaign.html",
-    "../templates/report/detection.html",
+    "../templates/report/ood.html",
     "../templates/report/gallery.html",
     "../templates/report/parts.html",
     "../templates/report/system.html",
@@ -70,43 +70,45 @@ _TABLES = {  # files that aggregate makes, without .parquet
 _FOLDER = Path(__file__).parents[1] / "templates" / "report"
 
 
-def run(run: Run, todo: list[Cell]) -> None:
+def run(run: Run, todo: list[Artifact]) -> None:
     """Make the page and the files beside it."""
-    for cell in todo:
-        chapters = [_chapter(run, cell, ref) for ref in cell.inputs if ref.kind == "tables"]
-        previews = {ref: run.path(ref) for ref in _shown(cell)}
+    for artifact in todo:
+        chapters = [_chapter(run, artifact, ref) for ref in artifact.inputs if ref.kind == "tables"]
+        previews = {ref: run.path(ref) for ref in _shown(artifact)}
         texts = {
-            f"{cell.ref.name}.html": page(
-                cell, chapters, gallery.boards(previews), _system(run, cell)
+            f"{artifact.ref.name}.html": page(
+                artifact, chapters, gallery.boards(previews), _system(run, artifact)
             ),
             "metrics.json": _summary(chapters),
             "leaderboard.csv": _csv(_leaderboard(chapters)),
             "curves.csv": _csv(_curves(chapters)),
         }
-        output = run.path(cell.ref)
+        output = run.path(artifact.ref)
         with ExitStack() as stack:
             files = {name: stack.enter_context(scratch(output.with_name(name))) for name in texts}
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
-            run.commit(cell, files)
+            run.commit(artifact, files)
         for audited in output.parent.glob("audit.*"):  # of the report that was here before
             audited.unlink()
 
 
-def _shown(cell: Cell) -> list[Ref]:
+def _shown(artifact: Artifact) -> list[Ref]:
     """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
-    splits = {campaign["split"] for campaign in cell.recipe["campaigns"].values()}
-    return [ref for ref in cell.inputs if ref.kind == "previews" and ref.parts[1] in splits]
+    splits = {campaign["split"] for campaign in artifact.recipe["campaigns"].values()}
+    return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
 
 
-def _chapter(run: Run, cell: Cell, ref: Ref) -> Chapter:
-    about = cell.recipe.get("metrics", {})
-    return Chapter(ref.name, cell.recipe["campaigns"][ref.name], _tables(run, cell, ref), about)
+def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
+    about = artifact.recipe.get("metrics", {})
+    return Chapter(
+        ref.name, artifact.recipe["campaigns"][ref.name], _tables(run, artifact, ref), about
+    )
 
 
-def _system(run: Run, cell: Cell) -> System | None:
+def _system(run: Run, artifact: Artifact) -> System | None:
     """Return the system that the run is of, with its tables."""
-    found = [ref for ref in cell.inputs if ref.kind == "claims"]
+    found = [ref for ref in artifact.inputs if ref.kind == "claims"]
     if not found:
         return None
     folder = run.path(found[0]).parent
@@ -114,10 +116,10 @@ def _system(run: Run, cell: Cell) -> System | None:
         _frame(folder / f"{form.name}.parquet", form)
         for form in (claim_formats.CLAIMS, claim_formats.MEASURED, claim_formats.FIGURES)
     )
-    return System(cell.recipe["system"], claims, measured, points, cell.recipe["metrics"])
+    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"])
 
 
-def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
+def _tables(run: Run, artifact: Artifact, ref: Ref) -> Tables:
     folder = run.path(ref).parent
     made = (recipe.receipt(run.root, ref) or {}).get("made", {})
     found = {
@@ -125,7 +127,7 @@ def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
         for name, form in _TABLES.items()
         if f"{name}.parquet" in made
     }
-    known = list(cell.recipe.get("metrics", {}))
+    known = list(artifact.recipe.get("metrics", {}))
     for name in (
         "metrics",
         "replicates",
@@ -134,7 +136,7 @@ def _tables(run: Run, cell: Cell, ref: Ref) -> Tables:
         if known:
             found[name] = found[name].filter(pl.col("metric").is_in(known))
     overlaps = Ref("overlaps", ref.name)
-    if overlaps in cell.inputs:
+    if overlaps in artifact.inputs:
         found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
     return Tables(**found)
 
@@ -149,7 +151,7 @@ def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
 
 
 def page(
-    cell: Cell,
+    artifact: Artifact,
     chapters: list[Chapter],
     boards: list[gallery.Board],
     system: System | None = None,
@@ -157,7 +159,7 @@ def page(
     """Return the page's HTML.
 
     Args:
-        cell: the report's cell; its recipe tells what was run and what was left out.
+        artifact: the report's artifact; its recipe tells what was run and what was left out.
         chapters: one per campaign.
         boards: samples of the gallery.
         system: what the run is of, where it is of one.
@@ -181,9 +183,9 @@ def page(
             detectors=detectors,
             boards=boards,
             measures=_measures(chapters),
-            datasets=cell.recipe["datasets"],
-            left_out=cell.recipe.get("left_out", []),
-            fingerprint=cell.fingerprint,
+            datasets=artifact.recipe["datasets"],
+            unavailable_sources=artifact.recipe.get("unavailable", []),
+            fingerprint=artifact.fingerprint,
             version=__version__,
             style=Markup((_FOLDER / "style.css").read_text()),
             scripts=scripts,
@@ -222,7 +224,7 @@ def _environment() -> Environment:
 def _policy(scripts: Iterable[str]) -> str:
     """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
 
-    Styles are allowed inline, since plotly sets them; pictures are data URLs. The badge is of `'self'`; `file:` is for
+    Styles are allowed inline, since plotly sets them; images are data URLs. The badge is of `'self'`; `file:` is for
     browsers that give a page opened as a file an origin of its own, and on a server it allows nothing.
     """
     digests = (

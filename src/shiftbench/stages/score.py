@@ -19,20 +19,20 @@ from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import ModelError
 from shiftbench.files import scratch
 from shiftbench.progress import track
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
-from shiftbench.stages.detector_context import Bench
+from shiftbench.stages.detector_context import DetectorContext
 
 
 def score_cell(
     detector: ModuleType, params: dict[str, Any], rows: Rows, known: Known | None = None
 ) -> pa.Table:
-    """Fit a detector and return its scores of one cell.
+    """Fit a detector and return its scores of one artifact.
 
     Args:
         detector: the detector's file.
         params: its options; missing ones have their defaults.
-        rows: of the cell, with what its NEEDS name.
+        rows: of the artifact, with what its NEEDS name.
         known: what it is fitted on, with the splits that its FIT names.
 
     Returns:
@@ -69,30 +69,30 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
         )
 
 
-def run(run: Run, bench: Bench) -> None:
+def run(run: Run, context: DetectorContext) -> None:
     """Make the scores of one (weights, method) that are stale."""
-    for cell in track(run.todo(), run.job.name):
-        if cell.ref.kind == "scores":
-            _score(run, cell, bench)
+    for artifact in track(run.todo(), run.job.name):
+        if artifact.ref.kind == "scores":
+            _score(run, artifact, context)
 
 
-def _score(run: Run, cell: Cell, bench: Bench) -> None:
-    detector = plugins.find("detectors", cell.recipe["detector"]["use"])
-    options = {**cell.recipe["detector"]["options"], **chosen_options(run, cell)}
-    state = bench.fitted(cell, detector, options)
-    table = scored(detector, options, bench.rows(cell, cell.recipe["rows"]), state)
-    output = run.path(cell.ref)
-    run.note(images_seen_again=bench.seen_again)
+def _score(run: Run, artifact: Artifact, context: DetectorContext) -> None:
+    detector = plugins.find("detectors", artifact.recipe["detector"]["use"])
+    options = {**artifact.recipe["detector"]["options"], **chosen_options(run, artifact)}
+    state = context.fitted(artifact, detector, options)
+    table = scored(detector, options, context.rows(artifact, artifact.recipe["rows"]), state)
+    output = run.path(artifact.ref)
+    run.note(images_seen_again=context.seen_again)
     with scratch(output) as temporary:
-        schema.write(table, temporary, cell.fingerprint, formats.SCORES)
-        run.commit(cell, {output.name: temporary})
+        schema.write(table, temporary, artifact.fingerprint, formats.SCORES)
+        run.commit(artifact, {output.name: temporary})
 
 
-def chosen_options(run: Run, cell: Cell) -> dict[str, Any]:
+def chosen_options(run: Run, artifact: Artifact) -> dict[str, Any]:
     """Return the options that a search chose."""
-    if "search" not in cell.recipe:
+    if "search" not in artifact.recipe:
         return {}
-    table = schema.read(run.path(Ref("searches", cell.recipe["search"])), form=formats.SEARCHES)
+    table = schema.read(run.path(Ref("searches", artifact.recipe["search"])), form=formats.SEARCHES)
     (chosen,) = [row["options"] for row in table.to_pylist() if row["chosen"]]
     found: dict[str, Any] = json.loads(chosen)
     return found

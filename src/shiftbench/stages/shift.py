@@ -24,7 +24,7 @@ from shiftbench.errors import DataError
 from shiftbench.files import scratch
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.progress import track
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref, ShardsName
 from shiftbench.sample import Sample
 
@@ -32,16 +32,16 @@ PREVIEW_SAMPLES = 4
 KEPT_BYTES = 512_000_000
 
 
-def run(run: Run, todo: list[Cell]) -> None:
+def run(run: Run, todo: list[Artifact]) -> None:
     """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
-    several = sum(cell.ref.kind == "shards" for cell in todo) > 1
+    several = sum(artifact.ref.kind == "shards" for artifact in todo) > 1
     decoded = Decoded(KEPT_BYTES if several else 0)
-    for cell in track(todo, run.job.name):
-        if cell.ref.kind == "shards":
-            make_shards(run, cell, decoded)
-    for cell in run.todo():
-        if cell.ref.kind == "previews":
-            make_preview(run, cell)
+    for artifact in track(todo, run.job.name):
+        if artifact.ref.kind == "shards":
+            make_shards(run, artifact, decoded)
+    for artifact in run.todo():
+        if artifact.ref.kind == "previews":
+            make_preview(run, artifact)
 
 
 class Decoded:
@@ -87,21 +87,21 @@ def _bytes(value: object) -> int:
     return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
 
 
-def make_shards(run: Run, cell: Cell, decoded: Decoded) -> None:
+def make_shards(run: Run, artifact: Artifact, decoded: Decoded) -> None:
     """Make one folder of shards and commit it."""
-    output = run.path(cell.ref)
+    output = run.path(artifact.ref)
     with files.scratch_folder(output) as temporary:
-        if "dataset" in cell.recipe:
-            samples, about = _clean(run, cell)
+        if "dataset" in artifact.recipe:
+            samples, about = _clean(run, artifact)
         else:
-            samples, about = _shifted(run, cell, decoded)
+            samples, about = _shifted(run, artifact, decoded)
         task = plugins.find("tasks", about["task"])
-        facts = ShardsName.of(cell.ref)._asdict()
+        facts = ShardsName.of(artifact.ref)._asdict()
         names = shards.write(
-            samples, temporary, task.FIELDS, about | facts, cell.recipe["max_mb"] * 1_000_000
+            samples, temporary, task.FIELDS, about | facts, artifact.recipe["max_mb"] * 1_000_000
         )
         _drop_old_tars(output.parent, names)
-        run.commit(cell, {name: temporary / name for name in names})
+        run.commit(artifact, {name: temporary / name for name in names})
 
 
 def _drop_old_tars(folder: Path, names: list[str]) -> None:
@@ -110,11 +110,11 @@ def _drop_old_tars(folder: Path, names: list[str]) -> None:
             old.unlink()
 
 
-def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
+def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
-    spec, split = cell.recipe["dataset"], ShardsName.of(cell.ref).split
+    spec, split = artifact.recipe["dataset"], ShardsName.of(artifact.ref).split
     module = plugins.find("datasets", spec["use"])
-    inputs = run.inputs(cell)
+    inputs = run.inputs(artifact)
     sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
     made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
     options = {**spec["options"], "name": spec["name"]}
@@ -127,15 +127,15 @@ def _clean(run: Run, cell: Cell) -> tuple[Iterable[Sample], dict[str, Any]]:
         "classes": classes,
         "licence": options.get("licence") or module.LICENCE,
         "citation": module.CITATION,
-        "redistribute": not cell.ref.local,
+        "redistribute": not artifact.ref.local,
         "skipped": [],
     }
     task = plugins.find("tasks", module.TASK)
     native = _native(module, split, sources, options, extra)
-    low, high = cell.recipe.get("slice", (0.0, 1.0))
+    low, high = artifact.recipe.get("slice", (0.0, 1.0))
     sliced = splits.sliced(splits.cut(native, split, module), low, high, module)
-    kept = splits.subset(sliced, cell.recipe["subset"])
-    checked = _readable(kept, task, classes, cell.recipe["on_error"], about["skipped"])
+    kept = splits.subset(sliced, artifact.recipe["subset"])
+    checked = _readable(kept, task, classes, artifact.recipe["on_error"], about["skipped"])
     if getattr(module, "IN_ORDER", False):
         return checked, about
     return sorted(checked, key=lambda sample: sample.key), about
@@ -182,34 +182,36 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
     task.check(sample, classes)
 
 
-def _shifted(run: Run, cell: Cell, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
+def _shifted(
+    run: Run, artifact: Artifact, decoded: Decoded
+) -> tuple[Iterable[Sample], dict[str, Any]]:
     """Return the shifted samples of clean shards, and the manifest's facts."""
-    folder = next(path.parent for ref, path in run.inputs(cell).items() if ref.kind == "shards")
+    folder = next(path.parent for ref, path in run.inputs(artifact).items() if ref.kind == "shards")
     about = shards.manifest(folder)
-    shifter = Shifter.of(cell.recipe, about["dataset"], run.inputs(cell))
+    shifter = Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact))
     kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
     return map(shifter, decoded.read(folder)), {**kept, "skipped": []}
 
 
-def make_preview(run: Run, cell: Cell) -> None:
+def make_preview(run: Run, artifact: Artifact) -> None:
     """Write the first samples of a folder of shards as JSON: what its task shows.
 
     Where the shift is not stored they are made from clean shards here, and are the golden samples of those
     who apply it while they read.
     """
-    folder = run.path(cell.inputs[0]).parent
+    folder = run.path(artifact.inputs[0]).parent
     samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
     about = shards.manifest(folder)
-    if "shift" in cell.recipe:
-        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    if "shift" in artifact.recipe:
+        samples = map(Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact)), samples)
     task = plugins.find("tasks", about["task"])
     rows = [shown(sample, task) for sample in samples]
-    output = run.path(cell.ref)
+    output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        skipped = [] if "shift" in cell.recipe else about["skipped"]
+        skipped = [] if "shift" in artifact.recipe else about["skipped"]
         content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
         temporary.write_text(json.dumps(content, sort_keys=True))
-        run.commit(cell, {output.name: temporary})
+        run.commit(artifact, {output.name: temporary})
 
 
 def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:

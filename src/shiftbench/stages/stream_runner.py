@@ -14,17 +14,17 @@ from typing import Any
 
 from shiftbench.data import shards, splits
 from shiftbench.errors import DataError
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.tasks import LabelSpace
 
 
-def begins(cell: Cell) -> bool:
+def begins(artifact: Artifact) -> bool:
     """Tell whether a method begins anew at a position; a plain shift is a stream that begins at each severity."""
-    return not cell.recipe.get("stream", {}).get("before")
+    return not artifact.recipe.get("stream", {}).get("before")
 
 
-class Walk:
+class StreamRunner:
     """Leads a method along the positions of streams, in order.
 
     Args:
@@ -44,11 +44,11 @@ class Walk:
         ] = {}  # keys and contents -> key and shards of a sample that was shown
         self._labels: dict[Path, dict[str, object]] = {}
 
-    def enter(self, cell: Cell, folder: Path) -> None:
+    def enter(self, artifact: Artifact, folder: Path) -> None:
         """Come to a position: reset the method where it begins anew, then show it the support.
 
         Args:
-            cell: of the records.
+            artifact: of the records.
             folder: the shards that are tested there.
 
         Raises:
@@ -56,12 +56,12 @@ class Walk:
         """
         if not self._adapts:
             return
-        if begins(cell):
+        if begins(artifact):
             self._predictor.reset()
             self._shown.clear()
-        support = cell.recipe.get("stream", {}).get("support", ())
+        support = artifact.recipe.get("stream", {}).get("support", ())
         places = {
-            ref.name: self._run.path(ref).parent for ref in cell.inputs if ref.kind == "shards"
+            ref.name: self._run.path(ref).parent for ref in artifact.inputs if ref.kind == "shards"
         }
         for name, *_ in support:
             self._note(places[name], name)

@@ -17,7 +17,7 @@ from shiftbench.errors import ModelError
 from shiftbench.files import scratch
 from shiftbench.inference import nets
 from shiftbench.provenance import environment
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -58,12 +58,12 @@ def _deterministic(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1])
 
 
-def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
-    """Make the weights of one cell: the tensors, and `log.parquet` beside them."""
-    for cell in todo:
-        spec = cell.recipe
-        inputs = run.inputs(cell)
-        dataset = cell.ref.parts[0]
+def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
+    """Make the weights of one artifact: the tensors, and `log.parquet` beside them."""
+    for artifact in todo:
+        spec = artifact.recipe
+        inputs = run.inputs(artifact)
+        dataset = artifact.ref.parts[0]
         job = TrainJob(
             dataset=dataset,
             model=spec["model"]["use"],
@@ -81,7 +81,7 @@ def run(run: Run, todo: list[Cell], device: str = "cpu") -> None:
             device=device,
         )
         state, rows = train_weights(job)
-        _commit(run, cell, job, state, rows)
+        _commit(run, artifact, job, state, rows)
 
 
 def _reader(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], list[Sample]]:
@@ -104,16 +104,18 @@ def _classes(
     )
 
 
-def _commit(run: Run, cell: Cell, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
-    output = run.path(cell.ref)
+def _commit(
+    run: Run, artifact: Artifact, job: TrainJob, state: nets.State, rows: list[LogRow]
+) -> None:
+    output = run.path(artifact.ref)
     log = training_log.beside(output)
     metadata = {
-        "name": cell.ref.name,
-        "fingerprint": cell.fingerprint,
+        "name": artifact.ref.name,
+        "fingerprint": artifact.fingerprint,
         "classes": json.dumps(job.classes),
     }
     with scratch(output) as weights, scratch(log) as steps:
         weights.write_bytes(nets.state_bytes(state, metadata))
-        schema.write(schema.training_log(rows), steps, cell.fingerprint)
+        schema.write(schema.training_log(rows), steps, artifact.fingerprint)
         run.note(device=job.device, determinism=job.determinism)
-        run.commit(cell, {output.name: weights, log.name: steps})
+        run.commit(artifact, {output.name: weights, log.name: steps})

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def _stream(run: Run) -> None:
         streaming.use(run.root, run.job.settings["stream"])
 
 
-def fetch(run: Run, todo: list[Cell]) -> None:
+def fetch(run: Run, todo: list[Artifact]) -> None:
     """Bring one original."""
     from shiftbench.stages.fetch import run as stage
 
     stage(run, todo)
 
 
-def shift(run: Run, todo: list[Cell]) -> None:
+def shift(run: Run, todo: list[Artifact]) -> None:
     """Make shards and previews of one (dataset, split, shift)."""
     from shiftbench.stages.shift import run as stage
 
@@ -40,7 +40,7 @@ def shift(run: Run, todo: list[Cell]) -> None:
     stage(run, todo)
 
 
-def train(run: Run, todo: list[Cell], device: str = "cpu") -> None:
+def train(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
     """Make weights."""
     from shiftbench.stages.train import run as stage
 
@@ -48,7 +48,7 @@ def train(run: Run, todo: list[Cell], device: str = "cpu") -> None:
     stage(run, todo, device)
 
 
-def evaluate(run: Run, todo: list[Cell], device: str = "auto") -> None:
+def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     """Make records and features of one (weights, method)."""
     from shiftbench.stages.evaluate import run as stage
 
@@ -72,36 +72,36 @@ def on_the_fly(
     return onthefly.for_cell(recipe, dataset, inputs, partial(apply_torch.on_device, held=held))
 
 
-def score(run: Run, todo: list[Cell], device: str = "auto") -> None:
+def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
     from shiftbench.stages import analyse, detector_search, overlaps
     from shiftbench.stages import score as scoring
-    from shiftbench.stages.detector_context import Bench
+    from shiftbench.stages.detector_context import DetectorContext
 
     _stream(run)
-    bench = Bench(run, device)
-    makers: dict[str, Callable[[Cell], None]] = {
-        "overlaps": lambda cell: overlaps.run(run, cell),
-        "searches": lambda cell: detector_search.run(run, cell, bench),
-        "analyses": lambda cell: analyse.run(run, cell, device),
+    context = DetectorContext(run, device)
+    makers: dict[str, Callable[[Artifact], None]] = {
+        "overlaps": lambda artifact: overlaps.run(run, artifact),
+        "searches": lambda artifact: detector_search.run(run, artifact, context),
+        "analyses": lambda artifact: analyse.run(run, artifact, device),
     }
     for kind, make in makers.items():
-        for cell in todo:
-            if cell.ref.kind == kind:
-                make(cell)
-    scoring.run(run, bench)  # of all that is stale now: a search may have chosen other options
+        for artifact in todo:
+            if artifact.ref.kind == kind:
+                make(artifact)
+    scoring.run(run, context)  # of all that is stale now: a search may have chosen other options
 
 
-def aggregate(run: Run, todo: list[Cell]) -> None:
+def aggregate(run: Run, todo: list[Artifact]) -> None:
     """Make the tables of one campaign, or judge the claims of a system."""
     from shiftbench.stages import judge_claims
     from shiftbench.stages.aggregate import run as stage
 
-    for cell in todo:
-        (judge_claims.run if cell.ref.kind == "claims" else stage)(run, cell)
+    for artifact in todo:
+        (judge_claims.run if artifact.ref.kind == "claims" else stage)(run, artifact)
 
 
-def report(run: Run, todo: list[Cell]) -> None:
+def report(run: Run, todo: list[Artifact]) -> None:
     """Write the static page."""
     from shiftbench.stages.report import run as stage
 

@@ -11,14 +11,16 @@ import polars as pl
 from shiftbench.data import formats, schema
 from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import Campaign
+from shiftbench.statistics.campaign_rows import CampaignRows
 from shiftbench.statistics.contributions import Contributions, ratio, weighted
 from shiftbench.statistics.rows import Row
 
 _PLACE = [name for name in formats.OBSERVATIONS.key if name != "key"]
 
 
-def observed_rows(files: Sequence[Path], name: str, task: str, campaign: Campaign) -> Iterator[Row]:
+def observed_rows(
+    files: Sequence[Path], name: str, task: str, campaign: CampaignRows
+) -> Iterator[Row]:
     """Yield one row per place of the observations of a campaign's analyses.
 
     Args:
@@ -35,7 +37,7 @@ def observed_rows(files: Sequence[Path], name: str, task: str, campaign: Campaig
 
 
 def _row(
-    place: dict[str, object], part: pl.DataFrame, name: str, task: str, campaign: Campaign
+    place: dict[str, object], part: pl.DataFrame, name: str, task: str, campaign: CampaignRows
 ) -> Row:
     matrix = bootstrap.weights(part["key"].to_arrow().cast("string"), campaign.draws, campaign.seed)
     values = part["value_e9"].to_numpy().astype(np.int64)

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words, poisson_table
+from shiftbench.rng import RandomStream, poisson_table
 
 MAX_WEIGHT = 8
 LEVEL = 0.95
@@ -70,7 +70,7 @@ def _matrix(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
     distinct[:, 0] = 1
     counts = table()
     for row, unit in zip(distinct, encoded.dictionary.to_pylist(), strict=True):
-        np.take(counts, Words(seed, "bootstrap", "", unit).words16(draws), out=row[1:])
+        np.take(counts, RandomStream(seed, "bootstrap", "", unit).words16(draws), out=row[1:])
     matrix = distinct if len(distinct) == len(units) else distinct[encoded.indices.to_numpy()]
     matrix.flags.writeable = False
     return matrix

@@ -138,7 +138,7 @@ class _Part:
     contributions: Contributions
 
 
-class Campaign:
+class CampaignRows:
     """A campaign's cells, read as needed."""
 
     def __init__(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shiftbench.statistics import bootstrap, delong, scored_cells
-from shiftbench.statistics.campaign_rows import Campaign, Metric
+from shiftbench.statistics.campaign_rows import CampaignRows, Metric
 from shiftbench.statistics.delong import Components
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.scored_cells import Family, Who
@@ -33,7 +33,7 @@ Place = tuple[str | int | None, ...]
 class _Scores:
     """DeLong's components of single weights on single sets; those of the last place are kept."""
 
-    campaign: Campaign
+    campaign: CampaignRows
     families: dict[Who, Family]
     place: Place = ()
     kept: dict[str | None, Components | None] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Scores:
 
 
 def comparisons(
-    campaign: Campaign, rows: Sequence[Row], detectors: Sequence[str]
+    campaign: CampaignRows, rows: Sequence[Row], detectors: Sequence[str]
 ) -> Iterator[dict[str, object]]:
     """Yield rows of COMPARISONS.
 
@@ -92,7 +92,7 @@ def comparisons(
                 yield from _compared(scores, metric, members, other, against)
 
 
-def _families(campaign: Campaign) -> dict[Who, Family]:
+def _families(campaign: CampaignRows) -> dict[Who, Family]:
     found = scored_cells.families(campaign.cells)
     return {scored_cells.who(family.clean): family for family in found}
 

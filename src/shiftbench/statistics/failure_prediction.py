@@ -18,7 +18,7 @@ from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import risk_coverage, scored_cells
 from shiftbench.statistics.campaign_rows import (
-    Campaign,
+    CampaignRows,
     CellRows,
     digest,
     each,
@@ -43,14 +43,14 @@ RISK_COVERAGE = Format(
 )  # fmt: skip
 
 
-def failure_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
+def failure_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
     """Yield the rows of failure metrics of ID cells with scores."""
     if campaign.failure:
         found = each(lambda cell: _rows(campaign, cell), _wanted(campaign), threads)
         yield from itertools.chain.from_iterable(found)
 
 
-def table(campaign: Campaign) -> pa.Table:
+def table(campaign: CampaignRows) -> pa.Table:
     """Return the risk-coverage curves of the same cells, seeds apart; none where no failure metric is asked for."""
     rows: list[dict[str, object]] = []
     for cell in _wanted(campaign) if campaign.failure else ():
@@ -64,7 +64,7 @@ def table(campaign: Campaign) -> pa.Table:
     return schema.table(rows, RISK_COVERAGE)
 
 
-def _wanted(campaign: Campaign) -> list[CellRows]:
+def _wanted(campaign: CampaignRows) -> list[CellRows]:
     return [
         cell
         for cell in campaign.cells
@@ -73,7 +73,7 @@ def _wanted(campaign: Campaign) -> list[CellRows]:
     ]  # fmt: skip
 
 
-def _joined(campaign: Campaign, cell: CellRows) -> tuple[Scored, Flags, Flags]:
+def _joined(campaign: CampaignRows, cell: CellRows) -> tuple[Scored, Flags, Flags]:
     """Return the scores, which predictions are right, and which samples count."""
     scored = scored_cells.read(campaign, cell, ["correct"])
     assert scored.records is not None  # noqa: S101 - `_wanted` asks for records; tells mypy
@@ -82,7 +82,7 @@ def _joined(campaign: Campaign, cell: CellRows) -> tuple[Scored, Flags, Flags]:
     return scored, correct, column.is_valid().to_numpy().astype(bool)
 
 
-def _rows(campaign: Campaign, cell: CellRows) -> list[Row]:
+def _rows(campaign: CampaignRows, cell: CellRows) -> list[Row]:
     scored, correct, counts = _joined(campaign, cell)
     weights = scored.weights(campaign)
     if not counts.all():

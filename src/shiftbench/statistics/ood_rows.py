@@ -17,7 +17,7 @@ import numpy as np
 from shiftbench.errors import ParamsError
 from shiftbench.statistics import scored_cells
 from shiftbench.statistics.campaign_rows import (
-    Campaign,
+    CampaignRows,
     CellRows,
     each,
     new_row,
@@ -37,7 +37,7 @@ class _Side:
     weights: Weights
 
 
-def detection_rows(campaign: Campaign, threads: int, *, full_spectrum: bool) -> Iterator[Row]:
+def detection_rows(campaign: CampaignRows, threads: int, *, full_spectrum: bool) -> Iterator[Row]:
     """Yield the rows of detection metrics.
 
     Raises:
@@ -49,7 +49,7 @@ def detection_rows(campaign: Campaign, threads: int, *, full_spectrum: bool) -> 
         yield from itertools.chain.from_iterable(rows)
 
 
-def _rows(campaign: Campaign, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
+def _rows(campaign: CampaignRows, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
     sides = [_side(campaign, [family.clean], family.clean.position)]
     if full_spectrum and family.clean.step is None:
         clean = family.clean
@@ -73,7 +73,7 @@ def _rows(campaign: Campaign, family: Family, full_spectrum: bool) -> list[Row]:
     return rows
 
 
-def _side(campaign: Campaign, cells: list[CellRows], reference: str) -> _Side:
+def _side(campaign: CampaignRows, cells: list[CellRows], reference: str) -> _Side:
     """Return the ID side of one cell or of several together; equal keys have equal weights."""
     read = [scored_cells.read(campaign, cell) for cell in cells]
     weights = [scored.weights(campaign) for scored in read]
@@ -85,7 +85,7 @@ def _side(campaign: Campaign, cells: list[CellRows], reference: str) -> _Side:
     )
 
 
-def _against(campaign: Campaign, side: _Side, cell: CellRows) -> list[Row]:
+def _against(campaign: CampaignRows, side: _Side, cell: CellRows) -> list[Row]:
     ood = scored_cells.read(campaign, cell)
     weights = ood.weights(campaign)
     rows = []

@@ -15,7 +15,7 @@ from shiftbench.data import formats
 from shiftbench.data.formats import Column, Format
 from shiftbench.refs import without_seed
 from shiftbench.statistics import scored_cells
-from shiftbench.statistics.campaign_rows import Campaign, CellRows
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows
 from shiftbench.statistics.rows import Floats
 from shiftbench.statistics.scored_cells import Family
 from shiftbench.statistics.thresholds import walk
@@ -42,7 +42,7 @@ ROC = Format(
 )  # fmt: skip
 
 
-def table(campaign: Campaign) -> pa.Table:
+def table(campaign: CampaignRows) -> pa.Table:
     """Return the curves and histograms of a campaign's OOD sets, as ROC."""
     found = [ROC.arrow.empty_table()]
     shown = [f for f in scored_cells.families(campaign.cells) if f.clean.step is None]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from shiftbench.data import formats, schema
 from shiftbench.errors import DataError, ParamsError, RangeError
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import Campaign, CellRows, Samples
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Samples
 from shiftbench.statistics.rows import Floats
 from shiftbench.statistics.thresholds import Weights
 
@@ -34,12 +34,12 @@ class Scored:
     scores: Floats
     records: pa.Table | None
 
-    def weights(self, campaign: Campaign) -> Weights:
+    def weights(self, campaign: CampaignRows) -> Weights:
         """Return uint8 (n, 1 + draws)."""
         return bootstrap.weights(self.samples.units, campaign.draws, campaign.seed)
 
 
-def read(campaign: Campaign, cell: CellRows, columns: Sequence[str] = ()) -> Scored:
+def read(campaign: CampaignRows, cell: CellRows, columns: Sequence[str] = ()) -> Scored:
     """Read a cell's scores and, where the cell names them, columns of the records with the same keys.
 
     What is resampled is the records' cluster where they have one, else the sample.

@@ -11,7 +11,7 @@ import numpy as np
 from shiftbench.data import formats
 from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import Campaign, Metric
+from shiftbench.statistics.campaign_rows import CampaignRows, Metric
 from shiftbench.statistics.rows import Floats, Row
 
 IDENTITY = formats.METRICS.key
@@ -47,7 +47,7 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
         yield members[0].derived(members, values, weights=family, seed=None)
 
 
-def differences(campaign: Campaign, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
+def differences(campaign: CampaignRows, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
     """Yield the paired difference of all pairs of weights in the same place, as rows of DIFFERENCES.
 
     Weights with a training seed are compared with each other, and so are means and weights without.
@@ -66,7 +66,7 @@ def differences(campaign: Campaign, rows: Iterable[Row]) -> Iterator[dict[str, o
 
 
 def _compared(
-    campaign: Campaign, metrics: dict[str, Metric], pairs: list[tuple[Row, Row]]
+    campaign: CampaignRows, metrics: dict[str, Metric], pairs: list[tuple[Row, Row]]
 ) -> Iterator[dict[str, object]]:
     found = [_difference(campaign, metrics, one, two) for one, two in pairs]
     replicates = np.stack([values[1:] for values, _ in found])
@@ -89,7 +89,7 @@ def _compared(
 
 
 def _difference(
-    campaign: Campaign, metrics: dict[str, Metric], one: Row, two: Row
+    campaign: CampaignRows, metrics: dict[str, Metric], one: Row, two: Row
 ) -> tuple[Floats, int]:
     if one.basis != two.basis and one.cell is not None and two.cell is not None:
         left, right, n = campaign.shared(metrics[one.metric], one, two)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from shiftbench.errors import ParamsError
 from shiftbench.statistics import bootstrap, severity_curves
 from shiftbench.statistics.campaign_rows import (
-    Campaign,
+    CampaignRows,
     CellRows,
     Metric,
     Samples,
@@ -32,7 +32,7 @@ from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 
-def path_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
+def path_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
     """Yield the rows of path metrics.
 
     Raises:
@@ -57,7 +57,7 @@ def _means(rows: list[Row]) -> Iterator[Row]:
         yield severity_curves.mean(found, [row.all for row in found])
 
 
-def _across(campaign: Campaign, threads: int) -> Iterator[Row]:
+def _across(campaign: CampaignRows, threads: int) -> Iterator[Row]:
     """Yield the rows of metrics that look across several shifts at once."""
     asked: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
     for metric in campaign.path:
@@ -132,7 +132,7 @@ def _clean(cell: CellRows, clean: dict[tuple[str, str, str], int]) -> int:
 
 
 def _rows(
-    campaign: Campaign, cells: list[int], metrics: Sequence[Metric] | None = None
+    campaign: CampaignRows, cells: list[int], metrics: Sequence[Metric] | None = None
 ) -> list[Row]:
     samples, path = join(campaign, cells)
     parts = [
@@ -154,7 +154,7 @@ def _rows(
     return found
 
 
-def join(campaign: Campaign, cells: list[int]) -> tuple[Samples, SeverityPath]:
+def join(campaign: CampaignRows, cells: list[int]) -> tuple[Samples, SeverityPath]:
     """Return the samples that all cells have, in the order of the first, and their records in each."""
     read = [campaign.read(at, campaign.path) for at in cells]
     severities = tuple(float(campaign.cells[at].severity or 0) for at in cells)

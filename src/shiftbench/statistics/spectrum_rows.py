@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from shiftbench.statistics import bootstrap, scored_cells
 from shiftbench.statistics.campaign_rows import (
-    Campaign,
+    CampaignRows,
     CellRows,
     digest,
     each,
@@ -25,7 +25,7 @@ from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 Place = tuple[str | float | None, ...]
 
 
-def spectrum_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
+def spectrum_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
     """Yield one row per sample metric, weights and method, with `full_spectrum` as its shift."""
     found = each(lambda cells: _rows(campaign, cells), _unions(campaign), threads)
     if campaign.sample:
@@ -33,7 +33,7 @@ def spectrum_rows(campaign: Campaign, threads: int) -> Iterator[Row]:
             yield from rows
 
 
-def _unions(campaign: Campaign) -> list[list[int]]:
+def _unions(campaign: CampaignRows) -> list[list[int]]:
     """Return the records of each family with shifted scores, the clean ones first; detectors share them."""
     records = {
         _place(cell): at
@@ -56,7 +56,7 @@ def _place(cell: CellRows) -> Place:
     return cell.weights, cell.method, cell.dataset, cell.split, cell.shift, cell.severity
 
 
-def _rows(campaign: Campaign, cells: list[int]) -> list[Row]:
+def _rows(campaign: CampaignRows, cells: list[int]) -> list[Row]:
     sums: list[Sums] | None = None
     bases: list[list[object]] = [[] for _ in campaign.sample]
     unit = "key"

@@ -14,7 +14,7 @@ from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
 
@@ -36,7 +36,7 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
     if asked in OUTS:
         shown = ("results/previews",) if asked == "tables" else ()  # the report needs them
         return [out for out in (*OUTS[asked], *shown) if out != "data/local"]
-    planned = [cell.ref for cell in plan.cells.values()]
+    planned = [artifact.ref for artifact in plan.artifacts.values()]
     if asked == MANIFESTS:
         return [name for ref in planned for name in _without_tars(ref)]
     homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
@@ -53,13 +53,13 @@ class Pulled:
 
     Attributes:
         checked: how many outputs were compared with their receipts.
-        hollow: of these, folders of shards of which only the manifest and the index were asked for.
+        manifest_only: of these, folders of shards of which only the manifest and the index were asked for.
         missing: what else is planned but not here.
         brought: which remote served how much, and what was wrong with others.
     """
 
     checked: int
-    hollow: list[str]
+    manifest_only: list[str]
     missing: list[str]
     brought: remotes.Brought
 
@@ -85,15 +85,27 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
     _check_out(home, brought.targets)
     checked = [
-        cell
-        for cell in plan.cells.values()
-        if _is_under(cell, targets) and recipe.receipt(root, cell.ref)
+        artifact
+        for artifact in plan.artifacts.values()
+        if _is_under(artifact, targets) and recipe.receipt(root, artifact.ref)
     ]
-    lean = {cell.ref for cell in checked if cell.ref.path in targets and is_hollow(root, cell.ref)}
-    problems = [line for cell in checked for line in verify(root, cell, tars=cell.ref not in lean)]
+    lean = {
+        artifact.ref
+        for artifact in checked
+        if artifact.ref.path in targets and is_hollow(root, artifact.ref)
+    }
+    problems = [
+        line
+        for artifact in checked
+        for line in verify(root, artifact, tars=artifact.ref not in lean)
+    ]
     if problems:
         raise ChecksumError("\n".join(problems))
-    missing = [cell.ref.path for cell in plan.cells.values() if not (root / cell.ref.path).exists()]
+    missing = [
+        artifact.ref.path
+        for artifact in plan.artifacts.values()
+        if not (root / artifact.ref.path).exists()
+    ]
     plan.write(root)
     return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
 
@@ -126,8 +138,8 @@ def _too_large(home: Path, targets: list[str]) -> str | None:
     return None
 
 
-def _is_under(cell: Cell, targets: list[str]) -> bool:
-    return any(dvc_store.lies_at(cell.ref.path, target) for target in targets)
+def _is_under(artifact: Artifact, targets: list[str]) -> bool:
+    return any(dvc_store.lies_at(artifact.ref.path, target) for target in targets)
 
 
 def _without_tars(ref: Ref) -> list[str]:
@@ -145,9 +157,9 @@ def is_hollow(root: Path, ref: Ref) -> bool:
     return bool(tars) and not any((root / ref.path).with_name(tar).exists() for tar in tars)
 
 
-def hollow(plan: Plan, root: Path) -> list[str]:
+def manifest_only(plan: Plan, root: Path) -> list[str]:
     """Return the planned shards whose tars are not here, only their manifests."""
-    return sorted(ref.path for ref in plan.cells if is_hollow(root, ref))
+    return sorted(ref.path for ref in plan.artifacts if is_hollow(root, ref))
 
 
 def require_tars(plan: Plan, root: Path) -> None:
@@ -156,7 +168,7 @@ def require_tars(plan: Plan, root: Path) -> None:
     Raises:
         DataError: names some.
     """
-    names = hollow(plan, root)
+    names = manifest_only(plan, root)
     if names:
         raise DataError(
             f"{len(names)} folders of shards have a manifest and no tars ({', '.join(names[:3])}): DVC would "
@@ -164,18 +176,18 @@ def require_tars(plan: Plan, root: Path) -> None:
         )
 
 
-def verify(root: Path, cell: Cell, *, tars: bool = True) -> list[str]:
+def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
     """Return what is wrong with the bytes of an output, one line each; tars down to the sample.
 
     Args:
         root: the output root.
-        cell: the output.
+        artifact: the output.
         tars: also those of shards; without, they were not asked for.
     """
-    content = recipe.receipt(root, cell.ref)
+    content = recipe.receipt(root, artifact.ref)
     if content is None:
-        return [f"{cell.ref.path}: the output or its receipt is missing"]
-    folder = (root / cell.ref.path).parent
+        return [f"{artifact.ref.path}: the output or its receipt is missing"]
+    folder = (root / artifact.ref.path).parent
     problems = []
     for name, digest in content["made"].items():
         file = folder / name
@@ -185,7 +197,7 @@ def verify(root: Path, cell: Cell, *, tars: bool = True) -> list[str]:
             problems.append(f"{file}: missing, but its receipt names it")
         elif sha256(file) != digest:
             problems.append(f"{file}: sha256 is {sha256(file)}, the receipt says {digest}")
-    if problems and cell.ref.kind == "shards":
+    if problems and artifact.ref.kind == "shards":
         problems = shards.damaged(folder) or problems
     return problems
 
@@ -204,23 +216,31 @@ def repair(plan: Plan, root: Path, path: str) -> list[str]:
         home
     )  # else a part of a name, or of a path in the root
     name = there.relative_to(home).as_posix() if inside else path
-    cells = [
-        cell
-        for cell in plan.cells.values()
-        if name in cell.ref.path or cell.ref.path.startswith(name) or _beside(cell, name)
+    artifacts = [
+        artifact
+        for artifact in plan.artifacts.values()
+        if name in artifact.ref.path
+        or artifact.ref.path.startswith(name)
+        or _beside(artifact, name)
     ]
-    if not cells:
+    if not artifacts:
         raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
-    damaged = [cell for cell in cells if verify(root, cell, tars=not is_hollow(root, cell.ref))]
-    for cell in damaged:
-        recipe.receipt_path(root, cell.ref).unlink(missing_ok=True)
-        (root / cell.ref.path).unlink(missing_ok=True)
-    return [cell.ref.path for cell in damaged]
+    damaged = [
+        artifact
+        for artifact in artifacts
+        if verify(root, artifact, tars=not is_hollow(root, artifact.ref))
+    ]
+    for artifact in damaged:
+        recipe.receipt_path(root, artifact.ref).unlink(missing_ok=True)
+        (root / artifact.ref.path).unlink(missing_ok=True)
+    return [artifact.ref.path for artifact in damaged]
 
 
-def _beside(cell: Cell, name: str) -> bool:
-    """Tell whether a file (a tar, an index) belongs to a cell."""
-    return cell.ref.kind == "shards" and str(Path(name).parent) == str(Path(cell.ref.path).parent)
+def _beside(artifact: Artifact, name: str) -> bool:
+    """Tell whether a file (a tar, an index) belongs to an artifact."""
+    return artifact.ref.kind == "shards" and str(Path(name).parent) == str(
+        Path(artifact.ref.path).parent
+    )
 
 
 def disk_free(root: Path) -> int:

@@ -58,7 +58,7 @@ RECORDS = Format(
                nullable=True),
         Column("filters_at_recall", pa.list_(pa.int64()), "bits", "likewise, at the confidence of equal ID recall",
                nullable=True),
-        Column("kept_logits", pa.list_(pa.float32()), "", "of the cell of each box, flat", nullable=True),
+        Column("kept_logits", pa.list_(pa.float32()), "", "of the artifact of each box, flat", nullable=True),
         Column("kept_features", pa.list_(pa.float32()), "", "likewise", nullable=True),
         Column("group", pa.string(), "", "subgroup that metrics are also given for", nullable=True),
         Column("cluster", pa.string(), "", "what is resampled together; null: the image itself", nullable=True),

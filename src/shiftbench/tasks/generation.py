@@ -34,7 +34,7 @@ META = ("task_id", "entry_point", "test", "canonical_solution")
 
 RECORDS = Format(
     "records/generation",
-    "One row per prompt of an evaluation cell: its completions, and what became of each when it was run.",
+    "One row per prompt of an evaluation artifact: its completions, and what became of each when it was run.",
     ("key",),
     (
         Column("key", pa.string(), "", "sample key"),

@@ -43,7 +43,7 @@ DEPTHS = {"full": 100, "top20": 20}
 
 RANKED = Format(
     "records/ranking/full",
-    "One row per query of an evaluation cell: the first 100 documents (`outputs: top20`: 20) and how good the list "
+    "One row per query of an evaluation artifact: the first 100 documents (`outputs: top20`: 20) and how good the list "
     "that the model gave is. Measures are those of trec_eval; see tasks/_ranked.py.",
     ("key",),
     (

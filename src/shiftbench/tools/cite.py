@@ -48,9 +48,9 @@ def bibliography(plan: Plan) -> list[Entry]:
     """Return the benchmark, then what the plan uses, sorted by family and name."""
     about = importlib.metadata.metadata("shiftbench")
     ours = f"shiftbench {about['Version']}: {about['Summary']}"
-    used = {("sources", ref.name) for ref in plan.cells if ref.kind == "sources"}
-    for cell in plan.cells.values():
-        used |= _named(cell.recipe)
+    used = {("sources", ref.name) for ref in plan.artifacts if ref.kind == "sources"}
+    for artifact in plan.artifacts.values():
+        used |= _named(artifact.recipe)
     entries = [
         Entry(family, name, text)
         for family, name in used

@@ -29,14 +29,14 @@ from shiftbench.inference import (
     nets,
     predictors,
 )
-from shiftbench.plan.evaluation_points import Positions
+from shiftbench.plan.evaluation_points import EvaluationPoints
 from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.stages.detector_context import Bench
+from shiftbench.stages.detector_context import DetectorContext
 from shiftbench.stages.score import chosen_options, scored
 from shiftbench.tasks import LabelSpace
 from shiftbench.tools.preview import own_image
@@ -141,17 +141,17 @@ def detect(
     """
     _images_only(planned, weights)
     samples = [read(file) for file in files]
-    kept = frozenset(planned.cells)
+    kept = frozenset(planned.artifacts)
     named = list(dict.fromkeys(names)) or default(planned, weights)
-    cells = {name: _cell(planned, root, weights, name, kept) for name in named}
+    artifacts = {name: _cell(planned, root, weights, name, kept) for name in named}
     run = _Outputs(root)
     classes = nets.classes_of(root / Ref("weights", weights).path)
     with devices.hold(device) as held:
         shown = _evaluated(planned, run, weights, samples, held)
-        bench = Bench(run, held)
+        context = DetectorContext(run, held)
         found = [
-            _findings(bench, name, cell, shown, samples)
-            for name, cell in track(list(cells.items()), "detectors")
+            _findings(context, name, artifact, shown, samples)
+            for name, artifact in track(list(artifacts.items()), "detectors")
         ]
     answered = shown.table.column("confidence_e9").to_numpy() / formats.E9
     return [
@@ -176,7 +176,7 @@ def read(file: Path) -> Sample:
 
 def default(planned: Plan, weights: str) -> list[str]:
     """Return the detectors that campaigns with these weights ask for, without those that see the net again."""
-    places, of = Positions(planned.params), Ref("weights", weights)
+    places, of = EvaluationPoints(planned.params), Ref("weights", weights)
     asked = [
         name
         for campaign in planned.params.campaigns.values()
@@ -224,18 +224,18 @@ def _images_only(planned: Plan, weights: str) -> None:
 # ---------------------------------------------------------------------- what a run keeps
 
 
-def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Ref]) -> Cell:
-    """Return the cell of a detector's scores on the first ID split, test or val, of which all is here.
+def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Ref]) -> Artifact:
+    """Return the artifact of a detector's scores on the first ID split, test or val, of which all is here.
 
     Raises:
         DataError: something is missing; says which command makes it.
     """
     lacking: list[list[Ref]] = []  # by split
     for split in ("test", "val"):
-        cell = _on(planned, weights, name, split)
-        missing = [ref for ref in cell.inputs if _lacking(root, planned.cells[ref])]
+        artifact = _on(planned, weights, name, split)
+        missing = [ref for ref in artifact.inputs if _lacking(root, planned.artifacts[ref])]
         if not missing:
-            return cell
+            return artifact
         lacking.append(missing)
     fewest = min(lacking, key=lambda missing: len(set(missing) - kept))
     more = f" and {len(fewest) - 1} more" if len(fewest) > 1 else ""
@@ -245,18 +245,18 @@ def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Re
     )
 
 
-def _lacking(root: Path, cell: Cell) -> bool:
+def _lacking(root: Path, artifact: Artifact) -> bool:
     """Tell whether an input is not here, or belongs to other weights or samples; a search may be missing."""
-    if cell.ref.kind in ("searches", "weights"):
+    if artifact.ref.kind in ("searches", "weights"):
         return False
-    state = recipe.status(root, cell)
+    state = recipe.status(root, artifact)
     return state == "missing" or state.startswith("input bytes changed")
 
 
-def _on(planned: Plan, weights: str, name: str, split: str) -> Cell:
+def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:
     dataset, _, _ = weights.partition("/")
     where = f"{weights}/{METHOD}/{name}/{dataset}/{split}/identity/0"
-    return planned.cells[planned.want(Ref("scores", where))]
+    return planned.artifacts[planned.want(Ref("scores", where))]
 
 
 def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
@@ -271,7 +271,7 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
     files = [
         (job.verb, root / job.recipe_path)
         for job in planned.jobs.values()
-        if any(cell.ref in missing for cell in job.cells)
+        if any(artifact.ref in missing for artifact in job.artifacts)
     ]
     commands = [f"`shiftbench {verb} --recipe {file}`" for verb, file in files if file.is_file()]
     if len(commands) < len(files):
@@ -286,12 +286,12 @@ def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], dev
     """Return records, logits and features of images that have no label."""
     dataset, _, _ = weights.partition("/")
     ref = Ref("records", f"{weights}/{METHOD}/{dataset}/test/identity/0")
-    cell = planned.cells[planned.want(ref)]
+    artifact = planned.artifacts[planned.want(ref)]
     file = run.path(Ref("weights", weights))
     classes = nets.classes_of(file)
-    predictor = predictors.load(cell.recipe, file, classes, device, run.inputs(cell))
-    guard = batching.Halving(predictor, cell.recipe["batch_size"], allowed=True)
-    parts = [guard(batch) for batch in batching.batches(samples, cell.recipe["batch_size"])]
+    predictor = predictors.load(artifact.recipe, file, classes, device, run.inputs(artifact))
+    guard = batching.Halving(predictor, artifact.recipe["batch_size"], allowed=True)
+    parts = [guard(batch) for batch in batching.batches(samples, artifact.recipe["batch_size"])]
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     task = plugins.find("datasets", planned.params.use("datasets", dataset)).TASK
     unlabelled = [sample.with_field("label", 0) for sample in samples]
@@ -301,25 +301,25 @@ def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], dev
 
 
 def _findings(
-    bench: Bench, name: str, cell: Cell, shown: Rows, samples: list[Sample]
+    context: DetectorContext, name: str, artifact: Artifact, shown: Rows, samples: list[Sample]
 ) -> list[Finding]:
     """Return what one detector says of each image."""
-    detector = plugins.find("detectors", cell.recipe["detector"]["use"])
-    search = Ref("searches", cell.recipe["search"]) if "search" in cell.recipe else None
-    searched = bench.run.path(search).is_file() if search else None
-    options = {**detector.PARAMS, **cell.recipe["detector"]["options"]}
-    options |= chosen_options(bench.run, cell) if searched else {}
-    state = bench.fitted(cell, detector, options)
-    clean = bench.rows(cell, cell.recipe["rows"])
+    detector = plugins.find("detectors", artifact.recipe["detector"]["use"])
+    search = Ref("searches", artifact.recipe["search"]) if "search" in artifact.recipe else None
+    searched = context.run.path(search).is_file() if search else None
+    options = {**detector.PARAMS, **artifact.recipe["detector"]["options"]}
+    options |= chosen_options(context.run, artifact) if searched else {}
+    state = context.fitted(artifact, detector, options)
+    clean = context.rows(artifact, artifact.recipe["rows"])
     net = _Shown(clean.again, samples) if clean.again else None
     rows = Rows(shown.table, shown.beside, shown.kept_logits, clean.linear, net, shown.name)
     scores = scored(detector, options, rows, state).column("score").to_numpy()
-    if searched is not False and recipe.status(bench.run.root, cell) == "fresh":
-        table = schema.read(bench.run.path(cell.ref), form=formats.SCORES)
+    if searched is not False and recipe.status(context.run.root, artifact) == "fresh":
+        table = schema.read(context.run.path(artifact.ref), form=formats.SCORES)
     else:
         table = scored(detector, options, clean, state)
     known = table.column("score").to_numpy()
-    split = cell.ref.parts[-3]
+    split = artifact.ref.parts[-3]
     return [
         Finding(name, *placed(score, known), split, len(known), options, searched)
         for score in scores

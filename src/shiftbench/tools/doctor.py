@@ -42,7 +42,7 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
         "sandbox": sandbox.lacking(),
         "remotes": _remotes(),
         "originals": [
-            _original(plan, root, ref.name) for ref in plan.cells if ref.kind == "sources"
+            _original(plan, root, ref.name) for ref in plan.artifacts if ref.kind == "sources"
         ],
         "lock": drift(Path("requirements.lock")),
         "locks": [str(lock) for lock in locks.find(root)],
@@ -147,7 +147,7 @@ def _state(plan: Plan, root: Path, name: str, source: source_files.Source) -> st
     """Tell where an original is: here, in the cache, within a client's reach, or out of reach."""
     if any(
         ref.kind == "sources" and ref.name == name and recipe.receipt(root, ref)
-        for ref in plan.cells
+        for ref in plan.artifacts
     ):
         return "here"
     if (source_files.cache_home() / "originals" / name).is_dir():

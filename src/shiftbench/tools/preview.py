@@ -1,4 +1,4 @@
-"""`shiftbench preview`: one shift at rising severity, on your own image, a dataset or a picture of ours."""
+"""`shiftbench preview`: one shift at rising severity, on your own image, a dataset or an image of ours."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def own_image(file: Path) -> Sample:
 
 
 def our_image() -> Sample:
-    """Return the picture of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
+    """Return the image of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
     from sklearn.datasets import load_sample_image
 
     image = np.asarray(Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213)))
@@ -110,7 +110,7 @@ def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
     """
     module = plugins.find("shifts", shift)
     if getattr(module, "FIELD", None) == "text":
-        raise ParamsError(f"shift {shift!r} changes texts; it has no pictures")
+        raise ParamsError(f"shift {shift!r} changes texts; it has no images")
     rows = [[_shown(image) for image in _rising(shift, module, sample, seed)] for sample in samples]
     width = max(tile.width for row in rows for tile in row) + GAP
     heights = [max(tile.height for tile in row) + GAP for row in rows]

@@ -20,7 +20,7 @@ from shiftbench.llm.answer_cache import Answers
 from shiftbench.llm.client import Cached, Generator, Request
 from shiftbench.plan import plan as plans
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.stages import verbs
 from shiftbench.tools import run_local
 
@@ -78,25 +78,27 @@ def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> 
 
 def _asked(run: Run) -> Iterator[tuple[Path, str, Request]]:
     """Yield folder, model and request of all that is asked at the positions of one job."""
-    for cell in run.job.cells:
+    for artifact in run.job.artifacts:
         for family in ("method", "model"):
-            spec = cell.recipe[family]
+            spec = artifact.recipe[family]
             module = plugins.find(f"{family}s", spec["use"])
             if hasattr(module, "asks"):
-                for request in _of(run, cell, module, spec["options"]):
+                for request in _of(run, artifact, module, spec["options"]):
                     yield module.ANSWERS, spec["options"]["llm"], request
 
 
-def _of(run: Run, cell: Cell, module: ModuleType, options: Mapping[str, Any]) -> list[Request]:
-    if "shift" in cell.recipe:
+def _of(
+    run: Run, artifact: Artifact, module: ModuleType, options: Mapping[str, Any]
+) -> list[Request]:
+    if "shift" in artifact.recipe:
         raise ParamsError(
-            f"{cell.ref.name}: answers are recorded for stored shards; set materialise: true for its shift"
+            f"{artifact.ref.name}: answers are recorded for stored shards; set materialise: true for its shift"
         )
-    inputs = run.inputs(cell)
+    inputs = run.inputs(artifact)
     (folder,) = (
         path.parent
         for ref, path in inputs.items()
-        if ref.kind == "shards" and ref.name == cell.recipe["data"]
+        if ref.kind == "shards" and ref.name == artifact.recipe["data"]
     )
     found: list[Request] = module.asks(list(shards.read(folder)), options, inputs)
     return found

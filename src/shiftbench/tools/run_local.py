@@ -32,7 +32,7 @@ def ordered(plan: Plan) -> Iterator[Job]:
     """Yield all jobs in an order that their inputs allow."""
     todo = list(plan.jobs.values())
     while todo:
-        open_ = {cell.ref for job in todo for cell in job.cells}
+        open_ = {artifact.ref for job in todo for artifact in job.artifacts}
         job = next(job for job in todo if open_.isdisjoint(job.inputs))
         todo.remove(job)
         yield job

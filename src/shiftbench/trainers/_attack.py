@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from shiftbench.errors import ModelError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 
 class Attack:
@@ -41,7 +41,7 @@ class Attack:
         self.model = model
 
     def __call__(
-        self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         """Return attacked inputs, float32 like the batch, on the net's device.
 
@@ -52,13 +52,13 @@ class Attack:
             net: gives logits; its parameters keep their gradients.
             batch: prepared inputs (n, channels, h, w).
             labels: right classes, int64 (n,), on the net's device.
-            words: random words of this step; one uniform number per value is taken.
+            rng: random words of this step; one uniform number per value is taken.
         """
         device = next(net.parameters()).device
         clean = torch.from_numpy(np.ascontiguousarray(batch)).to(device).float()
         black, white = (end.to(device) for end in limits(self.model, batch))
         reach, step = self.eps * (white - black), self.step * (white - black)
-        start = torch.from_numpy(words.uniform(batch.shape).astype(np.float32)).to(device)
+        start = torch.from_numpy(rng.uniform(batch.shape).astype(np.float32)).to(device)
         modes = [(part, part.training) for part in net.modules()]
         net.eval()
         low, high = (clean - reach).maximum(black), (clean + reach).minimum(white)

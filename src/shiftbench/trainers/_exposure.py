@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, _outliers, erm, finetune
 
 OPTIONS: dict[str, object] = {
@@ -38,7 +38,7 @@ def both(
     net: nn.Module,
     batch: npt.NDArray[Any],
     outliers: _outliers.Outliers,
-    words: Words,
+    rng: RandomStream,
     params: Mapping[str, Any],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits of a batch and of freshly drawn outliers, in one forward pass.
@@ -47,12 +47,12 @@ def both(
         net: in training mode.
         batch: prepared samples.
         outliers: to draw from.
-        words: of this step: those that move the batch come first, as in plain fine-tuning.
+        rng: of this step: those that move the batch come first, as in plain fine-tuning.
         params: `shift`, `flip`, `per_sample`.
     """
     shift, flip = params["shift"], params["flip"]
-    seen = erm.move(batch, words, shift, flip=flip)
-    drawn = outliers.draw(words, params["per_sample"] * len(batch))
-    drawn = erm.move(drawn, words, shift, flip=flip)
+    seen = erm.move(batch, rng, shift, flip=flip)
+    drawn = outliers.draw(rng, params["per_sample"] * len(batch))
+    drawn = erm.move(drawn, rng, shift, flip=flip)
     logits: torch.Tensor = net(_loop.tensor(np.concatenate([seen, drawn]), net))
     return logits[: len(batch)], logits[len(batch) :]

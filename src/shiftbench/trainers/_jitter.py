@@ -11,27 +11,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601-2, as Pillow and torchvision turn colours to grey."""
 
 
 def jitter(
-    images: torch.Tensor, words: Words, strength: Sequence[float], share: float
+    images: torch.Tensor, rng: RandomStream, strength: Sequence[float], share: float
 ) -> torch.Tensor:
     """Return jittered images.
 
     Args:
         images: float32 (n, 1 or 3, h, w), 0 to 255; grey ones are given brightness and contrast alone.
-        words: random words.
+        rng: random words.
         strength: of brightness, contrast, saturation (factors from 1 - s to 1 + s, at least 0) and hue (-s to s).
         share: of the images that are jittered.
     """
     count, steps = len(images), (brightness, contrast, saturation, hue)
-    met = words.uniform(count) < share
-    order = np.argsort(words.uniform((count, len(steps))), axis=1, kind="stable")
-    draws = 2 * words.uniform((len(steps), count)) - 1
+    met = rng.uniform(count) < share
+    order = np.argsort(rng.uniform((count, len(steps))), axis=1, kind="stable")
+    draws = 2 * rng.uniform((len(steps), count)) - 1
     active = [number for number in range(2 if images.shape[1] == 1 else 4) if strength[number]]
     out = images.clone()
     for place in range(len(steps)):

@@ -17,14 +17,14 @@ import torch
 from shiftbench import plugins, rng
 from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 if TYPE_CHECKING:
     from shiftbench.contracts import TrainJob
 
-Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, Words], torch.Tensor]
+Loss = Callable[[torch.nn.Module, npt.NDArray[Any], torch.Tensor, RandomStream], torch.Tensor]
 """(net, prepared batch, labels, random words of this step) -> scalar loss."""
-Between = Callable[[torch.nn.Module, Words], None]
+Between = Callable[[torch.nn.Module, RandomStream], None]
 """(net with gradients, random words of this step): changes the gradients in place."""
 Validate = Callable[[torch.nn.Module], float]
 
@@ -121,12 +121,12 @@ def fit(
         train_mode(net)
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
         for step, rows in enumerate(np.array_split(order, steps)):
-            words = _words(job, epoch, step)
-            value = loss(net, inputs[rows], labels[rows].to(device), words)
+            rng = _words(job, epoch, step)
+            value = loss(net, inputs[rows], labels[rows].to(device), rng)
             update.zero_grad()
             value.backward()
             if between:
-                between(net, words)
+                between(net, rng)
             update.step()
             rate.step()
             total += value.item() * len(rows)
@@ -140,8 +140,8 @@ def _on_val(job: TrainJob) -> Validate:
     return lambda net: accuracy(net, inputs, labels)
 
 
-def _words(job: TrainJob, epoch: int, step: int | str) -> Words:
-    return Words(job.seed, job.trainer, job.dataset, f"{epoch}/{step}")
+def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
+    return RandomStream(job.seed, job.trainer, job.dataset, f"{epoch}/{step}")
 
 
 def accuracy(

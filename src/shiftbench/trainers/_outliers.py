@@ -22,7 +22,7 @@ from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Outliers:
 
     inputs: npt.NDArray[Any]
 
-    def draw(self, words: Words, count: int) -> npt.NDArray[Any]:
+    def draw(self, rng: RandomStream, count: int) -> npt.NDArray[Any]:
         """Return `count` of them, each drawn from all, by the next words."""
-        return self.inputs[words.integers(0, len(self.inputs), count)]
+        return self.inputs[rng.integers(0, len(self.inputs), count)]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

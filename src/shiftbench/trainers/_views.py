@@ -4,7 +4,7 @@ Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
 as torchvision's `RandomResizedCrop`, `RandomHorizontalFlip`, `ColorJitter` and `RandomGrayscale` have it: crops of
 whole pixels, resized with bilinear interpolation, the four jitters in random order. Differs: a batch is changed
 at once and values are rounded once, at the end, so that an image may differ by some grey levels; no blur, as for
-pictures of 32 px.
+images of 32 px.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _jitter
 
 OPTIONS: dict[str, object] = {
@@ -37,44 +37,44 @@ TRIES = 10
 
 
 def two_views(
-    batch: npt.NDArray[np.uint8], words: Words, options: Mapping[str, Any]
+    batch: npt.NDArray[np.uint8], rng: RandomStream, options: Mapping[str, Any]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return two random views of each image.
 
     Args:
         batch: uint8 (n, 1 or 3, h, w).
-        words: random words of this step.
+        rng: random words of this step.
         options: OPTIONS, or other values.
 
     Returns:
         Two batches of the same shape and type.
     """
-    views = augment(torch.from_numpy(np.concatenate([batch, batch])), words, options).numpy()
+    views = augment(torch.from_numpy(np.concatenate([batch, batch])), rng, options).numpy()
     return views[: len(batch)], views[len(batch) :]
 
 
-def augment(images: torch.Tensor, words: Words, options: Mapping[str, Any]) -> torch.Tensor:
+def augment(images: torch.Tensor, rng: RandomStream, options: Mapping[str, Any]) -> torch.Tensor:
     """Return one random view of each image, uint8 (n, 1 or 3, h, w), on the device where they are."""
     count = len(images)
-    boxes = crops(words, count, (images.shape[2], images.shape[3]), options["crop"])
-    mirrored = (words.uniform(count) < 0.5) & bool(options["flip"])
+    boxes = crops(rng, count, (images.shape[2], images.shape[3]), options["crop"])
+    mirrored = (rng.uniform(count) < 0.5) & bool(options["flip"])
     pixels = resized(images, boxes, mirrored)
-    pixels = _jitter.jitter(pixels, words, options["jitter"], options["jitter_share"])
+    pixels = _jitter.jitter(pixels, rng, options["jitter"], options["jitter_share"])
     if images.shape[1] == 3:
-        grey = words.uniform(count) < options["grey_share"]
+        grey = rng.uniform(count) < options["grey_share"]
         pixels = torch.where(_on(grey, pixels), _jitter.grey(pixels), pixels)
     return pixels.round().to(torch.uint8)
 
 
 def crops(
-    words: Words, count: int, size: tuple[int, int], share: tuple[float, float]
+    rng: RandomStream, count: int, size: tuple[int, int], share: tuple[float, float]
 ) -> npt.NDArray[np.int64]:
     """Return boxes int64 (n, 4): top, left, height, width, each within the image.
 
     Area and aspect (its logarithm) are uniform; the first of ten draws that fits is taken, else the whole image.
     """
     height, width = size
-    draws = words.uniform((2, TRIES, count)).astype(np.float64)
+    draws = rng.uniform((2, TRIES, count)).astype(np.float64)
     area = height * width * (share[0] + draws[0] * (share[1] - share[0]))
     low, high = np.log(ASPECT)
     aspect = np.exp(low + draws[1] * (high - low))
@@ -85,7 +85,7 @@ def crops(
     tall, wide = (
         np.where(found, side[first, each], full) for side, full in ((tall, height), (wide, width))
     )
-    place = words.uniform((2, count))
+    place = rng.uniform((2, count))
     top, left = np.floor(place[0] * (height - tall + 1)), np.floor(place[1] * (width - wide + 1))
     return np.stack([top, left, tall, wide], axis=1).astype(np.int64)
 

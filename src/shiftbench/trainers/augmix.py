@@ -15,7 +15,7 @@ import torch
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy, jensen_shannon
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _augment, _loop, erm
 
 PARAMS: dict[str, object] = {
@@ -37,13 +37,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        batch = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        batch = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         views = [
             batch.astype(np.float32),
-            mix(batch, words, job.params),
-            mix(batch, words, job.params),
+            mix(batch, rng, job.params),
+            mix(batch, rng, job.params),
         ]
         logits = net(_loop.tensor(np.concatenate(views), net)).chunk(3)
         agree = jensen_shannon.loss(logits)
@@ -53,39 +53,39 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 
 
-def mix(batch: npt.NDArray[np.uint8], words: Words, params: Any) -> npt.NDArray[np.float32]:
+def mix(batch: npt.NDArray[np.uint8], rng: RandomStream, params: Any) -> npt.NDArray[np.float32]:
     """Return one augmented view of each image (algorithm 1).
 
     Args:
         batch: uint8 (n, channels, h, w).
-        words: random words of this step.
+        rng: random words of this step.
         params: `severity` (largest level, 0.1 to 10), `chains`, `depth` (longest chain).
 
     Returns:
         float32 of the same shape, 0 to 255.
     """
     count, width = len(batch), params["chains"]
-    chains = _augment_chains(np.repeat(batch, width, axis=0), words, params)
+    chains = _augment_chains(np.repeat(batch, width, axis=0), rng, params)
     # Dirichlet(1, ..., 1) is exponentials over their sum, Beta(1, 1) is uniform.
-    parts = -np.log(words.uniform((count, width)))
+    parts = -np.log(rng.uniform((count, width)))
     shares = parts / parts.sum(1, keepdims=True)
     views = chains.reshape(count, width, *batch.shape[1:])
     mixed = np.zeros(batch.shape, np.float32)
     for chain in range(width):
         mixed += views[:, chain] * shares[:, chain, None, None, None]
-    weight = words.uniform((count, 1, 1, 1))
+    weight = rng.uniform((count, 1, 1, 1))
     view: npt.NDArray[np.float32] = (1 - weight) * batch + weight * mixed
     return view
 
 
 def _augment_chains(
-    images: npt.NDArray[np.uint8], words: Words, params: Any
+    images: npt.NDArray[np.uint8], rng: RandomStream, params: Any
 ) -> npt.NDArray[np.uint8]:
     count = len(images)
-    depth = words.integers(1, params["depth"] + 1, count)
+    depth = rng.integers(1, params["depth"] + 1, count)
     for step in range(params["depth"]):
-        operation = words.integers(0, len(_augment.OPERATIONS), count)
-        level = 0.1 + words.uniform(count) * (params["severity"] - 0.1)
-        sign = np.where(words.uniform(count) < 0.5, -1.0, 1.0)
+        operation = rng.integers(0, len(_augment.OPERATIONS), count)
+        level = 0.1 + rng.uniform(count) * (params["severity"] - 0.1)
+        sign = np.where(rng.uniform(count) < 0.5, -1.0, 1.0)
         images = _augment.apply(images, np.where(step < depth, operation, -1), level, sign)
     return images

@@ -16,7 +16,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {
@@ -40,7 +40,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return dict(_loop.fit(job, net, loss).state_dict())
 
 
-def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words) -> torch.Tensor:
+def loss(
+    net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+) -> torch.Tensor:
     """Return the mean over the batch of the squared error of an image, and the head's cross-entropy."""
     seen = _loop.tensor(batch, net).float()
     code = net.features(seen)

@@ -26,7 +26,7 @@ from shiftbench.inference import nets
 from shiftbench.models import _boxes
 from shiftbench.models._boxes import Truth
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.trainers import _loop
 
@@ -104,8 +104,8 @@ def fit(job: TrainJob, net: Any) -> None:
     rate = _loop.schedule(update, params["schedule"], params["steps"])
     total = 0.0
     for step, batch in enumerate(_batches(job)):
-        words = Words(job.seed, job.trainer, job.dataset, f"augment/{step}")
-        images, truths = augmented(*_prepared(job, batch), words, params)
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"augment/{step}")
+        images, truths = augmented(*_prepared(job, batch), rng, params)
         value = net.loss(torch.from_numpy(images).to(device), truths)
         update.zero_grad()
         value.backward()
@@ -164,30 +164,32 @@ def _extra(job: TrainJob) -> list[Sample]:
 def _endless(job: TrainJob, samples: Sequence[Sample], name: str) -> Iterator[Sample]:
     epoch = 0
     while samples:
-        for at in Words(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(len(samples)):
+        for at in RandomStream(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(
+            len(samples)
+        ):
             yield samples[at]
         epoch += 1
 
 
 def augmented(
-    images: Pixels, truths: Sequence[Truth], words: Words, params: Mapping[str, Any]
+    images: Pixels, truths: Sequence[Truth], rng: RandomStream, params: Mapping[str, Any]
 ) -> tuple[Pixels, list[Truth]]:
     """Return images uint8 (n, 3, h, w), every second one mirrored with its boxes, recoloured as `augmentation` says.
 
     `jitter` multiplies each channel by 0.6 to 1.4; `edge_mix` blends with the negative of the edges by 0 to 1.
     """
     count, width = len(images), images.shape[3]
-    mirrored = (words.uniform(count) < 0.5) & params["flip"]
+    mirrored = (rng.uniform(count) < 0.5) & params["flip"]
     images = np.where(mirrored[:, None, None, None], images[..., ::-1], images)
     turned = [
         Truth(_mirror(truth.boxes, width), truth.labels) if flip else truth
         for truth, flip in zip(truths, mirrored, strict=True)
     ]
     if params["augmentation"] == "jitter":
-        factor = 0.6 + 0.8 * words.uniform((count, 3, 1, 1))
+        factor = 0.6 + 0.8 * rng.uniform((count, 3, 1, 1))
         images = np.rint(np.clip(images * factor, 0, 255)).astype(np.uint8)
     if params["augmentation"] == "edge_mix":
-        share = words.uniform((count, 1, 1, 1))
+        share = rng.uniform((count, 1, 1, 1))
         images = np.rint(images + share * (edges(images) - images)).astype(np.uint8)
     return np.ascontiguousarray(images), turned
 

@@ -1,8 +1,8 @@
-"""Pictures and the names of their classes, told together by InfoNCE: the pre-training of a dual encoder.
+"""Images and the names of their classes, told together by InfoNCE: the pre-training of a dual encoder.
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021
 (https://arxiv.org/abs/2103.00020), section 2.3: both directions, a learnt scale. Differs: the texts are prompts from
-class names, and many pictures of a batch share one.
+class names, and many images of a batch share one.
 
 The head is made of the names of the dataset's own classes, on raw features: what it predicts is what zero-shot
 classification predicts. `zero_shot` makes a classifier of other names, `linear_probe` one from labels.
@@ -22,7 +22,7 @@ from shiftbench.errors import ModelError
 from shiftbench.losses import info_nce
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {
@@ -35,7 +35,7 @@ PARAMS: dict[str, object] = {
     "shift": 1,
     "flip": False,
 }
-READS_ORIGINALS = True  # the text tower's
+READS_SOURCES = True  # the text tower's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -54,8 +54,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     net: Any = _loop.fresh_net(job)
     named = _pairs.prompts(job.classes, job.params["template"])
 
-    def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words) -> torch.Tensor:
-        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+    def loss(
+        net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         told = job.plugin.texts(net, named, job.model_params, job.inputs)[labels]
         return info_nce.loss(net.image(_loop.tensor(seen, net)), told, net.scale)
 

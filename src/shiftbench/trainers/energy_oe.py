@@ -17,7 +17,7 @@ from torch import nn
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy, energy_hinge
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
 PARAMS: dict[str, object] = {
@@ -35,9 +35,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     outliers, params = _outliers.load(job), job.params
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, outliers, words, params)
+        known, unknown = _exposure.both(net, batch, outliers, rng, params)
         hinges = energy_hinge.loss(known, unknown, params["margin_in"], params["margin_out"])
         weight: float = params["weight"]
         return cross_entropy.loss(known, labels) + weight * hinges

@@ -14,7 +14,7 @@ import torch
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {
@@ -34,29 +34,29 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = move(batch, words, job.params["shift"], flip=job.params["flip"])
+        seen = move(batch, rng, job.params["shift"], flip=job.params["flip"])
         return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 
 
-def move(batch: npt.NDArray[Any], words: Words, shift: int, *, flip: bool) -> npt.NDArray[Any]:
+def move(batch: npt.NDArray[Any], rng: RandomStream, shift: int, *, flip: bool) -> npt.NDArray[Any]:
     """Shift each image by up to `shift` pixels (edges repeated) and mirror every second one.
 
     Args:
         batch: (n, channels, h, w).
-        words: random words of this step.
+        rng: random words of this step.
         shift: largest shift in pixels; 0 leaves the images where they are.
         flip: mirror left to right with probability one half.
     """
     count, _, height, width = batch.shape
     if flip:
-        mirrored = words.uniform(count) < 0.5
+        mirrored = rng.uniform(count) < 0.5
         batch = np.where(mirrored[:, None, None, None], batch[..., ::-1], batch)
     if shift:
-        dy, dx = words.integers(-shift, shift + 1, count), words.integers(-shift, shift + 1, count)
+        dy, dx = rng.integers(-shift, shift + 1, count), rng.integers(-shift, shift + 1, count)
         rows = np.clip(np.arange(height) + dy[:, None], 0, height - 1)
         columns = np.clip(np.arange(width) + dx[:, None], 0, width - 1)
         each = np.arange(count)[:, None, None]

@@ -22,7 +22,7 @@ from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, erm
 
 PARAMS: dict[str, object] = {
@@ -57,9 +57,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     freeze(net, job.params["trained"])
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, net, loss, mode(job.params["statistics"])).state_dict())

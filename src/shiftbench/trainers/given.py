@@ -24,7 +24,7 @@ from shiftbench.trainers import pretrained
 PARAMS: dict[str, object] = {"path": ""}
 
 
-READS_ORIGINALS = True  # the model's own `needs`
+READS_SOURCES = True  # the model's own `needs`
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -16,7 +16,7 @@ from shiftbench.models._rankers import Collections
 from shiftbench.refs import Ref
 
 PARAMS: dict[str, object] = {}
-READS_ORIGINALS = True  # the encoder's
+READS_SOURCES = True  # the encoder's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

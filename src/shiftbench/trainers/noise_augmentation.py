@@ -15,7 +15,7 @@ import torch
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _attack, _loop, erm
 
 PARAMS: dict[str, object] = {
@@ -39,19 +39,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         black, white = (end.numpy() for end in _attack.limits(job.plugin, seen))
-        noisy = noise(seen, words, job.params["sigma"] * (white - black))
+        noisy = noise(seen, rng, job.params["sigma"] * (white - black))
         logits = net(_loop.tensor(np.clip(noisy, black, white), net))
         return cross_entropy.loss(logits, labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 
 
-def noise(batch: npt.NDArray[Any], words: Words, sigma: Any) -> npt.NDArray[np.float32]:
+def noise(batch: npt.NDArray[Any], rng: RandomStream, sigma: Any) -> npt.NDArray[np.float32]:
     """Return the images with normal noise of a deviation uniform in 0 to sigma each, float32, not clipped."""
-    each = words.uniform((len(batch),) + (1,) * (batch.ndim - 1))
-    noisy: npt.NDArray[np.float32] = batch + each * sigma * words.normal(batch.shape)
+    each = rng.uniform((len(batch),) + (1,) * (batch.ndim - 1))
+    noisy: npt.NDArray[np.float32] = batch + each * sigma * rng.normal(batch.shape)
     return noisy.astype(np.float32)

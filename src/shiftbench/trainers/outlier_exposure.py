@@ -18,7 +18,7 @@ from torch import nn
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy, uniform
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
 PARAMS: dict[str, object] = {**_exposure.OPTIONS, "per_sample": 1, "weight": 0.5}
@@ -30,9 +30,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     outliers = _outliers.load(job)
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, outliers, words, job.params)
+        known, unknown = _exposure.both(net, batch, outliers, rng, job.params)
         weight: float = job.params["weight"]
         return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
 

@@ -15,7 +15,7 @@ import torch
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _attack, _loop, erm
 
 PARAMS: dict[str, object] = {
@@ -43,10 +43,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     attack = _attack.Attack(job.plugin, job.params)
 
     def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
-        attacked = attack(net, seen, labels, words)
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        attacked = attack(net, seen, labels, rng)
         return cross_entropy.loss(net(attacked), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

@@ -20,7 +20,7 @@ from shiftbench.refs import Ref
 PARAMS: dict[str, object] = {}
 
 
-READS_ORIGINALS = True  # the model's own `needs`
+READS_SOURCES = True  # the model's own `needs`
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -19,7 +19,7 @@ from torch import nn
 from shiftbench import rng
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, erm, finetune
 
 PARAMS: dict[str, object] = {
@@ -62,9 +62,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     weight: float = job.params["weight"]
 
     def loss(
-        _: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        _: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = erm.move(batch, words, job.params["shift"], flip=job.params["flip"])
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         logits, turns = net.both(_loop.tensor(seen, net))
         truth = torch.arange(TURNS, device=turns.device).repeat_interleave(len(batch))
         return cross_entropy.loss(logits, labels) + weight * cross_entropy.loss(turns, truth)

@@ -19,7 +19,7 @@ from shiftbench.models import _sentences, minilm, tfidf
 from shiftbench.refs import Ref
 from shiftbench.trainers import _logistic
 
-READS_ORIGINALS = True
+READS_SOURCES = True
 PARAMS: dict[str, object] = {"c": [0.1, 1.0, 10.0], "most": None}
 """`c` to choose from; `most`: of train and of val at most so many samples, the first by key."""
 

@@ -1,7 +1,7 @@
 """SimCLR: pre-training without labels; two views of an image should be alike, and unlike those of other images.
 
 Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations", ICML
-(https://arxiv.org/abs/2002.05709), section 2 and appendix B.9 for small pictures: temperature 0.5, a projection of two
+(https://arxiv.org/abs/2002.05709), section 2 and appendix B.9 for small images: temperature 0.5, a projection of two
 layers that is thrown away, features before it. Differs: AdamW and small batches instead of LARS and large ones.
 
 Labels are not looked at, and `head` stays as it was drawn: for a probe to replace. The log has as `val_accuracy` the
@@ -19,7 +19,7 @@ from torch import nn
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import nt_xent
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, _projected, _views
 
 PARAMS: dict[str, object] = {
@@ -40,16 +40,16 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
 
     def both(
-        net: nn.Module, batch: npt.NDArray[Any], words: Words
+        net: nn.Module, batch: npt.NDArray[Any], rng: RandomStream
     ) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        places = net(_views.augment(pairs, words, job.params))
+        places = net(_views.augment(pairs, rng, job.params))
         return places[: len(batch)], places[len(batch) :]
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        one, other = both(net, batch, words)
+        one, other = both(net, batch, rng)
         return nt_xent.loss(one, other, job.params["temperature"])
 
     inputs, _ = _loop.data(job, "val")
@@ -58,7 +58,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def twins(net: nn.Module) -> float:
         net.eval()
         with torch.inference_mode():
-            one, other = both(net, held, Words(job.seed, "simclr", job.dataset, "val"))
+            one, other = both(net, held, RandomStream(job.seed, "simclr", job.dataset, "val"))
         return float((one @ other.T).argmax(1).eq(torch.arange(len(one))).double().mean())
 
     _loop.fit(job, net, loss, validate=twins)

@@ -30,7 +30,7 @@ PARAMS: dict[str, object] = {
     "template": "a photo of a {}",
     "scale": 0.0,
 }
-READS_ORIGINALS = True  # the text tower's
+READS_SOURCES = True  # the text tower's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -27,7 +27,7 @@ from shiftbench.detectors import (
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.detector_context import check_head
 from shiftbench.stages.score import score_cell
@@ -43,8 +43,8 @@ OPTIONS = {"type": "gradient", "p_inv": 0.1, "alpha": 0.5, "sign": "+", "attribu
 UNIT = _attribution.Scale(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
 
 
-def words() -> Words:
-    return Words(0, "ascood", "test", "0")
+def words() -> RandomStream:
+    return RandomStream(0, "ascood", "test", "0")
 
 
 def small_net(channels: int = 2, classes: int = 3) -> nn.Module:

@@ -20,7 +20,7 @@ from makers import miniature_originals, shift_digests
 from shiftbench import plugins
 from shiftbench.data import schema
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.aggregate import aggregate
 from shiftbench.statistics.campaign_rows import CellRows
@@ -45,7 +45,7 @@ def thing(key: int = 0) -> np.ndarray:
 
 def under(name: str, image: np.ndarray, scale: float, key: str = "k") -> np.ndarray:
     module = plugins.find("shifts", name)
-    shown: np.ndarray = shift_digests.apply(module, image, scale, Words(0, name, "d", key))
+    shown: np.ndarray = shift_digests.apply(module, image, scale, RandomStream(0, name, "d", key))
     return shown
 
 
@@ -64,7 +64,7 @@ def test_scale_0_is_the_image_and_damage_grows_along_one_path(name: str) -> None
 
 def test_noise_is_one_field_at_every_scale() -> None:
     image = np.full((28, 28), 128, np.uint8)
-    field = Words(0, "cns_noise", "d", "k").normal(image.shape)
+    field = RandomStream(0, "cns_noise", "d", "k").normal(image.shape)
     for scale in (0.5, 1.0, 2.0):
         expected = np.clip(128 + 255 * 0.12 * scale * field, 0, 255)
         assert np.abs(under("cns_noise", image, scale) - expected).max() <= 1
@@ -209,7 +209,7 @@ def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(
     assert [sample.fields["label"] for sample in samples] == [2, 2, 2, 22, 22, 22]
     sample = samples[-1]
     for scale in SCALES:
-        shown = cns_scale.apply(sample, scale, Words(0, "s", "d", "k"), path=release["path"])
+        shown = cns_scale.apply(sample, scale, RandomStream(0, "s", "d", "k"), path=release["path"])
         file = (
             Path(release["path"])
             / f"cartoon_style/022_bald eagle/seed_0034_scale_{int(1000 * scale):04d}.jpg"
@@ -218,12 +218,12 @@ def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(
         assert shown.fields["meta"]["scale"] == scale
         assert shown.key == sample.key
     with pytest.raises(RangeError, match="no images at 0.75"):
-        cns_scale.apply(sample, 0.75, Words(0, "s", "d", "k"), path=release["path"])
+        cns_scale.apply(sample, 0.75, RandomStream(0, "s", "d", "k"), path=release["path"])
     with pytest.raises(DataError, match="says no nuisance"):
         cns_scale.apply(
             Sample("k", sample.fields | {"meta": {}}),
             1,
-            Words(0, "s", "d", "k"),
+            RandomStream(0, "s", "d", "k"),
             path=release["path"],
         )
 
@@ -320,7 +320,9 @@ def test_shipped_correctness_follows_from_the_predictions(release: dict[str, Any
     known: dict[str, Any] = {}
     for sample in cns_bench.samples("test", {}, release):
         for scale in (0.0, *SCALES):
-            shown = cns_scale.apply(sample, scale, Words(0, "s", "d", "k"), path=release["path"])
+            shown = cns_scale.apply(
+                sample, scale, RandomStream(0, "s", "d", "k"), path=release["path"]
+            )
             meta = shown.fields["meta"]
             expected = (meta["class"], meta["seed"], scale) not in WRONG
             right = cns_results._answer(shown, file, "net.a", known) == shown.fields["label"]

@@ -26,7 +26,7 @@ DOMAINS = ("cartoon", "handmake", "painting", "sketch", "tattoo", "weather")
 
 
 def miniature(root: Path) -> Path:
-    """Twelve pictures in the layout of the archive: two a domain, of the same numbers and names of files."""
+    """Twelve images in the layout of the archive: two a domain, of the same numbers and names of files."""
     for at, domain in enumerate(DOMAINS):
         folder = root / "ood_coco" / domain
         miniature_originals.coco_file(

@@ -17,7 +17,7 @@ from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks, _scikit_photos
 from shiftbench.statistics.contributions import weighted
@@ -54,8 +54,8 @@ def composites(sources: dict[str, Path], split: str, **options: Any) -> list[Sam
 
 
 def edited(name: str, sample: Sample, severity: float, **options: Any) -> Sample:
-    words = Words(0, name, "d", sample.key)
-    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, words, **options)
+    rng = RandomStream(0, name, "d", sample.key)
+    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, rng, **options)
     assert isinstance(result, Sample)
     return result
 
@@ -104,7 +104,9 @@ def test_no_place_of_training_is_in_a_test_or_held_out_background(
                 left, top, right, bottom = map(int, meta["region"].split(","))
                 covered[split][left:right, top:bottom] = True
         assert not (covered["train"] & covered["test"]).any()
-    whole = _scikit_photos.crop((48, 48), Words(0, "a", "b", "c"), clothes, _scikit_photos.HELD_OUT)
+    whole = _scikit_photos.crop(
+        (48, 48), RandomStream(0, "a", "b", "c"), clothes, _scikit_photos.HELD_OUT
+    )
     assert whole.photo in _scikit_photos.HELD_OUT
 
 
@@ -123,8 +125,8 @@ def test_real_photos_are_apart_by_checksum() -> None:
 
 def test_held_out_photos_replace_the_background(clothes: dict[str, Path]) -> None:
     sample = composites(clothes, "test")[0]
-    words = Words(0, "background_replaced", "d", sample.key)
-    held_out = _scikit_photos.crop((48, 48), words, clothes, _scikit_photos.HELD_OUT)
+    rng = RandomStream(0, "background_replaced", "d", sample.key)
+    held_out = _scikit_photos.crop((48, 48), rng, clothes, _scikit_photos.HELD_OUT)
     result = edited("background_replaced", sample, 5.0, photos="held_out")
     outside, inside = sample.fields["mask"] == 0, sample.fields["mask"] == 255
     assert np.array_equal(result.fields["image"][outside], held_out.pixels[outside])
@@ -274,7 +276,7 @@ def test_adversarial_background_raises_the_classifiers_loss(
     ref = module.needs({**module.PARAMS, "dataset": "d"})[0]
     assert ref == refs.weights("d", "convnet", "erm", 0)
     attacked = [
-        module.apply(s, 2.0, Words(0, "a", "d", s.key), inputs={ref: file}, options=options)
+        module.apply(s, 2.0, RandomStream(0, "a", "d", s.key), inputs={ref: file}, options=options)
         for s in samples
     ]
     busier = [edited("background_guided", s, 2.0) for s in samples]
@@ -300,7 +302,7 @@ def test_adversarial_background_raises_the_classifiers_loss(
         module.apply(
             samples[0],
             2.0,
-            Words(0, "a", "d", "k"),
+            RandomStream(0, "a", "d", "k"),
             inputs={ref: file},
             options={"size": 28, "width": 4},
         )
@@ -414,10 +416,10 @@ def test_release_that_is_not_whole_is_told(release: Path) -> None:
     gone = release / "size_0.05/ILSVRC2012_val_00000009.png"
     gone.unlink()
     with pytest.raises(
-        DataError, match="size_0.05 holds 4 pictures, .*ori 5; 1 are in one of them only"
+        DataError, match="size_0.05 holds 4 images, .*ori 5; 1 are in one of them only"
     ):
         released(release)
-    gone.write_bytes(b"no picture")
+    gone.write_bytes(b"no image")
     (bad,) = [s for s in released(release, edit="size_0.05") if isinstance(s, DataError)]
     assert "ILSVRC2012_val_00000009" in str(bad)
 

@@ -20,7 +20,7 @@ from shiftbench.data import schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.llm import client
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import (
     _gate,
@@ -192,14 +192,14 @@ def test_words_are_replaced_with_their_share_and_keep_their_capital() -> None:
     def options(word: str) -> Sequence[str]:
         return known.get(word.lower(), ())
 
-    all_ = _replacing.replaced("Film, good? Yes.", 1.0, options, Words(0, "t", "d", "k"))
+    all_ = _replacing.replaced("Film, good? Yes.", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert all_ in ("Movie, fine? Yes.", "Movie, great? Yes.")
-    assert _replacing.replaced("Film", 0.0, options, Words(0, "t", "d", "k")) == "Film"
-    more = _replacing.joined("Film good", 1.0, options, Words(0, "t", "d", "k"))
+    assert _replacing.replaced("Film", 0.0, options, RandomStream(0, "t", "d", "k")) == "Film"
+    more = _replacing.joined("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert len(more.split()) == 4
     assert set(more.split()) <= {"Film", "good", "movie", "fine", "great"}
     texts = [
-        _replacing.replaced("film " * 50, 0.3, options, Words(0, "t", "d", str(n)))
+        _replacing.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n)))
         for n in range(20)
     ]
     assert 0.25 < sum(text.count("movie") for text in texts) / 1000 < 0.35

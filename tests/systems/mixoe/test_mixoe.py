@@ -20,7 +20,7 @@ from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
 from shiftbench.plan import scales
 from shiftbench.plan.plan import Plan
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.mixoe.datasets import fine_grained
@@ -29,8 +29,8 @@ from shiftbench.systems.mixoe.trainers import mixoe
 SHARES = plugins.find("analyses", "mixing_decay").SHARES
 
 
-def words(key: object) -> Words:
-    return Words(0, "test", "d", str(key))
+def words(key: object) -> RandomStream:
+    return RandomStream(0, "test", "d", str(key))
 
 
 # --- the loss ----------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_parts_divide_a_list_and_coarse_is_drawn_from_the_others(tmp_path: Path)
     assert len(coarse) == len(inside)
     assert {sample.key.split("/")[1] for sample in coarse} <= {"bird", "butterfly", "aircraft"}
     assert [s.key for s in coarse] == [s.key for s in read(tmp_path, part="coarse")]
-    with pytest.raises(DataError, match="gives 9 pictures of part in in split 0, expected 6210"):
+    with pytest.raises(DataError, match="gives 9 images of part in in split 0, expected 6210"):
         read(tmp_path, counts=True)
     with pytest.raises(ParamsError, match=r"set is 'cars'; did you mean car\?"):
         read(tmp_path, set="cars")

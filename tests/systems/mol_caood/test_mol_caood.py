@@ -20,7 +20,7 @@ from shiftbench.inference import nets
 from shiftbench.methods import _adapting, tent
 from shiftbench.models import convnet
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import rotate_degrees
 from shiftbench.streams._steps import check
@@ -136,9 +136,9 @@ def test_without_inner_steps_and_without_a_drift_it_is_ce_and_oe(tmp_path: Path)
     made = job("mol_r", tmp_path, inner_steps=0, low=0.0, high=0.0)
     task, net = mol_r.Task(made), net_of(made)
     batch, labels = batch_of(task)
-    words = Words(0, "a", "b", "c")
-    found = task(net, batch, labels, words)
-    again = Words(0, "a", "b", "c")
+    rng = RandomStream(0, "a", "b", "c")
+    found = task(net, batch, labels, rng)
+    again = RandomStream(0, "a", "b", "c")
     task._drift.draw(again, 1), again.choice(len(task._labels), made.params["support"])
     unknown = task._outliers.draw(again, len(batch))
     assert torch.allclose(found, ce_oe(net, batch, labels, unknown))
@@ -151,8 +151,8 @@ def test_a_task_adapts_along_rising_strengths_and_adds_up_the_queries(
     made = job("mol_r", tmp_path, strengths=strengths, support=5)
     task, net = mol_r.Task(made), net_of(made)
     batch, labels = batch_of(task)
-    found = task(net, batch, labels, Words(0, "a", "b", "c"))
-    own, words, total = net_of(made), Words(0, "a", "b", "c"), 0.0
+    found = task(net, batch, labels, RandomStream(0, "a", "b", "c"))
+    own, words, total = net_of(made), RandomStream(0, "a", "b", "c"), 0.0
     drawn = task._drift.draw(words, strengths)
     assert drawn == sorted(drawn)
     for strength in drawn:
@@ -190,7 +190,7 @@ def test_batch_normalisation_is_refused(tmp_path: Path) -> None:
 
 def test_strengths_are_those_of_the_family(tmp_path: Path) -> None:
     drift = _drift.Drift.of(job("mol_r", tmp_path, low=20.0, high=45.0))
-    drawn = drift.draw(Words(0, "a", "b", "c"), 500)
+    drawn = drift.draw(RandomStream(0, "a", "b", "c"), 500)
     assert (20 < min(drawn) < 21, 44 < max(drawn) < 45) == (True, True)
     with pytest.raises(ParamsError, match="the drift goes from 90 to 20; rotate_degrees allows"):
         _drift.Drift.of(job("mol_r", tmp_path, low=90.0, high=20.0))
@@ -198,10 +198,10 @@ def test_strengths_are_those_of_the_family(tmp_path: Path) -> None:
 
 def test_every_angle_goes_through_one_resampler() -> None:
     image = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
-    words = Words(0, "a", "b", "c")
-    assert np.array_equal(rotate_degrees.apply(image, 0.0, words), image)
-    assert np.array_equal(rotate_degrees.apply(image, 90.0, words), np.rot90(image))
-    assert np.array_equal(rotate_degrees.apply(image, 180.0, words), image[::-1, ::-1])
+    rng = RandomStream(0, "a", "b", "c")
+    assert np.array_equal(rotate_degrees.apply(image, 0.0, rng), image)
+    assert np.array_equal(rotate_degrees.apply(image, 90.0, rng), np.rot90(image))
+    assert np.array_equal(rotate_degrees.apply(image, 180.0, rng), image[::-1, ::-1])
 
 
 # ---------------------------------------------------------------------- the rate

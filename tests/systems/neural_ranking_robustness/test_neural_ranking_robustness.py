@@ -19,7 +19,7 @@ from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.metrics import _lists
 from shiftbench.models import _rankers, _sentences
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
@@ -280,7 +280,7 @@ def test_stuffing_raises_a_document(made: Made) -> None:
     shift = plugins.find("shifts", "keyword_stuffing")
     sample = queries["test"][0]
     options = {"collection": "trec_documents", "rank": 2, "inputs": inputs}
-    attacked = shift.apply(sample, 3.0, Words(0, "s", "d", "k"), **options)
+    attacked = shift.apply(sample, 3.0, RandomStream(0, "s", "d", "k"), **options)
     (target,) = attacked.fields["documents"]
     assert target == "FT91.x"  # the first that is not relevant, from rank 2
     title, text = attacked.fields["documents"][target]
@@ -291,14 +291,14 @@ def test_stuffing_raises_a_document(made: Made) -> None:
     found = load(made, "bm25")([attacked])
     assert found["before"][0][0] > found["after"][0][0] == 1
     first = plugins.find("shifts", "query_first").apply(
-        sample, 1.0, Words(0, "s", "d", "k"), **options
+        sample, 1.0, RandomStream(0, "s", "d", "k"), **options
     )
     assert first.fields["documents"][target][1].startswith("wooden boats test. garden")
-    assert shift.apply(sample, 0.0, Words(0, "s", "d", "k")) is sample
+    assert shift.apply(sample, 0.0, RandomStream(0, "s", "d", "k")) is sample
     with pytest.raises(DataError, match="reads documents, which are not here"):
-        shift.apply(sample, 3.0, Words(0, "s", "d", "k"))
+        shift.apply(sample, 3.0, RandomStream(0, "s", "d", "k"))
     with pytest.raises(DataError, match="no field 'candidates'"):
-        shift.apply(Sample("k", {"text": "t", "judged": {}}), 1.0, Words(0, "s", "d", "k"))
+        shift.apply(Sample("k", {"text": "t", "judged": {}}), 1.0, RandomStream(0, "s", "d", "k"))
 
 
 def test_features_of_a_text_are_those_of_the_document(made: Made) -> None:
@@ -413,7 +413,7 @@ def test_wrong_weights_and_models_are_told(made: Made) -> None:
 
 
 def typed(text: str, severity: float = 5.0, key: str = "k", **options: Any) -> str:
-    return word_errors.apply(text, severity, Words(0, "word_errors", "d", key), **options)
+    return word_errors.apply(text, severity, RandomStream(0, "word_errors", "d", key), **options)
 
 
 def test_each_content_word_has_one_error() -> None:

@@ -109,7 +109,7 @@ def projection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def blurred(count: int, seed: int) -> list[Sample]:
-    """Pictures of four classes that a linear classifier confuses at times."""
+    """Images of four classes that a linear classifier confuses at times."""
     random = np.random.default_rng(seed)
     samples = training_jobs.pictures(count, seed=seed)
     noisy = [
@@ -163,7 +163,7 @@ def test_a_probe_starts_where_its_options_say() -> None:
 
 
 def upside_down(count: int) -> list[Sample]:
-    """Pictures of other classes than those of `training_jobs.pictures`, which a net tells apart from them."""
+    """Images of other classes than those of `training_jobs.images`, which a net tells apart from them."""
     given = training_jobs.pictures(count, seed=2)
     return [
         Sample(s.key.replace("tiny", "ood"), {**s.fields, "image": 255 - s.fields["image"]})

@@ -12,7 +12,7 @@ from shiftbench import plugins
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.llm import answer_cache, client
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
 from shiftbench.systems.recode.datasets import _recode_release
@@ -196,13 +196,13 @@ def test_released_files_are_read_and_counted(released):
         zip(("nlaugmenter", "func_name", "natgen", "format"), (73, 51, 25, 15), strict=True)
     )
     shift = plugins.find("shifts", "recode_released")
-    words = Words(0, "a", "d", "k")
+    rng = RandomStream(0, "a", "d", "k")
     sample = shift_digests.prompt(0)
     options = {"path": str(released), "file": "humaneval/natgen/Name1"}
-    found = shift.apply(sample, 3.0, words, **options)
+    found = shift.apply(sample, 3.0, rng, **options)
     assert found.fields["text"] == "def f():\n    'natgen 12'\n"  # severity 3 is seed 2
     assert found.fields["meta"]["entry_point"] == "f"
-    assert shift.apply(sample, 0.0, words, **options) == sample
+    assert shift.apply(sample, 0.0, rng, **options) == sample
     solved = generation.program(found, found.fields["meta"]["canonical_solution"])
     assert pool.run_all([solved])[0].passed
     for file, severity, why in (
@@ -214,14 +214,14 @@ def test_released_files_are_read_and_counted(released):
         ),
     ):
         with pytest.raises(DataError, match=why):
-            shift.apply(sample, severity, words, path=str(released), file=file)
+            shift.apply(sample, severity, rng, path=str(released), file=file)
     with pytest.raises(ParamsError, match="expected SET/FAMILY/NAME"):
-        shift.apply(sample, 1.0, words, path=str(released), file="natgen")
+        shift.apply(sample, 1.0, rng, path=str(released), file="natgen")
     with pytest.raises(DataError, match="has no problem 'other'"):
         shift.apply(
             sample.with_field("meta", {**sample.fields["meta"], "task_id": "other"}),
             1.0,
-            words,
+            rng,
             **options,
         )
 

@@ -44,7 +44,7 @@ CLASSES = tuple(f"{task} {label}" for task in CANDIDATES for label in training_j
 
 
 def two_tasks(count: int, split: str = "train") -> list[Sample]:
-    """Return pictures of the quadrants, and the same turned, which are the second task."""
+    """Return images of the quadrants, and the same turned, which are the second task."""
     samples = []
     for first, (task, turn) in ((0, ("left", 0)), (4, ("right", 2))):
         for sample in training_jobs.pictures(count, seed=len(split)):

@@ -12,7 +12,7 @@ from shiftbench import plugins
 from shiftbench.errors import ParamsError
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import CLASSIC, MUON
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.root_optimizer.trainers import noisy_gradients
 
@@ -178,12 +178,12 @@ def test_gradients_are_corrupted_as_said():
     before = torch.from_numpy(RANDOM.normal(size=(100, 200)).astype(np.float32))
     params = {**noisy_gradients.PARAMS, "kappa": 30.0, "fraction": 0.01}
     rms = float(before.square().mean().sqrt())
-    gradient = noisy_gradients.corrupted(before, Words(0, "a", "b", "c"), params)
+    gradient = noisy_gradients.corrupted(before, RandomStream(0, "a", "b", "c"), params)
     changed = gradient != before
     assert changed.double().mean() == pytest.approx(0.01, abs=0.003)
     np.testing.assert_allclose(gradient[changed].abs().numpy(), 30 * rms, rtol=1e-5)
     noise = {**noisy_gradients.PARAMS, "noise": 0.5}
-    heavy = noisy_gradients.corrupted(before, Words(0, "a", "b", "d"), noise)
+    heavy = noisy_gradients.corrupted(before, RandomStream(0, "a", "b", "d"), noise)
     added = ((heavy - before) / (0.5 * rms)).numpy()
     assert np.median(np.abs(added)) == pytest.approx(
         0.765, abs=0.03

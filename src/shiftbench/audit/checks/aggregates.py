@@ -32,7 +32,7 @@ from shiftbench.refs import Ref
 from shiftbench.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
-_CELLS = 100  # cells of one table that are told one by one
+_CELLS = 100  # artifacts of one table that are told one by one
 _UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
@@ -111,22 +111,22 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.V
 
 def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     run = stages.Again(case, ref)
-    verbs.aggregate(run, [run.cell])
+    verbs.aggregate(run, [run.artifact])
     findings, other = run.compared(case, receipt["made"])
     yield from findings
     equal = 0
     for here, made in other:
-        differ = list(_unlike(case, run.cell, here, made))
+        differ = list(_unlike(case, run.artifact, here, made))
         equal += not differ
         yield from differ
-    writer = f"; {equal} are equal in every cell and were written by another Parquet writer"
+    writer = f"; {equal} are equal in every artifact and were written by another Parquet writer"
     yield Note(
         f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}"
     )
 
 
-def _unlike(case: Case, again: recipe.Cell, here: Path, made: Path) -> Iterator[Finding]:
-    """Yield each cell that differs between a table and the one that was made again."""
+def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
+    """Yield each artifact that differs between a table and the one that was made again."""
     form, ref = table_files.TABLES[here.name], again.ref
     other = stages.by_other_code(again)
     place = here.relative_to(case.root).as_posix()
@@ -138,7 +138,7 @@ def _unlike(case: Case, again: recipe.Cell, here: Path, made: Path) -> Iterator[
         table_files.frame_of(found[0]),
         table_files.frame_of(table_files.read(made, ref.kind)[0]),
     )
-    differ = list(cells(one, two, form))
+    differ = list(artifacts(one, two, form))
     for key, column, expected, seen, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
@@ -147,16 +147,16 @@ def _unlike(case: Case, again: recipe.Cell, here: Path, made: Path) -> Iterator[
         )
     if len(differ) > _CELLS:
         yield case.failed(
-            ref, f"{len(differ) - _CELLS} more cells are not what the rows give", file=place
+            ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place
         )
 
 
-Cell = tuple[str, str, str, str, dict[str, Any] | None]
+Artifact = tuple[str, str, str, str, dict[str, Any] | None]
 """Key of the row, column, expected, found, and the row that was found."""
 
 
-def cells(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Cell]:
-    """Yield each cell in which two tables differ; rows meet by key.
+def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Artifact]:
+    """Yield each artifact in which two tables differ; rows meet by key.
 
     Args:
         found: as it lies there.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 
 NUMBER, LEVEL = "A19", 2
 TOGETHER = 4  # samples in reverse order
@@ -26,16 +26,16 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for folder in samples.folders():
         if folder.ref.parts[2] != "identity" and folder.entries:
             stored.setdefault(folder.ref.parts[:3], []).append(folder)
-    golden: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in samples.previews():
-        if "shift" in cell.recipe:
-            golden.setdefault(cell.ref.parts[:3], []).append(cell)
+    golden: dict[tuple[str, ...], list[Artifact]] = {}
+    for artifact in samples.previews():
+        if "shift" in artifact.recipe:
+            golden.setdefault(artifact.ref.parts[:3], []).append(artifact)
     alone, together = [], []
     for name, folders in stored.items():
         one, several = _stored(case, "/".join(name), folders)
         alone.append(one)
         together.append(several)
-    alone += [_golden(case, "/".join(name), cells) for name, cells in golden.items()]
+    alone += [_golden(case, "/".join(name), artifacts) for name, artifacts in golden.items()]
     samples.make([*alone, *together[::-1]])
     yield from (problem for problem in samples.problems if _is_shift(problem))
     for task in alone:
@@ -58,10 +58,10 @@ def _stored(case: Case, name: str, folders: list[Folder]) -> tuple[Task, Task]:
     drawn = case.draw(f"alone of {name}", len(folder.entries), TOGETHER)
     entries = [folder.entries[at] for at in drawn]
     first = entries[case.draw(f"first of {name}", len(entries), 1)[0]]
-    one = Task(folder.cell, folder, expected([first]), alone=True)
-    return one, Task(folder.cell, folder, expected(entries[::-1]))
+    one = Task(folder.artifact, folder, expected([first]), alone=True)
+    return one, Task(folder.artifact, folder, expected(entries[::-1]))
 
 
-def _golden(case: Case, name: str, cells: list[Cell]) -> Task:
-    cell = cells[case.draw(f"severity of {name}", len(cells), 1)[0]]
-    return Task(cell, None, {}, alone=True)
+def _golden(case: Case, name: str, artifacts: list[Artifact]) -> Task:
+    artifact = artifacts[case.draw(f"severity of {name}", len(artifacts), 1)[0]]
+    return Task(artifact, None, {}, alone=True)

@@ -201,7 +201,7 @@ def _stray(path: Path, name: str, owned: set[str], cache: Path | None) -> str | 
 def _owned(case: Case) -> set[str]:
     """Return the names that planned outputs may have: what receipts say was made, receipts and run files."""
     names = set()
-    for ref in case.plan.cells:
+    for ref in case.plan.artifacts:
         folder = Path(ref.path).parent.as_posix()
         made = (case.receipt(ref) or {}).get("made", ())
         names |= {ref.path, *(f"{ref.path}{suffix}" for suffix in _BESIDE)}

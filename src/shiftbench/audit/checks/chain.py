@@ -62,13 +62,13 @@ _BROKEN = {
 
 def _links(case: Case) -> list[Ref]:
     """Return the tables, the report and all that they are made from, in plan order."""
-    todo = [ref for ref in case.plan.cells if ref.kind in ("tables", "report")]
+    todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
     found = set(todo)
     while todo:
-        new = set(case.plan.cells[todo.pop()].inputs) - found
+        new = set(case.plan.artifacts[todo.pop()].inputs) - found
         found |= new
         todo += new
-    return [ref for ref in case.plan.cells if ref in found]
+    return [ref for ref in case.plan.artifacts if ref in found]
 
 
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
@@ -77,7 +77,7 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
     for ref in refs:
         groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
     for (kind, home, local), members in groups.items():
-        planned = [ref for ref in case.plan.cells if (ref.kind, ref.parts[0]) == (kind, home)]
+        planned = [ref for ref in case.plan.artifacts if (ref.kind, ref.parts[0]) == (kind, home)]
         cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
         cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"

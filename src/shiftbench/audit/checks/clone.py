@@ -117,7 +117,7 @@ def _compare(
 ) -> Iterator[Finding | Note]:
     not_made: set[Ref] = set()
     counts = {"equal": 0, "other": 0, "not here": 0}
-    for ref in case.plan.cells:  # inputs stand before what is made from them
+    for ref in case.plan.artifacts:  # inputs stand before what is made from them
         there, here = recipe.receipt(root, ref), case.receipt(ref)
         if there is None and (ref.kind == "sources" or ref in not_made):
             not_made |= case.downstream(ref)

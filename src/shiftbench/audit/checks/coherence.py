@@ -13,7 +13,7 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A3", 0
@@ -22,9 +22,9 @@ NUMBER, LEVEL = "A3", 0
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare each receipt with itself and with those of its inputs."""
     links = 0
-    for ref, cell, receipt in case.of():
+    for ref, artifact, receipt in case.of():
         yield from _itself(case, ref, receipt)
-        yield from _inputs(case, ref, cell, receipt)
+        yield from _inputs(case, ref, artifact, receipt)
         links += len(receipt["consumed"])
     yield Note(f"{len(case.complete)} receipts and {links} links between them")
 
@@ -38,7 +38,7 @@ def _itself(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
     yield from case.expect(ref, why, f"{ref.kind}/{ref.name}", output, file=file)
 
 
-def _inputs(case: Case, ref: Ref, cell: Cell, receipt: dict[str, Any]) -> Iterator[Finding]:
+def _inputs(case: Case, ref: Ref, artifact: Artifact, receipt: dict[str, Any]) -> Iterator[Finding]:
     file = f"{ref.path}.receipt.json"
     upstream = receipt["recipe"].get("upstream", {})
     if upstream.keys() != receipt["consumed"].keys():
@@ -47,7 +47,7 @@ def _inputs(case: Case, ref: Ref, cell: Cell, receipt: dict[str, Any]) -> Iterat
         yield case.failed(
             ref, why, file=file, expected="the same paths", found=", ".join(names[:4])
         )
-    for need in cell.inputs:
+    for need in artifact.inputs:
         then = receipt["consumed"].get(need.path)
         theirs = case.receipt(need)
         if theirs is None or then is None:

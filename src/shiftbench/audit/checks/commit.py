@@ -66,7 +66,9 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
 def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield source files that recipes name, and lists of entries, that HEAD does not have; ignored ones, too."""
     home, known = git_state.top(), git_state.tracked()
-    named = {name: None for cell in case.plan.cells.values() for name in cell.recipe["code"]}
+    named = {
+        name: None for artifact in case.plan.artifacts.values() for name in artifact.recipe["code"]
+    }
     listed = [
         folder / entries.FILE for family in plugins.FAMILIES for folder in plugins.folders(family)
     ]

@@ -1,4 +1,4 @@
-"""Each set has exactly the samples, classes and cells that are planned: none twice, none missing, none besides.
+"""Each set has exactly the samples, classes and artifacts that are planned: none twice, none missing, none besides.
 
 Pass rule: the manifest of shards is of the dataset, split, shift and severity of its path, its classes are the
 dataset's in their order, and its count is that of the index and at most the subset that params ask for, with those
@@ -162,7 +162,7 @@ def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Arra
     dataset, split, *_ = content["data"].split("/")
     data = next(
         need
-        for need in case.plan.cells[ref].inputs
+        for need in case.plan.artifacts[ref].inputs
         if need.kind == "shards" and need.name == content["data"]
     )
     # Shifted shards have the keys of clean ones, which are compared above and read once.
@@ -194,7 +194,7 @@ def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     """Compare the classes that weights name with those of what they learnt from, order included."""
     stated = json.loads(weight_files.metadata(case.root / ref.path)["classes"])
     dataset = ref.parts[0]
-    inputs = case.plan.cells[ref].inputs
+    inputs = case.plan.artifacts[ref].inputs
     learnt = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
     here = next((need for need in learnt if need in case.complete), None)
     expected = _declared_classes(case, dataset)

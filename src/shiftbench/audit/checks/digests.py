@@ -164,8 +164,8 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
     lock: dict[str, Any] = json.loads(pins.LOCK.read_bytes()) if pins.LOCK.is_file() else {}
     places = {
         pins.place(path): ref
-        for ref, cell in case.plan.cells.items()
-        for path in pins.paths(cell.recipe)
+        for ref, artifact in case.plan.artifacts.items()
+        for path in pins.paths(artifact.recipe)
     }
     for place, ref in places.items():
         for name, entry in lock.items():
@@ -251,7 +251,7 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
 def _absent(case: Case) -> Iterator[Finding]:
     """Tell once per kind of what is planned and was not read."""
     missing: dict[tuple[str, bool], list[Ref]] = {}
-    for ref in case.plan.cells:
+    for ref in case.plan.artifacts:
         if case.state(ref) == "absent" and ref.kind not in _UNVERSIONED:
             missing.setdefault((ref.kind, ref.local), []).append(ref)
     for (kind, local), refs in missing.items():

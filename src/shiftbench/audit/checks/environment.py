@@ -46,7 +46,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield from case.grouped(wrong)
     yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
     yield from _locks(runs.values())
-    yield from _places(runs.values())
+    yield from _points(runs.values())
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _locks(runs: Collection[Run]) -> Iterator[Note]:
         yield Note(f"{others} outputs were made under another lock than the one here")
 
 
-def _places(runs: Collection[Run]) -> Iterator[Note]:
+def _points(runs: Collection[Run]) -> Iterator[Note]:
     """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
     kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
     places = Counter(

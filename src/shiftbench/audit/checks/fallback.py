@@ -25,7 +25,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     inexact = [group for group in done.unbroken if not group.exact]
     for group in inexact:
         verdict, why = judge(case, group)
-        ref = next(one.cell.ref for one in group.comparisons if one.other)
+        ref = next(one.artifact.ref for one in group.comparisons if one.other)
         found = accuracy([one for one in group.comparisons if one.other])
         yield case.finding(
             verdict,

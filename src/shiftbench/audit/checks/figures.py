@@ -19,7 +19,7 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import stages
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.stages import report
 
 NUMBER, LEVEL = "A15", 1
@@ -44,20 +44,20 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         run = stages.Again(case, ref)
-        report.run(run, [run.cell])
+        report.run(run, [run.artifact])
         findings, other = run.compared(case, receipt["made"])
         yield from findings
         for here, made in other:
-            yield from _differing(case, run.cell, here, made)
+            yield from _differing(case, run.artifact, here, made)
         yield Note(
-            f"{len(run.made)} files made again from {len(run.cell.inputs)} tables, proofs and previews"
+            f"{len(run.made)} files made again from {len(run.artifact.inputs)} tables, proofs and previews"
         )
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
 
 
-def _differing(case: Case, cell: Cell, here: Path, made: Path) -> Iterator[Finding]:
-    why = "a printed figure is not what the tables give" + stages.by_other_code(cell)
+def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:
+    why = "a printed figure is not what the tables give" + stages.by_other_code(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
         told = list(figures(here, made))

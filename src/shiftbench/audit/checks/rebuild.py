@@ -21,7 +21,7 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
 from shiftbench.data import shards
 from shiftbench.refs import ShardsName
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 NUMBER, LEVEL = "A17", 2
 WHOLE = 500  # samples; smaller folders are made again whole
@@ -44,7 +44,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Make samples again in another environment."""
     samples = Samples(case, "rebuild")
     tasks = [task(case, folder) for folder in samples.folders()]
-    tasks += [Task(cell, None, {}) for cell in samples.previews()]
+    tasks += [Task(artifact, None, {}) for artifact in samples.previews()]
     samples.make(tasks)
     yield from samples.problems
     for done in tasks:
@@ -58,8 +58,8 @@ def task(case: Case, folder: Folder) -> Task:
     count = len(folder.entries)
     wanted = count if count <= WHOLE else case.count
     drawn = case.draw(folder.ref.path, count, wanted)
-    order = Words(0, "audit", "order", folder.ref.path).choice(len(drawn), len(drawn))
-    return Task(folder.cell, folder, expected(folder.entries[drawn[int(i)]] for i in order))
+    order = RandomStream(0, "audit", "order", folder.ref.path).choice(len(drawn), len(drawn))
+    return Task(folder.artifact, folder, expected(folder.entries[drawn[int(i)]] for i in order))
 
 
 def _whole(case: Case, done: Task) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
     if "keys" in done.answer:
         made, about = done.answer["keys"], done.answer["about"]
     else:
-        clean = next(case.folder(need) for need in done.cell.inputs if need.kind == "shards")
+        clean = next(case.folder(need) for need in done.artifact.inputs if need.kind == "shards")
         about = {**shards.manifest(clean), "skipped": []}
         made = [entry.key for entry in shards.index(clean)]
     if made != keys:

@@ -41,7 +41,7 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
             verdict, why = judge(case, group)
             yield case.finding(
                 verdict,
-                one.cell.ref,
+                one.artifact.ref,
                 f"evaluated again, {', '.join(one.other)} is other: {why}",
                 sample=one.sample,
                 expected="the recorded rows",

@@ -13,7 +13,7 @@ from typing import Any
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 
 NUMBER, LEVEL = "A28", 0
 _SHOWN = 4
@@ -30,16 +30,16 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _stale(case: Case) -> Iterator[Wrong]:
-    for ref, cell, receipt in case.of():
-        if receipt["fingerprint"] != cell.fingerprint:
-            now, then = cell.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
+    for ref, artifact, receipt in case.of():
+        if receipt["fingerprint"] != artifact.fingerprint:
+            now, then = artifact.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
             told = {"expected": f"recipe {now}", "found": f"recipe {then}"}
-            yield ref, f"{_changed(receipt['recipe'], cell)}; {_CURE}", told
+            yield ref, f"{_changed(receipt['recipe'], artifact)}; {_CURE}", told
 
 
-def _changed(old: dict[str, Any], cell: Cell) -> str:
+def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     """Return why an output is stale: its own keys and code, else that an input is."""
-    lines = recipe.differences(old, cell.recipe)
+    lines = recipe.differences(old, artifact.recipe)
     code = [
         line.removeprefix("code.").partition(":")[0] for line in lines if line.startswith("code.")
     ]

@@ -119,7 +119,7 @@ class _Look:
     def _shards(self, ref: Ref, receipt: Spec) -> Ref | None:
         """Return the planned shards whose samples the records are about."""
         name = receipt["recipe"].get("data")
-        inputs = self.case.plan.cells[ref].inputs
+        inputs = self.case.plan.artifacts[ref].inputs
         return next((need for need in inputs if need.kind == "shards" and need.name == name), None)
 
     def _judged(self, ref: Ref, table: pa.Table, truth: Truth) -> Iterator[Wrong]:

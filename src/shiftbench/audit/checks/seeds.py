@@ -16,6 +16,7 @@ from typing import Any
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.errors import PluginError
 from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref, ShardsName, WeightsName
 
@@ -80,13 +81,13 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
 def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
         file = code_digest.locate(name)
-    except IndexError:
+    except PluginError:
         return  # a plugin folder that params no longer name: `reruns` tells
     if not file.is_file():
         return
-    training = name.split("/")[1] in random_calls.TRAINING
+    training = file.parent.name in random_calls.TRAINING
     for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
-        why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's `Words`"
+        why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
         yield case.failed(user, why, file=name, expected="random words by key", found=call)
 
 

@@ -28,6 +28,7 @@ from shiftbench.data import formats, schema
 from shiftbench.plan import detector_plan
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
+from shiftbench.stages import detector_search
 from shiftbench.statistics import search_tables
 
 NUMBER, LEVEL = "A8", 0
@@ -75,7 +76,7 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
     """Return the (dataset, split) that the campaigns behind a search test."""
-    asked = detector_plan.asked(case.plan.params, case.plan._places, ref)
+    asked = detector_plan.asked(case.plan.params, case.plan._points, ref)
     campaigns = [case.plan.params.campaigns[name] for name in asked.campaigns]
     return {(name, one.split) for one in campaigns for name in (one.dataset, *one.ood_groups)}
 
@@ -84,7 +85,8 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
     """Look at what each point of the grid gave, and which was chosen."""
     rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
     points = [
-        recipe.canonical(point) for point in detector_plan.points(receipt["recipe"].get("grid", {}))
+        recipe.canonical(point)
+        for point in detector_search.grid_points(receipt["recipe"].get("grid", {}))
     ]
     found = [row["options"] for row in rows]
     if found != points:
@@ -116,12 +118,12 @@ def _effect(
 def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator[Finding | Note]:
     """Ask whether the points of a search change any score, where all of them gave one AUROC."""
     same = f"all {len(fit)} points of {ref.name} give AUROC {fit[0]['auroc']:.6g}"
-    cell = case.plan.cells[ref]
-    if not search_effect.is_cheap(cell):
+    artifact = case.plan.artifacts[ref]
+    if not search_effect.is_cheap(artifact):
         yield Note(
             f"{same}; whether scores differ was not asked, since the detector sees the net again"
         )
-    elif not case.complete.keys() >= set(cell.inputs):
+    elif not case.complete.keys() >= set(artifact.inputs):
         yield case.incomplete(
             ref, "whether the search has any effect cannot be told without what it was made from"
         )
@@ -209,7 +211,7 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
             found = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
             yield case.failed(ref, why, expected="none", found=found)
         for name, stated in ((row["set_a"], row["n_a"]), (row["set_b"], row["n_b"])):
-            place = case.plan._places.settle(Ref("shards", name))
+            place = case.plan._points.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated
             yield from case.expect(
                 ref, f"the proof is about other samples of {name}", there, stated

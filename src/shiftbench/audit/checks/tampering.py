@@ -76,7 +76,7 @@ def _changed(case: Case, newest: manifest.Content, problems: list[Problem]) -> I
         if entry["kind"] == "receipt"
     }
     made_by = {entry["path"]: entry.get("fingerprint", "") for entry in newest["artefacts"]}
-    refs = {ref.path: ref for ref in case.plan.cells}
+    refs = {ref.path: ref for ref in case.plan.artifacts}
     for problem in problems:
         ref = refs.get(outputs.get(made_by[problem.path], problem.path))
         told = {"expected": problem.expected, "found": problem.found}

@@ -20,7 +20,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders, table_files, weight_files
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.errors import DataError
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A16", 1
@@ -29,14 +29,14 @@ NUMBER, LEVEL = "A16", 1
 def check(case: Case) -> Iterator[Finding | Note]:
     """Open each file as tensors."""
     files = tensors = unmatched = 0
-    for ref, cell, receipt in case.of("weights"):
+    for ref, artifact, receipt in case.of("weights"):
         files += 1
         file = case.root / ref.path
         try:
             weight_files.header(file)
             stated = weight_files.metadata(file)
             yield from _stated(case, ref, receipt, stated)
-            classes = _classes(case, ref, cell)
+            classes = _classes(case, ref, artifact)
             unmatched += classes is None
             yield from _learnt(case, ref, stated, classes)
             broken, count = _broken(file)
@@ -63,9 +63,9 @@ def _stated(
         yield from case.expect(ref, why, expected, stated.get(name))
 
 
-def _classes(case: Case, ref: Ref, cell: Cell) -> list[str] | None:
+def _classes(case: Case, ref: Ref, artifact: Artifact) -> list[str] | None:
     """Return the classes of the shards that the weights learnt from; None where there are none here."""
-    for need in cell.inputs:
+    for need in artifact.inputs:
         if need.kind == "shards" and need.parts[0] == ref.parts[0] and need in case.complete:
             manifest = shard_folders.manifest(case, need)
             return list(manifest["classes"]) if manifest else None

@@ -26,7 +26,7 @@ class Table:
     there: Receipt | None
 
     def __post_init__(self) -> None:
-        """Sort the evaluation cells of both recipes by weights, method and detector."""
+        """Sort the evaluation artifacts of both recipes by weights, method and detector."""
         self._cells = [_by_entry(receipt) for receipt in (self.here, self.there)]
         self._contradiction = list(self._contradictions())
 
@@ -34,8 +34,10 @@ class Table:
         """Return why a row moved, the causes upstream first."""
         if self.here is None or self.there is None:
             return (self._without_receipt(),)
-        cells = [_entering(found, row, self._relative_to(row)) for found in self._cells]
-        mine, theirs = ({path for cell in found for path in _paths(cell)} for found in cells)
+        artifacts = [_entering(found, row, self._relative_to(row)) for found in self._cells]
+        mine, theirs = (
+            {path for artifact in found for path in _paths(artifact)} for found in artifacts
+        )
         found = []
         if row.here and row.there:
             shared = (mine | theirs) & self.here["consumed"].keys() & self.there["consumed"].keys()
@@ -90,41 +92,41 @@ def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
 
 
 def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
-    """Return the cells of a campaign by (weights or their mean over seeds, method, detector)."""
+    """Return the artifacts of a campaign by (weights or their mean over seeds, method, detector)."""
     found: dict[tuple[Any, ...], list[Receipt]] = {}
-    for cell in (receipt or {}).get("recipe", {}).get("rows", ()):
-        for name in {cell["weights"], cell["weights"].rsplit("-s", 1)[0]}:
-            found.setdefault((name, cell["method"], cell["detector"]), []).append(cell)
+    for artifact in (receipt or {}).get("recipe", {}).get("rows", ()):
+        for name in {artifact["weights"], artifact["weights"].rsplit("-s", 1)[0]}:
+            found.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
     return found
 
 
 def _entering(
-    cells: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]
+    artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]
 ) -> list[Receipt]:
-    """Return the cells that enter a row; a null in its key, or a name of a group, stands for all."""
-    own = cells.get((row.key["weights"], row.key["method"], row.key["detector"]), [])
-    for (weights, _, detector), others in cells.items():
+    """Return the artifacts that enter a row; a null in its key, or a name of a group, stands for all."""
+    own = artifacts.get((row.key["weights"], row.key["method"], row.key["detector"]), [])
+    for (weights, _, detector), others in artifacts.items():
         if detector is None and {weights, weights.partition("/")[2]} & set(relative_to):
             own = own + others
     if row.key["shift"] == FULL_SPECTRUM:
         return own
-    known = {name: {cell[name] for cell in own} for name in ("dataset", "split", "shift")}
+    known = {name: {artifact[name] for artifact in own} for name in ("dataset", "split", "shift")}
     asked = {name: row.key[name] for name in known if row.key[name] in known[name]}
     severity = row.key["severity"]
     return [
-        cell
-        for cell in own
-        if _place(cell) == row.key["reference"]
+        artifact
+        for artifact in own
+        if _place(artifact) == row.key["reference"]
         or (
-            all(cell[name] == value for name, value in asked.items())
-            and severity in (None, cell["severity"])
+            all(artifact[name] == value for name, value in asked.items())
+            and severity in (None, artifact["severity"])
         )
     ]
 
 
-def _place(cell: Receipt) -> str:
-    return f"{cell['dataset']}/{cell['split']}/{cell['shift']}/{cell['severity'] or 0:g}"
+def _place(artifact: Receipt) -> str:
+    return f"{artifact['dataset']}/{artifact['split']}/{artifact['shift']}/{artifact['severity'] or 0:g}"
 
 
-def _paths(cell: Receipt) -> list[str]:
-    return [Ref(kind, cell[kind]).path for kind in ("records", "scores") if cell[kind]]
+def _paths(artifact: Receipt) -> list[str]:
+    return [Ref(kind, artifact[kind]).path for kind in ("records", "scores") if artifact[kind]]

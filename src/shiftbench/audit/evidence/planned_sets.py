@@ -41,7 +41,7 @@ def _compared(case: Case, campaign: Campaign) -> Iterator[tuple[tuple[Ref, Ref],
 
 def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
     """Yield each set that a stream shows to methods, beside each that it tests."""
-    walked = case.plan._places.walk(stream)
+    walked = case.plan._points.walk(stream)
     shown = {one.data.parts[:2] for place in walked for one in place.support}
     tested = {(place.dataset, place.split) for place in walked}
     for one, other in itertools.product(sorted(shown), sorted(tested)):
@@ -50,7 +50,7 @@ def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
 
 def clean_set(case: Case, dataset: str, split: str) -> Ref:
     """Return the planned clean shards of a split."""
-    return case.plan._places.settle(refs.shards(dataset, split))
+    return case.plan._points.resolve(refs.shards(dataset, split))
 
 
 def _tested(case: Case, campaign: str) -> set[Ref]:
@@ -58,7 +58,7 @@ def _tested(case: Case, campaign: str) -> set[Ref]:
     asked = case.plan.campaigns[campaign]
     places = {
         position.data
-        for position in case.plan.positions(asked)
+        for position in case.plan.evaluation_points(asked)
         if position.split == asked.split
         and "/" in position.stream
         and position.dataset == asked.dataset
@@ -72,7 +72,7 @@ def learnt(case: Case, campaign: str) -> set[Ref]:
         need
         for ref in weights_of(case, campaign)
         if not holds_tested(case, ref)
-        for need in case.plan.cells[ref].inputs
+        for need in case.plan.artifacts[ref].inputs
         if need.kind == "shards"
     }
 
@@ -85,5 +85,5 @@ def weights_of(case: Case, campaign: str) -> set[Ref]:
 
 def holds_tested(case: Case, weights: Ref) -> str:
     """Return why weights hold what is tested, as their trainer's file says; empty where it says nothing."""
-    trainer = plugins.find("trainers", case.plan.cells[weights].recipe["trainer"]["use"])
+    trainer = plugins.find("trainers", case.plan.artifacts[weights].recipe["trainer"]["use"])
     return str(getattr(trainer, "HOLDS_TESTED", ""))

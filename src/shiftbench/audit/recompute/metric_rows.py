@@ -1,7 +1,7 @@
 """Metric rows computed a second time, straight from records and scores: Polars and NumPy, nothing of `metrics`.
 
 Counts and sums are integers, so that values must be equal to the last bit. Covered: accuracy, error, nll and brier of
-cells and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
+artifacts and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Second:
         yield from self._cells(columns)
         yield from self._detection(columns)
 
-    # ------------------------------------------------------------------ cells
+    # ------------------------------------------------------------------ artifacts
 
     def _cells(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         wanted = {name: _SAMPLE[use] for name, (use, _) in self._used.items() if use in _SAMPLE}

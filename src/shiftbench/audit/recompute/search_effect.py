@@ -9,15 +9,15 @@ import numpy as np
 from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.recompute import stages
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.stages.detector_context import Bench
+from shiftbench.stages.detector_context import DetectorContext
 from shiftbench.stages.score import scored
 
 
-def is_cheap(cell: Cell) -> bool:
+def is_cheap(artifact: Artifact) -> bool:
     """Tell whether a detector's scores follow from what evaluation kept, without the net."""
-    return "data" not in cell.recipe
+    return "data" not in artifact.recipe
 
 
 def differ(case: Case, ref: Ref, points: list[str]) -> bool:
@@ -31,14 +31,14 @@ def differ(case: Case, ref: Ref, points: list[str]) -> bool:
     Raises:
         ShiftbenchError, OSError: the detector cannot be used on what is here.
     """
-    cell, bench = case.plan.cells[ref], Bench(stages.Again(case, ref), "cpu")
-    spec = cell.recipe
+    artifact, context = case.plan.artifacts[ref], DetectorContext(stages.Again(case, ref), "cpu")
+    spec = artifact.recipe
     detector = plugins.find("detectors", spec["detector"]["use"])
-    rows = bench.rows(cell, spec["id"])
+    rows = context.rows(artifact, spec["id"])
     first = None
     for point in points:
         options = {**spec["detector"]["options"], **json.loads(point)}
-        state = bench.fitted(cell, detector, options)
+        state = context.fitted(artifact, detector, options)
         scores = scored(detector, options, rows, state).column("score").to_numpy()
         if first is not None and not np.array_equal(first, scores):
             return True

@@ -11,7 +11,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
 from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import code_digest
-from shiftbench.provenance.recipe import Cell, Job, Run
+from shiftbench.provenance.recipe import Artifact, Job, Run
 from shiftbench.refs import Ref
 
 Pair = tuple[Path, Path]
@@ -26,35 +26,35 @@ class Again(Run):
         ref: the output that is made again.
 
     Attributes:
-        cell: it, with the recipe that its receipt states.
+        artifact: it, with the recipe that its receipt states.
         made: the files that were made, by name.
     """
 
     def __init__(self, case: Case, ref: Ref) -> None:
         recipe = (case.receipt(ref) or {})["recipe"]
-        known = {planned.path: planned for planned in case.plan.cells}
+        known = {planned.path: planned for planned in case.plan.artifacts}
         inputs = tuple(known[path] for path in recipe.get("upstream", ()) if path in known)
         # Inputs stand in the order of the plan, which decides the order of chapters in a report.
-        order = {need: at for at, need in enumerate(case.plan.cells[ref].inputs)}
+        order = {need: at for at, need in enumerate(case.plan.artifacts[ref].inputs)}
         inputs = tuple(sorted(inputs, key=lambda need: order.get(need, len(order))))
-        self.cell = Cell.of(ref, recipe, inputs)
+        self.artifact = Artifact.of(ref, recipe, inputs)
         self.root, self.scratch = case.root, case.scratch / "again"
-        self.job = Job(recipe["verb"], ref.name, (self.cell,))
+        self.job = Job(recipe["verb"], ref.name, (self.artifact,))
         self.started, self.notes = time.time(), {}
         self.made: dict[str, Path] = {}
 
     def path(self, ref: Ref) -> Path:
         """Return where `ref` stands; what is made again stands in the audit's own folder."""
-        return (self.scratch if ref == self.cell.ref else self.root) / ref.path
+        return (self.scratch if ref == self.artifact.ref else self.root) / ref.path
 
     def commit(
         self,
-        cell: Cell,
+        artifact: Artifact,
         files: dict[str, Path],
         facts: dict[str, Any] | None = None,  # noqa: ARG002 - a receipt would hold them
     ) -> None:
         """Put files in place, without a receipt."""
-        output = self.path(cell.ref)
+        output = self.path(artifact.ref)
         for name, temporary in files.items():
             temporary.replace(output.with_name(name))
             self.made[name] = output.with_name(name)
@@ -71,12 +71,14 @@ class Again(Run):
         """
         findings, other = list[Finding](), list[Pair]()
         for name in sorted(self.made.keys() | set(stated)):
-            here, made = case.folder(self.cell.ref) / name, self.made.get(name)
+            here, made = case.folder(self.artifact.ref) / name, self.made.get(name)
             place = here.relative_to(case.root).as_posix()
             if made is None:
-                findings.append(case.failed(self.cell.ref, "no stage makes this file", file=place))
+                findings.append(
+                    case.failed(self.artifact.ref, "no stage makes this file", file=place)
+                )
             elif not here.is_file():
-                findings.append(case.incomplete(self.cell.ref, "it is not here", file=place))
+                findings.append(case.incomplete(self.artifact.ref, "it is not here", file=place))
             elif here.read_bytes() != made.read_bytes():
                 other.append((here, made))
         return findings, other
@@ -84,12 +86,12 @@ class Again(Run):
 
 def missing(case: Case, ref: Ref) -> list[Ref]:
     """Return the inputs of an output that are not here, so that it cannot be made again."""
-    return [need for need in case.plan.cells[ref].inputs if case.state(need) != "complete"]
+    return [need for need in case.plan.artifacts[ref].inputs if case.state(need) != "complete"]
 
 
-def by_other_code(cell: Cell) -> str:
+def by_other_code(artifact: Artifact) -> str:
     """Return words for a finding where a stage was made again by other code than its recipe names; empty if not."""
-    names = cell.recipe.get("code", {})
+    names = artifact.recipe.get("code", {})
     changed = [name for name, digest in names.items() if _digest(name) != digest]
     return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
 

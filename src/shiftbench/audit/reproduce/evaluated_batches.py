@@ -26,7 +26,7 @@ from shiftbench.data import (
     training_log,
 )
 from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
 _AT_ONCE = 2
@@ -37,7 +37,7 @@ class Group(Work):
     """One (weights, method) and what came of it.
 
     Attributes:
-        job: all its cells.
+        job: all its artifacts.
         batches: name of records -> numbers of the batches that were drawn.
         first: records whose data serve the measurements: the first of the run.
         comparisons: one per position of which a batch was drawn.
@@ -45,7 +45,7 @@ class Group(Work):
 
     job: Job
     batches: dict[str, list[int]]
-    first: Cell
+    first: Artifact
     comparisons: list[Comparison] = field(default_factory=list)
 
     @property
@@ -114,82 +114,88 @@ def _group(
     case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]
 ) -> Group | None:
     """Draw batches of one (weights, method) over all positions that can be evaluated again; note the others."""
-    records = [cell for cell in job.cells if cell.ref.kind == "records"]
-    here = [cell for cell in records if not _is_unavailable(case, cell, checkout, problems)]
+    records = [artifact for artifact in job.artifacts if artifact.ref.kind == "records"]
+    here = [
+        artifact for artifact in records if not _is_unavailable(case, artifact, checkout, problems)
+    ]
     if not here:
         return None
     if _method(here[0]).SEES == "stream" and len(here) < len(records):
         why = "its method adapts from the beginning on, of which not everything is here"
         problems.append(case.incomplete(here[0].ref, why))
         return None
-    places = [(cell.ref.name, number) for cell in here for number in range(_count(case, cell))]
+    places = [
+        (artifact.ref.name, number) for artifact in here for number in range(_count(case, artifact))
+    ]
     batches: dict[str, list[int]] = {}
     for at in case.draw(f"batches of {job.name}", len(places), case.count):
         name, number = places[at]
         batches.setdefault(name, []).append(number)
-    by_name = {cell.ref.name: cell for cell in here}
-    order = [cell.ref.name for cell in job.cells]  # of the run: features come first
+    by_name = {artifact.ref.name: artifact for artifact in here}
+    order = [artifact.ref.name for artifact in job.artifacts]  # of the run: features come first
     return Group(job, batches, by_name[next(name for name in order if name in by_name)])
 
 
-def _method(cell: Cell) -> ModuleType:
-    return plugins.find("methods", cell.recipe["method"]["use"])
+def _method(artifact: Artifact) -> ModuleType:
+    return plugins.find("methods", artifact.recipe["method"]["use"])
 
 
 def _is_unavailable(
-    case: Case, cell: Cell, checkout: IsolatedCheckout, problems: list[Finding]
+    case: Case, artifact: Artifact, checkout: IsolatedCheckout, problems: list[Finding]
 ) -> bool:
     """Tell whether records, or something that they are made from, are not here; note what."""
     why = None
-    if not (case.root / cell.ref.path).is_file():
+    if not (case.root / artifact.ref.path).is_file():
         why = "these records are not here, so no batch of them was evaluated again"
     else:
-        missing = [ref.path for ref in checkout.missing(cell)] or list(_tars(case, cell))
+        missing = [ref.path for ref in checkout.missing(artifact)] or list(_tars(case, artifact))
         if missing:
             why = f"no batch could be evaluated again: {', '.join(missing[:3])} is not here"
     if why is None:
         try:
-            pins.check(cell.recipe)
+            pins.check(artifact.recipe)
         except DataError as error:
             why = f"no batch could be evaluated again without its user's own file: {error}"
     if why:
-        problems.append(case.incomplete(cell.ref, why))
+        problems.append(case.incomplete(artifact.ref, why))
     return why is not None
 
 
-def _tars(case: Case, cell: Cell) -> Iterator[str]:
+def _tars(case: Case, artifact: Artifact) -> Iterator[str]:
     """Yield the tars of a position that are not here."""
-    folder = _data(case, cell)
+    folder = _data(case, artifact)
     for tar in shards.manifest(folder)["tars"]:
         if not (folder / tar).is_file():
             yield f"{folder.relative_to(case.root).as_posix()}/{tar}"
 
 
-def _count(case: Case, cell: Cell) -> int:
-    samples: int = shards.manifest(_data(case, cell))["samples"]
-    return -(-samples // int(cell.recipe["batch_size"]))
+def _count(case: Case, artifact: Artifact) -> int:
+    samples: int = shards.manifest(_data(case, artifact))["samples"]
+    return -(-samples // int(artifact.recipe["batch_size"]))
 
 
-def _data(case: Case, cell: Cell) -> Path:
+def _data(case: Case, artifact: Artifact) -> Path:
     """Return the folder of shards that records are of."""
-    name = cell.recipe["data"]
+    name = artifact.recipe["data"]
     return next(
-        case.folder(ref) for ref in cell.inputs if ref.kind == "shards" and ref.name == name
+        case.folder(ref) for ref in artifact.inputs if ref.kind == "shards" and ref.name == name
     )
 
 
 def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any]:
     runs = {name: case.run_file(Ref("records", name)) or {} for name in group.batches}
     devices = [str(run.get("device") or "cpu") for run in runs.values()]
-    inputs = {ref for cell in group.job.cells for ref in cell.inputs}
+    inputs = {ref for artifact in group.job.artifacts for ref in artifact.inputs}
     allowed = [case.folder(ref) if ref.owns_folder else case.root / ref.path for ref in inputs]
     allowed += [
         training_log.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"
     ]
-    own = [pins.place(path) for cell in group.job.cells for path in pins.paths(cell.recipe)]
+    own = [
+        pins.place(path) for artifact in group.job.artifacts for path in pins.paths(artifact.recipe)
+    ]
     watched = [case.root, Path.cwd(), *plugins.Folders.extra]
     return {
-        "recipe": checkout.job("evaluate", group.job.name, group.job.cells),
+        "recipe": checkout.job("evaluate", group.job.name, group.job.artifacts),
         "batches": group.batches,
         "sizes": {name: run.get("batch_size") for name, run in runs.items()},
         "device": "cuda" if any(device.startswith("cuda") for device in devices) else "cpu",
@@ -203,17 +209,19 @@ def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any
 
 
 def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
-    cells = {(cell.ref.kind, cell.ref.name): cell for cell in group.job.cells}
+    artifacts = {
+        (artifact.ref.kind, artifact.ref.name): artifact for artifact in group.job.artifacts
+    }
     for visit in group.answer.get("visits", ()):
-        cell = cells["records", visit["name"]]
+        artifact = artifacts["records", visit["name"]]
         made = schema.read(Path(visit["rows"]))
         try:
-            found = schema.read(case.root / cell.ref.path)
+            found = schema.read(case.root / artifact.ref.path)
         except (ShiftbenchError, OSError, pa.ArrowException) as error:
-            yield Comparison(cell, 0, ["the table"], [f"that it cannot be read: {error}"])
+            yield Comparison(artifact, 0, ["the table"], [f"that it cannot be read: {error}"])
             continue
-        told = row_comparison.rows(cell, found, made)
-        kept = cells.get(("features", visit["name"]))
+        told = row_comparison.rows(artifact, found, made)
+        kept = artifacts.get(("features", visit["name"]))
         if kept and not told.hard:
             file = case.root / kept.ref.path
             for part, name in (("features", file.name), ("logits", f"{file.stem}.logits.npy")):
@@ -226,8 +234,8 @@ def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
 def reasons(case: Case, group: Group) -> list[str]:
     """List what of the environment and of the device differs from the run's."""
     found: dict[str, None] = {}
-    for cell in [one.cell for one in group.comparisons] or [group.first]:
-        run = case.run_file(cell.ref) or {}
+    for artifact in [one.artifact for one in group.comparisons] or [group.first]:
+        run = case.run_file(artifact.ref) or {}
         found |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
         then, now = str(run.get("device") or "cpu"), str(group.answer.get("device"))
         if then.partition(":")[0] != now.partition(":")[0]:

@@ -35,11 +35,11 @@ from shiftbench.data import schema, shards
 from shiftbench.inference import batch_sensitivity, nets, predictors
 from shiftbench.inference.batching import Halving, Outputs, Predictor
 from shiftbench.provenance import code_digest, recipe
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import evaluate, verbs
 from shiftbench.stages.evaluate import OnTheFly
-from shiftbench.stages.stream_runner import Walk
+from shiftbench.stages.stream_runner import StreamRunner
 from shiftbench.tasks import LabelSpace
 
 LARGEST = (
@@ -61,7 +61,7 @@ class Visit:
     def of(cls, task: Task) -> Visit:
         """Open the job that a task names."""
         run = Run(Path(task["recipe"]))
-        first = run.job.cells[0]
+        first = run.job.artifacts[0]
         method = plugins.find("methods", first.recipe["method"]["use"])
         classes = nets.classes_of(run.path(first.inputs[0]))
         wished = task["device"] if torch.cuda.is_available() else "cpu"
@@ -69,7 +69,7 @@ class Visit:
 
     def predictor(self, device: str | None = None) -> Predictor:
         """Load the weights and put the method around them."""
-        first = self.run.job.cells[0]
+        first = self.run.job.artifacts[0]
         weights, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
         device = device or self.device
         plain = predictors.load(first.recipe, weights, self.classes, device, inputs)
@@ -103,14 +103,16 @@ def make(task: Task, out: Path) -> Answer:
         out: a folder for rows and features.
     """
     visit = Visit.of(task)
-    cells = {cell.ref.name: cell for cell in visit.run.job.cells}
-    first = cells[task["first"]]
+    artifacts = {artifact.ref.name: artifact for artifact in visit.run.job.artifacts}
+    first = artifacts[task["first"]]
     with probes.opened_files() as files:
         predictor = visit.predictor()
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
-        walk = Walk(visit.run, visit.method, predictor, visit.classes)
-        visits = [_visit(visit, walk, predictor, cell, task, out) for cell in _walked(visit, task)]
+        walk = StreamRunner(visit.run, visit.method, predictor, visit.classes)
+        visits = [
+            _visit(visit, walk, predictor, artifact, task, out) for artifact in _walked(visit, task)
+        ]
         evaluate.place(predictor, visit.run, first)
         moved = _sensitivity(visit, predictor, first, task)
     return {
@@ -125,26 +127,31 @@ def make(task: Task, out: Path) -> Answer:
 # ------------------------------------------------------------------ batches again
 
 
-def _walked(visit: Visit, task: Task) -> list[Cell]:
+def _walked(visit: Visit, task: Task) -> list[Artifact]:
     """Return the positions to see, in the order of the run: of a method that adapts, all up to the last one drawn."""
-    jobs = list(visit.run.job.cells)
-    order = [cells[0] for cells in evaluate._positions(visit.run, jobs, visit.method)]
-    drawn = [cell.ref.name in task["batches"] for cell in order]
+    jobs = list(visit.run.job.artifacts)
+    order = [artifacts[0] for artifacts in evaluate._positions(visit.run, jobs, visit.method)]
+    drawn = [artifact.ref.name in task["batches"] for artifact in order]
     if not visit.adapts:
         return list(itertools.compress(order, drawn))
     return order[: len(drawn) - drawn[::-1].index(True)] if any(drawn) else []
 
 
 def _visit(
-    visit: Visit, walk: Walk, predictor: Predictor, cell: Cell, task: Task, out: Path
+    visit: Visit,
+    walk: StreamRunner,
+    predictor: Predictor,
+    artifact: Artifact,
+    task: Task,
+    out: Path,
 ) -> Answer | None:
     """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
-    spec, folder = cell.recipe, evaluate._folder(visit.run, cell)
-    walk.enter(cell, folder)
-    evaluate.place(predictor, visit.run, cell)
-    wanted = set(task["batches"].get(cell.ref.name, ()))
-    size = task["sizes"].get(cell.ref.name) or spec["batch_size"]
-    again = _Batches(visit, predictor, cell, size)
+    spec, folder = artifact.recipe, evaluate._folder(visit.run, artifact)
+    walk.enter(artifact, folder)
+    evaluate.place(predictor, visit.run, artifact)
+    wanted = set(task["batches"].get(artifact.ref.name, ()))
+    size = task["sizes"].get(artifact.ref.name) or spec["batch_size"]
+    again = _Batches(visit, predictor, artifact, size)
     entries = shards.index(folder)
     tables, features = [], []
     for number in range(-(-len(entries) // spec["batch_size"])):
@@ -157,23 +164,23 @@ def _visit(
             features.append(outputs)
     if not tables:
         return None
-    return _written(out, cell, pa.concat_tables(tables), features)
+    return _written(out, artifact, pa.concat_tables(tables), features)
 
 
 class _Batches:
     """Turns batches of one position into rows, as `evaluate.evaluate_shards` does."""
 
-    def __init__(self, visit: Visit, predictor: Predictor, cell: Cell, size: int) -> None:
-        folder = evaluate._folder(visit.run, cell)
+    def __init__(self, visit: Visit, predictor: Predictor, artifact: Artifact, size: int) -> None:
+        folder = evaluate._folder(visit.run, artifact)
         about = shards.manifest(folder)
         self._guard = Halving(predictor, size, allowed=visit.method.SEES == "sample")
         self._prepare = getattr(predictor, "prepare", None)
         self._space = LabelSpace(tuple(visit.classes), tuple(about["classes"]))
-        self._task, self._mode = plugins.find("tasks", about["task"]), cell.recipe["outputs"]
+        self._task, self._mode = plugins.find("tasks", about["task"]), artifact.recipe["outputs"]
         self._shift: OnTheFly | None = None
-        if "shift" in cell.recipe:
-            inputs = visit.run.inputs(cell)
-            self._shift = verbs.on_the_fly(cell.recipe, about["dataset"], inputs, visit.device)
+        if "shift" in artifact.recipe:
+            inputs = visit.run.inputs(artifact)
+            self._shift = verbs.on_the_fly(artifact.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Return the rows and the outputs of one batch."""
@@ -182,11 +189,11 @@ class _Batches:
         return self._task.rows(shifted, outputs, self._space, self._mode), outputs
 
 
-def _written(out: Path, cell: Cell, table: pa.Table, outputs: list[Outputs]) -> Answer:
+def _written(out: Path, artifact: Artifact, table: pa.Table, outputs: list[Outputs]) -> Answer:
     """Write rows and, where the net gives them, features; return where they lie."""
-    stem = recipe.fingerprint(cell.recipe)
-    files = {"name": cell.ref.name, "rows": str(out / f"{stem}.parquet")}
-    schema.write(table, Path(files["rows"]), cell.fingerprint)
+    stem = recipe.fingerprint(artifact.recipe)
+    files = {"name": artifact.ref.name, "rows": str(out / f"{stem}.parquet")}
+    schema.write(table, Path(files["rows"]), artifact.fingerprint)
     for part in ("features", "logits"):
         if all(part in one for one in outputs):
             files[part] = str(out / f"{stem}.{part}.npy")
@@ -198,31 +205,31 @@ def _written(out: Path, cell: Cell, table: pa.Table, outputs: list[Outputs]) -> 
 
 
 def _sensitivity(
-    visit: Visit, predictor: Predictor, cell: Cell, task: Task
+    visit: Visit, predictor: Predictor, artifact: Artifact, task: Task
 ) -> dict[str, Any] | None:
     if visit.method.SEES != "sample":
         return None
-    folder, other = evaluate._folder(visit.run, cell), visit.other_device
-    size = task["sizes"].get(cell.ref.name) or cell.recipe["batch_size"]
-    there = (lambda: _placed(visit, other, cell)) if other else None
+    folder, other = evaluate._folder(visit.run, artifact), visit.other_device
+    size = task["sizes"].get(artifact.ref.name) or artifact.recipe["batch_size"]
+    there = (lambda: _placed(visit, other, artifact)) if other else None
     return batch_sensitivity.measure(predictor, folder, size, there)
 
 
-def _placed(visit: Visit, device: str, cell: Cell) -> Predictor:
+def _placed(visit: Visit, device: str, artifact: Artifact) -> Predictor:
     predictor = visit.predictor(device)
-    evaluate.place(predictor, visit.run, cell)
+    evaluate.place(predictor, visit.run, artifact)
     return predictor
 
 
 # ------------------------------------------------------------------ caches
 
 
-def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
+def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str, Any]:
     """Return what `probes.repeated_batches` does of the first samples of a position; `size` 0: they are too few."""
-    folder = evaluate._folder(visit.run, cell)
+    folder = evaluate._folder(visit.run, artifact)
     entries = shards.index(folder)
     batches = probes.ROUNDS + 1
-    size = min(cell.recipe["batch_size"], LARGEST, len(entries) // batches)
+    size = min(artifact.recipe["batch_size"], LARGEST, len(entries) // batches)
     if not size:
         return {"size": 0}
     samples = list(pick(folder, entries[: size * batches]))
@@ -232,7 +239,9 @@ def caching(visit: Visit, predictor: Predictor, cell: Cell) -> dict[str, Any]:
 
 def _undeclared_reads(files: set[str], task: Task, run: Run) -> list[str]:
     """Return what was read of the checkout, its outputs and its plugins that no recipe names."""
-    named = {str(code_digest.locate(n)) for c in run.job.cells for n in c.recipe.get("code", {})}
+    named = {
+        str(code_digest.locate(n)) for c in run.job.artifacts for n in c.recipe.get("code", {})
+    }
     allowed = [Path(p).resolve() for p in (*task["allowed"], *named, sys.prefix, plugins.PACKAGE)]
     watched = [Path(p).resolve() for p in task["watched"]]
     found = {Path(name).resolve() for name in files}

@@ -18,7 +18,7 @@ from shiftbench.audit.case import Case
 from shiftbench.data import source_files
 from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
-from shiftbench.provenance.recipe import Cell, Job
+from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
 PYTHON = "SHIFTBENCH_PYTHON"
@@ -61,9 +61,9 @@ class IsolatedCheckout:
             if not Path(own.path).is_absolute():
                 _link(Path(own.path).absolute(), self.home / own.path)
 
-    def missing(self, cell: Cell) -> list[Ref]:
-        """Link what a cell is made from; return what of it is not here."""
-        return [ref for ref in cell.inputs if not self._bring(ref)]
+    def missing(self, artifact: Artifact) -> list[Ref]:
+        """Link what an artifact is made from; return what of it is not here."""
+        return [ref for ref in artifact.inputs if not self._bring(ref)]
 
     def _bring(self, ref: Ref) -> bool:
         if ref.kind == "sources":
@@ -86,10 +86,10 @@ class IsolatedCheckout:
             self._source_files[ref.name] = next(complete, None)
         return self._source_files[ref.name]
 
-    def job(self, verb: str, name: str, cells: Sequence[Cell]) -> str:
+    def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
         """Write a recipe file; return its path."""
         folders = [str(folder) for folder in plugins.Folders.extra]
-        job = Job(verb, name, tuple(cells), {"plugins": folders})
+        job = Job(verb, name, tuple(artifacts), {"plugins": folders})
         file = self.root / job.recipe_path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(job.text())

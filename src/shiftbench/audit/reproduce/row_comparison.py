@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 
 _GIVEN = ("label", "group", "cluster")
 """Columns that follow from the data, and that no environment changes."""
@@ -21,7 +21,7 @@ class Comparison:
     """The rows of some batches of one position, then and now.
 
     Attributes:
-        cell: the records.
+        artifact: the records.
         samples: how many rows were compared.
         other: columns that differ, or `features`, `logits`.
         hard: those of them that no environment changes.
@@ -33,7 +33,7 @@ class Comparison:
         gained, lost: samples that are right only now, and only then.
     """
 
-    cell: Cell
+    artifact: Artifact
     samples: int
     other: list[str] = field(default_factory=list)
     hard: list[str] = field(default_factory=list)
@@ -64,21 +64,21 @@ def places(found: pa.Table, made: pa.Table) -> pa.Array:
     return pc.index_in(made.column("key"), value_set=found.column("key")).combine_chunks()
 
 
-def rows(cell: Cell, found: pa.Table, made: pa.Table) -> Comparison:
+def rows(artifact: Artifact, found: pa.Table, made: pa.Table) -> Comparison:
     """Compare column by column.
 
     Args:
-        cell: the records.
+        artifact: the records.
         found: all rows that are recorded.
         made: some of them, again.
     """
     at = places(found, made)
     if at.null_count or not found.schema.equals(made.schema):
         first = made.column("key")[0].as_py()
-        return Comparison(cell, len(made), ["the set of rows"], ["the set of rows"], first)
+        return Comparison(artifact, len(made), ["the set of rows"], ["the set of rows"], first)
     stated = found.take(at)
     names = [n for n in made.column_names if not stated.column(n).equals(made.column(n))]
-    told = Comparison(cell, len(made), names, [name for name in names if name in _GIVEN])
+    told = Comparison(artifact, len(made), names, [name for name in names if name in _GIVEN])
     _judged(told, stated, made)
     for name in names:
         then, now = stated.column(name), made.column(name)

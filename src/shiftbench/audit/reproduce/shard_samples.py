@@ -16,7 +16,7 @@ from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.data import pins, shards
 from shiftbench.data.shards import Entry
 from shiftbench.errors import DataError
-from shiftbench.provenance.recipe import Cell
+from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 AT_ONCE = 2  # processes; each has one CPU
@@ -28,7 +28,7 @@ class Folder:
     """A folder of shards that is here, as its index and manifest state it."""
 
     ref: Ref
-    cell: Cell
+    artifact: Artifact
     entries: list[Entry]
     about: dict[str, Any]
 
@@ -48,7 +48,7 @@ class Task(Work):
         alone: in a process that has done nothing before and does nothing else.
     """
 
-    cell: Cell
+    artifact: Artifact
     of: Folder | None
     expected: dict[str, Any]
     alone: bool = False
@@ -56,7 +56,7 @@ class Task(Work):
     @property
     def ref(self) -> Ref:
         """The output."""
-        return self.cell.ref
+        return self.artifact.ref
 
     @property
     def work(self) -> float:
@@ -64,7 +64,7 @@ class Task(Work):
         if self.of is None:
             return 1e5
         share = len(self.expected) / max(1, len(self.of.entries))
-        return self.of.size * (share + ("dataset" in self.cell.recipe)) + 1e5
+        return self.of.size * (share + ("dataset" in self.artifact.recipe)) + 1e5
 
 
 @dataclass
@@ -86,41 +86,41 @@ class Samples:
 
     def folders(self) -> Iterator[Folder]:
         """Yield the planned folders of shards that are here with all that they are made from; note the others."""
-        for ref, cell in self.case.plan.cells.items():
+        for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind == "shards":
-                folder = self._folder(ref, cell)
-                if folder and self._can(cell, folder.entries):
+                folder = self._folder(ref, artifact)
+                if folder and self._can(artifact, folder.entries):
                     yield folder
 
-    def _folder(self, ref: Ref, cell: Cell) -> Folder | None:
+    def _folder(self, ref: Ref, artifact: Artifact) -> Folder | None:
         place = self.case.folder(ref)
         if not (place / shards.MANIFEST).is_file() or not (place / shards.INDEX).is_file():
             why = "these shards are not here, so none of their samples was made again"
             self.problems.append(self.case.incomplete(ref, f"{why}{forbidden(ref)}"))
             return None
         try:
-            return Folder(ref, cell, shards.index(place), shards.manifest(place))
+            return Folder(ref, artifact, shards.index(place), shards.manifest(place))
         except (DataError, ValueError, KeyError, OSError) as error:
             why = f"its index cannot be read, so no sample can be compared: {error}"
             self.problems.append(self.case.failed(ref, why))
             return None
 
-    def _can(self, cell: Cell, entries: list[Entry]) -> bool:
-        """Tell whether everything that a cell is made from is here; note what is not."""
-        missing = self.checkout.missing(cell)
+    def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
+        """Tell whether everything that an artifact is made from is here; note what is not."""
+        missing = self.checkout.missing(artifact)
         missing += [
-            need for need in cell.inputs if need not in missing and self._manifest_only(need)
+            need for need in artifact.inputs if need not in missing and self._manifest_only(need)
         ]
         if missing:
             names = ", ".join(need.path for need in missing)
             why = f"{len(entries)} samples could not be made again: {names} is not here"
-            self.problems.append(self.case.incomplete(cell.ref, why))
+            self.problems.append(self.case.incomplete(artifact.ref, why))
             return False
         try:
-            pins.check(cell.recipe)
+            pins.check(artifact.recipe)
         except DataError as error:
             why = f"it could not be made again without its user's own file: {error}"
-            self.problems.append(self.case.incomplete(cell.ref, why))
+            self.problems.append(self.case.incomplete(artifact.ref, why))
             return False
         return True
 
@@ -131,14 +131,14 @@ class Samples:
         place = self.case.folder(ref)
         return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
 
-    def previews(self) -> Iterator[Cell]:
+    def previews(self) -> Iterator[Artifact]:
         """Yield the planned previews that are here with what they are made from; note the others."""
-        for ref, cell in self.case.plan.cells.items():
+        for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind != "previews":
                 continue
             if (self.case.root / ref.path).is_file():
-                if self._can(cell, []):
-                    yield cell
+                if self._can(artifact, []):
+                    yield artifact
             else:
                 why = f"this preview is not here, so it was not made again{forbidden(ref)}"
                 self.problems.append(self.case.incomplete(ref, why))
@@ -151,7 +151,7 @@ class Samples:
         self.checkout.do("shard_worker", hands, self._spec, varied=True)
 
     def _spec(self, task: Task) -> dict[str, Any]:
-        file = self.checkout.job("shift", f"{task.ref.kind}/{task.ref.name}", [task.cell])
+        file = self.checkout.job("shift", f"{task.ref.kind}/{task.ref.name}", [task.artifact])
         return {"recipe": file, "expected": task.expected, "alone": task.alone}
 
 

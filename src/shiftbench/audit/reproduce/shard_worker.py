@@ -25,7 +25,7 @@ from shiftbench.audit.reproduce.worker import (
 )
 from shiftbench.data import shards
 from shiftbench.inference.apply_shift import Shifter
-from shiftbench.provenance.recipe import Cell, Run
+from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import shift
 
@@ -34,23 +34,23 @@ def make(task: Task, out: Path) -> Answer:
     """Make again what a task names.
 
     Args:
-        task: `recipe` (a job of one cell), `expected` (key -> sha256 and pixel digest, in the order of work).
+        task: `recipe` (a job of one artifact), `expected` (key -> sha256 and pixel digest, in the order of work).
         out: a folder for the bytes of what differs.
 
     Returns:
         `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`.
     """
     run = Run(Path(task["recipe"]))
-    (cell,) = run.job.cells
-    if cell.ref.kind == "previews":
-        return {"shown": _preview(run, cell, task)}
-    if "dataset" in cell.recipe:
-        return _clean(run, cell, task, out)
-    return _shifted(run, cell, task, out)
+    (artifact,) = run.job.artifacts
+    if artifact.ref.kind == "previews":
+        return {"shown": _preview(run, artifact, task)}
+    if "dataset" in artifact.recipe:
+        return _clean(run, artifact, task, out)
+    return _shifted(run, artifact, task, out)
 
 
-def _clean(run: Run, cell: Cell, task: Task, out: Path) -> Answer:
-    samples, about = shift._clean(run, cell)
+def _clean(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
+    samples, about = shift._clean(run, artifact)
     keys, picked = [], {}
     for sample in samples:
         keys.append(sample.key)
@@ -60,12 +60,12 @@ def _clean(run: Run, cell: Cell, task: Task, out: Path) -> Answer:
     return {"keys": keys, "about": about, "differ": list(_different(made, about, task, out))}
 
 
-def _shifted(run: Run, cell: Cell, task: Task, out: Path) -> Answer:
-    inputs = run.inputs(cell)
+def _shifted(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
+    inputs = run.inputs(artifact)
     folder = next(path.parent for ref, path in inputs.items() if ref.kind == "shards")
     about = shards.manifest(folder)
     at = {entry.key: entry for entry in shards.index(folder)}
-    shifter = Shifter.of(cell.recipe, about["dataset"], inputs)
+    shifter = Shifter.of(artifact.recipe, about["dataset"], inputs)
     samples = pick(folder, (at[key] for key in task["expected"]))
     return {"differ": list(_different(map(shifter, samples), about, task, out))}
 
@@ -84,15 +84,15 @@ def _different(
             yield {"key": sample.key, "found": found, "file": str(file)}
 
 
-def _preview(run: Run, cell: Cell, task: Task) -> dict[str, Any]:
+def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
     """Return the rows of a preview: all, or those of the expected keys."""
-    folder = run.path(cell.inputs[0]).parent
+    folder = run.path(artifact.inputs[0]).parent
     entries = shards.index(folder)[: shift.PREVIEW_SAMPLES]
     keys = task["expected"] or {entry.key: None for entry in entries}
     about = shards.manifest(folder)
     samples: Iterable[Sample] = pick(folder, (entry for entry in entries if entry.key in keys))
-    if "shift" in cell.recipe:
-        samples = map(Shifter.of(cell.recipe, about["dataset"], run.inputs(cell)), samples)
+    if "shift" in artifact.recipe:
+        samples = map(Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact)), samples)
     kind = plugins.find("tasks", about["task"])
     return {sample.key: shift.shown(sample, kind) for sample in samples}
 

@@ -78,7 +78,7 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
     if not told:
         return "failed", "nothing in the environment differs from the run's"
     for one in wrong:
-        tolerance = TOLERANCE.get(one.cell.recipe["precision"], COARSE) * max(1.0, one.scale)
+        tolerance = TOLERANCE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
         if one.largest > tolerance:
             return "failed", f"a score moved by {one.largest:.3g}, more than explains: {told}"
     found = accuracy(wrong)

@@ -1,6 +1,6 @@
-"""NAME: generated grey pictures of discs, squares and triangles.
+"""NAME: generated grey images of discs, squares and triangles.
 
-Source: none, drawn here. Each picture has its own size, place, brightness and grain.
+Source: none, drawn here. Each image has its own size, place, brightness and grain.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 TASK = "classification"
@@ -26,15 +26,15 @@ PARAMS: dict[str, object] = {"count": 300, "size": 28}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield `count` pictures: `image` uint8 (size, size), `label` 0 to 2."""
+    """Yield `count` images: `image` uint8 (size, size), `label` 0 to 2."""
     for number in range(params["count"]):
         key, label = f"NAME/all/{number:06d}", number % len(CLASSES)
-        image = _draw(label, params["size"], Words(0, "draw", "NAME", key))
+        image = _draw(label, params["size"], RandomStream(0, "draw", "NAME", key))
         yield Sample(key, {"image": image, "label": label})
 
 
-def _draw(label: int, size: int, words: Words) -> NDArray[np.uint8]:
-    x, y, radius, grey = words.uniform(4)
+def _draw(label: int, size: int, rng: RandomStream) -> NDArray[np.uint8]:
+    x, y, radius, grey = rng.uniform(4)
     radius = size * (0.2 + 0.15 * radius)
     down, right = np.mgrid[:size, :size] + 0.5
     down, right = down - size * (0.4 + 0.2 * y), right - size * (0.4 + 0.2 * x)
@@ -43,5 +43,5 @@ def _draw(label: int, size: int, words: Words) -> NDArray[np.uint8]:
         np.maximum(abs(down), abs(right)) < radius,
         (abs(right) < (down + radius) / 2) & (down < radius),
     )[label]
-    grain = words.integers(0, 40, (size, size))
+    grain = rng.integers(0, 40, (size, size))
     return np.where(inside, 120 + int(90 * grey), 20).astype(np.uint8) + grain.astype(np.uint8)

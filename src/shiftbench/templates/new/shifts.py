@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 
 FIELD = "image"
@@ -19,20 +19,20 @@ PARAMS: dict[str, object] = {"spread": 0.2}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, spread: float = 0.2
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, spread: float = 0.2
 ) -> NDArray[np.uint8]:
     """Return a brighter copy of an image, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5; between two levels the amount is interpolated.
-        words: this image's own randomness, the same at each severity.
+        rng: this image's own randomness, the same at each severity.
         spread: how much more or less than the level's amount, as a fraction.
 
     Raises:
         RangeError: severity outside 0 to 5.
     """
     (amount,) = _levels.at(__name__, LEVELS, severity, zero=0)
-    own = 1 + spread * (2 * float(words.uniform()) - 1)
+    own = 1 + spread * (2 * float(rng.uniform()) - 1)
     brighter = value.astype(np.int16) + round(amount * own)
     return np.clip(brighter, 0, 255).astype(np.uint8)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from shiftbench.contracts import TrainJob
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {
@@ -31,10 +31,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
     def loss(
-        net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, words: Words
+        net: torch.nn.Module, batch: NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        share = float(words.uniform()) * job.params["most"]
-        other = words.choice(len(batch))
+        share = float(rng.uniform()) * job.params["most"]
+        other = rng.choice(len(batch))
         mixed = (1 - share) * batch + share * batch[other]
         logits = net(_loop.tensor(mixed.astype(np.float32), net))
         own, others = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[other])

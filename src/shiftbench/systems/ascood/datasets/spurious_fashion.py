@@ -4,18 +4,18 @@
       fm2s: {use: spurious_fashion, correlation: 0.9}
       spurious_digits: {use: spurious_fashion, part: digits}
 
-`part: in` has pullovers (mostly on brick) and bags (mostly on grass): a share `correlation` of the training pictures
-stands on its class's texture, of the test pictures `test_correlation`. Records have the group `pullover on grass`, ...
+`part: in` has pullovers (mostly on brick) and bags (mostly on grass): a share `correlation` of the training images
+stands on its class's texture, of the test images `test_correlation`. Records have the group `pullover on grass`, ...
 The other parts are out of distribution. On the same textures, half each, and so *spurious*: `digits` (MNIST), `garment`
 (a third kind of clothing, `other`) and `texture` (nothing at all); `near` is that third kind on gravel, which is in no
-training picture.
+training image.
 
-The textures are scikit-image's photos at half their size; training pictures are cut from the upper 5/8, test pictures
+The textures are scikit-image's photos at half their size; training images are cut from the upper 5/8, test images
 from the lowest 5/16, so that no pixel is in both. A garment is pasted where its grey levels are above 0, opaque from 32
-on. Object, crop and draw of a picture are the same whatever the correlation: a sweep over it is one nuisance growing.
+on. Object, crop and draw of an image are the same whatever the correlation: a sweep over it is one nuisance growing.
 
 Source: Ming, Yin and Li, "On the Impact of Spurious Correlation for Out-of-distribution Detection", AAAI 2022
-(correlation of class and environment; OOD with the environment and without the class); the pictures are ours.
+(correlation of class and environment; OOD with the environment and without the class); the images are ours.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def draws(key: str) -> tuple[float, float, float]:
 
 
 def _checked(params: dict[str, Any]) -> dict[str, float]:
-    """Return the share of pictures on their class's texture, of each split; a half in other parts."""
+    """Return the share of images on their class's texture, of each split; a half in other parts."""
     if params["part"] not in PARTS:
         raise ParamsError(
             f"spurious_fashion: part is {params['part']!r}; {near(params['part'], PARTS)}"
@@ -115,7 +115,7 @@ def _checked(params: dict[str, Any]) -> dict[str, float]:
 def _objects(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[tuple[str, Pixels, int]]:
-    """Yield key, object uint8 (28, 28) and label of each picture to be."""
+    """Yield key, object uint8 (28, 28) and label of each image to be."""
     part = params["part"]
     if part in ("digits", "texture"):
         found = _idx.samples("mnist", split, sources["mnist"])

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.trainers import _attack
 
@@ -109,7 +109,12 @@ def largest(values: Tensor, number: int) -> Tensor:
 
 
 def damaged(
-    net: nn.Module, x: Tensor, labels: Tensor, words: Words, scale: Scale, params: Mapping[str, Any]
+    net: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    rng: RandomStream,
+    scale: Scale,
+    params: Mapping[str, Any],
 ) -> Views:
     """Return a damaged view of each input.
 
@@ -117,7 +122,7 @@ def damaged(
         net: the one in training; it is asked in evaluation mode, unless `attribution` is `train`.
         x: inputs, float32 (n, channels, h, w).
         labels: int64 (n,).
-        words: random words of this step.
+        rng: random words of this step.
         scale: of normalised pixels.
         params: `type`, `p_inv`, `alpha`, `sign`, `attribution`.
 
@@ -126,7 +131,7 @@ def damaged(
     """
     check(params)
     if params["type"] == "gaussian":
-        noise = torch.from_numpy(words.normal(tuple(x.shape))).to(x.device)
+        noise = torch.from_numpy(rng.normal(tuple(x.shape))).to(x.device)
         images = scale.centre + scale.spread * params["alpha"] * noise
         return Views(images, torch.ones_like(x, dtype=torch.bool))
     if params["attribution"] == "train":
@@ -135,7 +140,7 @@ def damaged(
         with evaluating(net):
             g = of_labels(net, x, labels) * scale.spread
     if params["type"] == "shuffle":
-        return shuffled(x, g, params["p_inv"], words)
+        return shuffled(x, g, params["p_inv"], rng)
     step = SIGNS[params["sign"]] * params["alpha"] * scale.spread
     mask = strongest(g, params["p_inv"])
     return Views(x + step * g * mask, mask)
@@ -161,12 +166,12 @@ def strongest(gradient: Tensor, share: float) -> Tensor:
     return mask.reshape(gradient.shape)
 
 
-def shuffled(x: Tensor, gradient: Tensor, share: float, words: Words) -> Views:
+def shuffled(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Views:
     """Permute the floor(share * h * w) pixels of each sample with the largest sum over channels of exp(gradient)."""
     pixels = x.flatten(2)
     at = largest(gradient.double().exp().sum(1).flatten(1), count(share, pixels.shape[2]))
     number = at.shape[1]
-    drawn = words.raw(len(x) * number).reshape(len(x), number)
+    drawn = rng.raw(len(x) * number).reshape(len(x), number)
     order = torch.from_numpy(np.argsort(drawn, axis=1, kind="stable")).to(x.device)
     of_all = (len(x), x.shape[1], number)
     to, source = at[:, None].expand(of_all), at.gather(1, order)[:, None].expand(of_all)
@@ -202,15 +207,18 @@ def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -
 
 
 def pictured(
-    predictor: TorchPredictor, samples: Sequence[Sample], options: Mapping[str, Any], words: Words
+    predictor: TorchPredictor,
+    samples: Sequence[Sample],
+    options: Mapping[str, Any],
+    rng: RandomStream,
 ) -> NDArray[np.uint8]:
-    """Return the picture of samples as a net would damage them in training.
+    """Return the image of samples as a net would damage them in training.
 
     Args:
         predictor: the net with its preparation.
         samples: with labels; a column each.
         options: of the trainer `ascood`; `alpha_max` is taken.
-        words: random words.
+        rng: random words.
     """
     given = predictor.prepare(samples)
     black, white = _attack.limits(predictor.model, given)
@@ -218,5 +226,5 @@ def pictured(
     x = torch.from_numpy(np.ascontiguousarray(given)).float()
     labels = torch.tensor([int(sample.fields["label"]) for sample in samples])
     at = {**options, "alpha": options["alpha_max"]}
-    views = damaged(predictor.net.cpu(), x, labels, words, scale, at)
+    views = damaged(predictor.net.cpu(), x, labels, rng, scale, at)
     return picture(x, views, (float(black.min()), float(white.max())))

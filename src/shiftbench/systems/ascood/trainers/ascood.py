@@ -31,7 +31,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, uniform
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.ascood.trainers import _attribution
 from shiftbench.trainers import _attack, _loop, erm
 
@@ -110,18 +110,18 @@ class Loss:
         net.train()
 
     def __call__(
-        self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, words: Words
+        self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream
     ) -> Tensor:
         """Return the loss of clean and damaged images."""
         params = self.params
-        seen = erm.move(batch, words, params["shift"], flip=params["flip"])
+        seen = erm.move(batch, rng, params["shift"], flip=params["flip"])
         x = _loop.tensor(np.ascontiguousarray(seen), net).float()
         ends = [end.to(x.device) for end in _attack.limits(self.job.plugin, batch)]
         scale = _attribution.Scale.of((ends[0], ends[1]), params["mean"], params["std"])
         alpha = _attribution.alpha_at(
             self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"]
         )
-        views = _attribution.damaged(net, x, labels, words, scale, {**params, "alpha": alpha})
+        views = _attribution.damaged(net, x, labels, rng, scale, {**params, "alpha": alpha})
         clean, outlying = net(torch.cat([x, views.images])).chunk(2)
         told = cross_entropy.loss(clean, labels, params["smoothing"])
         total: Tensor = told + params["weight"] * self.outliers(net, clean, outlying)

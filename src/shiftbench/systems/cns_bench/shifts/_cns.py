@@ -43,5 +43,5 @@ def blend(
 
 
 def layer(grey: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a grey picture (h, w) in the shape of an image: as it is, or three times."""
+    """Return a grey image (h, w) in the shape of an image: as it is, or three times."""
     return grey if len(shape) == 2 else np.repeat(grey[..., None], shape[2], axis=2)

@@ -26,7 +26,7 @@ from shiftbench import plugins, refs
 from shiftbench.data import shards
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels
 
@@ -60,7 +60,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     inputs: Mapping[Ref, Path] | None = None,
     **params: Any,
@@ -70,7 +70,7 @@ def apply(
     Args:
         value: with `image`, uint8 (h, w), as large as the autoencoder's, and `label`.
         severity: 0 to 2.5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         inputs: where the weights and the partners' shards lie.
         **params: `model` and the other options that say which weights are needed.
 
@@ -91,7 +91,7 @@ def apply(
         )
     weights, folder = _found(inputs, params.get("partners", PARAMS["partners"]))
     morphs = _morphs(str(weights), str(folder), params.get("model", PARAMS["model"]))
-    return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, words))
+    return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, rng))
 
 
 def _found(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
@@ -124,10 +124,10 @@ class _Morphs:
         self._net = plugins.find("models", model).of(nets.read_state(weights), weights)
 
     def __call__(
-        self, image: np.ndarray[Any, Any], label: int, weight: float, words: Words
+        self, image: np.ndarray[Any, Any], label: int, weight: float, rng: RandomStream
     ) -> np.ndarray[Any, Any]:
         """Return the image on its way to one of another class, uint8 of the same shape."""
-        other = self._partner(label, words)
+        other = self._partner(label, rng)
         if not image.shape == other.shape == (self._net.size,) * 2:
             raise DataError(
                 f"class_morph: images are {image.shape} and {other.shape}, the autoencoder's {self._net.size} px"
@@ -144,8 +144,8 @@ class _Morphs:
         morph: np.ndarray[Any, Any] = mixed.round().clamp(0, 255).to(torch.uint8).numpy()
         return morph
 
-    def _partner(self, label: int, words: Words) -> np.ndarray[Any, Any]:
-        which, place = (int(word) for word in words.raw(2))
+    def _partner(self, label: int, rng: RandomStream) -> np.ndarray[Any, Any]:
+        which, place = (int(word) for word in rng.raw(2))
         others = [known for known in sorted(self._partners) if known != label]
         if not others:
             raise DataError(f"class_morph: there is no image of another class than {label}")

@@ -1,7 +1,7 @@
-"""Blur of a scale: Gaussian, its deviation 0.7 x scale pixels of a picture 28 px wide.
+"""Blur of a scale: Gaussian, its deviation 0.7 x scale pixels of an image 28 px wide.
 
 Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651; see `_cns`. As
-`gaussian_blur`, whose levels are ImageNet-C's; on other pictures the deviation scales with the shorter side.
+`gaussian_blur`, whose levels are ImageNet-C's; on other images the deviation scales with the shorter side.
 
 Takes no random words.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _blur, _levels
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -22,7 +22,7 @@ PARAMS: dict[str, object] = {}
 SLOPE, SIDE = 0.7, 28
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:

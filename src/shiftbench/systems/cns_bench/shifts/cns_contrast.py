@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -21,7 +21,7 @@ PARAMS: dict[str, object] = {}
 SLOPE = 0.36
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a copy of an image with less contrast, uint8 (h, w) or (h, w, 3).
 
     Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts._noise_fields import map_side, plasma
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -23,7 +23,7 @@ MOST = 0.75  # 0.3 x 2.5
 DECAY = 2.0  # of the field's detail: the smoothest of `fog`
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
@@ -31,7 +31,7 @@ def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np
     """
     share = _cns.part(__name__, severity, MOST)
     height, width = value.shape[:2]
-    field = plasma(map_side(height, width), DECAY, words)[:height, :width]
+    field = plasma(map_side(height, width), DECAY, rng)[:height, :width]
     low, high = np.float64(field.min()), np.float64(field.max())
     spread = (field.astype(np.float64) - low) * (255 / ((high - low) or 1.0))
     return _cns.blend(value, _cns.layer(np.rint(spread).astype(np.uint8), value.shape), share)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, gaussian_noise
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -22,13 +22,13 @@ PARAMS: dict[str, object] = {}
 SLOPE = 0.12
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 2.5.
     """
     _levels.check(__name__, severity, RANGE)
-    noise = gaussian_noise.noise_table(SLOPE * severity)[words.words16(value.size)]
+    noise = gaussian_noise.noise_table(SLOPE * severity)[rng.words16(value.size)]
     noisy = value.astype(np.int32) + noise.reshape(value.shape)
     return np.ascontiguousarray(noisy.clip(0, 255).astype(np.uint8))

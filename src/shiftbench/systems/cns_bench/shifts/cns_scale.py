@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shiftbench.datasets._pictures import read_array
 from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels
 from shiftbench.systems.cns_bench.datasets import _cns
@@ -24,13 +24,13 @@ RANGE = (0.0, _cns.SCALES[-1])
 PARAMS: dict[str, object] = {"path": ""}
 
 
-def apply(value: Sample, severity: float, words: Words, *, path: str = "") -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") -> Sample:
     """Return the sample of the same path at a scale.
 
     Args:
         value: of `cns_bench`, at scale 0.
         severity: one of the six scales.
-        words: not used.
+        rng: not used.
         path: the folder of `annotations_cns.json`.
 
     Raises:

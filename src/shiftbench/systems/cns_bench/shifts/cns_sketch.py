@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import edge_sketch
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -20,7 +20,7 @@ RANGE = _cns.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: NDArray[np.uint8], severity: float, words: Words) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """Return an image mixed with its edges, uint8 (h, w) or (h, w, 3).
 
     Raises:

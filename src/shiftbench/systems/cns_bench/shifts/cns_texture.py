@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _backgrounds
 from shiftbench.systems.cns_bench.shifts import _cns
 
@@ -29,7 +29,7 @@ PARAMS: dict[str, object] = {"above": 20, "photos": "all"}
 def apply(
     value: NDArray[np.uint8],
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     above: int = 20,
     photos: str = "all",
@@ -40,7 +40,7 @@ def apply(
     Args:
         value: the image.
         severity: 0 to 2.5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         above: the grey level (of the lightest channel) that background has at most.
         photos: `all`, or the `first` or `second` part of the places.
         sources: the folder of `background_photos`.
@@ -51,7 +51,7 @@ def apply(
         ParamsError: no such part of the photos.
     """
     share = _cns.part(__name__, severity)
-    photo = _backgrounds.crop(value.shape, words, sources, photos)
+    photo = _backgrounds.crop(value.shape, rng, sources, photos)
     lightest = value if value.ndim == 2 else value.max(axis=2)
     inside = np.where(lightest > above, share, 0).astype(np.int32)
     return _cns.blend(value, photo, inside if value.ndim == 2 else inside[..., None])

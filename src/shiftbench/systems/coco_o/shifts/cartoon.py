@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -20,14 +20,14 @@ PARAMS: dict[str, object] = {"colours": 5, "ink": 7}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, colours: int = 5, ink: int = 7
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, colours: int = 5, ink: int = 7
 ) -> NDArray[np.uint8]:
     """Return an image as a cartoon, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         colours: levels of each channel, at least 2.
         ink: grey levels below the mean around it from which a pixel is black.
 

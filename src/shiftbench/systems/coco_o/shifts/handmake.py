@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -24,14 +24,14 @@ EDGE, FIBRE = 28, 24
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, block: int = 4
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block: int = 4
 ) -> NDArray[np.uint8]:
     """Return an image as squares of felt, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         block: side of a square, in pixels of an image of 128 px; 8 is stronger.
 
     Raises:
@@ -45,7 +45,7 @@ def apply(
     squares = _means(image.astype(np.int64), side)[rows[:, None] // side, columns[None] // side]
     light = (rows % side == 0)[:, None] | (columns % side == 0)[None]
     dark = (rows % side == side - 1)[:, None] | (columns % side == side - 1)[None]
-    fibres = words.words16(height * width).reshape(height, width).astype(np.int64)
+    fibres = rng.words16(height * width).reshape(height, width).astype(np.int64)
     relief = EDGE * (light.astype(np.int64) - dark) + (fibres * (2 * FIBRE + 1) >> 16) - FIBRE
     rendition = np.clip(squares + relief[..., None], 0, 255).astype(np.uint8)
     return _renditions.mixed(value, rendition, part)

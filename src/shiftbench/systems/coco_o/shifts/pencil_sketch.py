@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -20,14 +20,14 @@ PARAMS: dict[str, object] = {"blur": 4}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, blur: int = 4
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4
 ) -> NDArray[np.uint8]:
     """Return an image as a pencil sketch, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         blur: half the side of the squares, in pixels of an image of 128 px.
 
     Raises:

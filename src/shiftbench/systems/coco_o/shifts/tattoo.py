@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -21,14 +21,14 @@ SKIN, INK = np.array([224, 172, 137]), np.array([38, 52, 92])
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, density: int = 4
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, density: int = 4
 ) -> NDArray[np.uint8]:
     """Return an image as a tattoo, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         density: of the ink for a grey level of difference.
 
     Raises:

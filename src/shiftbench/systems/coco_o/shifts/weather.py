@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _renditions
 
 FIELD = "image"
@@ -22,14 +22,19 @@ GREY = 215
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, words: Words, *, fog: float = 0.61, sparse: int = 200
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    fog: float = 0.61,
+    sparse: int = 200,
 ) -> NDArray[np.uint8]:
     """Return an image in fog and snow, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         fog: share of the fog's grey, 0 to 1.
         sparse: pixels to one flake.
 
@@ -39,7 +44,7 @@ def apply(
     part = _renditions.share(__name__, severity)
     image = _renditions.colour(value)
     height, width = image.shape[:2]
-    flakes = words.words16(height * width).reshape(height, width) < 65536 // max(1, sparse)
+    flakes = rng.words16(height * width).reshape(height, width) < 65536 // max(1, sparse)
     radius = _renditions.pixels(1, value.shape)
     snow = flakes.astype(np.int64) * 4000
     for _ in range(2):

@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 def cut(image: Pixels, threshold: int, key: str) -> Pixels:
-    """Return the layer of what is brighter than a threshold in a grey picture, in its box: uint8 (h', w', 2).
+    """Return the layer of what is brighter than a threshold in a grey image, in its box: uint8 (h', w', 2).
 
     Raises:
         DataError: nothing is; the message begins with `key`.

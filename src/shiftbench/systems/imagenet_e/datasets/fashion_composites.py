@@ -8,7 +8,7 @@ photos, test items the right halves, so that no pixel of a test background is se
 top, right, bottom).
 
 The first `train` and `test` items of Fashion-MNIST's splits are taken. Differs from photographs: edges are softened by
-resizing only, and pasting leaves seams, which makes objects and edits easier to notice than in diffusion's pictures.
+resizing only, and pasting leaves seams, which makes objects and edits easier to notice than in diffusion's images.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the composites are ours.
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 from shiftbench.datasets import fashion_mnist
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _scikit_photos
 from shiftbench.systems.imagenet_e.datasets import _composites
@@ -69,10 +69,10 @@ def _composite(
     key: str, item: Sample, split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Sample:
     side, margin = params["side"], int(params["jitter"] * params["side"])
-    words = Words(0, "composite", "fashion_composites", key)
+    rng = RandomStream(0, "composite", "fashion_composites", key)
     photos = _scikit_photos.TRAINING
-    behind = _scikit_photos.crop((side, side), words, sources, photos, HALF[split])
-    down, right = words.integers(-margin, margin + 1, 2).tolist()
+    behind = _scikit_photos.crop((side, side), rng, sources, photos, HALF[split])
+    down, right = rng.integers(-margin, margin + 1, 2).tolist()
     layer = _composites.cut(item.fields["image"], THRESHOLD, key)
     layer = _composites.fitted(layer, params["share"], side, margin)
     image, mask = _composites.composed(behind.pixels, layer, down, right)

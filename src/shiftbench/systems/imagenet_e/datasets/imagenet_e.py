@@ -1,4 +1,4 @@
-"""ImageNet-E as released: edited pictures of ImageNet's validation set, one attribute at a time, from your own copy.
+"""ImageNet-E as released: edited images of ImageNet's validation set, one attribute at a time, from your own copy.
 
     datasets:
       imagenet_e: {root: /data/imagenet-e}                                  # the originals, `ori/`
@@ -6,9 +6,9 @@
 
 `root` holds a folder per edit with `<id>.png`, `ori/` and `full/` with `<id>.JPEG`, and `labels.txt`: file name, tab,
 ImageNet index. The folders' names are nowhere stated, so none is guessed: an `edit` that is not there is refused with
-the list of those that are. All folders must hold the same pictures, and each picture needs a label. A key is that of
+the list of those that are. All folders must hold the same images, and each image needs a label. A key is that of
 the original in every edit, so that edits are paired with originals. `meta` holds edit, severity (as stated in params)
-and file type; all types go through one decoder (Pillow). With `shorter` and `side` pictures are resized and cut as by
+and file type; all types go through one decoder (Pillow). With `shorter` and `side` images are resized and cut as by
 `imagenet`.
 
 Source: Li et al. 2023, "ImageNet-E: Benchmarking Neural Network Robustness via Attribute Editing", CVPR,
@@ -55,11 +55,11 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[Sample | DataError]:
-    """Yield one edit: `image` uint8 (h, w) or (h, w, 3), `label` 0 to 999, `meta`; a bad picture as its error.
+    """Yield one edit: `image` uint8 (h, w) or (h, w, 3), `label` 0 to 999, `meta`; a bad image as its error.
 
     Raises:
         ParamsError: no root is given.
-        DataError: there is no such edit, folders hold other pictures than the originals, or one has no label.
+        DataError: there is no such edit, folders hold other images than the originals, or one has no label.
     """
     root = _root(params)
     found, labels = folders(root), read_labels(root / LABELS)
@@ -76,14 +76,14 @@ def samples(
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring: path -> what it is."""
     root = _root(params)
-    return {str(root / params["edit"]): "edited pictures", str(root / LABELS): "their labels"}
+    return {str(root / params["edit"]): "edited images", str(root / LABELS): "their labels"}
 
 
 def folders(root: Path) -> dict[str, dict[str, Path]]:
-    """Return the pictures of each folder by id (the file's name without its type); hidden folders do not count.
+    """Return the images of each folder by id (the file's name without its type); hidden folders do not count.
 
     Raises:
-        DataError: there is no such folder, or it holds no folder of pictures.
+        DataError: there is no such folder, or it holds no folder of images.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; set root to where ImageNet-E was unpacked")
@@ -96,7 +96,7 @@ def folders(root: Path) -> dict[str, dict[str, Path]]:
     }
     found = {name: pictures for name, pictures in found.items() if pictures}
     if not found:
-        raise DataError(f"{root} holds no folder of pictures; set root to where ImageNet-E is")
+        raise DataError(f"{root} holds no folder of images; set root to where ImageNet-E is")
     return found
 
 
@@ -133,7 +133,7 @@ def _check(folder: Path, own: set[str], originals: set[str], labels: dict[str, i
     if own != originals:
         other = sorted(own ^ originals)
         raise DataError(
-            f"{folder} holds {len(own)} pictures, {folder.with_name(ORIGINALS)} {len(originals)}; {len(other)} are in "
+            f"{folder} holds {len(own)} images, {folder.with_name(ORIGINALS)} {len(originals)}; {len(other)} are in "
             f"one of them only, first {other[0]}"
         )
     bare = sorted(own - labels.keys())

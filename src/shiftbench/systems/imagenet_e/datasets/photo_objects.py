@@ -2,7 +2,7 @@
 
 Photos of scikit-image (an astronaut, a cat, a cup, a rocket); the middle square, at `side` pixels (bilinear). Masks are
 polygons drawn by hand, `photo_objects.csv` has their corners (x y, in pixels of the photo). A label is no truth: it is
-what EfficientNet-Lite0 says of the unedited picture at 224 px, so that an edit can only cost. Far too few for numbers.
+what EfficientNet-Lite0 says of the unedited image at 224 px, so that an edit can only cost. Far too few for numbers.
 
 Source: van der Walt et al. 2014; outlines ours; labels by the weights of `sources/efficientnet_lite0.yaml`.
 """

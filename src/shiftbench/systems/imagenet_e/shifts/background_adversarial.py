@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from shiftbench import plugins, refs
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks
 from shiftbench.systems.imagenet_e.shifts import _complexity, background_guided
@@ -58,7 +58,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     inputs: Mapping[Ref, Path] | None = None,
     **params: Any,
@@ -69,7 +69,7 @@ def apply(
         value: with `image`, uint8 (h, w) or (h, w, 3) as large as the classifier's input, `mask`, uint8 (h, w), and
             `label`.
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         inputs: where the weights lie.
         **params: `steps`, `options` and those that say which weights are needed.
 

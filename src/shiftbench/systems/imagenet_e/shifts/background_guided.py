@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks
 from shiftbench.systems.imagenet_e.shifts import _complexity
@@ -33,14 +33,19 @@ SIGN = {"up": 1.0, "down": -1.0}
 
 
 def apply(
-    value: Sample, severity: float, words: Words, *, way: str = "up", steps: int = _complexity.STEPS
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    way: str = "up",
+    steps: int = _complexity.STEPS,
 ) -> Sample:
     """Return a sample with a busier or plainer background.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
         way: `up` (busier, lambda > 0) or `down` (plainer, lambda < 0).
         steps: how many steps, at least 1.
 

@@ -10,7 +10,7 @@ Takes no random words.
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks, _objects, _turning
 
@@ -20,13 +20,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a sample that went through the edits' pipeline with nothing changed.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5; 0 leaves the pipeline out.
-        words: not used.
+        rng: not used.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -1,8 +1,8 @@
-"""Object full: the picture is cut to the object's box, so that the object fills it.
+"""Object full: the image is cut to the object's box, so that the object fills it.
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3, the size "Full": the crop is the
-object's bounding box, widened to the picture's aspect. Levels are the share of the way there: the crop's four sides go
-from the picture's to the box's; 5 is the paper's. Differs: where the widened box would reach out of the picture it is
+object's bounding box, widened to the image's aspect. Levels are the share of the way there: the crop's four sides go
+from the image's to the box's; 5 is the paper's. Differs: where the widened box would reach out of the image it is
 moved inside.
 
 Bilinear, in integers; image and mask alike. The object's pixels are enlarged, so that they do not keep their bytes.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks, _objects
 from shiftbench.shifts._warp import ONE, warp
@@ -25,13 +25,13 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a sample that is cut to its object, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: not used.
+        rng: not used.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -55,7 +55,7 @@ def apply(value: Sample, severity: float, words: Words) -> Sample:
 def widened(
     box: _masks.Box, height: int, width: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return (top, height) and (left, width) of the smallest window of the picture's aspect that holds a box."""
+    """Return (top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
     factor = max(box.height / height, box.width / width)
     return (
         _moved(box.top + box.bottom, factor * height, height),

@@ -1,9 +1,9 @@
 """Object position: the object goes some way to a random place, and the hole that it leaves is filled.
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the object's box is pasted at
-a uniformly random place that keeps it inside the picture. Levels are the share of the way there; 5 is the
+a uniformly random place that keeps it inside the image. Levels are the share of the way there; 5 is the
 paper's. Differs: `place: corner` goes to one of the four corners instead; `size` first makes the object
-smaller (the share of the picture, as in `object_size`) at every severity above 0, for pictures that it fills:
+smaller (the share of the image, as in `object_size`) at every severity above 0, for images that it fills:
 its control is `object_size` at that share. The hole is filled smoothly,
 which shows where the background has texture (there by diffusion).
 
@@ -13,7 +13,7 @@ Takes two 16-bit words (down, right).
 from __future__ import annotations
 
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels, _masks, _objects
 
@@ -25,16 +25,16 @@ PLACES = ("anywhere", "corner")
 
 
 def apply(
-    value: Sample, severity: float, words: Words, *, place: str = "anywhere", size: float = 0.0
+    value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0
 ) -> Sample:
     """Return a sample whose object is elsewhere, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         place: `anywhere` or `corner`.
-        size: share of the picture that the object is made to take first; 0 leaves it as it is.
+        size: share of the image that the object is made to take first; 0 leaves it as it is.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -52,7 +52,7 @@ def apply(
     if share == 0:
         return _objects.unchanged(value)
     starts = (found.box.top, found.box.left)
-    sides = zip(starts, found.layer.shape, layer.shape, mask.shape, words.words16(2), strict=False)
+    sides = zip(starts, found.layer.shape, layer.shape, mask.shape, rng.words16(2), strict=False)
     top, left = (
         _moved(start + (old - new) // 2, whole - new, int(word), place, share)
         for start, old, new, whole, word in sides

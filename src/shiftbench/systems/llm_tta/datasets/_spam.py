@@ -1,7 +1,7 @@
 """Mails of the SpamAssassin corpus: ham or spam, by their subject and what one reads; `part` says which mails.
 
 Of a mail the subject and its first text part are kept (of HTML what stands between the tags), on one line, cut to
-`words` words: headers tell by which server a collection was made, not what a mail says. A text that occurs in several
+`rng` words: headers tell by which server a collection was made, not what a mail says. A text that occurs in several
 collections, equal but for case, is kept once, in the first of `COLLECTIONS`; mails without a text are left out.
 
 Source: the SpamAssassin public corpus. Split by mail. Mails may offend.

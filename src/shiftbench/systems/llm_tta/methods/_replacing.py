@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 WORD = re.compile(r"[^\W\d_]+")
 Options = Callable[[str], Sequence[str]]
 """A word -> what may stand for it; () where nothing may."""
 
 
-def replaced(text: str, share: float, options: Options, words: Words) -> str:
+def replaced(text: str, share: float, options: Options, rng: RandomStream) -> str:
     """Return a text in which each word that has options is replaced by one of them with probability `share`.
 
     A capital at the beginning stays. Takes 16-bit words, two for each word of the text.
     """
-    draws = _draws(text, words)
+    draws = _draws(text, rng)
     drawn = iter(draws)
 
     def other(match: re.Match[str]) -> str:
@@ -31,13 +31,13 @@ def replaced(text: str, share: float, options: Options, words: Words) -> str:
     return WORD.sub(other, text)
 
 
-def joined(text: str, share: float, options: Options, words: Words) -> str:
+def joined(text: str, share: float, options: Options, rng: RandomStream) -> str:
     """Return a text in which, behind each word with probability `share`, an option of a random word of it is put.
 
     Takes 16-bit words, two for each word of the text.
     """
     every = [found for word in WORD.findall(text) if (found := options(word))]
-    drawn = iter(_draws(text, words))
+    drawn = iter(_draws(text, rng))
 
     def more(match: re.Match[str]) -> str:
         touched, which = next(drawn)
@@ -55,5 +55,5 @@ def cased(word: str, model: str) -> str:
     return word[:1].upper() + word[1:] if model[:1].isupper() else word
 
 
-def _draws(text: str, words: Words) -> NDArray[np.float32]:
-    return words.uniform((len(WORD.findall(text)), 2))
+def _draws(text: str, rng: RandomStream) -> NDArray[np.float32]:
+    return rng.uniform((len(WORD.findall(text)), 2))

@@ -13,7 +13,7 @@ from typing import Any
 
 from shiftbench.errors import ParamsError, near
 from shiftbench.llm.client import Request
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 STYLES = ("icr", "paraphrase")
 SYSTEM = {
@@ -64,7 +64,7 @@ def exemplars(texts: Sequence[str], count: int, seed: int) -> list[str]:
         seed: of the draw.
     """
     size = min(count, len(texts))
-    chosen = Words(seed, "exemplars", "", "").choice(len(texts), size).tolist()
+    chosen = RandomStream(seed, "exemplars", "", "").choice(len(texts), size).tolist()
     return [_cut(" ".join(texts[at].split()), LONGEST // count) for at in chosen]
 
 

@@ -20,7 +20,7 @@ from scipy.special import log_softmax, logsumexp
 
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import _gate
 
@@ -104,9 +104,9 @@ def combine(logits: Floats, way: str) -> Floats:
     return np.asarray(votes - behind / 1000, dtype=np.float32)
 
 
-def words(params: Mapping[str, Any], name: str, sample: Sample) -> Words:
+def words(params: Mapping[str, Any], name: str, sample: Sample) -> RandomStream:
     """Return the random words of one sample's rewrites."""
-    return Words(params["seed"], name, sample.key.partition("/")[0], sample.key)
+    return RandomStream(params["seed"], name, sample.key.partition("/")[0], sample.key)
 
 
 def learnt_from(inputs: Mapping[Ref, Path]) -> Path:

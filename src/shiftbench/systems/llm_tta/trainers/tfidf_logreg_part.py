@@ -12,7 +12,7 @@ from typing import Any
 from shiftbench import plugins, rng
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
@@ -37,9 +37,9 @@ def train(job: TrainJob) -> dict[str, Any]:
         every = job.samples(split)
         if split != "train":
             return every
-        words = Words(rng.derive(job.seed, "part"), "part", job.dataset, "train")
+        stream_rng = RandomStream(rng.derive(job.seed, "part"), "part", job.dataset, "train")
         size = max(1, round(share * len(every)))
-        return [every[at] for at in sorted(words.choice(len(every), size).tolist())]
+        return [every[at] for at in sorted(stream_rng.choice(len(every), size).tolist())]
 
     state: dict[str, Any] = plugins.find("trainers", "tfidf_logreg").train(
         replace(job, samples=samples)

@@ -22,7 +22,7 @@ import numpy as np
 from shiftbench.datasets import _scenes, fashion_mnist, photo_scenes
 from shiftbench.datasets._arrays import read_idx
 from shiftbench.errors import ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
 TASK = "detection"
@@ -67,11 +67,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     for number in range(params[split]):
         place = f"{split}/{number:06d}"
         key = f"{series}/{place}"
-        words = Words(0, "scene", "stranger_scenes", key)
-        choice = Words(0, "guest", "stranger_scenes", key).uniform(2)
+        rng = RandomStream(0, "scene", "stranger_scenes", key)
+        choice = RandomStream(0, "guest", "stranger_scenes", key).uniform(2)
         drawn = morphs if morphs is not None and choice[0] < params["morphs"] else strangers
         guests = known if choice[1] < params["guests"] else None
-        image, boxes = _scenes.scene(words, drawn, how, sources, guests)
+        image, boxes = _scenes.scene(rng, drawn, how, sources, guests)
         fields = {"image": image, "boxes": boxes, "meta": {"cluster": key}}
         yield Sample(f"{params['name']}/{place}", fields)
 
@@ -92,25 +92,25 @@ def pools(
 
 
 def morphed(items: _scenes.Items, split: str) -> _scenes.Items:
-    """Return MORPHS pictures made of items of different classes, or of one; none has a label."""
+    """Return MORPHS images made of items of different classes, or of one; none has a label."""
     made = np.empty((MORPHS, 28, 28), dtype=np.uint8)
     for number in range(MORPHS):
-        words = Words(0, "morph", "stranger_scenes", f"{split}/{number}")
-        one, two = (int(words.integers(0, len(items.pixels))) for _ in range(2))
+        rng = RandomStream(0, "morph", "stranger_scenes", f"{split}/{number}")
+        one, two = (int(rng.integers(0, len(items.pixels))) for _ in range(2))
         while items.labels[two] == items.labels[one] and len(np.unique(items.labels)) > 1:
-            two = int(words.integers(0, len(items.pixels)))
-        made[number] = _morph(items.pixels[one], items.pixels[two], words)
+            two = int(rng.integers(0, len(items.pixels)))
+        made[number] = _morph(items.pixels[one], items.pixels[two], rng)
     return _scenes.Items(made, np.full(MORPHS, -1, dtype=np.int64))
 
 
-def _morph(one: _scenes.Pixels, two: _scenes.Pixels, words: Words) -> _scenes.Pixels:
+def _morph(one: _scenes.Pixels, two: _scenes.Pixels, rng: RandomStream) -> _scenes.Pixels:
     """Join halves of two items, or turn one by a quarter or a half and erase a band of 8 rows."""
-    kind = int(words.integers(0, 4))
+    kind = int(rng.integers(0, 4))
     if kind == 0:
         return np.concatenate([one[:14], two[14:]])
     if kind == 1:
         return np.concatenate([one[:, :14], two[:, 14:]], axis=1)
     turned = np.rot90(one, kind - 1).copy()
-    first = int(words.integers(6, 15))
+    first = int(rng.integers(6, 15))
     turned[first : first + 8] = 0
     return turned

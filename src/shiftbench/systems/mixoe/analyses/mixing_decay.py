@@ -22,7 +22,7 @@ from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import splits
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.mixoe.trainers import _mixing
 
 PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}
@@ -56,8 +56,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _partner(job: Measurement, key: str, count: int) -> int:
-    words = Words(job.seed, "mixing_decay", job.params["dataset"], key)
-    return int(words.integers(0, count, 1)[0])
+    rng = RandomStream(job.seed, "mixing_decay", job.params["dataset"], key)
+    return int(rng.integers(0, count, 1)[0])
 
 
 def confidences(

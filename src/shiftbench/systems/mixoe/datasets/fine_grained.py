@@ -5,15 +5,15 @@
       car_0_fine: {use: fine_grained, set: car, split: 0, part: out, root: /data/mixoe}
       car_0_coarse: {use: fine_grained, set: car, split: 0, part: coarse, root: /data/mixoe}
 
-`root` holds `info/SET/{train,val,test}.txt`, the authors' lists (`path label`), and `data/SET/` with the pictures, as
+`root` holds `info/SET/{train,val,test}.txt`, the authors' lists (`path label`), and `data/SET/` with the images, as
 their README lays them out. `RandomState(split).choice` draws the ID classes from the first ids; labels count them in
-ascending order. `part: out` is the rest (fine OOD), and `coarse` is as many pictures of the other sets' lists as ID
+ascending order. `part: out` is the rest (fine OOD), and `coarse` is as many images of the other sets' lists as ID
 has, drawn by Python's generator with seed 0. `counts` refuses lists that give other numbers than the published ones.
-Pictures are stretched to `side` x `side` pixels (0: as they are), as the authors do before they cut the middle 448.
+Images are stretched to `side` x `side` pixels (0: as they are), as the authors do before they cut the middle 448.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023. Birds: Van Horn et al., CVPR 2015 (NABirds, of whose 555
 ids the first 255 take part). Butterflies: Chen et al. 2018 (Butterfly-200), whose labels run from 1 to 200 while
-classes are drawn from 0 to 199: class 0 has no picture and 200 is never used; `fixed_labels: true` counts from 0,
+classes are drawn from 0 to 199: class 0 has no image and 200 is never used; `fixed_labels: true` counts from 0,
 which the published numbers do not. Cars: Krause et al., 3dRR 2013. Aircraft: Maji et al. 2013, arXiv:1306.5151.
 """
 
@@ -40,7 +40,7 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "research only, each set by its own terms (NABirds, Butterfly-200, Stanford Cars, FGVC-Aircraft)"
 CITATION = (
     "Zhang et al., Mixture Outlier Exposure: Towards Out-of-Distribution Detection in Fine-grained Environments, "
-    "WACV 2023; and the authors of the pictures"
+    "WACV 2023; and the authors of the images"
 )
 REDISTRIBUTE = False
 IN_ORDER = True
@@ -59,9 +59,9 @@ PARTS = ("in", "out", "coarse")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One set: how many ids are known and unknown, where its pictures lie, the first label of its lists.
+    """One set: how many ids are known and unknown, where its images lie, the first label of its lists.
 
-    `counts` are those of the ID train, val and test pictures and of the fine OOD test pictures, in splits 0 to 2.
+    `counts` are those of the ID train, val and test images and of the fine OOD test images, in splits 0 to 2.
     """
 
     known: int
@@ -147,11 +147,11 @@ def samples(
 ) -> Iterator[Sample | DataError]:
     """Yield a split in the order of keys: `image` uint8 (side, side, 3), `label` counted within the part.
 
-    A picture that is missing or broken is yielded as an error.
+    An image that is missing or broken is yielded as an error.
 
     Raises:
         ParamsError: no root is given.
-        DataError: a list is missing, or gives another number of pictures than published.
+        DataError: a list is missing, or gives another number of images than published.
     """
     labels = {number: at for at, number in enumerate(kept(params))}
     if params["part"] == "coarse":
@@ -173,7 +173,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     others = [name for name in SETS if name != params["set"]]
     names = [params["set"], *(others if params["part"] == "coarse" else [])]
     lists = {str(_list(name, split, params)): f"the authors' list of {name}" for name in names}
-    return lists | {str(_folder(name, params)): f"the pictures of {name}" for name in names}
+    return lists | {str(_folder(name, params)): f"the images of {name}" for name in names}
 
 
 def _root(params: dict[str, Any]) -> Path:
@@ -204,7 +204,7 @@ def _lines(name: str, split: str, params: dict[str, Any]) -> list[tuple[Line, in
 
 
 def _coarse(split: str, params: dict[str, Any]) -> list[tuple[Line, Path]]:
-    """Return as many pictures of the other sets as the ID part has."""
+    """Return as many images of the other sets as the ID part has."""
     own = set(known(params["set"], params["split"]))
     count = sum(number in own for _, number in _lines(params["set"], split, params))
     others = [
@@ -227,7 +227,7 @@ def _check(found: int, split: str, params: dict[str, Any]) -> None:
     expected = table[params["split"]][at]
     if found != expected:
         raise DataError(
-            f"{_list(params['set'], split, params)} gives {found} pictures of part {params['part']} in split "
+            f"{_list(params['set'], split, params)} gives {found} images of part {params['part']} in split "
             f"{params['split']}, expected {expected}; bring the published lists, or set counts: false"
         )
 

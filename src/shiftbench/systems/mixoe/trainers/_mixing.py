@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from scipy.special import betaincinv
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Box:
         return (self.bottom - self.top) * (self.right - self.left)
 
 
-def beta(words: Words, a: float, b: float) -> float:
+def beta(rng: RandomStream, a: float, b: float) -> float:
     """Return one draw from Beta(a, b), in [0, 1]: the inverse distribution function of the next word (16 bits).
 
     Example:
-        >>> beta(Words(0, "shift", "dataset", "key"), 1.0, 1.0) == float(
-        ...     Words(0, "shift", "dataset", "key").uniform()
+        >>> beta(RandomStream(0, "shift", "dataset", "key"), 1.0, 1.0) == float(
+        ...     RandomStream(0, "shift", "dataset", "key").uniform()
         ... )
         True
     """
-    return float(betaincinv(a, b, float(words.uniform())))
+    return float(betaincinv(a, b, float(rng.uniform())))
 
 
 def mixup(images: torch.Tensor, others: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
@@ -48,11 +48,11 @@ def mixup(images: torch.Tensor, others: torch.Tensor, share: float | torch.Tenso
     return share * images.float() + (1.0 - share) * others.float()
 
 
-def box(words: Words, height: int, width: int, share: float) -> Box:
+def box(rng: RandomStream, height: int, width: int, share: float) -> Box:
     """Return the box that leaves about `share` of an image: its sides are sqrt(1 - share) of the image's."""
     ratio = math.sqrt(1.0 - share)
     half = int(height * ratio) // 2, int(width * ratio) // 2
-    centre = int(words.integers(0, height, 1)[0]), int(words.integers(0, width, 1)[0])
+    centre = int(rng.integers(0, height, 1)[0]), int(rng.integers(0, width, 1)[0])
     top, left = (max(0, at - by) for at, by in zip(centre, half, strict=True))
     bottom, right = (
         min(most, at + by) for most, at, by in zip((height, width), centre, half, strict=True)

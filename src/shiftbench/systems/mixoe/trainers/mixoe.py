@@ -31,7 +31,7 @@ from torch import nn
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, soft_cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.mixoe.trainers import _mixing
 from shiftbench.trainers import (
     _exposure,
@@ -89,11 +89,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     shift, flip = job.params["shift"], job.params["flip"]
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        seen = _loop.tensor(erm.move(batch, words, shift, flip=flip), net)
-        drawn = erm.move(outliers.draw(words, len(batch)), words, shift, flip=flip)
-        mixed, share = mix(seen, _loop.tensor(drawn, net), words, chosen)
+        seen = _loop.tensor(erm.move(batch, rng, shift, flip=flip), net)
+        drawn = erm.move(outliers.draw(rng, len(batch)), rng, shift, flip=flip)
+        mixed, share = mix(seen, _loop.tensor(drawn, net), rng, chosen)
         shares.append(share)
         job.log(len(shares), "lam", share)
         return objective(net(seen), net(mixed), labels, share, chosen.weight)
@@ -103,21 +103,21 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def mix(
-    images: torch.Tensor, outliers: torch.Tensor, words: Words, chosen: Recipe
+    images: torch.Tensor, outliers: torch.Tensor, rng: RandomStream, chosen: Recipe
 ) -> tuple[torch.Tensor, float]:
     """Return the mixed images, and the share of the ID images in them.
 
     Args:
         images: (n, channels, height, width).
         outliers: likewise.
-        words: of this step.
+        rng: of this step.
         chosen: how.
     """
-    share = _mixing.beta(words, chosen.a, chosen.b)
+    share = _mixing.beta(rng, chosen.a, chosen.b)
     if chosen.mix == "mixup":
         return _mixing.mixup(images, outliers, share), share
     height, width = images.shape[-2:]
-    return _mixing.cutmix(images, outliers, _mixing.box(words, height, width, share))
+    return _mixing.cutmix(images, outliers, _mixing.box(rng, height, width, share))
 
 
 def objective(

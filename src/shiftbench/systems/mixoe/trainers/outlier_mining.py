@@ -20,7 +20,7 @@ from torch import nn
 
 from shiftbench.contracts import TrainJob
 from shiftbench.losses import cross_entropy, uniform
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
 PARAMS: dict[str, object] = {
@@ -39,16 +39,16 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     mined: list[_outliers.Outliers] = []
 
     def mine(net: nn.Module) -> None:
-        words = Words(job.seed, job.trainer, job.dataset, f"{len(mined)}/pool")
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"{len(mined)}/pool")
         size = min(job.params["pool"], len(everything.inputs))
-        pool = everything.inputs[words.choice(len(everything.inputs), size)]
+        pool = everything.inputs[rng.choice(len(everything.inputs), size)]
         mined.append(_outliers.Outliers(hardest(net, pool, wanted)))
         mode(net)
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, mined[-1], words, job.params)
+        known, unknown = _exposure.both(net, batch, mined[-1], rng, job.params)
         weight: float = job.params["weight"]
         return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
 

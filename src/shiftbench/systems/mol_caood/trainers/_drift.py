@@ -26,7 +26,7 @@ from shiftbench.data import splits
 from shiftbench.errors import ParamsError
 from shiftbench.inference import apply_shift, apply_torch
 from shiftbench.methods import _adapting
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, _outliers
 
 PARAMS: dict[str, object] = {
@@ -77,9 +77,9 @@ class Drift:
             )
         return cls(shift, low, high, job.seed)
 
-    def draw(self, words: Words, count: int) -> list[float]:
+    def draw(self, rng: RandomStream, count: int) -> list[float]:
         """Return strengths, uniform, in ascending order."""
-        return sorted(self.low + (self.high - self.low) * float(u) for u in words.uniform(count))
+        return sorted(self.low + (self.high - self.low) * float(u) for u in rng.uniform(count))
 
     def at(self, images: Inputs, strength: float, key: str = "") -> Inputs:
         """Return prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
@@ -97,7 +97,7 @@ class Drift:
                 f"a drift shifts inputs uint8 (n, channels, h, w), and this model prepares {images.dtype} "
                 f"{images.shape}; choose another model"
             )
-        words = [Words(self.seed, "drift", key, str(i)) for i in range(len(images))]
+        words = [RandomStream(self.seed, "drift", key, str(i)) for i in range(len(images))]
         shifted = apply_torch.apply_batch(
             self.shift, torch.from_numpy(images), strength, words, self.shift.PARAMS
         )
@@ -158,10 +158,10 @@ class Validation:
         at = {sample.key: row for row, sample in enumerate(samples)}
         classes = {sample.key: sample.fields["label"] for sample in samples}
         parts = [[at[key] for key in splits.part(classes, part, of)] for part in range(of)]
-        words = Words(job.seed, job.trainer, job.dataset, "search")
+        rng = RandomStream(job.seed, job.trainer, job.dataset, "search")
         shown = []
         for rows in parts[: len(strengths)]:
-            unknown = outliers.draw(words, params["adapt_outliers"])
+            unknown = outliers.draw(rng, params["adapt_outliers"])
             told = labels_of(labels[rows], len(unknown))
             shown.append((np.concatenate([inputs[rows], unknown]), told))
         rest = sorted(row for rows in parts[len(strengths) :] for row in rows)

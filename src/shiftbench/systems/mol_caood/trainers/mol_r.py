@@ -32,7 +32,7 @@ from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, energy_hinge
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 
@@ -114,16 +114,16 @@ class Task:
         self._inputs, self._labels = _loop.data(job, "train")
 
     def __call__(
-        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         """Return the loss of the adapted weights on a batch, the query."""
         params = self._params
         weights: Weights = dict(net.named_parameters())
         losses = []
-        for strength in self._drift.draw(words, params["strengths"]):
-            rows = words.choice(len(self._labels), params["support"])
+        for strength in self._drift.draw(rng, params["strengths"]):
+            rows = rng.choice(len(self._labels), params["support"])
             if params["inner_steps"]:
-                inner = self._loss(net, self._inputs[rows], self._labels[rows], strength, words)
+                inner = self._loss(net, self._inputs[rows], self._labels[rows], strength, rng)
                 weights = adapted(
                     weights,
                     inner,
@@ -131,7 +131,7 @@ class Task:
                     params["inner_rate"],
                     second=params["order"] == 2,
                 )
-            losses.append(self._loss(net, batch, labels, strength, words)(weights))
+            losses.append(self._loss(net, batch, labels, strength, rng)(weights))
         return torch.stack(losses).sum()
 
     def _loss(
@@ -140,11 +140,11 @@ class Task:
         batch: npt.NDArray[Any],
         labels: torch.Tensor,
         strength: float,
-        words: Words,
+        rng: RandomStream,
     ) -> Loss:
         """Return L of weights on known samples and as many fresh outliers, all under one strength."""
-        unknown = self._outliers.draw(words, len(batch))
-        key = str(words.integers(0, 1 << 30))
+        unknown = self._outliers.draw(rng, len(batch))
+        key = str(rng.integers(0, 1 << 30))
         seen = _loop.tensor(self._drift.at(np.concatenate([batch, unknown]), strength, key), net)
         told = _drift.labels_of(labels.to(seen.device), len(unknown))
 

@@ -24,7 +24,7 @@ from shiftbench import refs
 from shiftbench.contracts import TrainJob
 from shiftbench.methods import _adapting
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 
@@ -53,13 +53,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     _drift.refuse_statistics(net, "oe_shifted")
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        unknown = outliers.draw(words, len(batch))
-        strengths = drift.draw(words, job.params["strengths"])
-        rows = np.array_split(words.choice(len(batch)), len(strengths))
+        unknown = outliers.draw(rng, len(batch))
+        strengths = drift.draw(rng, job.params["strengths"])
+        rows = np.array_split(rng.choice(len(batch)), len(strengths))
         seen = [
-            drift.at(part[own], strength, f"{words.integers(0, 1 << 30)}")
+            drift.at(part[own], strength, f"{rng.integers(0, 1 << 30)}")
             for part in (batch, unknown)
             for own, strength in zip(rows, strengths, strict=True)
         ]

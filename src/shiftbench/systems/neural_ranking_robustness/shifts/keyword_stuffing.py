@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels
 from shiftbench.systems.neural_ranking_robustness.shifts import _attacks
@@ -27,7 +27,7 @@ needs = _attacks.needs
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     inputs: Mapping[Ref, Path] | None = None,
     **params: Any,
@@ -37,7 +37,7 @@ def apply(
     Args:
         value: a query with `candidates`.
         severity: 0 to 5, how often.
-        words: not looked at.
+        rng: not looked at.
         inputs: where the documents lie.
         **params: `collection` and `rank`.
 

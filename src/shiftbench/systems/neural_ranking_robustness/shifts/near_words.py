@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from shiftbench import refs
 from shiftbench.data import bag_of_words
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels
 from shiftbench.systems.neural_ranking_robustness.shifts import _attacks
@@ -52,7 +52,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     inputs: Mapping[Ref, Path] | None = None,
     **params: Any,
@@ -62,7 +62,7 @@ def apply(
     Args:
         value: a query with `candidates`.
         severity: 0 to 5, how many words.
-        words: not looked at.
+        rng: not looked at.
         inputs: where documents and vectors lie.
         **params: `collection` and `rank`.
 

@@ -17,7 +17,7 @@ import re
 
 from shiftbench.data import bag_of_words
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _levels, _texts
 
 FIELD = "text"
@@ -30,7 +30,7 @@ KINDS = ("swap", "keyboard", "delete", "double")
 def apply(
     value: str,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     kind: str = "swap",
     shortest: int = 4,
@@ -41,7 +41,7 @@ def apply(
     Args:
         value: the text.
         severity: 0 to 5.
-        words: the sample's random words.
+        rng: the sample's random stream.
         kind: `swap`, `keyboard`, `delete` or `double`.
         shortest: letters of a word that may be touched.
         most: words that are touched at most; 0: any number.
@@ -55,8 +55,8 @@ def apply(
         raise ParamsError(f"kind is {kind!r}; {near(kind, KINDS)}")
     typed = _texts.units(value)
     spans = _content(typed, max(2, shortest))
-    order = words.choice(len(spans))
-    draws = words.uniform((len(spans), 3))
+    order = rng.choice(len(spans))
+    draws = rng.uniform((len(spans), 3))
     touched = [int(at) for at in order if draws[at, 0] < probability]
     for at in sorted(touched[: most or None], reverse=True):  # from the end, so that places hold
         low, high = spans[at]

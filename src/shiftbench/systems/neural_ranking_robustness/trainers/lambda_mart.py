@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {
     "patience": 50,
     "bagging": 0.8,
 }
-READS_ORIGINALS = True
+READS_SOURCES = True
 needs = _ranking.needs
 
 

@@ -22,7 +22,7 @@ from shiftbench.systems.neural_ranking_robustness.models._interactions import Ne
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 PARAMS: dict[str, object] = {"epochs": 8, "batch": 8, "pairs": 8, "lr": 0.003, "patience": 3}
-READS_ORIGINALS = True
+READS_SOURCES = True
 needs = _ranking.needs
 
 

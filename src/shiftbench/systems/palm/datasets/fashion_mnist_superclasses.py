@@ -7,7 +7,7 @@
 | shoes | sandal, sneaker, ankle_boot |
 | bags | bag |
 
-Classes are of 4, 2, 3 and 1 tenths of the samples. Keys are those of `fashion_mnist`, so that a picture has one key in
+Classes are of 4, 2, 3 and 1 tenths of the samples. Keys are those of `fashion_mnist`, so that an image has one key in
 both.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the grouping is ours.

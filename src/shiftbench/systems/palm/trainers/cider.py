@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.contracts import TrainJob
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.palm.losses import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.trainers import _loop, _projected, _views
@@ -56,10 +56,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     centres.points.copy_(F.normalize(means, dim=1))
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        z = net(_views.augment(pairs, words, job.params))
+        z = net(_views.augment(pairs, rng, job.params))
         return step(centres, z, labels.repeat(2), job.params)
 
     held = _loop.data(job, "val")

@@ -29,7 +29,7 @@ from torch import nn
 
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.palm.losses import palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
@@ -71,10 +71,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     net.add_module("prototypes", mixture)
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        z = net(_views.augment(pairs, words, job.params))
+        z = net(_views.augment(pairs, rng, job.params))
         return step(mixture, z, labels.repeat(2), job.params)
 
     held = _loop.data(job, "val")

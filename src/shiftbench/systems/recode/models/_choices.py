@@ -10,7 +10,7 @@ import ast
 import copy
 from collections.abc import Iterator, Sequence
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.models import _bodies
 
@@ -25,9 +25,9 @@ _OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 def bodies(sample: Sample, problems: Sequence[_bodies.Problem]) -> list[str]:
     """Return what may follow a prompt: the right body first; the others are drawn by the problem, not by its prompt."""
     meta = sample.fields["meta"]
-    words = Words(0, "choices", "generation", meta["task_id"])
+    rng = RandomStream(0, "choices", "generation", meta["task_id"])
     right = meta["canonical_solution"]
-    order = [problems[int(at)] for at in words.choice(len(problems))]
+    order = [problems[int(at)] for at in rng.choice(len(problems))]
     others = [
         _bodies.fitted(one, sample) for one in order if _number(one.key) != _number(sample.key)
     ]

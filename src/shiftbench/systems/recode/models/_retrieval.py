@@ -47,7 +47,7 @@ def load(
 
     Args:
         weights: made by `retrieval_index`.
-        params: `by`, and `view` and `words`, how many of the docstring are seen.
+        params: `by`, and `view` and `rng`, how many of the docstring are seen.
         classes: none.
         device: all is done on the CPU.
         inputs: none.

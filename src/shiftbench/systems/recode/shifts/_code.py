@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _levels
 
@@ -30,7 +30,7 @@ _QUOTE = re.compile(r"[rRuUbBfF]*(\'\'\'|\"\"\"|\'|\")")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
-def seeded(name: str, severity: float, words: Words) -> Words | None:
+def seeded(name: str, severity: float, rng: RandomStream) -> RandomStream | None:
     """Return the words of one seed of a perturbation; None: the clean prompt.
 
     Raises:
@@ -41,7 +41,7 @@ def seeded(name: str, severity: float, words: Words) -> Words | None:
         raise RangeError(
             f"shift {name.rpartition('.')[2]!r}: severity {severity:g} is no seed; expected 1, 2, ..."
         )
-    return words.of(f"{name.rpartition('.')[2]}/{int(severity)}") if severity else None
+    return rng.of(f"{name.rpartition('.')[2]}/{int(severity)}") if severity else None
 
 
 @dataclass(frozen=True)

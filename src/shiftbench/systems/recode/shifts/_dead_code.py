@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 WRAPS = ("if False:", "while False:", "for _ in range(0):")
@@ -19,7 +19,7 @@ _REFUSED = (
 )
 
 
-def inserted(code: _code.Code, words: Words, *, last: bool) -> Iterator[list[_code.Edit]]:
+def inserted(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[list[_code.Edit]]:
     """Yield insertions of dead code, in random order: before a random statement, or before the last one."""
     places = [node for node in _syntax.in_scope(code) if _syntax.own_line(code, node)]
     most = sum(1 for _ in ast.walk(code.function)) / 2
@@ -27,7 +27,7 @@ def inserted(code: _code.Code, words: Words, *, last: bool) -> Iterator[list[_co
     if not places or not donors:
         return
     for _ in range(_syntax.TRIES):
-        donor, place, wrap = (float(draw) for draw in words.uniform(3))
+        donor, place, wrap = (float(draw) for draw in rng.uniform(3))
         node = donors[int(donor * len(donors))]
         target = places[-1] if last else places[int(place * len(places))]
         body = [f"    {line}" for line in ast.unparse(node).split("\n")]

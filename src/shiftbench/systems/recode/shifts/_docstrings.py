@@ -11,23 +11,25 @@ import keyword
 import re
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
-Letters = Callable[[str, Words], str]
-Tokens = Callable[[list[str], list[bool], Words], list[str]]
+Letters = Callable[[str, RandomStream], str]
+Tokens = Callable[[list[str], list[bool], RandomStream], list[str]]
 
 
-def letters(name: str, sample: Sample, severity: float, words: Words, change: Letters) -> Sample:
+def letters(
+    name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters
+) -> Sample:
     """Return a sample whose prose is changed piece by piece.
 
     Args:
         name: of the perturbation's module.
         sample: a code prompt.
         severity: which seed; 0: none.
-        words: the sample's random words.
+        rng: the sample's random stream.
         change: a piece of text between protected things -> another text.
 
     Raises:
@@ -35,26 +37,26 @@ def letters(name: str, sample: Sample, severity: float, words: Words, change: Le
         DataError: no code prompt.
     """
 
-    def each(line: str, names: set[str], own: Words) -> str:
+    def each(line: str, names: set[str], own: RandomStream) -> str:
         return "".join(
             piece if kept else change(piece, own) for piece, kept in _pieces(line, names) if piece
         )
 
-    return _changed(name, sample, severity, words, each)
+    return _changed(name, sample, severity, rng, each)
 
 
-def tokens(name: str, sample: Sample, severity: float, words: Words, change: Tokens) -> Sample:
+def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change: Tokens) -> Sample:
     """Return a sample whose prose is changed as words.
 
     Args:
         name: of the perturbation's module.
         sample: a code prompt.
         severity: which seed; 0: none.
-        words: the sample's random words.
+        rng: the sample's random stream.
         change: words and what is between them, in turn, and which are words to change -> as many texts.
     """
 
-    def each(line: str, names: set[str], own: Words) -> str:
+    def each(line: str, names: set[str], own: RandomStream) -> str:
         parts, free = [], []
         for piece, kept in _pieces(line, names):
             cut = [piece] if kept else _words(piece)
@@ -62,17 +64,17 @@ def tokens(name: str, sample: Sample, severity: float, words: Words, change: Tok
             free += [not kept and bool(WORD.fullmatch(part)) for part in cut]
         return "".join(change(parts, free, own))
 
-    return _changed(name, sample, severity, words, each)
+    return _changed(name, sample, severity, rng, each)
 
 
 def _changed(
     name: str,
     sample: Sample,
     severity: float,
-    words: Words,
-    each: Callable[[str, set[str], Words], str],
+    rng: RandomStream,
+    each: Callable[[str, set[str], RandomStream], str],
 ) -> Sample:
-    own = _code.seeded(name, severity, words)
+    own = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
     if own is None or code.inner is None:
         return sample

@@ -9,7 +9,7 @@ import io
 import re
 import tokenize
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
@@ -98,7 +98,7 @@ def commented(sample: Sample) -> Sample:
     )
 
 
-def spaced(sample: Sample, words: Words) -> Sample:
+def spaced(sample: Sample, rng: RandomStream) -> Sample:
     """Return a sample in which line ends after the docstring are doubled with probability 0.5."""
     code = _code.Code.of(sample)
     start = code.docstring[1] if code.docstring else 0
@@ -109,6 +109,6 @@ def spaced(sample: Sample, words: Words) -> Sample:
         for end in ends
         if code.text.count("\n", 0, end) + 2 not in kept and code.text[end - 1] != "\\"
     ]
-    draws = words.uniform(len(ends)) < 0.5
+    draws = rng.uniform(len(ends)) < 0.5
     edits = [(end, end, "\n") for end, draw in zip(ends, draws, strict=True) if draw]
     return _code.with_code(sample, _code.edited(code.text, edits))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _texts
 
 
-def flipped(text: str, share: float, words: Words) -> str:
+def flipped(text: str, share: float, rng: RandomStream) -> str:
     """Return a text in which each letter is in the other case with probability `share`; one 16-bit word a character."""
-    draws = words.uniform(len(text)) < share
+    draws = rng.uniform(len(text)) < share
     cases = [letter.swapcase() for letter in text]
     return "".join(
         case if draw and len(case) == 1 else letter
@@ -16,9 +16,9 @@ def flipped(text: str, share: float, words: Words) -> str:
     )
 
 
-def mistyped(text: str, share: float, words: Words) -> str:
+def mistyped(text: str, share: float, rng: RandomStream) -> str:
     """Return a text in which each letter is a neighbouring key with probability `share`; two words a character."""
-    draws, keys = words.uniform(len(text)) < share, words.uniform(len(text))
+    draws, keys = rng.uniform(len(text)) < share, rng.uniform(len(text))
     found = []
     for letter, draw, key in zip(text, draws, keys, strict=True):
         near = _texts.NEIGHBOURS.get(letter.lower())
@@ -28,9 +28,9 @@ def mistyped(text: str, share: float, words: Words) -> str:
     return "".join(found)
 
 
-def swapped(text: str, share: float, words: Words) -> str:
+def swapped(text: str, share: float, rng: RandomStream) -> str:
     """Return a text in which each letter changes places with the next with probability `share`, none moving twice."""
-    draws = words.uniform(len(text)) < share
+    draws = rng.uniform(len(text)) < share
     found, at = list(text), 0
     while at + 1 < len(found):
         moves = bool(draws[at]) and found[at].isalpha() and found[at + 1].isalpha()

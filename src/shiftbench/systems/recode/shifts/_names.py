@@ -13,30 +13,32 @@ import keyword
 import re
 from collections.abc import Callable
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 TRIES = 10
-Change = Callable[[list[str], Words], list[str]]
+Change = Callable[[list[str], RandomStream], list[str]]
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[A-Z]+")
 
 
-def renamed(name: str, sample: Sample, severity: float, words: Words, change: Change) -> Sample:
+def renamed(
+    name: str, sample: Sample, severity: float, rng: RandomStream, change: Change
+) -> Sample:
     """Return a sample whose entry point has another name.
 
     Args:
         name: of the perturbation's module.
         sample: a code prompt.
         severity: which seed; 0: none.
-        words: the sample's random words.
+        rng: the sample's random stream.
         change: words of the name -> other words, as many or fewer; joined as the name was.
 
     Raises:
         RangeError: the severity is no seed.
         DataError: no code prompt.
     """
-    own = _code.seeded(name, severity, words)
+    own = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
     if own is None:
         return sample
@@ -53,9 +55,9 @@ def with_name(sample: Sample, new: str) -> Sample:
     return renamed.with_field("meta", {**meta, "test": whole.sub(new, meta["test"])})
 
 
-def _new(code: _code.Code, words: Words, draw: Callable[[Words], str]) -> str:
+def _new(code: _code.Code, rng: RandomStream, draw: Callable[[RandomStream], str]) -> str:
     for _ in range(TRIES):
-        new = draw(words)
+        new = draw(rng)
         if new == code.entry or _fits(code, new):
             return new
     return code.entry

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import char_swap, keyboard_typos, whitespace
 from shiftbench.systems.recode.shifts import (
@@ -30,7 +30,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     return {"CHANGE": options["change"]}
 
 
-def apply(value: Sample, severity: float, words: Words, *, change: str) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """Return a prompt with another docstring.
 
     Raises:
@@ -39,14 +39,14 @@ def apply(value: Sample, severity: float, words: Words, *, change: str) -> Sampl
     """
     name = f"docstring_{change}"
     if change in LETTERS:
-        return _docstrings.letters(name, value, severity, words, LETTERS[change])
-    return _docstrings.tokens(name, value, severity, words, TOKENS[change])
+        return _docstrings.letters(name, value, severity, rng, LETTERS[change])
+    return _docstrings.tokens(name, value, severity, rng, TOKENS[change])
 
 
-def _inflected(parts: list[str], free: list[bool], words: Words) -> list[str]:
+def _inflected(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
     places = [at for at, one in enumerate(free) if one]
     kinds = _english.parts_of_speech([parts[at] for at in places])
-    draws = words.uniform(len(places))
+    draws = rng.uniform(len(places))
     found = list(parts)
     for at, kind, draw in zip(places, kinds, draws, strict=True):
         if kind:

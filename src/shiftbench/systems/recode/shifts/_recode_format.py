@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _layout, _syntax
 
@@ -23,18 +23,18 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     return {"CHANGE": options["change"]}
 
 
-def apply(value: Sample, severity: float, words: Words, *, change: str) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """Return a prompt whose given code is written otherwise.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    own = _code.seeded(f"format_{change}", severity, words)
+    own = _code.seeded(f"format_{change}", severity, rng)
     return CHANGES[change](value, own) if own is not None else value
 
 
-def _after_docstring(sample: Sample, _: Words) -> Sample:
+def _after_docstring(sample: Sample, _: RandomStream) -> Sample:
     code = _code.Code.of(sample)
     if code.docstring is None:
         return sample
@@ -42,7 +42,7 @@ def _after_docstring(sample: Sample, _: Words) -> Sample:
     return _code.with_code(sample, code.text[:end] + "\n" + code.text[end:])
 
 
-CHANGES: dict[str, Callable[[Sample, Words], Sample]] = {
+CHANGES: dict[str, Callable[[Sample, RandomStream], Sample]] = {
     "black_only": lambda sample, _: _syntax.formatted(sample),
     "docstring_to_comments": lambda sample, _: _layout.commented(sample),
     "new_line_after_code": lambda sample, _: _code.with_code(

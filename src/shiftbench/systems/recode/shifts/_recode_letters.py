@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import (
     _code,
@@ -31,7 +31,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def apply(
-    value: Sample, severity: float, words: Words, *, of: str, change: str, share: float
+    value: Sample, severity: float, rng: RandomStream, *, of: str, change: str, share: float
 ) -> Sample:
     """Return a prompt with another docstring (`of: docstring`), or whose function has another name (`of: name`).
 
@@ -40,13 +40,13 @@ def apply(
         DataError: no code prompt.
     """
 
-    def letters(text: str, own: Words) -> str:
+    def letters(text: str, own: RandomStream) -> str:
         return CHANGES[change](text, share, own)
 
-    def parts(found: list[str], own: Words) -> list[str]:
+    def parts(found: list[str], own: RandomStream) -> list[str]:
         return [letters(part, own) for part in found]
 
     name = f"{of}_{change}"
     if of == "name":
-        return _names.renamed(name, value, severity, words, parts)
-    return _docstrings.letters(name, value, severity, words, letters)
+        return _names.renamed(name, value, severity, rng, parts)
+    return _docstrings.letters(name, value, severity, rng, letters)

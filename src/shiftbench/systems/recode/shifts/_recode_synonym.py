@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _docstrings, _synonyms
 
@@ -31,7 +31,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     sources: Mapping[str, Path],
     change: str,
@@ -48,6 +48,6 @@ def apply(
         f"docstring_synonym_{change}",
         value,
         severity,
-        words,
+        rng,
         lambda parts, free, own: _synonyms.replaced(known, parts, free, own, share, FORMS[change]),
     )

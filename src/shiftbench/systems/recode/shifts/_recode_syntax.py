@@ -8,7 +8,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import (
     _code,
@@ -37,18 +37,18 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     return {"CHANGE": options["change"]}
 
 
-def apply(value: Sample, severity: float, words: Words, *, change: str) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """Return a prompt whose given code is written otherwise.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    return _syntax.changed(f"syntax_{change}", value, severity, words, CHANGES[change])
+    return _syntax.changed(f"syntax_{change}", value, severity, rng, CHANGES[change])
 
 
-def _random(length: int, words: Words) -> str:
-    draws = words.uniform(length)
+def _random(length: int, rng: RandomStream) -> str:
+    draws = rng.uniform(length)
     return "".join(_ALL[int(draw * (len(_ALL) if at else 52))] for at, draw in enumerate(draws))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shiftbench.errors import DataError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _wordnet
 from shiftbench.systems.recode.shifts import _english
 
@@ -40,14 +40,14 @@ def replaced(
     known: _wordnet.WordNet,
     parts: list[str],
     free: list[bool],
-    words: Words,
+    rng: RandomStream,
     share: float,
     form: str,
 ) -> list[str]:
     """Return the parts of a line in which content words, with probability `share`, become `form` ({new}, {old})."""
     places = [at for at, one in enumerate(free) if one]
     kinds = _english.parts_of_speech([parts[at] for at in places])
-    draws, which = words.uniform(len(places)), words.uniform(len(places))
+    draws, which = rng.uniform(len(places)), rng.uniform(len(places))
     found = list(parts)
     for at, kind, draw, choice in zip(places, kinds, draws, which, strict=True):
         others = synonyms(known, parts[at], kind) if kind and draw < share else []

@@ -11,30 +11,32 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
-Change = Callable[[_code.Code, Words], Iterator[list[_code.Edit]]]
+Change = Callable[[_code.Code, RandomStream], Iterator[list[_code.Edit]]]
 MARK = "the_rest_begins_here_0"
 TRIES = 20
 
 
-def changed(name: str, sample: Sample, severity: float, words: Words, change: Change) -> Sample:
+def changed(
+    name: str, sample: Sample, severity: float, rng: RandomStream, change: Change
+) -> Sample:
     """Return a sample whose given code is changed and formatted.
 
     Args:
         name: of the perturbation's module.
         sample: a code prompt with some of the body.
         severity: which seed; 0: none.
-        words: the sample's random words.
+        rng: the sample's random stream.
         change: yields edits of the whole program, best first; the first after which it compiles are made.
 
     Raises:
         RangeError: the severity is no seed.
         DataError: no code prompt.
     """
-    own = _code.seeded(name, severity, words)
+    own = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
     if own is None or not code.given():
         return sample

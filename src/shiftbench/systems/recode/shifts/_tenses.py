@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.recode.shifts import _english
 
 _BEFORE = frozenset(
@@ -14,7 +14,7 @@ _FINITE = ("VB", "VBP", "VBZ", "VBD")
 _BE = {"is": "was", "are": "were", "has": "had", "have": "had", "does": "did", "do": "did"}
 
 
-def past(parts: list[str], free: list[bool], words: Words) -> list[str]:
+def past(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
     """Return the parts of a line with finite verbs, and forms of be, have and do, in the past tense."""
     found = list(parts)
     for at, part in enumerate(parts):
@@ -27,7 +27,7 @@ def past(parts: list[str], free: list[bool], words: Words) -> list[str]:
     )
 
 
-def future(parts: list[str], free: list[bool], words: Words) -> list[str]:
+def future(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
     """Return the parts of a line with `will` before finite verbs."""
     return _each(list(parts), free, lambda word: f"will {_english.lemma(word, 'VERB')}")
 

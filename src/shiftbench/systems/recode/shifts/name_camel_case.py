@@ -6,7 +6,7 @@ of names as in `_names`. Deterministic: all seeds are alike. Takes no random wor
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _names
 
@@ -17,14 +17,14 @@ RANGE = _code.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a prompt whose function has another name.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    own = _code.seeded(__name__, severity, words)
+    own = _code.seeded(__name__, severity, rng)
     name = _code.Code.of(value).entry
     parts = [part.lower() for part in _names.split(name)]
     camel = parts[0] + "".join(part.capitalize() for part in parts[1:])

@@ -6,7 +6,7 @@ of names as in `_names`. The severity is a seed.
 
 from __future__ import annotations
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _english, _names
 
@@ -17,18 +17,18 @@ RANGE = _code.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a prompt whose function has another name.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    return _names.renamed(__name__, value, severity, words, _inflected)
+    return _names.renamed(__name__, value, severity, rng, _inflected)
 
 
-def _inflected(parts: list[str], words: Words) -> list[str]:
-    kinds, draws = _english.parts_of_speech(parts), words.uniform(len(parts))
+def _inflected(parts: list[str], rng: RandomStream) -> list[str]:
+    kinds, draws = _english.parts_of_speech(parts), rng.uniform(len(parts))
     found = list(parts)
     for at, (part, kind, draw) in enumerate(zip(parts, kinds, draws, strict=True)):
         known = _english.forms(_english.lemma(part, kind), kind) if kind else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _names, _synonyms
 
@@ -23,7 +23,12 @@ PARAMS: dict[str, object] = {"share": 0.5}
 
 
 def apply(
-    value: Sample, severity: float, words: Words, *, sources: Mapping[str, Path], share: float = 0.5
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    sources: Mapping[str, Path],
+    share: float = 0.5,
 ) -> Sample:
     """Return a prompt whose function has another name.
 
@@ -33,7 +38,7 @@ def apply(
     """
     known = _synonyms.database(sources)
 
-    def change(parts: list[str], own: Words) -> list[str]:
+    def change(parts: list[str], own: RandomStream) -> list[str]:
         return _synonyms.replaced(known, parts, [True] * len(parts), own, share, "{new}")
 
-    return _names.renamed(__name__, value, severity, words, change)
+    return _names.renamed(__name__, value, severity, rng, change)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.datasets import _recode_release
 from shiftbench.systems.recode.shifts import _code
@@ -30,7 +30,7 @@ PARAMS: dict[str, object] = {"path": "", "file": "humaneval/nlaugmenter/BackTran
 def apply(
     value: Sample,
     severity: float,
-    words: Words,
+    rng: RandomStream,
     *,
     path: str = "",
     file: str = "humaneval/nlaugmenter/BackTranslation",
@@ -42,7 +42,7 @@ def apply(
         DataError: no such file, or the problem is not in it.
         ParamsError: `file` has other parts than three.
     """
-    if _code.seeded(__name__, severity, words) is None:
+    if _code.seeded(__name__, severity, rng) is None:
         return value
     parts = file.split("/")
     if len(parts) != 3:

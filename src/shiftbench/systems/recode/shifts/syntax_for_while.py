@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _syntax
 
@@ -21,17 +21,17 @@ RANGE = _code.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a prompt whose given code is written otherwise.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    return _syntax.changed(__name__, value, severity, words, _turned)
+    return _syntax.changed(__name__, value, severity, rng, _turned)
 
 
-def _turned(code: _code.Code, words: Words) -> Iterator[list[_code.Edit]]:
+def _turned(code: _code.Code, rng: RandomStream) -> Iterator[list[_code.Edit]]:
     loops = [node for node in _syntax.in_scope(code) if isinstance(node, ast.For | ast.While)]
     for node in loops:
         first = node.body[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _syntax
 
@@ -20,21 +20,21 @@ RANGE = _code.RANGE
 PARAMS: dict[str, object] = {}
 
 
-def apply(value: Sample, severity: float, words: Words) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """Return a prompt whose given code is written otherwise.
 
     Raises:
         RangeError: the severity is no whole number in 0 to 10.
         DataError: no code prompt.
     """
-    return _syntax.changed(__name__, value, severity, words, _mirrored)
+    return _syntax.changed(__name__, value, severity, rng, _mirrored)
 
 
 _MIRROR = {ast.Lt: ">", ast.Gt: "<", ast.LtE: ">=", ast.GtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
 _LOOSE = (ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.NamedExpr)
 
 
-def _mirrored(code: _code.Code, words: Words) -> Iterator[list[_code.Edit]]:
+def _mirrored(code: _code.Code, rng: RandomStream) -> Iterator[list[_code.Edit]]:
     for statement in _syntax.in_scope(code):
         for node in ast.walk(statement):
             if (

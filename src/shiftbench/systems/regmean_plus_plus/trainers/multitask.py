@@ -1,7 +1,7 @@
 """One trunk, a head for each task: trained on all tasks of a `united` dataset, or tuned on one of them.
 
 Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The net's one linear head holds the heads of all
-tasks, and the cross-entropy of a picture runs over the classes of its own task alone. Without `start` a fresh net
+tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh net
 learns; with it, weights of another trainer are tuned further, on some `tasks` only. `head: false` keeps the heads as
 they are, so that nets tuned on different tasks can be merged under them (trainers/regmean.py).
 """
@@ -23,7 +23,7 @@ from shiftbench.data import splits
 from shiftbench.errors import ParamsError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 from shiftbench.trainers import _loop
@@ -54,7 +54,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch.
 
-    `tasks` are names of the united datasets, none means all; `images` is how many training pictures of each task
+    `tasks` are names of the united datasets, none means all; `images` is how many training images of each task
     are used, 0 all of them.
     """
     net = _loop.fresh_net(job)
@@ -67,7 +67,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     apart = _tasks.apart(seen, len(job.classes))
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         logits = net(_loop.tensor(batch, net))
         return F.cross_entropy(_tasks.within(logits, labels, apart), labels)

@@ -24,7 +24,7 @@ from shiftbench.data import shards
 from shiftbench.optimizers import _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.refs import Ref
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.systems.root_optimizer.optimizers import _momenta
 
 PARAMS: dict[str, object] = {
@@ -81,8 +81,8 @@ def _shape(name: str) -> tuple[int, int]:
 def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
     """Return a random matrix, float64 (m, n)."""
     rows, columns = _shape(shape)
-    words = Words(seed, "ns_error", kind, f"{shape}/{number}")
-    normal = words.normal((4, rows, columns)).astype(np.float64)
+    rng = RandomStream(seed, "ns_error", kind, f"{shape}/{number}")
+    normal = rng.normal((4, rows, columns)).astype(np.float64)
     if kind == "gaussian":
         found: Floats = normal[0]
     else:

@@ -23,7 +23,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.data import source_files
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
 SEED = 1_000_003
@@ -51,7 +51,7 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
     states: dict[str, torch.Tensor] = {}
     step = 0
 
-    def between(net: nn.Module, _: Words) -> None:
+    def between(net: nn.Module, _: RandomStream) -> None:
         nonlocal step
         step += 1
         for name, parameter in net.named_parameters():
@@ -64,7 +64,7 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
                 matrix = direction.double().cpu().numpy().copy()
                 found.append((f"{name.removesuffix('.weight')}/{shape}", step, matrix))
 
-    def loss(net: nn.Module, batch: Any, labels: torch.Tensor, _: Words) -> torch.Tensor:
+    def loss(net: nn.Module, batch: Any, labels: torch.Tensor, _: RandomStream) -> torch.Tensor:
         return nn.functional.cross_entropy(net(_loop.tensor(batch, net)), labels)
 
     with torch.random.fork_rng(devices=[]):

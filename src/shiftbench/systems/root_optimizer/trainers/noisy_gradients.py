@@ -21,7 +21,7 @@ from torch import nn
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError
 from shiftbench.losses import cross_entropy
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {
@@ -48,7 +48,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     checked(job.params)
 
     def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: Words
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         return cross_entropy.loss(net(_loop.tensor(batch, net)), labels)
 
@@ -56,18 +56,18 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return dict(_loop.fit(job, net, loss, between=corruption(job)).state_dict())
 
 
-def corruption(job: TrainJob) -> Callable[[nn.Module, Words], None]:
+def corruption(job: TrainJob) -> Callable[[nn.Module, RandomStream], None]:
     """Return what corrupts the gradients of a net and logs how large they were."""
     at = 0
 
-    def between(net: nn.Module, words: Words) -> None:
+    def between(net: nn.Module, rng: RandomStream) -> None:
         nonlocal at
         told = at % EVERY == 0
         if told:
             job.log(at, "gradient_rms", _rms(net))
         for parameter in net.parameters():
             if parameter.grad is not None and parameter.ndim > 1:
-                parameter.grad = corrupted(parameter.grad, words, job.params)
+                parameter.grad = corrupted(parameter.grad, rng, job.params)
         if told:
             job.log(at, "gradient_rms_corrupted", _rms(net))
         at += 1
@@ -75,24 +75,24 @@ def corruption(job: TrainJob) -> Callable[[nn.Module, Words], None]:
     return between
 
 
-def corrupted(gradient: torch.Tensor, words: Words, params: Mapping[str, Any]) -> torch.Tensor:
+def corrupted(gradient: torch.Tensor, rng: RandomStream, params: Mapping[str, Any]) -> torch.Tensor:
     """Return the corrupted gradient of one matrix.
 
     Args:
         gradient: any shape.
-        words: random words of this step, drawn on.
+        rng: random words of this step, drawn on.
         params: `kappa`, `fraction`, `noise`, `nu`.
     """
     flat = gradient.flatten().clone()
     rms, size = float(flat.square().mean().sqrt()), flat.numel()
     if params["kappa"]:
-        where = words.uniform(size) < params["fraction"]
-        signs = np.where(words.uniform(size) < 0.5, -1.0, 1.0).astype(np.float32)
+        where = rng.uniform(size) < params["fraction"]
+        signs = np.where(rng.uniform(size) < 0.5, -1.0, 1.0).astype(np.float32)
         places = torch.from_numpy(np.flatnonzero(where)).to(gradient.device)
         values = torch.from_numpy(signs[where]).to(gradient) * params["kappa"] * rms
         flat[places] = values
     if params["noise"]:
-        normal = words.normal((1 + params["nu"], size)).astype(np.float64)
+        normal = rng.normal((1 + params["nu"], size)).astype(np.float64)
         student = normal[0] / np.sqrt((normal[1:] ** 2).mean(axis=0))
         flat = flat + torch.from_numpy(params["noise"] * rms * student).to(gradient)
     return flat.reshape(gradient.shape)

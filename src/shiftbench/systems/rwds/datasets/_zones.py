@@ -22,7 +22,7 @@ from shiftbench.data.boxes import Box
 from shiftbench.data.resizing import resize
 from shiftbench.datasets import _scenes
 from shiftbench.errors import ParamsError, near
-from shiftbench.rng import Words
+from shiftbench.rng import RandomStream
 from shiftbench.shifts import _scikit_photos
 
 Pixels = NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Zone:
         clutter: contrast of the ground around its mean.
         shadow: share of the light that a shadow takes.
         contrast: of the whole scene around grey 128.
-        sizes: smallest and largest side of an object's picture, in pixels.
+        sizes: smallest and largest side of an object's image, in pixels.
         classes: how often each class occurs, in parts of their sum.
     """
 
@@ -127,19 +127,19 @@ def scene(
         name: of the scene; decides what it draws.
         mix: where it lies.
         plot: how it is laid out.
-        pools: for each class, the pictures that are drawn from, uint8 (n, 28, 28).
+        pools: for each class, the images that are drawn from, uint8 (n, 28, 28).
         sources: folders of originals by name.
 
     Raises:
         DataError: the photos are not there.
     """
-    words = Words(0, "scene", "zone_scenes", name)
-    image = _ground(words, mix, plot, sources)
+    rng = RandomStream(0, "scene", "zone_scenes", name)
+    image = _ground(rng, mix, plot, sources)
     dark = float(mix.of("shadow", mix.look))
     look = _scenes.Look(side=plot.side, overlap=plot.overlap)
     boxes: list[Box] = []
-    for number in range(int(words.integers(plot.objects[0], plot.objects[1] + 1))):
-        own = Words(0, "scene", "zone_scenes", f"{name}/{number}")
+    for number in range(int(rng.integers(plot.objects[0], plot.objects[1] + 1))):
+        own = RandomStream(0, "scene", "zone_scenes", f"{name}/{number}")
         layer, mask, label = _object(own, mix, pools)
         left, top, wide, tall = _scenes.tight(mask)
         cut = slice(top, top + tall), slice(left, left + wide)
@@ -155,9 +155,9 @@ def scene(
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8), boxes
 
 
-def _ground(words: Words, mix: Mix, plot: Plot, sources: Mapping[str, Path]) -> Floats:
+def _ground(rng: RandomStream, mix: Mix, plot: Plot, sources: Mapping[str, Path]) -> Floats:
     """Return the ground, float32 (side, side, 3): a piece of a half of the photo, mirrored or not, tinted."""
-    size, down, right, mirrored = (int(word) for word in words.words16(4))
+    size, down, right, mirrored = (int(word) for word in rng.words16(4))
     pieces = []
     for name in (mix.source, mix.target):
         photo = _scikit_photos.opened(sources, ZONES[name].photo, colour=False)
@@ -174,9 +174,9 @@ def _ground(words: Words, mix: Mix, plot: Plot, sources: Mapping[str, Path]) -> 
     return tinted
 
 
-def _object(words: Words, mix: Mix, pools: list[Pixels]) -> tuple[Floats, Pixels, int]:
+def _object(rng: RandomStream, mix: Mix, pools: list[Pixels]) -> tuple[Floats, Pixels, int]:
     """Return an object at its size: its layer, its mask, its class."""
-    kind, which, size, turn, *colours = (int(word) for word in words.words16(7))
+    kind, which, size, turn, *colours = (int(word) for word in rng.words16(7))
     shares = np.cumsum(mix.of("classes", mix.classes).astype(np.float64))
     label = int(np.searchsorted(shares, kind / WHOLE * shares[-1], side="right"))
     low, high = (float(value) for value in mix.of("sizes", mix.sizes))

@@ -26,7 +26,7 @@ for job in PLAN.rules:
             job.rule
         input:
             recipe=job.recipe,
-            made=job.inputs if job.awake else ancient(job.inputs),  # at rest, it has none
+            made=job.inputs if job.dirty else ancient(job.inputs),  # at rest, it has none
         output:
             [update(path) for path in job.outputs],
         log:

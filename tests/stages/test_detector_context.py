@@ -14,23 +14,25 @@ import torch
 from shiftbench.detectors._rows import Head, Rows
 from shiftbench.errors import ModelError
 from shiftbench.refs import Ref
-from shiftbench.stages.detector_context import Bench, check_head
+from shiftbench.stages.detector_context import DetectorContext, check_head
 
 
 def test_records_have_one_net_for_all_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detectors remember what a net gave, and a search asks often."""
-    monkeypatch.setattr(Bench, "_predictor", lambda *_: SimpleNamespace(net=torch.nn.Identity()))
-    bench = Bench(SimpleNamespace(path=lambda ref: Path(ref.name)))  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        DetectorContext, "_predictor", lambda *_: SimpleNamespace(net=torch.nn.Identity())
+    )
+    context = DetectorContext(SimpleNamespace(path=lambda ref: Path(ref.name)))  # type: ignore[arg-type]
     shards = [Ref("shards", name) for name in ("toy/test", "toy/val")]
     data = {"a": "toy/test", "b": "toy/val"}
-    cell: Any = SimpleNamespace(inputs=shards, recipe={"data": data, "batch_size": 4})
+    artifact: Any = SimpleNamespace(inputs=shards, recipe={"data": data, "batch_size": 4})
     rows = Rows(pa.table({"key": ["x"]}))
-    first, again, other = (bench._with_net(cell, rows, name).net for name in ("a", "a", "b"))
+    first, again, other = (context._with_net(artifact, rows, name).net for name in ("a", "a", "b"))
     assert first is again
     assert first is not other
-    assert bench.seen_again == 0
+    assert context.seen_again == 0
     first.seen, other.seen = 30, 12
-    assert bench.seen_again == 42
+    assert context.seen_again == 42
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])

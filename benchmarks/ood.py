@@ -1,8 +1,8 @@
 """Detectors over several choices of unknown classes: means over campaigns of replicates, beside the baseline.
 
-    python benchmarks/detection.py [--root build/detection] [--baseline msp] CAMPAIGN...
+    python benchmarks/ood.py [--root build/ood] [--baseline msp] CAMPAIGN...
 
-Reads the tables of campaigns that differ in their ID classes (params/detection.yaml: unknown_0 unknown_1 unknown_2),
+Reads the tables of campaigns that differ in their ID classes (params/ood.yaml: unknown_0 unknown_1 unknown_2),
 each a mean over its training seeds. A row is the unweighted mean over campaigns; its 95% interval is of resampled
 samples. `spread` is the lowest and the highest of the campaigns: what another choice of classes would change.
 `far - baseline` has Holm's correction for the number of detectors.
@@ -25,7 +25,7 @@ GROUPS = ("near", "far")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("campaigns", nargs="*", default=["unknown_0", "unknown_1", "unknown_2"])
-    parser.add_argument("--root", type=Path, default=Path("build/detection"))
+    parser.add_argument("--root", type=Path, default=Path("build/ood"))
     parser.add_argument("--baseline", default="msp")
     parser.add_argument("--metric", default="auroc")
     options = parser.parse_args()
@@ -42,13 +42,13 @@ def main() -> None:
     print(f"| detector | near | spread | far | spread | far - {options.baseline} | corrected p |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in sorted(detectors, key=lambda name: -means[name][1, 0]):
-        cells = [name]
+        artifacts = [name]
         for at in range(len(GROUPS)):
             single = [100 * rows[name][at, 0] for rows in found.values()]
-            cells += [interval(means[name][at]), f"{min(single):.1f} to {max(single):.1f}"]
+            artifacts += [interval(means[name][at]), f"{min(single):.1f} to {max(single):.1f}"]
         same = name == options.baseline
-        cells += ["", ""] if same else [interval(gaps[name]), f"{p_values[name]:.3f}"]
-        print("| " + " | ".join(cells) + " |")
+        artifacts += ["", ""] if same else [interval(gaps[name]), f"{p_values[name]:.3f}"]
+        print("| " + " | ".join(artifacts) + " |")
 
 
 def of_campaign(folder: Path, metric: str) -> dict[str, np.ndarray]:
