@@ -313,7 +313,7 @@ def test_the_gallery_puts_the_clean_partner_first(made: Path) -> None:
     boards = gallery.boards({ref: made / ref.path for ref in refs})
     assert [board.shift for board in boards] == ["identity", "fog"]
     assert boards[1].severities == (0, 1, 5)
-    assert (boards[1].strips[0].label, boards[1].strips[0].pictures[0].width) == ("T-shirt", 28)
+    assert (boards[1].strips[0].label, boards[1].strips[0].images[0].width) == ("T-shirt", 28)
 
 
 def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path
         files[ref] = tmp_path / f"{shift}.json"
         files[ref].write_text(json.dumps({"samples": [{"key": "k", "text": text}]}))
     (strip,) = gallery.boards(files)[1].strips
-    clean, shifted = strip.pictures
+    clean, shifted = strip.images
     assert clean.diff == ()
     assert [piece for piece in shifted.diff if piece[0] != "kept"] == [
         ("gone", "red"),

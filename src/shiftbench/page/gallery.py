@@ -29,7 +29,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Image:
     """One sample at one severity: a PNG in base64 with its size in pixels, or a text; neither: not there."""
 
     png: str | None = None
@@ -46,7 +46,7 @@ class Strip:
 
     key: str
     label: str
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +105,18 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
         Strip(
             key,
             _label(sample, first["classes"]),
-            _compared(tuple(_picture(shots[s], key) for s in severities), severities),
+            _compared(tuple(_image(shots[s], key) for s in severities), severities),
         )
         for key, sample in first["samples"].items()
     )
     return Board(dataset, split, shift, severities, strips, tuple(first["skipped"]))
 
 
-def _compared(pictures: tuple[Picture, ...], severities: tuple[float, ...]) -> tuple[Picture, ...]:
+def _compared(images: tuple[Image, ...], severities: tuple[float, ...]) -> tuple[Image, ...]:
     """Return the images, each text beside that of the clean sample."""
-    clean, *others = pictures
+    clean, *others = images
     if clean.text is None or severities[0] != 0:
-        return pictures
+        return images
     return (
         clean,
         *(
@@ -131,12 +131,12 @@ def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
     return str(classes[label]) if isinstance(label, int) and 0 <= label < len(classes) else ""
 
 
-def _picture(shot: dict[str, Any], key: str) -> Picture:
+def _image(shot: dict[str, Any], key: str) -> Image:
     sample = shot["samples"].get(key, {})
     if "png" in sample:
         marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
-        return Picture(sample["png"], *_size(sample["png"], shot["file"], key), marks=marks)
-    return Picture(text=sample.get("text"))
+        return Image(sample["png"], *_size(sample["png"], shot["file"], key), marks=marks)
+    return Image(text=sample.get("text"))
 
 
 def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, ...]:
