@@ -119,7 +119,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     planned_campaign.make(tmp_path)
     planned_campaign.load(tmp_path)
     monkeypatch.chdir(tmp_path)
-    plan._closure.cache_clear()
+    plan._code.cache_clear()
     return tmp_path
 
 
