@@ -25,7 +25,7 @@ def test_a_clean_campaign_is_exact(made):
 def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
     plan, ref = made.plan(), made.one("tables")
     true = pl.read_parquet(made.root / ref.path).filter(ACCURACY)["value"].item()
-    forgeries.artifact(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    forgeries.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
     for check in ("digests", "coherence", "rows"):
         assert made.findings(check, plan=plan) == []
     (finding,) = made.findings("aggregates", plan=plan)
@@ -53,7 +53,7 @@ def test_cells_of_the_other_tables_are_compared(made, name, column):
     at = forgeries.row(frame[column].is_not_null().arg_max())
     value = pl.col(column)
     value = value.list.eval(pl.element() / 2 + 0.1) if column == "draws" else value + 1
-    forgeries.artifact(made.root, ref, at, name, **{column: value})
+    forgeries.cell(made.root, ref, at, name, **{column: value})
     (finding,) = made.findings("aggregates", plan=plan)
     assert finding.file.endswith(name)
     assert finding.why.startswith(column)
@@ -69,7 +69,7 @@ def test_rows_that_are_missing_or_strange_are_named(made):
 def test_the_second_implementation_finds_it_alone(made, monkeypatch):
     """A mistake of the stage that it makes again is found by other code."""
     plan, ref = made.plan(), made.one("tables")
-    forgeries.artifact(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
+    forgeries.cell(made.root, ref, ACCURACY, value=pl.col("value") + 0.0001)
     monkeypatch.setattr(aggregates, "_made_again", lambda *_: iter(()))
     found = [one for one in made.findings("aggregates", plan=plan) if one.expected]
     assert [one.sample.split("/")[3] for one in found] == ["convnet-erm-s0"]

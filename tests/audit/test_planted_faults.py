@@ -238,19 +238,19 @@ def _(made: Made) -> None:
 @planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     other = {"label": 1 - pl.col("label") % 2, "correct": pl.lit(value=True)}
-    forgeries.artifact(made.root, RECORDS, forgeries.row(0), **other)
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), **other)
 
 
 @planted("logits of a record scaled, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     scaled = pl.col("logits").list.eval(pl.element() * 2)
-    forgeries.artifact(made.root, RECORDS, ALL, logits=scaled)
+    forgeries.cell(made.root, RECORDS, ALL, logits=scaled)
 
 
 @planted("a logit that is no number, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     spoilt = pl.col("logits").list.eval(pl.element() * np.nan)
-    forgeries.artifact(made.root, RECORDS, forgeries.row(0), logits=spoilt)
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), logits=spoilt)
 
 
 @planted(
@@ -270,7 +270,7 @@ def _(made: Made) -> None:
 
 @planted("scores of a detector edited, digests updated", "rows", SCORES.path)
 def _(made: Made) -> None:
-    forgeries.artifact(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
+    forgeries.cell(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
 
 
 @planted("the data behind a record replaced in its receipt", "pixels", RECORDS.path)
@@ -282,12 +282,12 @@ def _(made: Made) -> None:
 
 @planted("a metric edited by 0.0001, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    forgeries.artifact(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+    forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the end of an interval edited, digests updated", "aggregates", TABLES.path)
 def _(made: Made) -> None:
-    forgeries.artifact(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
+    forgeries.cell(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
 
 
 @planted("the rows of a severity dropped from a table, digests updated", "coverage", TABLES.path)
@@ -331,7 +331,7 @@ def _(made: Made) -> None:
 
 @planted("other options than the best of the search, digests updated", "selection", SEARCH.path)
 def _(made: Made) -> None:
-    forgeries.artifact(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
+    forgeries.cell(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
 
 
 @planted("a search without effect", "selection", SEARCH.path)
@@ -484,7 +484,7 @@ def _(made: Made) -> None:
 
 @planted("an artefact replaced after its release, digests updated", "tampering", TABLES.path)
 def _(made: Made) -> None:
-    forgeries.artifact(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+    forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
 @planted("the statement of a release edited", "attestation", ".receipt.json")

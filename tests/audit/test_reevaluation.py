@@ -56,8 +56,8 @@ def test_what_is_genuine_comes_out_again(made):
 def test_forged_results_do_not_come_out_again(made):
     """Forgeries in several records of one net and swapped weights of none, each named with its sample."""
     scaled, relabelled = pl.col("logits").list.eval(pl.element() * 1.5), (pl.col("label") + 1) % 3
-    forgeries.artifact(made.root, records("identity/0"), forgeries.row(3), logits=scaled)
-    forgeries.artifact(made.root, records("contrast/3"), forgeries.row(5), label=relabelled)
+    forgeries.cell(made.root, records("identity/0"), forgeries.row(3), logits=scaled)
+    forgeries.cell(made.root, records("contrast/3"), forgeries.row(5), label=relabelled)
     forgeries.table(made.root, records("contrast/5"), lambda frame: frame)
     kept = made.root / Ref("features", records("identity/0").name.replace("test", "val")).path
     features = np.load(kept)

@@ -110,7 +110,7 @@ def test_validation_ood_that_is_tested_fails(made):
 def test_a_proof_that_admits_an_overlap_fails(made):
     ref = made.one("overlaps")
     admitted = pl.col("disjoint").cast(int)
-    forgeries.artifact(made.root, ref, pl.lit(value=True), shared_contents=admitted)
+    forgeries.cell(made.root, ref, pl.lit(value=True), shared_contents=admitted)
     assert {one.file for one in made.findings("selection")} == {ref.path}
 
 

@@ -133,7 +133,7 @@ def manifest(root: Path, ref: Ref, **facts: object) -> None:
 
 
 def row(number: int) -> pl.Expr:
-    """Pick a row by its number, for `artifact`."""
+    """Pick a row by its number, for `cell`."""
     return pl.int_range(pl.len()) == number
 
 
@@ -143,7 +143,7 @@ def table(root: Path, ref: Ref, change: Frames, name: str = "") -> None:
     update(root, ref)
 
 
-def artifact(root: Path, ref: Ref, picked: pl.Expr, name: str = "", **values: pl.Expr) -> None:
+def cell(root: Path, ref: Ref, picked: pl.Expr, name: str = "", **values: pl.Expr) -> None:
     """Change columns of the rows that an expression picks."""
 
     def change(frame: pl.DataFrame) -> pl.DataFrame:

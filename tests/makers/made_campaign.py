@@ -200,6 +200,7 @@ def with_original(root: Path) -> Made:
 def forget() -> None:
     """Drop what is cached for another folder."""
     environment.describe.cache_clear()
+    environment.without_gpu.cache_clear()
     environment.repository.cache_clear()
     plans._code.cache_clear()
 

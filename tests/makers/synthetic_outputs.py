@@ -44,7 +44,7 @@ def previews(root: Path) -> list[Ref]:
         "contrast": (1, 3, 5),
     }.items():
         for severity in severities:
-            images = [
+            pictures = [
                 np.clip(grid + 12 * severity * i + 10 * severity, 0, 255).astype(np.uint8)
                 for i in range(4)
             ]
@@ -54,7 +54,7 @@ def previews(root: Path) -> list[Ref]:
                     "label": i,
                     "png": base64.b64encode(codecs.encode("png", picture)).decode(),
                 }
-                for i, picture in enumerate(images)
+                for i, picture in enumerate(pictures)
             ]
             refs.append(
                 _preview(

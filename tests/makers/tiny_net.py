@@ -63,7 +63,7 @@ MODEL: Any = SimpleNamespace(
 )
 
 
-def images(n: int, seed: int) -> list[Sample]:
+def pictures(n: int, seed: int) -> list[Sample]:
     """Images of four colours and noise, labelled as the net sees them."""
     random = np.random.default_rng(seed)
     images = random.integers(0, 200, (n, 1, 1, 3)) + random.integers(0, 56, (n, 12, 12, 3))

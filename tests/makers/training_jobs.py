@@ -18,7 +18,7 @@ CLASSES = ("a", "b", "c", "d")
 WORDS = ("good fine", "bad poor", "dull slow", "loud long")
 
 
-def images(count: int, *, size: int = 28, colour: bool = False, seed: int = 0) -> list[Sample]:
+def pictures(count: int, *, size: int = 28, colour: bool = False, seed: int = 0) -> list[Sample]:
     """Return samples whose bright quadrant is the class."""
     random = np.random.default_rng(seed)
     samples = []
@@ -52,7 +52,7 @@ def job(
     """Return a job on tiny data, with the plugins' defaults under the given options."""
     own = plugins.find("models", model).PARAMS | (model_params or {})
     options = plugins.find("trainers", trainer).PARAMS | params
-    splits = {"train": train or images(64), "val": images(16, seed=1)}
+    splits = {"train": train or pictures(64), "val": pictures(16, seed=1)}
     if trainer in ("tfidf_logreg", "tfidf_logreg_part"):
         splits = {"train": texts(32), "val": texts(8)}
     seed, optimizer = options.pop("seed", 0), {}

@@ -21,9 +21,9 @@ from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
-SOURCE = refs.sources("images")
-CLEAN = refs.shards("images", "test")
-FOG = refs.shards("images", "test", "fog", 3)
+SOURCE = refs.sources("pictures")
+CLEAN = refs.shards("pictures", "test")
+FOG = refs.shards("pictures", "test", "fog", 3)
 TABLE = Ref("tables", "small")
 REPORT = Ref("report", "index")
 DRAWS = 200
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 def weights(seed: int) -> Ref:
     """Weights of one training seed."""
-    return refs.weights("images", "net", "erm", seed)
+    return refs.weights("pictures", "net", "erm", seed)
 
 
 def records(seed: int, shards: Ref) -> Ref:
@@ -69,7 +69,7 @@ class Run:
     def write(self) -> Run:
         """Write everything."""
         self.add(SOURCE, {"bytes": {"files": {"a.tar": "0" * 64}}})
-        self.add(CLEAN, {"dataset": {"name": "images"}}, SOURCE)
+        self.add(CLEAN, {"dataset": {"name": "pictures"}}, SOURCE)
         for shift in self.shifts:
             self.add(shift, {"shift": {"options": {"density": 1}}, "seed": 0}, CLEAN)
         for seed in (0, 1):
@@ -182,7 +182,7 @@ def _row(seed: str, shards: Ref, value: float) -> dict[str, Any]:
     return {
         "campaign": "small",
         "task": "classification",
-        "weights": f"images/net-erm{seed}",
+        "weights": f"pictures/net-erm{seed}",
         "method": "plain",
         "detector": None,
         "dataset": dataset,

@@ -116,7 +116,7 @@ def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", r"(?s)params.yaml is not valid YAML: .*line 1"),
+        ("a: [", r"(?s)params.yaml is not valid YAML: .*line 2, column 1"),
         ("- a", r"params.yaml must be a mapping of keys, found list"),
         (
             "a: !!python/object/apply:os.getcwd []",

@@ -18,7 +18,8 @@ HOST = socket.gethostname()
 AT_WORK = """
 import sys, time
 from pathlib import Path
-from shiftbench import files, locks
+from shiftbench import files
+from shiftbench.provenance import locks
 root = Path(sys.argv[1])
 with locks.hold(root / "logs/locks/shift-a"), files.scratch(root / "data/a.json") as file, \\
         files.scratch_folder(root / "data/b.json"):

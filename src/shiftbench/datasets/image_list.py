@@ -96,7 +96,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
     count = params["counts"].get(split)
     images = str(_root(params) / params["images"])
-    many = "pictures" if count is None else f"{count:,} images"
+    many = "images" if count is None else f"{count:,} images"
     return {str(_list(split, params)): f"list of {many}", images: "the images"}
 
 

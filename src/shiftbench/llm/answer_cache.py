@@ -103,8 +103,9 @@ class Answers:
         """Sort the files that were read or written: each key once, in order."""
         for model, known in self._known.items():
             if known:
-                lines = [_line(known[key]) for key in sorted(known)]
-                files.write_bytes(self.file(model), "".join(lines).encode())
+                text = "".join(_line(known[key]) for key in sorted(known)).encode()
+                if not self.file(model).is_file() or self.file(model).read_bytes() != text:
+                    files.write_bytes(self.file(model), text)
 
     def _of(self, model: str) -> dict[str, dict[str, Any]]:
         name = model.partition("@")[0]

@@ -127,7 +127,7 @@ class RecipeSpecs:
             content["optimizer"] = using[-1].content
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
         own = trainer.needs if hasattr(trainer.module, "needs") else default
-        reads = resolved_plugin.reads(model) or getattr(trainer.module, "READS_ORIGINALS", False)
+        reads = resolved_plugin.reads(model) or getattr(trainer.module, "READS_SOURCES", False)
         inputs = [*own, *(model.needs if reads else [])]
         shifted = self.params.trainer(trainer_name).shifted
         if shifted:

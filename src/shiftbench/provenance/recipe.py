@@ -115,7 +115,7 @@ class Job:
             "verb": self.verb,
             "name": self.name,
             "settings": self.settings,
-            "cells": artifacts,
+            "artifacts": artifacts,
         }
         return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
@@ -127,7 +127,7 @@ class Job:
             Artifact(
                 Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"]
             )
-            for c in content["cells"]
+            for c in content["artifacts"]
         )
         return cls(content["verb"], content["name"], artifacts, content["settings"])
 

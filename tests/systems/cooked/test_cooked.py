@@ -233,13 +233,13 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
 @pytest.mark.usefixtures("in_pristine")
 def test_leaving_a_member_out_evaluates_no_member_again() -> None:
     params = scales.load("systems/cooked", HOME)
-    before = plans.Plan.of(params).cells
+    before = plans.Plan.of(params).artifacts
     names = {name: component.model_dump() for name, component in params.methods.items()}
     names["cooked"]["members"] = names["cooked"]["members"][1:]
     changed = params.model_copy(
         update={"methods": {k: type(params.methods["cooked"])(**v) for k, v in names.items()}}
     )
-    after = plans.Plan.of(changed).cells
+    after = plans.Plan.of(changed).artifacts
     moved = {ref for ref in before if ref.kind == "records" and before[ref] != after[ref]}
     assert moved
     assert {ref.parts[2] for ref in moved} == {"cooked"}

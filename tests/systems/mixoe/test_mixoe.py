@@ -260,11 +260,11 @@ def test_no_campaign_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
     params = scales.load(f"systems/mixoe/{scale}", HOME)
     plan = Plan.of(params)
     for campaign in plan.campaigns.values():
-        weights = [ref for ref in plan.cells if ref.kind == "weights"]
+        weights = [ref for ref in plan.artifacts if ref.kind == "weights"]
         learnt = {
             need.parts[0]
             for ref in weights
-            for need in plan.cells[ref].inputs
+            for need in plan.artifacts[ref].inputs
             if need.kind == "shards"
         }
         assert learnt.isdisjoint(campaign.ood_groups)

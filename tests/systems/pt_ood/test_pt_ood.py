@@ -290,7 +290,7 @@ def test_adding_a_backbone_is_one_row() -> None:
             "campaigns": {**given.campaigns, "split_1": campaign},
         }
     )
-    before, after = (plans.Plan.of(one).cells for one in (given, wider))
+    before, after = (plans.Plan.of(one).artifacts for one in (given, wider))
     added = {ref.name for ref in after.keys() - before.keys() if ref.kind == "weights"}
     assert added == {"pretraining/convnet-pgd-s1", "known_1/convnet-probe_robust-s1"}
     for ref, cell in before.items():

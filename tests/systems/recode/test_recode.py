@@ -148,7 +148,7 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
 
 
 def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(smollm2_choice, "ANSWERS", tmp_path)
+    monkeypatch.setattr(code_llm, "ANSWERS", tmp_path)
     options = {**code_llm.PARAMS, "samples": 2, "temperature": 0.2}
     sample = problem(ADD)
     requests = code_llm.asks([sample], options, {})

@@ -43,7 +43,7 @@ def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     code = [
         line.removeprefix("code.").partition(":")[0] for line in lines if line.startswith("code.")
     ]
-    options = [line for line in lines if not line.startswith(("code.", "upstream."))]
+    options = [line for line in lines if not line.startswith(("code.", "linked", "upstream."))]
     said = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     said += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
     return "; ".join(said) or "it was made from outputs that are stale themselves"

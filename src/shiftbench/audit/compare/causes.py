@@ -86,7 +86,7 @@ def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
 def own(path: str, here: Receipt, there: Receipt) -> list[Cause]:
     """Return what two recipes of an output differ in, inputs apart; one cause per kind."""
     found: dict[Kind, list[str]] = {}
-    for key in sorted((here.keys() | there.keys()) - {"upstream", "code"}):
+    for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked"}):
         for line in recipe.differences(there.get(key), here.get(key), key):
             found.setdefault(_kind_of_difference(line), []).append(line)
     changed = _changed_code(here.get("code", {}), there.get("code", {}))
