@@ -22,7 +22,7 @@ NEW = {
     "metrics": "balanced",
 }
 LINES = [
-    ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, mine]"),
+    ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, fresh]"),
     ("shifts: [gaussian_noise, contrast, jpeg_compression]", "shifts: [brighter]"),
     (
         "{models: [convnet], trainers: [erm], seeds: [0, 1]}",
@@ -50,18 +50,18 @@ LINES = [
 def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository = checkout(tmp_path / "repository")
     for family, name in NEW.items():
-        said = repository.run("shiftbench", "new", family, name).stdout
+        said = repository.run("shiftbench", "new", family, name, "--into", "fresh").stdout
         assert (
-            f"wrote mine/{family}/{name}.py; params.yaml asks for it with\n  plugins: [mine]"
+            f"wrote fresh/{family}/{name}.py; params.yaml asks for it with\n  plugins: [fresh]"
             in said
         )
-        assert f"test it: SHIFTBENCH_PLUGINS=mine pytest tests/contracts -k {name}" in said
+        assert f"test it: SHIFTBENCH_PLUGINS=fresh pytest tests/contracts -k {name}" in said
     for old, new in LINES:
         repository.edit("params.yaml", old, new)
 
     chosen = " or ".join(NEW.values())
     command = (
-        f"SHIFTBENCH_PLUGINS=mine pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
+        f"SHIFTBENCH_PLUGINS=fresh pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
     )
     tested = repository.run("bash", "-c", command).stdout
     for name in NEW.values():
