@@ -15,9 +15,11 @@ PANEL = "Stages"
 
 
 def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
+    from shiftbench.engine import memory
     from shiftbench.provenance import recipe
     from shiftbench.stages import verbs
 
+    memory.keep_freed()
     count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options))
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 

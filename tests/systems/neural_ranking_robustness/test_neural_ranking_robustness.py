@@ -53,7 +53,9 @@ def load(made: Made, model: str, trainer: str = "index", **options: Any) -> Any:
 def sample_metric(name: str, **columns: list[int | None]) -> float:
     metric = plugins.find("metrics", name)
     table = pa.table({key: pa.array(values, pa.int64()) for key, values in columns.items()})
-    (sums,) = weighted([metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8))
+    (sums,) = weighted(
+        [metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8)
+    )
     return float(metric.finish(sums, **metric.PARAMS)[0])
 
 
