@@ -121,7 +121,8 @@ def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
             f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
         )
     if len(hits) > 1:
-        what = "two files" if all(isinstance(hit, Path) for _, hit in hits) else "two plugins"
+        only_files = all(isinstance(hit, Path) for _, hit in hits)
+        what = "two files" if only_files else "a file and an entry, or two entries,"
         places = [hit.where if isinstance(hit, Entry) else str(hit) for _, hit in hits]
         raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
     return hits[0]
