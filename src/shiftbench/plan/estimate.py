@@ -1,6 +1,6 @@
 """`plan --estimate`: jobs, hours and GB before anything starts.
 
-Rates are rough, measured on two x86-64 cores without a GPU (docs/design.md); where run files of the
+Rates are rough, measured on two x86-64 cores without a GPU; where run files of the
 same stage exist here, their times replace the rates.
 """
 
@@ -95,5 +95,5 @@ def _measured(job: Job, root: Path) -> float | None:
 
 
 def spell(value: object) -> str:
-    """Spell an artifact of the table."""
+    """Spell a cell of the table."""
     return f"{value:g}" if isinstance(value, float) else str(value)
