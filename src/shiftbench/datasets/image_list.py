@@ -11,8 +11,8 @@
 Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` (names in the
 order of the labels, or a dataset of ours that has them: `classes: imagenet`) a label is one of theirs; without, the set
 is out of distribution and each label is -1. `counts` refuses a list of another length, `shorter` and `side` resize and
-cut as `imagenet` does, and `licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards
-stay local. A key is `image_list/` and the path, so that an image has one key in all lists.
+cut as `imagenet` does (`side` alone squeezes to a square), and `licence` is what the shards and `shiftbench plan` say.
+Nothing is downloaded, and shards stay local. A key is `image_list/` and the path, so that an image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
