@@ -71,13 +71,14 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Estimate:
+class Estimate:
     """A value with its replicates, float64 (1 + draws,); with seeds as units, those of each, (seeds, 1 + draws)."""
 
     values: Floats
     by_seed: Floats | None = None
 
     def interval(self, error: float) -> Interval:
+        """Return its interval, see `intervals`."""
         if self.by_seed is not None:
             return intervals.of_seeds(self.by_seed, error)
         return intervals.of_draws(self.values, error)
@@ -108,9 +109,10 @@ def _judge(asked: Judged, rows: Rows, error: float) -> Judged:
         held = _gate(asked.claim, rows)
         if held:
             return replace(asked, verdict="not evaluable", reason=held)
+        found = estimates(asked.claim, rows)
         if asked.claim.over:
-            return _quantified(asked, rows, error)
-        return _verdict(asked, _estimate(asked.claim, rows), error, error)
+            return _quantified(asked, found, error)
+        return _verdict(asked, found[None], error, error)
     except NotEvaluable as reason:
         return replace(asked, verdict="not evaluable", reason=str(reason))
 
@@ -128,7 +130,20 @@ def _gate(claim: Claim, rows: Rows) -> str:
     return f"{said}: {found.doubt}" if found.doubt else said
 
 
-def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> _Estimate:
+def estimates(claim: Claim, rows: Rows) -> dict[str | None, Estimate]:
+    """Return the claim's value; of a quantified claim, for each value of its column.
+
+    Raises:
+        NotEvaluable: rows are missing, or do not fit.
+    """
+    if not claim.over:
+        return {None: _estimate(claim, rows)}
+    free = frozenset((claim.over,))
+    split = _split(claim, rows, claim.over, free)
+    return {value: _estimate(claim, own, free) for value, own in split.items()}
+
+
+def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> Estimate:
     """Return the claim's value.
 
     Args:
@@ -139,7 +154,7 @@ def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> _Estimat
     assert claim.value is not None  # noqa: S101 - judged claims have one
     seeded = claim.over == "seed"
     if claim.unit == "key" or seeded:
-        return _Estimate(scalar(evaluate(rows, claim.value, seeded=seeded, free=free)))
+        return Estimate(scalar(evaluate(rows, claim.value, seeded=seeded, free=free)))
     free |= {"seed"}
     values = np.stack(
         [
@@ -147,7 +162,7 @@ def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> _Estimat
             for own in _split(claim, rows, "seed", free).values()
         ]
     )
-    return _Estimate(values.mean(axis=0), values)
+    return Estimate(values.mean(axis=0), values)
 
 
 def _split(claim: Claim, rows: Rows, column: str, free: frozenset[str]) -> dict[str, Rows]:
@@ -166,19 +181,15 @@ def _split(claim: Claim, rows: Rows, column: str, free: frozenset[str]) -> dict[
     }
 
 
-def _quantified(asked: Judged, rows: Rows, error: float) -> Judged:
-    claim = asked.claim
-    assert claim.over is not None  # noqa: S101 - the caller looked
-    free = frozenset((claim.over,))
-    split = _split(claim, rows, claim.over, free)
-    n = len(split)
+def _quantified(asked: Judged, found: Mapping[str | None, Estimate], error: float) -> Judged:
+    claim, n = asked.claim, len(found)
     k = {"all": n, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
     if not isinstance(k, int) or k > n:
         raise NotEvaluable(f"{k} of {n} values of {claim.over} are asked for")
     support, refutation = error / (n - k + 1), error / k
     parts = tuple(
-        _verdict(replace(asked, part=value), _estimate(claim, own, free), support, refutation)
-        for value, own in split.items()
+        _verdict(replace(asked, part=value), estimate, support, refutation)
+        for value, estimate in found.items()
     )
     verdicts = [part.verdict for part in parts]
     verdict, reason = "inconclusive", ""
@@ -196,7 +207,7 @@ def _quantified(asked: Judged, rows: Rows, error: float) -> Judged:
     return replace(asked, verdict=verdict, confidence=sure, seeds=seeds, reason=reason, parts=parts)
 
 
-def _verdict(asked: Judged, estimate: _Estimate, support: float, refutation: float) -> Judged:
+def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: float) -> Judged:
     """Return the verdict of a value, with the interval that decided it.
 
     Args:
@@ -214,7 +225,9 @@ def _verdict(asked: Judged, estimate: _Estimate, support: float, refutation: flo
         error = ERROR if claim.kind == "report" else support
         verdict = "supported" if value == claim.margin else "refuted"
         shown = estimate.interval(error)
-        return _with(asked, "reported" if claim.kind == "report" else verdict, shown, error)
+        if claim.kind == "report":
+            return _with(asked, "reported", shown, error, shown.doubt)
+        return _with(asked, verdict, shown, error)
     sides = 2 if claim.kind == "equivalence" else 1
     for verdict, error in (("supported", support), ("refuted", refutation)):
         found = estimate.interval(sides * error)
@@ -222,19 +235,13 @@ def _verdict(asked: Judged, estimate: _Estimate, support: float, refutation: flo
             return _with(asked, verdict, found, error)
     found = estimate.interval(sides * support)
     doubt = estimate.interval(sides * min(support, refutation)).doubt
-    judged = _with(asked, "inconclusive", found, support)
-    return replace(judged, reason="; ".join(filter(None, (doubt, found.note))))
+    return _with(asked, "inconclusive", found, support, doubt)
 
 
-def _with(asked: Judged, verdict: str, found: Interval, error: float) -> Judged:
-    return replace(
-        asked,
-        verdict=verdict,
-        low=found.low,
-        high=found.high,
-        confidence=1 - error,
-        reason=found.note,
-    )
+def _with(asked: Judged, verdict: str, found: Interval, error: float, doubt: str = "") -> Judged:
+    reason = "; ".join(filter(None, (doubt, found.note)))
+    ends = {"low": found.low, "high": found.high, "confidence": 1 - error}
+    return replace(asked, verdict=verdict, reason=reason, **ends)
 
 
 def _side(claim: Claim, found: Interval) -> str:

@@ -168,7 +168,7 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
         if not one.places[n].sort().equals(other.places[n].sort())
     }
     names = [n for n in one.places.columns if n not in fixed]
-    orders = [rows.places.with_row_index("at").sort(*names) for rows in (one, other)]
+    orders = [rows.places.with_row_index("at").sort(names or "at") for rows in (one, other)]
     if not orders[0].select(names).equals(orders[1].select(names)):
         raise NotEvaluable(
             f"the operands have {len(one.places)} and {len(other.places)} places, not the same ones"

@@ -11,7 +11,7 @@ from typing import Any
 from shiftbench.statistics.statements import TWO, parts
 
 SHOWN = 3
-"""Values of a list that are spelled out; of a longer one their number."""
+"""Values of a column that are spelled out; of more their number."""
 _BARE = ("weights", "method", "detector", "dataset", "shift")
 """Columns whose values speak for themselves."""
 _OF_ONE = {
@@ -77,22 +77,22 @@ def _within(value: Mapping[str, Any]) -> str:
 
 def _selector(value: Mapping[str, Any]) -> str:
     where = [_place(name, chosen) for name, chosen in value.items() if name != "metric"]
-    metric = _listed("metric", value["metric"])
+    metric = " or ".join(_list(value["metric"]))
     return f"{metric} ({', '.join(where)})" if where else metric
 
 
 def _place(name: str, chosen: object) -> str:
     if chosen is None:
         return f"no {name}"
-    said = _listed(name, chosen)
+    values = _list(chosen)
+    if len(values) > SHOWN:
+        return f"{len(values)} values of {name}"
+    said = " or ".join(values)
     return said if name in _BARE else f"{name} {said}"
 
 
-def _listed(name: str, chosen: object) -> str:
-    values = chosen if isinstance(chosen, list) else [chosen]
-    if len(values) > SHOWN:
-        return f"{len(values)} of them" if name not in _BARE else f"{len(values)} values of {name}"
-    return " or ".join(map(_number, values))
+def _list(chosen: object) -> list[str]:
+    return [_number(one) for one in (chosen if isinstance(chosen, list) else [chosen])]
 
 
 def _number(value: object) -> str:
