@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from shiftbench.statistics import bootstrap
 
@@ -89,7 +89,7 @@ def of_seeds(values: Floats, error: float) -> Interval:
     shared = _shared(draws) if draws.shape[1] > 1 else 0.0
     spread = between + shared
     tail = 1 - error / 2
-    quantiles = round(float(t.ppf(tail, seeds - 1)), 9), round(float(norm.ppf(tail)), 9)
+    quantiles = round(float(stdtrit(seeds - 1, tail)), 9), round(float(ndtri(tail)), 9)
     weighted = between * quantiles[0] + shared * quantiles[1]
     half = weighted / float(np.sqrt(spread)) if spread else 0.0
     low, high = mean - half, mean + half
@@ -136,13 +136,17 @@ def share(values: Floats, draws: Floats, units: NDArray[np.int64]) -> tuple[Floa
     middle, variance = np.nanmean(own, axis=1), np.nanvar(own, axis=1, ddof=1)
     effective = units[defined].astype(np.float64)
     np.divide(middle * (1 - middle), variance, out=effective, where=variance > _ROUNDING)
-    total = effective + _Z**2
-    centre = (value * effective + _Z**2 / 2) / total
-    half = _Z * np.sqrt(centre * (1 - centre) / total)
-    half[(variance <= _ROUNDING) & (value > 0) & (value < 1)] = np.nan
-    found = np.clip([centre - half, centre + half], 0, 1)
-    ends[:, defined] = np.where(np.isnan(half), value, found)
+    alike = (variance <= _ROUNDING) & (value > 0) & (value < 1)
+    ends[:, defined] = np.where(alike, value, _agresti_coull(value, effective))
     return ends[0], ends[1]
+
+
+def _agresti_coull(value: Floats, n: Floats) -> Floats:
+    """Return the ends of Agresti and Coull's 95% interval of shares of n samples, float64 (2, ...)."""
+    total = n + _Z**2
+    centre = (value * n + _Z**2 / 2) / total
+    half = _Z * np.sqrt(centre * (1 - centre) / total)
+    return np.clip([centre - half, centre + half], 0, 1)
 
 
 _Z = 1.959963985
