@@ -112,6 +112,9 @@ def test_lists_are_compared_with_the_clean_one() -> None:
     metric = plugins.find("metrics", "rank_biased_overlap")
     (sums,) = weighted([metric.reduce(path, p=0.9)], ONE[:2])
     assert metric.finish(sums, path, p=0.9)[1.0][0] == pytest.approx((0.9 / 1.9 + 1) / 2)
+    for p in (0, 1):
+        with pytest.raises(ParamsError, match=f"p is {p}; expected a number above 0 and below 1"):
+            metric.reduce(path, p=p)
 
 
 def row(
