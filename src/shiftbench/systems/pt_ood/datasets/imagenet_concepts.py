@@ -72,7 +72,8 @@ def samples(
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring: path -> what it is."""
-    return {str(_root(params)): f"images in a folder per synset, {params['part']}.txt lists which"}
+    about = "images in a folder per synset; systems/pt_ood/datasets/*.txt list which"
+    return {str(_root(params)): about}
 
 
 def _root(params: dict[str, Any]) -> Path:
