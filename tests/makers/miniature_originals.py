@@ -20,6 +20,7 @@ Made = tuple[dict[str, Path], dict[str, Any]]
 """Sources (name -> folder) and options."""
 
 DATASETS = ROOT / "src/shiftbench/datasets"
+SYSTEMS = ROOT / "src/shiftbench/systems"
 
 
 def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
@@ -359,6 +360,47 @@ def rwds_split(folder: Path, stem: str, first: int) -> None:
     (folder / f"{stem}_512_02.json").write_text(json.dumps(content))
 
 
+def food101(tmp: Path) -> Made:
+    """Sixty photos of two dishes in the authors' folders, twenty of them in the test list."""
+    root = tmp / "food-101"
+    (root / "meta").mkdir(parents=True)
+    (root / "meta/classes.txt").write_text("apple_pie\nbaby_back_ribs\n")
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    for n in range(60):
+        line = f"{('apple_pie', 'baby_back_ribs')[n % 2]}/{1000 + n}"
+        (root / f"images/{line}.jpg").parent.mkdir(parents=True, exist_ok=True)
+        picture(7000 + n).save(root / f"images/{line}.jpg")
+        lists["test" if n < 20 else "train"].append(line)
+    for split, rows in lists.items():
+        (root / f"meta/{split}.txt").write_text("\n".join(rows) + "\n")
+    return {}, {"root": str(root)}
+
+
+def oxford_pet(tmp: Path) -> Made:
+    """Sixty photos of two breeds in the authors' folders, twenty of them in the test list."""
+    root = tmp / "pets"
+    for folder in ("images", "annotations"):
+        (root / folder).mkdir(parents=True)
+    lists: dict[str, list[str]] = {"trainval": ["#Image CLASS-ID SPECIES BREED ID"], "test": []}
+    for n in range(60):
+        name = f"{('Abyssinian', 'american_bulldog')[n % 2]}_{n}"
+        picture(8000 + n).save(root / f"images/{name}.jpg")
+        lists["test" if n < 20 else "trainval"].append(f"{name} {n % 2 + 1} {n % 2 + 1} 1")
+    for split, rows in lists.items():
+        (root / f"annotations/{split}.txt").write_text("\n".join(rows) + "\n")
+    return {}, {"root": str(root)}
+
+
+def imagenet_concepts(tmp: Path) -> Made:
+    """Three images of each familiar synset, and of one that is not."""
+    synsets = (SYSTEMS / "pt_ood/datasets/familiar.txt").read_text().split()
+    for at, synset in enumerate([*synsets, "n00000000"]):
+        (tmp / "val" / synset).mkdir(parents=True)
+        for n in range(3):
+            picture(9000 + 3 * at + n).save(tmp / "val" / synset / f"ILSVRC2012_val_{n}.JPEG")
+    return {}, {"root": str(tmp / "val"), "per_class": 2}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
@@ -367,5 +409,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         recode_release,
         *(trec, trec_documents),
         *(coco_json, yolo_boxes, rwds),
+        *(food101, oxford_pet, imagenet_concepts),
     )
 }
