@@ -146,6 +146,24 @@ def cns_bench(tmp: Path) -> Made:
     return {}, {"path": str(tmp), "images": len(images)}
 
 
+def cns_labelled(tmp: Path) -> Made:
+    """Four images with their four scores (100 cos twice, cos twice), two of them out of class by hand."""
+    folder = tmp / "data/cns_labelled"
+    columns = "img_dir,i_class,CLIP_class,CLIP_class_shift,CLIP_ref,DINO_ref_no_head,out_of_class"
+    rows = [  # the first of those out of class passes CLIP's text alone
+        *(f"30.1,36.0,0.9,0.9,{out}" for out in (0, 0)),
+        *(f"{text},30.0,0.7,0.7,1" for text in (30.1, 20.0)),
+    ]
+    lines = [columns]
+    for number, row in enumerate(rows):
+        name = f"022_bald eagle/seed_{number:04d}_startnoise_0750_scale_1000m.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(folder / name)
+        lines.append(f"../generation/results/id_0000/{name},22,{row}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return {}, {"path": str(folder)}
+
+
 def imagenet_e(tmp: Path) -> Made:
     """Two edits and the originals of five images in the released layout."""
     edited(tmp / "edits", {"ori": "JPEG", "full": "JPEG", "busier_20": "png"})
@@ -405,7 +423,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
-        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
+        *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         recode_release,
         *(trec, trec_documents),
         *(coco_json, yolo_boxes, rwds),
