@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -287,6 +287,44 @@ def read(
             raise ChecksumError(
                 f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}"
             )
+
+
+class Stored(Sequence[Sample]):
+    """The samples of a folder of shards in key order, each read, checked and decoded when it is asked for.
+
+    For what passes over more images than fit into memory; tars must be here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.entries = folder, index(folder)
+        self._wanted = {ext: name for name, ext in manifest(folder)["fields"].items()}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Sample]: ...
+
+    def __getitem__(self, at: int | slice) -> Sample | list[Sample]:
+        """Return a sample, or several.
+
+        Raises:
+            ChecksumError: its bytes are not the recorded ones.
+            DataError: its tar is not here.
+        """
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        entry = self.entries[at]
+        if not (self.folder / entry.tar).is_file():
+            raise DataError(f"{self.folder / entry.tar} is missing; `shiftbench pull` brings it")
+        with (self.folder / entry.tar).open("rb") as tar:
+            tar.seek(entry.offset)
+            data = memoryview(tar.read(entry.size))
+        part = _checked(self.folder, data, replace(entry, offset=0))
+        return Sample(entry.key, _unpack(part, entry.key, self._wanted))
 
 
 class Elsewhere:
