@@ -11,15 +11,16 @@ the ustar format without compression.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -289,42 +290,43 @@ def read(
             )
 
 
-class Stored(Sequence[Sample]):
-    """The samples of a folder of shards in key order, each read, checked and decoded when it is asked for.
+class Lookup:
+    """The samples of a folder of shards by their numbers, in key order, each read and checked when it is asked for.
 
-    For what passes over more images than fit into memory; tars must be here.
+    For what is larger than memory. The tars as wholes are not checked, as `read` does; of a tar that is not here all
+    bytes are fetched for each sample.
+
+    Args:
+        folder: holds manifest.json.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.entries = folder, index(folder)
+        self._folder, self._entries = folder, index(folder)
         self._wanted = {ext: name for name, ext in manifest(folder)["fields"].items()}
 
     def __len__(self) -> int:
-        return len(self.entries)
+        """Return how many samples there are."""
+        return len(self._entries)
 
-    @overload
-    def __getitem__(self, at: int) -> Sample: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Sample]: ...
-
-    def __getitem__(self, at: int | slice) -> Sample | list[Sample]:
-        """Return a sample, or several.
+    def __getitem__(self, number: int) -> Sample:
+        """Return one sample.
 
         Raises:
             ChecksumError: its bytes are not the recorded ones.
-            DataError: its tar is not here.
         """
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        entry = self.entries[at]
-        if not (self.folder / entry.tar).is_file():
-            raise DataError(f"{self.folder / entry.tar} is missing; `shiftbench pull` brings it")
-        with (self.folder / entry.tar).open("rb") as tar:
-            tar.seek(entry.offset)
-            data = memoryview(tar.read(entry.size))
-        part = _checked(self.folder, data, replace(entry, offset=0))
+        entry = self._entries[number]
+        data = memoryview(self._bytes(entry))
+        part = _checked(self._folder, data, dataclasses.replace(entry, offset=0))
         return Sample(entry.key, _unpack(part, entry.key, self._wanted))
+
+    def _bytes(self, entry: Entry) -> bytes:
+        try:
+            with (self._folder / entry.tar).open("rb") as tar:
+                tar.seek(entry.offset)
+                return tar.read(entry.size)
+        except FileNotFoundError:
+            whole = _tar_bytes(self._folder, entry.tar)
+            return whole[entry.offset : entry.offset + entry.size]
 
 
 class Elsewhere:

@@ -50,6 +50,7 @@ PARAMS: dict[str, object] = {
 AUGMENTATIONS = ("none", "jitter", "edge_mix")
 LOGGED = 50
 Pixels = npt.NDArray[np.uint8]
+Images = list[Sample] | shards.Lookup
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -127,7 +128,8 @@ def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
     net.eval()
     with torch.inference_mode():
         for at in range(0, len(held), size):
-            images, truths = _prepared(job, held[at : at + size])
+            some = [held[number] for number in range(at, min(at + size, len(held)))]
+            images, truths = _prepared(job, some)
             values.append(float(net.loss(torch.from_numpy(images).to(device), truths)))
     return float(np.mean(values)) if values else float("nan")
 
@@ -140,8 +142,7 @@ def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Tr
 def _batches(job: TrainJob) -> Iterator[list[Sample]]:
     """Yield `steps` batches; the last places of each are of the extra images."""
     params = job.params
-    own = _split(job, "train")
-    own = own[: params["subset"]] if params["subset"] else own
+    own = _first(_split(job, "train"), params["subset"])
     extra = _extra(job)
     several = round(params["batch_size"] * params["extra_share"]) if extra else 0
     first = _endless(job, own, "order")
@@ -151,18 +152,23 @@ def _batches(job: TrainJob) -> Iterator[list[Sample]]:
         yield batch + [next(second) for _ in range(several)]
 
 
-def _split(job: TrainJob, split: str) -> Sequence[Sample]:
+def _first(samples: Images, count: int) -> Images:
+    """Return the first so many images, in memory; 0: all as they are."""
+    return [samples[at] for at in range(min(count, len(samples)))] if count else samples
+
+
+def _split(job: TrainJob, split: str) -> Images:
     """Return the images of a split of the dataset."""
     if job.params["in_memory"]:
         return job.samples(split)
     return next(
-        shards.Stored(path.parent)
+        shards.Lookup(path.parent)
         for ref, path in job.inputs.items()
         if ref.kind == "shards" and ref.parts[:2] == (job.dataset, split)
     )
 
 
-def _extra(job: TrainJob) -> Sequence[Sample]:
+def _extra(job: TrainJob) -> Images:
     """Return the images of the other dataset; none without it."""
     for ref, path in job.inputs.items():
         if ref.kind == "shards" and ref.parts[0] != job.dataset:
@@ -171,15 +177,15 @@ def _extra(job: TrainJob) -> Sequence[Sample]:
                 raise ParamsError(
                     f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}"
                 )
-            found = shards.Stored(path.parent)
-            first = job.params["extra_subset"]
-            return found[: first or None] if first or job.params["in_memory"] else found
-    return ()
+            found = shards.Lookup(path.parent)
+            held = len(found) if job.params["in_memory"] else 0
+            return _first(found, job.params["extra_subset"] or held)
+    return []
 
 
-def _endless(job: TrainJob, samples: Sequence[Sample], name: str) -> Iterator[Sample]:
+def _endless(job: TrainJob, samples: Images, name: str) -> Iterator[Sample]:
     epoch = 0
-    while samples:
+    while len(samples):
         for at in RandomStream(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(
             len(samples)
         ):
