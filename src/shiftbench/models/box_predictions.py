@@ -202,7 +202,12 @@ def _of_rows(file: Path, count: int) -> Answers:
         for name in ("logits", "features"):
             if name in table.columns:
                 wide = np.asarray(row[name], dtype=np.float32)
-                found[image][f"cell_{name}"] = wide.reshape(len(found[image]["scores"]), -1)
+                if wide.shape[:1] != (len(row["scores"]),) or (len(wide) and wide.ndim != 2):
+                    raise ModelError(
+                        f"{file}: image {image} has {name} of shape {wide.shape}; expected a list for each of "
+                        f"{len(row['scores'])} boxes"
+                    )
+                found[image][f"cell_{name}"] = wide
         classes = found[image]["classes"]
         if len(classes) and not 0 <= classes.min() <= classes.max() < count:
             raise ModelError(f"{file}: image {image} has a class outside of 0 to {count - 1}")
@@ -212,9 +217,10 @@ def _of_rows(file: Path, count: int) -> Answers:
 def _as_wide(found: dict[str, Answer]) -> dict[str, Answer]:
     """Give images without a box logits and features (0, d) as wide as those of the others."""
     for name in ("cell_logits", "cell_features"):
-        width = max((one[name].shape[1] for one in found.values() if name in one), default=0)
-        for one in found.values():
-            if name in one and not len(one[name]):
+        own = [one for one in found.values() if name in one]
+        width = max((one[name].shape[1] for one in own if len(one[name])), default=0)
+        for one in own:
+            if not len(one[name]):
                 one[name] = np.zeros((0, width), dtype=np.float32)
     return found
 

@@ -109,6 +109,16 @@ def _named(backbone: str) -> Callable[..., nn.Module]:
     )
 
 
+class _Trunk(nn.Sequential):
+    """Layers that give one map, under the name that torchvision's nets look it up by."""
+
+    out_channels = WIDTHS[-1]
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
+        return {"0": super().forward(images)}
+
+
 def _small(count: int, **options: Any) -> nn.Module:
     """Return a net for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
     from torchvision.models import detection
@@ -121,10 +131,8 @@ def _small(count: int, **options: Any) -> nn.Module:
         for wide, stride in ((before, 2), (after, 1)):
             layers += [nn.Conv2d(wide, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
             layers.append(nn.ReLU())
-    trunk: Any = nn.Sequential(*layers)
-    trunk.out_channels = WIDTHS[-1]
     return detection.FasterRCNN(
-        trunk,
+        _Trunk(*layers),
         rpn_anchor_generator=AnchorGenerator(((16, 23, 32),), ((0.5, 1.0, 2.0),)),
         rpn_pre_nms_top_n_train=200,
         rpn_post_nms_top_n_train=40,

@@ -50,6 +50,7 @@ def test_a_batch_without_a_box_trains(family: str) -> None:
     net.eval()
     with torch.inference_mode():
         assert torch.isfinite(net.loss(images, [nothing, one]))
+        assert all(len(found.features) == len(found.boxes) for found in net.detect(images))
         assert not net.training
         for found in net.detect(images):
             count = len(found.boxes)

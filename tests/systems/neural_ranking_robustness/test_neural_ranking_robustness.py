@@ -508,7 +508,7 @@ def test_a_cross_encoder_can_begin_as_minilm(
         expected = _sentences.encode([2, 4, 5, 3], state)
     assert torch.allclose(seen[0][0, :4].mean(0), expected, atol=1e-5)
     assert torch.equal(seen[1][0], seen[0][0, 0])  # [CLS] is what is scored
-    for wrong in ({"width": 64}, {"layers": 2}):
+    for wrong in ({"width": 96}, {"layers": 2}):
         with pytest.raises(
             ParamsError, match="pretrained is of width 384 with 12 heads and 1 layers"
         ):
