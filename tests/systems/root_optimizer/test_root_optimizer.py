@@ -114,7 +114,7 @@ def test_one_step_of_muon_by_hand():
 
 
 def test_one_step_of_root_by_hand():
-    """Six entries, q = 0.7: eps is halfway from the fourth size, 0, to the fifth, 3, and both singular values are it."""
+    """Six entries, q = 0.7: eps lies halfway from the fourth size, 0, to the fifth, 3: both singular values are 1.5."""
     theta = np.zeros((2, 3))
     root_half = _newton_schulz.mapped(np.array([np.sqrt(0.5)]), MUON)[0]
     moved = np.zeros((2, 3))
@@ -249,10 +249,11 @@ def test_corruption_is_drawn_by_seed_and_logged():
 def test_arms_of_the_card_differ_where_their_names_do():
     """Each arm is an optimiser with options, a rate and a kappa; no two are the same."""
     params = cards.load("root-optimizer").params["embedded"]
+    listed = params["optimizers"]
+    used = {arm["optimizer"] for arm in params["trainers"].values()}
     rules = {
-        name: json.dumps({"use": params["optimizers"].get(name, {}).get("use", name), **params["optimizers"].get(name, {})}, sort_keys=True)
-        for name in {arm["optimizer"] for arm in params["trainers"].values()}
-    }  # fmt: skip
+        name: json.dumps({"use": name, **listed.get(name, {})}, sort_keys=True) for name in used
+    }
     arms = [
         (rules[arm["optimizer"]], arm["lr"], arm.get("kappa", 0))
         for arm in params["trainers"].values()
