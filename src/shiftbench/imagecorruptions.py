@@ -51,8 +51,9 @@ OPTIONS = {
     **dict.fromkeys(("snow", "spatter"), PLAIN),
     "elastic_transform": {**PLAIN, "profile": "continuous"},
     "frost": {**PLAIN, "texture": "photo6"},
+    "pixelate": {"enlarge": "nearest"},
 }
-"""Sizes as published; and where the package's constants and images are not ImageNet-C's."""
+"""Sizes as published; and where the package's constants, images and filters are not ImageNet-C's."""
 SUBSETS = {
     "common": NAMES[:15],
     "validation": NAMES[15:],

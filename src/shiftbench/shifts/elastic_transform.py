@@ -73,11 +73,14 @@ def apply(
     """
     strength, sigma, jitter = constants(severity, profile)
     shape, pixel = value.shape[:2], _levels.scale(value.shape, scale)
-    steps = (pixel, pixel)
-    if scale == "none" and profile == "continuous":
-        steps, strength = _of_sides(shape, strength)
+    steps, whole = (pixel, pixel), True
+    if (
+        scale == "none" and profile == "continuous"
+    ):  # of this package the sigmas are shares of the sides
+        steps, whole = (shape[0] / _levels.REFERENCE_SIDE, shape[1] / _levels.REFERENCE_SIDE), False
     turn = affine(shape, jitter * pixel, [float(word) for word in rng.uniform(6)])
-    across, along = (field(shape, strength * pixel, sigma, steps, rng) for _ in range(2))
+    reach = strength * steps[0]
+    across, along = (field(shape, reach, sigma, steps, rng, whole=whole) for _ in range(2))
     columns, rows = np.arange(shape[1], dtype=np.int32), np.arange(shape[0], dtype=np.int32)
     if jitter:
         value = warp(value, places(turn[0], shape), places(turn[1], shape), "mirror")
@@ -93,16 +96,6 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
     raise ParamsError(
         f"elastic_transform: profile is {profile!r}; allowed are published and continuous"
     )
-
-
-def _of_sides(shape: tuple[int, ...], strength: float) -> tuple[tuple[float, float], float]:
-    """Return what a reference pixel is down and across, and the strength, for sigmas that are shares of the sides.
-
-    So it is in `imagecorruptions`: a hundredth of each side, noise of five thousandths of the height, and a factor
-    that knows no size.
-    """
-    down, across = (side / _levels.REFERENCE_SIDE for side in shape)
-    return (down, across), strength * math.sqrt(down / across)
 
 
 def corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -148,6 +141,8 @@ def field(
     sigma: float,
     steps: tuple[float, float],
     rng: RandomStream,
+    *,
+    whole: bool = True,
 ) -> NDArray[np.int32]:
     """Return a smooth random field, int32 (h, w) in 256ths of a pixel.
 
@@ -157,11 +152,12 @@ def field(
         sigma: of the Gaussian, in reference pixels.
         steps: size of a reference pixel down and across.
         rng: the sample's random stream.
+        whole: noise is of one value per reference pixel, else per pixel.
     """
     factor = _blur.reduction(sigma * min(steps), _blur.WIDEST)
     size = -(-shape[0] // factor), -(-shape[1] // factor)
     noise = rng.raw(-(-size[0] * size[1] // 8)).astype("<u8", copy=False).view(np.uint8)
-    (down, across), gain = smoothing(sigma, steps, factor)
+    (down, across), gain = smoothing(sigma, steps, factor, whole=whole)
     smooth = cv2.sepFilter2D(
         noise[: size[0] * size[1]].reshape(size),
         cv2.CV_32F,
@@ -182,24 +178,24 @@ def field(
 
 
 def smoothing(
-    sigma: float, steps: tuple[float, float], factor: int
+    sigma: float, steps: tuple[float, float], factor: int, *, whole: bool = True
 ) -> tuple[list[NDArray[np.float32]], float]:
     """Return weights of a Gaussian cut off at 3 sigmas, down and across, and the gain.
 
-    The gain makes noise of this grid as strong as noise of one value per reference pixel, whose
-    smoothing by `sigma` divides its deviation by 2 x sqrt(pi) x sigma.
+    The gain makes noise of this grid as strong as noise of one value per reference pixel (or per pixel, where not
+    `whole`), whose smoothing by `sigma` divides its deviation by 2 x sqrt(pi) x sigma.
     """
-    weights = [_weights(sigma, pixel, factor) for pixel in steps]
+    weights = [_weights(sigma, pixel, factor, whole=whole) for pixel in steps]
     down, across = (float((one * one).sum()) for one in weights)  # of 16-bit fractions: exact
-    kept = math.sqrt(down * across)
-    gain = 1 / (2 * math.sqrt(math.pi) * sigma * kept)
-    return [one.astype(np.float32) for one in weights], gain
+    wide = sigma if whole else sigma * math.sqrt(steps[0] * steps[1])
+    gain = 1 / (2 * math.sqrt(math.pi) * wide * math.sqrt(down * across))
+    return [one.astype(np.float32) for one in weights], 1.0 if factor == 1 and not whole else gain
 
 
-def _weights(sigma: float, pixel: float, factor: int) -> NDArray[np.float64]:
-    samples = _blur.parts(pixel) if factor == 1 else 1
-    whole = _blur.gaussian_weights(sigma * pixel / factor, samples, 3.0)
-    found: NDArray[np.float64] = np.array(whole) / _blur.ONE
+def _weights(sigma: float, pixel: float, factor: int, *, whole: bool) -> NDArray[np.float64]:
+    samples = _blur.parts(pixel) if factor == 1 and whole else 1
+    rounded = _blur.gaussian_weights(sigma * pixel / factor, samples, 3.0)
+    found: NDArray[np.float64] = np.array(rounded) / _blur.ONE
     return found
 
 

@@ -16,7 +16,7 @@ from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.contracts import TrainJob
-from shiftbench.data import schema, shards
+from shiftbench.data import pins, schema, shards
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.optimizers import _newton_schulz, _orthogonal
 from shiftbench.plan import cards, loading, plan
@@ -67,7 +67,7 @@ def test_files_are_read_row_group_by_row_group_and_the_last_is_held_out(tmp_path
     assert len(keys["train"]) == 2 * 39  # an empty text is left out
     assert keys["train"] == sorted(keys["train"])
     assert keys["train"][5] == "fineweb_edu/train/000_00000/00000006"
-    assert len(keys["val"]) + len(keys["test"]) == 39
+    assert len(keys["val"]) + len(keys["test"]) == 39  # no row is in both
     assert min(len(keys["val"]), len(keys["test"])) > 9
     assert all("/002_00000/" in key for key in (*keys["val"], *keys["test"]))
     assert found["train"][0].fields["meta"] == {"id": "<urn:uuid:0-0>"}
@@ -238,6 +238,7 @@ def test_the_full_scale_runs_on_a_miniature(
     overlay = loading.merge(cards.load("root-optimizer").params["full"], small)
     (tmp_path / "params").mkdir()
     (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(overlay))
+    pins.pin([Path("data/own/fineweb-edu/sample/10BT")])
     planned, root = plan.load("mine")
     run_local.make(planned, root)
     table = pl.from_arrow(schema.read(root / Ref("tables", "pretraining").path))

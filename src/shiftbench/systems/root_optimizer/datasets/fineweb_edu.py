@@ -6,7 +6,7 @@
 `path` holds the files of one sample as they are published (`sample/10BT`: 14 files `000_00000.parquet` to
 `013_00000.parquet`, columns `text`, `id`, `dump`, `url`, `file_path`, `language`, `language_score`, `token_count`,
 `score`, `int_score`), of which `text` and `id` are read. The last file in the order of names, the smallest, is cut into
-val and test by the hash of the key; all others are train. Nothing is downloaded, and shards stay local.
+val and test by the hash of file and row; all others are train. Nothing is downloaded, and shards stay local.
 
 Source: Penedo et al., "The FineWeb Datasets: Decanting the Web for the Finest Text Data at Scale", NeurIPS 2024,
 arXiv:2406.17557, section 4. ROOT (arXiv 2511.20626) trains on its samples of 10 and 100 B tokens.
@@ -56,9 +56,9 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     files = _files(params)
     for file in files[:-1] if split == "train" else files[-1:]:
-        for key, text, name in _rows(file, split):
-            if split == "train" or (splits.unit("test", key) < 0.5) == (split == "test"):
-                yield Sample(key, {"text": text, "meta": {"id": name}})
+        for row, text, name in _rows(file):
+            if split == "train" or (splits.unit("test", row) < 0.5) == (split == "test"):
+                yield Sample(f"fineweb_edu/{split}/{row}", {"text": text, "meta": {"id": name}})
 
 
 def _files(params: dict[str, Any]) -> list[Path]:
@@ -73,8 +73,8 @@ def _files(params: dict[str, Any]) -> list[Path]:
     return found
 
 
-def _rows(file: Path, split: str) -> Iterator[tuple[str, str, str]]:
-    """Yield key, text and id of the rows that have a text."""
+def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield `file/row`, text and id of the rows that have a text."""
     content, number = pq.ParquetFile(file), 0
     lacking = set(COLUMNS) - set(content.schema_arrow.names)
     if lacking:
@@ -83,5 +83,5 @@ def _rows(file: Path, split: str) -> Iterator[tuple[str, str, str]]:
         texts, names = (batch.column(name).to_pylist() for name in COLUMNS)
         for text, name in zip(texts, names, strict=True):
             if text and text.strip():
-                yield f"fineweb_edu/{split}/{file.stem}/{number:08d}", text, name
+                yield f"{file.stem}/{number:08d}", text, name
             number += 1
