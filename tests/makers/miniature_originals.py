@@ -305,7 +305,8 @@ def fineweb_edu(tmp: Path) -> Made:
     """Three files in the layout of a sample of FineWeb-Edu, all ten columns, two row groups each; one text is empty."""
     words = "the net learns what a text says and a text says what nets learn".split()
     for number in range(3):
-        texts = [" ".join(words[(n + k) % len(words)] for k in range(12)) for n in range(40)]
+        said = [" ".join(words[(n + k) % len(words)] for k in range(12)) for n in range(40)]
+        texts = [f"{text} {number} {n}" for n, text in enumerate(said)]
         texts[5] = ""
         rows = {
             "text": texts,

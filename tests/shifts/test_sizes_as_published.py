@@ -114,7 +114,8 @@ def test_motion_along_one_line_is_within_a_level(size: tuple[int, int]) -> None:
         assert np.abs(ours - expected).mean() < 1, level
 
 
-CHANGES = {  # of the package: mean change in grey levels at levels 1, 3, 5; 40, 12 and 6 draws; share that ours may differ
+# Of the package: mean change in grey levels at levels 1, 3, 5, over 40, 12 and 6 draws; what share ours may differ.
+CHANGES = {
     ("glass_blur", 0.03): {64: (14.53, 20.77, 22.00), 224: (11.94, 16.47, 17.20), 480: (9.82, 13.16, 13.66)},
     ("elastic_transform", 0.05): {64: (14.37, 19.52, 23.30), 224: (11.28, 14.93, 17.46), 480: (8.67, 11.65, 13.51)},
     ("snow", 0.08): {64: (38.10, 57.79, 78.22), 224: (37.95, 56.58, 76.71), 480: (35.12, 51.51, 69.46)},
