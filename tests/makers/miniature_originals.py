@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from isolation import ROOT
@@ -318,6 +320,29 @@ def text_table(tmp: Path) -> Made:
     return {}, {**options, "classes": ["negative", "positive", "neutral"]}
 
 
+def fineweb_edu(tmp: Path) -> Made:
+    """Three files in the layout of a sample of FineWeb-Edu, all ten columns, two row groups each; one text is empty."""
+    words = "the net learns what a text says and a text says what nets learn".split()
+    for number in range(3):
+        said = [" ".join(words[(n + k) % len(words)] for k in range(12)) for n in range(40)]
+        texts = [f"{text} {number} {n}" for n, text in enumerate(said)]
+        texts[5] = ""
+        rows = {
+            "text": texts,
+            "id": [f"<urn:uuid:{number}-{n}>" for n in range(40)],
+            "dump": ["CC-MAIN-2024-10"] * 40,
+            "url": [f"http://example.org/{n}" for n in range(40)],
+            "file_path": ["s3://commoncrawl/warc.gz"] * 40,
+            "language": ["en"] * 40,
+            "language_score": [0.97] * 40,
+            "token_count": [12] * 40,
+            "score": [3.1] * 40,
+            "int_score": [3] * 40,
+        }
+        pq.write_table(pa.table(rows), tmp / f"{number:03d}_00000.parquet", row_group_size=20)
+    return {}, {"path": str(tmp)}
+
+
 def recode_release(tmp: Path) -> Made:
     """Two problems as a file of ReCode's release has them."""
     rows = [
@@ -424,7 +449,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
-        recode_release,
+        *(recode_release, fineweb_edu),
         *(trec, trec_documents),
         *(coco_json, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
