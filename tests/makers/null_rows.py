@@ -1,9 +1,9 @@
 """Metric rows of the shape that a claim asks for, with values that know nothing of its arms.
 
 The rows of a claim are those that its selectors name, one for each value of a list and of the columns that are combined
-or quantified over. Every column of `values` is another draw of all of them: a level for each selector, now and then an end of the
-metric's range, and around it a spread from row to row that the selectors share, have turned round, or each for itself. What a claim says of its arms
-is then true in some draws and false in others, or the claim cannot fail.
+or quantified over. Every column of `values` is another draw of all of them: a level for each selector, now and then an
+end of the metric's range, and around it a spread from row to row that the selectors share, have turned round, or each
+for itself. What a claim says of its arms is then true in some draws and false in others, or the claim cannot fail.
 """
 
 from __future__ import annotations

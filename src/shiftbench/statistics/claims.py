@@ -238,9 +238,14 @@ def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: floa
 
 
 def _with(asked: Judged, verdict: str, found: Interval, error: float, doubt: str = "") -> Judged:
-    reason = "; ".join(filter(None, (doubt, found.note)))
-    ends = {"low": found.low, "high": found.high, "confidence": 1 - error}
-    return replace(asked, verdict=verdict, reason=reason, **ends)
+    return replace(
+        asked,
+        verdict=verdict,
+        low=found.low,
+        high=found.high,
+        confidence=1 - error,
+        reason="; ".join(filter(None, (doubt, found.note))),
+    )
 
 
 def _side(claim: Claim, found: Interval) -> str:
