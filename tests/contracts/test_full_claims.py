@@ -13,7 +13,7 @@ from isolation import ROOT
 from shiftbench.plan import cards, scales
 from shiftbench.statistics.statements import parts
 
-SLUGS = ("m-hood", "neural-ranking-robustness", "rwds")
+SLUGS = ("cns-bench", "coco-o", "imagenet-e", "m-hood", "neural-ranking-robustness", "rwds")
 
 
 def selectors(expression: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
