@@ -36,11 +36,12 @@ class TrainJob:
         optimizer: the file (`use`) and the options of the optimiser that the trainer's option `optimizer` names.
         classes: names of the dataset's classes, in label order.
         inputs: where the trainer's and the model's `needs` lie.
-        samples: the samples of a split, in shard order.
+        samples: the samples of a split, in shard order, all in memory.
         threads: torch threads; weights depend on it.
         device: `cpu` for weights that are the same bytes every time, else as `nets.pick_device`.
         rows: the log, filled by `log`.
         determinism: what torch was told while it trained, filled by `train_weights`.
+        folder: where the shards of a split lie, for who reads them sample by sample; None: there are none.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class TrainJob:
     device: str = "cpu"
     rows: list[LogRow] = field(default_factory=list)
     determinism: dict[str, Any] = field(default_factory=dict)
+    folder: Callable[[str], Path] | None = None
 
     @property
     def plugin(self) -> ModuleType:

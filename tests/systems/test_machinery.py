@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from makers import forgeries
 from makers.repositories import HOME
-from shiftbench import cli
+from shiftbench import cli, plugins
 from shiftbench.audit import run
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ModelError, ParamsError
@@ -45,6 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = checkout(tmp_path_factory.mktemp("toy") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
+        patch.setattr(plugins.Folders, "extra", ())
         run_local.make(*plans.load(SCALE))
     return home
 
@@ -184,7 +185,10 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
     assert row["verdict"] == "supported"
 
 
-def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path) -> None:
+def test_snakemake_is_told_of_the_systems_that_are_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
     asked = snakemake_rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
     assert asked.systems == {SCALE: [f"build/{SCALE}/results/report/index.html"]}
     assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}

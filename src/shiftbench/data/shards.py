@@ -11,6 +11,7 @@ the ustar format without compression.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tarfile
@@ -287,6 +288,45 @@ def read(
             raise ChecksumError(
                 f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}"
             )
+
+
+class Lookup:
+    """The samples of a folder of shards by their numbers, in key order, each read and checked when it is asked for.
+
+    For what is larger than memory. The tars as wholes are not checked, as `read` does; of a tar that is not here all
+    bytes are fetched for each sample.
+
+    Args:
+        folder: holds manifest.json.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._entries = folder, index(folder)
+        self._wanted = {ext: name for name, ext in manifest(folder)["fields"].items()}
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(self._entries)
+
+    def __getitem__(self, number: int) -> Sample:
+        """Return one sample.
+
+        Raises:
+            ChecksumError: its bytes are not the recorded ones.
+        """
+        entry = self._entries[number]
+        data = memoryview(self._bytes(entry))
+        part = _checked(self._folder, data, dataclasses.replace(entry, offset=0))
+        return Sample(entry.key, _unpack(part, entry.key, self._wanted))
+
+    def _bytes(self, entry: Entry) -> bytes:
+        try:
+            with (self._folder / entry.tar).open("rb") as tar:
+                tar.seek(entry.offset)
+                return tar.read(entry.size)
+        except FileNotFoundError:
+            whole = _tar_bytes(self._folder, entry.tar)
+            return whole[entry.offset : entry.offset + entry.size]
 
 
 class Elsewhere:

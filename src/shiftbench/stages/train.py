@@ -19,7 +19,6 @@ from shiftbench.inference import nets
 from shiftbench.provenance import environment
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 
 def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
@@ -64,6 +63,7 @@ def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
         spec = artifact.recipe
         inputs = run.inputs(artifact)
         dataset = artifact.ref.parts[0]
+        folder = _folders(inputs, dataset, spec.get("train_on", "identity/0"))
         job = TrainJob(
             dataset=dataset,
             model=spec["model"]["use"],
@@ -76,7 +76,8 @@ def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
             classes=_classes(dataset, inputs, spec.get("dataset")),
             inputs=inputs,
             optimizer=spec.get("optimizer", {}),
-            samples=_reader(inputs, dataset, spec.get("train_on", "identity/0")),
+            samples=lambda split, folder=folder: list(shards.read(folder(split))),
+            folder=folder,
             threads=spec["threads"],
             device=device,
         )
@@ -84,10 +85,10 @@ def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
         _commit(run, artifact, job, state, rows)
 
 
-def _reader(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], list[Sample]]:
-    """Return what reads a split of the dataset under `shift` (`identity/0`, `label_noise/0.4`)."""
+def _folders(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], Path]:
+    """Return what says where a split of the dataset lies under `shift` (`identity/0`, `label_noise/0.4`)."""
     folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
-    return lambda split: list(shards.read(folders[f"{dataset}/{split}/{shift}"]))
+    return lambda split: folders[f"{dataset}/{split}/{shift}"]
 
 
 def _classes(
