@@ -459,8 +459,9 @@ def test_the_full_scale_runs_on_a_miniature(
     (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(cut))
     planned, made = plan.load("mine")
     run_local.make(planned, made)
-    rows = judge_claims.read([made / Ref("tables", name).path for name in cut["campaigns"]])
+    tables = [made / Ref("tables", name).path for name in cut["campaigns"]]
+    rows = judge_claims.read(tables, {})
     claims = {name: claim for name, claim in card.claims.items() if claim.scale == "full"}
     verdicts = {one.name: one for one in judge(claims, rows, "full")}
-    assert {part for part, *_ in verdicts["ranking_full"].parts} == set(nuisances)
+    assert {one.part for one in verdicts["ranking_full"].parts} == set(nuisances)
     assert verdicts["filter_full"].value == pytest.approx(0.5 * (1 + 1) - 0.5 * (0.5 + 1))
