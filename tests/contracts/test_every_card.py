@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -104,7 +105,10 @@ def test_what_is_judged_is_said_from_the_expression(slug):
     for name, claim in cards.load(slug).claims.items():
         if claim.value is None:
             continue
-        said = sentences.sentence(claim.model_dump(mode="json"))
+        given = claim.model_dump(mode="json")
+        said = sentences.sentence(given)
+        sorted_ = json.loads(json.dumps(given, sort_keys=True))  # as a receipt has it
+        assert sentences.sentence(sorted_) == said, name
         metrics = {metric for leaf in selectors(claim.value) for metric in leaf}
         assert all(metric in said for metric in metrics), name
         bound = {"superiority": "lies above ", "equivalence": "lies within ", "exact": "equals "}

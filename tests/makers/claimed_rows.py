@@ -12,7 +12,7 @@ from shiftbench.data import formats
 from shiftbench.plan.cards import Card
 from shiftbench.statistics.expressions import Rows
 
-DRAWS = 4
+DRAWS = 2_000
 
 
 def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> Rows:
