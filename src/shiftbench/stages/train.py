@@ -19,6 +19,7 @@ from shiftbench.inference import nets
 from shiftbench.provenance import environment
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
+from shiftbench.sample import Sample
 
 
 def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
