@@ -180,6 +180,12 @@ def _fail_if_skipped(report: Any) -> Any:
 # --- shared fixtures ----------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _packaged_plugins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test search the plugin folders of another's params, which stay those of the process."""
+    monkeypatch.setattr("shiftbench.plugins.Folders.extra", ())
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
@@ -234,7 +240,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.run("dvc", "remote", "modify", "local", "url", str(home / "remote"))
     repository.run("git", "commit", "-qam", "remote")
     repository.make()
-    repository.run("dvc", "repro", "--quiet")
+    repository.run("dvc", "commit", "--quiet", "--force")
     repository.run("dvc", "push", "--quiet")
     repository.run("git", "add", "-A")
     repository.run("git", "commit", "-qm", "results")

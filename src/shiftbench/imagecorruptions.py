@@ -2,9 +2,10 @@
 
     from shiftbench.imagecorruptions import corrupt, get_corruption_names
 
-The nineteen corruptions with the package's constants, in its order, for images of any size. (They are
-ImageNet-C's but for elastic_transform, for which the package has its own, and frost, where it draws
-from six images instead of five.)
+The nineteen corruptions with the package's constants, in its order, for images of any size: sizes in pixels are as
+published, whatever the image's (`scale: none`), where shiftbench's shifts scale them with it. (They are ImageNet-C's
+but for elastic_transform, for which the package has its own, and frost, where it draws from six images instead of
+five.)
 Differs: the noise of an image follows from its pixels and `seed`, so that a call can be repeated and no
 global generator is touched (there every call draws anew); a grey image (h, w) still comes back as
 (h, w, 3). The distance of each corruption to that package's is in docs/shifts.md.
@@ -44,8 +45,15 @@ NAMES = (
     "spatter",
     "saturate",
 )
-OPTIONS = {"elastic_transform": {"profile": "continuous"}, "frost": {"texture": "photo6"}}
-"""Where the package's constants and images are not ImageNet-C's."""
+PLAIN = {"scale": "none"}
+OPTIONS = {
+    **dict.fromkeys(("defocus_blur", "glass_blur", "motion_blur", "gaussian_blur"), PLAIN),
+    **dict.fromkeys(("snow", "spatter"), PLAIN),
+    "elastic_transform": {**PLAIN, "profile": "continuous"},
+    "frost": {**PLAIN, "texture": "photo6"},
+    "pixelate": {"enlarge": "nearest"},
+}
+"""Sizes as published; and where the package's constants, images and filters are not ImageNet-C's."""
 SUBSETS = {
     "common": NAMES[:15],
     "validation": NAMES[15:],

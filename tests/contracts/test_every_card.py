@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import pytest
 from markupsafe import escape
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from isolation import ROOT
+from makers import null_rows
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ParamsError
-from shiftbench.plan import cards, scales
+from shiftbench.plan import cards, resolved_plugin, scales
 from shiftbench.plan import plan as plans
+from shiftbench.plan.params import Params
+from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
+from shiftbench.statistics import sentences, statements
+from shiftbench.statistics.statements import Claim
 from shiftbench.tools import run_local
 
 SLUGS = cards.slugs()
@@ -56,6 +67,103 @@ def test_params_of_every_scale_are_right(slug, checkout):
         params = scales.load(f"systems/{slug}/{scale}", checkout)
         assert params.system.scale == scale
         assert set(params.campaigns).isdisjoint(scales.load(None, checkout).campaigns)
+        assert [sorted(names) for names in arms(params).values() if len(names) > 1] == [], scale
+
+
+def arms(params: Params) -> dict[tuple[str, ...], set[str]]:
+    """Return the names of all arms, by what is the same under whatever name: files, options and data."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for name, campaign in params.campaigns.items():
+        for own in campaign.weights:
+            for model, trainer in itertools.product(own.models, own.trainers):
+                parts = recipe_of(params, "models", model), recipe_of(params, "trainers", trainer)
+                arm = (own.dataset or campaign.dataset, *parts)
+                found.setdefault(arm, set()).add(f"{model}-{trainer}")
+        for family in ("methods", "detectors"):
+            for one in getattr(campaign, family):
+                found.setdefault((name, recipe_of(params, family, one)), set()).add(one)
+    return found
+
+
+def recipe_of(params: Params, family: str, name: str) -> str:
+    """Return what a recipe holds of a plugin, but for its name."""
+    module = plugins.find(family, params.use(family, name))
+    entry = params.component(family, name).model_dump(mode="json", exclude={"use"})
+    options = resolved_plugin.plain(params.options(family, name))
+    return recipe.canonical([module.__file__, {**entry, **options}])
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_what_is_claimed_at_full_scale_can_be_run_there(slug):
+    card = cards.load(slug)
+    claimed = [name for name, claim in card.claims.items() if claim.scale == "full"]
+    assert not claimed or "full" in card.params, f"no params.full, but {', '.join(claimed)}"
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_what_is_judged_is_said_from_the_expression(slug):
+    for name, claim in cards.load(slug).claims.items():
+        if claim.value is None:
+            continue
+        given = claim.model_dump(mode="json")
+        said = sentences.sentence(given)
+        sorted_ = json.loads(json.dumps(given, sort_keys=True))  # as a receipt has it
+        assert sentences.sentence(sorted_) == said, name
+        metrics = {metric for leaf in selectors(claim.value) for metric in leaf}
+        assert all(metric in said for metric in metrics), name
+        bound = {"superiority": "lies above ", "equivalence": "lies within ", "exact": "equals "}
+        if claim.kind != "report":
+            assert f"{bound[claim.kind]}{claim.margin:g}" in said, name
+        assert claim.over is None or f" {claim.over}: " in said, name
+
+
+def selectors(value: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the metrics of each selector of an expression."""
+    if "metric" in value:
+        yield value["metric"] if isinstance(value["metric"], list) else [value["metric"]]
+        return
+    _, operand, _ = statements.parts(value)
+    for one in operand if isinstance(operand, list) else [operand]:
+        yield from selectors(one)
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_every_claim_can_fail(slug, checkout):
+    """Where values know nothing of the arms, each claim fails in some draws at least."""
+    card, ranges = cards.load(slug), {}
+    for scale in card.params:
+        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        ranges |= {
+            n: plugins.find("metrics", params.use("metrics", n)).RANGE for n in params.metrics
+        }
+    judged = {name: claim for name, claim in card.claims.items() if claim.kind != "report"}
+    found = {name: null_rows.under_the_null(claim, ranges, 200) for name, claim in judged.items()}
+    shaped = {name: values for name, values in found.items() if values is not None}
+    assert len(shaped) >= len(found) - 1, "selectors that no rows were found for"
+    assert [name for name, values in shaped.items() if not fails(judged[name], values)] == []
+
+
+def fails(claim: Claim, values: NDArray[np.float64]) -> bool:
+    """Tell whether a claim does not hold in 1% at least of the draws in which its value is defined."""
+    values = values[np.isfinite(values)]
+    if claim.kind == "exact":
+        wrong = values != claim.margin
+    elif claim.kind == "equivalence":
+        wrong = ~(np.abs(values) < claim.margin)
+    else:
+        wrong = ~(values > claim.margin)
+    return bool(wrong.mean() >= 0.01)
+
+
+def test_a_claim_that_cannot_fail_is_found():
+    same = {"metric": "accuracy", "weights": "net-erm"}
+    highest = {"max": {"metric": "accuracy", "weights": ["net-erm", "net-augmix"]}}
+    for value in ({"difference": [same, same]}, {"difference": [highest, same]}):
+        claim = Claim.model_validate({"says": "-", "value": value, "margin": -0.01})
+        assert not fails(claim, null_rows.under_the_null(claim, {"accuracy": (0, 1)}, 200))
+    other = {"difference": [same, {**same, "weights": "net-augmix"}]}
+    claim = Claim.model_validate({"says": "-", "value": other, "margin": -0.01})
+    assert fails(claim, null_rows.under_the_null(claim, {"accuracy": (0, 1)}, 200))
 
 
 @pytest.mark.network

@@ -171,6 +171,11 @@ def test_bins_of_ece_are_closed_above() -> None:
     # 1/5 exactly lies in (0, 1/5]: with 0.1 in one bin, |1 + 0 - 0.3| / 2; in two, (0.8 + 0.1) / 2.
     table = pa.table({"correct": [True, False], "confidence_e9": [200_000_000, 100_000_000]})
     assert value(plugins.find("metrics", "ece"), table, bins=5) == pytest.approx([0.35])
+    for bins in (0, 2.5, True):
+        with pytest.raises(
+            ParamsError, match="ece: bins is .* expected a whole number of 1 at least"
+        ):
+            value(plugins.find("metrics", "ece"), table, bins=bins)
 
 
 def test_sums_are_exact_for_large_values() -> None:

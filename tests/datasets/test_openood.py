@@ -291,6 +291,26 @@ def test_bad_pictures_and_labels_are_yielded_as_errors(
         raise found[1]
 
 
+def test_classes_are_the_folders_of_a_list_and_a_list_may_leave_others_out(tmp_path: Path) -> None:
+    for name in ("DTD/b/b_1.png", "DTD/a/a_1.png", "DTD/a/a_2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        miniature_originals.picture(0).save(tmp_path / name)
+    (tmp_path / "train.txt").write_text("DTD/b/b_1.png 0\nDTD/a/a_1.png 1\n")
+    (tmp_path / "out.txt").write_text("DTD/a/a_2.png -1\nDTD/a/a_1.png -1\n")
+    known = {"root": str(tmp_path), "lists": {"train": "train.txt"}, "classes": "folders"}
+    module = plugins.find("datasets", "image_list")
+    assert module.classes({**module.PARAMS, **known}, {}) == ("b", "a")
+    assert [s.fields["label"] for s in read("image_list", "train", **known)] == [1, 0]
+    unknown = {"root": str(tmp_path), "lists": {"test": "out.txt"}, "without": ["train.txt"]}
+    found = read("image_list", "test", **unknown, counts={"test": 2})
+    assert [sample.key for sample in found] == ["image_list/DTD/a/a_2"]
+    assert str(tmp_path / "train.txt") in module.wants("test", {**module.PARAMS, **unknown})
+    for text in ("DTD/b/b_1.png 0\nDTD/a/a_1.png 0\n", "DTD/b/b_1.png 0\nDTD/a/a_1.png 2\n"):
+        (tmp_path / "train.txt").write_text(text)
+        with pytest.raises(DataError, match="expected labels from 0, each of the images of one"):
+            module.classes({**module.PARAMS, **known}, {})
+
+
 def test_options_of_lists_are_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="image_list: option root is missing"):
         read("image_list", "test", lists={"test": "a.txt"})

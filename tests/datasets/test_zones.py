@@ -226,6 +226,33 @@ def test_pooled_domains_keep_clusters_and_can_be_as_many_as_one(tmp_path: Path) 
         pooled.classes({**params, "of": ["one", "two", "three"]}, {}, inputs)
 
 
+def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> None:
+    sizes = {"one": 9, "two": 7, "three": 20}
+    inputs = dict(stored(tmp_path, name, ["x", "y"], count) for name, count in sizes.items())
+
+    def counted(*of: str) -> dict[str, int]:
+        params = {**pooled.PARAMS, "of": list(of), "as_many_as": list(sizes), "name": "p"}
+        assert {ref.parts[0] for ref in pooled.needs(params)} == set(sizes)
+        assert {ref.parts[0] for ref in pooled.needs({**params, "split": "test"})} == set(of)
+        found = [
+            sample.fields["meta"]["domain"]
+            for sample in pooled.samples("train", {}, params, inputs)
+        ]
+        return {name: found.count(name) for name in of}
+
+    assert [counted(name) for name in sizes] == [{name: 7} for name in sizes]
+    assert counted("one", "three") == {"one": 3, "three": 3}  # 7 // 2 of each
+    with pytest.raises(ParamsError, match="each and as_many_as say the same"):
+        pooled.needs({**pooled.PARAMS, "each": 1, "as_many_as": ["one"]})
+    few = {**pooled.PARAMS, "of": list(sizes), "as_many_as": ["four"], "name": "p"}
+    with pytest.raises(ParamsError, match="has 2 training samples, which 3 parts cannot share"):
+        list(
+            pooled.samples(
+                "train", {}, few, inputs | dict([stored(tmp_path, "four", ["x", "y"], 2)])
+            )
+        )
+
+
 # --- PD and H ------------------------------------------------------------------------------------
 
 
@@ -291,20 +318,50 @@ def test_the_released_names_of_files_are_read(tmp_path: Path) -> None:
     assert len(rwds.wants("train", params)) == 2
 
 
-@pytest.mark.parametrize(
-    ("options", "stem"),
-    [
-        ({"part": "CZ", "domain": "B", "setting": "unseen"}, "Group_ms_unseen_group_B"),
-        ({"part": "CZ", "domain": "", "setting": "combined"}, "Group_combined"),
-        ({"part": "HE", "domain": "Harvey"}, "Hurricane_Group_Harvey"),
-        ({"part": "FR", "domain": "India"}, "Flooding_Group_India"),
+OFFICIAL = {
+    "CZ": [
+        *("Group_A", "Group_B", "Group_C", "Group_combined"),
+        *("Group_ms_unseen_group_A", "Group_ms_unseen_group_B", "Group_ms_unseen_group_C"),
     ],
-)
-def test_each_setting_has_its_names(tmp_path: Path, options: dict[str, Any], stem: str) -> None:
+    "FR": ["Flooding_Group_India", "Flooding_Group_US", "Flooding_Group_combined"],
+    "HE": [
+        *("Hurricane_Group_florence", "Hurricane_Group_harvey", "Hurricane_Group_matthew"),
+        *("Hurricane_Group_michael", "Hurricane_Group_combined"),
+        *("Hurricane_Group_ms_unseen_florence", "Hurricane_Group_ms_unseen_harvey"),
+        *("Hurricane_Group_ms_unseen_matthew", "Hurricane_Group_ms_unseen_michael"),
+    ],
+}
+"""All names in the 114 configurations of RWGAI/RWDS at 720c411, before `_{split}_512_02.json`; each in six of them."""
+
+
+def test_files_have_the_names_of_the_official_configurations(tmp_path: Path) -> None:
+    for part, stems in OFFICIAL.items():
+        asked = [
+            ("combined", ""),
+            *((s, d) for s in ("single", "unseen") for d in rwds.DOMAINS[part]),
+        ]
+        found = set()
+        for setting, domain in asked:
+            options = {"root": str(tmp_path), "part": part, "setting": setting, "domain": domain}
+            if (part, setting) == ("FR", "unseen"):
+                with pytest.raises(ParamsError, match="FR has two domains"):
+                    rwds.wants("test", {**rwds.PARAMS, **options})
+                continue
+            for split in rwds.NATIVE:
+                found |= set(rwds.wants(split, {**rwds.PARAMS, **options}))
+        assert found == {
+            f"{tmp_path}/RWDS_{part}/{split}/{stem}_{split}_{end}"
+            for stem in stems
+            for split in ("train", "val", "test")
+            for end in ("512_02.json", "images_512_02")
+        }
+
+
+def test_the_folder_may_be_spelt_as_in_the_readme(tmp_path: Path) -> None:
     for at, split in enumerate(("train", "val", "test")):
-        place = tmp_path / f"RWDS-{options['part']}" / split  # as the README spells the folder
-        miniature_originals.rwds_split(place, f"{stem}_{split}", 10 * at)
-    assert len(released(tmp_path, **options)) == 3
+        stem = f"Hurricane_Group_ms_unseen_harvey_{split}"
+        miniature_originals.rwds_split(tmp_path / "RWDS-HE" / split, stem, 10 * at)
+    assert len(released(tmp_path, part="HE", domain="harvey", setting="unseen")) == 3
 
 
 def test_an_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:

@@ -257,6 +257,23 @@ def test_features_that_never_vary_have_no_part_in_distances() -> None:
             scored(mds, {"tolerance": wrong})
 
 
+def test_directions_that_float32_alone_varies_are_constant() -> None:
+    """Rank 10 of 64, far from 0: OpenOOD's tolerance takes rounding for directions, and divides by it."""
+    random = np.random.default_rng(0)
+    mixing = random.normal(size=(10, 64))
+    inner = [random.normal(size=(n, 10)) for n in (600, 80)]
+    train, test = (
+        rows(300 + z @ mixing, np.arange(len(z)) % 2, Head(np.eye(2, 64), np.zeros(2)))
+        for z in inner
+    )
+    labels = np.arange(600) % 2
+    means = np.stack([inner[0][labels == c].mean(axis=0) for c in (0, 1)])
+    covariance = np.cov((inner[0] - means[labels]).T, bias=True)
+    exact = [min(squared(x, mean, covariance) for mean in means) for x in inner[1]]
+    assert np.allclose(scored(mds, train=train, of=test), exact, rtol=1e-3)
+    assert not np.allclose(scored(mds, {"tolerance": "openood"}, train, test), exact, rtol=0.1)
+
+
 def close_features(n: int, seed: int, spread: float) -> NDArray[np.float32]:
     """Directions as near to each other as those of a collapsed class."""
     random = np.random.default_rng(seed)
@@ -337,8 +354,12 @@ def test_wrong_options_are_named() -> None:
     flat = TRAIN.features.copy()
     flat[:, 3:] = 0
     plain = Head(np.eye(C, D), np.zeros(C))
-    with pytest.raises(ParamsError, match="lie in 3 dimensions, beside which nothing is left"):
-        scored(vim, {"dim": 3}, rows(flat, head=plain))
+    few = rows(TRAIN.features[:5], LABELS[:5], plain)  # five samples span five dimensions
+    for detector in (vim, residual):
+        with pytest.raises(ParamsError, match="lie in 3 dimensions, beside which nothing is left"):
+            scored(detector, {"dim": 3}, rows(flat, head=plain))
+        with pytest.raises(ParamsError, match="take more training samples"):
+            scored(detector, {"dim": 5}, few)
 
 
 def test_bad_training_samples_are_named() -> None:
@@ -370,7 +391,7 @@ def test_classes_of_the_same_weights_have_no_boundary() -> None:
 def test_default_dimensions_leave_a_residual() -> None:
     """OpenOOD's 256, where that is at most half; the convnet has 96 features."""
     for width, left in ((600, 344), (512, 256), (96, 48), (3, 2)):
-        train = rows(np.eye(4, width), head=Head(np.eye(2, width), np.zeros(2)))
+        train = rows(np.eye(width), head=Head(np.eye(2, width), np.zeros(2)))
         assert residual.fit(Known({"train": train}), {"dim": None}).basis.shape == (width, left)
 
 
@@ -382,6 +403,13 @@ def test_ssd_plus_is_the_published_script_quirk_or_not(quirk: bool) -> None:
     inverse = np.linalg.pinv(np.cov(((known - mean) / std).T, bias=True))
     expected = (q * (inverse @ q.T).T).sum(axis=1)
     assert np.allclose(scored(ssd_plus, {"quirk": quirk}), expected, rtol=1e-6)
+
+
+def test_ssd_plus_refuses_equal_directions() -> None:
+    lengths = np.linspace(1, 2, 50)[:, None]
+    equal = rows(lengths * np.linspace(0.1, 1, D), np.zeros(50, dtype=int))
+    with pytest.raises(DataError, match="do not vary"):
+        scored(ssd_plus, train=equal, of=equal)
 
 
 def test_ssd_plus_leaves_out_units_that_never_vary() -> None:

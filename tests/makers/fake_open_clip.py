@@ -8,7 +8,8 @@ import sys
 import torch
 from torch import nn
 
-NAMES = ["ViT-B-32", "RN50"]
+NAMES = ["ViT-B-32", "ViT-B-16", "ViT-L-14", "RN50"]
+IMAGENET_CLASSNAMES = [f"name {number}" for number in range(1000)]
 
 
 class TwoTowers(nn.Module):

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from isolation import ROOT
@@ -20,6 +22,7 @@ Made = tuple[dict[str, Path], dict[str, Any]]
 """Sources (name -> folder) and options."""
 
 DATASETS = ROOT / "src/shiftbench/datasets"
+SYSTEMS = ROOT / "src/shiftbench/systems"
 
 
 def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
@@ -143,6 +146,24 @@ def cns_bench(tmp: Path) -> Made:
     content["images"] = list({row["image"]: row for row in content["images"]}.values())
     (tmp / "annotations_cns.json").write_text(json.dumps(content))
     return {}, {"path": str(tmp), "images": len(images)}
+
+
+def cns_labelled(tmp: Path) -> Made:
+    """Four images with their four scores (100 cos twice, cos twice), two of them out of class by hand."""
+    folder = tmp / "data/cns_labelled"
+    columns = "img_dir,i_class,CLIP_class,CLIP_class_shift,CLIP_ref,DINO_ref_no_head,out_of_class"
+    rows = [  # the first of those out of class passes CLIP's text alone
+        *(f"30.1,36.0,0.9,0.9,{out}" for out in (0, 0)),
+        *(f"{text},30.0,0.7,0.7,1" for text in (30.1, 20.0)),
+    ]
+    lines = [columns]
+    for number, row in enumerate(rows):
+        name = f"022_bald eagle/seed_{number:04d}_startnoise_0750_scale_1000m.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(folder / name)
+        lines.append(f"../generation/results/id_0000/{name},22,{row}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return {}, {"path": str(folder)}
 
 
 def imagenet_e(tmp: Path) -> Made:
@@ -299,6 +320,29 @@ def text_table(tmp: Path) -> Made:
     return {}, {**options, "classes": ["negative", "positive", "neutral"]}
 
 
+def fineweb_edu(tmp: Path) -> Made:
+    """Three files in the layout of a sample of FineWeb-Edu, all ten columns, two row groups each; one text is empty."""
+    words = "the net learns what a text says and a text says what nets learn".split()
+    for number in range(3):
+        said = [" ".join(words[(n + k) % len(words)] for k in range(12)) for n in range(40)]
+        texts = [f"{text} {number} {n}" for n, text in enumerate(said)]
+        texts[5] = ""
+        rows = {
+            "text": texts,
+            "id": [f"<urn:uuid:{number}-{n}>" for n in range(40)],
+            "dump": ["CC-MAIN-2024-10"] * 40,
+            "url": [f"http://example.org/{n}" for n in range(40)],
+            "file_path": ["s3://commoncrawl/warc.gz"] * 40,
+            "language": ["en"] * 40,
+            "language_score": [0.97] * 40,
+            "token_count": [12] * 40,
+            "score": [3.1] * 40,
+            "int_score": [3] * 40,
+        }
+        pq.write_table(pa.table(rows), tmp / f"{number:03d}_00000.parquet", row_group_size=20)
+    return {}, {"path": str(tmp)}
+
+
 def recode_release(tmp: Path) -> Made:
     """Two problems as a file of ReCode's release has them."""
     rows = [
@@ -359,13 +403,55 @@ def rwds_split(folder: Path, stem: str, first: int) -> None:
     (folder / f"{stem}_512_02.json").write_text(json.dumps(content))
 
 
+def food101(tmp: Path) -> Made:
+    """Sixty photos of two dishes in the authors' folders, twenty of them in the test list."""
+    root = tmp / "food-101"
+    (root / "meta").mkdir(parents=True)
+    (root / "meta/classes.txt").write_text("apple_pie\nbaby_back_ribs\n")
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    for n in range(60):
+        line = f"{('apple_pie', 'baby_back_ribs')[n % 2]}/{1000 + n}"
+        (root / f"images/{line}.jpg").parent.mkdir(parents=True, exist_ok=True)
+        picture(7000 + n).save(root / f"images/{line}.jpg")
+        lists["test" if n < 20 else "train"].append(line)
+    for split, rows in lists.items():
+        (root / f"meta/{split}.txt").write_text("\n".join(rows) + "\n")
+    return {}, {"root": str(root)}
+
+
+def oxford_pet(tmp: Path) -> Made:
+    """Sixty photos of two breeds in the authors' folders, twenty of them in the test list."""
+    root = tmp / "pets"
+    for folder in ("images", "annotations"):
+        (root / folder).mkdir(parents=True)
+    lists: dict[str, list[str]] = {"trainval": ["#Image CLASS-ID SPECIES BREED ID"], "test": []}
+    for n in range(60):
+        name = f"{('Abyssinian', 'american_bulldog')[n % 2]}_{n}"
+        picture(8000 + n).save(root / f"images/{name}.jpg")
+        lists["test" if n < 20 else "trainval"].append(f"{name} {n % 2 + 1} {n % 2 + 1} 1")
+    for split, rows in lists.items():
+        (root / f"annotations/{split}.txt").write_text("\n".join(rows) + "\n")
+    return {}, {"root": str(root)}
+
+
+def imagenet_concepts(tmp: Path) -> Made:
+    """Three images of each familiar synset, and of one that is not."""
+    synsets = (SYSTEMS / "pt_ood/datasets/familiar.txt").read_text().split()
+    for at, synset in enumerate([*synsets, "n00000000"]):
+        (tmp / "val" / synset).mkdir(parents=True)
+        for n in range(3):
+            picture(9000 + 3 * at + n).save(tmp / "val" / synset / f"ILSVRC2012_val_{n}.JPEG")
+    return {}, {"root": str(tmp / "val"), "per_class": 2}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
-        *(cns_bench, metadata_table, fine_grained, webvision, imagenet_e, text_table),
-        recode_release,
+        *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
+        *(recode_release, fineweb_edu),
         *(trec, trec_documents),
         *(coco_json, yolo_boxes, rwds),
+        *(food101, oxford_pet, imagenet_concepts),
     )
 }

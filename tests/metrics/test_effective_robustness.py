@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -116,34 +114,3 @@ def test_lines_that_cannot_be_are_told() -> None:
         found(rows, scale="log", zoo=["a"])
     with pytest.raises(ParamsError, match="zoo: 'b' has no rows in this campaign"):
         found(rows, zoo=["b"])
-
-
-def test_the_share_of_variance() -> None:
-    from shiftbench.systems.coco_o.metrics import variance_share
-
-    rows = []
-    effect = {"small": 0.0, "wide": 0.1}
-    parts: dict[str, dict[str, str]] = {"backbone": {}, "head": {}}
-    random = np.random.default_rng(0)
-    for at in range(12):
-        size, head = ("small", "wide")[at % 2], ("a", "b")[at // 6]
-        parts["backbone"][f"m{at:02d}"], parts["head"][f"m{at:02d}"] = size, head
-        value = effect[size] + float(random.normal(scale=0.01))
-        rows.append(replace(row(f"coco/m{at:02d}", value, "fog", 5.0), shift=None, severity=None))
-    made = {one.group: one for one in variance_share.compute(rows, "map", parts)}
-    values = np.array([one.value for one in rows])
-    # Balanced: type II is the sum of squares between the levels.
-    for part, levels in parts.items():
-        names = np.array(list(levels.values()))
-        between = sum(
-            (names == level).sum() * (values[names == level].mean() - values.mean()) ** 2
-            for level in set(names)
-        )
-        total = ((values - values.mean()) ** 2).sum()
-        assert made[part].value == pytest.approx(between / total)
-    assert made["backbone"].value > 0.9 > made["head"].value
-    with pytest.raises(ParamsError, match="components: 'm99' has no map over all shifts"):
-        variance_share.compute(rows, "map", {"head": {"m99": "a"}})
-    del parts["head"]["m03"]
-    with pytest.raises(ParamsError, match="components: head does not say what 'm03' has"):
-        variance_share.compute(rows, "map", parts)

@@ -3,6 +3,7 @@ asked."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins
+from shiftbench import plugins, refs
 from shiftbench.corruption import corrupt
-from shiftbench.data import boxes
+from shiftbench.data import boxes, shards
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.models import _boxes, _cells
@@ -144,6 +145,26 @@ def training_words() -> Any:
     from shiftbench.rng import RandomStream
 
     return RandomStream(0, "test", "tiny", "k")
+
+
+def test_images_read_one_by_one_give_the_same_weights(tmp_path: Path) -> None:
+    """`in_memory: false` reads each when its turn comes."""
+    inputs = {}
+    for name, split, some in (
+        ("tiny", "train", squares(24)),
+        ("tiny", "val", squares(4, 1)),
+        ("others", "train", squares(6, 2)),
+    ):
+        folder = tmp_path / name / split
+        folder.mkdir(parents=True)
+        about = {"classes": list(training_jobs.CLASSES), "dataset": name}
+        shards.write(some, folder, plugins.find("tasks", "detection").FIELDS, about, 30_000)
+        inputs[refs.shards(name, split)] = folder / "manifest.json"
+    options = {"steps": 4, "batch_size": 8, "extra": "others", "extra_share": 0.5, "inputs": inputs}
+    kept, read = (train_weights(job(**options, in_memory=one))[0] for one in (True, False))
+    assert nets.state_bytes(kept, {}) == nets.state_bytes(read, {})
+    few = train_weights(job(**options, extra_subset=1))[0]
+    assert nets.state_bytes(kept, {}) != nets.state_bytes(few, {})
 
 
 def test_bad_options_of_detectors_are_told() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image
 
 from makers import shift_digests
@@ -254,6 +255,20 @@ def test_direction_is_the_literal_rotation() -> None:
         far = np.abs(image(result).astype(float) - literal)
         assert far.mean() < 0.15
         assert math.degrees(lean(result) - lean(WHITE) - angle) == pytest.approx(0, abs=0.7)
+
+
+def test_a_uniform_direction_is_uniform() -> None:
+    """What ImageNet-E calls a random direction: from -45 to 45 degrees, not always 45."""
+    angles = []
+    for key in map(str, range(48)):
+        result = edited("object_direction", WHITE, 5.0, key, angle="uniform")
+        turn = (lean(result) - lean(WHITE) + math.pi / 2) % math.pi - math.pi / 2
+        word = int(RandomStream(0, "object_direction", "d", key).words16(1)[0])
+        assert math.degrees(turn) == pytest.approx(45 * ((2 * word + 1) / 65536 - 1), abs=0.7)
+        angles.append(math.degrees(turn) / 90 + 0.5)
+    assert scipy.stats.kstest(angles, "uniform").pvalue > 0.01
+    with pytest.raises(ParamsError, match="angle is 'any'; allowed are end and uniform"):
+        edited("object_direction", WHITE, 3.0, angle="any")
 
 
 def middle(sample: Sample) -> tuple[float, float]:

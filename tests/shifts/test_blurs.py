@@ -155,7 +155,11 @@ def test_elastic_field_is_as_strong_as_published(level: int, side: int) -> None:
     pixel = side / 224
     fields = [
         elastic_transform.field(
-            (side, side), strength * pixel, sigma, pixel, RandomStream(0, "elastic", "", str(key))
+            (side, side),
+            strength * pixel,
+            sigma,
+            (pixel, pixel),
+            RandomStream(0, "elastic", "", str(key)),
         )
         for key in range(200)
     ]
@@ -182,7 +186,8 @@ def test_elastic_is_the_published_algorithm(level: int) -> None:
     )
     size = (224, 224)
     right, down = (
-        elastic_transform.field(size, strength, sigma, 1.0, rng) / _warp.ONE for _ in range(2)
+        elastic_transform.field(size, strength, sigma, (1.0, 1.0), rng) / _warp.ONE
+        for _ in range(2)
     )
     expected = by_channel(
         affine,

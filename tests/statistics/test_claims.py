@@ -29,7 +29,7 @@ FOG = {"metric": "accuracy", "weights": "net-erm", "shift": "fog"}
 
 
 def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
-    """Make rows; `value` is a number, or the value and its replicates."""
+    """Make rows of metrics of which higher is better; `value` is a number, or the value and its replicates."""
     places, values = [], []
     for one in given:
         value = np.asarray(one["value"], dtype=float).ravel()
@@ -45,7 +45,7 @@ def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
         "seed": pl.Int32,
     }
     frame = pl.DataFrame([{n: p[n] for n in schema} for p in places], schema=schema)
-    return Rows(frame, np.stack(values))
+    return Rows(frame, np.stack(values), higher_is_better={"accuracy": True, "error": False})
 
 
 def card(**claims: dict[str, Any]) -> Card:
@@ -96,6 +96,27 @@ def test_combinations(expression, by_hand):
     found = evaluate(CURVE, expression)
     assert found.values.shape == (1, 201)
     assert found.values[0] == pytest.approx(by_hand)
+
+
+def test_the_worst_tenth_follows_the_metric():
+    shifts = {f"s{i}": i / 20 for i in range(20)}
+    for metric, worst in (("accuracy", 0.025), ("error", 0.925)):
+        found = rows(
+            *(
+                {
+                    "weights": "net-erm",
+                    "shift": s,
+                    "metric": metric,
+                    "value": [v, v, np.nan if s == "s9" else v],
+                }
+                for s, v in shifts.items()
+            )
+        )
+        (tail,) = evaluate(found, {"cvar": {"metric": metric, "weights": "net-erm"}}).values
+        assert tail[:2] == pytest.approx([worst, worst])
+        assert np.isnan(tail[2])
+    with pytest.raises(NotEvaluable, match="direction"):
+        evaluate(rows({"weights": "n-erm", "value": 1, "metric": "x"}), {"cvar": {"metric": "x"}})
 
 
 def test_lists_keep_places_apart():
@@ -192,6 +213,53 @@ def test_the_more_claims_the_wider_the_interval():
     assert first.low < alone.low
 
 
+def test_what_is_too_little_to_judge_is_inconclusive_with_the_reason():
+    found = rows(
+        {"weights": "net-erm", "value": spread(0.2, 0.1)},
+        {"weights": "net-erm-s0", "value": spread(0.2, 0.1)},
+    )
+    many = {f"c{i}": {"value": FOG} for i in range(10)}
+    first, *_ = judge(card(**many).claims, found)
+    assert first.verdict == "inconclusive"
+    assert "bootstrap.draws is to be 400" in first.reason
+    (alone,) = judge(card(one={"value": FOG, "unit": "seed"}).claims, found)
+    assert (alone.verdict, alone.value, alone.seeds) == ("inconclusive", pytest.approx(0.2), 1)
+    assert "one training seed" in alone.reason
+
+
+def test_a_part_shows_the_interval_that_decided_it():
+    """`all` of 4: support takes 95% of each, refutation 98.75%."""
+    effects = {"a": 0.2, "b": 0.2, "c": 0.2, "d": -0.0965}
+    found = rows(
+        *({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items())
+    )
+    asked = {"value": {"metric": "accuracy"}, "over": "shift"}
+    (judged,) = judge(card(one=asked).claims, found)
+    assert [part.verdict for part in judged.parts] == ["supported"] * 3 + ["inconclusive"]
+    assert judged.verdict == "inconclusive"
+    effects["d"] = -0.12
+    found = rows(
+        *({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items())
+    )
+    (judged,) = judge(card(one=asked).claims, found)
+    assert judged.verdict == "refuted"
+    assert [part.confidence for part in judged.parts] == pytest.approx([0.95] * 3 + [0.9875])
+
+
+def test_seeds_are_units_within_each_value_that_is_quantified_over():
+    found = rows(
+        *(
+            {"weights": f"net-erm-s{s}", "shift": shift, "value": spread(v + s / 100, 0.05)}
+            for shift, v in (("fog", 0.2), ("snow", 0.3))
+            for s in range(3)
+        )
+    )
+    asked = {"value": {"metric": "accuracy"}, "over": "shift", "unit": "seed"}
+    (judged,) = judge(card(one=asked).claims, found)
+    assert judged.verdict == "supported"
+    assert [(part.part, part.seeds) for part in judged.parts] == [("fog", 3), ("snow", 3)]
+
+
 def test_quantifiers_over_seeds():
     found = rows(
         *(
@@ -207,6 +275,7 @@ def test_quantifiers_over_seeds():
     assert verdicts == {"all": "refuted", "exists": "supported", 2: "supported", 3: "refuted"}
     (mean,) = judge(card(one={"value": FOG, "unit": "seed"}).claims, found)
     assert mean.value == pytest.approx(0.1)
+    assert mean.seeds == 3
     assert mean.high - mean.low > 0.3  # seeds differ far more than resampled samples do
 
 

@@ -15,6 +15,8 @@ from shiftbench.cli.app import Json, app, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
+from shiftbench.statistics import sentences
+from shiftbench.statistics.statements import Claim
 
 PANEL = "Looking"
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
@@ -93,19 +95,28 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
             f"{name} was not run here ({file} does not exist); `snakemake {name}` runs it"
         )
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
-    return [row | {"says": card.claims[row["claim"]].says} for row in rows]
+    return [row | _asked(card.claims[row["claim"]]) for row in rows]
+
+
+def _asked(claim: Claim) -> dict[str, str]:
+    """Return what a person wrote of a claim, and what its expression says."""
+    judged = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
+    return {"says": claim.says, "judged": judged}
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=f"{name}: {_spelled(rows)}", box=box.SIMPLE, pad_edge=False)
-    for heading in ("claim", "verdict", "value", "says"):
+    for heading in ("claim", "verdict", "value", "seeds", "says; what is judged"):
         table.add_column(heading, no_wrap=heading in ("verdict", "value"))
     for row in rows:
         style = _STYLES.get(row["verdict"], "dim")
         label = row["claim"] if row["part"] is None else f"  {row['part']}"
-        says = (row["reason"] or row["says"]) if row["part"] is None else ""
-        artifacts = (label, f"[{style}]{row['verdict']}[/]", number(row), escaped(says))
-        table.add_row(*artifacts)
+        said = (
+            (row["says"], row["judged"], row["reason"]) if row["part"] is None else (row["reason"],)
+        )
+        told = "; ".join(filter(None, said))
+        seeds = "" if row["seeds"] is None else str(row["seeds"])
+        table.add_row(label, f"[{style}]{row['verdict']}[/]", number(row), seeds, escaped(told))
     return table
 
 
@@ -118,4 +129,6 @@ def number(row: dict[str, Any]) -> str:
     """Spell a value with its interval."""
     if row["value"] is None:
         return ""
+    if row["ci_low"] is None:
+        return f"{row['value']:.4g}"
     return f"{row['value']:.4g} \\[{row['ci_low']:.4g}, {row['ci_high']:.4g}]"

@@ -8,6 +8,7 @@ of the query's words.
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -55,18 +56,23 @@ class Index:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.vocabulary: dict[str, int] = {}
-        columns: list[int] = []
+        columns, values = (
+            array("i"),
+            array("d"),
+        )  # lists of a large collection's would be four times as large
         ends, lengths = [0], []
-        values: list[int] = []
         for text in texts:
             found = words(text)
             counted = Counter(found)
-            columns += [self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted]
-            values += counted.values()
+            columns.extend(
+                self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted
+            )
+            values.extend(counted.values())
             ends.append(len(columns))
             lengths.append(len(found))
         shape = (len(lengths), len(self.vocabulary))
-        rows = sparse.csr_array((np.array(values, dtype=float), columns, ends), shape=shape)
+        parts = np.array(values), np.array(columns), np.array(ends)
+        rows = sparse.csr_array(parts, shape=shape)
         self._columns = rows.tocsc()
         self.lengths: Floats = np.array(lengths, dtype=np.float64)
 
@@ -96,13 +102,13 @@ class Index:
 
     def counts(self, terms: Sequence[str], places: Ints | None = None) -> Floats:
         """Return how often documents (all, or those at some places) have each word, float64 (m, t)."""
-        found = np.zeros((len(terms), len(self)))
+        found = np.zeros((len(terms), len(self) if places is None else len(places)))
         for row, term in zip(found, terms, strict=True):
             if term in self.vocabulary:
                 column = self.vocabulary[term]
                 span = slice(*self._columns.indptr[column : column + 2])
-                row[self._columns.indices[span]] = self._columns.data[span]
-        return found.T if places is None else found[:, places].T
+                _fill(row, self._columns.indices[span], self._columns.data[span], places)
+        return found.T
 
     def idf(self, terms: Sequence[str]) -> Floats:
         """Return ln(1 + (N - n + 0.5) / (n + 0.5)) of each word, which N documents' n have; float64 (t,)."""
@@ -146,6 +152,16 @@ class Index:
         known = shares > 0
         parts = np.log((counts[:, known] + mu * shares[known]) / (lengths[:, None] + mu))
         return _added(parts)
+
+
+def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> None:
+    """Write the values of the documents that have a word (ascending) where they stand, of all or at some places."""
+    if places is None:
+        row[having] = values
+        return
+    at = np.minimum(np.searchsorted(having, places), len(having) - 1)
+    has = having[at] == places
+    row[has] = values[at[has]]
 
 
 def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:

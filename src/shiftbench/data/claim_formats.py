@@ -22,7 +22,8 @@ CLAIMS = Format(
         Column("verdict", pa.string(), "", "see claims.py"),
         *_VALUE,
         Column("confidence", pa.float64(), "share", "of the interval, corrected", 0, 1, nullable=True),
-        Column("reason", pa.string(), "", "why it is not evaluable", nullable=True),
+        Column("seeds", pa.int32(), "", "training seeds that are its units; null: samples alone", 1, nullable=True),
+        Column("reason", pa.string(), "", "why it is not evaluable or inconclusive, or a note", nullable=True),
     ),
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from shiftbench.data import bag_of_words
 from shiftbench.errors import DataError, near
@@ -77,14 +78,13 @@ def queries(
     """
     ids = sorted(one.id for one in known)
     have, seen = set(ids), set()
-    at = {one.id: one for one in known}
-    index = bag_of_words.Index(at[one].whole for one in ids)
+    first = _FirstStage(known, ids)
     for query in found:
         if query.id in seen:
             raise DataError(f"query {query.id!r} occurs twice; ids are unique")
         seen.add(query.id)
         _refuse(query, have, collection)
-        candidates = query.candidates or _first(query, index, ids)
+        candidates = query.candidates or first(query)
         fields = {
             "text": query.text,
             "judged": dict(query.judged),
@@ -111,9 +111,21 @@ def _refuse(query: Query, have: set[str], collection: str) -> None:
             )
 
 
-def _first(query: Query, index: bag_of_words.Index, ids: Sequence[str]) -> list[str]:
-    """Return the best documents of BM25; ties by id."""
-    terms = bag_of_words.words(query.text)
-    scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-    best = (ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])
-    return [one for one in best if one != query.without][:FIRST_STAGE]
+class _FirstStage:
+    """BM25 over a collection, indexed when a query without candidates comes."""
+
+    def __init__(self, known: Sequence[Document], ids: Sequence[str]) -> None:
+        self.known, self.ids = known, ids
+
+    @cached_property
+    def index(self) -> bag_of_words.Index:
+        """Words of all documents, in the order of their ids."""
+        at = {one.id: one for one in self.known}
+        return bag_of_words.Index(at[one].whole for one in self.ids)
+
+    def __call__(self, query: Query) -> list[str]:
+        """Return the best documents; ties by id."""
+        terms, index = bag_of_words.words(query.text), self.index
+        scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
+        best = (self.ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])
+        return [one for one in best if one != query.without][:FIRST_STAGE]

@@ -5,6 +5,10 @@
     test/qrels.txt                       `query iteration document grade`
     test/candidates.run                  a first stage's run; without: BM25's first hundred
 
+Of many queries `limit` takes so many, by the hash of their ids, and reads the candidates of these alone. `types` is a
+file of lines `query <tab> type`, such as MS MARCO's `query_type`; the type becomes the query's group, `kind` takes the
+queries of one type, `without` those of all others.
+
 A line of a TSV file is `id <tab> text` or `id <tab> title <tab> text`, of a JSONL file an object with `id` (or `_id`,
 `docid`, `doc_id`, `query_id`) and `text` (or `contents`, `body`), perhaps `title`.
 
@@ -15,12 +19,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shiftbench.data import trec
+from shiftbench.data import splits, trec
 from shiftbench.datasets._collections import FIRST_STAGE, Document, Query
 from shiftbench.errors import DataError, ParamsError
 
@@ -51,13 +55,15 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
         ParamsError: neither `path` nor an id for this split is given.
         DataError: no such file, a line of another form, or qrels of a query that there is not.
     """
-    found, qrels, run = _ir_split(split, params) if params["ids"] else _own_split(split, params)
+    found, qrels = _ir_split(split, params) if params["ids"] else _own_split(split, params)
     unknown = sorted(set(qrels) - {query.id for query in found})
     if unknown:
         raise DataError(
             f"qrels of {split} judge query {unknown[0]!r}, which its queries do not have"
         )
-    for query in found:
+    kept = _kept(found, params)
+    run = (_ir_run if params["ids"] else _own_run)(split, params, {query.id for query in kept})
+    for query in kept:
         ranked = [document for document, _ in run.get(query.id, ())][:FIRST_STAGE]
         yield replace(
             query,
@@ -65,6 +71,33 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
             judged=qrels.get(query.id, {}),
             candidates=ranked or None,
         )
+
+
+def _kept(found: list[Query], params: Mapping[str, Any]) -> list[Query]:
+    """Return the queries of the wanted type, with it as their group, as many as are asked for, in their order."""
+    if params["types"]:
+        types = _types(Path(params["types"]))
+        found = [replace(query, group=types.get(query.id)) for query in found]
+    elif params["kind"] or params["without"]:
+        raise ParamsError("kind and without need `types`: a file of lines `query <tab> type`")
+    kind, other = params["kind"], params["without"]
+    found = [one for one in found if kind in ("", one.group) and (not other or one.group != other)]
+    if not found:
+        raise DataError(f"no query is of the type {kind or f'not {other}'!r} ({params['types']})")
+    first = sorted(found, key=lambda query: splits.unit("limit", query.id))
+    chosen = {query.id for query in first[: params["limit"] or None]}
+    return [query for query in found if query.id in chosen]
+
+
+def _types(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        raise DataError(f"{file} does not exist; expected lines `query <tab> type`")
+    lines = (line.rstrip("\r\n").split("\t") for line in file.open(encoding="utf-8"))
+    pairs = [line for line in lines if line != [""]]
+    if any(len(pair) != 2 for pair in pairs):
+        wrong = next(pair for pair in pairs if len(pair) != 2)
+        raise DataError(f"{file}: expected lines `query <tab> type`, found {wrong}")
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
@@ -81,14 +114,19 @@ def _folder(params: Mapping[str, Any]) -> Path:
     return Path(params["path"])
 
 
-def _own_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels, trec.Run]:
+def _own_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels]:
     folder = _folder(params) / split
     found = [Query(one.id, one.text, {}) for one in _lines(folder / "queries")]
-    run = folder / "candidates.run"
-    return found, trec.read_qrels(folder / "qrels.txt"), trec.read_run(run) if run.is_file() else {}
+    return found, trec.read_qrels(folder / "qrels.txt")
 
 
-def _ir_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels, trec.Run]:
+def _own_run(split: str, params: Mapping[str, Any], names: Container[str]) -> trec.Run:
+    file = _folder(params) / split / "candidates.run"
+    found = trec.read_run(file) if file.is_file() else {}
+    return {name: ranked for name, ranked in found.items() if name in names}
+
+
+def _ir_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.Qrels]:
     if split not in params["ids"]:
         known = ", ".join(params["ids"])
         raise ParamsError(f"no id of ir_datasets for split {split!r}; there are ids for {known}")
@@ -96,14 +134,22 @@ def _ir_split(split: str, params: Mapping[str, Any]) -> tuple[list[Query], trec.
     qrels: trec.Qrels = {}
     for one in source.qrels_iter():
         qrels.setdefault(one.query_id, {})[one.doc_id] = int(one.relevance)
-    run: dict[str, list[tuple[str, float]]] = {}
-    for one in source.scoreddocs_iter() if source.has_scoreddocs() else ():
-        run.setdefault(one.query_id, []).append((one.doc_id, float(one.score)))
-    for ranked in run.values():
-        ranked.sort(key=lambda one: (-one[1], one[0]))
     texts = ((one.query_id, one.default_text()) for one in source.queries_iter())
     # Collections have more queries than judged ones; those would be refused.
-    return [Query(name, text, {}) for name, text in texts if name in qrels], qrels, run
+    return [Query(name, text, {}) for name, text in texts if name in qrels], qrels
+
+
+def _ir_run(split: str, params: Mapping[str, Any], names: Container[str]) -> trec.Run:
+    source = _ir(params["ids"][split])
+    run: dict[str, list[tuple[str, float]]] = {}
+    for one in source.scoreddocs_iter() if source.has_scoreddocs() else ():
+        if (
+            one.query_id in names
+        ):  # MS MARCO scores a thousand documents for each of half a million queries
+            run.setdefault(one.query_id, []).append((one.doc_id, float(one.score)))
+    for ranked in run.values():
+        ranked.sort(key=lambda one: (-one[1], one[0]))
+    return run
 
 
 def _ir(name: str) -> Any:

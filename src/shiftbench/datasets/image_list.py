@@ -8,11 +8,14 @@
         lists: {val: benchmark_imglist/cifar10/val_tin.txt, test: benchmark_imglist/cifar10/test_tin.txt}
         counts: {val: 1000, test: 7793}
 
-Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` (names in the
-order of the labels, or a dataset of ours that has them: `classes: imagenet`) a label is one of theirs; without, the set
-is out of distribution and each label is -1. `counts` refuses a list of another length, `shorter` and `side` resize and
-cut as `imagenet` does (`side` alone squeezes to a square), and `licence` is what the shards and `shiftbench plan` say.
-Nothing is downloaded, and shards stay local. A key is `image_list/` and the path, so that an image has one key in all lists.
+Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` a label is one of
+theirs: names in the order of the labels; a dataset of ours that has them, `classes: imagenet`; or `classes: folders`,
+the folders that the images of the train list lie in, in the order of their labels, as OODDB's have them. Without
+`classes` the set is out of distribution and each label is -1. `without` names lists whose images are left out (OODDB's
+unknown textures hold 40 images of a known class), after `counts` has refused a list of another length. `shorter` and
+`side` resize and cut as `imagenet` does (`side` alone squeezes to a square), and `licence` is what the shards and
+`shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is `image_list/` and the path, so that an
+image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench import plugins
@@ -46,6 +49,7 @@ PARAMS: dict[str, object] = {
     "root": "",
     "images": "",
     "lists": {},
+    "without": [],
     "counts": {},
     "classes": None,
     "shorter": 0,
@@ -53,14 +57,22 @@ PARAMS: dict[str, object] = {
     "licence": "",
 }
 OUT = -1
+FOLDERS = "folders"
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the classes; of an OOD set one name that no model has."""
+    """Return the names of the classes; of an OOD set one name that no model has.
+
+    Raises:
+        DataError: with `classes: folders`, the labels of the train list are not one folder each, counted from 0.
+    """
     named = params["classes"]
     if named is None:
         return ("out_of_distribution",)
+    if named == FOLDERS:
+        split = "train" if "train" in params["lists"] else min(params["lists"], default="train")
+        return _folders(_list(split, params))
     if not isinstance(named, str):
         return tuple(map(str, named))
     module = plugins.find("datasets", named)
@@ -97,7 +109,24 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     count = params["counts"].get(split)
     images = str(_root(params) / params["images"])
     many = "images" if count is None else f"{count:,} images"
-    return {str(_list(split, params)): f"list of {many}", images: "the images"}
+    others = {str(_root(params) / str(name)): "list of images" for name in params["without"]}
+    return {str(_list(split, params)): f"list of {many}", images: "the images", **others}
+
+
+def _folders(file: Path) -> tuple[str, ...]:
+    """Return the folder of each label of a list, in the order of the labels."""
+    found = {
+        (line.label, PurePosixPath(line.path).parent.name)
+        for line in _lists.lines(file, "image_list")
+    }
+    names = dict(found)
+    counted = {str(number) for number in range(len(found))}
+    if len(names) < len(found) or set(names) != counted:
+        raise DataError(
+            f"{file}: expected labels from 0, each of the images of one folder, found {sorted(found)[:4]}; "
+            "name the classes"
+        )
+    return tuple(names[str(number)] for number in range(len(names)))
 
 
 def _root(params: dict[str, Any]) -> Path:
@@ -117,7 +146,7 @@ def _list(split: str, params: dict[str, Any]) -> Path:
 
 
 def _lines(split: str, params: dict[str, Any]) -> list[Line]:
-    """Return the lines of a list."""
+    """Return the lines of a list, without those of the lists that `without` names."""
     file = _list(split, params)
     lines = _lists.lines(file, "image_list")
     expected = params["counts"].get(split, len(lines) or 1)
@@ -127,7 +156,9 @@ def _lines(split: str, params: dict[str, Any]) -> list[Line]:
             f"{file} lists {len(lines)} images, expected {expected}; bring the published list, or change "
             f"datasets.{name}.counts.{split}"
         )
-    return lines
+    others = [_lists.lines(_root(params) / str(name), "image_list") for name in params["without"]]
+    apart = {line.key for other in others for line in other}
+    return [line for line in lines if line.key not in apart]
 
 
 def _sample(line: Line, where: str, images: Path, classes: int | None) -> Sample:

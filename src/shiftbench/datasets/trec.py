@@ -28,6 +28,10 @@ REDISTRIBUTE = False
 PARAMS: dict[str, object] = {
     "path": "",
     "ids": {},
+    "limit": 0,
+    "types": "",
+    "kind": "",
+    "without": "",
     "collection": "trec_documents",
     "licence": "",
 }

@@ -34,6 +34,7 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "that of your images"
 CITATION = "that of your images"
 REDISTRIBUTE = False
+IN_ORDER = True
 PARAMS: dict[str, object] = {
     "path": "",
     "like": "",
@@ -75,12 +76,13 @@ def samples(
     count = len(classes(params, sources))
     folder = folder_of(split, params)
     files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+        (file.relative_to(folder).with_suffix("").as_posix().replace(".", "_"), file)
+        for file in folder.rglob("*")
+        if file.suffix.lower() in SUFFIXES and file.is_file()
     )
     if not files:
         raise DataError(f"{folder} holds no images")
-    for file in files:
-        stem = file.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
+    for stem, file in files:
         key = f"{params['name']}/{split}/{stem}"
         try:
             image = to_colour(read_array(file, key))

@@ -1,8 +1,16 @@
-"""Squared Mahalanobis distances under one covariance, through one whitening; helper of mds and rmds.
+"""Squared Mahalanobis distances under one covariance, through one whitening; helper of mds, rmds and ssd_plus.
 
-The inverse is the pseudo-inverse: features that never vary (dead units) have no part in the distance. Directions
-whose variance is at most `tolerance` times the largest count as constant; the default is d times the
-epsilon of float64, that of `scipy.linalg.pinvh`, which OpenOOD and the paper's code call by way of scikit-learn.
+The inverse is the pseudo-inverse: features that never vary (dead units) have no part in the distance. `tolerance` says
+which directions count as constant:
+
+| tolerance | a direction is constant where its variance is at most |
+| --- | --- |
+| null | what float32 makes of features that do not vary: d eps^2 times their mean squared length, eps of float32 |
+| `openood` | d times the epsilon of float64, times the largest variance |
+| a share | this share of the largest variance |
+
+`openood` is `scipy.linalg.pinvh`, which OpenOOD and the paper's code call by way of scikit-learn. Of float32 features
+that lie far from 0 and span few dimensions it lets the rounding pass as directions, whose tiny variance it divides by.
 """
 
 from __future__ import annotations
@@ -16,6 +24,7 @@ from scipy.linalg import eigh
 from shiftbench.errors import DataError, ParamsError
 
 Floats = NDArray[np.float64]
+OPENOOD = "openood"
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,15 @@ def gaussians(means: Floats, covariance: Floats, tolerance: object, name: str) -
     Args:
         means: one per class.
         covariance: symmetric.
-        tolerance: the share of the largest variance up to which a direction counts as constant, in [0, 1).
+        tolerance: which directions count as constant, see above.
         name: of the training rows, for messages.
 
     Raises:
         DataError: nothing varies.
-        ParamsError: a tolerance out of its range.
+        ParamsError: a tolerance that is none of those above.
     """
-    if tolerance is None:
-        tolerance = len(covariance) * float(np.finfo(np.float64).eps)
-    if not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
-        raise ParamsError(f"tolerance is {tolerance!r}; expected null or a share in [0, 1)")
     variances, axes = eigh(covariance)
-    kept = variances > max(tolerance * variances[-1], 0)
+    kept = variances > max(_floor(tolerance, variances, means), 0)
     if not kept.any():
         raise DataError(
             f"{name}: the training features do not vary within their classes, so that their covariance is zero; "
@@ -68,3 +73,28 @@ def gaussians(means: Floats, covariance: Floats, tolerance: object, name: str) -
     origin = means.mean(axis=0)
     whitening = axes[:, kept] / np.sqrt(variances[kept])
     return Gaussians(origin, whitening, (means - origin) @ whitening)
+
+
+def _floor(tolerance: object, variances: Floats, means: Floats) -> float:
+    """Return the variance up to which a direction counts as constant."""
+    d, largest = len(variances), float(variances[-1])
+    own = max(largest * d * float(np.finfo(np.float64).eps), 0)
+    if tolerance is None:
+        length = float(variances.sum() + np.square(means).sum(axis=1).mean())
+        return max(own, rounding(d, length))
+    if tolerance == OPENOOD:
+        return own
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, int | float)
+        or not 0 <= tolerance < 1
+    ):
+        raise ParamsError(
+            f"tolerance is {tolerance!r}; expected null, {OPENOOD!r}, or a share in [0, 1)"
+        )
+    return tolerance * largest
+
+
+def rounding(d: int, length: float) -> float:
+    """Return the variance that float32 may give d features that do not vary; `length` is their mean squared length."""
+    return d * float(np.finfo(np.float32).eps) ** 2 * length

@@ -18,6 +18,8 @@ from shiftbench.errors import ParamsError
 
 Floats = NDArray[np.float64]
 DIM = 256
+ROUNDING = 1e-6
+"""Share of the features' length below which a residual is the rounding of float32 features."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,20 @@ def residual(train: Rows, head: Head, dim: object) -> Residual:
         dim: dimensions of the principal space, 1 to d - 1; None: 256, or half of d where that is less.
 
     Raises:
-        ParamsError: `dim` leaves nothing.
+        ParamsError: `dim` leaves nothing, of the features or of what they span: few samples span few dimensions, and
+            beside these axes are as good as any others.
     """
     width = train.features.shape[1]
     dim = _dim(dim, width)
     origin = -np.linalg.pinv(head.weight) @ head.bias
-    _, axes = eigh(_statistics.scatter(train, origin))  # ascending
+    lengths, axes = eigh(
+        _statistics.scatter(train, origin)
+    )  # mean squares along the axes, ascending
+    if lengths[: width - dim].sum() <= ROUNDING**2 * lengths.sum():
+        raise ParamsError(
+            f"{train.name}: the training features lie in {dim} dimensions, beside which nothing is left; expected a "
+            "residual; set a smaller `dim`, or take more training samples"
+        )
     return Residual(origin, np.ascontiguousarray(axes[:, : width - dim]))
 
 

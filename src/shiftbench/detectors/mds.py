@@ -8,9 +8,12 @@ number of samples.
 Source: Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples and adversarial
 attacks", section 2 (without input pre-processing and the ensemble over layers: that is `mds_ensemble`).
 
-OpenOOD's `mds` is the same: S^-1 is the pseudo-inverse there and in the paper's code, and so it is here, see
-`_mahalanobis.py`. `tolerance` is the share of the largest variance up to which a direction counts as constant; null: d
-times the epsilon of float64. pytorch-ood's `Mahalanobis` is ours divided by twice the number of training samples (half
+OpenOOD's `mds` is the same with `tolerance: openood`: S^-1 is the pseudo-inverse there and in the paper's code, and so
+it is here. `tolerance` says which directions count as constant: null: those that vary by no more than the rounding of
+float32 features, which theirs take for directions of tiny variance; or the share of the largest variance up to which
+one does; see `_mahalanobis.py`.
+
+pytorch-ood's `Mahalanobis` is ours divided by twice the number of training samples (half
 of the distance, S not divided by N), with 1e-6 added to the diagonal of its S. float64 throughout.
 """
 

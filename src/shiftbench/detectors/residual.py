@@ -28,7 +28,7 @@ def fit(known: Known, params: dict[str, Any]) -> _residual.Residual:
 
     Raises:
         DataError: a feature is not finite.
-        ParamsError: `dim` leaves no residual.
+        ParamsError: `dim` leaves no residual, of the features or of what they span.
     """
     return _residual.residual(known.train, known.train.head, params["dim"])
 

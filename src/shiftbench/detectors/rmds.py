@@ -7,8 +7,8 @@ covariance of all training features; both covariances divided by the number of s
 
 Source: Ren et al. 2021, "A simple fix to Mahalanobis distance for improving near-OOD detection", section 2.
 
-OpenOOD's `rmds` is the same. Inverses are pseudo-inverses, and `tolerance` is what it is in `mds`. pytorch-ood's `RMD`
-is ours divided by the number of training samples, with 1e-6 added to the diagonals. float64 throughout.
+OpenOOD's `rmds` is the same with `tolerance: openood`, see `mds`. Inverses are pseudo-inverses. pytorch-ood's `RMD` is
+ours divided by the number of training samples, with 1e-6 added to the diagonals. float64 throughout.
 """
 
 from __future__ import annotations

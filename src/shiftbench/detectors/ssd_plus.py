@@ -10,8 +10,9 @@ the "+" says that the features were learnt with labels. As in PALM (ICLR 2024, a
 jeff024/PALM it is `util/evaluations/mahalanobis.py`.
 
 `quirk: true` is what that file computes: m is subtracted once more from q, after the standardisation, which moves the
-centre to m, as if directions were standard deviations. `tolerance` as in `mds`. float64 throughout. A feature of zeros
-has the direction zero.
+centre to m, as if directions were standard deviations. `tolerance` as in `mds`, of q: a share, or null, which is
+`openood`. float64 throughout. A feature of zeros has the direction zero. Units that vary by no more than the rounding
+of float32 have no part: the script divides what rounding left of them by 1e-10.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.detectors import _blocks, _statistics
-from shiftbench.detectors._mahalanobis import Gaussians, gaussians
+from shiftbench.detectors._mahalanobis import OPENOOD, Gaussians, gaussians, rounding
 from shiftbench.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
@@ -66,9 +67,11 @@ def fit(known: Known, params: dict[str, Any]) -> State:
     cov = np.zeros((len(mean), len(mean)))
     for unit in _units(rows):
         cov += (unit - mean).T @ (unit - mean) / len(rows)
-    scale = np.sqrt(np.diag(cov)) + FLOOR
+    varies = np.diag(cov) > rounding(1, 1.0)
+    scale = np.where(varies, np.sqrt(np.diag(cov)) + FLOOR, np.inf)
     centre = mean if params["quirk"] else np.zeros_like(mean)
-    shape = gaussians(centre[None], cov / np.outer(scale, scale), params["tolerance"], rows.name)
+    tolerance = OPENOOD if params["tolerance"] is None else params["tolerance"]
+    shape = gaussians(centre[None], cov / np.outer(scale, scale), tolerance, rows.name)
     return State(mean, scale, shape)
 
 

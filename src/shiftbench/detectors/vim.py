@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from shiftbench.detectors import _blocks, _statistics
 from shiftbench.detectors._residual import Residual, residual
 from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ParamsError
 
 NEEDS = ("logits", "features", "head")
 FIT = ("train",)
@@ -54,17 +53,10 @@ def fit(known: Known, params: dict[str, Any]) -> Fitted:
     """
     train = known.train
     space = residual(train, train.head, params["dim"])
-    norms = largest = lengths = 0.0
+    norms = largest = 0.0
     for block, features in _statistics.blocks(train):
         norms += space.norm(features).sum()
-        lengths += np.linalg.norm(features - space.origin, axis=1).sum()
         largest += block.logits.max(axis=1).sum(dtype=np.float64)
-    # Below this, the residual is the rounding of float32 features, and alpha would make a score of it.
-    if norms <= 1e-6 * lengths:
-        raise ParamsError(
-            f"{train.name}: the training features lie in {space.basis.shape[0] - space.basis.shape[1]} dimensions, "
-            "beside which nothing is left; expected a residual; set a smaller `dim`"
-        )
     return Fitted(space, float(largest / norms))
 
 

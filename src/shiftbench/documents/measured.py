@@ -18,13 +18,12 @@ from shiftbench import files
 from shiftbench.data import claim_formats, schema
 from shiftbench.data.formats import Format
 from shiftbench.errors import DataError
-from shiftbench.page import system
 from shiftbench.page.system import System
 from shiftbench.plan import cards, scales
 from shiftbench.plan.cards import Card
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
-from shiftbench.statistics import statements
+from shiftbench.statistics import sentences
 
 FILE = "measured.json"
 PRINTED = ("what", "metric", "paper", "where", "beside")
@@ -92,10 +91,12 @@ def asked(card: Mapping[str, Any]) -> dict[str, Any]:
     """
     numbers = []
     for one in card["reported"]:
-        beside = spelled(one["measured"]) if one["measured"] else None
+        beside = sentences.expression(one["measured"]) if one["measured"] else None
         given = (one["what"], one["metric"], one["value"], one["where"], beside)
         numbers.append(dict(zip(PRINTED, given, strict=True)))
-    rules = {name: rule(claim) for name, claim in card["claims"].items()}
+    rules = {
+        name: sentences.sentence(claim) for name, claim in card["claims"].items() if claim["value"]
+    }
     return {"rules": rules, "reported": numbers}
 
 
@@ -104,27 +105,6 @@ def is_stale(card: Card, measured: Measured) -> bool:
     now = asked(card.model_dump(mode="json"))
     then = [{key: one[key] for key in PRINTED} for one in measured["reported"]]
     return now != {"rules": measured["rules"], "reported": then}
-
-
-def rule(claim: Mapping[str, Any], confidence: float | None = None) -> str:
-    """Say what is judged, and by which rule: `difference of auroc: value > 0.1`."""
-    return f"{spelled(claim['value'])}: {system.rule(claim, confidence)}"
-
-
-def spelled(expression: Mapping[str, Any]) -> str:
-    """Say in words how a value is combined, and from which metrics.
-
-    Example:
-        >>> spelled({"difference": [{"max": {"metric": "map"}, "over": "dataset"}, {"metric": "map"}]})
-        'difference of max of map over dataset and map'
-    """
-    if "metric" in expression:
-        metric = expression["metric"]
-        return metric if isinstance(metric, str) else " and ".join(metric)
-    name, operand, over = statements.parts(expression)
-    inner = [spelled(one) for one in (operand if isinstance(operand, list) else [operand])]
-    along = f" over {over}" if over else ""
-    return f"{name} of {' and '.join(dict.fromkeys(inner))}{along}"
 
 
 def as_system(slug: str, card: Card, measured: Measured | None) -> System:

@@ -45,7 +45,7 @@ def made(scale: str, begun: float) -> Made:
     """Return what a run made of a scale.
 
     Args:
-        scale: as in `rules.left`.
+        scale: as in `snakemake_rules.left`.
         begun: when the run began, in seconds since 1970.
     """
     planned = snakemake_rules.left(scale)

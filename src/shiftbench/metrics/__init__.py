@@ -15,5 +15,6 @@
 | curve     | rows of `sources(params)`             | `compute(rows, **params)` -> list of Row               |
 
 All declare `PARAMS`, `UNIT`, `RANGE` and `HIGHER_IS_BETTER`; values are float64 (1 + draws,), the data
-as they are first, NaN where not defined.
+as they are first, NaN where not defined. `BIASED = True` says that noise raises a metric that is never negative, as
+it does ECE; its intervals are then `intervals.biased`.
 """

@@ -6,6 +6,7 @@ and mean confidence in a bin, weighted by the bin's share of the samples.
 Source: Guo et al. 2017, "On calibration of modern neural networks", equation 3, and their code
 (temperature_scaling, `_ECELoss`): bin b of B holds confidences in (b/B, (b+1)/B], B = 15.
 torchmetrics closes its bins on the left instead; they differ only for confidences on an edge.
+ECE of few samples is too high: gaps of a bin that are chance do not cancel; see `intervals.biased`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from shiftbench.data.formats import E9
+from shiftbench.errors import ParamsError
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -22,10 +24,17 @@ PARAMS: dict[str, object] = {"bins": 15}
 UNIT = "probability"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = False
+BIASED = True
 
 
 def reduce(rows: Rows, bins: int) -> Contributions:
-    """Each sample adds [right] - confidence, in billionths, to the bin of its confidence."""
+    """Each sample adds [right] - confidence, in billionths, to the bin of its confidence.
+
+    Raises:
+        ParamsError: `bins` is no whole number above 0.
+    """
+    if type(bins) is not int or bins < 1:
+        raise ParamsError(f"ece: bins is {bins!r}; expected a whole number of 1 at least")
     confidence, counts = rows.column("confidence_e9"), rows.present("correct")
     gap = rows.column("correct") * E9 - confidence * counts
     which = np.maximum((confidence * bins - 1) // E9, 0)

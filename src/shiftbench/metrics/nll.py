@@ -1,6 +1,7 @@
 """Negative log-likelihood: mean of -log probability of the label, in nats.
 
-Source: scikit-learn `log_loss`, without its clipping of probabilities at machine epsilon.
+Source: scikit-learn `log_loss`, without its clipping of probabilities at machine epsilon. A sample adds 562,949.95 nats
+at most (2**49 billionths), so that sums stay exact.
 """
 
 from __future__ import annotations

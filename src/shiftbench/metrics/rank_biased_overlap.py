@@ -6,6 +6,7 @@ equal lists have 1. A row with a severity is the mean over queries there, the ro
 
 from __future__ import annotations
 
+from shiftbench.errors import ParamsError
 from shiftbench.metrics import _lists
 from shiftbench.statistics.contributions import Contributions, Sums
 from shiftbench.statistics.rows import Floats, SeverityPath
@@ -19,7 +20,13 @@ HIGHER_IS_BETTER = True
 
 
 def reduce(path: SeverityPath, p: float) -> Contributions:
-    """Each query adds what lies between its lists."""
+    """Each query adds what lies between its lists.
+
+    Raises:
+        ParamsError: `p` is not between 0 and 1.
+    """
+    if not 0 < p < 1:
+        raise ParamsError(f"rank_biased_overlap: p is {p!r}; expected a number above 0 and below 1")
     return _lists.reduce(path, lambda one, other: _lists.rank_biased_overlap(one, other, p))
 
 

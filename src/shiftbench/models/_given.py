@@ -20,7 +20,20 @@ DIGEST = "given.sha256"
 
 def state(path: str) -> nets.State:
     """Return what stands for a black box in a weights file: the sha256 of its bytes, uint8 (32,)."""
-    return {DIGEST: torch.from_numpy(np.frombuffer(_sha256(path), np.uint8).copy())}
+    return _state(_sha256(path))
+
+
+def folder_state(folder: Path) -> nets.State:
+    """Return what stands for a folder of files: one sha256 over the lines `sha256  path`, uint8 (32,).
+
+    Raises:
+        ModelError: it does not exist, or holds no file.
+    """
+    return _state(_folder_sha256(folder))
+
+
+def _state(digest: bytes) -> nets.State:
+    return {DIGEST: torch.from_numpy(np.frombuffer(digest, np.uint8).copy())}
 
 
 def check(weights: Path, path: str) -> Path:
@@ -29,14 +42,27 @@ def check(weights: Path, path: str) -> Path:
     Raises:
         ModelError: the file is missing or another one, or the weights are those of a net.
     """
+    _compare(weights, path, _sha256(path))
+    return file_of(path)
+
+
+def check_folder(weights: Path, folder: Path) -> None:
+    """Look whether the files of a folder are those that the weights name.
+
+    Raises:
+        ModelError: as `check`, and `folder_state`.
+    """
+    _compare(weights, str(folder), _folder_sha256(folder))
+
+
+def _compare(weights: Path, path: str, found: bytes) -> None:
     stated = nets.read_state(weights).get(DIGEST)
     if stated is None:
         raise ModelError(f"{weights} does not stand for {path}; make it with the trainer `given`")
-    if stated.numpy().tobytes() != _sha256(path):
+    if stated.numpy().tobytes() != found:
         raise ModelError(
             f"{path} is not the file that {weights} was made from; run the train stage again"
         )
-    return file_of(path)
 
 
 def file_of(path: str) -> Path:
@@ -56,6 +82,16 @@ def file_of(path: str) -> Path:
 def _sha256(path: str) -> bytes:
     with file_of(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _folder_sha256(folder: Path) -> bytes:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if not files:
+        raise ModelError(
+            f"{folder} is no folder with files; check `path:`, relative to params.yaml"
+        )
+    lines = [f"{_sha256(str(file)).hex()}  {file.relative_to(folder)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).digest()
 
 
 def scaled(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

@@ -60,16 +60,30 @@ class Split(nn.Module):
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return the uncut net's state dict under this module's names."""
+        """Return the uncut net's state dict under this module's names.
+
+        A backbone without a head, as self-supervised ones are, gets a head of zeros: what is probed has features, and
+        no answers yet. What else is missing or unknown is told when the state is loaded.
+        """
         if "head.weight" in state and any(name.startswith("body.") for name in state):
             return state
         prefix = f"{self.head_name}."
-        return {
+        found = {
             f"head.{name.removeprefix(prefix)}"
             if name.startswith(prefix)
             else f"body.{name}": tensor
             for name, tensor in state.items()
         }
+        return (
+            found
+            if any(name.startswith("head.") for name in found)
+            else {**found, **zeros(self.head)}
+        )
+
+
+def zeros(head: nn.Linear) -> State:
+    """Return the tensors of a head that answers nothing: all logits are 0."""
+    return {f"head.{name}": torch.zeros_like(tensor) for name, tensor in head.state_dict().items()}
 
 
 def _last_linear(net: nn.Module, classes: int) -> tuple[str, nn.Linear]:

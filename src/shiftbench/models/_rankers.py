@@ -6,6 +6,7 @@ six decimals (nine for lexical ones), so that lists do not differ between machin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +156,24 @@ class Lexical:
         return self.score(collection.index, terms, np.stack(counts), np.array(lengths))
 
 
+class _Remembered:
+    """A scorer that is asked once for the same query and candidates: documents are attacked under unchanged queries."""
+
+    def __init__(self, scorer: Scorer, most: int = 1024) -> None:
+        self.scorer, self.most = scorer, most
+        self.changed = scorer.changed
+        self._known: dict[tuple[str, str, bytes], Floats] = {}
+
+    def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
+        """Return the scores of documents of the collection."""
+        name = query, collection.name, hashlib.sha256(places.tobytes()).digest()
+        if name not in self._known:
+            if len(self._known) == self.most:
+                self._known.pop(next(iter(self._known)))
+            self._known[name] = self.scorer.scores(query, collection, places)
+        return self._known[name].copy()
+
+
 def predictor(
     scorer: Scorer, inputs: Mapping[Ref, Path], params: Mapping[str, Any], decimals: int = 6
 ) -> nets.Predictor:
@@ -175,12 +194,10 @@ def predictor(
         raise ParamsError(
             f"candidates is {params['candidates']!r}; {near(params['candidates'], CANDIDATES)}"
         )
-    known = Collections(inputs, params)
+    known, once = Collections(inputs, params), _Remembered(scorer)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        answers = [
-            _answer(sample, known.of(sample), scorer, params, decimals) for sample in samples
-        ]
+        answers = [_answer(sample, known.of(sample), once, params, decimals) for sample in samples]
         return {name: ragged([answer[name] for answer in answers]) for name in answers[0]}
 
     return predict
@@ -263,7 +280,13 @@ def labelled(
 def validation(
     samples: Sequence[Sample], predict: Callable[[Sequence[Sample]], nets.Outputs]
 ) -> float:
-    """Return the mean nDCG@10 of a predictor."""
+    """Return the mean nDCG@10 of a predictor.
+
+    Raises:
+        ModelError: there is no query.
+    """
+    if not samples:
+        raise ModelError("there are no validation queries to choose by; take more of the split")
     from shiftbench.tasks import _ranked
 
     lists = predict(samples)["documents"]

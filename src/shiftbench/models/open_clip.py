@@ -69,8 +69,8 @@ class OpenClip(_pairs.Pairs):
         """Return the state dict of open_clip's model under this module's names, with a head of zeros."""
         if "head.weight" in state:
             return state
-        head = {f"head.{name}": torch.zeros_like(t) for name, t in self.head.state_dict().items()}
-        return _pairs.on_raw({**{f"clip.{name}": t for name, t in state.items()}, **head})
+        own = {f"clip.{name}": tensor for name, tensor in state.items()}
+        return _pairs.on_raw({**own, **_pretrained.zeros(self.head)})
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
@@ -96,6 +96,21 @@ def texts(
     device = net.clip.logit_scale.device
     found: torch.Tensor = net.clip.encode_text(tokenize(list(prompts)).to(device))
     return found
+
+
+def curated(classes: Sequence[str]) -> list[str]:
+    """Return CLIP's names of ImageNet's thousand classes, in their order.
+
+    Raises:
+        ModelError: there are not a thousand classes.
+    """
+    names: list[str] = _package().IMAGENET_CLASSNAMES
+    if len(names) != len(classes):
+        raise ModelError(
+            f"open_clip has curated names of ImageNet's {len(names)} classes, and these are {len(classes)}; set "
+            "`names: classes`"
+        )
+    return names
 
 
 def with_head(state: nets.State) -> nets.State:

@@ -101,6 +101,12 @@ def advanced(momentum: torch.Tensor, gradient: torch.Tensor, rule: Rule) -> torc
     """Advance the momentum in place and return D."""
     weight = 1 - rule.momentum if rule.average else 1.0
     momentum.mul_(rule.momentum).add_(gradient, alpha=weight)
+    return ahead(momentum, gradient, rule)
+
+
+def ahead(momentum: torch.Tensor, gradient: torch.Tensor, rule: Rule) -> torch.Tensor:
+    """Return D of a momentum that this gradient has advanced."""
+    weight = 1 - rule.momentum if rule.average else 1.0
     return weight * gradient + rule.momentum * momentum if rule.nesterov else momentum
 
 
@@ -114,12 +120,13 @@ def update(direction: torch.Tensor, rule: Rule) -> torch.Tensor:
 def clipped(direction: torch.Tensor, quantile: float) -> torch.Tensor:
     """Return D - sign(D) max(|D| - eps, 0) with the quantile eps of |D|: entries beyond eps are cut to it.
 
-    The quantile is the smallest size that at least the share `quantile` of the entries do not exceed (plus 1e-9), of
-    this matrix alone. It is active on gradients without outliers, too.
+    The quantile is of this matrix alone, interpolated between the two nearest sizes as in ROOT's script (plus 1e-9;
+    `torch.quantile` refuses more than 2^24 entries). It is active on gradients without outliers, too.
     """
     sizes = direction.abs().flatten()
-    rank = max(1, math.ceil(quantile * len(sizes)))
-    eps = float(sizes.kthvalue(rank).values) + FLOOR
+    place = quantile * (len(sizes) - 1)
+    low, high = (sizes.kthvalue(1 + rank(place)).values for rank in (math.floor, math.ceil))
+    eps = float(low.lerp(high, place - math.floor(place))) + FLOOR
     return direction.clamp(-eps, eps)
 
 

@@ -121,7 +121,9 @@ class Measure:
         return f"{rounded:{'+' if sign else ''}.{digits}f}".replace("-", _MINUS)
 
     def interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
-        """Print an interval in brackets, or nothing where there is none."""
+        """Print an interval in brackets, or nothing where there is none; one without width says why."""
         if self.number(low) is None or self.number(high) is None:
             return ""
+        if low == high:
+            return "[no draw differs]"
         return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"

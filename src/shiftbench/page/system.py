@@ -12,8 +12,9 @@ from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.page import figures
 from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
-from shiftbench.page.measures import DASH, Measure
+from shiftbench.page.measures import Measure
 from shiftbench.page.panels import Panel, Plot
+from shiftbench.statistics.sentences import sentence
 from shiftbench.statistics.statements import parts
 
 CLASSES = {"supported": "good", "refuted": "bad"}
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A claim as the page shows it; `parts` are the values that it is quantified over."""
+    """A claim as the page shows it; `rule` is made of its expression, `parts` are what it is quantified over."""
 
     name: str
     says: str
@@ -79,10 +80,10 @@ class System:
             claim["says"],
             row["verdict"],
             _number(row),
-            rule(claim, row["confidence"]),
+            _rule(claim, row),
             row["reason"] or "",
             claim["against"],
-            tuple((one["part"], one["verdict"], _number(one)) for one in parts.to_dicts()),
+            tuple((one["part"], _told(one), _number(one)) for one in parts.to_dicts()),
         )
 
     @property
@@ -205,6 +206,11 @@ def _entry(row: Row) -> Entry:
     return Entry(row["value"], row["ci_low"], row["ci_high"], 0)
 
 
+def _told(row: Row) -> str:
+    """Return verdict and reason."""
+    return f"{row['verdict']}: {row['reason']}" if row["reason"] else str(row["verdict"])
+
+
 def _number(row: Row) -> str:
     if row["value"] is None:
         return ""
@@ -212,21 +218,8 @@ def _number(row: Row) -> str:
     return f"{row['value']:.4g}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
-def rule(claim: Mapping[str, Any], confidence: float | None) -> str:
-    """Say by which rule a claim is judged."""
-    margin = f"{claim['margin']:g}".replace("-", "\N{MINUS SIGN}")
-    rules = {
-        "superiority": f"value > {margin}",
-        "equivalence": f"|value| < {margin}",
-        "exact": f"value = {margin}",
-        "report": "reported without a threshold",
-    }
-    over = f", {_quantifier(claim)} {claim['over']}" if claim["over"] else ""
-    unit = ", training seeds resampled" if claim["unit"] == "seed" else ""
-    sure = f", {100 * confidence:.4g}% interval" if confidence else ""
-    return f"{rules[claim['kind']]}{over}{unit}{sure}" or DASH
-
-
-def _quantifier(claim: Mapping[str, Any]) -> str:
-    words = {"all": "for every", "exists": "for at least one"}
-    return words.get(str(claim["quantifier"]), f"for {claim['quantifier']} values of")
+def _rule(claim: Mapping[str, Any], row: Row) -> str:
+    """Say what is judged, and by which interval."""
+    sure = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
+    seeds = f"{row['seeds']} training seeds as units" if row["seeds"] else ""
+    return "; ".join(filter(None, (sentence(claim), sure, seeds)))

@@ -146,12 +146,26 @@ def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
 def sets(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
     """Return the sets that detection compares, as (role, dataset, split): ID, groups of OOD, validation OOD.
 
-    And the support that methods are shown in streams, of which nothing may be tested.
+    And what streams read in their place, and the support that methods are shown, of which nothing may be tested.
     """
     found = [("id", campaign.dataset, split) for split in _id_splits(campaign, params)]
     found += [(group or "ood", name, campaign.split) for name, group in campaign.ood_groups.items()]
     found += [("val_ood", name, split) for name, split in campaign.val_sets]
+    found += _read_in_place(campaign, params)
     return found + [("support", name, split) for name, split in support(campaign, params)]
+
+
+def _read_in_place(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
+    """Return what streams read as the campaign's ID set or as one of its OOD sets (`Step.reads`)."""
+    roles = {name: group or "ood" for name, group in campaign.ood_groups.items()}
+    roles[campaign.dataset] = "id"
+    walked = [place for name in campaign.streams for place in EvaluationPoints(params).walk(name)]
+    found = {
+        (roles[place.dataset], place.data.parts[0], place.data.parts[1])
+        for place in walked
+        if place.dataset in roles and place.data.parts[0] != place.dataset
+    }
+    return sorted(found)
 
 
 def support(campaign: Campaign, params: Params) -> list[tuple[str, str]]:

@@ -194,7 +194,7 @@ class EvaluationPoints:
         for number, step in enumerate(steps):
             if step.reset:
                 sees, before = (), ()
-            data, golden = self._data(step.dataset, step.split, step.shift, step.severity)
+            data, golden = self._data(*step.tested, step.shift, step.severity)
             support = tuple(self._shown(name, one) for one in step.support)
             point = EvaluationPoint(
                 stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,

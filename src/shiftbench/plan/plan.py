@@ -1,7 +1,7 @@
 """The plan: from params to artifacts, jobs, recipe files and stamps. The only product of names anywhere.
 
-`Plan.of(params)` expands campaigns into Refs, each Ref into a Artifact (recipe, inputs, fingerprint; see
-recipe spec.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
+`Plan.of(params)` expands campaigns into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
+recipe_specs.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
 of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
 stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
 compares time stamps, reruns exactly what receipts say.
@@ -189,7 +189,7 @@ class Plan:
     def build_status(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
         """Return what is dirty (a run may make it) and what is lacking (targets that are not here).
 
-        Awake are stale artifacts, missing ones that are made with them, and what is below. Snakemake does
+        Dirty are stale artifacts, missing ones that are made with them, and what is below. Snakemake does
         not look at what is below a job that runs, but follows inputs that are missing or not `ancient()`:
         so a job is given the inputs of its dirty artifacts; without one, those of what it lacks, as
         ancient; and a job at rest, which nothing can wake, is given none. A fresh

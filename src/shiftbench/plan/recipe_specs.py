@@ -321,6 +321,9 @@ class RecipeSpecs:
             "system": asked.slug,
             "scale": asked.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
+            "higher_is_better": {
+                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
+            },
         }
         tables = [Ref("tables", name) for name in self.points.campaigns]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))

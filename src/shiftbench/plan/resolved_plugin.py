@@ -85,9 +85,9 @@ def plain(options: Content) -> Content:
 
 
 def _resolved(options: Content, context: Content) -> Content:
-    """Return the options with `{seed}` and `{model}` in a path replaced by the training seed and the model's name."""
+    """Return the options with `{seed}`, `{model}`, `{dataset}` in a path replaced: what weights are named by."""
     path = str(options.get("path") or "")
-    for name in {"seed", "model"} & context.keys():
+    for name in {"seed", "model", "dataset"} & context.keys():
         path = path.replace(f"{{{name}}}", str(context[name]))
     return {**options, "path": path} if path else options
 

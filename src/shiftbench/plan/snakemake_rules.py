@@ -160,7 +160,7 @@ def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
     """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
     A job is given the inputs of its dirty artifacts; without one, those of what it lacks; at rest, none
-    (see `Plan.standing`).
+    (see `Plan.build_status`).
     """
     dirty, missing = planned.build_status(root)
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shiftbench.errors import RangeError
+from shiftbench.errors import ParamsError, RangeError, near
 
 RANGE = (0.0, 5.0)
 REFERENCE_SIDE = 224
+SCALES = ("image", "none")
+"""Whether sizes in pixels grow with the image, or are as published whatever its size."""
 
 
 def at(
@@ -79,9 +81,15 @@ def check(name: str, severity: float, allowed: tuple[float, float] = RANGE) -> N
         )
 
 
-def scale(shape: tuple[int, ...]) -> float:
-    """Return the size of one reference pixel (of a 224 px image) in this image's pixels."""
-    return min(shape[:2]) / REFERENCE_SIDE
+def scale(shape: tuple[int, ...], how: str = "image") -> float:
+    """Return the size of one reference pixel (of a 224 px image) in this image's pixels; 1 where `how` is `none`.
+
+    Raises:
+        ParamsError: `how` is none of SCALES.
+    """
+    if how not in SCALES:
+        raise ParamsError(f"scale is {how!r}; {near(how, SCALES)}")
+    return min(shape[:2]) / REFERENCE_SIDE if how == "image" else 1.0
 
 
 def _tuple(value: float | tuple[float, ...]) -> tuple[float, ...]:

@@ -21,12 +21,13 @@ NORMAL_ONE = 1 << 12  # normal values are 4,096ths and fit 16 bits
 BLUR_ONE = 1 << 14  # so are weights, and blurred values
 
 
-def lattice(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def lattice(shape: tuple[int, ...], how: str = "image") -> tuple[int, int, int]:
     """Return how many pixels a point of a layer stands for, and the layer's height and width in points.
 
-    Layers are made for 224 to 447 points along the shorter side, or as many as there are pixels.
+    Layers are made for 224 to 447 points along the shorter side, or as many as there are pixels: where there are
+    fewer, and where sizes are not scaled (`how`, see `_levels.SCALES`).
     """
-    fine = max(1, int(scale(shape)))
+    fine = max(1, int(scale(shape, how)))
     return fine, -(-shape[0] // fine), -(-shape[1] // fine)
 
 

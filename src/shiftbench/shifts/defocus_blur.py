@@ -1,12 +1,12 @@
 """Defocus blur: every point becomes a disk, as behind a lens out of focus.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (radius of the
-disk, sigma of the Gaussian that softens its rim, sum of the weights), in pixels of a 224 px image, from
-`make_imagenet_c.py`: a pixel is in the disk if its middle is; the Gaussian folds the rims of the largest
-two disks back, so that they brighten the image; the image is mirrored at its edges.
-Differs: the radius scales with min(h, w) / 224, the rim's softness is one of pixels at any size; a
-radius between two whole numbers mixes their disks; a radius above 10 pixels is made on a reduced
-image; sums are whole numbers; rounded, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (radius of the disk,
+sigma of the Gaussian that softens its rim, sum of the weights), in pixels of a 224 px image, from
+`make_imagenet_c.py`: a pixel is in the disk if its middle is; the Gaussian folds the rims of the largest two disks
+back, so that they brighten the image; the image is mirrored at its edges. Differs: the radius scales with min(h, w) /
+224 (not with `scale: none`), the rim's softness is one of pixels at any size; a radius between two whole numbers
+mixes their disks; a radius above 10 pixels is made on a reduced image; sums are whole numbers; rounded, not
+truncated.
 
 Takes no random words.
 """
@@ -34,20 +34,29 @@ LEVELS = {
     5: (10.0, 0.5, 1.01079),
 }
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
+PARAMS: dict[str, object] = {"scale": "image"}
 WIDEST = 10.0  # pixels: a disk of a larger radius is made on a reduced image
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image"
+) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
+
+    Args:
+        value: the image.
+        severity: 0 to 5.
+        rng: the sample's random stream.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5.
+        ParamsError: no such scale.
     """
     radius, softness, gain = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0, 1.0))
     if radius == 0:
         return value.copy()
-    wide = radius * _levels.scale(value.shape)
+    wide = radius * _levels.scale(value.shape, scale)
     factor = _blur.reduction(wide, WIDEST)
     if factor == 1:
         return _softened(_means(_mirrored(value, math.ceil(wide) + 1), wide, gain), softness)

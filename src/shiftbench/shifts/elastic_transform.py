@@ -1,14 +1,14 @@
 """Elastic transform: the image is stretched affinely, then locally by a smooth random field.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (strength of
-the field, sigma of the Gaussian that smooths it, jitter of the three points that fix the affine map) in
-pixels of a 224 px image, from `make_imagenet_c.py`, after Simard et al. 2003, "Best practices for
-convolutional neural networks". There level 2 changes an image most: `profile: published` has these five
-levels only. `profile: continuous` has one smoothness and no affine map: the constants of
-`imagecorruptions` (https://github.com/bethgelab/imagecorruptions), whose strength only grows.
-Differs: all lengths scale with min(h, w) / 224; the field is of 256 values per point, and above 6 pixels
-of sigma of one point per 2, 4, ... pixels, linear between; places are 256ths of a pixel; rounded after
-the affine map and after the field, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (strength of the field,
+sigma of the Gaussian that smooths it, jitter of the three points that fix the affine map) in pixels of a 224 px
+image, from `make_imagenet_c.py`, after Simard et al. 2003, "Best practices for convolutional neural networks". There
+level 2 changes an image most: `profile: published` has these five levels only. `profile: continuous` has one
+smoothness and no affine map: the constants of `imagecorruptions` (https://github.com/bethgelab/imagecorruptions),
+whose strength only grows. Differs: all lengths scale with min(h, w) / 224 (with `scale: none` they are as published,
+which in that package means a sigma of a hundredth of each side, and a strength that knows no size); the field is of
+256 values per point, and above 6 pixels of sigma of one point per 2, 4, ... pixels, linear between; places are 256ths
+of a pixel; rounded after the affine map and after the field, not truncated.
 
 Takes 16-bit words: six (the affine map); then raw words, eight points each: field along x, along y.
 """
@@ -44,14 +44,19 @@ LEVELS_CONTINUOUS = {
     5: (33.6, 2.24, 0.0),
 }
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
+PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 BITS = 24  # fractional bits of an affine map
 EXTRA = 8  # fractional bits of a 256th of a pixel, while a coarse field is spread
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: str = "published",
+    scale: str = "image",
 ) -> NDArray[np.uint8]:
     """Return an elastically stretched copy of an image, uint8 (h, w) or (h, w, 3).
 
@@ -60,15 +65,22 @@ def apply(
         severity: 0 to 5, a whole number where the profile is `published`.
         rng: the sample's random stream.
         profile: `published` or `continuous`.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
+        ParamsError: no such profile or scale.
     """
     strength, sigma, jitter = constants(severity, profile)
-    shape, pixel = value.shape[:2], _levels.scale(value.shape)
+    shape, pixel = value.shape[:2], _levels.scale(value.shape, scale)
+    steps, whole = (pixel, pixel), True
+    if (
+        scale == "none" and profile == "continuous"
+    ):  # of this package the sigmas are shares of the sides
+        steps, whole = (shape[0] / _levels.REFERENCE_SIDE, shape[1] / _levels.REFERENCE_SIDE), False
     turn = affine(shape, jitter * pixel, [float(word) for word in rng.uniform(6)])
-    across, along = (field(shape, strength * pixel, sigma, pixel, rng) for _ in range(2))
+    reach = strength * steps[0]
+    across, along = (field(shape, reach, sigma, steps, rng, whole=whole) for _ in range(2))
     columns, rows = np.arange(shape[1], dtype=np.int32), np.arange(shape[0], dtype=np.int32)
     if jitter:
         value = warp(value, places(turn[0], shape), places(turn[1], shape), "mirror")
@@ -124,7 +136,13 @@ def places(turn: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.int32]
 
 
 def field(
-    shape: tuple[int, ...], strength: float, sigma: float, pixel: float, rng: RandomStream
+    shape: tuple[int, ...],
+    strength: float,
+    sigma: float,
+    steps: tuple[float, float],
+    rng: RandomStream,
+    *,
+    whole: bool = True,
 ) -> NDArray[np.int32]:
     """Return a smooth random field, int32 (h, w) in 256ths of a pixel.
 
@@ -132,18 +150,19 @@ def field(
         shape: (h, w).
         strength: in pixels; what uniform noise from -1 to 1 is multiplied by once it is smooth.
         sigma: of the Gaussian, in reference pixels.
-        pixel: size of a reference pixel.
+        steps: size of a reference pixel down and across.
         rng: the sample's random stream.
+        whole: noise is of one value per reference pixel, else per pixel.
     """
-    factor = _blur.reduction(sigma * pixel, _blur.WIDEST)
+    factor = _blur.reduction(sigma * min(steps), _blur.WIDEST)
     size = -(-shape[0] // factor), -(-shape[1] // factor)
     noise = rng.raw(-(-size[0] * size[1] // 8)).astype("<u8", copy=False).view(np.uint8)
-    weights, gain = smoothing(sigma, pixel, factor)
+    (down, across), gain = smoothing(sigma, steps, factor, whole=whole)
     smooth = cv2.sepFilter2D(
         noise[: size[0] * size[1]].reshape(size),
         cv2.CV_32F,
-        weights,
-        weights,
+        across,
+        down,
         delta=-127.5,
         borderType=cv2.BORDER_REFLECT,
     )
@@ -158,16 +177,26 @@ def field(
     return fine
 
 
-def smoothing(sigma: float, pixel: float, factor: int) -> tuple[NDArray[np.float32], float]:
-    """Return weights of a Gaussian cut off at 3 sigmas, and the gain.
+def smoothing(
+    sigma: float, steps: tuple[float, float], factor: int, *, whole: bool = True
+) -> tuple[list[NDArray[np.float32]], float]:
+    """Return weights of a Gaussian cut off at 3 sigmas, down and across, and the gain.
 
-    The gain makes noise of this grid as strong as noise of one value per reference pixel, whose
-    smoothing by `sigma` divides its deviation by 2 x sqrt(pi) x sigma.
+    The gain makes noise of this grid as strong as noise of one value per reference pixel (or per pixel, where not
+    `whole`), whose smoothing by `sigma` divides its deviation by 2 x sqrt(pi) x sigma.
     """
-    samples = _blur.parts(pixel) if factor == 1 else 1
-    weights = np.array(_blur.gaussian_weights(sigma * pixel / factor, samples, 3.0)) / _blur.ONE
-    kept = float((weights * weights).sum())  # of 16-bit fractions: exact
-    return weights.astype(np.float32), 1 / (2 * math.sqrt(math.pi) * sigma * kept)
+    weights = [_weights(sigma, pixel, factor, whole=whole) for pixel in steps]
+    down, across = (float((one * one).sum()) for one in weights)  # of 16-bit fractions: exact
+    wide = sigma if whole else sigma * math.sqrt(steps[0] * steps[1])
+    gain = 1 / (2 * math.sqrt(math.pi) * wide * math.sqrt(down * across))
+    return [one.astype(np.float32) for one in weights], 1.0 if factor == 1 and not whole else gain
+
+
+def _weights(sigma: float, pixel: float, factor: int, *, whole: bool) -> NDArray[np.float64]:
+    samples = _blur.parts(pixel) if factor == 1 and whole else 1
+    rounded = _blur.gaussian_weights(sigma * pixel / factor, samples, 3.0)
+    found: NDArray[np.float64] = np.array(rounded) / _blur.ONE
+    return found
 
 
 @compiled

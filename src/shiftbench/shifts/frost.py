@@ -1,12 +1,12 @@
 """Frost: a piece of a frosted window is laid over the image, which is darkened.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are the shares of
-image and of frost from `make_imagenet_c.py`, which crops 224 x 224 px at random out of one of five
-images (it ships six, but its random index never takes the last; the second and third hold the same
-pixels). All of that is reproduced; `texture: photo6` takes all six, as `imagecorruptions` does (which
-also enlarges them by a tenth). Differs: the piece scales with the image (224 px of the image to the
-shorter side, less where the image is too small for the longer), by areas when it shrinks and linearly
-when it grows; grey images take the grey of the piece; rounded, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are the shares of image and
+of frost from `make_imagenet_c.py`, which crops 224 x 224 px at random out of one of five images (it ships six, but
+its random index never takes the last; the second and third hold the same pixels). All of that is reproduced;
+`texture: photo6` takes all six, as `imagecorruptions` does (which also enlarges them by a tenth). Differs: the piece
+scales with the image (224 px of the image to the shorter side, less where the image is too small for the longer; with
+`scale: none` a pixel to a pixel), by areas when it shrinks and linearly when it grows; grey images take the grey of
+the piece; rounded, not truncated.
 
 Published level 4 changes less than level 3: `profile: published` has these five only, `profile: continuous`
 has ours from level 3 on, which grow.
@@ -43,7 +43,7 @@ FIELD = "image"
 LEVELS = {1: (1.0, 0.4), 2: (0.8, 0.6), 3: (0.7, 0.7), 4: (0.65, 0.7), 5: (0.6, 0.75)}
 LEVELS_CONTINUOUS = {**LEVELS, 3: (0.72, 0.67), 4: (0.66, 0.72), 5: (0.6, 0.77)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"texture": "photo", "profile": "published"}
+PARAMS: dict[str, object] = {"texture": "photo", "profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 SOURCES = ("frost_textures",)
 PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
@@ -61,13 +61,14 @@ def needs(params: Mapping[str, object]) -> list[Ref]:
     return [] if params["texture"] == "procedural" else [refs.sources(SOURCES[0])]
 
 
-def apply(
+def apply(  # noqa: PLR0913 - a shift's options
     value: NDArray[np.uint8],
     severity: float,
     rng: RandomStream,
     *,
     texture: str = "photo",
     profile: str = "published",
+    scale: str = "image",
     sources: Mapping[str, Path] | None = None,
 ) -> NDArray[np.uint8]:
     """Return a frosted copy of an image, uint8 (h, w) or (h, w, 3).
@@ -78,16 +79,17 @@ def apply(
         rng: the sample's random stream.
         texture: `photo`, `photo6` or `procedural`.
         profile: `published` or `continuous`.
+        scale: `image`: ice grows with the image; `none`: a pixel of it covers one of the image's, as published.
         sources: folders of originals; photos are in `frost_textures`; without it the ice is procedural.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such texture or profile.
+        ParamsError: no such texture, profile or scale.
         DataError: an image is missing in the folder, or damaged.
     """
     keep, add = shares(severity, profile)
     files = pictures(texture, sources)
-    ice = piece(files, value.shape, rng) if files else procedural(value.shape, rng)
+    ice = piece(files, value.shape, rng, scale) if files else procedural(value.shape, rng)
     frosted = np.empty(value.shape, dtype=np.uint8)
     flat = np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(ice).reshape(-1)
     _add(*flat, keep, add, frosted.reshape(-1))
@@ -125,11 +127,13 @@ def pictures(texture: str, sources: Mapping[str, Path] | None) -> tuple[Path, ..
     return tuple(folder / name for name in names) if folder else ()
 
 
-def piece(files: tuple[Path, ...], shape: tuple[int, ...], rng: RandomStream) -> NDArray[np.uint8]:
+def piece(
+    files: tuple[Path, ...], shape: tuple[int, ...], rng: RandomStream, scale: str = "image"
+) -> NDArray[np.uint8]:
     """Return a random piece of a random image, of an image's shape."""
     which, down, right = (int(word) for word in rng.words16(3))
     picture = read(files[which * len(files) >> 16], len(shape))
-    height, width = window(picture.shape, shape)
+    height, width = window(picture.shape, shape, scale)
     top = down * max(len(picture) - height, 1) >> 16
     left = right * max(picture.shape[1] - width, 1) >> 16
     cut = picture[top : top + height, left : left + width]
@@ -139,9 +143,11 @@ def piece(files: tuple[Path, ...], shape: tuple[int, ...], rng: RandomStream) ->
     return np.asarray(cv2.resize(cut, shape[1::-1], interpolation=how), dtype=np.uint8)
 
 
-def window(picture: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, int]:
+def window(
+    picture: tuple[int, ...], image: tuple[int, ...], scale: str = "image"
+) -> tuple[int, int]:
     """Return height and width, in the image's pixels, of the piece that covers an image."""
-    zoom = min(1 / _levels.scale(image), picture[0] / image[0], picture[1] / image[1])
+    zoom = min(1 / _levels.scale(image, scale), picture[0] / image[0], picture[1] / image[1])
     return max(1, round(image[0] * zoom)), max(1, round(image[1] * zoom))
 
 

@@ -1,12 +1,11 @@
 """Glass blur: pixels take the place of near ones, as behind frosted glass, between two Gaussian blurs.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C, held-out corruptions), https://arxiv.org/abs/1903.12261;
-levels are (sigma of the blurs, reach of the exchange in pixels, rounds) of a 224 px image, from
-`make_imagenet_c.py`. Its exchange of two pixels is a copy (NumPy's views: the second assignment reads
-what the first wrote), from the lower right to the upper left, which is kept; as is the cut-off fraction
-after the first blur. Differs: sigma and reach scale with min(h, w) / 224; a reach between two whole
-numbers mixes them pixel by pixel, and a part of a round is a round of that part of the reach; the end is
-rounded, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C, held-out corruptions), https://arxiv.org/abs/1903.12261; levels are
+(sigma of the blurs, reach of the exchange in pixels, rounds) of a 224 px image, from `make_imagenet_c.py`. Its
+exchange of two pixels is a copy (NumPy's views: the second assignment reads what the first wrote), from the lower
+right to the upper left, which is kept; as is the cut-off fraction after the first blur. Differs: sigma and reach
+scale with min(h, w) / 224 (not with `scale: none`); a reach between two whole numbers mixes them pixel by pixel, and
+a part of a round is a round of that part of the reach; the end is rounded, not truncated.
 
 Published level 4 changes photos less than level 3, and 2 hardly more than 1: `profile: published` has
 the five levels only, `profile: continuous` two rounds throughout.
@@ -41,12 +40,17 @@ LEVELS = {
 LEVELS_CONTINUOUS = {**LEVELS, 2: (0.8, 1.25, 2.0), 3: (1.0, 2.75, 2.0), 4: (1.2, 3.25, 2.0)}
 ZERO = (0.0, 0.0, 2.0)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
+PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: str = "published",
+    scale: str = "image",
 ) -> NDArray[np.uint8]:
     """Return an image as seen through frosted glass, uint8 (h, w) or (h, w, 3).
 
@@ -55,13 +59,14 @@ def apply(
         severity: 0 to 5, a whole number where the profile is `published`.
         rng: the sample's random stream.
         profile: `published` or `continuous`.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
+        ParamsError: no such profile or scale.
     """
     sigma, reach, rounds = constants(severity, profile)
-    pixel = _levels.scale(value.shape)
+    pixel = _levels.scale(value.shape, scale)
     soft = _blur.gaussian(value, sigma, pixel, rounding=0.0)
     if value.ndim == 2:
         return _blur.gaussian(exchanged(soft, reach * pixel, rounds, rng), sigma, pixel)

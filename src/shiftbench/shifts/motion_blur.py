@@ -1,13 +1,13 @@
 """Motion blur: every point is smeared along one line, fading with distance.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are
-(radius, sigma) in pixels of a 224 px image from `make_imagenet_c.py`, which calls ImageMagick's
-motion blur: a one-sided Gaussian of 2 x radius + 1 taps along a line between -45 and 45 degrees.
-Differs: radius and sigma scale with min(h, w) / 224, and below 224 px the Gaussian is sampled between
-the pixels too; edges are repeated; the angle is the same for all severities of a sample; weights are
-256ths that sum to one, so that all arithmetic is in integers (0.3 grey levels from the float kernel
-on average, 1.8 at most, on a photo at 224 px); rounded, not truncated. From 448 px on, the line is a
-line of steps as long as 2, 3, ... pixels, each smeared evenly: the cost per pixel stays the same.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (radius, sigma) in
+pixels of a 224 px image from `make_imagenet_c.py`, which calls ImageMagick's motion blur: a one-sided Gaussian of 2 x
+radius + 1 taps along a line between -45 and 45 degrees. Differs: radius and sigma scale with min(h, w) / 224 (not
+with `scale: none`), and below 224 px the Gaussian is sampled between the pixels too; edges are repeated; the angle is
+the same for all severities of a sample; weights are 256ths that sum to one, so that all arithmetic is in integers
+(0.3 grey levels from the float kernel on average, 1.8 at most, on a photo at 224 px); rounded, not truncated. From
+448 px on, the line is a line of steps as long as 2, 3, ... pixels, each smeared evenly: the cost per pixel stays the
+same.
 
 Takes one 16-bit word (the angle).
 """
@@ -29,18 +29,27 @@ from shiftbench.shifts import _levels
 FIELD = "image"
 LEVELS = {1: (10.0, 3.0), 2: (15.0, 5.0), 3: (15.0, 8.0), 4: (15.0, 12.0), 5: (20.0, 15.0)}
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {}
+PARAMS: dict[str, object] = {"scale": "image"}
 ONE = 256  # weights are 256ths: 255 x 256 + 128 fits 16 bits
 
 
-def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
+def apply(
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image"
+) -> NDArray[np.uint8]:
     """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
+
+    Args:
+        value: the image.
+        severity: 0 to 5.
+        rng: the sample's random stream.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5.
+        ParamsError: no such scale.
     """
     radius, sigma = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
-    pixel = _levels.scale(value.shape)
+    pixel = _levels.scale(value.shape, scale)
     step = max(1, int(pixel))
     weights = kernel(2 * radius * pixel, sigma * pixel, max(1, math.ceil(1 / pixel)), step)
     path = line(float(rng.uniform()), step * len(weights))

@@ -1,14 +1,13 @@
 """Snow: bright flakes, smeared along their fall, over an image that is paler.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (mean and
-deviation of a normal field, its enlargement in pixels of a 224 px image, threshold below which there is no
-flake, radius and sigma of the motion blur, share of the image that does not turn pale) from
-`make_imagenet_c.py`. The field is enlarged bilinearly around its middle, cut off below the threshold,
-smeared along a line of -135 to -45 degrees, and added twice, once turned by 180 degrees. Differs:
-enlargement, radius and sigma scale with min(h, w) / 224, with flakes of 1.5 px at least; above 447 px the
-flakes are made at 1/2, 1/3, ... of the size and enlarged, so that their edges scale too; the angle and the
-middle of the field are the same for all severities of a sample; motion blur with integer weights as in
-`motion_blur`; rounded, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261; levels are (mean and deviation of
+a normal field, its enlargement in pixels of a 224 px image, threshold below which there is no flake, radius and sigma
+of the motion blur, share of the image that does not turn pale) from `make_imagenet_c.py`. The field is enlarged
+bilinearly around its middle, cut off below the threshold, smeared along a line of -135 to -45 degrees, and added
+twice, once turned by 180 degrees. Differs: enlargement, radius and sigma scale with min(h, w) / 224 (not with `scale:
+none`), with flakes of 1.5 px at least; above 447 px the flakes are made at 1/2, 1/3, ... of the size and enlarged, so
+that their edges scale too; the angle and the middle of the field are the same for all severities of a sample; motion
+blur with integer weights as in `motion_blur`; rounded, not truncated.
 
 The published levels do not grow in each constant, nor does their damage: `profile: published` has these five
 only. `profile: continuous` grows, with flakes that stay where they are.
@@ -49,7 +48,7 @@ LEVELS_CONTINUOUS = {
 }
 NOTHING = (0.1, 0.3, 3.0, 0.5, 10.0, 4.0, 1.0)  # of which `fade` shows nothing
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
+PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 SMALLEST = {"published": 2.0, "continuous": 3.0}  # enlargements
 FINEST = 1.5  # pixels between two points of the field, at least
@@ -57,7 +56,12 @@ SHARES = 1 << 15
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: str = "published",
+    scale: str = "image",
 ) -> NDArray[np.uint8]:
     """Return a snowy copy of an image, uint8 (h, w) or (h, w, 3).
 
@@ -66,15 +70,16 @@ def apply(
         severity: 0 to 5, a whole number where the profile is `published`.
         rng: the sample's random stream.
         profile: `published` or `continuous`.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
+        ParamsError: no such profile or scale.
     """
     *flakes, keep = constants(severity, profile)
     if severity == 0:
         return value.copy()
-    layer = fallen(value.shape, tuple(flakes), SMALLEST[profile], rng)
+    layer = fallen(value.shape, tuple(flakes), SMALLEST[profile], rng, scale)
     image = np.ascontiguousarray(value)
     grey = image
     if value.ndim == 3:
@@ -97,12 +102,16 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 
 
 def fallen(
-    shape: tuple[int, ...], flakes: tuple[float, ...], smallest: float, rng: RandomStream
+    shape: tuple[int, ...],
+    flakes: tuple[float, ...],
+    smallest: float,
+    rng: RandomStream,
+    scale: str = "image",
 ) -> NDArray[np.uint8]:
     """Return the layer of smeared flakes and itself turned by 180 degrees, added, uint8 (h, w)."""
     mean, deviation, zoom, threshold, radius, sigma = flakes
-    fine, height, width = lattice(shape)
-    pixel = _levels.scale((height, width))
+    fine, height, width = lattice(shape, scale)
+    pixel = _levels.scale((height, width), scale)
     turn = float(rng.uniform())
     spacing = max(smallest * pixel, FINEST)
     field = normal_field(math.ceil(height / spacing), math.ceil(width / spacing), rng)

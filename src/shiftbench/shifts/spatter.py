@@ -1,14 +1,13 @@
 """Spatter: drops of water (levels 1 to 3) or splashes of mud (4 and 5) on the lens.
 
-Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261 (held out); levels are (mean
-and deviation of a normal field, sigma of its blur, threshold above which there is liquid, strength of
-water or sigma of the mud's edge) from `make_imagenet_c.py`. Water is lit by a relief: the distance to the
-drops' Canny edges, up to 20 px, is flattened, equalised and embossed; it adds pale turquoise. Mud covers with
-brown where it is thick. Differs: sigmas and the 20 px scale with min(h, w) / 224
-(down to a half), and the blurred field keeps the
-deviation that it has at 224 px, so that as much is covered at any size; above 447 px the liquid is made at
-1/2, 1/3, ... of the size and enlarged; one field for all severities of a sample; fixed point arithmetic;
-without a drop the image stays (there 0 / 0); rounded, not truncated.
+Source: Hendrycks & Dietterich 2019 (ImageNet-C), https://arxiv.org/abs/1903.12261 (held out); levels are (mean and
+deviation of a normal field, sigma of its blur, threshold above which there is liquid, strength of water or sigma of
+the mud's edge) from `make_imagenet_c.py`. Water is lit by a relief: the distance to the drops' Canny edges, up to 20
+px, is flattened, equalised and embossed; it adds pale turquoise. Mud covers with brown where it is thick. Differs:
+sigmas and the 20 px scale with min(h, w) / 224 (down to a half; not with `scale: none`), and the blurred field keeps
+the deviation that it has at 224 px, so that as much is covered at any size; above 447 px the liquid is made at 1/2,
+1/3, ... of the size and enlarged; one field for all severities of a sample; fixed point arithmetic; without a drop
+the image stays (there 0 / 0); rounded, not truncated.
 
 The published damage falls from water to mud: `profile: published` has the five levels only. `profile:
 continuous` grows: water whose drops widen, and from level 2 on mud over it, with one blur each.
@@ -58,7 +57,7 @@ LEVELS_CONTINUOUS = {
 }
 ZERO = (0.71, 0.0, 0.75)
 RANGE = _levels.RANGE
-PARAMS: dict[str, object] = {"profile": "published"}
+PARAMS: dict[str, object] = {"profile": "published", "scale": "image"}
 CONTINUOUS = {"profile": "continuous"}
 WATER, MUD = (175, 238, 238), (63, 42, 20)  # red, green, blue
 THICK = 0.8
@@ -71,7 +70,12 @@ EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
 
 def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
+    value: NDArray[np.uint8],
+    severity: float,
+    rng: RandomStream,
+    *,
+    profile: str = "published",
+    scale: str = "image",
 ) -> NDArray[np.uint8]:
     """Return a spattered copy of an image, uint8 (h, w) or (h, w, 3).
 
@@ -80,14 +84,15 @@ def apply(
         severity: 0 to 5, a whole number where the profile is `published`.
         rng: the sample's random stream.
         profile: `published` or `continuous`.
+        scale: `image`: sizes grow with the image; `none`: as published.
 
     Raises:
         RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
+        ParamsError: no such profile or scale.
     """
     drops, splashes = liquids(severity, profile)
-    fine, height, width = lattice(value.shape)
-    pixel = max(_levels.scale((height, width)), FINEST)
+    fine, height, width = lattice(value.shape, scale)
+    pixel = max(_levels.scale((height, width), scale), FINEST)
     field = normal_field(height, width, rng)
     result = np.array(value, order="C")
     if drops:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from shiftbench.statistics import (
     bootstrap,
     detector_comparisons,
     failure_prediction,
+    intervals,
     ood_rows,
     reliability,
     score_curves,
@@ -131,7 +133,7 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
         differences = list(seed_means.differences(campaign, rows))
         comparisons = list(detector_comparisons.comparisons(campaign, rows, detection.detectors))
     return Tables(
-        _metric_table(rows),
+        _metric_table(rows, {metric.name: metric.module for metric in chosen}),
         _replicate_table(rows),
         schema.table(differences, formats.DIFFERENCES),
         schema.table(comparisons, formats.COMPARISONS),
@@ -192,9 +194,8 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
     ]
 
 
-def _metric_table(rows: list[Row]) -> pa.Table:
-    draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
-    low, high = bootstrap.interval(draws)
+def _metric_table(rows: list[Row], modules: Mapping[str, ModuleType]) -> pa.Table:
+    low, high = _ends(rows, modules)
     enough = np.array([row.n > 1 for row in rows], dtype=bool)
     columns = {
         name: [getattr(row, name) for row in rows]
@@ -206,6 +207,24 @@ def _metric_table(rows: list[Row]) -> pa.Table:
     return pa.table(
         {name: columns[name] for name in formats.METRICS.names}, schema=formats.METRICS.arrow
     )
+
+
+def _ends(rows: list[Row], modules: Mapping[str, ModuleType]) -> tuple[Floats, Floats]:
+    """Return the ends of each row's interval; what analyses observed has no module."""
+    draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
+    values = np.array([row.value for row in rows], dtype=np.float64)
+    units = np.array([row.units or row.n for row in rows], dtype=np.int64)
+    ends = np.stack(bootstrap.interval(draws))
+    found = [modules.get(row.metric) for row in rows]
+    of = np.array([module is not None and _is_share(module) for module in found], dtype=bool)
+    ends[:, of] = intervals.share(values[of], draws[of], units[of])
+    of = np.array([getattr(module, "BIASED", False) for module in found], dtype=bool)
+    ends[:, of] = intervals.biased(values[of], draws[of])
+    return ends[0], ends[1]
+
+
+def _is_share(module: ModuleType) -> bool:
+    return bool(module.UNIT == "share" and module.RANGE == (0.0, 1.0))
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:

@@ -5,7 +5,7 @@ metrics and replicates of all campaigns -> verdicts, numbers beside reported one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,12 @@ Line = dict[str, object]
 def run(run: Run, artifact: Artifact) -> None:
     """Judge the claims of one system."""
     card, scale = artifact.recipe["card"], artifact.recipe["scale"]
-    rows = read([run.path(ref) for ref in artifact.inputs if ref.kind == "tables"])
+    tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
+    rows = read(tables, artifact.recipe["higher_is_better"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
     made = {
         "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
-        "measured.parquet": (_measured(card["reported"], rows), claim_formats.MEASURED),
+        "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
     output = run.path(artifact.ref)
@@ -51,15 +52,15 @@ def run(run: Run, artifact: Artifact) -> None:
         run.commit(artifact, files)
 
 
-def read(tables: list[Path]) -> Rows:
-    """Return the rows of several campaigns, with their replicates."""
+def read(tables: list[Path], higher_is_better: Mapping[str, bool | None]) -> Rows:
+    """Return the rows of several campaigns, with their replicates; which direction of a metric is better."""
     frames = {}
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
         frame = pl.from_arrow(pa.concat_tables(read))
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
         frames[name] = frame
-    return Rows.of(frames["metrics"], frames["replicates"])
+    return Rows.of(frames["metrics"], frames["replicates"], higher_is_better)
 
 
 def _claims(judged: list[Judged]) -> pa.Table:
@@ -69,24 +70,26 @@ def _claims(judged: list[Judged]) -> pa.Table:
 def _lines(one: Judged) -> Iterator[Line]:
     yield {
         "claim": one.name,
-        "part": None,
+        "part": one.part,
         "verdict": one.verdict,
         "value": one.value,
         "ci_low": one.low,
         "ci_high": one.high,
         "confidence": one.confidence,
+        "seeds": one.seeds,
         "reason": one.reason or None,
     }
-    for part, verdict, value, low, high in one.parts:
-        known = {"value": value, "ci_low": low, "ci_high": high, "confidence": one.confidence}
-        yield {"claim": one.name, "part": part, "verdict": verdict, **known, "reason": None}
+    for part in one.parts:
+        yield from _lines(part)
 
 
-def _measured(reported: list[dict[str, Any]], rows: Rows) -> pa.Table:
+def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Table:
     lines: list[Line] = []
+    wanted = "embedded" if scale == "smoke" else scale
     for number, given in enumerate(reported):
-        expression = Reported.model_validate(given).measured
-        if expression is None:
+        stated = Reported.model_validate(given)
+        expression = stated.measured
+        if expression is None or stated.scale != wanted:
             continue
         try:
             found = _numbers(scalar(evaluate(rows, expression))[None])[0] | {"reason": None}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from shiftbench.rng import RandomStream, poisson_table
 
 MAX_WEIGHT = 8
-LEVEL = 0.95
+ERROR = 0.05
 _KEPT_BYTES = 1 << 30
 _kept: OrderedDict[tuple[int, int, int], tuple[pa.StringArray, NDArray[np.uint8]]] = OrderedDict()
 _lock = threading.Lock()
@@ -76,19 +76,22 @@ def _matrix(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
     return matrix
 
 
-def interval(replicates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the 95% percentile interval along the last axis.
+def interval(
+    replicates: NDArray[np.float64], error: float = ERROR
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the percentile interval along the last axis.
 
     Convention: of b replicates that are defined, the k-th smallest and the k-th largest with
-    k = max(1, floor(0.025 b)), so that the ends are replicates themselves and no interpolation rounds.
+    k = max(1, floor(error / 2 b)), so that the ends are replicates themselves and no interpolation rounds.
     An interval of fewer than two replicates is NaN.
 
     Args:
         replicates: float64 (..., draws), NaN where not defined.
+        error: of both sides together.
     """
     defined = np.count_nonzero(~np.isnan(replicates), axis=-1)
     ordered = np.sort(replicates, axis=-1)  # NaN last
-    skip = np.maximum(1, np.floor((1 - LEVEL) / 2 * defined + 1e-9).astype(np.int64)) - 1
+    skip = np.maximum(1, np.floor(error / 2 * defined + 1e-9).astype(np.int64)) - 1
     ends = [_pick(ordered, at, defined) for at in (skip, defined - 1 - skip)]
     return ends[0], ends[1]
 

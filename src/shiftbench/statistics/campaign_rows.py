@@ -83,12 +83,13 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of a cell: keys, what is resampled, and a number equal for equal lists."""
+    """The samples of a cell: keys, what is resampled, and a number equal for equal lists; how many distinct units."""
 
     keys: pa.StringArray
     units: pa.StringArray
     unit: str
     number: int
+    distinct: int
 
 
 class Lists:
@@ -115,7 +116,8 @@ class Lists:
                 if known.keys.equals(keys) and known.units.equals(units):
                     return known
             _refuse_duplicates(keys, file)
-            found = Samples(keys, units, "key" if own else "cluster", len(self._known))
+            distinct = len(keys) if own else pc.count_distinct(units).as_py()
+            found = Samples(keys, units, "key" if own else "cluster", len(self._known), distinct)
             self._known.append(found)
             return found
 
@@ -193,7 +195,7 @@ class CampaignRows:
         for metric in self.resampled:
             values = self._compute(metric, samples, rows)
             n = int(rows.counting.sum())
-            row = new_row(self.cells[at], metric.name, values, n, samples.unit)
+            row = new_row(self.cells[at], metric.name, values, n, samples)
             basis = (samples.number, digest(rows.counting))
             yield replace(row, group=group, basis=basis, cell=at)
 
@@ -215,9 +217,7 @@ class CampaignRows:
     def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
         values = finish(part.metric, sums)
         basis = (samples.number, digest(part.contributions.count))
-        row = new_row(
-            self.cells[part.cell], part.metric.name, values, int(sums.count[0]), samples.unit
-        )
+        row = new_row(self.cells[part.cell], part.metric.name, values, int(sums.count[0]), samples)
         return replace(row, group=part.group, basis=basis, cell=part.cell)
 
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
@@ -289,11 +289,11 @@ def digest(count: NDArray[np.int64]) -> str:
     return "" if count.all() else hashlib.blake2b(count.tobytes(), digest_size=16).hexdigest()
 
 
-def new_row(cell: CellRows, metric: str, values: Floats, n: int, unit: str) -> Row:
-    """Return a row of one cell."""
+def new_row(cell: CellRows, metric: str, values: Floats, n: int, samples: Samples) -> Row:
+    """Return a row of one cell, of which n samples count."""
     return Row(
         campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,
         dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
         group=None, step=cell.step, metric=metric, value=float(values[0]), draws=values[1:], n=n,
-        seed=without_seed(cell.weights)[1], unit=unit,
+        seed=without_seed(cell.weights)[1], unit=samples.unit, units=min(n, samples.distinct),
     )  # fmt: skip

@@ -7,29 +7,28 @@
 | --- | --- | --- |
 | supported | the interval lies above m | the interval lies within (-m, m) |
 | refuted | it lies below m | it lies outside |
-| inconclusive | neither | neither |
+| inconclusive | neither, or too few draws or seeds for the interval | the same |
 
 Beside these: `reported` (kind `report`), `not evaluable` (rows are missing, or the gate does not hold), `not run at
 this scale`. Draw i is the same resampling in every row, so any arithmetic on rows is paired. The error of a card with
-m judged claims is 0.05/m for each (Bonferroni); of a claim that k of n values must fulfil, 0.05/m/(n-k+1) for each
-value (partial conjunction, Benjamini and Heller 2008). Equivalence takes the interval of twice the error (two
-one-sided tests).
+m judged claims is 0.05/m for each (Bonferroni). A claim that k of n values must fulfil is supported when k of them are,
+each at 0.05/m/(n-k+1), and refuted when n-k+1 of them are, each at 0.05/m/k (partial conjunction, Benjamini and Heller
+2008, and the same of its contrary). Equivalence takes the interval of twice the error (two one-sided tests).
 
-With `unit: seed` training seeds are resampled, too: each draw weighs them by Poisson(1). With few seeds such an
-interval is too short; it is still longer than one that takes the seeds as given.
+With `unit: seed` training seeds are units, too: the claim is of new seeds, see `intervals.of_seeds`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from shiftbench.errors import near
-from shiftbench.statistics import bootstrap
+from shiftbench.statistics import intervals
 from shiftbench.statistics.expressions import (
+    NONE,
     Floats,
     NotEvaluable,
     Rows,
@@ -37,6 +36,7 @@ from shiftbench.statistics.expressions import (
     leaves,
     scalar,
 )
+from shiftbench.statistics.intervals import Interval
 from shiftbench.statistics.statements import Claim
 
 ERROR = 0.05
@@ -44,15 +44,17 @@ ERROR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A claim and what the rows say.
+    """A claim, or one of the values that it is quantified over, and what the rows say.
 
     Attributes:
         name, claim: as the card has it.
         verdict: see above.
-        value, low, high: with the corrected interval; None where nothing was evaluated, or several values were.
-        confidence: of the interval.
-        parts: of a claim that is quantified: (column's value, verdict, value, low, high).
-        reason: why it is not evaluable; what the gate said.
+        value, low, high: with the interval that decided; None where nothing was evaluated, or several values were.
+        confidence: of the interval; of a quantified claim, that by which its values are supported.
+        seeds: training seeds that are units of the interval; None: samples alone are.
+        reason: why it is not evaluable or inconclusive, and what a reader has to know of the interval.
+        part: the column's value that a part is of; None: the claim itself.
+        parts: of a claim that is quantified.
     """
 
     name: str
@@ -62,8 +64,24 @@ class Judged:
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
-    parts: tuple[tuple[str, str, float, float, float], ...] = ()
+    seeds: int | None = None
     reason: str = ""
+    part: str | None = None
+    parts: tuple[Judged, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its replicates, float64 (1 + draws,); with seeds as units, those of each, (seeds, 1 + draws)."""
+
+    values: Floats
+    by_seed: Floats | None = None
+
+    def interval(self, error: float) -> Interval:
+        """Return its interval, see `intervals`."""
+        if self.by_seed is not None:
+            return intervals.of_seeds(self.by_seed, error)
+        return intervals.of_draws(self.values, error)
 
 
 def judge(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded") -> list[Judged]:
@@ -79,25 +97,24 @@ def judge(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded") -> l
     count = sum(claim.kind not in ("report", "exact") for claim in here)
     error = ERROR / max(1, count)
     return [
-        _judge(name, claim, rows, error)
+        _judge(Judged(name, claim, ""), rows, error)
         if claim.scale == wanted and claim.value is not None
         else Judged(name, claim, "not run at this scale")
         for name, claim in claims.items()
     ]
 
 
-def _judge(name: str, claim: Claim, rows: Rows, error: float) -> Judged:
+def _judge(asked: Judged, rows: Rows, error: float) -> Judged:
     try:
-        held = _gate(claim, rows)
+        held = _gate(asked.claim, rows)
         if held:
-            return Judged(name, claim, "not evaluable", reason=held)
-        if claim.over:
-            return _quantified(name, claim, rows, error)
-        values = _values(claim, rows)
-        verdict, low, high = _verdict(claim, values, error)
+            return replace(asked, verdict="not evaluable", reason=held)
+        found = estimates(asked.claim, rows)
+        if asked.claim.over:
+            return _quantified(asked, found, error)
+        return _verdict(asked, found[None], error, error)
     except NotEvaluable as reason:
-        return Judged(name, claim, "not evaluable", reason=str(reason))
-    return Judged(name, claim, verdict, float(values[0]), low, high, 1 - error)
+        return replace(asked, verdict="not evaluable", reason=str(reason))
 
 
 def _gate(claim: Claim, rows: Rows) -> str:
@@ -105,90 +122,139 @@ def _gate(claim: Claim, rows: Rows) -> str:
     if claim.gate is None:
         return ""
     values = scalar(evaluate(rows, claim.gate["value"]))
-    low, high = _interval(values, ERROR)
-    if low > claim.gate["above"]:
+    found, above = intervals.of_draws(values, ERROR), claim.gate["above"]
+    if found.low is not None and found.low > above and not found.doubt:
         return ""
-    return f"the gate is {values[0]:.4g} [{low:.4g}, {high:.4g}], not above {claim.gate['above']:g}"
+    ends = "" if found.low is None else f" [{found.low:.4g}, {found.high:.4g}]"
+    said = f"the gate is {values[0]:.4g}{ends}, not above {above:g}"
+    return f"{said}: {found.doubt}" if found.doubt else said
 
 
-def _values(claim: Claim, rows: Rows) -> Floats:
-    """Return the claim's value and its replicates, float64 (1 + draws,)."""
+def estimates(claim: Claim, rows: Rows) -> dict[str | None, Estimate]:
+    """Return the claim's value; of a quantified claim, for each value of its column.
+
+    Raises:
+        NotEvaluable: rows are missing, or do not fit.
+    """
+    if not claim.over:
+        return {None: _estimate(claim, rows)}
+    free = frozenset((claim.over,))
+    split = _split(claim, rows, claim.over, free)
+    return {value: _estimate(claim, own, free) for value, own in split.items()}
+
+
+def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> Estimate:
+    """Return the claim's value.
+
+    Args:
+        claim: with `unit: seed` its value is the mean over seeds of the value of each.
+        rows: of one value of the column that the claim is quantified over, if it is.
+        free: that column.
+    """
     assert claim.value is not None  # noqa: S101 - judged claims have one
-    if claim.unit == "key":
-        return scalar(evaluate(rows, claim.value))
-    parts = _parts(claim, rows, "seed")
-    units = pa.array([f"seed {value}" for value in parts])
-    weights = bootstrap.weights(units, len(next(iter(parts.values()))) - 1, 0).astype(np.float64)
-    total = weights.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(
-            total > 0, (weights * np.stack(list(parts.values()))).sum(axis=0) / total, np.nan
-        )
+    seeded = claim.over == "seed"
+    if claim.unit == "key" or seeded:
+        return Estimate(scalar(evaluate(rows, claim.value, seeded=seeded, free=free)))
+    free |= {"seed"}
+    values = np.stack(
+        [
+            scalar(evaluate(own, claim.value, seeded=True, free=free))
+            for own in _split(claim, rows, "seed", free).values()
+        ]
+    )
+    return Estimate(values.mean(axis=0), values)
 
 
-def _parts(claim: Claim, rows: Rows, column: str) -> dict[str, Floats]:
-    """Return the claim's value for each value of a column that all its selectors leave open."""
+def _split(claim: Claim, rows: Rows, column: str, free: frozenset[str]) -> dict[str, Rows]:
+    """Return the rows of each value of a column that all of the claim's selectors leave open."""
     assert claim.value is not None  # noqa: S101 - judged claims have one
     if column not in rows.places.columns:
         raise NotEvaluable(f"no column {column!r} ({near(column, rows.places.columns)})")
-    seeded, free = column == "seed", frozenset((column,))
+    seeded = "seed" in (column, claim.unit)
     open_ = leaves(rows, claim.value, seeded=seeded, free=free)
     sets = [frozenset(leaf.places[column].drop_nulls().to_list()) for leaf in open_]
     if len(set(sets)) != 1 or not sets[0]:
         raise NotEvaluable(f"the operands have not the same values of {column}")
-    found = {}
-    for value in sorted(sets[0]):
-        own = rows.take((rows.places[column] == value).fill_null(value=False), rows.named)
-        found[str(value)] = scalar(evaluate(own, claim.value, seeded=seeded, free=free))
-    return found
+    return {
+        str(value): rows.take((rows.places[column] == value).fill_null(value=False), rows.named)
+        for value in sorted(sets[0])
+    }
 
 
-def _quantified(name: str, claim: Claim, rows: Rows, error: float) -> Judged:
-    assert claim.over is not None  # noqa: S101 - the caller looked
-    parts = _parts(claim, rows, claim.over)
-    needed = {"all": len(parts), "exists": 1}.get(str(claim.quantifier), claim.quantifier)
-    if not isinstance(needed, int) or needed > len(parts):
-        raise NotEvaluable(f"{needed} of {len(parts)} values of {claim.over} are asked for")
-    share = error / (len(parts) - needed + 1)
-    judged = {value: _verdict(claim, draws, share) for value, draws in parts.items()}
-    verdicts = [verdict for verdict, _, _ in judged.values()]
+def _quantified(asked: Judged, found: Mapping[str | None, Estimate], error: float) -> Judged:
+    claim, n = asked.claim, len(found)
+    k = {"all": n, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
+    if not isinstance(k, int) or k > n:
+        raise NotEvaluable(f"{k} of {n} values of {claim.over} are asked for")
+    support, refutation = error / (n - k + 1), error / k
+    parts = tuple(
+        _verdict(replace(asked, part=value), estimate, support, refutation)
+        for value, estimate in found.items()
+    )
+    verdicts = [part.verdict for part in parts]
+    verdict, reason = "inconclusive", ""
     if claim.kind == "report":
         verdict = "reported"
-    elif verdicts.count("supported") >= needed:
+    elif verdicts.count("supported") >= k:
         verdict = "supported"
-    elif len(verdicts) - verdicts.count("refuted") < needed:
+    elif verdicts.count("refuted") > n - k:
         verdict = "refuted"
     else:
-        verdict = "inconclusive"
-    rows_ = tuple(
-        (value, one[0], float(parts[value][0]), one[1], one[2]) for value, one in judged.items()
-    )
-    return Judged(name, claim, verdict, confidence=1 - share, parts=rows_)
+        doubts = (part.reason for part in parts if part.verdict == "inconclusive")
+        reason = next(filter(None, doubts), "")
+    sure = parts[0].confidence if claim.kind == "report" else 1 - support
+    seeds = parts[0].seeds
+    return replace(asked, verdict=verdict, confidence=sure, seeds=seeds, reason=reason, parts=parts)
 
 
-def _verdict(claim: Claim, values: Floats, error: float) -> tuple[str, float, float]:
-    """Return the verdict and the interval of a value with its replicates."""
-    if not np.isfinite(values[0]):
+def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: float) -> Judged:
+    """Return the verdict of a value, with the interval that decided it.
+
+    Args:
+        asked: the claim.
+        estimate: its value.
+        support: error with which it may be called supported; where nothing decides, this interval is shown.
+        refutation: error with which it may be called refuted.
+    """
+    claim, value = asked.claim, float(estimate.values[0])
+    if not np.isfinite(value):
         raise NotEvaluable("the value is not defined on these rows")
-    low, high = _interval(values, 2 * error if claim.kind == "equivalence" else error)
-    if claim.kind == "report":
-        return "reported", low, high
-    if claim.kind == "exact":
-        return ("supported" if values[0] == claim.margin else "refuted"), low, high
+    seeds = None if estimate.by_seed is None else len(estimate.by_seed)
+    asked = replace(asked, value=value, seeds=seeds)
+    if claim.kind in ("report", "exact"):
+        error = ERROR if claim.kind == "report" else support
+        verdict = "supported" if value == claim.margin else "refuted"
+        shown = estimate.interval(error)
+        if claim.kind == "report":
+            return _with(asked, "reported", shown, error, shown.doubt)
+        return _with(asked, verdict, shown, error)
+    sides = 2 if claim.kind == "equivalence" else 1
+    found = {error: estimate.interval(sides * error) for error in {support, refutation}}
+    for verdict, error in (("supported", support), ("refuted", refutation)):
+        if not found[error].doubt and _side(claim, found[error]) == verdict:
+            return _with(asked, verdict, found[error], error)
+    doubt = found[min(support, refutation)].doubt
+    return _with(asked, "inconclusive", found[support], support, doubt)
+
+
+def _with(asked: Judged, verdict: str, found: Interval, error: float, doubt: str = "") -> Judged:
+    return replace(
+        asked,
+        verdict=verdict,
+        low=found.low,
+        high=found.high,
+        confidence=1 - error,
+        reason="; ".join(filter(None, (doubt, found.note))),
+    )
+
+
+def _side(claim: Claim, found: Interval) -> str:
+    """Return what an interval says of a claim."""
+    if found.low is None or found.high is None:
+        return "inconclusive"
+    low, high, margin = found.low, found.high, claim.margin
     if claim.kind == "superiority":
-        return _side(low > claim.margin, high < claim.margin), low, high
-    inside = -claim.margin < low and high < claim.margin
-    return _side(inside, low > claim.margin or high < -claim.margin), low, high
-
-
-def _side(supported: bool, refuted: bool) -> str:  # noqa: FBT001 - the two sides of one interval
+        supported, refuted = low > margin, high < margin
+    else:
+        supported, refuted = -margin < low and high < margin, low > margin or high < -margin
     return "supported" if supported else "refuted" if refuted else "inconclusive"
-
-
-def _interval(values: Floats, error: float) -> tuple[float, float]:
-    """Return the percentile interval of the replicates, as `bootstrap.interval` does for 95%."""
-    draws = np.sort(values[1:][~np.isnan(values[1:])])
-    if len(draws) < 2:
-        raise NotEvaluable("there are no replicates; set bootstrap.draws")
-    skip = max(1, int(np.floor(error / 2 * len(draws) + 1e-9))) - 1
-    return float(draws[skip]), float(draws[len(draws) - 1 - skip])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,26 +35,33 @@ class Rows:
         places: the identity of each row, one row each.
         values: float64 (rows, 1 + draws): the value, then under each draw.
         named: the columns that a selector fixed, which do not tell rows apart.
+        higher_is_better: of each metric; None, or not there: not known.
     """
 
     places: pl.DataFrame
     values: Floats
     named: frozenset[str] = frozenset()
+    higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, metrics: pl.DataFrame, replicates: pl.DataFrame) -> Rows:
+    def of(
+        cls,
+        metrics: pl.DataFrame,
+        replicates: pl.DataFrame,
+        higher_is_better: Mapping[str, bool | None] | None = None,
+    ) -> Rows:
         """Join the tables METRICS and REPLICATES of campaigns."""
         both = metrics.join(replicates, on=list(KEY), nulls_equal=True, how="inner")
-        if not len(both):
-            return cls(both.select(*KEY, "seed"), np.empty((0, 1)))
-        draws = np.array(both["draws"].to_list(), dtype=np.float64)
-        values = np.column_stack([both["value"].cast(pl.Float64).to_numpy(), draws])
-        return cls(both.select(*KEY, "seed"), values)
+        values = np.empty((0, 1))
+        if len(both):
+            draws = np.array(both["draws"].to_list(), dtype=np.float64)
+            values = np.column_stack([both["value"].cast(pl.Float64).to_numpy(), draws])
+        return cls(both.select(*KEY, "seed"), values, NONE, higher_is_better or {})
 
     def take(self, keep: pl.Series, named: frozenset[str]) -> Rows:
         """Return some of the rows."""
-        mask = keep.to_numpy()
-        return Rows(self.places.filter(keep), self.values[mask], named)
+        places, values = self.places.filter(keep), self.values[keep.to_numpy()]
+        return replace(self, places=places, values=values, named=named)
 
 
 # ------------------------------------------------------------------ expressions
@@ -143,7 +150,8 @@ def _over(name: str, rows: Rows, column: str) -> Rows:
     at = others.join(places, on=others.columns, nulls_equal=True, maintain_order="left")["place"]
     made = [_one(name, rows.take(at == place, rows.named)) for place in range(len(places))]
     values = np.concatenate([one.values for one in made])
-    return Rows(pl.concat([one.places for one in made]), values, rows.named | {column})
+    combined = pl.concat([one.places for one in made])
+    return replace(rows, places=combined, values=values, named=rows.named | {column})
 
 
 def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
@@ -160,14 +168,19 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
         if not one.places[n].sort().equals(other.places[n].sort())
     }
     names = [n for n in one.places.columns if n not in fixed]
-    orders = [rows.places.with_row_index("at").sort(*names) for rows in (one, other)]
+    orders = [rows.places.with_row_index("at").sort(names or "at") for rows in (one, other)]
     if not orders[0].select(names).equals(orders[1].select(names)):
         raise NotEvaluable(
             f"the operands have {len(one.places)} and {len(other.places)} places, not the same ones"
         )
     named = one.named | other.named
     first, second = (
-        Rows(rows.places[order["at"]], rows.values[order["at"].to_numpy()], named)
+        replace(
+            rows,
+            places=rows.places[order["at"]],
+            values=rows.values[order["at"].to_numpy()],
+            named=named,
+        )
         for rows, order in zip((one, other), orders, strict=True)
     )
     return first, second
@@ -175,11 +188,11 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
 
 def _two(name: str, one: Rows, other: Rows) -> Rows:
     if name == "difference":
-        return Rows(one.places, one.values - other.values, one.named)
+        return replace(one, values=one.values - other.values)
     if name == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(other.values == 0, np.nan, one.values / other.values)
-        return Rows(one.places, ratio, one.named)
+        return replace(one, values=ratio)
     if len(one.places) < 3:
         raise NotEvaluable(f"{name} needs three places at least, found {len(one.places)}")
     correlate = _spearman if name == "spearman" else _kendall
@@ -188,13 +201,12 @@ def _two(name: str, one: Rows, other: Rows) -> Rows:
 
 def _one(name: str, rows: Rows) -> Rows:
     if name == "abs":
-        return Rows(rows.places, np.abs(rows.values), rows.named)
+        return replace(rows, values=np.abs(rows.values))
     values = rows.values
     if name in ("area", "slope"):
         return _single(rows, _curve(name, rows))
     if name == "cvar":
-        worst = np.sort(values, axis=0)[: max(1, round(TAIL * len(values)))]
-        return _single(rows, worst.mean(axis=0))
+        return _single(rows, _worst(rows))
     if name == "count":
         return _single(
             rows, np.where(np.isnan(values).any(axis=0), np.nan, (values > 0).sum(axis=0))
@@ -203,7 +215,26 @@ def _one(name: str, rows: Rows) -> Rows:
 
 
 def _single(rows: Rows, values: Floats) -> Rows:
-    return Rows(rows.places.head(1), values[None], frozenset(rows.places.columns))
+    named = frozenset(rows.places.columns)
+    return replace(rows, places=rows.places.head(1), values=values[None], named=named)
+
+
+def _worst(rows: Rows) -> Floats:
+    """Return the mean of the worst tenth of the rows: the lowest where higher is better; NaN where any row is NaN.
+
+    Raises:
+        NotEvaluable: which direction is better is not known, or metrics differ in it.
+    """
+    names = rows.places["metric"].unique().sort().to_list()
+    directions = {rows.higher_is_better.get(name) for name in names}
+    if directions not in ({True}, {False}):
+        raise NotEvaluable(
+            f"cvar needs metrics of one direction; that of {', '.join(names)} is not"
+        )
+    ordered = np.sort(rows.values, axis=0)  # NaN last
+    tenth = max(1, round(TAIL * len(ordered)))
+    worst = ordered[:tenth] if directions == {True} else ordered[-tenth:]
+    return np.where(np.isnan(ordered[-1]), np.nan, worst.mean(axis=0))
 
 
 def _curve(name: str, rows: Rows) -> Floats:

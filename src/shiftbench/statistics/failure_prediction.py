@@ -92,7 +92,7 @@ def _rows(campaign: CampaignRows, cell: CellRows) -> list[Row]:
         values = metric.module.compute(
             scored.scores[counts], correct[counts], weights, **metric.params
         )
-        row = new_row(cell, metric.name, values, int(counts.sum()), scored.samples.unit)
+        row = new_row(cell, metric.name, values, int(counts.sum()), scored.samples)
         basis = (scored.samples.number, digest(np.asarray(counts, dtype=np.int64)))
         rows.append(replace(row, basis=basis))
     return rows

@@ -29,10 +29,11 @@ from shiftbench.statistics.thresholds import Weights
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The ID side of a comparison: how rows name it, which samples, scores (n,), weights (n, 1 + draws)."""
+    """The ID side of a comparison: how rows name it, which samples, units, scores (n,), weights (n, 1 + draws)."""
 
     reference: str
     basis: tuple[int, ...]
+    units: int
     scores: Floats
     weights: Weights
 
@@ -80,6 +81,7 @@ def _side(campaign: CampaignRows, cells: list[CellRows], reference: str) -> _Sid
     return _Side(
         reference,
         tuple(scored.samples.number for scored in read),
+        min(scored.samples.distinct for scored in read),
         np.concatenate([scored.scores for scored in read]),
         weights[0] if len(weights) == 1 else np.concatenate(weights),
     )
@@ -94,9 +96,10 @@ def _against(campaign: CampaignRows, side: _Side, cell: CellRows) -> list[Row]:
             side.scores, ood.scores, side.weights, weights, **metric.params
         )
         n = len(side.scores) + len(ood.scores)
-        row = new_row(cell, metric.name, values, n, ood.samples.unit)
+        row = new_row(cell, metric.name, values, n, ood.samples)
         basis = (*side.basis, ood.samples.number)
-        rows.append(replace(row, reference=side.reference, basis=basis))
+        units = min(side.units, ood.samples.distinct)
+        rows.append(replace(row, reference=side.reference, basis=basis, units=units))
     return rows
 
 

@@ -105,7 +105,8 @@ class Row:
     """One metric row; see `formats.METRICS`. `value` and `draws` (float64, one per draw) are NaN where undefined.
 
     `basis` says which samples count (equal for equal samples), `cell` which cell the row comes from, None when from
-    several.
+    several. `units` is how many independent units there are: clusters, or the samples of the smaller of two sides;
+    None: n.
     """
 
     campaign: str
@@ -128,6 +129,7 @@ class Row:
     unit: str
     basis: object = field(default=None, compare=False)
     cell: int | None = field(default=None, compare=False)
+    units: int | None = field(default=None, compare=False)
 
     @property
     def all(self) -> Floats:
@@ -153,6 +155,7 @@ class Row:
             value=float(values[0]),
             draws=values[1:],
             n=min(row.n for row in rows),
+            units=min(row.units or row.n for row in rows),
             basis=bases[0] if len(bases) == 1 else bases,
             cell=None,
             **changes,  # type: ignore[arg-type]

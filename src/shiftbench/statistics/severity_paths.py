@@ -148,7 +148,7 @@ def _rows(
         values = metric.module.finish(total, path, **metric.params)
         for severity, row_values in values.items():
             row = new_row(
-                campaign.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples.unit
+                campaign.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples
             )
             found.append(replace(row, group=group, severity=severity, basis=basis))
     return found

@@ -12,6 +12,7 @@ from shiftbench.statistics import bootstrap, scored_cells
 from shiftbench.statistics.campaign_rows import (
     CampaignRows,
     CellRows,
+    Samples,
     digest,
     each,
     finish,
@@ -59,7 +60,7 @@ def _place(cell: CellRows) -> Place:
 def _rows(campaign: CampaignRows, cells: list[int]) -> list[Row]:
     sums: list[Sums] | None = None
     bases: list[list[object]] = [[] for _ in campaign.sample]
-    unit = "key"
+    resampled: Samples | None = None
     for at in cells:
         samples, rows = campaign.read(at, campaign.sample)
         parts = [reduce(metric, rows) for metric in campaign.sample]
@@ -68,11 +69,12 @@ def _rows(campaign: CampaignRows, cells: list[int]) -> list[Row]:
         sums = own if sums is None else [_add(*pair) for pair in zip(sums, own, strict=True)]
         for basis, part in zip(bases, parts, strict=True):
             basis.append((samples.number, digest(part.count)))
-        unit = samples.unit if samples.unit != "key" else unit
+        resampled = samples if resampled is None or samples.unit != "key" else resampled
     clean = campaign.cells[cells[0]]
     found = []
+    assert resampled is not None  # noqa: S101 - a union has cells; tells mypy
     for metric, total, basis in zip(campaign.sample, sums or [], bases, strict=True):
-        row = new_row(clean, metric.name, finish(metric, total), int(total.count[0]), unit)
+        row = new_row(clean, metric.name, finish(metric, total), int(total.count[0]), resampled)
         place = {"reference": clean.position, "shift": FULL_SPECTRUM, "severity": None}
         found.append(replace(row, basis=tuple(basis), **place))  # type: ignore[arg-type]
     return found

@@ -41,6 +41,8 @@ class Step:
         at: the time, which is `step` in tables, so that several sets (ID, near, far) can be evaluated at one; default:
             the number of the position.
         reset: a method begins anew here, as at the first position.
+        reads: the dataset whose shards are read in place of `dataset`'s, with its classes by name, so that what is
+            tested at each time is other samples of one set; tables name `dataset`.
     """
 
     dataset: str
@@ -50,9 +52,16 @@ class Step:
     support: tuple[Support, ...] = ()
     at: int | None = None
     reset: bool = False
+    reads: str = ""
+
+    @property
+    def tested(self) -> tuple[str, str]:
+        """The dataset that is read, and its split."""
+        return self.reads or self.dataset, self.split
 
     def __str__(self) -> str:
-        return f"test {self.dataset}/{self.split}/{self.shift}/{number(self.severity)}"
+        place = f"{self.tested[0]}/{self.split}/{self.shift}/{number(self.severity)}"
+        return f"test {place}" + (f" as {self.dataset}" if self.reads else "")
 
 
 def check(name: str, steps: list[Step]) -> None:
@@ -61,7 +70,7 @@ def check(name: str, steps: list[Step]) -> None:
     Raises:
         ParamsError: times fall, one set is tested twice at one time, or support is also tested.
     """
-    tested = {(step.dataset, step.split) for step in steps}
+    tested = {step.tested for step in steps}
     last, seen = -1, set()
     for at, step in enumerate(steps):
         time = at if step.at is None else step.at

@@ -127,14 +127,13 @@ def _rotation(degrees: Floats, height: int, width: int) -> Floats:
 def warp(images: Images, matrices: Floats) -> Images:
     """Return the images under an affine map each: bilinear, black outside, truncated to uint8."""
     height, width = images.shape[2:]
-    maps = torch.from_numpy(matrices)[:, None, None]
+    maps = torch.from_numpy(matrices)[..., None, None]
     x = torch.arange(width, dtype=torch.float64) + 0.5
-    y = (torch.arange(height, dtype=torch.float64) + 0.5)[:, None, None]
-    position = x[:, None] * maps[..., 0] + y * maps[..., 1] + maps[..., 2]
-    size = torch.tensor([width, height], dtype=torch.float64)
-    inside = ((position >= 0) & (position < size)).all(-1)[:, None]
-    grid = (2 * position / size - 1).float()
+    y = (torch.arange(height, dtype=torch.float64) + 0.5)[:, None]
+    across, down = (x * row[:, 0] + y * row[:, 1] + row[:, 2] for row in maps.unbind(1))
+    inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+    grid = torch.stack([2 * across / width - 1, 2 * down / height - 1], dim=-1).float()
     pixels = torch.from_numpy(images).float()
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
     # 1e-3 lifts values that float32 left just below an integer, before truncation.
-    return ((moved + 1e-3) * inside).to(torch.uint8).numpy()
+    return ((moved + 1e-3) * inside[:, None]).to(torch.uint8).numpy()

@@ -3,7 +3,8 @@
 `steps` batches are drawn from shuffled passes over the train split. `start` names weights to begin with, `TRAINER` of
 the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed: fine-tuning. `extra` is another dataset of
 which `extra_share` of each batch are, such as images without a box (m-hood's proximal images); it has the same
-classes. `subset` takes the first so many training images (0: all).
+classes. `subset` and `extra_subset` take the first so many training and extra images (0: all). Images are held in
+memory, decoded, unless `in_memory: false`: each is then read when its turn comes, which changes no weights.
 
 Source: the schedule is Smith and Topin 2018 (one cycle) unless `schedule` names another; `augmentation: edge_mix` is
 ours, after Geirhos et al. 2019 (edges at random strength over the image, so that texture tells less).
@@ -42,11 +43,14 @@ PARAMS: dict[str, object] = {
     "start": "",
     "extra": "",
     "extra_share": 0.25,
+    "extra_subset": 0,
     "subset": 0,
+    "in_memory": True,
 }
 AUGMENTATIONS = ("none", "jitter", "edge_mix")
 LOGGED = 50
 Pixels = npt.NDArray[np.uint8]
+Images = list[Sample] | shards.Lookup
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -119,12 +123,13 @@ def fit(job: TrainJob, net: Any) -> None:
 
 
 def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
-    held, size = job.samples("val"), job.params["batch_size"]
+    held, size = _split(job, "val"), job.params["batch_size"]
     values = []
     net.eval()
     with torch.inference_mode():
         for at in range(0, len(held), size):
-            images, truths = _prepared(job, held[at : at + size])
+            some = [held[number] for number in range(at, min(at + size, len(held)))]
+            images, truths = _prepared(job, some)
             values.append(float(net.loss(torch.from_numpy(images).to(device), truths)))
     return float(np.mean(values)) if values else float("nan")
 
@@ -137,8 +142,7 @@ def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Tr
 def _batches(job: TrainJob) -> Iterator[list[Sample]]:
     """Yield `steps` batches; the last places of each are of the extra images."""
     params = job.params
-    own = job.samples("train")
-    own = own[: params["subset"]] if params["subset"] else own
+    own = _first(_split(job, "train"), params["subset"])
     extra = _extra(job)
     several = round(params["batch_size"] * params["extra_share"]) if extra else 0
     first = _endless(job, own, "order")
@@ -148,8 +152,24 @@ def _batches(job: TrainJob) -> Iterator[list[Sample]]:
         yield batch + [next(second) for _ in range(several)]
 
 
-def _extra(job: TrainJob) -> list[Sample]:
-    found = []
+def _first(samples: Images, count: int) -> Images:
+    """Return the first so many images, in memory; 0: all as they are."""
+    return [samples[at] for at in range(min(count, len(samples)))] if count else samples
+
+
+def _split(job: TrainJob, split: str) -> Images:
+    """Return the images of a split of the dataset."""
+    if job.params["in_memory"]:
+        return job.samples(split)
+    return next(
+        shards.Lookup(path.parent)
+        for ref, path in job.inputs.items()
+        if ref.kind == "shards" and ref.parts[:2] == (job.dataset, split)
+    )
+
+
+def _extra(job: TrainJob) -> Images:
+    """Return the images of the other dataset; none without it."""
     for ref, path in job.inputs.items():
         if ref.kind == "shards" and ref.parts[0] != job.dataset:
             about = shards.manifest(path.parent)
@@ -157,13 +177,15 @@ def _extra(job: TrainJob) -> list[Sample]:
                 raise ParamsError(
                     f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}"
                 )
-            found += list(shards.read(path.parent))
-    return found
+            found = shards.Lookup(path.parent)
+            held = len(found) if job.params["in_memory"] else 0
+            return _first(found, job.params["extra_subset"] or held)
+    return []
 
 
-def _endless(job: TrainJob, samples: Sequence[Sample], name: str) -> Iterator[Sample]:
+def _endless(job: TrainJob, samples: Images, name: str) -> Iterator[Sample]:
     epoch = 0
-    while samples:
+    while len(samples):
         for at in RandomStream(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(
             len(samples)
         ):

@@ -3,7 +3,8 @@
     logits = scale * u T',  u = v / ||v||,  rows of T = directions of `a photo of a <name>`
 
 Source: Radford et al., ICML 2021 (CLIP), section 3.1; the prompt, without a full stop, as in COOkeD (2025,
-https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the net learnt; COOkeD fixes it at 100 for CLIP.
+https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the net learnt; COOkeD fixes it at 100 for CLIP. `names:
+curated` takes the names that the model's authors curated (ImageNet's classes, in which two names stand for two each).
 
 Starts from weights that learnt elsewhere (`learnt_from`, `start`): of the same seed, or of seed 0 where they are
 public ones (`same_seed: false`). Labels are not looked at.
@@ -18,7 +19,7 @@ import torch
 
 from shiftbench import refs
 from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
+from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
@@ -29,7 +30,9 @@ PARAMS: dict[str, object] = {
     "same_seed": True,
     "template": "a photo of a {}",
     "scale": 0.0,
+    "names": "classes",
 }
+NAMES = ("classes", "curated")
 READS_SOURCES = True  # the text tower's
 
 
@@ -43,14 +46,20 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the dual encoder's state dict under a head made of names.
 
     Raises:
-        ModelError: the model has no text tower.
+        ModelError: the model has no text tower, or no curated names of these classes.
+        ParamsError: `names` is neither.
     """
+    if job.params["names"] not in NAMES:
+        raise ParamsError(
+            f"zero_shot: names is {job.params['names']!r}; {near(job.params['names'], NAMES)}"
+        )
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
     net: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
     nets.load_into(net, nets.read_state(start), start)
-    named = _pairs.prompts(job.classes, job.params["template"])
+    classes = job.classes if job.params["names"] == "classes" else job.plugin.curated(job.classes)
+    named = _pairs.prompts(classes, job.params["template"])
     with torch.inference_mode():
         told = job.plugin.texts(net.eval(), named, job.model_params, job.inputs)
     scale = job.params["scale"] or net.scale.item()

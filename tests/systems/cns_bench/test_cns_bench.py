@@ -15,20 +15,27 @@ import polars as pl
 import pytest
 import scipy.ndimage
 import scipy.stats
+import yaml
 
 from makers import miniature_originals, shift_digests
+from makers.repositories import HOME
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import pins, schema
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.plan import cards, plan
+from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
+from shiftbench.stages import judge_claims
 from shiftbench.stages.aggregate import aggregate
 from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.claims import judge
 from shiftbench.statistics.expressions import Rows, evaluate
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
 from shiftbench.systems.cns_bench.models import cns_results
 from shiftbench.systems.cns_bench.shifts import cns_scale
 from shiftbench.tasks import LabelSpace, classification
+from shiftbench.tools import run_local
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)
 NUISANCES = [f"cns_{name}" for name in ("noise", "blur", "fog", "contrast", "sketch", "texture")]
@@ -129,6 +136,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     plain = ("accuracy", "error", "accuracy_drop", "failure_point", "failure_share", "auc_severity")
     asked: dict[str, Any] = {name: {} for name in plain}
     asked["relative_mce"] = {"normaliser": "a-erm-s0"}
+    asked["rank_reversal"] = {}
     tables = aggregate(cells, asked, 200, 0)
     metrics, replicates = (pl.from_arrow(one) for one in (tables.metrics, tables.replicates))
     return Rows.of(metrics, replicates)  # type: ignore[arg-type]
@@ -179,6 +187,16 @@ def test_ranks_and_differences_are_paired(table: Rows) -> None:
         0
     ]
     assert np.allclose(both, one - other, equal_nan=True)
+
+
+def test_the_clearest_reversal_is_of_a_then_b(table: Rows) -> None:
+    found = evaluate(table, of("rank_reversal", "a", severity=None)).values[0]
+    leads = [
+        evaluate(table, {"difference": [of("accuracy", n, severity=at) for n in names]}).values[0]
+        for names, at in (("ab", 0.5), ("ba", 2.5))
+    ]
+    assert np.array_equal(found, np.minimum(*leads), equal_nan=True)
+    assert found[0] == 0.25
 
 
 # --- the release, in small -------------------------------------------------------------------------
@@ -267,45 +285,53 @@ def test_licence_classes_and_doubles_are_checked(release: dict[str, Any]) -> Non
         list(cns_bench.samples("test", {}, {**release, "licence": "CC-BY-4.0"}))
 
 
-def shipped(
-    release: dict[str, Any], wrong: set[tuple[int, int, float]], shuffled: bool = True
-) -> Path:
-    """Write results.zip of one model, rows in no order of scales."""
+COLUMNS = (
+    "",
+    "pred_class",
+    "gt_class",
+    "shift",
+    "class_str",
+    "img_name",
+    "class_name",
+    "seed",
+    "scale",
+)
+
+
+def _csv(folder: Path, model: str, nuisance: str, wrong: set[tuple[int, int, float]]) -> str:
+    """Return a file of results.zip as `prepare_csv_files.py` writes it of released images, in no order of scales."""
     stream = io.StringIO()
-    columns = [
-        "",
-        "pred_class",
-        "gt_class",
-        "shift",
-        "class_str",
-        "img_name",
-        "class_name",
-        "seed",
-        "scale",
-        "net.a",
-    ]
     writer = csv.writer(stream)
-    writer.writerow(columns)
-    paths = _cns.read(Path(release["path"])).paths("cartoon_style")
-    images = [image for path in paths.values() for image in path.values()]
-    for number, image in enumerate(
-        sorted(images, key=lambda one: -one.scale) if shuffled else images
-    ):
+    writer.writerow([*COLUMNS, model])
+    paths = _cns.read(folder).paths(nuisance)
+    images = sorted((i for path in paths.values() for i in path.values()), key=lambda i: -i.scale)
+    for number, image in enumerate(images):
         right = (image.label, image.seed, image.scale) not in wrong
-        _, folder, name = image.file.split("/")
-        row = [
-            number,
-            float(image.label if right else 7),
-            float(image.label),
-            image.nuisance,
-            folder,
-            name,
-        ]
-        writer.writerow([*row, folder.split("_")[-1], f"{image.seed:04d}", image.scale, right])
+        _, parent, name = image.file.split("/")
+        said = float(image.label if right else 7)
+        row = [number, said, float(image.label), nuisance, parent, name, parent.split("_")[-1]]
+        writer.writerow([*row, f"{image.seed:04d}", image.scale / 10, right])  # the script's tenth
+    return stream.getvalue()
+
+
+def shipped(release: dict[str, Any], wrong: set[tuple[int, int, float]]) -> Path:
+    """Write results.zip of one model and nuisance."""
     file = Path(release["path"]) / "results.zip"
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("results/net.a__cartoon_style.csv", stream.getvalue())
+        text = _csv(file.parent, "net.a", "cartoon_style", wrong)
+        archive.writestr("results/net.a__cartoon_style.csv", text)
     return file
+
+
+def _ship(folder: Path, models: list[str], nuisances: tuple[str, ...]) -> None:
+    """Write results.zip of several models; each fails from another scale on."""
+    with zipfile.ZipFile(folder / "results.zip", "w") as archive:
+        for nuisance in nuisances:
+            paths = _cns.read(folder).paths(nuisance)
+            for at, model in enumerate(models):
+                last = {(*path, scale) for path in paths for scale in SCALES[at + 1 :]}
+                name = f"results/{model}__{nuisance}.csv"
+                archive.writestr(name, _csv(folder, model, nuisance, last))
 
 
 WRONG = {(2, 1, 1.0), (2, 1, 2.5), (22, 34, 0.0), (22, 34, 0.5)}
@@ -344,17 +370,98 @@ def test_failure_points_sort_by_scale_first(release: dict[str, Any]) -> None:
     assert _cns.failure_points(rows, released=True) == expected | {(2, 1): 2.5, (22, 34): 0.5}
 
 
-def test_the_released_scale_is_wrong_by_ten_for_jpg() -> None:
-    assert _cns.released_scale("seed_0001_scale_1000m.png") == 1.0
-    assert _cns.released_scale("seed_0001_scale_2500.jpg") == 0.25
+def test_scale_and_seed_are_those_of_the_name(release: dict[str, Any]) -> None:
+    """What `prepare_csv_files.py` reads of a released image is a tenth; of what the generator writes it is right."""
+
+    def released(name: str) -> float:
+        return int(name.split("_")[-1][:-5]) / 1000
+
+    for scale in (0.0, *SCALES):
+        jpg, png = (
+            f"seed_0034_{middle}scale_{int(1000 * scale):04d}{end}"
+            for middle, end in (("", ".jpg"), ("startnoise_0750_", "m.png"))
+        )
+        assert _cns.place(jpg) == _cns.place(png) == (34, scale)
+        assert released(jpg) == pytest.approx(scale / 10)
+        assert released(png) == scale
+    with pytest.raises(DataError, match="'img_1.jpg' says no seed and scale"):
+        _cns.place("img_1.jpg")
+    file = shipped(release, WRONG)
+    rows = {row.scale for row in _cns.results(file, "net.a", "cartoon_style")}
+    assert rows == {0.0, *SCALES}
 
 
-@pytest.mark.usefixtures("in_pristine")
-def test_the_card_says_what_the_analogue_does_not_test() -> None:
-    from shiftbench.plan import cards
+def test_nuisances_and_classifiers_are_those_of_the_release() -> None:
+    """Names that its scripts and figures show; what is not among them is inferred."""
+    shown = {"cartoon_style", "plush_toy_style", "pencil_sketch_style", "painting_style", "the_design_of_sculpture",
+             "graffiti_style", "video_game_renditions_style", "heavy_snow", "heavy_rain", "heavy_smog"}  # fmt: skip
+    assert shown < set(_cns.NUISANCES)
+    assert len(set(_cns.NUISANCES)) == 14
+    full = yaml.safe_load(cards.file("cns-bench").read_text())["params"]["full"]
+    assert set(full["shifts"]) == set(_cns.NUISANCES)
+    names = [model["name"] for model in full["models"].values()]
+    assert len(set(names)) == len(names) == 41
+    some = [
+        "alexnet",
+        "resnet34.a1_in1k",
+        "clip_vit_large_patch14_336",
+        "dinov2_vit_giant_patch14_reg",
+    ]
+    some += [
+        "convnextv2_huge.fcmae_ft_in1k",
+        "deit3_huge_patch14_224.fb_in1k",
+        "mae_vit_huge_patch14",
+    ]
+    assert set(some) < set(names)
 
+
+def overlay(
+    full: dict[str, Any], nuisances: tuple[str, ...], nets: tuple[str, ...], images: int
+) -> dict[str, Any]:
+    """Return the full scale cut down to some nuisances and classifiers, with a labelled set beside."""
+    labelled = {"use": "cns_labelled", "path": "data/cns_labelled"}
+    weights = [{"models": list(nets), "trainers": ["given"]}]
+    judged = {"dataset": "labelled", "metrics": ["accuracy"], "analyses": ["labelled_filter"]}
+    judged["weights"] = [{"models": ["convnet"], "trainers": ["random_init"]}]
+    return {
+        **full,
+        "datasets": {
+            **{n: {**full["datasets"][n], "images": images} for n in nuisances},
+            "labelled": labelled,
+        },
+        "shifts": {n: full["shifts"][n] for n in nuisances},
+        "models": {**{net: full["models"][net] for net in nets}, "convnet": {}},
+        "trainers": {"given": {}, "random_init": {}},
+        "campaigns": {
+            **{n: {**full["campaigns"][n], "weights": weights} for n in nuisances},
+            "labelled": judged,
+        },
+        "bootstrap": {"draws": 200},
+    }
+
+
+def test_the_full_scale_runs_on_a_miniature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nuisances, three of the shipped classifiers and a labelled set: every kind of full claim finds its rows."""
     card = cards.load("cns-bench")
-    assert {"diffusion and LoRA sliders", "CLIP and DINOv2 in the filter"} <= set(
-        card.not_exercised
-    )
-    assert all(claim.value is not None for claim in card.claims.values())
+    full = card.params["full"]
+    nuisances, nets = ("cartoon_style", "heavy_snow"), ("resnet18", "resnet50", "alexnet")
+    _, options = miniature_originals.cns_bench(tmp_path / "data/cns_bench")
+    miniature_originals.cns_labelled(tmp_path)
+    _ship(tmp_path / "data/cns_bench", [full["models"][net]["name"] for net in nets], nuisances)
+    monkeypatch.chdir(tmp_path)
+    pins.pin([Path("data/cns_bench"), Path("data/cns_labelled")])
+    own = yaml.safe_load((HOME / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    (tmp_path / "params").mkdir()
+    cut = overlay(full, nuisances, nets, options["images"])
+    (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(cut))
+    planned, made = plan.load("mine")
+    run_local.make(planned, made)
+    tables = [made / Ref("tables", name).path for name in cut["campaigns"]]
+    rows = judge_claims.read(tables, {})
+    claims = {name: claim for name, claim in card.claims.items() if claim.scale == "full"}
+    verdicts = {one.name: one for one in judge(claims, rows, "full")}
+    assert {one.part for one in verdicts["ranking_full"].parts} == set(nuisances)
+    assert verdicts["filter_full"].value == pytest.approx(0.5 * (1 + 1) - 0.5 * (0.5 + 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from makers import fake_open_clip, training_jobs
+from makers import fake_open_clip, miniature_originals, training_jobs
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.data import schema, splits
@@ -20,7 +22,7 @@ from shiftbench.inference import nets
 from shiftbench.losses import info_nce
 from shiftbench.methods import mean_probability
 from shiftbench.models import _pairs, _sentences
-from shiftbench.plan import cards, scales
+from shiftbench.plan import cards, scales, unavailable
 from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -220,6 +222,12 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
     )  # fmt: skip
     state, _ = train_weights(job)
     assert state["head.weight"].norm(dim=1).numpy() == pytest.approx(100.0, rel=1e-4)
+    with pytest.raises(
+        ModelError, match="ImageNet's 1000 classes, and these are 4; set `names: cl"
+    ):
+        train_weights(replace(job, params={**job.params, "names": "curated"}))
+    thousand = tuple(f"class {number}" for number in range(1000))
+    assert model.curated(thousand) == list(sys.modules["open_clip"].IMAGENET_CLASSNAMES)
     classifier: Any = model.build(model.PARAMS, 4)
     nets.load_into(classifier, state, "zero-shot")
     with torch.inference_mode():
@@ -270,6 +278,78 @@ def test_the_four_settings_are_campaigns_of_one_run() -> None:
     card = cards.load("cooked")
     assert set(scales.load("systems/cooked/smoke", HOME).campaigns) == set(campaigns)
     assert card.params["smoke"]["methods"] == card.params["embedded"]["methods"]
+
+
+def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
+    params = scales.load("systems/cooked/full", HOME)
+    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
+    names = {model for spec in asked for model in spec.models}
+    every = {name: params.options("models", name) for name in names}
+    seen = {name: options.get("options") or options for name, options in every.items()}
+    assert {(one.get("size", 224), one["crop"]) for one in seen.values()} == {(224, 1.0)}
+    assert {one.get("interpolation", "bilinear") for one in seen.values()} == {"bilinear"}
+    assert len({tuple(one["mean"]) for one in seen.values()}) == 4  # CIFAR-100, 0.5, ImageNet, CLIP
+
+
+@pytest.mark.usefixtures("in_pristine")
+def test_full_scale_asks_for_the_authors_files_by_their_names() -> None:
+    """What `shiftbench plan` lists is what their repository has: lists, images, probes, and classifiers."""
+    params = scales.load("systems/cooked/full", HOME)
+    brought = {file.path for file in unavailable.yours(plans.Plan.of(params))}
+    lists = {path for path in brought if path.endswith(".txt")}
+    names = "cifar10 cifar100 mnist places365 svhn texture tin".split()
+    expected = {f"cifar100/test_{name}" for name in names} | {
+        "cifar100/train_cifar100", "cifar100/train_cifar100n_noisyfine", "cifar100/val_cifar100",
+        *(f"ooddb/ooddb_{of}_id_0_{split}" for of in ("dtd", "patternnet") for split in ("train", "test")),
+        *(f"ooddb/ooddb_{of}_ood_0_test" for of in ("dtd", "patternnet")),
+        *(f"imagenet/{split}_imagenet" for split in ("train", "val", "test")),
+        *(f"imagenet/test_{name}" for name in (
+            "imagenet_v2", "imagenet_c", "imagenet_r", "ssb_hard", "ninco", "inaturalist", "openimage_o", "textures",
+        )),
+    }  # fmt: skip
+    assert lists == {f"/data/cooked/benchmark_imglist/{name}.txt" for name in expected}
+    checkpoints = {path for path in brought if path.endswith(".ckpt")}
+    assert {path.split("/")[4] for path in checkpoints} == {"probes", "classifiers"}
+    assert {path.split("/")[5].rpartition("_")[0].count("lr0.") for path in checkpoints} == {1}
+    assert len(checkpoints) == 11
+
+
+def textures(root: Path) -> None:
+    """OODDB's lists of DTD in miniature: two known textures, one of them among the unknown ones, too."""
+    rows: dict[str, list[str]] = {"id_0_train": [], "id_0_test": [], "ood_0_test": []}
+    for label, folder in enumerate(("spiralled", "polka-dotted", "banded")):
+        for n in range(30):
+            line = f"DTD/images/{folder}/{folder}_{n:04d}.jpg"
+            file = root / "images_largescale" / line
+            file.parent.mkdir(parents=True, exist_ok=True)
+            miniature_originals.picture(100 * label + n, (300, 240)).save(file)
+            split = "ood_0_test" if folder == "banded" else f"id_0_{'train' if n < 20 else 'test'}"
+            rows[split].append(f"{line} {-1 if folder == 'banded' else label}")
+    rows["ood_0_test"] += [f"{line.split()[0]} -1" for line in rows["id_0_test"][10:]]
+    (root / "benchmark_imglist/ooddb").mkdir(parents=True)
+    for name, lines in rows.items():
+        file = root / f"benchmark_imglist/ooddb/ooddb_dtd_{name}.txt"
+        file.write_text("\n".join(lines) + "\n")
+
+
+def test_ooddbs_lists_give_names_and_no_image_is_on_two_sides(tmp_path: Path) -> None:
+    textures(tmp_path)
+    params, kept = scales.load("systems/cooked/full", HOME), []
+    module = plugins.find("datasets", "image_list")
+    for name, split in (
+        *(("dtd", "train"), ("dtd", "val"), ("dtd", "test")),
+        ("unknown_textures", "test"),
+    ):
+        options = {**params.options("datasets", name), "root": str(tmp_path), "counts": {}}
+        found = list(module.samples(split, {}, options))
+        assert {sample.fields["image"].shape for sample in found} == {(224, 224, 3)}
+        low, high = getattr(params.datasets[name].slice, split)
+        kept.append({sample.key for sample in splits.sliced(found, low, high, module)})
+    known = {**params.options("datasets", "dtd"), "root": str(tmp_path)}
+    assert module.classes(known, {}) == ("spiralled", "polka-dotted")
+    assert [len(keys) for keys in kept[2:]] == [20, 30]
+    assert all(kept)
+    assert len(set.union(*kept)) == sum(map(len, kept))
 
 
 def test_digits_are_held_out_as_garments_are() -> None:

@@ -17,6 +17,7 @@ from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
+from shiftbench.plan import cards
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks, _scikit_photos
@@ -394,6 +395,25 @@ def test_release_is_read_and_edits_are_paired(release: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("in_pristine")
+def test_nets_of_the_full_scale_exist_and_their_preprocessing_is_their_own() -> None:
+    timm = pytest.importorskip("timm")
+    from torchvision import models
+
+    for of in cards.load("imagenet-e").params["full"]["models"].values():
+        if of["use"] == "torchvision":
+            given = {**plugins.find("models", "torchvision").PARAMS, **of}
+            own = models.get_model_weights(of["name"])[given["weights"]].transforms()
+            found = (int(given["size"] / given["crop"]), given["size"], given["interpolation"])
+            assert found == (*own.resize_size, *own.crop_size, own.interpolation.value)
+        elif of["use"] == "timm":
+            own = timm.get_pretrained_cfg(of["name"])
+            given = {**plugins.find("models", "timm").PARAMS, **of}
+            assert own.num_classes == 1000
+            found = (given["size"], given["crop"], given["interpolation"], *given["mean"])
+            assert found == (own.input_size[1], own.crop_pct, own.interpolation, *own.mean)
+
+
 def test_release_that_is_not_whole_is_told(release: Path) -> None:
     with pytest.raises(
         DataError, match="no edit 'buiser_20' .did you mean busier_20.*full, ori, size_0.05"
@@ -444,8 +464,8 @@ def test_outline_is_filled() -> None:
     assert found.mean() == pytest.approx(share.mean(), rel=0.03)
 
 
-def test_labels_are_what_efficientnet_says_and_edits_can_only_cost() -> None:
-    """The path of 224 px: four photos, a net that knows ImageNet, every edit."""
+def test_labels_are_what_efficientnet_says_and_some_edits_cost() -> None:
+    """The path of 224 px: four photos, a net that knows ImageNet, every edit. The pipeline alone costs nothing."""
     module, model = (
         plugins.find("datasets", "photo_objects"),
         plugins.find("models", "efficientnet_lite0"),
@@ -467,10 +487,13 @@ def test_labels_are_what_efficientnet_says_and_edits_can_only_cost() -> None:
         return [int(row.argmax()) == s.fields["label"] for row, s in zip(logits, of, strict=True)]
 
     assert all(right(samples))
+    kept_right = {}
     for name in OBJECTS:
         results = [edited(name, s, 5.0) for s in samples]
         assert {s.fields["image"].shape for s in results} == {(224, 224, 3)}
-        assert sum(right(results)) <= len(samples)
+        kept_right[name] = sum(right(results))
+    assert kept_right["object_control"] == len(samples)
+    assert min(kept_right.values()) < len(samples)
     for way in ("up", "down"):
         for sample in samples[:2]:
             result = edited("background_guided", sample, 2.0, way=way)

@@ -26,6 +26,9 @@ FAMILIES = {
         {**centre_points.PARAMS, "size": 64, "width": 4, "head": "fcos"}, 3
     ),
     "faster_rcnn": lambda: faster_rcnn.build({**faster_rcnn.PARAMS, "size": 64}, 3),
+    "small_rcnn": lambda: faster_rcnn.build(
+        {**faster_rcnn.PARAMS, "size": 64, "backbone": "small"}, 3
+    ),
 }
 
 
@@ -47,6 +50,7 @@ def test_a_batch_without_a_box_trains(family: str) -> None:
     net.eval()
     with torch.inference_mode():
         assert torch.isfinite(net.loss(images, [nothing, one]))
+        assert all(len(found.features) == len(found.boxes) for found in net.detect(images))
         assert not net.training
         for found in net.detect(images):
             count = len(found.boxes)
@@ -123,6 +127,17 @@ def test_proximal_and_near_sets_share_no_category_and_calibration_is_not_tested(
     held = params["methods"]["filtered"]["calibration"]
     tested = {shift["dataset"] for shift in params["shifts"].values()}
     assert held not in tested | {campaign["dataset"] for campaign in params["campaigns"].values()}
+
+
+def test_pools_are_the_shares_that_the_paper_has() -> None:
+    """5, 10, 15 and 20%, of 1277 images there (63 to 255) and of 300 here."""
+    for scale, whole in (("embedded", 300), ("full", 1277)):
+        trainers = cards.load("m-hood").params[scale]["trainers"]
+        for share in (5, 10, 15, 20):
+            few = trainers[f"few_{share:02d}"]
+            assert few["extra_subset"] == whole * share // 100
+            same = trainers["proximal" if scale == "embedded" else "proximal_bdd"]
+            assert {**few, "extra_subset": 0} == {**same, "extra_subset": 0}
 
 
 # --- YOLO's layout ----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from makers import training_jobs
+from makers.repositories import HOME
 from shiftbench import plugins
 from shiftbench.contracts import Measurement, TrainJob
 from shiftbench.data import schema, shards
@@ -19,6 +22,7 @@ from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.methods import _adapting, tent
 from shiftbench.models import convnet
+from shiftbench.plan import detector_plan, scales
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
@@ -27,7 +31,7 @@ from shiftbench.streams._steps import check
 from shiftbench.systems.mol_caood.analyses import adaptation_rates
 from shiftbench.systems.mol_caood.methods import few_shot
 from shiftbench.systems.mol_caood.streams import few_shot_drift
-from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted
+from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted, searched_rates
 from shiftbench.trainers import _outliers
 
 ETA = 0.1
@@ -258,6 +262,24 @@ def test_the_curve_and_the_rate_are_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_another_family_has_rates_of_its_own_for_the_same_weights(tmp_path: Path) -> None:
+    state = oe_shifted.train(job("oe_shifted", tmp_path, shots=1, search_strengths=1))
+    start = training_jobs.write(tmp_path / "start.safetensors", state)
+    options = {"shots": 1, "search_strengths": 2, "search": [0, 45], "rates": [0.001, 0.1]}
+    made = job("searched_rates", tmp_path, **options)
+    context = {**made.params, "dataset": "tiny", "model": "convnet", "seed": 7}
+    named, *_ = searched_rates.needs(context)
+    assert named.name == "tiny/convnet-oe_shifted-s7"
+    inputs = {**made.inputs, named: start}
+    changed = {name: getattr(made, name) for name in made.__dataclass_fields__}
+    made = TrainJob(**{**changed, "inputs": inputs})
+    again = searched_rates.train(made)
+    assert all(torch.equal(again[name], value) for name, value in state.items())
+    rates = [value for _, name, value in made.rows if name == "few_shot_rates"]
+    assert rates == [0.001, 0.1]
+    assert next(value for _, name, value in made.rows if name == "few_shot_rate") in rates
+
+
 # ---------------------------------------------------------------------- the methods
 
 
@@ -372,5 +394,60 @@ def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> Non
         for part, level in ((0, 0.0), (1, 45.0), (2, 0.0), (3, 45.0))
         for dataset in ("fashion_mnist", "animal_shape")
     ]
+    assert {one.reads for one in found} == {""}
+    apart = few_shot_drift.steps({**params, "parts": True})
+    assert [one.tested[0] for one in apart[:5]] == [
+        "fashion_mnist_0", "mnist_0", "fashion_mnist_1", "mnist_1", "fashion_mnist_0",
+    ]  # fmt: skip
+    assert [replace(one, reads="") for one in apart] == found
+    assert str(apart[2]) == "test fashion_mnist_1/test/rotate_degrees/45 as fashion_mnist"
     with pytest.raises(ParamsError, match="stride is 2, and there are 3 times; raise it"):
         few_shot_drift.steps({**params, "stride": 2})
+
+
+# ---------------------------------------------------------------------- the card
+
+
+@pytest.mark.parametrize("scale", ["", "/full"])
+def test_every_training_takes_the_gradient_of_as_many_images(scale: str) -> None:
+    params = scales.load(f"systems/mol-caood{scale}", HOME)
+    budgets = {}
+    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
+    for name in {trainer for spec in asked for trainer in spec.trainers}:
+        options = params.options("trainers", name)
+        if "epochs" in options:
+            inner = options.get("inner_steps", 0) * options.get("support", 0)
+            budgets[name] = options["epochs"] * (1 + inner / options["batch_size"])
+    assert len(budgets) == 5
+    assert len(set(budgets.values())) == 1, budgets
+
+
+@pytest.mark.parametrize("scale", ["", "/full"])
+def test_no_image_is_tested_at_two_times_or_shown(scale: str) -> None:
+    params = scales.load(f"systems/mol-caood{scale}", HOME)
+    for name in params.streams:
+        found = few_shot_drift.steps(params.options("streams", name))
+        slices: dict[str, dict[str, tuple[float, float]]] = {}
+        for step in found:
+            entry, of = params.datasets[step.reads], params.datasets[step.dataset]
+            assert (entry.use or step.reads) == (of.use or step.dataset)
+            low, high = entry.slice.test
+            slices.setdefault(step.dataset, {})[step.reads] = (low, high)
+        for parts in slices.values():
+            ordered = sorted(parts.values())
+            assert all(a[1] <= b[0] for a, b in itertools.pairwise(ordered))
+        shown = {one.dataset for step in found for one in step.support if one.split == "train"}
+        learnt = params.datasets[found[0].dataset].slice.train
+        for other in shown:
+            if params.use("datasets", other) == params.use("datasets", found[0].dataset):
+                assert learnt[1] <= params.datasets[other].slice.train[0]
+
+
+def test_what_is_read_at_a_time_is_proved_to_be_apart_from_the_other_side() -> None:
+    params = scales.load("systems/mol-caood", HOME)
+    roles = {
+        name: role for role, name, _ in detector_plan.sets(params.campaigns["adapted"], params)
+    }
+    assert {roles[f"worn_{time}"] for time in range(7)} == {"id"}
+    assert {roles[f"mnist_{time}"] for time in range(7)} == {"ood"}
+    assert roles["worn_later"] == "support"

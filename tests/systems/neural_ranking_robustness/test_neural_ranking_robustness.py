@@ -16,6 +16,7 @@ from makers import ranked_collection
 from shiftbench import plugins, refs
 from shiftbench.data import bag_of_words, trec
 from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.metrics import _lists
 from shiftbench.models import _rankers, _sentences
 from shiftbench.refs import Ref
@@ -23,11 +24,17 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
-from shiftbench.systems.neural_ranking_robustness.metrics import by_task, relative_change
+from shiftbench.systems.neural_ranking_robustness.metrics import (
+    by_task,
+    relative_change,
+    reversed_pairs,
+    unseen_type,
+)
 from shiftbench.systems.neural_ranking_robustness.models import (
     _features,
     _interactions,
     conv_knrm,
+    cross_encoder,
     drmm,
 )
 from shiftbench.systems.neural_ranking_robustness.shifts import near_words, word_errors
@@ -112,6 +119,9 @@ def test_lists_are_compared_with_the_clean_one() -> None:
     metric = plugins.find("metrics", "rank_biased_overlap")
     (sums,) = weighted([metric.reduce(path, p=0.9)], ONE[:2])
     assert metric.finish(sums, path, p=0.9)[1.0][0] == pytest.approx((0.9 / 1.9 + 1) / 2)
+    for p in (0, 1):
+        with pytest.raises(ParamsError, match=f"p is {p}; expected a number above 0 and below 1"):
+            metric.reduce(path, p=p)
 
 
 def row(
@@ -164,6 +174,102 @@ def test_rows_by_task() -> None:
     assert (query.group, query.value) == ("query", pytest.approx((0.25 + 0.75) / 2))
     with pytest.raises(ParamsError, match="by_task: x has shift; expected metric"):
         by_task.sources({"tasks": {"x": {"shift": ["a"]}}})
+
+
+def test_the_difficulty_of_a_target_is_taken_off() -> None:
+    """DR(ranker) - DR(BM25), under each draw; nothing where BM25 was not run."""
+    own = {"weights": "web/net-hinge-s1"}, {"weights": "documents/bm25-index-s0"}
+    rows = [
+        row(value, draws, *place, **who)
+        for who, clean, after in zip(own, (0.4, 0.5), (0.2, 0.4), strict=True)
+        for value, draws, *place in ((clean, [clean]), (after, [clean], "news", None))
+    ]
+    task = {"metric": "mean_ndcg10", "shift": ["news"], "relative": True, "sign": -1}
+    tasks = {"corpus": {**task, "beside": "bm25-index"}}
+    net, bm25 = by_task.compute(rows, tasks=tasks, least=0.05)
+    assert net.all == pytest.approx([0.5 - 0.2, 0.0])
+    assert not bm25.all.any()
+    assert by_task.compute(rows[:2], tasks=tasks, least=0.05) == []
+
+
+def test_what_is_lost_on_a_type_that_training_left_out() -> None:
+    """Both arms answer the same queries, so that difficulty cancels; a ranker that learns nothing loses nothing."""
+    values = {
+        ("without/net-hinge-s0", "identity"): 0.3, ("with/net-hinge-s0", "identity"): 0.4,
+        ("other/net-hinge-s0", "to_b"): 0.2, ("both/net-hinge-s0", "to_b"): 0.2,
+        ("documents/bm25-index-s0", "identity"): 0.7, ("documents/bm25-index-s0", "to_b"): 0.1,
+        ("without/half-hinge-s0", "identity"): 0.3,
+    }  # fmt: skip
+    rows = [
+        row(value, [value / 2], shift, None, weights=name)
+        for (name, shift), value in values.items()
+    ]
+    types = {
+        "a": {"at": "identity", "seen": "with", "unseen": "without"},
+        "b": {"at": "to_b", "seen": "both", "unseen": "other"},
+    }
+    asked = {**unseen_type.PARAMS, "types": types}
+    lost = {one.weights: one for one in unseen_type.compute(rows, **asked)}
+    assert lost.keys() == {
+        "without/net-hinge-s0",
+        "documents/bm25-index-s0",
+    }  # the third lacks arms
+    assert lost["without/net-hinge-s0"].all == pytest.approx([(0.25 + 0) / 2] * 2)
+    assert not lost["documents/bm25-index-s0"].all.any()
+    assert {one.group for one in lost.values()} == {"type"}
+    seen = {one.weights: one.value for one in unseen_type.compute(rows, **{**asked, "seen": True})}
+    assert seen["without/net-hinge-s0"] == pytest.approx(0.3)
+    with pytest.raises(ParamsError, match="unseen_type: a has at; expected at, seen, unseen"):
+        unseen_type.sources({"of": "m", "types": {"a": {"at": "identity"}}})
+
+
+def test_a_pair_is_reversed_where_both_differences_are_told_from_nothing() -> None:
+    """Under near ties of one true order no pair is reversed; in 200 sets of seven rankers at most 5% have one."""
+    draw = np.random.default_rng(0)
+
+    def count(good: np.ndarray, frail: np.ndarray) -> list[float]:
+        rows = [
+            replace(
+                row(float(values[0]), values[1:].tolist(), weights=f"d/r{at}-t-s0"),
+                metric=name,
+                group="task",
+            )
+            for name, table in (("effectiveness", good), ("fragility", frail))
+            for at, values in enumerate(table)
+        ]
+        return [one.value for one in reversed_pairs.compute(rows, **reversed_pairs.PARAMS)]
+
+    def seen(truth: np.ndarray, noise: float) -> np.ndarray:
+        values = truth + noise * draw.normal(size=len(truth))
+        return (
+            values[:, None]
+            + np.c_[np.zeros(len(truth)), noise * draw.normal(size=(len(truth), 200))]
+        )
+
+    order = np.arange(7.0)
+    assert count(seen(order, 0.01), seen(-order, 0.01)) == [0] * 7  # better and sturdier
+    assert count(seen(order, 0.01), seen(order, 0.01)) == [6] * 7
+    swapped = count(seen(np.array([1.0, 2, 3]), 0.01), seen(np.array([3.0, 1, 2]), 0.01))
+    assert swapped == [0, 1, 1]
+    ties = [max(count(seen(order / 9, 0.2), seen(-order / 9, 0.2))) for _ in range(200)]
+    assert np.mean(np.array(ties) > 0) <= 0.05
+
+
+def test_means_over_training_seeds_stand_for_their_ranker() -> None:
+    names = {"d/a-t-s0": 1.0, "d/a-t-s1": 9.0, "d/a-t": 5.0, "d/b-t-s0": 3.0}
+    rows = [
+        replace(
+            row(sign * value, [sign * value + x for x in (0.1, 0, -0.1)], weights=name),
+            metric=metric,
+            group="q",
+        )
+        for name, value in names.items()
+        for metric, sign in (("effectiveness", 1), ("fragility", 1))
+    ]
+    found = {
+        one.weights: one.value for one in reversed_pairs.compute(rows, **reversed_pairs.PARAMS)
+    }
+    assert found == dict.fromkeys(names, 1.0)
 
 
 def test_the_worst_of_several_attacks() -> None:
@@ -237,6 +343,7 @@ def test_bm25_over_the_whole_collection_and_candidates(made: Made) -> None:
         ("tree_ranker", "lambda_mart", {"trees": 3}),
         ("drmm", "pairwise_hinge", {"epochs": 2}),
         ("conv_knrm", "pairwise_hinge", {"epochs": 2, "built": {"filters": 4}}),
+        ("cross_encoder", "pairwise_hinge", {"epochs": 2, "built": {"width": 8, "layers": 1}}),
     ],
 )
 def test_every_ranker_ranks_and_sees_changed_documents(
@@ -268,11 +375,20 @@ def queries_of(made: Made) -> list[Sample]:
 
 
 @pytest.mark.parametrize(
-    ("model", "trainer"), [("drmm", "pairwise_hinge"), ("linear_ranker", "rank_svm")]
+    ("model", "trainer"),
+    [
+        ("drmm", "pairwise_hinge"),
+        ("linear_ranker", "rank_svm"),
+        ("cross_encoder", "pairwise_hinge"),
+    ],
 )
 def test_training_beats_a_random_order(made: Made, model: str, trainer: str) -> None:
     _, queries, _ = made
-    longer = {"epochs": 40, "lr": 0.02, "patience": 40} if model == "drmm" else {}
+    nets_ = {
+        "drmm": {"lr": 0.02},
+        "cross_encoder": {"lr": 0.003, "built": {"width": 16, "heads": 2}},
+    }
+    longer = {"epochs": 40, "patience": 40, **nets_[model]} if model in nets_ else {}
     found = _rankers.validation(queries["test"], load(made, model, trainer, **longer))
     assert found > 0.8  # two or three of ten are relevant
 
@@ -353,6 +469,77 @@ def test_conv_knrm_counts_by_kernels() -> None:
                 expected[d, k] += math.log(max(near, 1e-10)) / 2 / 100
     given = [torch.from_numpy(part).double() for part in (query, documents, there)]
     assert conv_knrm.kernels(*given).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_cross_encoder_can_begin_as_minilm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One of its layers on one text without a document is what `_sentences` makes of it (its oracle)."""
+    monkeypatch.setattr(_sentences, "LAYERS", 1)
+    size, random = _sentences.SIZE, np.random.default_rng(1)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(0.1 * random.normal(size=shape)).float()
+
+    folder = ranked_collection.encoder(tmp_path / "minilm")
+    state = {
+        "embeddings.word_embeddings.weight": tensor(len(ranked_collection.PIECES), size),
+        "embeddings.position_embeddings.weight": tensor(512, size),
+        "embeddings.token_type_embeddings.weight": tensor(2, size),
+    }
+    parts = {"attention.self.query": (size, size), "attention.self.key": (size, size)}
+    parts |= {"attention.self.value": (size, size), "attention.output.dense": (size, size)}
+    parts |= {"intermediate.dense": (4 * size, size), "output.dense": (size, 4 * size)}
+    names = {f"encoder.layer.0.{name}": shape for name, shape in parts.items()}
+    names |= {"embeddings.LayerNorm": (size,)}
+    names |= {
+        f"encoder.layer.0.{name}": (size,)
+        for name in ("attention.output.LayerNorm", "output.LayerNorm")
+    }
+    for name, shape in names.items():
+        state |= {f"{name}.weight": tensor(*shape), f"{name}.bias": tensor(shape[0])}
+    (folder / "model.safetensors").write_bytes(nets.state_bytes(state, {}))
+    params = {**cross_encoder.PARAMS, "pretrained": True, "width": size, "heads": 12, "layers": 1}
+    inputs = {refs.sources(_sentences.SOURCE): folder / "manifest.json"}
+    net = cross_encoder.build_ranker(inputs, params).eval()
+    seen: list[torch.Tensor] = []
+    net.head.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    net.layers.register_forward_hook(lambda _, __, made: seen.append(made))
+    query = torch.tensor([4, 5])
+    with torch.inference_mode():
+        net(query, torch.ones(2), torch.zeros((1, 3), dtype=torch.int64))
+        expected = _sentences.encode([2, 4, 5, 3], state)
+    assert torch.allclose(seen[0][0, :4].mean(0), expected, atol=1e-5)
+    assert torch.equal(seen[1][0], seen[0][0, 0])  # [CLS] is what is scored
+    for wrong in ({"width": 96}, {"layers": 2}):
+        with pytest.raises(
+            ParamsError, match="pretrained is of width 384 with 12 heads and 1 layers"
+        ):
+            cross_encoder.build_ranker(inputs, params | wrong)
+    with pytest.raises(ParamsError, match="expected a multiple of the heads"):
+        cross_encoder.build_ranker(inputs, {**params, "heads": 7})
+
+
+def test_a_query_is_scored_once_however_its_documents_are_attacked(made: Made) -> None:
+    inputs, queries, _ = made
+    asked: list[str] = []
+
+    class Counting:
+        def scores(self, query: str, _: Any, places: Any) -> Any:
+            asked.append(query)
+            return np.arange(float(len(places)))
+
+        def changed(self, _: str, __: Any, documents: Any) -> Any:
+            return np.full(len(documents), 99.0)
+
+    params = {**_rankers.PARAMS, **ranked_collection.COLLECTIONS}
+    predict = _rankers.predictor(Counting(), inputs, params)
+    first = queries["test"][0]
+    plain = predict([first])["documents"][0]
+    attacked = first.with_field("documents", {plain[-1]: ["", "new"]})
+    assert predict([attacked])["documents"][0] == [plain[-1], *plain[:-1]]
+    assert predict([first])["documents"][0] == plain
+    assert asked == [first.fields["text"]]
 
 
 def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

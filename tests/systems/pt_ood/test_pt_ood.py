@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from makers import training_jobs
+from isolation import ROOT
+from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.contracts import Measurement
 from shiftbench.data import shards, splits
+from shiftbench.datasets import _nouns
+from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.losses import nt_xent
 from shiftbench.plan import cards, scales
@@ -21,7 +24,9 @@ from shiftbench.plan import plan as plans
 from shiftbench.plan.params import Params
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
+from shiftbench.stages.fetch import fetch
 from shiftbench.stages.train import train_weights
+from shiftbench.systems.pt_ood.datasets import _concepts
 
 # --- pre-training ---------------------------------------------------------------------------------
 
@@ -227,6 +232,72 @@ def test_classes_of_noise_cannot_be_separated() -> None:
     assert right.mean() == pytest.approx(0.25, abs=0.08)
 
 
+# --- which classes are familiar -------------------------------------------------------------------
+
+NOUNS = """
+  1 This software and database is being provided to you
+00000001 03 n 01 entity 0 000 | all
+00000002 05 n 02 animal 0 beast 0 001 @ 00000001 n 0000 | alive
+00000003 05 n 01 fish 0 001 @ 00000002 n 0000 | swims
+00000004 05 n 01 tench 0 001 @ 00000003 n 0000 | a fish
+00000005 06 n 01 tool 0 001 @ 00000001 n 0000 | used
+00000006 06 n 01 hammer 0 001 @ 00000005 n 0000 | hits
+00000007 06 n 01 mallet 0 001 @ 00000005 n 0000 | hits, too
+00000008 06 n 01 Mjolnir 0 002 @i 00000006 n 0000 ~ 00000001 n 0000 | of Thor
+00000009 05 n 01 newt 0 001 @ 00000002 n 0000 | wet
+"""
+
+
+def test_what_lies_above_a_synset_and_how_far_apart_two_are(tmp_path: Path) -> None:
+    (tmp_path / "data.noun").write_text(NOUNS.lstrip("\n"))
+    nouns = _nouns.Nouns(tmp_path)
+    assert nouns.senses("Beast") == ("n00000002",)
+    assert nouns.senses("trout") == ()
+    assert nouns.steps_up("n00000008") == {
+        "n00000008": 0, "n00000006": 1, "n00000005": 2, "n00000001": 3,
+    }  # fmt: skip
+    assert nouns.related("n00000003", ["n00000004"])
+    assert nouns.related("n00000004", ["n00000003"])
+    assert not nouns.related("n00000004", ["n00000009", "n00000006"])
+    assert nouns.distance("n00000007", "n00000008") == 3
+    thousand = ["n00000004", "n00000006", "n00000009"]
+    fish = nouns.senses("fish")
+    assert _concepts.familiar(nouns, thousand, fish, 2) == ["n00000006", "n00000009"]
+    assert _concepts.nearest(nouns, ["n00000006"], ["n00000009", "n00000007"]) == ["n00000007"]
+    with pytest.raises(DataError, match="shiftbench fetch wordnet"):
+        _nouns.Nouns(tmp_path / "elsewhere")
+
+
+def test_the_committed_lists_keep_apart_what_they_must() -> None:
+    thousand = set((ROOT / "src/shiftbench/datasets/imagenet_synsets.txt").read_text().split())
+    parts = {part: _concepts.read(part) for part in _concepts.PARTS}
+    assert {len(set(synsets)) for synsets in parts.values()} == {_concepts.COUNT}
+    assert set(parts["familiar"]) < thousand
+    assert not (set(parts["unseen"]) | set(parts["held"])) & thousand
+    assert not set(parts["unseen"]) & set(parts["held"])
+
+
+@pytest.mark.network
+def test_the_lists_are_what_wordnet_gives(tmp_path: Path) -> None:
+    """Against a walk over WordNet's file by another way: up from each synset with sets alone."""
+    fetch("wordnet", tmp_path, [], offline=False)
+    nouns = _nouns.Nouns(tmp_path)
+    known = set(_concepts.of_names(nouns))
+    assert {"n02084071", "n02121620", "n00021265"} <= known  # dog, cat, food
+    above = {s: set(nouns.steps_up(s)) for part in _concepts.PARTS for s in _concepts.read(part)}
+    assert not [synset for synset, up in above.items() if up & known]
+    assert not [one for one in known if set(nouns.steps_up(one)) & above.keys()]
+
+
+def test_a_class_with_too_few_images_is_told(tmp_path: Path) -> None:
+    _, options = miniature_originals.imagenet_concepts(tmp_path)
+    module = plugins.find("datasets", "imagenet_concepts")
+    with pytest.raises(DataError, match="holds 3 images, expected 50 or more"):
+        list(module.samples("test", {}, {**module.PARAMS, **options, "per_class": 50}))
+    with pytest.raises(ParamsError, match="part is 'familar'; did you mean familiar"):
+        module.classes({**module.PARAMS, "part": "familar"}, {})
+
+
 # --- the card -------------------------------------------------------------------------------------
 
 
@@ -270,7 +341,8 @@ def test_membership(scale: str) -> None:
         assert not familiar & classes(given, f"pretraining_known_{number}")
         assert not familiar & classes(given, f"known_{number}")
         campaign = given.campaigns[f"split_{number}"]
-        assert campaign.val_sets == (("animal_shape", "val"),)  # never OOD seen in pre-training
+        assert campaign.val_sets == (("photo_patches", "val"),)  # of no set that is tested
+        assert not {name for name, _ in campaign.val_sets} & set(campaign.ood_groups)
         assert given.analyses[f"separability_{number}"].options["ood"] == f"unknown_{number}"
     chosen = [frozenset(classes(given, f"known_{number}")) for number in (1, 2, 3)]
     assert len(set(chosen)) == 3
@@ -296,6 +368,19 @@ def test_adding_a_backbone_is_one_row() -> None:
     for ref, cell in before.items():
         if ref.kind in ("shards", "weights", "records", "scores"):
             assert after[ref].fingerprint == cell.fingerprint
+
+
+def test_full_scale_chooses_options_by_classes_that_are_not_tested() -> None:
+    given = params("/full")
+    assert set(given.campaigns) == {"cifar10", "cifar100", "oxford_pet", "food101"}
+    for campaign in given.campaigns.values():
+        ((name, _),) = campaign.val_sets
+        held = classes(given, name)
+        tested = [
+            classes(given, one) for one in campaign.ood_groups if one in ("familiar", "unseen")
+        ]
+        assert len(tested) == 2
+        assert not held & set.union(*tested)
 
 
 def test_every_claim_that_names_simclr_is_judged_behind_the_gate() -> None:

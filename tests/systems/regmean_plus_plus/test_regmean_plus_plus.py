@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
+from shiftbench.models import clip_vision
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
@@ -301,37 +303,61 @@ def test_simple_average_and_task_arithmetic_are_their_formulas(inputs: dict[Ref,
 
 def test_ties_trims_elects_and_adds() -> None:
     vectors = torch.tensor([[3.0, -1.0, 0.5, 0.0], [-2.0, -4.0, 0.0, 0.1]], dtype=torch.float64)
-    kept = ties.trimmed(vectors, 0.5)
+    kept = torch.stack([ties.trimmed(row, ties.limit(row, 0.5)) for row in vectors])
     assert kept.tolist() == [[3, -1, 0, 0], [-2, -4, 0, 0]]
     # sums 1, -5, 0, 0: signs +, -, and the zeros take the majority's, here no sign at all
-    assert ties.elected(kept, mean=False).tolist() == [3, -5, 0, 0]
-    assert ties.elected(kept, mean=True).tolist() == [3, -2.5, 0, 0]
+    none = torch.tensor(0.0)
+    assert ties.elected(kept, none, mean=False).tolist() == [3, -5, 0, 0]
+    assert ties.elected(kept, none, mean=True).tolist() == [3, -2.5, 0, 0]
     tied = torch.tensor([[1.0, 2.0, 1.0], [-1.0, 1.0, 1.0]], dtype=torch.float64)
-    assert ties.elected(tied, mean=False).tolist() == [1, 3, 2]  # 0 is resolved to +
+    assert ties.elected(tied, torch.tensor(1.0), mean=False).tolist() == [1, 3, 2]
+    # whole nets: limits and the majority are over all tensors together
+    start = {"a": torch.zeros(2), "b": torch.zeros(4), "n": torch.tensor(7)}
+    rows = vectors.float()
+    states = [{"a": row[:2], "b": row[2:].repeat(2), "n": torch.tensor(7)} for row in rows]
+    found = ties.merged(start, states, 0.5, 2 / 6, mean=False)
+    assert found["a"].tolist() == [1.5, -2.5]
+    assert found["b"].tolist() == [0, 0, 0, 0]
+    assert found["n"] == 7
 
 
-def test_fisher_is_the_mean_of_squared_gradients_of_single_samples() -> None:
-    net, inputs = _net(1), torch.randint(0, 256, (4, 1, 28, 28), dtype=torch.uint8)
-    found, summed = (fisher_merging.fisher(net, inputs, (4, 8), size) for size in (1, 2))
+def test_fisher_is_what_its_options_say() -> None:
+    """Six samples, batches of four and two, against gradients one by one; the released code divides by samples."""
+    net, inputs = _net(1), torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8)
     names = [name for name, _ in net.named_parameters() if not name.startswith("head.")]
 
-    def gradients(batch: torch.Tensor) -> State:
+    def gradients(batch: torch.Tensor, classes: slice) -> State:
         net.zero_grad()
         logs = net(batch)[:, 4:].log_softmax(1)
-        (logs.detach().exp().sqrt() * logs).sum().backward()
+        (logs.detach().exp().sqrt() * logs)[:, classes].sum().backward()
         return {name: net.get_parameter(name).grad.double() for name in names}
 
-    each, pairs = (
-        [gradients(one[None]) for one in inputs],
-        [gradients(two) for two in inputs.split(2)],
+    whole = slice(None)
+    terms = {
+        "batch": [gradients(part, whole) for part in inputs.split(4)],
+        "sample": [gradients(one[None], whole) for one in inputs],
+        "class": [gradients(one[None], slice(c, c + 1)) for one in inputs for c in range(4)],
+    }
+    found = {squares: fisher_merging.fisher(net, inputs, (4, 8), squares, 4) for squares in terms}
+    for squares, own in terms.items():
+        for name in names:
+            expected = sum(g[name] ** 2 for g in own) / 6
+            assert torch.allclose(found[squares][name], expected, rtol=1e-3, atol=1e-9)
+    # the definition: the expectation of squared gradients of log p_y over labels y from p
+    one = inputs[:1]
+    shares = net(one)[0, 4:].softmax(0).detach()
+    expected = torch.zeros(net.get_parameter("norm.bias").shape, dtype=torch.float64)
+    for label in range(4):
+        net.zero_grad()
+        net(one)[0, 4:].log_softmax(0)[label].backward()
+        expected += shares[label].double() * net.get_parameter("norm.bias").grad.double() ** 2
+    exact = fisher_merging.fisher(net, one, (4, 8), "class")["norm.bias"]
+    assert torch.allclose(exact, expected, rtol=1e-4)
+    assert not torch.allclose(
+        fisher_merging.fisher(net, one, (4, 8), "sample")["norm.bias"], expected, rtol=0.05
     )
-    for name in names:
-        assert torch.allclose(
-            found[name], sum(g[name] ** 2 for g in each) / 4, rtol=1e-3, atol=1e-9
-        )
-        assert torch.allclose(
-            summed[name], sum(g[name] ** 2 for g in pairs) / 2, rtol=1e-3, atol=1e-9
-        )
+    with pytest.raises(ParamsError, match="squares is 'samples'; did you mean sample"):
+        train_weights(job("fisher_merging", {}, squares="samples"))
 
 
 def test_fisher_weighs_each_parameter() -> None:
@@ -434,6 +460,134 @@ def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) 
         assert torch.equal(
             state["project.weight"], nets.read_state(heads)["visual_projection.weight"]
         )
+
+
+def small_clip() -> tuple[Any, list[Any]]:
+    """Return a small `CLIPVisionModel` of transformers, and two moved away from it."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 8, "intermediate_size": 32, "projection_dim": 6, "patch_size": 14}
+    config = transformers.CLIPVisionConfig(
+        **sizes, num_hidden_layers=2, num_attention_heads=2, image_size=28
+    )
+    torch.manual_seed(0)
+    start = transformers.CLIPVisionModel(config).eval()
+    candidates = []
+    for _ in CANDIDATES:
+        moved = copy.deepcopy(start)
+        with torch.no_grad():
+            for parameter in moved.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape))
+        candidates.append(moved)
+    return start, candidates
+
+
+def released(start: Any, candidates: list[Any], inputs: list[list[torch.Tensor]], a: float) -> Any:
+    """RegMean++ as its code walks through transformers' modules: running means, plain inverses in float32."""
+    merged = copy.deepcopy(start)
+    states = [_vision(model).state_dict() for model in candidates]
+    outside = [name for name in states[0] if name.startswith(("embeddings", "pre_layrnorm"))]
+    _vision(merged).load_state_dict(
+        {name: sum(s[name] for s in states) / 2 for name in outside if "ids" not in name},
+        strict=False,
+    )
+    embed = nn.Sequential(_vision(merged).embeddings, _vision(merged).pre_layrnorm)
+    hidden = [[embed(batch) for batch in own] for own in inputs]
+    for number, layer in enumerate(_vision(merged).encoder.layers):
+        own = [_vision(model).encoder.layers[number] for model in candidates]
+        grams = [_running_means(*pair) for pair in zip(own, hidden, strict=True)]
+        layer.load_state_dict(_solved([one.state_dict() for one in own], grams, a))
+        hidden = [[_first(layer(batch, attention_mask=None)) for batch in own] for own in hidden]
+    return merged
+
+
+def _vision(model: Any) -> Any:
+    return getattr(model, "vision_model", model)  # two versions of transformers
+
+
+def _running_means(layer: Any, batches: list[torch.Tensor]) -> State:
+    """Return the mean of x x' over tokens, batch by batch, of each linear layer of a block."""
+    means: State = {}
+    counts: dict[str, int] = {}
+
+    def hook(name: str) -> Any:
+        def record(_: Any, given: Any, __: Any) -> None:
+            x, before = given[0].reshape(-1, given[0].shape[-1]), counts.get(name, 0)
+            means[name] = (means.get(name, 0) * before + x.T @ x) / (before + len(x))
+            counts[name] = before + len(x)
+
+        return record
+
+    linear = [(n, m) for n, m in layer.named_modules() if isinstance(m, nn.Linear)]
+    handles = [module.register_forward_hook(hook(name)) for name, module in linear]
+    for batch in batches:
+        layer(batch, attention_mask=None)
+    for handle in handles:
+        handle.remove()
+    return means
+
+
+def _solved(parts: list[State], grams: list[State], a: float) -> State:
+    """Return a block of linear layers by plain inverses, all else by means."""
+    made = {}
+    for name, first in parts[0].items():
+        module = name.removesuffix(".weight")
+        if name.endswith(".weight") and module in grams[0]:
+            diagonal = torch.eye(first.shape[1])
+            less = [one[module] * (diagonal * (1 - a) + a) for one in grams]
+            right = sum(g @ part[name].T for g, part in zip(less, parts, strict=True))
+            made[name] = (torch.inverse(sum(less)) @ right).T
+        else:
+            made[name] = sum(part[name] for part in parts) / len(parts)
+    return made
+
+
+def _first(output: Any) -> torch.Tensor:
+    found: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return found
+
+
+def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: Path) -> None:
+    """Files as `save_pretrained` writes them, FusionBench's layout; everything outside stays as in the code."""
+    start, candidates = small_clip()
+    sizes = {"width": 8, "depth": 2, "heads": 2, "patch": 14, "out": 6, "size": 28}
+    heads = tmp_path / "heads.safetensors"
+    head = {"visual_projection.weight": torch.randn(6, 8), "head.weight": torch.randn(8, 6)}
+    heads.write_bytes(nets.state_bytes(head))
+    options = {**sizes, "path": str(heads)}
+    found = {}
+    for name, model in zip(("start", *CANDIDATES.values()), (start, *candidates), strict=True):
+        model.save_pretrained(tmp_path / name)
+        file = tmp_path / name / "model.safetensors"
+        given = {"trainer": "given", "params": {"path": str(file)}}
+        made = replace(job("regmean"), model="clip_vision", model_params=options, **given)
+        state, _ = train_weights(made)
+        found[refs.weights("tiny", "clip", name)] = training_jobs.write(
+            tmp_path / f"{name}.safetensors", state, CLASSES
+        )
+    shared = written(tmp_path / "vit", *tuned())
+    found |= {ref: path for ref, path in shared.items() if ref.kind == "shards"}
+    asked = replace(
+        job("regmean_plus_plus", found, outside="pretrained", batch_size=5),
+        model="clip_vision",
+        model_params=options,
+    )
+    ours, _ = train_weights(asked)
+    net = _merging.net_of(asked, ours)
+    pixels = [
+        (torch.from_numpy(nets.prepare(asked.plugin, own, options)).float() - net.mean) / net.std
+        for own in _merging.calibration(asked).values()
+    ]
+    with torch.no_grad():
+        theirs = released(start, candidates, [list(own.split(5)) for own in pixels], 0.95)
+        answers = theirs(pixels[0]).pooler_output @ head["visual_projection.weight"].T
+    expected = clip_vision.adopted(theirs.state_dict())
+    assert {n for n in ours if n not in expected} == {"project.weight", "head.weight"}
+    for name, value in expected.items():
+        assert torch.allclose(ours[name], value, atol=2e-4), name
+    images = torch.from_numpy(nets.prepare(asked.plugin, _merging.calibration(asked)["left"], options))  # fmt: skip
+    with torch.inference_mode():
+        features = net.features(images)
+    assert torch.allclose(features, nn.functional.normalize(answers, dim=1), atol=1e-3)
 
 
 def tower(width: int, depth: int, random: torch.Generator) -> State:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from shiftbench import plugins
 from shiftbench.errors import ParamsError
 from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import CLASSIC, MUON
+from shiftbench.plan import cards
 from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.root_optimizer.trainers import noisy_gradients
@@ -73,7 +76,8 @@ def test_clipping_is_what_soft_thresholding_leaves():
     direction = torch.from_numpy(RANDOM.normal(size=(20, 30)))
     for q in (0.5, 0.9, 0.99):
         base = _orthogonal.clipped(direction, q)
-        eps = base.abs().max()
+        eps = np.quantile(direction.abs().numpy(), q) + 1e-9
+        assert base.abs().max() == pytest.approx(eps, rel=1e-12)
         outliers = direction.sign() * (direction.abs() - eps).clamp(min=0)
         assert torch.equal(base, direction - outliers) or torch.allclose(
             base, direction - outliers, atol=1e-15, rtol=0
@@ -110,13 +114,52 @@ def test_one_step_of_muon_by_hand():
 
 
 def test_one_step_of_root_by_hand():
-    """Six entries, q = 0.7: eps is the fifth smallest size, so 4 is cut to 3 and both singular values are equal."""
+    """Six entries, q = 0.7: eps lies halfway from the fourth size, 0, to the fifth, 3: both singular values are 1.5."""
     theta = np.zeros((2, 3))
     root_half = _newton_schulz.mapped(np.array([np.sqrt(0.5)]), MUON)[0]
     moved = np.zeros((2, 3))
     moved[0, 0] = moved[1, 1] = root_half
     found = step("root", theta.tolist(), HIDDEN, quantile=0.7, coefficients="muon")
     np.testing.assert_allclose(found, -0.1 * 0.2 * np.sqrt(3) * moved, atol=1e-5)
+
+
+def released(theta, gradients, lr, decay):
+    """ROOT's step as its script writes it: sum, Nesterov, quantile, soft threshold, five iterations, scale, decay."""
+    buffer = np.zeros_like(theta)
+    for gradient in gradients:
+        buffer = 0.95 * buffer + gradient
+        direction = gradient + 0.95 * buffer
+        sizes = np.sort(np.abs(direction).ravel())
+        place = 0.9 * (sizes.size - 1)
+        low, share = int(place), place - int(place)
+        eps = sizes[low] + share * (sizes[low + 1] - sizes[low]) + 1e-9
+        outliers = np.sign(direction) * np.maximum(np.abs(direction) - eps, 0)
+        x = (direction - outliers).T if theta.shape[0] > theta.shape[1] else direction - outliers
+        x = x / (np.linalg.norm(x) + 1e-7)
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = x.T if theta.shape[0] > theta.shape[1] else x
+        theta = theta * (1 - lr * decay) - lr * 0.2 * np.sqrt(max(theta.shape)) * x
+    return theta
+
+
+@pytest.mark.parametrize("shape", [(7, 11), (11, 7), (9, 9)])
+def test_steps_are_those_of_the_released_rule(shape):
+    """Twenty steps on shapes that no table has, for which script and optimiser take Muon's coefficients."""
+    theta = RANDOM.normal(size=shape).astype(np.float32)
+    gradients = RANDOM.standard_t(2, size=(20, *shape)).astype(np.float32)
+    net = nn.Sequential()
+    net.add_module("body", nn.Linear(shape[1], shape[0], bias=False))
+    with torch.no_grad():
+        net.body.weight.copy_(torch.from_numpy(theta))
+    module = plugins.find("optimizers", "root")
+    update = module.make(net, 0.03, 0.1, module.PARAMS)
+    for gradient in gradients:
+        net.body.weight.grad = torch.from_numpy(gradient.copy())
+        update.step()
+    expected = released(theta.astype(np.float64), gradients.astype(np.float64), 0.03, 0.1)
+    np.testing.assert_allclose(net.body.weight.detach().numpy(), expected, atol=2e-4)
 
 
 def test_one_step_of_adamw_by_hand():
@@ -201,3 +244,22 @@ def test_corruption_is_drawn_by_seed_and_logged():
     assert states[1] == states[2] != states[0]
     logged = {name: value for _, name, value in runs[1][1]}
     assert logged["gradient_rms_corrupted"] > 1.5 * logged["gradient_rms"]
+
+
+def test_arms_of_the_card_differ_where_their_names_do():
+    """Each arm is an optimiser with options, a rate and a kappa; no two are the same."""
+    params = cards.load("root-optimizer").params["embedded"]
+    listed = params["optimizers"]
+    used = {arm["optimizer"] for arm in params["trainers"].values()}
+    rules = {
+        name: json.dumps({"use": name, **listed.get(name, {})}, sort_keys=True) for name in used
+    }
+    arms = [
+        (rules[arm["optimizer"]], arm["lr"], arm.get("kappa", 0))
+        for arm in params["trainers"].values()
+    ]
+    assert len(set(arms)) == len(arms)
+    chosen = {arm["lr"] for name, arm in params["trainers"].items() if name.startswith("root_k")}
+    assert len(chosen) == 1
+    rates = [arm["lr"] for name, arm in params["trainers"].items() if name.startswith("root_r")]
+    assert sorted([*rates, *chosen]) == [0.001, 0.003, 0.01, 0.03, 0.1]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pytest
+import yaml
+
+from isolation import ROOT
+from makers import miniature_originals
 from shiftbench import plugins
-from shiftbench.plan import cards
+from shiftbench.data import pins, schema
+from shiftbench.plan import cards, plan
+from shiftbench.refs import Ref
 from shiftbench.systems.rwds.datasets import _tiles
+from shiftbench.tools import run_local
 
 CARD = cards.load("rwds")
 PARAMS: dict[str, Any] = CARD.params["embedded"]
@@ -21,8 +32,10 @@ def options(name: str) -> dict[str, Any]:
 def tiles(name: str) -> int:
     """Return how many training tiles a dataset has."""
     own = options(name)
+    if own["as_many_as"] if own["use"] == "pooled" else ():
+        return min(map(tiles, own["as_many_as"])) // len(own["of"]) * len(own["of"])
     if own["use"] == "pooled":
-        return sum(own["each"] or tiles(part) for part in own["of"])
+        return sum(map(tiles, own["of"]))
     return int(
         own["train"] * len(_tiles.starts(own["side"], own["tile"], own["tile_overlap"])) ** 2
     )
@@ -37,6 +50,17 @@ def test_all_but_one_and_as_many_tiles_as_one_source() -> None:
         assert tiles(f"not_{zone}_equal") == tiles(f"zone_{zone}") == 360
 
 
+def test_at_full_scale_one_zone_and_two_have_as_many_tiles_as_the_smallest() -> None:
+    sets = CARD.params["full"]["datasets"]
+    zones = ["cz_a", "cz_b", "cz_c"]
+    for zone in zones:
+        letter = zone[-1]
+        assert sets[f"{zone}_equal"]["of"] == [zone]
+        assert sets[f"cz_not_{letter}_equal"]["of"] == [other for other in zones if other != zone]
+    equal = [own for name, own in sets.items() if name.endswith("_equal")]
+    assert [own["as_many_as"] for own in equal] == [zones] * 6
+
+
 def test_every_pair_is_evaluated_and_no_target_is_learnt_from() -> None:
     pairs = set()
     for name, campaign in PARAMS["campaigns"].items():
@@ -49,3 +73,65 @@ def test_every_pair_is_evaluated_and_no_target_is_learnt_from() -> None:
                     assert target not in (source, *options(source).get("of", ()))
     single = {(one, two) for one in ZONES for two in ZONES if one != two}
     assert pairs == single | {(f"not_{zone}", f"zone_{zone}") for zone in "abc"}
+
+
+def results(file: Path, images: range) -> None:
+    """Write what a detector would that finds the objects of some images of the miniature exactly."""
+    file.parent.mkdir(parents=True)
+    found = [
+        {"image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "score": 0.9}
+        for n in images
+    ]
+    file.write_text(json.dumps(found))
+
+
+def test_the_results_of_a_detector_are_scored_on_the_released_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At home all is found (mAP 1), elsewhere one object of two of one class and none of the other (51 / 101 / 2)."""
+    monkeypatch.chdir(tmp_path)
+    root = miniature_originals.rwds(tmp_path)[1]["root"]
+    for at, split in enumerate(("train", "val", "test")):
+        miniature_originals.rwds_split(
+            Path(root) / "RWDS_CZ" / split, f"Group_B_{split}", 100 + 10 * at
+        )
+    results(tmp_path / "theirs/cz_a/cz_a/test.bbox.json", range(3))
+    results(tmp_path / "theirs/cz_a/cz_b/test.bbox.json", range(1))
+    pins.pin([Path("theirs")])
+    overlay = {
+        "datasets": {
+            f"cz_{zone.lower()}": {"use": "rwds", "root": root, "domain": zone} for zone in "AB"
+        },
+        "shifts": {"to_cz_b": {"use": "domain", "dataset": "cz_b", "clean": "*"}},
+        "models": {
+            "theirs": {"use": "box_predictions", "path": "{model}/{dataset}", "categories": [0, 1]}
+        },
+        "metrics": {
+            "map": {},
+            "pd": {"use": "accuracy_drop_relative", "of": "map"},
+            "h": {"use": "harmonic_mean", "of": "map"},
+        },
+        "bootstrap": {"draws": 20},
+        "campaigns": {
+            "cz_a": {
+                "dataset": "cz_a",
+                "weights": [{"models": ["theirs"], "trainers": ["given"]}],
+                "shifts": ["to_cz_b"],
+                "metrics": ["map", "pd", "h"],
+            }
+        },
+    }
+    own = yaml.safe_load((ROOT / "params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    Path("params").mkdir()
+    Path("params/mine.yaml").write_text(yaml.safe_dump(overlay))
+    planned, made = plan.load("mine")
+    run_local.make(planned, made)
+    table = pl.DataFrame(schema.read(made / Ref("tables", "cz_a").path)).filter(pl.col("seed") == 0)
+    rows = table.filter(pl.col("group").is_null(), pl.col("shift").is_not_null())
+    found = {(r["metric"], r["shift"]): r["value"] for r in rows.iter_rows(named=True)}
+    elsewhere = 51 / 101 / 2
+    assert found["map", "identity"] == pytest.approx(1)
+    assert found["map", "to_cz_b"] == pytest.approx(elsewhere)
+    assert found["pd", "to_cz_b"] == pytest.approx(1 - elsewhere)
+    assert found["h", "to_cz_b"] == pytest.approx(2 * elsewhere / (1 + elsewhere))

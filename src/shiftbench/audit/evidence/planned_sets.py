@@ -43,7 +43,7 @@ def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
     """Yield each set that a stream shows to methods, beside each that it tests."""
     walked = case.plan._points.walk(stream)
     shown = {one.data.parts[:2] for place in walked for one in place.support}
-    tested = {(place.dataset, place.split) for place in walked}
+    tested = {place.data.parts[:2] for place in walked}
     for one, other in itertools.product(sorted(shown), sorted(tested)):
         yield clean_set(case, *one), clean_set(case, *other)
 

@@ -39,13 +39,36 @@ class Filter:
     keep_at: int
 
     def passes(self, scores: Floats) -> Flags:
-        """Tell which scores pass, bool (n, m), of scores (n, m)."""
+        """Tell which scores pass, bool (..., n, m), of scores (..., n, m)."""
         return scores > self.thresholds
 
     def keeps(self, scores: Floats) -> Flags:
-        """Tell which images stay, bool (n,)."""
-        kept: Flags = self.passes(scores).sum(axis=1) >= self.keep_at
+        """Tell which images stay, bool (..., n)."""
+        kept: Flags = self.passes(scores).sum(axis=-1) >= self.keep_at
         return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A score alone or a vote: its name, and the columns of scores that it reads."""
+
+    name: str
+    columns: list[int]
+    filter: Filter
+
+    def keeps(self, scores: Floats) -> Flags:
+        """Tell which images stay, bool (..., n), of scores (..., n, m)."""
+        return self.filter.keeps(scores[..., self.columns])
+
+
+def voters(names: Sequence[str], thresholds: Floats) -> list[Voter]:
+    """Return each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
+    alone = [Voter(name, [at], Filter(thresholds[[at]], 1)) for at, name in enumerate(names)]
+    every, count = list(range(len(names))), len(names)
+    votes = [
+        Voter(f"keep_{k}_of_{count}", every, Filter(thresholds, k)) for k in range(1, count + 1)
+    ]
+    return [*alone, *votes]
 
 
 def fitted(scores: Floats, out: Flags, recall: float) -> Floats:

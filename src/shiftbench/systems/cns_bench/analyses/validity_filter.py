@@ -109,19 +109,6 @@ class _Images:
         return np.stack(columns, axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Voter:
-    """A score alone or a vote: its name, and the columns of scores that it reads."""
-
-    name: str
-    columns: list[int]
-    filter: _validity.Filter
-
-    def keeps(self, scores: Floats) -> _validity.Flags:
-        """Tell which images stay, bool (severities, n), of scores (severities, n, m)."""
-        return np.stack([self.filter.keeps(part[:, self.columns]) for part in scores])
-
-
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield what every score and every vote does to each image that thresholds were not fitted on.
 
@@ -134,7 +121,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     )
     morphs = images.under(params["shift"], [*params["in_class"], *params["out_of_class"]])
     out = np.repeat([False, True], len(params["in_class"]))
-    voters = _voters(images.names, _thresholds(params, images.names, morphs[:, fits], out))
+    voters = _validity.voters(images.names, _thresholds(params, images.names, morphs[:, fits], out))
     rows = _Rows(params, [key for key, fit in zip(images.keys, fits, strict=True) if not fit])
     if not rows.keys:
         raise ParamsError("validity_filter: no image is left to report; set calibration below 1")
@@ -159,18 +146,6 @@ def _thresholds(
     return np.array([float(given[name]) for name in names])
 
 
-def _voters(names: list[str], thresholds: Floats) -> list[_Voter]:
-    alone = [
-        _Voter(name, [at], _validity.Filter(thresholds[[at]], 1)) for at, name in enumerate(names)
-    ]
-    every, count = list(range(len(names))), len(names)
-    votes = [
-        _Voter(f"keep_{k}_of_{count}", every, _validity.Filter(thresholds, k))
-        for k in range(1, count + 1)
-    ]
-    return [*alone, *votes]
-
-
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """Where observations stand, and the images that they are of."""
@@ -191,7 +166,7 @@ class _Rows:
 
 
 def _judged(
-    rows: _Rows, voters: list[_Voter], morphs: Floats, out: _validity.Flags
+    rows: _Rows, voters: list[_validity.Voter], morphs: Floats, out: _validity.Flags
 ) -> Iterator[Observation]:
     for voter in voters:
         kept = voter.keeps(morphs)
@@ -208,7 +183,11 @@ def _falling(rows: _Rows, names: list[str], morphs: Floats) -> Iterator[Observat
 
 
 def _applied(
-    rows: _Rows, voters: list[_Voter], shift: str, severities: Sequence[float], scores: Floats
+    rows: _Rows,
+    voters: list[_validity.Voter],
+    shift: str,
+    severities: Sequence[float],
+    scores: Floats,
 ) -> Iterator[Observation]:
     for voter in voters:
         kept = voter.keeps(scores)

@@ -1,8 +1,11 @@
 """CNS-Bench as it is released: the annotation file, the paths of images in it, and the shipped correctness.
 
 A *path* is one class, one random seed and one nuisance at six scales; scale 0 is the image without the nuisance.
-Scales are read from `annotations_cns.json`: the released script cuts five characters off the last part of a file's
-name, which is right for `...1000m.png` and wrong by ten for `...1000.jpg` (`released_scale`).
+Scales are read from `annotations_cns.json`, and of shipped results from the name of the image, not from their column
+`scale`: the released `prepare_csv_files.py` cuts five characters off the name, which is right for the names that the
+generator writes (`..._scale_1000m.png`) and a tenth for those of the released images (`..._scale_1000.jpg`). The
+results that the released notebook draws have the scales 0 to 2.5, so they were made of the former; who evaluates the
+released images and runs that script gets 0 to 0.25.
 
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; `benchmarking/` of odunkel/CNS-Bench.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +28,12 @@ from shiftbench.errors import DataError, ParamsError, near
 ANNOTATIONS = "annotations_cns.json"
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 NUISANCES = (
-    "cartoon_style", "plush_toy_style", "pencil_sketch_style", "painting_style", "sculpture_style", "graffiti_style",
-    "video_game_style", "tattoo_style", "heavy_snow", "heavy_rain", "heavy_fog", "heavy_smog", "heavy_dust",
-    "heavy_sandstorm",
+    "cartoon_style", "plush_toy_style", "pencil_sketch_style", "painting_style", "the_design_of_sculpture",
+    "graffiti_style", "video_game_renditions_style", "tattoo_style",
+    "heavy_snow", "heavy_rain", "heavy_fog", "heavy_smog", "heavy_dust", "heavy_sandstorm",
 )  # fmt: skip
-"""Names of directories; cartoon_style, painting_style and heavy_snow were seen, the others are inferred."""
+"""Names of directories. Ten are seen in the release (its notebooks' figures and scripts); those of tattoo, fog, dust
+and sandstorm are inferred, and where they are others the error says which there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,10 @@ def lacking(path: Iterable[float]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of `results.zip`: what a model said of an image, and whether the file calls that right."""
+    """One row of `results.zip`: what a model said of an image, and whether the file calls that right.
+
+    Seed and scale are those of the image's name.
+    """
 
     label: int
     seed: int
@@ -141,30 +149,39 @@ def results(archive: Path, model: str, nuisance: str) -> list[Result]:
             raise DataError(f"{archive} holds no {wanted}; {near(wanted, members)}")
         text = opened.read(members[wanted]).decode("utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
-    columns = {"pred_class", "gt_class", "img_name", "seed", "scale", model}
+    columns = {"pred_class", "gt_class", "img_name", model}
     if not rows or not columns <= rows[0].keys():
         raise DataError(f"{wanted} in {archive} has not the columns {', '.join(sorted(columns))}")
     return [_result(row, model) for row in rows]
 
 
 def _result(row: dict[str, str], model: str) -> Result:
+    seed, scale = place(row["img_name"])
     return Result(
         int(float(row["gt_class"])),
-        int(row["seed"]),
-        float(row["scale"]),
+        seed,
+        scale,
         int(float(row["pred_class"])),
         row[model] == "True",
     )
 
 
-def released_scale(name: str) -> float:
-    """Return the scale that the released script reads from a file's name; see the module.
+def place(name: str) -> tuple[int, float]:
+    """Return seed and scale of an image by its file's name.
+
+    Raises:
+        DataError: the name says none.
 
     Example:
-        >>> released_scale("seed_0034_scale_1000m.png"), released_scale("seed_0034_scale_1000.jpg")
-        (1.0, 0.1)
+        >>> place("seed_0034_scale_1000.jpg"), place("seed_0034_startnoise_0750_scale_0500m.png")
+        ((34, 1.0), (34, 0.5))
     """
-    return int(name.rpartition("_")[2][:-5]) / 1000
+    found = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
+    if not found:
+        raise DataError(
+            f"{name!r} says no seed and scale; expected a name like seed_0034_scale_1000.jpg"
+        )
+    return int(found[1]), int(found[2]) / 1000
 
 
 def failure_points(

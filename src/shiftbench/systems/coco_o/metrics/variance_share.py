@@ -1,14 +1,24 @@
 """Share of variance: how much of what models differ by goes with one of their components.
 
 `components` says what each model has: `{backbone: {net-erm: small, wide-erm: wide}, head: {...}}`; models are weights
-without dataset and seed. The share of a component is its type-II sum of squares, what the residual of a linear model
-with main effects grows by when the component is left out, over the total sum of squares. Shares need not add up to 1.
-Of the rows of the metric `of` those over all shifts count. Each draw resamples images, and models by Poisson(1). One
-row per component, which is its `group`; it stands under the weights that come first by name. Not defined where models
-are all alike.
+without dataset and seed, all that have a row of the metric `of` over all shifts. The share of a component is its
+type-II sum of squares, what the residual of a linear model with main effects grows by when the component is left out,
+over the total sum of squares. Shares need not add up to 1. One row per component, which is its `group`; it stands under
+the weights that come first by name. Not defined where models are all alike, and where the effects cannot be told apart
+with at least one degree of freedom to spare: a saturated design explains everything and says nothing.
+
+Each draw resamples images (the draws of the rows), and beside these, as `resample` says,
+
+- `models` (a zoo as it was found): models by Poisson(1). Draws whose models leave the effects undetermined are not
+  defined.
+- `residuals` (a design whose levels were chosen): the fitted values stay, residuals are drawn with replacement, larger
+  by sqrt(n / (n - p)). Resampling twelve runs of a design with seven effects would mostly give saturated designs.
+
+Noise adds to each sum of squares in proportion to its degrees of freedom, so that shares are biased upwards; the
+difference of two components with as many levels is not.
 
 Source: type II sums of squares: Langsrud 2003, "ANOVA for unbalanced data: use Type II instead of Type III sums of
-squares".
+squares"; resampled residuals: Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 6.2.3.
 """
 
 from __future__ import annotations
@@ -20,14 +30,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError, near
+from shiftbench.rng import RandomStream
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {"of": "effective_robustness", "components": {}}
+PARAMS: dict[str, object] = {
+    "of": "effective_robustness",
+    "components": {},
+    "resample": "models",
+}
 UNIT = "share of variance"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
+RESAMPLED = ("models", "residuals")
+_TINY = 1e-18
 
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:
@@ -35,53 +52,92 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
     return (str(params["of"]),)
 
 
-def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]]) -> list[Row]:
+def compute(
+    rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]], resample: str
+) -> list[Row]:
     """Return one row per component.
 
     Raises:
-        ParamsError: a component does not say what one of its models has, or a model has no rows.
+        ParamsError: a component does not say what a model has, or `resample` is unknown.
     """
-    named = sorted({name for component in components.values() for name in component})
+    if resample not in RESAMPLED:
+        raise ParamsError(f"resample: {resample!r} ({near(resample, RESAMPLED)})")
     found = {
         row.weights.partition("/")[2]: row
         for row in rows
         if row.metric == of and row.shift is None and row.seed is None and row.group is None
     }
-    for name in named:
-        if name not in found:
-            raise ParamsError(
-                f"components: {name!r} has no {of} over all shifts ({near(name, found)})"
-            )
-        for component, levels in components.items():
-            if name not in levels:
-                raise ParamsError(f"components: {component} does not say what {name!r} has")
-    if not named:
+    if not components or not found:
         return []
-    chosen = [found[name] for name in named]
+    names = sorted(found)
+    levels = {
+        part: np.array([_level(part, given, name) for name in names])
+        for part, given in components.items()
+    }
+    chosen = [found[name] for name in names]
     values = np.stack([row.all for row in chosen])
-    draws = bootstrap.weights(pa.array([f"model {name}" for name in named]), values.shape[1] - 1, 0)
-    parts = {part: np.array([of_[name] for name in named]) for part, of_ in components.items()}
-    return [
-        chosen[0].derived(chosen, _shares(values, draws, parts, part), group=part)
-        for part in components
+    resampled = _of_zoo if resample == "models" else _of_design
+    shares = resampled(values, names, _Designs(levels, len(names)))
+    return [chosen[0].derived(chosen, shares[part], group=part) for part in components]
+
+
+def _level(component: str, levels: Mapping[str, str], name: str) -> str:
+    if name not in levels:
+        raise ParamsError(
+            f"components: {component} does not say what {name!r} has ({near(name, levels)})"
+        )
+    return levels[name]
+
+
+class _Designs:
+    """The linear model with all components, and that without each of them."""
+
+    def __init__(self, levels: Mapping[str, NDArray[np.str_]], count: int) -> None:
+        self.parts = list(levels)
+        self.whole = _design(levels, count)
+        self.without = {
+            part: _design({name: of for name, of in levels.items() if name != part}, count)
+            for part in levels
+        }
+
+    def shares(self, values: Floats, weights: Floats) -> dict[str, Floats]:
+        """Return each component's share, float64 (k,), of values (models, k) that count `weights` times."""
+        there, columns = weights > 0, self.whole.shape[1]
+        root, y = np.sqrt(weights)[:, None], values * np.sqrt(weights)[:, None]
+        if there.sum() <= columns or np.linalg.matrix_rank(self.whole[there]) < columns:
+            return {part: np.full(values.shape[1], np.nan) for part in self.parts}
+        left, total = _residual(self.whole * root, y), _residual(root, y)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                part: np.where(
+                    total > _TINY,
+                    np.clip((_residual(fewer * root, y) - left) / total, 0.0, 1.0),
+                    np.nan,
+                )
+                for part, fewer in self.without.items()
+            }
+
+
+def _of_zoo(values: Floats, names: list[str], designs: _Designs) -> dict[str, Floats]:
+    """Return the shares when models are resampled, each float64 (k,), of values (models, k)."""
+    units = pa.array([f"model {name}" for name in names])
+    weights = bootstrap.weights(units, values.shape[1] - 1, 0).astype(np.float64)
+    draws = [
+        designs.shares(values[:, draw : draw + 1], weights[:, draw])
+        for draw in range(values.shape[1])
     ]
+    return {part: np.concatenate([one[part] for one in draws]) for part in designs.parts}
 
 
-def _shares(
-    values: Floats, weights: NDArray[np.uint8], levels: Mapping[str, NDArray[np.str_]], part: str
-) -> Floats:
-    """Return the share of one component under each draw, float64 (k,)."""
-    whole = _design(levels, len(values))
-    fewer = _design({name: found for name, found in levels.items() if name != part}, len(values))
-    shares = np.full(values.shape[1], np.nan)
-    for draw in range(values.shape[1]):
-        root = np.sqrt(weights[:, draw].astype(np.float64))[:, None]
-        y = values[:, draw : draw + 1] * root
-        total = _residual(np.ones((len(values), 1)) * root, y)
-        if total > 1e-18:
-            grown = _residual(fewer * root, y) - _residual(whole * root, y)
-            shares[draw] = min(max(grown / total, 0.0), 1.0)
-    return shares
+def _of_design(values: Floats, names: list[str], designs: _Designs) -> dict[str, Floats]:
+    """Return the shares when residuals are resampled, each float64 (k,), of values (models, k)."""
+    (count, draws), columns = values.shape, designs.whole.shape[1]
+    fitted = designs.whole @ np.linalg.lstsq(designs.whole, values[:, :1], rcond=None)[0]
+    residuals = (values[:, 0] - fitted[:, 0]) * np.sqrt(count / max(count - columns, 1))
+    uniform = RandomStream(0, "variance_share", "", "/".join(names)).uniform((count, draws - 1))
+    drawn = residuals[(uniform * np.float32(count)).astype(np.int64)]
+    others = fitted + drawn + (values[:, 1:] - values[:, :1])
+    return designs.shares(np.column_stack([values[:, 0], others]), np.ones(count))
 
 
 def _design(levels: Mapping[str, NDArray[np.str_]], count: int) -> Floats:
@@ -94,7 +150,8 @@ def _design(levels: Mapping[str, NDArray[np.str_]], count: int) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def _residual(design: Floats, y: Floats) -> float:
-    """Return the sum of squares that least squares leave."""
+def _residual(design: Floats, y: Floats) -> Floats:
+    """Return the sums of squares that least squares leave, float64 (k,), of y (models, k)."""
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
-    return float(((y - fitted) ** 2).sum())
+    squares: Floats = ((y - fitted) ** 2).sum(axis=0)
+    return squares

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,7 @@ from shiftbench.data import boxes as kept
 from shiftbench.data.formats import E9
 from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import DataError, ModelError
+from shiftbench.inference.batching import batches
 from shiftbench.sample import Sample
 from shiftbench.statistics import box_matching
 
@@ -98,12 +99,11 @@ def joined(outputs: Outputs) -> Detections:
 
 
 def seen(
-    predictor: Callable[[Sequence[Sample]], Outputs], samples: Sequence[Sample], batch: int = 64
+    predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64
 ) -> Detections:
-    """Return what is found in labelled images, and whether it is right."""
+    """Return what is found in labelled images, of which a batch is held at a time, and whether it is right."""
     parts, right, true = [], [], 0
-    for at in range(0, len(samples), batch):
-        some = samples[at : at + batch]
+    for some in batches(samples, batch):
         outputs = predictor(some)
         parts.append(joined(outputs))
         for number, sample in enumerate(some):

@@ -9,7 +9,8 @@ Nothing is taken away: records hold the score of each box under each filter, its
 and bits that say which filters it passes; metrics with `filter: 2` count what passes the second. Bit 0 is no filter.
 `filters_at_recall` holds the same bits at another confidence for each filter: that at which what passes finds
 `recall` of the true boxes of `calibration`, or as many as it can, so that systems are compared at equal ID recall.
-With `keep`, records hold the logits and features of the cells, too.
+With `keep`, records hold the logits and features of the cells, too. `images` fits on the first so many images of
+`fit_on` (0: all).
 
 Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025, arXiv:2503.07330: the filter behind a
 detector, its threshold at 95% of ID detections. Scores are never flipped (the authors' scripts flip those with an
@@ -19,6 +20,7 @@ AUROC below 0.5), and the threshold is the 95th percentile itself, not the neare
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ PARAMS: dict[str, object] = {
     "pass_rate": 0.95,
     "recall": 0.8,
     "keep": True,
+    "images": 0,
 }
 
 
@@ -87,9 +90,9 @@ def wrap(
         raise ParamsError(
             f"box_filters: {params['calibration']} has other classes than {params['fit_on']}"
         )
-    found, others = (
-        _box_scores.seen(predictor, list(shards.read(folder))) for folder in (train, held)
-    )
+    first = islice(shards.read(train), params["images"] or None)
+    found = _box_scores.seen(predictor, first)
+    others = _box_scores.seen(predictor, shards.read(held))
     known = found.only(_box_scores.chosen(found, params))
     filters = [
         _box_scores.fitted(module, options, known, others, params)

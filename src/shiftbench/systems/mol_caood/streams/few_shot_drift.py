@@ -7,13 +7,17 @@ last time the ID set is tested once more at the first strength (`back`), to see 
 19. Support is dealt out: the sets under `support` are cut into draws x times disjoint parts, classes in equal numbers.
 Auxiliary outliers are support of classes that the model does not have.
 
+With `parts: true` the sets at the t-th time are the datasets NAME_t (`worn_0`, `worn_1`, ...), slices of one set that
+share no sample, so that no test image is seen at two times; tables name the set. The return is to the images of time 0.
+
 Source: the setting of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV, as far as its
 abstract tells: ID and OOD data both drift, and at each time there are few labelled ID samples. The schedule is ours.
-The test images are the same at each time, so that a curve over time is the drift's alone.
+Without `parts` the test images are the same at each time, and a curve over time is the drift's alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from shiftbench.errors import ParamsError
@@ -29,6 +33,7 @@ PARAMS: dict[str, object] = {
     "draws": 1,
     "stride": 10,
     "back": True,
+    "parts": False,
 }
 
 
@@ -54,19 +59,15 @@ def _once(params: dict[str, Any], draw: int) -> list[Step]:
         part, of = draw * len(levels) + time, params["draws"] * len(levels)
         places = [name.split("/") for name in params["support"]]
         shown = tuple(Support(d, split, params["shift"], level, part, of) for d, split in places)
-        found.append(_test(params, params["dataset"], level, first + time, shown, time == 0))
-        found += [_test(params, name, level, first + time) for name in params["ood"]]
+        tested = [
+            Step(
+                name, params["split"], params["shift"], level, at=first + time,
+                reads=f"{name}_{time}" if params["parts"] else "",
+            )
+            for name in (params["dataset"], *params["ood"])
+        ]  # fmt: skip
+        tested[0] = replace(tested[0], support=shown, reset=time == 0)
+        found += tested
     if params["back"]:
-        found.append(_test(params, params["dataset"], levels[0], first + params["stride"] - 1))
+        found.append(replace(found[0], support=(), at=first + params["stride"] - 1, reset=False))
     return found
-
-
-def _test(
-    params: dict[str, Any],
-    dataset: str,
-    level: float,
-    time: int,
-    shown: tuple[Support, ...] = (),
-    reset: bool = False,  # noqa: FBT001, FBT002 - as in Step
-) -> Step:
-    return Step(dataset, params["split"], params["shift"], level, shown, time, reset)

@@ -1,7 +1,8 @@
 """Semanlink's tags as queries for its bookmarks (`semanlink_documents`).
 
-They are split 60/20/20 by the hash of the tag's address. `kind: web` or `arxiv` are the queries of one type, `whole:
-true` puts all into test; `share` is that of the collection. Candidates are the first hundred documents of BM25. Source
+They are split 60/20/20 by the hash of the tag's address, or where `cuts` says. `kind: web` or `arxiv` are the queries
+of one type, `whole: true` puts all into test; `share` is that of the collection.
+Candidates are the first hundred documents of BM25. Source
 and rules: `_semanlink`; 734 queries, 650 of them `web`.
 """
 
@@ -29,22 +30,25 @@ PARAMS: dict[str, object] = {
     "kind": "all",
     "whole": False,
     "share": 1.0,
+    "cuts": [0.6, 0.8],
     "collection": "semanlink_documents",
 }
 KINDS = ("all", "web", "arxiv")
-SHARES = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield queries: `text`, `judged` (relevant: 1), `candidates`, `meta` with the kind as `group`.
 
     Raises:
-        ParamsError: no such kind.
+        ParamsError: no such kind, or no such cuts.
     """
     kind = params["kind"]
     if kind not in KINDS:
         raise ParamsError(f"{params['name']}: kind is {kind!r}; {near(kind, KINDS)}")
-    low, high = SHARES[split]
+    first, second = params["cuts"]
+    if not 0 < first < second < 1:
+        raise ParamsError(f"{params['name']}: cuts is {params['cuts']}; expected two rising shares")
+    low, high = {"train": (0.0, first), "val": (first, second), "test": (second, 1.0)}[split]
     if params["whole"]:
         low, high = (0.0, 1.0) if split == "test" else (1.0, 1.0)
     folder = sources[_semanlink.SOURCE]

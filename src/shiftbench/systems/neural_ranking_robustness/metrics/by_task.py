@@ -8,7 +8,9 @@
         query: {metric: mean_ndcg10, shift: [swap/5, keyboard/5], relative: true, sign: -1}
 
 A task's value is the mean over its shifts of the metric there (`relative`: of its relative change, as
-`relative_change`), times `sign`. A row has the group of its task, and stands at the clean position. Source: none.
+`relative_change`), times `sign`. With `beside: bm25-index` that ranker's value is taken off: what it loses, too, though
+it learns from no query, is the difficulty of the target (DR(ranker) - DR(BM25)). A row has the group of its task, and
+stands at the clean position. Source: none.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shiftbench.errors import ParamsError
-from shiftbench.refs import number
+from shiftbench.refs import number, without_seed
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.systems.neural_ranking_robustness.metrics import _relative
 
@@ -26,7 +28,7 @@ PARAMS: dict[str, object] = {"tasks": {}, "least": 0.05}
 UNIT = "as the rows"
 RANGE = (None, None)
 HIGHER_IS_BETTER = False
-KEYS = {"metric", "shift", "relative", "sign"}
+KEYS = {"metric", "shift", "relative", "sign", "beside"}
 
 
 def sources(params: dict[str, Any]) -> tuple[str, ...]:
@@ -47,13 +49,26 @@ def compute(rows: list[Row], **params: Any) -> list[Row]:
     """Return a row for each task and each weights that have all of its shifts."""
     found = []
     for task, spec in params["tasks"].items():
-        for clean in rows:
-            if clean.metric == spec["metric"] and _plain(clean):
-                made = _made(rows, clean, spec, params["least"])
-                if made is not None:
-                    used, values = made
-                    found.append(clean.derived(used, values * spec.get("sign", 1), group=task))
+        made = [
+            clean.derived(used, values * spec.get("sign", 1), group=task)
+            for clean in rows
+            if clean.metric == spec["metric"] and _plain(clean)
+            for used, values in _made(rows, clean, spec, params["least"])
+        ]
+        found += _beside(made, spec["beside"]) if "beside" in spec else made
     return found
+
+
+def _beside(made: list[Row], ranker: str) -> list[Row]:
+    """Return the rows less that of a ranker (one training seed, or its mean) with the same method; none without it."""
+    own = {
+        row.method: row for row in made if without_seed(row.weights)[0].partition("/")[2] == ranker
+    }
+    return [
+        row.derived([row, own[row.method]], row.all - own[row.method].all)
+        for row in made
+        if row.method in own
+    ]
 
 
 def _plain(row: Row) -> bool:
@@ -64,10 +79,10 @@ def _plain(row: Row) -> bool:
 
 def _made(
     rows: list[Row], clean: Row, spec: Mapping[str, Any], least: float
-) -> tuple[list[Row], Floats] | None:
-    """Return the rows behind a task's value, and the value with its replicates."""
+) -> list[tuple[list[Row], Floats]]:
+    """Return the rows behind a task's value, and the value with its replicates; nothing where one is missing."""
     if "shift" not in spec:
-        return [clean], clean.all
+        return [([clean], clean.all)]
     used: list[Row] = []
     made: dict[str, Floats] = {}
     for shifted, own in _relative.beside(rows, spec["metric"]):
@@ -78,8 +93,8 @@ def _made(
             relative = spec.get("relative", False)
             made[name] = _relative.change(shifted, own, least) if relative else shifted.all
     if len(made) < len(spec["shift"]):
-        return None
+        return []
     total = made[spec["shift"][0]]
     for name in spec["shift"][1:]:
         total = total + made[name]
-    return used, total / len(made)
+    return [(used, total / len(made))]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from shiftbench.models._rankers import Collection, Document, whole
 
 COUNT = 13
 K1, B, MU = 1.5, 0.75, 1000.0
+HELD = 50_000
+"""Documents whose words are held in memory: more than a small collection has, few of a large one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,13 @@ class Features:
             "text": Index(texts),
             "whole": collection.index,
         }
-        self.words = [bag_of_words.words(whole(document)) for document in collection.documents]
-        self.norms = np.array([self._norm(words) for words in self.words])
+        self._documents = collection.documents
+        self.words = lru_cache(maxsize=HELD)(self._words)
+        self.norms = np.array([self._norm(self.words(at)) for at in range(len(self._documents))])
+
+    def _words(self, place: int) -> Sequence[str]:
+        """Return the words of a document; those of the last ones asked for are held."""
+        return bag_of_words.words(whole(self._documents[place]))
 
     def of(self, query: str, places: Ints) -> Floats:
         """Return the features of documents of the collection, float64 (m, 13)."""
@@ -60,7 +68,7 @@ class Features:
             {name: index.counts(terms, places) for name, index in self.indexes.items()},
             {name: index.lengths[places] for name, index in self.indexes.items()},
             self.norms[places],
-            np.array([_first(self.words[place], terms) for place in places]),
+            np.array([_first(self.words(place), terms) for place in places.tolist()]),
         )
         return self._made(terms, counted)
 

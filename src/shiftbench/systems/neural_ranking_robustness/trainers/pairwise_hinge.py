@@ -34,7 +34,7 @@ def train(job: TrainJob) -> nets.State:
     """
     if not hasattr(job.plugin, "build_ranker"):
         raise ModelError(
-            f"model {job.model!r} is no neural ranker (`build_ranker`); take drmm or conv_knrm"
+            f"model {job.model!r} is no neural ranker (`build_ranker`); take drmm, conv_knrm or cross_encoder"
         )
     torch.manual_seed(job.seed)
     random = np.random.default_rng(job.seed)

@@ -13,7 +13,8 @@ beside its AUROC).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from scipy.special import softmax
 
 from shiftbench import refs
 from shiftbench.contracts import Measurement, Observation
-from shiftbench.data import splits
+from shiftbench.data import shards, splits
+from shiftbench.inference import batching
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.trainers import _logistic
@@ -47,22 +49,22 @@ def _ood(params: Mapping[str, Any]) -> str:
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of each image that they are of, for all weights."""
-    known, other = (job.samples(ref) for ref in _sets(job.params))
-    samples = [*known, *other]
-    labels = np.array([0] * len(known) + [1 + int(sample.fields["label"]) for sample in other])
-    fits = np.array([splits.unit("separability", sample.key) < 0.5 for sample in samples])
+    known, other = (job.folder(ref) for ref in _sets(job.params))
+    told = {s.key: 1 + int(s.fields["label"]) for s in shards.read(other, ["label"])}
+    keys = [*(s.key for s in shards.read(known, ["label"])), *told]
+    labels = np.array([told.get(key, 0) for key in keys])
+    fits = np.array([splits.unit("separability", key) < 0.5 for key in keys])
     named = job.params["named"] or _ood(job.params)
     for name in job.params["weights"]:
-        features, logits = _seen(job.predictor(Ref("weights", name)), samples)
+        images = itertools.chain(shards.read(known), shards.read(other))
+        features, logits = _seen(job.predictor(Ref("weights", name)), images)
         found = {
             "linear_separability": (~fits, separated(features, labels, fits, job.params["c"])),
             "probe_margin": (labels > 0, margins(logits[labels > 0])),
         }
         for metric, (of, values) in found.items():
             for at, value in zip(np.flatnonzero(of), values, strict=True):
-                yield Observation(
-                    metric, samples[at].key, float(value), name, named, job.params["split"]
-                )
+                yield Observation(metric, keys[at], float(value), name, named, job.params["split"])
 
 
 def separated(
@@ -92,9 +94,9 @@ def margins(logits: Floats) -> Floats:
     return found
 
 
-def _seen(net: Any, samples: Sequence[Sample]) -> tuple[Floats, Floats]:
-    """Return features (n, d) and logits (n, C)."""
-    parts = [net(samples[at : at + BATCH]) for at in range(0, len(samples), BATCH)]
+def _seen(net: Any, samples: Iterable[Sample]) -> tuple[Floats, Floats]:
+    """Return features (n, d) and logits (n, C) of images that are read a batch at a time."""
+    parts = [net(batch) for batch in batching.batches(samples, BATCH)]
     features, logits = (
         np.concatenate([part[name] for part in parts]).astype(np.float64)
         for name in ("features", "logits")

@@ -8,7 +8,7 @@ they are not merged. Tensors are combined in the order of their sorted names, su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,25 +150,9 @@ def mean(states: Sequence[State]) -> State:
 
 def flatten(state: State) -> torch.Tensor:
     """Return all floating-point tensors as one float64 vector, in the order of their sorted names."""
-    return torch.cat([tensor.flatten().double() for tensor in _floats(state).values()])
+    return torch.cat([tensor.flatten().double() for tensor in floats(state).values()])
 
 
-def unflatten(vector: torch.Tensor, like: State) -> State:
-    """Return a vector as the state dict that `flatten` made it from; what is no float is that of `like`."""
-    floats = _floats(like)
-    parts = vector.split([tensor.numel() for tensor in floats.values()])
-    made = {
-        name: part.reshape(tensor.shape).to(tensor.dtype)
-        for (name, tensor), part in zip(floats.items(), parts, strict=True)
-    }
-    return {**like, **made}
-
-
-def _floats(state: State) -> State:
+def floats(state: State) -> State:
+    """Return the floating-point tensors, names sorted."""
     return {name: state[name] for name in sorted(state) if state[name].is_floating_point()}
-
-
-def task_vectors(start: State, states: Iterable[State]) -> torch.Tensor:
-    """Return what tuning changed, float64 (nets, parameters)."""
-    origin = flatten(start)
-    return torch.stack([flatten(state) - origin for state in states])

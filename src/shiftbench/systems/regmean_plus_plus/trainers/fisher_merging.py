@@ -1,13 +1,20 @@
 """Merging by a mean in which each parameter counts by its diagonal Fisher information.
 
-Source: Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", NeurIPS 2022, equation 4. The Fisher
-information of a net is estimated on a few samples of its task, as the mean of squared gradients of sum_c sqrt(p_c)
-log p_c, p held fixed, over the classes of the task. Nets count by 1 / norm of their Fisher information (`balanced`),
-as in RegMean's code. That code squares the gradient of a sum over a batch (`per_sample: false`, `batch_size`); here
-each sample's gradient is squared, as the definition says.
+Source: Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", NeurIPS 2022, equations 4 and 5. The Fisher
+information of a net is estimated on a few samples of its task: with g_c the gradient of sqrt(p_c) log p_c, p_c held
+fixed, over the classes c of the task, `squares` says of what the square is added up, over the number of samples:
+
+- `class`: sum_c g_c^2 of each sample: the definition, the expectation of squared gradients over labels from p;
+- `sample`: (sum_c g_c)^2 of each sample, which adds the products of two classes to it, at a gradient for each sample;
+- `batch`: the square of the sum over `batch_size` samples: the code of RegMean++ and FusionBench, with products of two
+  samples, too.
+
+Nets count by 1 / norm of their Fisher information (`balanced`), as in that code, where 1e-6 is added to every entry.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -15,22 +22,34 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.inference.nets import State
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _tasks
 
 PARAMS: dict[str, object] = {
     **_merging.CALIBRATED,
-    "per_sample": True,
+    "squares": "sample",
     "batch_size": 32,
     "balanced": True,
 }
 needs = _merging.needs
 SMALL = 1e-6
+SQUARES = ("class", "sample", "batch")
+AT_ONCE = 32
+"""Samples whose gradients are computed together."""
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict."""
+    """Return the merged state dict.
+
+    Raises:
+        ParamsError: `squares` is unknown.
+    """
+    params = job.params
+    if params["squares"] not in SQUARES:
+        hint = near(params["squares"], SQUARES)
+        raise ParamsError(f"fisher_merging: squares is {params['squares']!r}; {hint}")
     _, states = _merging.weights(job)
     found = []
     for task, samples in _merging.calibration(job).items():
@@ -38,42 +57,67 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         net = _merging.net_of(job, states[task])
         heads = sorted({_tasks.head(s) for s in samples}) if samples[0].fields.get("meta") else []
         span = (heads[0][0], heads[-1][1]) if heads else (0, len(job.classes))
-        size = 1 if job.params["per_sample"] else job.params["batch_size"]
-        found.append(fisher(net, batch, span, size))
+        found.append(fisher(net, batch, span, params["squares"], params["batch_size"]))
 
     def combine(start: State, candidates: list[State]) -> State:
-        return weighted(candidates, found, balanced=job.params["balanced"])
+        return weighted(candidates, found, balanced=params["balanced"])
 
     return _merging.merge(job, combine)
 
 
-def fisher(net: nn.Module, inputs: torch.Tensor, head: tuple[int, int], size: int) -> State:
-    """Return the diagonal Fisher information of a net's trunk, from gradients of sums over `size` samples.
+def fisher(
+    net: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32
+) -> State:
+    """Return the diagonal Fisher information of a net's trunk, float64.
 
     Args:
         net: with a head of all tasks.
         inputs: prepared samples.
         head: first class of the task, and the one after the last.
-        size: 1: the definition; more: the square of sums.
+        squares: one of SQUARES.
+        batch_size: of `batch`.
     """
     learnt = {n: p.detach() for n, p in net.named_parameters() if not n.startswith("head.")}
+    total = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in learnt.items()}
+    size = batch_size if squares == "batch" else AT_ONCE
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernel cannot be batched over samples
+        for part in inputs.float().split(size):
+            for gradients in _gradients(net, learnt, part, head, squares):
+                for name, value in gradients.items():
+                    total[name] += value.double().square().sum(0)
+    return {name: value / len(inputs) for name, value in total.items()}
 
-    def value(parameters: State, batch: torch.Tensor) -> torch.Tensor:
+
+def _gradients(
+    net: nn.Module, learnt: State, part: torch.Tensor, head: tuple[int, int], squares: str
+) -> Iterator[State]:
+    """Yield gradients whose squares are added up: each tensor (k, ...), k of them."""
+
+    def value(parameters: State, batch: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         logits = functional_call(net, parameters, (batch,))[:, head[0] : head[1]]
         logs = torch.log_softmax(logits, 1)
-        return (logs.detach().exp().sqrt() * logs).sum()
+        return (logs.detach().exp().sqrt() * logs * classes).sum()
 
-    each = vmap(grad(value), in_dims=(None, 0), chunk_size=32)
-    whole = inputs.float()[: max(1, len(inputs) // size) * size]
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernel cannot be batched over samples
-        gradients = each(learnt, whole.reshape(-1, min(size, len(whole)), *inputs.shape[1:]))
-    return {name: value.double().square().mean(0) for name, value in gradients.items()}
+    count = head[1] - head[0]
+    each = vmap(grad(value), in_dims=(None, 0, None))
+    if squares == "batch":
+        yield each(learnt, part[None], torch.ones(count))
+    elif squares == "sample":
+        yield each(learnt, part[:, None], torch.ones(count))
+    else:
+        for one in torch.eye(count):
+            yield each(learnt, part[:, None], one)
 
 
-def weighted(states: list[State], fishers: list[State], *, balanced: bool) -> State:
+def weighted(states: Sequence[State], fishers: Sequence[State], *, balanced: bool) -> State:
     """Return sum_i w_i F_i W_i / sum_i w_i F_i per parameter; F gets 1e-6 added."""
     norms = torch.stack([_merging.flatten(one).norm() + SMALL for one in fishers])
     shares = (1 / norms) / (1 / norms).sum() if balanced else torch.ones(len(fishers))
-    weights = torch.stack([_merging.flatten(one) + SMALL for one in fishers]) * shares[:, None]
-    values = torch.stack([_merging.flatten(state) for state in states])
-    return _merging.unflatten((weights * values).sum(0) / weights.sum(0), states[0])
+    made = {}
+    for name in fishers[0]:
+        values = torch.stack([one[name].double() for one in states])
+        known = torch.stack([one[name] + SMALL for one in fishers])
+        weights = known * shares.view(-1, *[1] * (known.ndim - 1))
+        merged = (weights * values).sum(0) / weights.sum(0)
+        made[name] = merged.to(states[0][name].dtype)
+    return {**states[0], **made}

@@ -17,9 +17,12 @@ needs = _merging.needs
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the merged state dict."""
+    scale = job.params["scale"]
 
     def combine(start: State, candidates: list[State]) -> State:
-        moved = job.params["scale"] * _merging.task_vectors(start, candidates).sum(0)
-        return _merging.unflatten(_merging.flatten(start) + moved, start)
+        return _merging.combined(
+            [start, *candidates],
+            lambda stacked: stacked[0] + scale * (stacked[1:] - stacked[0]).sum(0),
+        )
 
     return _merging.merge(job, combine)

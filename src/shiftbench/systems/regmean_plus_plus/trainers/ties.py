@@ -3,10 +3,12 @@
 Source: Yadav et al., "TIES-Merging: Resolving Interference When Merging Models", NeurIPS 2023, algorithm 1. As in the
 authors' code, parameters whose kept changes add up to 0 take the sign of most others. `keep` is the share of the
 largest changes of each net, over all its tensors together; `how` is `sum` (as in FusionBench) or `mean` over the nets
-that agree (as in the paper).
+that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large nets fit into memory.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,26 +34,54 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(f"ties: how is {params['how']!r}; {near(params['how'], HOW)}")
 
     def combine(start: State, candidates: list[State]) -> State:
-        vectors = trimmed(_merging.task_vectors(start, candidates), params["keep"])
-        agreed = elected(vectors, mean=params["how"] == "mean")
-        return _merging.unflatten(_merging.flatten(start) + params["scale"] * agreed, start)
+        return merged(
+            start, candidates, params["scale"], params["keep"], mean=params["how"] == "mean"
+        )
 
     return _merging.merge(job, combine)
 
 
-def trimmed(vectors: torch.Tensor, keep: float) -> torch.Tensor:
-    """Set all but the share `keep` of largest magnitude of each row to 0; ties at the border are kept."""
-    count = vectors.shape[1]
-    drop = min(count - 1, count - int(count * keep))
-    magnitudes = vectors.abs().numpy()
-    borders = np.stack([np.partition(row, drop)[drop] for row in magnitudes])  # linear in length
-    return torch.where(vectors.abs() >= torch.from_numpy(borders)[:, None], vectors, 0.0)
+def merged(
+    start: State, candidates: Sequence[State], scale: float, keep: float, *, mean: bool
+) -> State:
+    """Return start + scale * the elected changes; what is no float is that of the start."""
+    origin = _merging.flatten(start)
+    limits = [limit(_merging.flatten(one) - origin, keep) for one in candidates]
+
+    def kept(name: str) -> torch.Tensor:
+        changes = [one[name].double() - start[name].double() for one in candidates]
+        return torch.stack([trimmed(*pair) for pair in zip(changes, limits, strict=True)])
+
+    names = _merging.floats(start)
+    majority = torch.stack([kept(name).sum(0).sign().sum() for name in names]).sum().sign()
+    made = {}
+    for name, tensor in names.items():
+        moved = scale * elected(kept(name), majority, mean=mean)
+        made[name] = (tensor.double() + moved).to(tensor.dtype)
+    return {**start, **made}
 
 
-def elected(vectors: torch.Tensor, *, mean: bool) -> torch.Tensor:
-    """Return per parameter the sum (or mean) of the changes that have the sign of their sum."""
-    sign = vectors.sum(0).sign()
-    sign = torch.where(sign == 0, sign.sum().sign(), sign)
-    agreeing = torch.where(vectors.sign() == sign, vectors, 0.0)
+def limit(changes: torch.Tensor, keep: float) -> float:
+    """Return the smallest magnitude among the share `keep` of the largest of all changes of a net, (parameters,)."""
+    drop = min(len(changes) - 1, len(changes) - int(len(changes) * keep))
+    return float(np.partition(changes.abs().numpy(), drop)[drop])  # linear in length
+
+
+def trimmed(changes: torch.Tensor, limit: float) -> torch.Tensor:
+    """Set changes below the limit to 0; ties at it are kept."""
+    return torch.where(changes.abs() >= limit, changes, 0.0)
+
+
+def elected(changes: torch.Tensor, majority: torch.Tensor, *, mean: bool) -> torch.Tensor:
+    """Return per parameter the sum (or mean) over nets of the changes that have the sign of their sum.
+
+    Args:
+        changes: trimmed, (nets, ...).
+        majority: the sign that a sum of 0 takes.
+        mean: divide by how many agree.
+    """
+    sign = changes.sum(0).sign()
+    sign = torch.where(sign == 0, majority, sign)
+    agreeing = torch.where(changes.sign() == sign, changes, 0.0)
     total = agreeing.sum(0)
     return total / (agreeing != 0).sum(0).clamp(min=1) if mean else total

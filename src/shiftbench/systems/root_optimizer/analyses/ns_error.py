@@ -3,8 +3,8 @@
 Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values of a matrix of unit Frobenius norm,
 which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
 
-- `gaussian`, `student_t` (3 degrees of freedom): `count` matrices of each shape in `shapes`, drawn by keyed words that
-  no fit has seen; `group` is the shape;
+- `gaussian`, `student_t` (3 degrees of freedom): `spectra` says how many matrices of each shape, drawn by keyed words
+  that no fit has seen; `group` is the shape. The shapes of the paper's net (2048 and more) have the released triples;
 - `momentum`: real momenta, seen while a net is trained with Muon for `steps` steps, at `seen` of them; `group` is the
   layer, a unit is a layer at a step, `weights` has the training seed.
 
@@ -21,15 +21,21 @@ import numpy as np
 from shiftbench import plugins, refs, rng
 from shiftbench.contracts import Measurement, Observation, TrainJob
 from shiftbench.data import shards
+from shiftbench.errors import ParamsError, near
 from shiftbench.optimizers import _newton_schulz, _orthogonal
 from shiftbench.optimizers._newton_schulz import Floats
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.systems.root_optimizer.optimizers import _momenta
 
+SMALL = dict.fromkeys(
+    ("32x32", "48x48", "64x64", "128x128", "256x256", "48x96", "48x144", "64x128", "64x256"), 20
+)
 PARAMS: dict[str, object] = {
-    "shapes": ["32x32", "48x48", "64x64", "128x128", "48x96", "48x144", "64x128", "64x256"],
-    "count": 8,
+    "spectra": {
+        "gaussian": {**SMALL, "2048x2048": 2, "2048x3072": 2, "2048x8192": 2, "2048x16384": 2},
+        "student_t": SMALL,
+    },
     "model": "vit",
     "model_params": None,
     "seeds": [0, 1, 2],
@@ -38,6 +44,7 @@ PARAMS: dict[str, object] = {
     "lr": 0.01,
     "seen": [50, 100, 150, 200],
 }
+KINDS = ("gaussian", "student_t")
 METHODS = ("classic", "muon", "fitted")
 
 
@@ -53,9 +60,9 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield one observation per coefficients and matrix."""
-    for kind in ("gaussian", "student_t"):
-        for shape in job.params["shapes"]:
-            for number in range(job.params["count"]):
+    for kind, shapes in job.params["spectra"].items():
+        for shape, count in shapes.items():
+            for number in range(count):
                 values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
                 yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
     for seed in job.params["seeds"]:
@@ -79,14 +86,19 @@ def _shape(name: str) -> tuple[int, int]:
 
 
 def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
-    """Return a random matrix, float64 (m, n)."""
+    """Return a random matrix, float64 (m, n).
+
+    Raises:
+        ParamsError: `kind` is none of KINDS.
+    """
     rows, columns = _shape(shape)
     rng = RandomStream(seed, "ns_error", kind, f"{shape}/{number}")
-    normal = rng.normal((4, rows, columns)).astype(np.float64)
-    if kind == "gaussian":
-        found: Floats = normal[0]
-    else:
-        found = normal[0] / np.sqrt((normal[1:] ** 2).mean(axis=0))
+    found: Floats = rng.normal((rows, columns)).astype(np.float64)
+    if kind == "student_t":
+        normal = rng.normal((3, rows, columns)).astype(np.float64)
+        found = found / np.sqrt((normal**2).mean(axis=0))
+    elif kind != "gaussian":
+        raise ParamsError(f"ns_error: no spectrum is called {kind!r}; {near(kind, KINDS)}")
     return found
 
 

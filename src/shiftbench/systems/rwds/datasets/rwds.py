@@ -5,11 +5,11 @@
       rwds_cz_not_a: {use: rwds, root: /data/rwds, part: CZ, domain: A, setting: unseen}     # all but A
       rwds_cz: {use: rwds, root: /data/rwds, part: CZ, setting: combined}
 
-`part` is `CZ` (xView, Koeppen groups A, B, C), `FR` (xBD floods: India, US) or `HE` (xBD hurricanes: Florence,
-Harvey, Matthew, Michael). Below `root`, `RWDS_CZ` or `RWDS-CZ` holds `train`, `val` and `test`, each with
-`Group_A_train_512_02.json` (COCO's layout) and the folder `Group_A_train_images_512_02`; `Flooding_` and `Hurricane_`
-stand before the names of the others, and several sources are `Group_ms_unseen_group_A_...` or `Group_combined_...`.
-The names of single domains of FR and HE follow the same pattern, which no one has stated: `stem` names another.
+`part` is `CZ` (xView, Koeppen groups A, B, C), `FR` (xBD floods: India, US) or `HE` (xBD hurricanes: florence,
+harvey, matthew, michael). Below `root`, `RWDS_CZ` or `RWDS-CZ` holds `train`, `val` and `test`, each with
+`Group_A_train_512_02.json` (COCO's layout) and the folder `Group_A_train_images_512_02`. NAMES has what stands in the
+place of `Group_A` for each part and setting, as the 114 configurations of RWGAI/RWDS have it: hurricanes are written
+small, and `ms_unseen_florence` has no `group` where `ms_unseen_group_A` has one. `stem` names another.
 
 Tiles of 512 pixels overlap by a fifth. What a tile was cut from is read off its name (`SOURCE_0_410_512_922.png`), is
 its `cluster`, which is resampled as one, and must not be in two splits: such a leak is refused, unless `leaks: allow`.
@@ -51,14 +51,22 @@ PARAMS: dict[str, object] = {
 DOMAINS = {
     "CZ": ("A", "B", "C"),
     "FR": ("India", "US"),
-    "HE": ("Florence", "Harvey", "Matthew", "Michael"),
+    "HE": ("florence", "harvey", "matthew", "michael"),
 }
-PREFIXES = {"CZ": "", "FR": "Flooding_", "HE": "Hurricane_"}
-STEMS = {
-    "single": "Group_{domain}",
-    "unseen": "Group_ms_unseen_group_{domain}",
-    "combined": "Group_combined",
+NAMES = {
+    "CZ": {
+        "single": "Group_{domain}",
+        "unseen": "Group_ms_unseen_group_{domain}",
+        "combined": "Group_combined",
+    },
+    "FR": {"single": "Flooding_Group_{domain}", "combined": "Flooding_Group_combined"},
+    "HE": {
+        "single": "Hurricane_Group_{domain}",
+        "unseen": "Hurricane_Group_ms_unseen_{domain}",
+        "combined": "Hurricane_Group_combined",
+    },
 }
+SETTINGS = ("single", "unseen", "combined")
 LEAKS = ("refuse", "allow")
 _TILE = re.compile(r"(.+)_\d+_\d+_\d+_\d+")
 
@@ -115,7 +123,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _layout(params: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `coco_json` that say the same."""
-    for option, known in (("part", DOMAINS), ("setting", STEMS), ("leaks", LEAKS)):
+    for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
         if params[option] not in known:
             raise ParamsError(
                 f"rwds: {option} is {params[option]!r} ({near(params[option], known)})"
@@ -125,9 +133,13 @@ def _layout(params: dict[str, Any]) -> dict[str, Any]:
         raise ParamsError(
             f"rwds: domain is {domain!r}; {part} has {', '.join(DOMAINS[part])} ({near(domain, DOMAINS[part])})"
         )
+    if setting not in NAMES[part]:
+        raise ParamsError(
+            f"rwds: {part} has two domains, so that all but one is the other: setting single"
+        )
     if not params["root"]:
         raise ParamsError("rwds: option root is missing; give the folder that holds RWDS_CZ")
-    stem = params["stem"] or PREFIXES[part] + STEMS[setting].replace("{domain}", domain)
+    stem = params["stem"] or NAMES[part][setting].replace("{domain}", domain)
     root = Path(params["root"]).expanduser()
     places = [name for name in (f"RWDS_{part}", f"RWDS-{part}") if (root / name).is_dir()]
     folder = places[0] if places else f"RWDS_{part}"

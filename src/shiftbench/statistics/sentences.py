@@ -1,0 +1,105 @@
+"""What a claim's expression says, in words: metric, direction and bound, made from the expression alone.
+
+It stands beside the sentence that a person wrote, so that a reader sees whether both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shiftbench.statistics.statements import TWO, parts
+
+SHOWN = 3
+"""Values of a column that are spelled out; of more their number."""
+_BARE = ("weights", "method", "detector", "dataset", "shift")
+"""Columns whose values speak for themselves."""
+_OF_ONE = {
+    "mean": "mean{over} of {0}",
+    "max": "largest{over} of {0}",
+    "min": "smallest{over} of {0}",
+    "median": "median{over} of {0}",
+    "abs": "size of {0}",
+    "area": "mean height over severity of {0}",
+    "slope": "slope over severity of {0}",
+    "cvar": "mean of the worst tenth{over} of {0}",
+    "count": "number{over} above 0 of {0}",
+}
+_OF_TWO = {
+    "difference": "{0} minus {1}",
+    "ratio": "{0} divided by {1}",
+    "spearman": "Spearman's correlation of {0} with {1}",
+    "kendall": "Kendall's tau of {0} with {1}",
+}
+_BOUNDS = {
+    "superiority": "lies above {}",
+    "equivalence": "lies within {} of 0",
+    "exact": "equals {}",
+    "report": "is reported, without a bound",
+}
+
+
+def sentence(claim: Mapping[str, Any]) -> str:
+    """Say what is judged.
+
+    Args:
+        claim: as JSON has it; with a value.
+
+    Example:
+        >>> auroc = {"metric": "auroc", "dataset": "mnist"}
+        >>> two = [{**auroc, "weights": "net-palm"}, {**auroc, "weights": "net-erm"}]
+        >>> rule = {"kind": "superiority", "margin": 0.1, "over": "seed", "quantifier": "all", "unit": "key"}
+        >>> sentence({"value": {"difference": two}, **rule})
+        'for every seed: auroc (mnist, net-palm) minus auroc (mnist, net-erm) lies above 0.1'
+    """
+    said = f"{expression(claim['value'])} {_BOUNDS[claim['kind']].format(_number(claim['margin']))}"
+    over = f"{_quantifier(claim['quantifier'])} {claim['over']}: " if claim["over"] else ""
+    units = ", for new training seeds" if claim["unit"] == "seed" else ""
+    return f"{over}{said}{units}"
+
+
+def expression(value: Mapping[str, Any]) -> str:
+    """Say how a value is combined, and from which rows."""
+    if "metric" in value:
+        return _selector(value)
+    name, operand, over = parts(value)
+    if name not in TWO:
+        said = _within(operand) if name in ("abs", "cvar", "count") else expression(operand)
+        return _OF_ONE[name].format(said, over=f" over {over}" if over else "")
+    return _OF_TWO[name].format(*map(_within, operand))
+
+
+def _within(value: Mapping[str, Any]) -> str:
+    """Put a combination of two into brackets, where another stands around it."""
+    said = expression(value)
+    return f"[{said}]" if "metric" not in value and parts(value)[0] in TWO else said
+
+
+def _selector(value: Mapping[str, Any]) -> str:
+    where = [_place(name, chosen) for name, chosen in sorted(value.items()) if name != "metric"]
+    metric = " or ".join(_list(value["metric"]))
+    return f"{metric} ({', '.join(where)})" if where else metric
+
+
+def _place(name: str, chosen: object) -> str:
+    if chosen is None:
+        return f"no {name}"
+    values = _list(chosen)
+    if len(values) > SHOWN:
+        return f"{len(values)} values of {name}"
+    said = " or ".join(values)
+    return said if name in _BARE else f"{name} {said}"
+
+
+def _list(chosen: object) -> list[str]:
+    return [_number(one) for one in (chosen if isinstance(chosen, list) else [chosen])]
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _quantifier(asked: object) -> str:
+    return {"all": "for every", "exists": "for at least one"}.get(
+        str(asked), f"for at least {asked} values of"
+    )

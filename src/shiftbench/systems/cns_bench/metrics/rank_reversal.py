@@ -1,0 +1,100 @@
+"""Rank reversal: by how much the clearest pair of models that changes its order between two severities does so.
+
+Of two models f and g under a shift, f leads at the severity `mild` and g at `strong`; the pair's reversal is the
+smaller of the two leads,
+
+    r(f, g) = min(acc_f(mild) - acc_g(mild), acc_g(strong) - acc_f(strong)).
+
+It is above 0 where the order is reversed, and an interval of r above 0 says that both leads are: an intersection-union
+test, which needs no correction for its two parts (Berger 1982). The row of a shift is of the ordered pair whose smaller
+lead is the most bootstrap deviations (the clearest pair); where no pair is reversed it is the one that comes nearest.
+Beside it stands a row for each pair whose two leads both have a paired 95% interval above 0, its `group` saying which
+(`net-erm then net-pgd`), without regard to how many pairs were looked at.
+
+All rows stand under the weights that come first by name. Models are means over training seeds. Not defined for fewer
+than two models.
+
+Source: ours, for what CNS-Bench (ICCV 2025, arXiv 2507.17651) shows in figures, that ranks change with the scale;
+Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from shiftbench.errors import ParamsError
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.rows import Floats, Row
+
+KIND = "curve"
+PARAMS: dict[str, object] = {"of": "accuracy", "mild": 0.5, "strong": 2.5}
+UNIT = "share"
+RANGE = (-1.0, 1.0)
+HIGHER_IS_BETTER = True
+
+Place = tuple[str | None, ...]
+Leads = tuple[Floats, Floats]
+"""Of one ordered pair: its lead at the mild severity and that of the other at the strong one, float64 (1 + draws,)."""
+
+
+def sources(params: dict[str, object]) -> tuple[str, ...]:
+    """Return the metrics whose rows are needed."""
+    return (str(params["of"]),)
+
+
+def compute(rows: list[Row], of: str, mild: float, strong: float) -> list[Row]:
+    """Return the clearest reversal under each shift, and one row for each pair that is reversed.
+
+    Raises:
+        ParamsError: `mild` is not below `strong`, or weights lack a severity that others have.
+    """
+    if not mild < strong:
+        raise ParamsError(f"rank_reversal: mild is {mild:g}, strong {strong:g}; it must be below")
+    places: dict[Place, dict[float, dict[str, Row]]] = {}
+    for row in rows:
+        if _counts(row, of) and row.severity in (mild, strong):
+            place = (row.method, row.detector, row.dataset, row.split, row.shift)
+            places.setdefault(place, {}).setdefault(row.severity, {})[row.weights] = row
+    return [row for of_place in places.values() for row in _reversals(of_place, mild, strong)]
+
+
+def _counts(row: Row, of: str) -> bool:
+    """Tell whether a row is of all samples of a shift, and a mean over training seeds."""
+    open_ = (row.seed, row.group, row.step)
+    return row.metric == of and row.shift is not None and open_ == (None, None, None)
+
+
+def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float) -> Iterator[Row]:
+    before, after = (found.get(severity, {}) for severity in (mild, strong))
+    if before.keys() != after.keys():
+        (bare, *_) = sorted(before.keys() ^ after.keys())
+        raise ParamsError(
+            f"rank_reversal: {bare} has no rows at both {mild:g} and {strong:g}; ask for these severities"
+        )
+    pairs = {
+        (f, g): (before[f].all - before[g].all, after[g].all - after[f].all)
+        for f, g in itertools.permutations(sorted(before), 2)
+    }
+    if not pairs:
+        return
+    every = [*before.values(), *after.values()]
+    first = before[min(before)]
+    clearest = max(pairs, key=lambda pair: _clearness(pairs[pair]))
+    yield first.derived(every, np.minimum(*pairs[clearest]), severity=None)
+    for (f, g), leads in pairs.items():
+        if all(bootstrap.interval(lead[1:])[0] > 0 for lead in leads):
+            names = (weights.partition("/")[2] for weights in (f, g))
+            group = " then ".join(names)
+            yield first.derived(every, np.minimum(*leads), severity=None, group=group)
+
+
+def _clearness(leads: Leads) -> float:
+    """Return how many bootstrap deviations the smaller lead is; a lead of no deviation counts by its sign alone."""
+    ratios = []
+    for lead in leads:
+        deviation = float(np.nanstd(lead[1:])) if len(lead) > 1 else 0.0
+        ratios.append(lead[0] / max(deviation, 1e-9))
+    return min(ratios)

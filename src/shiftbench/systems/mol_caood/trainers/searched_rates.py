@@ -1,0 +1,40 @@
+"""No training: weights as they are, with the rates at which they adapt best searched on another drift.
+
+A net that is compared inside and beyond a training family is deployed at a rate for each (`search`), and trained once.
+
+Source: as `oe_shifted`, whose search it is (`_drift`). `start` names the trainer of the weights, of the same dataset
+and seed; `outliers` and `weight` are what they were trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.systems.mol_caood.trainers import _drift
+from shiftbench.trainers import _outliers
+
+PARAMS: dict[str, object] = {**_drift.PARAMS, "start": "oe_shifted"}
+uses = _drift.uses
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights, the train and val shards, and the outliers'."""
+    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [start, *own, *_outliers.needs(params)]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the weights."""
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    net = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, nets.read_state(start), start)
+    _drift.search(job, net, _outliers.load(job))
+    return dict(net.state_dict())

@@ -1,0 +1,99 @@
+"""A hundred classes of ImageNet that no ID class is related to, or a hundred that ImageNet-1k lacks; from your copies.
+
+    datasets:
+      familiar: {use: imagenet_concepts, root: /data/imagenet/val}
+      unseen: {use: imagenet_concepts, part: unseen, root: /data/imagenet21k}
+
+`root` holds a folder of images per synset (`n01440764`), as the validation set of ImageNet-1k and ImageNet-21k (winter
+2021) are unpacked; folders of other synsets are not looked at. `part` is `familiar`, `unseen` or `held` (see
+`_concepts`, which says how they were chosen). `per_class` images of each are taken, those of smallest hash: 50, as
+many as ImageNet's validation set has, so that both sides are of one size. Labels count the synsets of the part.
+
+Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y; Ridnik et al. 2021, arXiv:2104.10972; the choice of
+classes is ours, since the lists of PT-OOD (2023, arXiv:2310.00847) were never released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data import splits
+from shiftbench.datasets._pictures import SUFFIXES, read_array
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.sample import Sample
+from shiftbench.systems.pt_ood.datasets import _concepts
+
+TASK = "classification"
+NATIVE = ("test",)
+SOURCES: tuple[str, ...] = ()
+ASSETS = ("familiar.txt", "unseen.txt", "held.txt")
+LICENCE = "ImageNet's terms of access: non-commercial research and education"
+CITATION = (
+    "Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 115(3), 2015, "
+    "doi:10.1007/s11263-015-0816-y; Ridnik et al., ImageNet-21K Pretraining for the Masses, 2021, arXiv:2104.10972"
+)
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {"root": "", "part": "familiar", "per_class": 50}
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the synsets of the part.
+
+    Raises:
+        ParamsError: there is no such part.
+    """
+    if params["part"] not in _concepts.PARTS:
+        raise ParamsError(
+            f"imagenet_concepts: part is {params['part']!r}; {near(params['part'], _concepts.PARTS)}"
+        )
+    return _concepts.read(params["part"])
+
+
+def samples(
+    split: str, sources: dict[str, Path], params: dict[str, Any]
+) -> Iterator[Sample | DataError]:
+    """Yield the images of the part: `image` uint8 (h, w) or (h, w, 3), `label` 0 to 99; a bad image as its error.
+
+    Raises:
+        ParamsError: no root.
+        DataError: a synset's folder is missing or has fewer images than asked for.
+    """
+    labels = {synset: label for label, synset in enumerate(classes(params, sources))}
+    for synset in sorted(labels):
+        for key, file in _chosen(_root(params) / synset, params["per_class"]):
+            try:
+                yield Sample(key, {"image": read_array(file, key), "label": labels[synset]})
+            except DataError as error:
+                yield error
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring: path -> what it is."""
+    about = "images in a folder per synset; systems/pt_ood/datasets/*.txt list which"
+    return {str(_root(params)): about}
+
+
+def _root(params: dict[str, Any]) -> Path:
+    if not params["root"]:
+        raise ParamsError(
+            "imagenet_concepts: option root is missing; give the folder that holds a folder per synset"
+        )
+    return Path(params["root"]).expanduser()
+
+
+def _chosen(folder: Path, count: int) -> list[tuple[str, Path]]:
+    """Return key and file of the images of a synset, in the order of keys."""
+    files = [file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES]
+    keyed = [(f"imagenet_concepts/{folder.name}/{_stem(file)}", file) for file in files]
+    if len(keyed) < count:
+        raise DataError(
+            f"{folder} holds {len(keyed)} images, expected {count} or more; bring the synset, or lower per_class"
+        )
+    return sorted(sorted(keyed, key=lambda one: splits.unit("subset", one[0]))[:count])
+
+
+def _stem(file: Path) -> str:
+    return file.stem.replace(".", "_")

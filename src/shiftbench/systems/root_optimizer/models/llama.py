@@ -1,0 +1,202 @@
+"""A decoder like Llama: RMS norms, rotary positions, grouped queries, gated MLPs, embedding and output one matrix.
+
+    models:
+      llama_1b: {path: data/own/llama3/tokenizer.json}
+
+Source: Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023, arXiv:2302.13971, section 2.2;
+grouped queries are Ainslie et al., EMNLP 2023; sizes, order of the joined query, key and value, and initial values are
+those of ROOT's example script (huawei-noah/noah-research, ROOT/examples/example_train.py, `SampleModel`): 16 blocks,
+width 2048, MLP 8192, 32 heads of 64 over 8 key-value heads, theta 500,000, 128,256 tokens. `path` is a tokenizer.json
+of the tokenizers library, Llama 3's there; without, tokens are bytes, and `vocabulary` is cut to 257 of them. Every
+text begins with the token `begin` (Llama 3: 128,000; bytes: 256). Texts longer than `length` are cut there when they
+are evaluated.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _optional
+from shiftbench.sample import Sample
+
+TASK = "language_modelling"
+PARAMS: dict[str, object] = {
+    "path": "",
+    "vocabulary": 128256,
+    "begin": 128000,
+    "width": 2048,
+    "depth": 16,
+    "mlp": 8192,
+    "heads": 32,
+    "groups": 8,
+    "theta": 500000.0,
+    "length": 2048,
+}
+BYTES = 256
+
+
+class Norm(nn.Module):
+    """x / rms(x), scaled per channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (..., width) to the same shape."""
+        scaled: torch.Tensor = self.weight * (
+            x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
+        )
+        return scaled
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions; several query heads share a key and a value."""
+
+    def __init__(self, width: int, heads: int, groups: int) -> None:
+        super().__init__()
+        self.groups, self.each, self.size = groups, heads // groups, width // heads
+        self.qkv = nn.Linear(width, (heads + 2 * groups) * self.size, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+        """Map tokens (n, t, width) to the same shape."""
+        n, length, width = x.shape
+        joined = self.qkv(x).view(n, length, self.groups, self.each + 2, self.size)
+        query, key, value = joined.split([self.each, 1, 1], dim=3)
+        query = rotated(query.reshape(n, length, -1, self.size).transpose(1, 2), turns)
+        key = rotated(key.squeeze(3).transpose(1, 2), turns).repeat_interleave(self.each, 1)
+        value = value.squeeze(3).transpose(1, 2).repeat_interleave(self.each, 1)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        found: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(n, length, width))
+        return found
+
+
+class Block(nn.Module):
+    """Attention and a gated MLP, both behind a norm and residual."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, wide = params["width"], params["mlp"]
+        self.norm1, self.norm2 = Norm(width), Norm(width)
+        self.attention = Attention(width, params["heads"], params["groups"])
+        self.gate, self.up = (nn.Linear(width, wide, bias=False) for _ in range(2))
+        self.down = nn.Linear(wide, width, bias=False)
+
+    def forward(self, x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+        """Map tokens (n, t, width) to the same shape."""
+        x = x + self.attention(self.norm1(x), turns)
+        seen = self.norm2(x)
+        found: torch.Tensor = x + self.down(F.silu(self.gate(seen)) * self.up(seen))
+        return found
+
+
+class Llama(nn.Module):
+    """Tokens int64 (n, t) to logits (n, t, vocabulary) of the token that follows each."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(size(params), params["width"])
+        self.blocks = nn.ModuleList(Block(params) for _ in range(params["depth"]))
+        self.norm = Norm(params["width"])
+        self.theta, self.head_size = params["theta"], params["width"] // params["heads"]
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        x = self.embed(tokens)
+        turns = angles(self.theta, self.head_size, tokens.shape[1]).to(x.device)
+        for block in self.blocks:
+            x = block(x, turns)
+        return F.linear(self.norm(x), self.embed.weight)
+
+    def losses(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return -log probability of each token but the first, (n, t - 1) in nats."""
+        logits = self(tokens[:, :-1]).float()
+        found: torch.Tensor = F.cross_entropy(
+            logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+        )
+        return found.view(len(tokens), -1)
+
+
+def angles(theta: float, size: int, length: int) -> torch.Tensor:
+    """Return the complex turn of each pair of channels at each place, (length, size / 2)."""
+    rates = theta ** (-torch.arange(0, size, 2).float() / size)
+    turn = torch.outer(torch.arange(length).float(), rates)
+    return torch.polar(torch.ones_like(turn), turn)
+
+
+def rotated(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Turn neighbouring channels of (n, heads, t, size) by the turns of their places."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
+
+
+# ------------------------------------------------------------------ tokens
+
+
+def size(params: Mapping[str, Any]) -> int:
+    """Return how many tokens there are."""
+    return int(params["vocabulary"]) if params["path"] else BYTES + 1
+
+
+def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
+    """Return the tokens of a text, after the one that begins it."""
+    if not params["path"]:
+        return [BYTES, *text.encode()]
+    tokenizer = _tokenizer(str(params["path"]))
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return [int(params["begin"]), *ids]
+
+
+@functools.cache
+def _tokenizer(path: str) -> Any:
+    if not Path(path).is_file():
+        raise ModelError(f"the tokenizer {path} does not exist; give Llama 3's tokenizer.json")
+    return _optional.package("tokenizers", "llm").Tokenizer.from_file(path)
+
+
+# ------------------------------------------------------------------ the model
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return Llama(params)
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> nets.Predictor:
+    """Return what gives `nll` and `tokens` of each text, one after the other."""
+    held = nets.pick_device(device)
+    net = nets.place(net, held).eval()
+    kind = nets.PRECISIONS[precision]
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = []
+        for sample in samples:
+            tokens = encoded(sample.fields["text"], params)[: params["length"] + 1]
+            with (
+                torch.inference_mode(),
+                torch.autocast(held.type, kind, enabled=precision != "float32"),
+            ):
+                found.append(net.losses(torch.tensor([tokens], device=held))[0].double().cpu())
+        return {
+            "nll": np.array([float(one.mean()) for one in found]),
+            "tokens": np.array([len(one) for one in found], np.int64),
+        }
+
+    return predict

@@ -1,0 +1,67 @@
+"""Claims at full scale name rows that their scale makes: weights trained or given, and where these are tested."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isolation import ROOT
+from shiftbench.plan import cards, scales
+from shiftbench.statistics.statements import parts
+
+SLUGS = ("cns-bench", "coco-o", "imagenet-e", "m-hood", "neural-ranking-robustness", "rwds")
+
+
+def selectors(expression: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the selectors of an expression."""
+    if "metric" in expression:
+        yield expression
+        return
+    _, operand, _ = parts(expression)
+    for one in operand if isinstance(operand, list) else [operand]:
+        yield from selectors(one)
+
+
+def several(value: Any) -> list[Any]:
+    """Return the values that a selector names; null is the row over all of them."""
+    return [one for one in (value if isinstance(value, list) else [value]) if one is not None]
+
+
+def made(campaign: Any, name: str) -> set[tuple[str, str, str]]:
+    """Return (weights, shift, campaign) of the rows of a campaign; weights with and without what they learnt from."""
+    found = set()
+    for weights in campaign.weights:
+        for model in weights.models:
+            for trainer in weights.trainers:
+                short = f"{model}-{trainer}"
+                learnt = f"{weights.dataset or campaign.dataset}/{short}"
+                for shift in ("identity", *campaign.shifts):
+                    found |= {(short, shift, name), (learnt, shift, name)}
+    return found
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_full_claims_name_what_their_scale_makes(
+    slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    params = scales.load(f"systems/{slug}/full", tmp_path)
+    rows = {row for name, campaign in params.campaigns.items() for row in made(campaign, name)}
+    claims = {name: one for name, one in cards.load(slug).claims.items() if one.scale == "full"}
+    assert claims
+    for name, claim in claims.items():
+        for selector in selectors(claim.value or {}):
+            for column, at in (("weights", 0), ("shift", 1), ("campaign", 2)):
+                named = set(several(selector[column])) if column in selector else set()
+                lacking = named - {row[at] for row in rows}
+                assert not lacking, f"{name}: {column} {sorted(lacking)}"
+            wanted = [set(several(selector.get(c, []))) for c in ("weights", "shift", "campaign")]
+            assert any(
+                all(not one or value in one for one, value in zip(wanted, row, strict=True))
+                for row in rows
+            ), f"{name}: no row has {selector}"
