@@ -13,7 +13,7 @@ from isolation import ROOT
 from shiftbench.plan import cards, scales
 from shiftbench.statistics.statements import parts
 
-SLUGS = ("m-hood", "neural-ranking-robustness", "rwds")
+SLUGS = ("cns-bench", "coco-o", "imagenet-e", "m-hood", "neural-ranking-robustness", "rwds")
 
 
 def selectors(expression: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -27,7 +27,8 @@ def selectors(expression: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    """Return the values that a selector names; null is the row over all of them."""
+    return [one for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
 def made(campaign: Any, name: str) -> set[tuple[str, str, str]]:

@@ -106,7 +106,7 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
     page = (made / f"build/{SCALE}/results/report/index.html").read_text()
     for said in (
         "<h1>Toy</h1>",
-        "energy beats MSP by a half",
+        "energy beats MSP by nine tenths",
         'verdict bad">refuted',
         "everything",
     ):
@@ -144,7 +144,7 @@ def test_claims_are_printed(home: Path) -> None:
     said = CliRunner().invoke(cli.app, ["claims", SLUG]).output
     assert "1 refuted" in said
     told = CliRunner().invoke(cli.app, ["claims", SLUG, "--json"]).output
-    assert "energy beats MSP by a half" in told
+    assert "energy beats MSP by nine tenths" in told
     missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
     assert "`snakemake systems/toy/smoke` runs it" in str(missing)
 
@@ -171,7 +171,7 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:
     file = home / "toy/card.yaml"
-    file.write_text(file.read_text().replace("margin: 0.5", "margin: -2"))
+    file.write_text(file.read_text().replace("margin: 0.9", "margin: -2"))
     planned, root = plans.load(SCALE)
     stale = {
         ref.kind

@@ -224,7 +224,7 @@ def _ends(rows: list[Row], modules: Mapping[str, ModuleType]) -> tuple[Floats, F
 
 
 def _is_share(module: ModuleType) -> bool:
-    return module.UNIT == "share" and module.RANGE == (0.0, 1.0)
+    return bool(module.UNIT == "share" and module.RANGE == (0.0, 1.0))
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:

@@ -17,7 +17,7 @@ from makers.repositories import HOME
 from shiftbench import plugins
 from shiftbench.data import schema, shards, splits
 from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.plan import plan
+from shiftbench.plan import cards, plan
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.tools import run_local
@@ -197,3 +197,14 @@ def test_the_miniature_is_sharded_and_evaluated(
     assert table.filter(metric="effective_robustness")["value"].is_not_null().all()
     assert splits.native("test", plugins.find("datasets", "coco_json")) == "test"
     assert np.isfinite(seeded["value"].to_numpy()).all()
+
+
+@pytest.mark.usefixtures("in_pristine")
+def test_boxes_that_are_brought_are_numbered_as_coco_numbers_them() -> None:
+    from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
+    names = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+    numbers = [at for at, name in enumerate(names) if name not in ("__background__", "N/A")]
+    models = cards.load("coco-o").params["full"]["models"].values()
+    brought = [model["categories"] for model in models if model["use"] == "box_predictions"]
+    assert brought == [numbers] * 15

@@ -104,6 +104,37 @@ def test_wrong_options_are_told() -> None:
         shares(values, parts, "residual")
 
 
+def zoo(scale: str) -> tuple[Components, set[str]]:
+    """Return the components of a scale, and the names of the weights that its campaign has."""
+    params: dict[str, Any] = cards.load("coco-o").params[scale]
+    (campaign,) = params["campaigns"].values()
+    names = {
+        f"{model}-{trainer}"
+        for of in campaign["weights"]
+        for model in of["models"]
+        for trainer in of["trainers"]
+    }
+    return params["metrics"]["variance_share"]["components"], names
+
+
+@pytest.mark.usefixtures("in_pristine")
+def test_components_of_every_scale_are_of_all_its_models() -> None:
+    for scale in ("embedded", "smoke", "full"):
+        components, names = zoo(scale)
+        assert {frozenset(of) for of in components.values()} == {frozenset(names)}
+    random = np.random.default_rng(0)
+    ordered = sorted(names)
+    assert len(ordered) >= 20
+    rows = [
+        row(name, value) for name, value in zip(ordered, random.random(len(ordered)), strict=True)
+    ]
+    made = variance_share.compute(rows, "map", components, "models")
+    assert all(np.isfinite(one.value) for one in made)
+    for of in components.values():
+        assert min(list(of.values()).count(level) for level in of.values()) >= 3
+    assert min(np.isfinite(one.draws).mean() for one in made) > 0.75
+
+
 @pytest.mark.usefixtures("in_pristine")
 def test_components_of_the_embedded_zoo_are_apart_and_have_each_level_several_times() -> None:
     """An orthogonal array of strength two: all pairs of levels of two components occur alike often."""
