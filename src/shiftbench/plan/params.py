@@ -262,6 +262,10 @@ class Params(_Strict):
         0, description="key of all random words and trainings"
     )
     plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
+    strict: bool | None = Field(
+        None,
+        description="a job that opens a file which nothing names fails; default: in CI (the variable CI is set)",
+    )
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
     train: Train = Train()
