@@ -254,11 +254,10 @@ class Unrun(ModuleType):
 
 def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
     """Yield the names that a statement binds at the top of a module, each with its value."""
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    if isinstance(node, ast.AnnAssign) and node.value is not None:
-        targets = [node.target]
-    for target in targets:
-        value = node.value  # type: ignore[union-attr]
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return
+    value = node.value
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
         if isinstance(target, ast.Name):
             yield target.id, value
         elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
