@@ -161,7 +161,7 @@ def test_look_sizes_and_classes_shift_by_themselves() -> None:
 
 
 def test_no_scene_item_or_ground_is_in_training_and_test() -> None:
-    parts = {split: scenes(split, held=2) for split in splits.SPLITS}
+    parts = {split: scenes(split, val=2) for split in splits.SPLITS}
     groups = [{zone_scenes.group(sample) for sample in part} for part in parts.values()]
     assert list(map(len, groups)) == [2, 2, 2]
     assert len(set.union(*groups)) == 6

@@ -5,8 +5,7 @@ The embedded stand-in for RWDS. `zone` is where scenes lie: `a` (grass, green, c
 of classes of its own. `target` and the shares `look`, `sizes` and `classes` move a scene towards another zone, each
 by itself: look and sizes are covariates, classes the prior. A scene of `side` pixels is cut into tiles of `tile`
 pixels (`_tiles.py`); a tile's source image is its `cluster`, which is resampled as one, and its group, which is in one
-split; `held` scenes are for validation.
-Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
+split. Test scenes of one number are the same in all zones but for what the zone changes, training scenes differ.
 Items and halves of photos are apart in test and training; validation has scenes of its own with those of training.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the zones are ours, after RWDS
@@ -45,7 +44,7 @@ FILES = {"train": "train", "val": "train", "test": "t10k"}
 HALVES = {"train": "left", "val": "left", "test": "right"}
 PARAMS: dict[str, object] = {
     "train": 40,
-    "held": 3,
+    "val": 3,
     "test": 20,
     "zone": "a",
     "target": "",
@@ -77,7 +76,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     mix, plot = _mix(params), _plot(split, params)
     pools = _pools(str(sources[fashion_mnist.SOURCES[0]]), FILES[split])
     own = "" if split == "test" else f"{params['zone']}/"
-    for number in range(params["held" if split == "val" else split]):
+    for number in range(params[split]):
         scene = f"{split}/{own}{number:05d}"
         image, boxes = _zones.scene(scene, mix, plot, list(pools), sources)
         cut = _tiles.tiles(image, boxes, params["tile"], params["tile_overlap"], params["visible"])
