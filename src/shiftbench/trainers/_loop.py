@@ -51,11 +51,14 @@ def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
 def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
     """Return the inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
     if job.folder is None:
-        own = job.samples(split)
-        return prepared(job, own), _labels(own)
-    samples = _inputs.of_folder(job.folder(split), _prepare(job))
-    some = samples if isinstance(samples, list) else shards.read(job.folder(split), ("label",))
-    return prepared(job, samples), _labels(some)
+        given = job.samples(split)
+        return prepared(job, given), _labels(given)
+    folder = job.folder(split)
+    samples = _inputs.of_folder(folder, _prepare(job))
+    labelled: Iterable[Sample] = (
+        samples if isinstance(samples, list) else shards.read(folder, ("label",))
+    )
+    return prepared(job, samples), _labels(labelled)
 
 
 def count(job: TrainJob, split: str) -> int:
