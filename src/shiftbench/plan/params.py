@@ -82,7 +82,7 @@ class Dataset(Component):
 
     slice: Slice = Slice()
     subset: Subset = Subset()
-    val: Literal["apart", "within"] = Field(
+    val_of_train: Literal["apart", "within"] = Field(
         "apart",
         description="where the original has no val: a tenth of train that is no more trained on, or (`within`) that "
         "train keeps, as papers do that train on all of it; nothing may be chosen on it then",
