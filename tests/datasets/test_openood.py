@@ -221,7 +221,7 @@ def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
     resized = picture.resize((48, 32), Image.Resampling.BILINEAR).crop((12, 4, 36, 28))
     squeezed = picture.resize((24, 24), Image.Resampling.BILINEAR)
     for one, expected in zip(found, (picture, resized, squeezed), strict=True):
-        assert np.array_equal(one, np.asarray(expected))
+        assert np.abs(one.astype(int) - np.asarray(expected)).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,10 @@ class Endpoint:
         )
 
     def _completion(self, request: Request) -> Any:
-        given = {**self._sampled(request), "prompt": str(request.raw)}
-        if stop := request.decoding.get("stop"):
-            given["stop"] = [str(stop)]
-        return self._client.completions.create(**given)
+        stop = request.decoding.get("stop")
+        ends = {"stop": [str(stop)]} if stop else {}
+        asked = {"prompt": str(request.raw), **ends, **self._sampled(request)}
+        return self._client.completions.create(**asked)
 
     def _sampled(self, request: Request) -> dict[str, Any]:
         decoding = request.decoding

@@ -52,8 +52,9 @@ class Inputs:
         self, samples: Samples, prepare: Prepare, crops: Mapping[str, Any] | None = None
     ) -> None:
         self._samples, self._prepare, self._crops = samples, prepare, crops
-        held = isinstance(samples, list) and not crops
-        self._held: npt.NDArray[Any] | None = prepare(samples) if held else None
+        self._held: npt.NDArray[Any] | None = None
+        if isinstance(samples, list) and not crops:
+            self._held = prepare(samples)
 
     def __len__(self) -> int:
         """Return n."""

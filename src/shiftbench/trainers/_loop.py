@@ -51,12 +51,11 @@ def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
 def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
     """Return the inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
     if job.folder is None:
-        samples: _inputs.Samples = job.samples(split)
-    else:
-        samples = _inputs.of_folder(job.folder(split), _prepare(job))
-    if job.folder is None or isinstance(samples, list):
-        return prepared(job, samples), _labels(samples)
-    return prepared(job, samples), _labels(shards.read(job.folder(split), ("label",)))
+        own = job.samples(split)
+        return prepared(job, own), _labels(own)
+    samples = _inputs.of_folder(job.folder(split), _prepare(job))
+    some = samples if isinstance(samples, list) else shards.read(job.folder(split), ("label",))
+    return prepared(job, samples), _labels(some)
 
 
 def count(job: TrainJob, split: str) -> int:

@@ -25,8 +25,7 @@ def tabbed(sample: Sample) -> Sample:
     new = [line if number in kept else _tabs(line) for number, line in enumerate(lines, 1)]
     cut = code.text.count("\n")
     head = "\n".join(new[: cut + 1])[: len("\n".join(new[:cut])) + 1 if cut else 0]
-    last = _tabs(code.text.rpartition("\n")[2])
-    text = head + last
+    text = head + _tabs(code.text.rpartition("\n")[2])
     whole = "\n".join(new)
     return _code.with_code(sample, text, whole[len(text) :]) if _code.sound(whole) else sample
 
