@@ -180,6 +180,12 @@ def _fail_if_skipped(report: Any) -> Any:
 # --- shared fixtures ----------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _packaged_plugins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test search the plugin folders of another's params, which stay those of the process."""
+    monkeypatch.setattr("shiftbench.plugins.Folders.extra", ())
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

@@ -93,3 +93,15 @@ def test_a_step_is_the_same_twice_and_decays_matrices_alone(name: str) -> None:
     update.step()
     assert still.head.weight.norm() < before["head.weight"].norm()
     assert torch.equal(still.head.bias, before["head.bias"])
+
+
+def test_biases_and_norms_are_decayed_where_it_is_asked() -> None:
+    module = plugins.find("optimizers", "sgd")
+    for everything, kept in ((False, 1.0), (True, 0.99)):
+        own = net()
+        nn.init.ones_(own.body.bias)
+        update = module.make(own, 0.1, 0.1, {**module.PARAMS, "decay_all": everything})
+        sum(p.sum() * 0 for p in own.parameters()).backward()
+        update.step()
+        # the first step of Nesterov's momentum is 1.9 times the gradient
+        assert own.body.bias[0].item() == pytest.approx(1 - 1.9 * (1 - kept), abs=1e-6)

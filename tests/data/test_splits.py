@@ -37,6 +37,18 @@ def test_val_is_cut_from_train() -> None:
     assert len(keys("test", module)) == len(SAMPLES)
 
 
+def test_val_within_train_is_the_same_tenth_and_train_keeps_it() -> None:
+    module = dataset("train", "test")
+    whole = {
+        s.key for s in splits.cut(SAMPLES, "train", module, apart=False) if isinstance(s, Sample)
+    }
+    within = {
+        s.key for s in splits.cut(SAMPLES, "val", module, apart=False) if isinstance(s, Sample)
+    }
+    assert len(whole) == len(SAMPLES)
+    assert within == keys("val", module)
+
+
 def test_what_the_original_has_is_kept() -> None:
     module = dataset("train", "val", "test")
     assert all(len(keys(split, module)) == len(SAMPLES) for split in splits.SPLITS)

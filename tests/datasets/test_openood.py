@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from isolation import ROOT
 from makers import miniature_originals
@@ -208,6 +209,19 @@ def test_lists_of_one_picture_give_one_key_whatever_the_list(tmp_path: Path) -> 
     assert [(sample.key, sample.fields["label"]) for sample in found] == [("image_list/a b", 0)]
     again = listed(tmp_path, "a b.png 1\n", classes=["x", "y"])
     assert (again[0].key, again[0].fields["label"]) == ("image_list/a b", 1)
+
+
+def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
+    picture = miniature_originals.picture(0, (60, 40))
+    picture.save(tmp_path / "a.png")
+    found = [
+        listed(tmp_path, "a.png -1\n", **options)[0].fields["image"]
+        for options in ({}, {"shorter": 32, "side": 24}, {"side": 24})
+    ]
+    resized = picture.resize((48, 32), Image.Resampling.BILINEAR).crop((12, 4, 36, 28))
+    squeezed = picture.resize((24, 24), Image.Resampling.BILINEAR)
+    for one, expected in zip(found, (picture, resized, squeezed), strict=True):
+        assert np.abs(one.astype(int) - np.asarray(expected)).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from shiftbench.errors import DataError, ModelError
 from shiftbench.llm import client
+from shiftbench.llm import endpoint as endpoint_of
 from shiftbench.llm.answer_cache import Answers, Key
 from shiftbench.llm.client import Cached, Request
 from shiftbench.llm.endpoint import Endpoint
@@ -167,8 +168,9 @@ GOOD = reply(200, completion("well said"))
 
 
 @pytest.fixture
-def server() -> Iterator[Callable[..., tuple[str, list[dict[str, object]]]]]:
+def server(monkeypatch) -> Iterator[Callable[..., tuple[str, list[dict[str, object]]]]]:  # type: ignore[no-untyped-def]
     """A server on loopback that answers as it is told, in turn; gives its URL and what it was asked."""
+    monkeypatch.setattr(endpoint_of, "AT_ONCE", 1)
     running: list[ThreadingHTTPServer] = []
 
     def serve(*answers: Answer) -> tuple[str, list[dict[str, object]]]:
@@ -178,6 +180,7 @@ def server() -> Iterator[Callable[..., tuple[str, list[dict[str, object]]]]]:
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 asked.append(json.loads(self.rfile.read(length)))
+                self.echoed = asked[-1].get("messages", [{}])[0].get("content")
                 next(turns)(self)
 
             def log_message(self, *_: object) -> None:
@@ -240,6 +243,32 @@ def test_wrong_credentials_are_not_tried_again(server) -> None:  # type: ignore[
     with pytest.raises(ModelError, match="refuses with status 401"):
         list(endpoint(url).answer([request("a")]))
     assert len(asked) == 1
+
+
+def test_a_raw_text_is_gone_on_with_and_has_no_turns(server) -> None:  # type: ignore[no-untyped-def]
+    bodies = [
+        json.dumps({"id": "1", "object": "text_completion", "created": 0, "model": "m", "choices": some})
+        for some in ([{"index": 0, "finish_reason": "stop", "logprobs": None, "text": ""}], [])
+    ]  # fmt: skip
+    url, asked = server(*(reply(200, body.encode()) for body in reversed(bodies)))
+    prompt = "def f():\n    "
+    raw = Request(((client.RAW, prompt),), "t", {**DECODING, "stop": "\ndef "})
+    assert list(endpoint(url).answer([raw])) == [""]  # the first reply is none, the second is empty
+    assert asked[1]["prompt"] == prompt
+    assert asked[1]["stop"] == ["\ndef "]
+    assert "messages" not in asked[1]
+
+
+def test_answers_come_in_order_though_some_are_asked_at_once(server, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(endpoint_of, "AT_ONCE", 4)
+
+    def told(handler: BaseHTTPRequestHandler) -> None:
+        reply(200, completion(handler.echoed))(handler)  # type: ignore[attr-defined]
+
+    url, _ = server(*[told] * 8)
+    many = Endpoint("m", url, "none", seconds=5, tries=1)
+    texts = [f"text {number}" for number in range(8)]
+    assert list(many.answer([request(text) for text in texts])) == texts
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:

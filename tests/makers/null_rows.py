@@ -1,9 +1,9 @@
 """Metric rows of the shape that a claim asks for, with values that know nothing of its arms.
 
 The rows of a claim are those that its selectors name, one for each value of a list and of the columns that are combined
-or quantified over. Every column of `values` is another draw of all of them: a level for each selector, and around it a
-spread from row to row that the selectors share, have turned round, or each for itself. What a claim says of its arms
-is then true in some draws and false in others, or the claim cannot fail.
+or quantified over. Every column of `values` is another draw of all of them: a level for each selector, now and then an
+end of the metric's range, and around it a spread from row to row that the selectors share, have turned round, or each
+for itself. What a claim says of its arms is then true in some draws and false in others, or the claim cannot fail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Place = dict[str, Any]
 OPEN = {"seed": [0, 1, 2], "severity": [1.0, 3.0, 5.0], "step": [0, 1, 2]}
 """Values of a column that is combined over; of any other three names."""
+ROUND = -1
+"""Instead of a number of values: lists go round together, so that a short one begins again where a long one goes on."""
 _ANY = {name: f"any {name}" for name in KEY} | {"severity": 1.0, "group": None, "step": None}
 _COLUMNS = (*KEY, "seed")
 _SCHEMA = dict.fromkeys(KEY, pl.String) | {
@@ -55,7 +57,8 @@ def under_the_null(
     seeded = "seed" in (claim.unit, claim.over)
     over = frozenset(filter(None, (claim.over, "seed" if seeded else None)))
     leaves = list(_leaves(claim.value, over))
-    for alike, zipped in itertools.product((False, True), repeat=2):
+    sizes = {len(_list(chosen)) for leaf in leaves for chosen in leaf.selector.values()}
+    for alike, zipped in itertools.product((False, True), (0, 3, *sorted(sizes - {1, 3}), ROUND)):
         try:
             rows = _rows(leaves, claim, ranges, draws, (alike, zipped, seeded))
             return np.stack([one.values for one in estimates(claim, rows).values()])
@@ -86,7 +89,7 @@ def _rows(
     claim: Claim,
     ranges: Mapping[str, tuple[float | None, float | None]],
     draws: int,
-    how: tuple[bool, bool, bool],
+    how: tuple[bool, int, bool],
 ) -> Rows:
     """Return the rows of all selectors.
 
@@ -95,16 +98,17 @@ def _rows(
         claim: whose they are.
         ranges: of metrics, by name.
         draws: how many.
-        how: whether a selector that leaves a column out means what the others name in it; whether lists of one length
-            belong together, one by one; whether there are training seeds.
+        how: whether a selector that leaves a column out means what the others name in it; how many values a column
+            has that is combined over, where lists of one length belong together, one by one (0: they do not; ROUND);
+            whether there are training seeds.
     """
     alike, zipped, seeded = how
     named = {name: value for leaf in leaves for name, value in leaf.selector.items()}
     usual = _ANY | {name: _list(value)[0] for name, value in named.items() if alike and value}
     random, found = np.random.default_rng(0), dict[tuple[object, ...], tuple[Place, Floats]]()
-    spread, shared = random.uniform(0, 0.3, draws), random.random((64, draws))
+    spread, shared = np.maximum(random.uniform(-0.1, 0.3, draws), 0), random.random((64, draws))
     for leaf in leaves:
-        level, sign = random.random(draws), random.choice([-1, 0, 1], draws)
+        level, sign = random.uniform(-0.2, 1.2, draws), random.choice([-1, 0, 1], draws)
         for number, place in enumerate(_places(leaf, usual, zipped=zipped, seeded=seeded)):
             own = np.where(
                 sign == 0, random.random(draws), 0.5 + sign * (shared[number % 64] - 0.5)
@@ -125,17 +129,20 @@ def _scaled(value: Floats, ends: tuple[float | None, float | None], margin: floa
     return low + value * (high - low)
 
 
-def _places(leaf: Leaf, usual: Mapping[str, Any], *, zipped: bool, seeded: bool) -> Iterator[Place]:
+def _places(leaf: Leaf, usual: Mapping[str, Any], *, zipped: int, seeded: bool) -> Iterator[Place]:
     """Yield the rows that one selector names."""
     columns = {}
     for name in _COLUMNS:
         if name in leaf.selector:
             columns[name] = _list(leaf.selector[name])
         elif name in leaf.over and (name != "seed" or seeded):
-            columns[name] = OPEN.get(name, [f"{name} {letter}" for letter in "abc"])
+            columns[name] = OPEN.get(
+                name, [f"{name} {i}" for i in range(zipped if zipped > 0 else 3)]
+            )
         else:
             columns[name] = [usual.get(name)]
-    for chosen in _together(columns) if zipped else itertools.product(*columns.values()):
+    together = _round(columns) if zipped == ROUND else _together(columns)
+    for chosen in together if zipped else itertools.product(*columns.values()):
         place = dict(zip(columns, chosen, strict=True))
         if place["severity"] is not None:
             place["severity"] = float(place["severity"])
@@ -153,6 +160,15 @@ def _together(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
             values[seed if name == "seed" else place[len(values)]]
             for name, values in columns.items()
         )
+
+
+def _round(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Yield one value of each column, weights and seeds each with all others, the rest of lists that go round."""
+    free = ("weights", "seed")
+    longest = max(len(values) for name, values in columns.items() if name not in free)
+    for at, *own in itertools.product(range(longest), *(columns[name] for name in free)):
+        chosen = dict(zip(free, own, strict=True))
+        yield tuple(chosen.get(name, values[at % len(values)]) for name, values in columns.items())
 
 
 def _list(value: object) -> list[Any]:

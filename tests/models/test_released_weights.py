@@ -229,7 +229,7 @@ def test_a_probe_by_sgd_is_the_loop_written_out_and_holds_no_split(
 
     _, inputs = start
     made = training_jobs.job(
-        "convnet", "linear_probe", inputs=inputs, solver="sgd", batch_size=8, epochs=5
+        "convnet", "linear_probe", inputs=inputs, solver="sgd", batch=16, batch_size=8, epochs=40
     )
     about = {"task": "classification", "classes": list(training_jobs.CLASSES), "dataset": "tiny"}
     for split in ("train", "val"):

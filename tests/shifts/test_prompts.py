@@ -7,14 +7,13 @@ import re
 
 import pytest
 
-from makers import shift_digests
+from makers import code_problems, shift_digests
+from makers.code_problems import perturbed
 from shiftbench import plugins
-from shiftbench.datasets import _human_eval
-from shiftbench.errors import DataError, FetchError, RangeError
+from shiftbench.errors import DataError, RangeError
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
-from shiftbench.stages.fetch import fetch
 from shiftbench.systems.recode.shifts import (
     _code,
     _docstrings,
@@ -53,29 +52,7 @@ UNDONE["syntax_for_while"] = 0.75
 
 @pytest.fixture(scope="session")
 def problems(tmp_path_factory):
-    """HumanEval's 164 problems, whole and partial, and WordNet; from the cache, or from the network if allowed."""
-    folders = {}
-    for source in ("human_eval", "wordnet"):
-        folders[source] = tmp_path_factory.mktemp(source) / "original"
-        try:
-            fetch(source, folders[source], [], offline=True)
-        except FetchError as error:
-            pytest.skip(f"{source} is not in the cache: {error}".splitlines()[0])
-    file = folders["human_eval"] / "HumanEval.jsonl.gz"
-    whole = list(_human_eval.samples("human_eval", file, partial=False))
-    partial = list(_human_eval.samples("human_eval_partial", file, partial=True))
-    return whole, partial, {"wordnet": folders["wordnet"]}
-
-
-def perturbed(name, problems, seed=1, step=1):
-    whole, partial, sources = problems
-    module = plugins.find("shifts", name)
-    options = {**module.PARAMS, **({"sources": sources} if getattr(module, "SOURCES", ()) else {})}
-    before = (whole if name.startswith(("docstring_", "name_")) else partial)[::step]
-    return before, [
-        module.apply(one, float(seed), RandomStream(0, name, "d", one.key), **options)
-        for one in before
-    ]
+    return code_problems.load(tmp_path_factory.mktemp("originals"))
 
 
 def test_there_are_twenty_seven_and_a_control():
@@ -95,7 +72,7 @@ def test_only_what_may_change_does(name, problems):
     for one, two in zip(before, after, strict=True):
         ast.parse(two.fields["text"] + two.fields["meta"]["canonical_solution"])
         generation.check(two, [])
-        KEPT[name.partition("_")[0]](one, two)
+        KEPT.get(name, KEPT[name.partition("_")[0]])(one, two)
 
 
 def outside(sample):
@@ -116,6 +93,14 @@ def docstring_alone(before, after):
     for name in names:  # nothing that the code calls something is misspelled
         whole = rf"(?<!\w){re.escape(name)}(?!\w)"
         assert len(re.findall(whole, new_inner)) >= len(re.findall(whole, inner))
+
+
+def spaces_alone(before, after):
+    """Of the docstring's words nothing but white space changes, and its examples stay; names are words like others."""
+    (head, inner, tail), (new_head, new_inner, new_tail) = outside(before), outside(after)
+    assert (head, tail, before.fields["meta"]) == (new_head, new_tail, after.fields["meta"])
+    assert "".join(inner.split()) == "".join(new_inner.split())
+    assert inner.partition(">>>")[1:] == new_inner.partition(">>>")[1:]
 
 
 def name_alone(before, after):
@@ -143,6 +128,7 @@ def layout_alone(before, after):
 
 KEPT = {
     "docstring": docstring_alone,
+    "docstring_whitespace": spaces_alone,
     "name": name_alone,
     "syntax": same_tree_but_for_code,
     "format": layout_alone,
@@ -214,6 +200,7 @@ def test_prompts_by_hand():
         "\t# every number\n\ttotal, limit = 0, 3\n\tfor number in numbers:\n"
         "\t\tif number > limit and total >= 0:\n"
     )
+    assert "\n\t>>> add_large([1, 5])\n\t5\n" in text("format_tab_indent", 4)
     assert " \\\n" in text("format_split_lines", 4)
     assert "    # >>> add_large([1, 5])\n    # 5\n" in text("format_docstring_to_comments")
     assert text("format_new_line_after_code") == shift_digests.PROMPT + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ FILE = ROOT / "benchmarks/interval_coverage.py"
 spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
 assert spec is not None
 assert spec.loader is not None
-benchmark = importlib.util.module_from_spec(spec)
+benchmark = sys.modules[FILE.stem] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(benchmark)
 
 
@@ -62,8 +63,8 @@ def test_the_interval_of_an_ece_holds_it():
 
 def test_quantified_claims_at_their_margin():
     """Of 20 values at the margin `all` was called refuted in 42% before refutation was corrected, too."""
-    for values, quantifier in ((3, "all"), (20, "all"), (20, "exists"), (5, 3)):
-        supported, refuted = benchmark.verdicts(run(200), values, quantifier)
+    for values, quantifier in ((20, "all"), (20, "exists"), (5, 3)):
+        supported, refuted = benchmark.verdicts(run(100), values, quantifier)
         assert supported <= 0.07
         assert refuted <= 0.07
 

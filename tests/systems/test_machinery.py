@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from makers import forgeries
 from makers.repositories import HOME
-from shiftbench import cli
+from shiftbench import cli, plugins
 from shiftbench.audit import run
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import ModelError, ParamsError
@@ -45,6 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = checkout(tmp_path_factory.mktemp("toy") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
+        patch.setattr(plugins.Folders, "extra", ())
         run_local.make(*plans.load(SCALE))
     return home
 
@@ -105,7 +106,7 @@ def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> No
     page = (made / f"build/{SCALE}/results/report/index.html").read_text()
     for said in (
         "<h1>Toy</h1>",
-        "energy beats MSP by a half",
+        "energy beats MSP by nine tenths",
         'verdict bad">refuted',
         "everything",
     ):
@@ -143,7 +144,7 @@ def test_claims_are_printed(home: Path) -> None:
     said = CliRunner().invoke(cli.app, ["claims", SLUG]).output
     assert "1 refuted" in said
     told = CliRunner().invoke(cli.app, ["claims", SLUG, "--json"]).output
-    assert "energy beats MSP by a half" in told
+    assert "energy beats MSP by nine tenths" in told
     missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
     assert "`snakemake systems/toy/smoke` runs it" in str(missing)
 
@@ -170,7 +171,7 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:
     file = home / "toy/card.yaml"
-    file.write_text(file.read_text().replace("margin: 0.5", "margin: -2"))
+    file.write_text(file.read_text().replace("margin: 0.9", "margin: -2"))
     planned, root = plans.load(SCALE)
     stale = {
         ref.kind
@@ -184,7 +185,10 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
     assert row["verdict"] == "supported"
 
 
-def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path) -> None:
+def test_snakemake_is_told_of_the_systems_that_are_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
     asked = snakemake_rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
     assert asked.systems == {SCALE: [f"build/{SCALE}/results/report/index.html"]}
     assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}

@@ -54,19 +54,26 @@ def native(split: str, module: ModuleType) -> str:
     )
 
 
-def belongs(split: str, group: str, native_splits: tuple[str, ...]) -> bool:
-    """Tell whether a group of the native split that `split` is read from belongs to `split`."""
+def belongs(split: str, group: str, native_splits: tuple[str, ...], *, apart: bool = True) -> bool:
+    """Tell whether a group of the native split that `split` is read from belongs to `split`.
+
+    Args:
+        split: train, val or test.
+        group: its name.
+        native_splits: what the original has.
+        apart: a val that is cut from train is taken out of it.
+    """
     if "all" in native_splits and "test" not in native_splits:
         in_test = unit("test", group) < TEST
         if in_test or split == "test":
             return in_test and split == "test"
-    if split == "test" or "val" in native_splits:
+    if split == "test" or "val" in native_splits or (split == "train" and not apart):
         return True
     return (unit("val", group) < VAL) == (split == "val")
 
 
 def cut(
-    samples: Iterable[Sample | DataError], split: str, module: ModuleType
+    samples: Iterable[Sample | DataError], split: str, module: ModuleType, *, apart: bool = True
 ) -> Iterator[Sample | DataError]:
     """Keep the samples of the native split that belong to `split`; errors pass through.
 
@@ -74,10 +81,13 @@ def cut(
         samples: of `native(split, module)`.
         split: train, val or test.
         module: the dataset; its `NATIVE` and, where it has one, `group(sample) -> str`.
+        apart: as for `belongs`.
     """
     group: Callable[[Sample], str] = getattr(module, "group", _key)
     for sample in samples:
-        if isinstance(sample, DataError) or belongs(split, group(sample), module.NATIVE):
+        if isinstance(sample, DataError) or belongs(
+            split, group(sample), module.NATIVE, apart=apart
+        ):
             yield sample
 
 

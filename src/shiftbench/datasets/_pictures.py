@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
-from shiftbench.models._images import resize_and_crop, to_colour
+from shiftbench.models._images import resize, resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -71,14 +71,18 @@ def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | Data
 
     Args:
         sample: errors pass through.
-        shorter: its shorter side becomes this (bilinear); 0: the image stays as it is.
-        side: of the middle square that is cut; 0: `shorter`.
+        shorter: its shorter side becomes this (bilinear); 0: nothing is cut.
+        side: of the middle square that is cut; 0: `shorter`. Without `shorter` the image is squeezed to this square
+            (`Resize((side, side))`), and with neither it stays as it is.
 
     Raises:
         ParamsError: the square is larger than the resized image.
     """
-    if not shorter or isinstance(sample, DataError):
+    if not (shorter or side) or isinstance(sample, DataError):
         return sample
+    if not shorter:
+        squeezed = resize(to_colour(sample.fields["image"]), side, side, "bilinear")
+        return sample.with_field("image", squeezed)
     if side > shorter:
         raise ParamsError(
             f"{sample.key}: side {side} cannot be cut from images of {shorter} pixels; raise shorter"

@@ -13,8 +13,9 @@ theirs: names in the order of the labels; a dataset of ours that has them, `clas
 the folders that the images of the train list lie in, in the order of their labels, as OODDB's have them. Without
 `classes` the set is out of distribution and each label is -1. `without` names lists whose images are left out (OODDB's
 unknown textures hold 40 images of a known class), after `counts` has refused a list of another length. `shorter` and
-`side` resize and cut as `imagenet` does, and `licence` is what the shards and `shiftbench plan` say. Nothing is
-downloaded, and shards stay local. A key is `image_list/` and the path, so that an image has one key in all lists.
+`side` resize and cut as `imagenet` does (`side` alone squeezes to a square), and `licence` is what the shards and
+`shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is `image_list/` and the path, so that an
+image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.

@@ -1,7 +1,7 @@
 """WebVision 1.0 (its resized images) without some of its concepts: auxiliary outliers, from your own copy.
 
     datasets:
-      webvision: {root: /data/webvision, subset: {train: 60000}}
+      webvision: {root: /data/webvision, subset: {train: 0.1}}
 
 `root` holds `info/synsets.txt` (a synset per line), `info/queries_synsets_map.txt` (`query number-of-synset`) and the
 folders `google/qNNNN/` and `flickr/qNNNN/`. A query is left out when its synset is in a group of `without`: classes of
@@ -9,7 +9,8 @@ ImageNet that fine-grained ID sets or their coarse OOD are of. As in MixOE's cod
 
 Source: Li et al., "WebVision Database", 2017, arXiv:1708.02862; the filter is that of Zhang et al., "Mixture Outlier
 Exposure", WACV 2023, whose lists have 120 dogs, 52 birds, 42 vehicles, 6 butterflies and 3 aircraft. Two queries of one
-synset may hold one image: such copies stay.
+synset may hold one image: such copies stay. Give `subset` as a fraction: a number of samples is chosen with all of
+these in memory.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ASSETS = ("imagenet_synsets.txt",)
 LICENCE = "research only; the images belong to their owners"
 CITATION = "Li et al., WebVision Database: Visual Learning and Understanding from Web Data, 2017, arXiv:1708.02862"
 REDISTRIBUTE = False
+IN_ORDER = True
 GROUPS: dict[str, tuple[tuple[int, int], ...]] = {
     "dog": ((151, 250), (252, 268), (273, 275)),
     "bird": ((7, 24), (87, 100), (127, 146)),
@@ -94,10 +96,10 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Iterator[Sample | DataError]:
-    """Yield the images of the queries that are left: `image` uint8 (h, w) or (h, w, 3), `label` 0."""
+    """Yield the images of the queries that are left in order: `image` uint8 (h, w) or (h, w, 3), `label` 0."""
     root = _root(params)
     left = queries(root / "info", params["without"])
-    for part in params["parts"]:
+    for part in sorted(params["parts"]):
         here = [query for query in left if (root / part / query).is_dir()]
         name = params.get("name", "webvision")
         yield from class_samples(f"{name}/{part}", root / part, dict.fromkeys(here, 0))

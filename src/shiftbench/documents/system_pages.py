@@ -126,7 +126,7 @@ def _claims(slug: str, card: Card, found: Measured | None) -> list[str]:
 
 def _judged(claim: Claim) -> str:
     """Say what is judged of a claim that was not run here; nothing where its card has no expression yet."""
-    return f" ({sentence(claim.model_dump(mode='json'))})" if claim.value else ""
+    return f". Judged: {sentence(claim.model_dump(mode='json'))}" if claim.value else ""
 
 
 def _where(slug: str, found: Measured | None) -> str:

@@ -19,7 +19,11 @@ from shiftbench.errors import DataError, ModelError
 from shiftbench.llm.answer_cache import Answers, Key
 
 Message = tuple[str, str]
-"""Role (`system`, `user`, `assistant`) and text; an `assistant` turn at the end is the opening of the answer."""
+"""Role (`system`, `user`, `assistant`) and text; an `assistant` turn at the end is the opening of the answer.
+
+One message of the role RAW is no turn: its text is given to the model as it is, which goes on with it.
+"""
+RAW = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Request:
     Attributes:
         messages: the turns of the conversation.
         template: hash of the template that they were written by.
-        decoding: `temperature` (0: the most likely token), `max_new_tokens`.
+        decoding: `temperature` (0: the most likely token), `max_new_tokens`, `stop` (a text at which the answer ends).
         seed: of the sampling.
     """
 
@@ -37,6 +41,12 @@ class Request:
     template: str
     decoding: Mapping[str, float | int | str | bool]
     seed: int = 0
+
+    @property
+    def raw(self) -> str | None:
+        """The text that is to be gone on with; None: a conversation."""
+        role, text = self.messages[0]
+        return text if role == RAW else None
 
     def key(self, model: str) -> Key:
         """Return the key of its answer by a model."""

@@ -1,7 +1,11 @@
 """A language model behind an OpenAI-compatible endpoint. Its answers carry the date: they cannot be made again.
 
-Time-outs, refusals for being busy (429), errors of the server, answers that are none and empty ones are tried again
-after 1, 2, 4, ... seconds; then the error says what came last. Wrong credentials or a wrong name are not tried again.
+Conversations go to `chat/completions`, raw texts to `completions`, which has no template and is how base models are
+asked. AT_ONCE are asked at a time; answers come in the order of the questions.
+
+Time-outs, refusals for being busy (429), errors of the server, answers that are none and empty turns are tried again
+after 1, 2, 4, ... seconds; then the error says what came last. Wrong credentials or a wrong name are not tried again. A
+raw text may be gone on with by nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from shiftbench.errors import ModelError
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     import openai
 
 PREFIX = "endpoint:"
+AT_ONCE = 16
 HOPELESS = (400, 401, 403, 404, 422)
 
 
@@ -56,8 +62,16 @@ class Endpoint:
         Raises:
             ModelError: a request failed for good; says why, and how many were answered.
         """
-        for number, request in enumerate(requests):
-            yield self._try(request, f"{number} of {len(requests)} were answered and are kept")
+
+        def one(number: int) -> str:
+            kept = f"{number} of {len(requests)} were answered and are kept"
+            return self._try(requests[number], kept)
+
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
+            yield from pool.map(one, range(len(requests)))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _try(self, request: Request, so_far: str) -> str:
         reason = ""
@@ -75,15 +89,8 @@ class Endpoint:
     def _once(self, request: Request) -> str:
         import openai
 
-        decoding = dict(request.decoding)
         try:
-            found = self._client.chat.completions.create(
-                model=self._name,
-                messages=[{"role": role, "content": text} for role, text in request.messages],  # type: ignore[misc]
-                temperature=float(decoding["temperature"]),
-                max_tokens=int(decoding["max_new_tokens"]),
-                seed=request.seed,
-            )
+            found = self._chat(request) if request.raw is None else self._completion(request)
         except openai.APIStatusError as error:
             if error.status_code in HOPELESS:
                 raise ModelError(
@@ -92,7 +99,28 @@ class Endpoint:
             raise _Again(f"status {error.status_code}") from None
         except (openai.APIError, ValueError) as error:  # time-outs, connections, what is no JSON
             raise _Again(f"{type(error).__name__}: {error}") from None
-        return _text(found)
+        return _text(found) if request.raw is None else _continued(found)
+
+    def _chat(self, request: Request) -> Any:
+        return self._client.chat.completions.create(
+            messages=[{"role": role, "content": text} for role, text in request.messages],  # type: ignore[misc]
+            **self._sampled(request),
+        )
+
+    def _completion(self, request: Request) -> Any:
+        stop = request.decoding.get("stop")
+        ends = {"stop": [str(stop)]} if stop else {}
+        asked = {"prompt": str(request.raw), **ends, **self._sampled(request)}
+        return self._client.completions.create(**asked)
+
+    def _sampled(self, request: Request) -> dict[str, Any]:
+        decoding = request.decoding
+        return {
+            "model": self._name,
+            "temperature": float(decoding["temperature"]),
+            "max_tokens": int(decoding["max_new_tokens"]),
+            "seed": request.seed,
+        }
 
 
 class _Again(Exception):
@@ -106,6 +134,16 @@ def _text(found: Any) -> str:
         raise _Again(f"what came is no completion: {str(found)[:80]!r}") from None
     if not isinstance(text, str) or not text.strip():
         raise _Again("the answer is empty")
+    return text
+
+
+def _continued(found: Any) -> str:
+    try:
+        text = found.choices[0].text
+    except (AttributeError, IndexError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise _Again(f"what came is no completion: {str(found)[:80]!r}")
     return text
 
 

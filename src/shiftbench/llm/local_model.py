@@ -43,7 +43,7 @@ class Local:
         self.model, self.date = client.identity(name), None
         self._batch = batch
         torch.set_num_threads(threads)
-        self._tokens, self._net = _load(folder)
+        self._tokens, self._net = load(folder)
         taken = inspect.signature(self._net.forward).parameters
         self._past = "cache" if "cache" in taken else "past_key_values"  # as its version says
         self._end = int(self._tokens.convert_tokens_to_ids(IM_END))
@@ -61,6 +61,9 @@ class Local:
                     yield from self._decode(some[batch], prompts[batch], shared, prefix)
 
     def _prompt(self, request: Request) -> list[int]:
+        if request.raw is not None:
+            raw: list[int] = self._tokens(request.raw, add_special_tokens=False)["input_ids"]
+            return raw
         *turns, (role, text) = request.messages
         opened = role == "assistant"
         said = turns if opened else request.messages
@@ -146,7 +149,12 @@ def _shared(prompts: Sequence[Sequence[int]]) -> int:
     return next((at for at, equal in enumerate(same) if not equal), shortest)
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
+def load(folder: Path) -> tuple[Any, Any]:
+    """Return tokeniser and net, in bfloat16, of a folder with one GGUF file.
+
+    Raises:
+        ModelError: a library is missing, or the file is no such model.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is looked for elsewhere
     try:
         import gguf  # noqa: F401 - transformers reads the file by it

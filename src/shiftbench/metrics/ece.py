@@ -33,7 +33,7 @@ def reduce(rows: Rows, bins: int) -> Contributions:
     Raises:
         ParamsError: `bins` is no whole number above 0.
     """
-    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+    if type(bins) is not int or bins < 1:
         raise ParamsError(f"ece: bins is {bins!r}; expected a whole number of 1 at least")
     confidence, counts = rows.column("confidence_e9"), rows.present("correct")
     gap = rows.column("correct") * E9 - confidence * counts

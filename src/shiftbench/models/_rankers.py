@@ -280,7 +280,13 @@ def labelled(
 def validation(
     samples: Sequence[Sample], predict: Callable[[Sequence[Sample]], nets.Outputs]
 ) -> float:
-    """Return the mean nDCG@10 of a predictor."""
+    """Return the mean nDCG@10 of a predictor.
+
+    Raises:
+        ModelError: there is no query.
+    """
+    if not samples:
+        raise ModelError("there are no validation queries to choose by; take more of the split")
     from shiftbench.tasks import _ranked
 
     lists = predict(samples)["documents"]

@@ -25,6 +25,8 @@ CIFAR10: dict[str, object] = {
 }
 """For a model's PARAMS: channels of 0..1 are normalised within the net."""
 WIDTHS = (64, 128, 256, 512)
+ENCODERS = ("encoder.", "backbone.")
+"""Under which names released nets keep what gives the features."""
 
 
 class Block(nn.Module):
@@ -86,11 +88,25 @@ class ResNet(nn.Module):
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return OpenOOD's state dict under the names here."""
-        return {
-            f"head.{name.removeprefix('fc.')}" if name.startswith("fc.") else name: tensor
-            for name, tensor in state.items()
+        """Return OpenOOD's state dict, or that of an encoder with a projection, under the names here.
+
+        An encoder (`encoder.`, as PALM and CIDER release it, or `backbone.`, as OpenOOD's port) whose projection
+        (`head.0.`, ...) is dropped has no classifier: the head is zero, and all logits are.
+        """
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        inner = {
+            name.partition(".")[2]: t for name, t in state.items() if name.startswith(ENCODERS)
         }
+        projected = any(name.startswith("head.0.") for name in state)
+        if inner and not projected:
+            inner |= {name: tensor for name, tensor in state.items() if name.startswith("fc.")}
+        found = {
+            f"head.{name.removeprefix('fc.')}" if name.startswith("fc.") else name: tensor
+            for name, tensor in (inner or state).items()
+        }
+        if inner and (projected or "head.weight" not in found):
+            found |= {f"head.{n}": torch.zeros_like(t) for n, t in self.head.state_dict().items()}
+        return found
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:

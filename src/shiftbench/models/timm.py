@@ -27,7 +27,7 @@ from shiftbench.sample import Sample
 
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
-POOLS = {
+POOLS: dict[str, dict[str, object]] = {
     "": {},
     "token": {"global_pool": "token"},
     "mean": {"global_pool": "avg", "fc_norm": False},

@@ -1,6 +1,7 @@
 """Stochastic gradient descent with Nesterov's momentum; biases and norms are not decayed.
 
-`head`: the learning rate of the net's head, as a factor.
+`head`: the learning rate of the net's head, as a factor. `decay_all`: biases and norms are decayed, too, as by torch's
+SGD over all parameters, which most published code calls.
 
 Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013, section 2.
 """
@@ -15,7 +16,7 @@ from torch import nn
 
 from shiftbench.optimizers import _groups
 
-PARAMS: dict[str, object] = {"momentum": 0.9, "nesterov": True, "head": 1.0}
+PARAMS: dict[str, object] = {"momentum": 0.9, "nesterov": True, "head": 1.0, "decay_all": False}
 
 
 def make(
@@ -23,4 +24,6 @@ def make(
 ) -> torch.optim.Optimizer:
     """Return torch's SGD over what learns in the net."""
     groups = _groups.by_decay(net, weight_decay, lr, params["head"])
+    if params["decay_all"]:
+        groups = [{**group, "weight_decay": weight_decay} for group in groups]
     return torch.optim.SGD(groups, lr=lr, momentum=params["momentum"], nesterov=params["nesterov"])

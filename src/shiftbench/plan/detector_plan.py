@@ -161,7 +161,7 @@ def _read_in_place(campaign: Campaign, params: Params) -> list[tuple[str, str, s
     roles[campaign.dataset] = "id"
     walked = [place for name in campaign.streams for place in EvaluationPoints(params).walk(name)]
     found = {
-        (roles[place.dataset], *place.data.parts[:2])
+        (roles[place.dataset], place.data.parts[0], place.data.parts[1])
         for place in walked
         if place.dataset in roles and place.data.parts[0] != place.dataset
     }

@@ -82,6 +82,11 @@ class Dataset(Component):
 
     slice: Slice = Slice()
     subset: Subset = Subset()
+    val_of_train: Literal["apart", "within"] = Field(
+        "apart",
+        description="where the original has no val: a tenth of train that is no more trained on, or (`within`) that "
+        "train keeps, as papers do that train on all of it; nothing may be chosen on it then",
+    )
     on_error: Literal["fail", "skip"] = Field(
         "fail",
         description="a bad sample stops the run, or is skipped, counted and shown in the report",
@@ -257,6 +262,10 @@ class Params(_Strict):
         0, description="key of all random words and trainings"
     )
     plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
+    strict: bool | None = Field(
+        None,
+        description="a job that opens a file which nothing names fails; default: in CI (the variable CI is set)",
+    )
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
     train: Train = Train()

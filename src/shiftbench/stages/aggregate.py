@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from shiftbench import plugins
 from shiftbench.data import formats, schema
@@ -224,7 +224,7 @@ def _ends(rows: list[Row], modules: Mapping[str, ModuleType]) -> tuple[Floats, F
 
 
 def _is_share(module: ModuleType) -> bool:
-    return module.UNIT == "share" and module.RANGE == (0.0, 1.0)
+    return bool(module.UNIT == "share" and module.RANGE == (0.0, 1.0))
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:

@@ -40,7 +40,7 @@ def run(run: Run, artifact: Artifact) -> None:
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
     made = {
         "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
-        "measured.parquet": (_measured(card["reported"], rows), claim_formats.MEASURED),
+        "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
     output = run.path(artifact.ref)
@@ -83,11 +83,13 @@ def _lines(one: Judged) -> Iterator[Line]:
         yield from _lines(part)
 
 
-def _measured(reported: list[dict[str, Any]], rows: Rows) -> pa.Table:
+def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Table:
     lines: list[Line] = []
+    wanted = "embedded" if scale == "smoke" else scale
     for number, given in enumerate(reported):
-        expression = Reported.model_validate(given).measured
-        if expression is None:
+        stated = Reported.model_validate(given)
+        expression = stated.measured
+        if expression is None or stated.scale != wanted:
             continue
         try:
             found = _numbers(scalar(evaluate(rows, expression))[None])[0] | {"reason": None}

@@ -19,6 +19,7 @@ from shiftbench.inference import nets
 from shiftbench.provenance import environment
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
+from shiftbench.sample import Sample
 
 
 def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
@@ -76,7 +77,7 @@ def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
             classes=_classes(dataset, inputs, spec.get("dataset")),
             inputs=inputs,
             optimizer=spec.get("optimizer", {}),
-            samples=lambda split, folder=folder: list(shards.read(folder(split))),
+            samples=_reader(folder),
             folder=folder,
             threads=spec["threads"],
             device=device,
@@ -89,6 +90,11 @@ def _folders(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[
     """Return what says where a split of the dataset lies under `shift` (`identity/0`, `label_noise/0.4`)."""
     folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
     return lambda split: folders[f"{dataset}/{split}/{shift}"]
+
+
+def _reader(folder: Callable[[str], Path]) -> Callable[[str], list[Sample]]:
+    """Return what reads a split whole."""
+    return lambda split: list(shards.read(folder(split)))
 
 
 def _classes(

@@ -229,19 +229,23 @@ def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: floa
             return _with(asked, "reported", shown, error, shown.doubt)
         return _with(asked, verdict, shown, error)
     sides = 2 if claim.kind == "equivalence" else 1
+    found = {error: estimate.interval(sides * error) for error in {support, refutation}}
     for verdict, error in (("supported", support), ("refuted", refutation)):
-        found = estimate.interval(sides * error)
-        if not found.doubt and _side(claim, found) == verdict:
-            return _with(asked, verdict, found, error)
-    found = estimate.interval(sides * support)
-    doubt = estimate.interval(sides * min(support, refutation)).doubt
-    return _with(asked, "inconclusive", found, support, doubt)
+        if not found[error].doubt and _side(claim, found[error]) == verdict:
+            return _with(asked, verdict, found[error], error)
+    doubt = found[min(support, refutation)].doubt
+    return _with(asked, "inconclusive", found[support], support, doubt)
 
 
 def _with(asked: Judged, verdict: str, found: Interval, error: float, doubt: str = "") -> Judged:
-    reason = "; ".join(filter(None, (doubt, found.note)))
-    ends = {"low": found.low, "high": found.high, "confidence": 1 - error}
-    return replace(asked, verdict=verdict, reason=reason, **ends)
+    return replace(
+        asked,
+        verdict=verdict,
+        low=found.low,
+        high=found.high,
+        confidence=1 - error,
+        reason="; ".join(filter(None, (doubt, found.note))),
+    )
 
 
 def _side(claim: Claim, found: Interval) -> str:

@@ -146,7 +146,8 @@ def _agresti_coull(value: Floats, n: Floats) -> Floats:
     total = n + _Z**2
     centre = (value * n + _Z**2 / 2) / total
     half = _Z * np.sqrt(centre * (1 - centre) / total)
-    return np.clip([centre - half, centre + half], 0, 1)
+    ends: Floats = np.clip([centre - half, centre + half], 0, 1)
+    return ends
 
 
 _Z = 1.959963985

@@ -76,7 +76,7 @@ def _within(value: Mapping[str, Any]) -> str:
 
 
 def _selector(value: Mapping[str, Any]) -> str:
-    where = [_place(name, chosen) for name, chosen in value.items() if name != "metric"]
+    where = [_place(name, chosen) for name, chosen in sorted(value.items()) if name != "metric"]
     metric = " or ".join(_list(value["metric"]))
     return f"{metric} ({', '.join(where)})" if where else metric
 

@@ -42,8 +42,9 @@ class Reported(_Strict):
     value: float | str = Field(description="as printed; a text where it is not one number")
     where: Text = Field(description="table, figure or section, or the repository's page")
     measured: dict[str, Any] | None = Field(
-        None, description="expression whose value at this scale is shown beside it"
+        None, description="expression whose value is shown beside it, of the same quantity"
     )
+    scale: Scale = Field("embedded", description="at which `measured` can be evaluated")
 
     @model_validator(mode="after")
     def _check(self) -> Reported:

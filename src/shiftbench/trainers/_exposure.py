@@ -26,6 +26,7 @@ OPTIONS: dict[str, object] = {
     "statistics": "learnt",
     "shift": 1,
     "flip": False,
+    "crops": None,
 }
 
 

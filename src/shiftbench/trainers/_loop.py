@@ -7,7 +7,8 @@ initialisation and dropout use torch's generator, seeded by the same identity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,13 @@ import numpy.typing as npt
 import torch
 
 from shiftbench import plugins, rng
+from shiftbench.data import shards
 from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.trainers import _crops, _inputs
+from shiftbench.trainers._inputs import Inputs
 
 if TYPE_CHECKING:
     from shiftbench.contracts import TrainJob
@@ -37,10 +42,47 @@ def fresh_net(job: TrainJob) -> torch.nn.Module:
 
 
 def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
-    """Return the prepared inputs of a split and its labels int64 (n,)."""
+    """Return the prepared inputs of a split, all in memory, and its labels int64 (n,)."""
     samples = job.samples(split)
     inputs = nets.prepare(job.plugin, samples, job.model_params)
-    return inputs, torch.tensor([int(sample.fields["label"]) for sample in samples])
+    return inputs, _labels(samples)
+
+
+def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
+    """Return the inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
+    if job.folder is None:
+        own = job.samples(split)
+        return prepared(job, own), _labels(own)
+    samples = _inputs.of_folder(job.folder(split), _prepare(job))
+    some = samples if isinstance(samples, list) else shards.read(job.folder(split), ("label",))
+    return prepared(job, samples), _labels(some)
+
+
+def count(job: TrainJob, split: str) -> int:
+    """Return how many samples a split has."""
+    return len(job.samples(split) if job.folder is None else shards.Lookup(job.folder(split)))
+
+
+def prepared(job: TrainJob, samples: _inputs.Samples | Path) -> Inputs:
+    """Return the inputs of samples, or of those in a folder of shards, for the job's model and its option `crops`.
+
+    Raises:
+        ParamsError: crops that do not fit the model.
+    """
+    if isinstance(samples, Path):
+        samples = _inputs.of_folder(samples, _prepare(job))
+    crops = job.params.get("crops")
+    if crops:
+        _crops.check(crops, _prepare(job)([samples[0]]))
+    return Inputs(samples, _prepare(job), crops)
+
+
+def _prepare(job: TrainJob) -> _inputs.Prepare:
+    return lambda samples: nets.prepare(job.plugin, samples, job.model_params)
+
+
+def _labels(samples: Iterable[Sample]) -> torch.Tensor:
+    return torch.tensor([int(sample.fields["label"]) for sample in samples])
 
 
 def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
@@ -59,7 +101,8 @@ def schedule(
     """Return how rates go over `steps` steps; each group of the optimiser has its own rate, which is the highest.
 
     `one_cycle`: up for 30%, down to nearly 0. `cosine`: down to 0. `warmup_cosine`: up from 0 for the share `warmup` of
-    the steps, then down to a thousandth. `constant`.
+    the steps, then down to a thousandth. `joined_cosine`: a cosine from the first step on, down to a thousandth, that a
+    rise from 0 over the share `warmup` meets (SupContrast's code, and so CIDER's and OpenOOD's). `constant`.
 
     Raises:
         ParamsError: another name.
@@ -72,9 +115,11 @@ def schedule(
         return rates.CosineAnnealingLR(update, steps)
     if name == "warmup_cosine":
         return rates.LambdaLR(update, lambda step: _warmed(step, steps, round(warmup * steps)))
+    if name == "joined_cosine":
+        return rates.LambdaLR(update, lambda step: _joined(step, steps, round(warmup * steps)))
     if name == "constant":
         return rates.ConstantLR(update, factor=1.0)
-    hint = near(name, ("one_cycle", "cosine", "warmup_cosine", "constant"))
+    hint = near(name, ("one_cycle", "cosine", "warmup_cosine", "joined_cosine", "constant"))
     raise ParamsError(f"schedule = {name!r} is unknown; {hint}")
 
 
@@ -83,6 +128,12 @@ def _warmed(step: int, steps: int, warm: int) -> float:
         return step / warm
     down = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
     return 0.001 + 0.999 * down
+
+
+def _joined(step: int, steps: int, warm: int) -> float:
+    if step < warm:
+        return step / warm * _warmed(warm, steps, 0)
+    return _warmed(step, steps, 0)
 
 
 def fit(
@@ -98,14 +149,14 @@ def fit(
 
     Args:
         job: the options `epochs`, `batch_size`, `optimizer`, `lr` and `weight_decay` are read, and `schedule`
-            (default `one_cycle`) and `warmup`.
+            (default `one_cycle`), `warmup`, and `crops` (`_crops`), which are made before `loss` sees the batch.
         net: trained in place.
         loss: of one batch.
         train_mode: puts the net in the mode in which it learns.
         between: what is done between the backward pass and the step: to gradients.
         validate: what is logged as `val_accuracy` after each epoch; default: the share of right predictions on val.
     """
-    inputs, labels = data(job, "train")
+    known, labels = inputs(job, "train")
     validate = validate or _on_val(job)
     params, device = job.params, nets.pick_device(job.device)
     nets.place(net, device)
@@ -122,7 +173,7 @@ def fit(
         order, total = _words(job, epoch, "order").choice(len(labels)), 0.0
         for step, rows in enumerate(np.array_split(order, steps)):
             rng = _words(job, epoch, step)
-            value = loss(net, inputs[rows], labels[rows].to(device), rng)
+            value = loss(net, known.seen(rows, rng), labels[rows].to(device), rng)
             update.zero_grad()
             value.backward()
             if between:
@@ -136,8 +187,8 @@ def fit(
 
 
 def _on_val(job: TrainJob) -> Validate:
-    inputs, labels = data(job, "val")
-    return lambda net: accuracy(net, inputs, labels)
+    held, labels = inputs(job, "val")
+    return lambda net: accuracy(net, held, labels)
 
 
 def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
@@ -145,7 +196,7 @@ def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
 
 
 def accuracy(
-    net: torch.nn.Module, inputs: npt.NDArray[Any], labels: torch.Tensor, batch: int = 256
+    net: torch.nn.Module, inputs: npt.NDArray[Any] | Inputs, labels: torch.Tensor, batch: int = 256
 ) -> float:
     """Return the share of rows whose largest logit is the label; NaN when there is no row."""
     if not len(labels):

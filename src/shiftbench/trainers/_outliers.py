@@ -3,10 +3,10 @@
     trainers:
       oe: {use: outlier_exposure, outliers: animal_shape}
 
-The train split of `outliers` is read once and prepared as the model prepares its own samples; each step draws from it
-by its own words, with replacement, so that what a step sees depends on nothing but (seed, dataset, epoch, step). All of
-it is in memory: give a large set a `subset` (more than epochs x training samples are never looked at). Labels are not
-read. No campaign may test on a set that was learnt from.
+The train split of `outliers` is prepared as the model prepares its own samples, or cut as the trainer's `crops` says;
+each step draws from it by its own words, with replacement, so that what a step sees depends on nothing but (seed,
+dataset, epoch, step). What is too large for memory is read from its shards when a step draws it (`_inputs`). Labels are
+not read. No campaign may test on a set that was learnt from.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from shiftbench import refs
 from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.trainers import _loop
+from shiftbench.trainers._inputs import Inputs
 
 if TYPE_CHECKING:
     from shiftbench.contracts import TrainJob
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outliers:
-    """The prepared outliers: `inputs` (n, ...), as the model's `prepare` gives them."""
+    """The outliers: `inputs` (n, ...), and which of their rows are drawn from, int64 (m,), or all."""
 
-    inputs: npt.NDArray[Any]
+    inputs: Inputs
+    rows: npt.NDArray[np.int64] | None = None
 
     def draw(self, rng: RandomStream, count: int) -> npt.NDArray[Any]:
         """Return `count` of them, each drawn from all, by the next words."""
-        return self.inputs[rng.integers(0, len(self.inputs), count)]
+        if self.rows is None:
+            return self.inputs.seen(rng.integers(0, len(self.inputs), count), rng)
+        return self.inputs.seen(self.rows[rng.integers(0, len(self.rows), count)], rng)
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -54,8 +58,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.shards(params["outliers"], "train")]
 
 
-def samples(job: TrainJob) -> list[Sample]:
-    """Return the outliers themselves, in the order of their shards.
+def load(job: TrainJob) -> Outliers:
+    """Return the outliers, for the job's model.
 
     Raises:
         DataError: there is none.
@@ -64,12 +68,6 @@ def samples(job: TrainJob) -> list[Sample]:
     (manifest,) = [
         path for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == place
     ]
-    found = list(shards.read(manifest.parent))
-    if not found:
+    if not shards.manifest(manifest.parent)["samples"]:
         raise DataError(f"{place} holds no sample; raise datasets.{job.params['outliers']}.subset")
-    return found
-
-
-def load(job: TrainJob) -> Outliers:
-    """Return the outliers, prepared for the job's model."""
-    return Outliers(nets.prepare(job.plugin, samples(job), job.model_params))
+    return Outliers(_loop.prepared(job, manifest.parent))

@@ -67,9 +67,12 @@ def augment(images: torch.Tensor, rng: RandomStream, options: Mapping[str, Any])
 
 
 def crops(
-    rng: RandomStream, count: int, size: tuple[int, int], share: tuple[float, float]
+    rng: RandomStream,
+    count: int,
+    size: tuple[int | npt.NDArray[np.int64], int | npt.NDArray[np.int64]],
+    share: tuple[float, float],
 ) -> npt.NDArray[np.int64]:
-    """Return boxes int64 (n, 4): top, left, height, width, each within the image.
+    """Return boxes int64 (n, 4): top, left, height, width, each within an image of `size` (of all, or of each).
 
     Area and aspect (its logarithm) are uniform; the first of ten draws that fits is taken, else the whole image.
     """

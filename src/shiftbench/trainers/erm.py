@@ -27,6 +27,7 @@ PARAMS: dict[str, object] = {
     "smoothing": 0.0,
     "shift": 1,
     "flip": False,
+    "crops": None,
 }
 
 

@@ -38,6 +38,7 @@ PARAMS: dict[str, object] = {
     "statistics": "kept",
     "shift": 8,
     "flip": True,
+    "crops": None,
 }
 
 

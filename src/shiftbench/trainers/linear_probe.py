@@ -94,8 +94,9 @@ def _solved(job: TrainJob, known: Rows, held: Rows) -> Head:
     grid = job.params["c"]
     if not grid:
         raise ParamsError("linear_probe's `c` is empty; expected a list of numbers above 0")
-    exact = [(features.astype(np.float64), labels) for features, labels in (known, held)]
-    weight, bias, c = _logistic.choose(*exact, len(job.classes), grid, job.threads)
+    exact = known[0].astype(np.float64), known[1]
+    val = held[0].astype(np.float64), held[1]
+    weight, bias, c = _logistic.choose(exact, val, len(job.classes), grid, job.threads)
     job.log(0, "c", c)
     return weight, bias
 
@@ -112,7 +113,8 @@ def _descended(job: TrainJob, known: Rows, _held: Rows) -> Head:
 
 def features(job: TrainJob, predictor: nets.Predictor, split: str) -> Rows:
     """Return features (n, d) and labels (n,) of a split; its images are read a batch at a time."""
-    parts, labels = [], []
+    parts: list[Any] = []
+    labels: list[int] = []
     samples = shards.read(job.folder(split)) if job.folder else job.samples(split)
     for batch in batching.batches(samples, job.params["batch_size"]):
         parts.append(predictor(batch).get("features"))

@@ -17,6 +17,7 @@ from torch import nn
 
 from makers import training_jobs
 from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
 from shiftbench.data import shards
 from shiftbench.detectors import (
     _gradients,
@@ -25,13 +26,15 @@ from shiftbench.detectors import (
     scale,
 )
 from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import ModelError, ParamsError
+from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
+from shiftbench.losses import uniform
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.detector_context import check_head
 from shiftbench.stages.score import score_cell
 from shiftbench.stages.train import train_weights
+from shiftbench.systems.ascood.analyses import released_scores
 from shiftbench.systems.ascood.datasets import spurious_fashion
 from shiftbench.systems.ascood.detectors import scale_mixed
 from shiftbench.systems.ascood.methods import raw_features
@@ -151,9 +154,32 @@ def test_attribution_in_evaluation_mode_leaves_statistics_and_modes_alone() -> N
         assert net[0].training
 
 
-def test_alpha_falls_from_the_largest_at_the_first_epoch_to_the_smallest_after_the_last() -> None:
-    found = [_attribution.alpha_at(epoch, 4, 300.0, 30.0) for epoch in range(5)]
-    assert found == [300.0, 232.5, 165.0, 97.5, 30.0]
+def test_alpha_is_the_released_one_in_each_epoch() -> None:
+    """The released trainer counts epochs from 1: Waterbirds' alpha goes from 291 to 30."""
+    found = []
+    job = training_jobs.job(
+        "convnet", "ascood", epochs=30, alpha_max=300.0, alpha_min=30.0, shift=0
+    )
+    loss, net = ascood.Loss(job), _loop.fresh_net(job)
+    inputs, labels = _loop.data(job, "train")
+    for epoch in range(1, 31):
+        loss.begin(net)
+        found.append(loss.alpha)
+        assert found[-1] == pytest.approx((300 - 30) * (1 - epoch / 30) + 30)
+    assert (found[0], found[-1]) == (291.0, 30.0)
+    still = torch.from_numpy(inputs[:4]).float()
+    scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
+    twin = _loop.fresh_net(job)
+    views = _attribution.damaged(
+        twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0}
+    )
+    logits = twin.train()(torch.cat([still, views.images])).detach()
+    expected = (
+        nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform.loss(logits[4:]) - math.log(4)
+    )
+    assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(
+        expected.item(), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("type", "shufle"), ("sign", "x"), ("p_inv", 2.0)])
@@ -299,6 +325,65 @@ def test_a_pretrained_nets_tensors_are_adopted() -> None:
     assert net.adopt(net.state_dict()).keys() == net.state_dict().keys()
     with pytest.raises(ParamsError, match="zscor"):
         standardised.build({**standardised.PARAMS, "space": "zscor"}, 4)
+
+
+def test_released_checkpoints_load_with_their_sigma() -> None:
+    """The layout of the authors' `ASCOODNet`: `backbone.` with its `fc`, and the buffer `sigma`."""
+    options = {"net": "resnet18_32x32", "options": {"depths": [1, 1, 1, 1]}, "space": "zscore"}
+    net: Any = standardised.build({**standardised.PARAMS, **options}, 4)
+    inner = plugins.find("models", "resnet18_32x32")
+    own = inner.build({**inner.PARAMS, **options["options"]}, 4).state_dict()  # type: ignore[dict-item]
+    released = {
+        f"backbone.{name.replace('head.', 'fc.')}": tensor for name, tensor in own.items()
+    } | {"sigma": torch.tensor(0.5)}
+    nets.load_into(net, net.adopt(released), "the authors'")
+    assert torch.equal(net.head.weight, own["head.weight"])
+    assert torch.equal(net.body.conv1.weight, own["conv1.weight"])
+    with pytest.raises(ModelError, match="trained with sigma 1, the model has 0.5"):
+        net.adopt({**released, "sigma": torch.tensor(1.0)})
+
+
+RELEASED = """,FPR@95,AUROC,AUPR_IN,AUPR_OUT,ACC
+cifar100,35.92 ± 1.12,90.46 ± 0.17,91.21 ± 0.20,89.14 ± 0.23,95.00 ± 0.07
+tin,22.42 ± 0.99,94.41 ± 0.20,95.67 ± 0.16,92.65 ± 0.24,95.00 ± 0.07
+nearood,29.17 ± 0.84,92.43 ± 0.17,93.44 ± 0.15,90.90 ± 0.23,95.00 ± 0.07
+farood,9.37 ± 0.40,97.95 ± 0.09,96.04 ± 0.12,98.75 ± 0.06,95.00 ± 0.07
+"""
+"""Rows of the authors' `cifar10_ascood_.../ood/scale.csv`: facts."""
+
+
+def test_released_numbers_become_rows_beside_those_computed_here(tmp_path: Path) -> None:
+    file = tmp_path / "scale.csv"
+    file.write_text(RELEASED, encoding="utf-8")
+    context = {
+        "campaign": "c",
+        "dataset": "d",
+        "split": "test",
+        "weights": ["d/m-t-s0", "d/m-t-s1"],
+    }
+    options = {
+        "path": str(file),
+        "detector": "scale_mixed",
+        "names": {"nearood": "near", "tin": "tin"},
+    }
+    job = Measurement({**released_scores.PARAMS, **options, **context}, {}, 0, {})
+    rows = list(released_scores.measure(job))
+    assert len(rows) == 2 * 3 * 2
+    near = {row.metric: row.value for row in rows if row.dataset == "near"}
+    assert near == pytest.approx(
+        {"published_auroc": 0.9243, "published_fpr95": 0.2917, "published_accuracy": 0.95}
+    )
+    assert {row.detector for row in rows} == {"scale_mixed"}
+    for change, why in (
+        ({"names": {"svhn": "x"}}, "has no row 'svhn'"),
+        ({"path": str(tmp_path / "no.csv")}, "does not exist"),
+    ):
+        wrong = Measurement({**job.params, **change}, {}, 0, {})
+        with pytest.raises(DataError, match=why):
+            list(released_scores.measure(wrong))
+    file.write_text(RELEASED.replace("92.43 ±", "n/a ±"), encoding="utf-8")
+    with pytest.raises(DataError, match="is no `mean ± deviation`"):
+        released_scores.released(file)
 
 
 def rows_of(predictor: Any, samples: list[Sample], head: Head | None) -> Rows:

@@ -282,7 +282,9 @@ def test_the_four_settings_are_campaigns_of_one_run() -> None:
 
 def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
     params = scales.load("systems/cooked/full", HOME)
-    every = {name: params.options("models", name) for name in params.models}
+    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
+    names = {model for spec in asked for model in spec.models}
+    every = {name: params.options("models", name) for name in names}
     seen = {name: options.get("options") or options for name, options in every.items()}
     assert {(one.get("size", 224), one["crop"]) for one in seen.values()} == {(224, 1.0)}
     assert {one.get("interpolation", "bilinear") for one in seen.values()} == {"bilinear"}

@@ -14,14 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
+from makers import claimed_rows
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.inference import nets
 from shiftbench.llm import client
+from shiftbench.plan import cards
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
+from shiftbench.statistics import claims, expressions
 from shiftbench.systems.llm_tta.methods import (
     _gate,
     _recorded,
@@ -130,6 +134,7 @@ def test_below_theta_nobody_is_asked() -> None:
     [
         ({"combine": "mean"}, "combine is 'mean'; did you mean mean_prob"),
         ({"k": -1}, "k is -1; expected a number of rewrites"),
+        ({"originals": 0}, "originals is 0; expected 1 or more"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], why: str) -> None:
@@ -327,41 +332,182 @@ def test_outcomes_are_asked_of_methods_that_the_campaign_has() -> None:
 
 # --- a published cache ----------------------------------------------------------------------------
 
-
-def publish(file: Path, prompts: Sequence[str], rewrites: Sequence[Sequence[str]]) -> None:
-    """Write a miniature of the published layout."""
-    hashes = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"prompt_hash": hashes, "prompt": prompts, "rewrites": rewrites}), file)
+LLM = "boss_sentiment_stabilityai_StableBeluga_7b_tempequals0dot0"
+INSERT = "boss_sentiment_aug_insert"
 
 
-def test_a_published_cache_is_replayed(tmp_path: Path) -> None:
-    given = samples("hello  there", "no way")
-    prompts = ["Examples: {{{as is}}}\nInput: {{{hello there}}} Answer:", "no way"]
-    rewrites = [["Hi: hello you", "hi there", "{{{hey}}}", "hallo", "a fifth"], ["nope"] * 4]
-    publish(tmp_path / "cache/test.parquet", prompts, rewrites)
+def asked(text: str, *examples: str) -> str:
+    """Return a prompt with the headings and fences of the released templates (v5, zero shot), as they wrap it."""
+    shown = "".join(f'- "{example}"\n' for example in examples)
+    text = text.replace("\n", " ")
+    if examples:
+        head = f"### Style Examples ###\n{shown}\n"
+        rest = f'Now say ```"{text}"``` as one of these.\n\n### Said Text ###\nSaid Text:'
+    else:
+        head = ""
+        rest = (
+            f'Now say {{{{{{"{text}"}}}}}}.\n\n### Said Text ###\nSaid Text: {{{{{{### Assistant:'
+        )
+    return (
+        f"### System:\n### Instructions ###\nSay it.\n\n{head}### User:\n### Input Text ###\n{rest}"
+        "\n\n### Assistant:\n"
+    )
+
+
+def publish(
+    folder: Path, split: str, *rows: tuple[str, Sequence[str]], spelled: bool = False
+) -> None:
+    """Write a miniature of a published file: a list of texts for each prompt, or that list as Python writes it."""
+    prompts, rewrites = zip(*rows, strict=True)
+    columns = {
+        "prompt_hash": [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts],
+        "prompt": prompts,
+        "rewrites": [str(list(some)) if spelled else list(some) for some in rewrites],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / f"{split}-00000-of-00001.parquet")
+
+
+TEXTS = ('she said "no"\nto {{{all}}}', "no way: never", "it's ```fine```")
+REWRITES = {
+    style: [[f"{style}: {number} {'a' * k}" for k in range(5)] for number in range(len(TEXTS))]
+    for style in ("icr", "paraphrase", "plain")
+}
+
+
+@pytest.fixture(params=[False, True], ids=["lists", "spelled"])
+def published(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The two files of a task: a language model's, of both styles in turn, and an augmenter's."""
+    folder = tmp_path / "rewrites/data"
+    mixed = []
+    for text, icr, paraphrase in zip(TEXTS, REWRITES["icr"], REWRITES["paraphrase"], strict=True):
+        mixed.append((asked(text, "one of them", 'a "quoted" one'), icr))
+        mixed.append((asked(text), paraphrase))
+        mixed.append((asked(text, "another"), ["of other examples"] * 4))  # the first counts
+    publish(folder, LLM, *mixed, spelled=request.param)
+    plain = [text.replace("\n", " ") for text in TEXTS]
+    publish(folder, INSERT, *zip(plain, REWRITES["plain"], strict=True), spelled=request.param)
+    return tmp_path / "rewrites"
+
+
+def cached(path: Path, **options: object) -> tuple[Callable[..., Any], dict[str, Any]]:
     module = plugins.find("methods", "tta_cached")
-    options = {**module.PARAMS, "path": str(tmp_path / "cache")}
-    found = module.wrap(lengths, options, {})(given)["logits"]
-    texts = [["hello you", "hi there", "hey", "hallo"], ["nope"] * 4]
-    for row, sample, some in zip(found, given, texts, strict=True):
-        mean = lengths([*samples(*some), sample])["logits"].mean(0)
-        assert row == pytest.approx(mean, abs=1e-6)
-    with pytest.raises(DataError, match="toy/test/0: .* holds no rewrites of its text"):
-        module.wrap(lengths, options, {})(samples("unknown"))
-    with pytest.raises(DataError, match="4 rewrites in .*, k is 5"):
-        module.wrap(lengths, {**options, "k": 5}, {})(samples("no way"))
+    given = {**module.PARAMS, "path": str(path), **options}
+    module.needs(given)
+    return module.wrap(lengths, given, {}), given
+
+
+@pytest.mark.parametrize(
+    ("style", "files"),
+    [("icr", f"*{LLM[14:]}-*"), ("paraphrase", f"*{LLM[14:]}-*"), ("plain", "*_aug_insert-*")],
+)
+def test_a_published_cache_is_replayed_by_the_released_rule(
+    published: Path, style: str, files: str
+) -> None:
+    """Each style has its own rewrites, as they are; logits are the mean over four of them and the text, twice."""
+    given = samples(*TEXTS)
+    found = cached(published, style=style, files=files, originals=2)[0](given)["logits"]
+    for row, sample, some in zip(found, given, REWRITES[style], strict=True):
+        six = lengths([*samples(*some[:4]), sample, sample])["logits"]
+        assert row == pytest.approx(six.mean(0), abs=1e-6)
+    once = cached(published, style=style, files=files)[0](given)["logits"]
+    assert once[0] == pytest.approx(
+        lengths([*samples(*REWRITES[style][0][:4]), given[0]])["logits"].mean(0), abs=1e-6
+    )
+
+
+def test_texts_without_rewrites_stand_for_themselves_as_far_as_allowed(published: Path) -> None:
+    options = {"style": "icr", "files": f"{LLM}-*"}
+    some = samples("unknown", TEXTS[0])
+    found = cached(published, missing=1, **options)[0](some)["logits"]
+    assert found[0] == pytest.approx(lengths(some[:1])["logits"][0], abs=1e-6)
+    with pytest.raises(
+        DataError, match="toy/test/0: .* no rewrites of its text in the style 'icr'"
+    ):
+        cached(published, **options)[0](some)
+    with pytest.raises(DataError, match="5 rewrites in .*, k is 6"):
+        cached(published, k=6, **options)[0](samples(TEXTS[0]))
 
 
 def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
     module = plugins.find("methods", "tta_cached")
     with pytest.raises(ParamsError, match="tta_cached: path is missing"):
         module.needs(module.PARAMS)
-    with pytest.raises(DataError, match="holds no Parquet file of rewrites"):
-        module.read(tmp_path)
+    with pytest.raises(ParamsError, match="style is 'ice'; did you mean icr"):
+        cached(tmp_path, style="ice")
+    with pytest.raises(DataError, match=r"holds no Parquet file of rewrites called a\*"):
+        module.read(tmp_path, "a*", "plain")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="has not the columns prompt_hash, prompt, rewrites"):
-        module.read(tmp_path)
+        module.read(tmp_path, "a*", "plain")
+    b = tmp_path / "b.parquet"
+    for wrong in ("nope", "{'a': 1}", "[1, 2]"):
+        row = {"prompt_hash": ["0"], "prompt": ["no way"], "rewrites": [wrong]}
+        pq.write_table(pa.table(row), b)
+        with pytest.raises(DataError, match=r"row 0: rewrites is no list of texts"):
+            module.read(b, "", "plain")
+    row = {"prompt_hash": ["0"], "prompt": [f"{module.INPUT} say it"], "rewrites": [["a"]]}
+    pq.write_table(pa.table(row), b)
+    with pytest.raises(DataError, match="row 0: no text in quotes under '### Input Text ###'"):
+        module.read(b, "", "paraphrase")
+
+
+# --- a text-to-text classifier --------------------------------------------------------------------
+
+
+def test_a_text_to_text_model_answers_with_a_label(tmp_path: Path) -> None:
+    """Logits are log-probabilities of the labels' numbers, token by token, as a literal loop has them."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    words = ["<pad>", "</s>", "<unk>", "0", "1", "2", "good", "bad"]
+    tokens = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
+    tokens.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokens.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    folder = tmp_path / "t5"
+    PreTrainedTokenizerFast(tokenizer_object=tokens, **special).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+        config = T5Config(vocab_size=8, decoder_start_token_id=0, **sizes)
+        T5ForConditionalGeneration(config).save_pretrained(folder)
+    module = plugins.find("models", "text_to_label")
+    options = {**module.PARAMS, "path": str(folder)}
+    weights = tmp_path / "given.safetensors"
+    weights.write_bytes(nets.state_bytes(module.pretrained(options, {})))
+    found = module.load(weights, options, ["a", "b", "c"], "cpu", {})(samples("good", "bad bad 1"))
+    net = T5ForConditionalGeneration.from_pretrained(folder).eval()
+    for row, ids in zip(found["logits"], ([6, 1], [7, 7, 4, 1]), strict=True):
+        for label, value in enumerate(row):
+            begun = torch.tensor([[0, 3 + label]])
+            with torch.inference_mode():
+                logits = net(input_ids=torch.tensor([ids]), decoder_input_ids=begun).logits
+            each = logits[0].log_softmax(-1)
+            assert value == pytest.approx(float(each[0, 3 + label] + each[1, 1]), abs=1e-5)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is no text-to-text model of transformers"):
+        module.load(weights, options, ["a", "b"], "cpu", {})
+
+
+# --- the claims at full scale ---------------------------------------------------------------------
+
+
+def test_every_claim_at_full_scale_finds_its_rows() -> None:
+    card = cards.load("llm-tta")
+    rows = claimed_rows.rows(card, "full", {"entropy": "plain", "augmentation_rate": "tta_icr_esa"})
+    judged = {one.name: one for one in claims.judge(card.claims, rows, "full")}
+    full = {name for name, claim in card.claims.items() if claim.scale == "full"}
+    assert {name: one.reason for name, one in judged.items() if name in full and one.reason} == {}
+    assert {judged[name].verdict for name in full} <= {"supported", "refuted", "inconclusive"}
+    of_tasks = [name for name in full if card.claims[name].over == "dataset"]
+    assert all(len(judged[name].parts) == 3 for name in of_tasks)
+    for row in card.reported:
+        if row.measured and row.scale == "full":
+            assert len(expressions.evaluate(rows, row.measured).places) == 1, row.what
 
 
 # --- the recorded answers -------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import random  # noqa: TID251 - the authors' own draws
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
@@ -24,7 +27,8 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.mixoe.datasets import fine_grained
-from shiftbench.systems.mixoe.trainers import mixoe
+from shiftbench.systems.mixoe.metrics import equal_sized
+from shiftbench.trainers import mixoe
 
 SHARES = plugins.find("analyses", "mixing_decay").SHARES
 
@@ -185,6 +189,31 @@ def decay(job: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
+# --- as many OOD as ID samples ------------------------------------------------------------------
+
+
+def test_equal_sizes_are_the_authors_ten_draws() -> None:
+    """Their `get_and_print_results`, written out: confidences, ID positive, TNR at the rate nearest to 95%."""
+    scores = np.random.default_rng(0)
+    known, unknown = scores.normal(0, 1, 90), scores.normal(1, 1, 40)
+    random.seed(0)
+    areas, rejected = [], []
+    for _ in range(10):
+        inside = -np.array(random.sample(list(known), 40))
+        outside = -np.array(random.sample(list(unknown), 40))
+        areas.append(roc_auc_score([1] * 40 + [0] * 40, np.concatenate([inside, outside])))
+        steps = np.sort(np.concatenate([inside, outside]))
+        kept = [(inside > t).sum() / 40 for t in (-np.inf, *steps)]
+        at = (-np.inf, *steps)[int(np.abs(np.array(kept) - 0.95).argmin())]
+        rejected.append(1 - (outside > at).sum() / 40)
+    ones = np.ones((90, 1), np.uint8), np.ones((40, 1), np.uint8)
+    assert equal_sized.compute(known, unknown, *ones)[0] == pytest.approx(np.mean(areas), abs=1e-12)
+    tnr = equal_sized.compute(known, unknown, *ones, of="tnr95")[0]
+    assert tnr == pytest.approx(np.mean(rejected), abs=1e-12)
+    with pytest.raises(ParamsError, match="of = 'auc'; did you mean auroc"):
+        equal_sized.compute(known, unknown, *ones, of="auc")
+
+
 # --- the four sets, and the outliers -----------------------------------------------------------
 
 
@@ -206,6 +235,51 @@ def test_held_out_classes_are_the_authors_choice(name: str, split: int) -> None:
     assert (len(inside), len(outside)) == (held.known, held.unknown)
     assert sorted(inside + outside) == list(range(held.known + held.unknown))
     assert outside[:5] == FIRST_HELD_OUT[name][split]
+
+
+COUNTS = Path(__file__).with_name("class_counts.csv")
+"""How many lines of each label the authors' lists have: facts of `info/` in zjysteven/MixOE."""
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a root with lists of the published lengths, and no pictures."""
+    root = tmp_path_factory.mktemp("lists")
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in csv.DictReader(COUNTS.read_text().splitlines()):
+        for split in ("train", "val", "test"):
+            found = lines.setdefault((row["set"], split), [])
+            found += [f"{row['label']}/{n}.jpg {row['label']}\n" for n in range(int(row[split]))]
+    for (name, split), found in lines.items():
+        (root / "info" / name).mkdir(parents=True, exist_ok=True)
+        (root / "info" / name / f"{split}.txt").write_text("".join(found))
+    return root
+
+
+def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
+    """Counted by hand; and read, where a list of another length is refused before its first picture is missed."""
+    counts = list(csv.DictReader(COUNTS.read_text().splitlines()))
+    for name, held in fine_grained.SETS.items():
+        own = {**fine_grained.PARAMS, "root": str(lists), "set": name}
+        for split, published in enumerate(held.counts):
+            inside, out = (
+                set(fine_grained.kept({**own, "split": split, "part": part}))
+                for part in ("in", "out")
+            )
+            parts = (("train", inside), ("val", inside), ("test", inside), ("test", out))
+            assert published == tuple(
+                sum(
+                    int(row[of])
+                    for row in counts
+                    if row["set"] == name and int(row["label"]) in some
+                )
+                for of, some in parts
+            )
+        for of, part in (("val", "in"), ("test", "out")):
+            missing = next(fine_grained.samples(of, {}, {**own, "part": part}))
+            assert "cannot be read" in str(missing)
+    coarse = {**own, "part": "coarse"}  # of aircraft: as many of the other three sets as its 3,000
+    assert "cannot be read" in str(next(fine_grained.samples("test", {}, coarse)))
 
 
 def read(tmp_path: Path, **options: Any) -> list[Any]:

@@ -412,7 +412,8 @@ def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> Non
 def test_every_training_takes_the_gradient_of_as_many_images(scale: str) -> None:
     params = scales.load(f"systems/mol-caood{scale}", HOME)
     budgets = {}
-    for name in params.trainers:
+    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
+    for name in {trainer for spec in asked for trainer in spec.trainers}:
         options = params.options("trainers", name)
         if "epochs" in options:
             inner = options.get("inner_steps", 0) * options.get("support", 0)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from makers import ranked_collection
+from makers import miniature_originals, ranked_collection
 from shiftbench import plugins, refs
 from shiftbench.data import bag_of_words, trec
 from shiftbench.errors import DataError, ModelError, ParamsError
@@ -664,3 +664,43 @@ def test_runs_go_out_and_come_in(made: Made, tmp_path: Path) -> None:
     assert again["ap_e9"].to_pylist() == records["ap_e9"].to_pylist()
     with pytest.raises(ModelError, match=r"ours.run has no list for query '000' \(3 of 3"):
         theirs(queries["train"])
+
+
+# --- a collection in TREC's layout, with types of queries -------------------------------------------
+
+
+def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) -> None:
+    """MS MARCO's layout: a type per query in a file of its own; one type is left out, or tested."""
+    _, given = miniature_originals.trec(tmp_path)
+    types = tmp_path / "types.tsv"
+    types.write_text("200\tLOCATION\n201\tNUMERIC\n202\tLOCATION\n")
+    module = plugins.find("datasets", "trec")
+
+    def names(**options: Any) -> list[str]:
+        params = {**module.PARAMS, **given, "types": str(types), "name": "t", **options}
+        found = list(module.samples("test", {}, params))
+        assert all(len(one.fields["candidates"]) == 10 for one in found)
+        assert all(one.fields["meta"]["group"] in ("LOCATION", "NUMERIC") for one in found)
+        return [one.key.rpartition("/")[2] for one in found]
+
+    assert names() == ["200", "201", "202"]
+    assert names(kind="LOCATION") == ["200", "202"]
+    assert names(without="LOCATION") == ["201"]
+    few = names(limit=2)
+    assert len(few) == 2
+    assert set(names(limit=1)) < set(few)  # nested
+    assert str(types) in module.wants("test", {**module.PARAMS, **given, "types": str(types)})
+    with pytest.raises(DataError, match="no query is of the type 'PERSON'"):
+        names(kind="PERSON")
+    with pytest.raises(ParamsError, match="kind and without need `types`"):
+        names(kind="PERSON", types="")
+    types.write_text("200 LOCATION\n")
+    with pytest.raises(DataError, match="expected lines `query <tab> type`"):
+        names()
+
+
+def test_where_semanlink_is_cut() -> None:
+    module = plugins.find("datasets", "semanlink")
+    for cuts in ([0.5, 0.4], [0, 0.5], [0.5, 1]):
+        with pytest.raises(ParamsError, match="expected two rising shares"):
+            list(module.samples("test", {}, {**module.PARAMS, "name": "s", "cuts": cuts}))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
 from shiftbench import plugins
+from shiftbench.detectors import ssd_plus
+from shiftbench.detectors._rows import Known, Rows
 from shiftbench.errors import ParamsError
 from shiftbench.inference import nets
 from shiftbench.stages.train import train_weights
@@ -274,20 +278,156 @@ def test_ciders_prototypes_follow_sample_after_sample() -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_ciders_losses_are_the_equations() -> None:
-    points = points_of(CLASSES, 6)
-    terms = [
-        np.log(
-            np.mean([np.exp(float(points[i] @ points[j]) / 0.1) for j in range(CLASSES) if j != i])
-        )
-        for i in range(CLASSES)
+def literal_cider(
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    points: torch.Tensor,
+    weight: float,
+    momentum: float,
+    base: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The released rule, sample by sample: prototypes follow, w x 0.1 / base x compactness + dispersion."""
+    followed = list(points)
+    for sample, label in zip(z, labels.tolist(), strict=True):
+        moved = momentum * followed[label] + (1 - momentum) * sample
+        followed[label] = moved / moved.norm()
+    fixed = torch.stack(followed).detach()
+    compact = [
+        (sample @ fixed.T / 0.1).exp().sum().log() - sample @ fixed[label] / 0.1
+        for sample, label in zip(z, labels.tolist(), strict=True)
     ]
-    assert dispersion.loss(points, 0.1).item() == pytest.approx(np.mean(terms), rel=1e-5)
-    state = mixture(each=1)
-    options = {**cider.PARAMS, "dispersion": 0.0}
-    loss = cider.step(state, Z, LABELS, options)
-    expected = F.cross_entropy(Z @ state.points.T / 0.1, LABELS)
+    apart = [
+        torch.stack([(followed[i] @ followed[j] / 0.1).exp() for j in range(len(points)) if j != i])
+        .mean()
+        .log()
+        for i in range(len(points))
+    ]
+    loss = weight * 0.1 / base * torch.stack(compact).mean() + torch.stack(apart).mean()
+    return loss, fixed
+
+
+@pytest.mark.parametrize(
+    ("weight", "momentum", "base"), [(2.0, 0.95, 0.07), (1.0, 0.5, 0.07), (2.0, 0.95, 0.1)]
+)
+def test_a_step_of_cider_is_the_released_one_and_so_is_its_gradient(
+    weight: float, momentum: float, base: float
+) -> None:
+    state, options = mixture(each=1), dict(cider.PARAMS)
+    options |= {"compactness": weight, "momentum": momentum, "base_temperature": base}
+    ours, theirs = Z.clone().requires_grad_(), Z.clone().requires_grad_()
+    expected, moved = literal_cider(theirs, LABELS, state.points.clone(), weight, momentum, base)
+    loss = cider.step(state, ours, LABELS, options)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.allclose(state.points, moved, atol=1e-6)
+    loss.backward()
+    expected.backward()
+    assert torch.allclose(ours.grad, theirs.grad, atol=1e-6)
+    apart = dispersion.loss(state.points, 0.1)
+    assert abs(apart.item()) > 0.1  # or nobody would see it
+
+
+# --- golden numbers of the released code, every term on ------------------------------------------------
+
+
+def wave(rows: int, speed: float) -> torch.Tensor:
+    """Return points of length 1 that anybody can make again."""
+    steps = torch.arange(1, rows * WIDTH + 1, dtype=torch.float64)
+    return F.normalize(torch.sin(speed * steps).reshape(rows, WIDTH), dim=1).float()
+
+
+RELEASED_CIDER = {  # (compactness, momentum): loss and sum of the sizes of its gradient, of three steps
+    (2.0, 0.95): [(14.8619003, 48.4593506), (5.2786679, 14.4801950), (8.6434212, 54.1566238)],
+    (1.0, 0.5): [(7.2829037, 75.5724945), (-3.6790690, 34.7917824), (5.8753958, 157.7258453)],
+}
+"""`CompLoss` and `DisLoss` of deeplearning-wisc/cider at dce8ad3, run on the CPU on the points below."""
+RELEASED_PALM = {  # (prototypes, kept)
+    (4, 2): [(5.3490777, 11.8817244), (5.0555325, 9.7161179), (5.3922033, 10.0669136)],
+    (6, 5): [(6.0482855, 10.4728775), (5.8375645, 8.9258251), (6.2345939, 8.2077751)],
+}
+"""`PALM` of jeff024/PALM, momentum 0.9, likewise."""
+
+
+def three_steps(state: Prototypes, step: Any, options: dict[str, Any]) -> list[tuple[float, float]]:
+    """Return loss and size of the gradient of three steps on 12 images, two views each."""
+    state.points.copy_(wave(len(state.points), 0.7))
+    labels, found = (torch.arange(12) % CLASSES).repeat(2), []
+    for number in range(3):
+        z = wave(24, 0.3 + number).requires_grad_()
+        loss = step(state, z, labels, options)
+        loss.backward()
+        found.append((loss.item(), z.grad.abs().sum().item()))
+    return found
+
+
+def test_three_steps_of_cider_give_the_released_numbers() -> None:
+    for (weight, momentum), expected in RELEASED_CIDER.items():
+        options = {"compactness": weight, "momentum": momentum, "base_temperature": 0.07}
+        found = three_steps(mixture(each=1), cider.step, {**cider.PARAMS, **options})
+        assert np.allclose(found, expected, rtol=2e-5)
+
+
+def test_three_steps_of_palm_give_the_released_numbers() -> None:
+    for (each, kept), expected in RELEASED_PALM.items():
+        found = three_steps(mixture(each), palm.step, {**OPTIONS, "kept": kept})
+        assert np.allclose(found, expected, rtol=2e-5)
+
+
+# --- the released weights -------------------------------------------------------------------------------
+
+
+def encoder() -> tuple[Any, dict[str, torch.Tensor]]:
+    """Return a small net, and its state as PALM's `PALMResNet` and CIDER's net have it: encoder and projection."""
+    model = plugins.find("models", "resnet18_32x32")
+    torch.manual_seed(4)
+    net = model.build({**model.PARAMS, "depths": [1, 1, 1, 1]}, 4)
+    body = {name: t for name, t in net.state_dict().items() if not name.startswith("head.")}
+    projection = torch.nn.Sequential(
+        torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128)
+    )
+    released = {f"encoder.{name}": t for name, t in body.items()}
+    return net.eval(), released | {f"head.{name}": t for name, t in projection.state_dict().items()}
+
+
+def test_released_weights_load_and_are_scored_by_the_released_rule(tmp_path: Path) -> None:
+    net, released = encoder()
+    ciders = {
+        **released,
+        "fc.weight": torch.ones(4, 512),
+        "fc.bias": torch.ones(4),
+    }  # never trained there
+    torch.save(released, tmp_path / "CIFAR-100-resnet34-top5-palm-cache6-ema0.999.pt")
+    torch.save({"epoch": 500, "state_dict": ciders}, tmp_path / "checkpoint_500.pth.tar")
+    for file in sorted(tmp_path.iterdir()):
+        options = {"depths": [1, 1, 1, 1], "size": 16}
+        job = training_jobs.job("resnet18_32x32", "given", model_params=options, path=str(file))
+        state, _ = train_weights(job)
+        found = job.plugin.build(job.model_params, 4)
+        nets.load_into(found, state, file)
+        images = torch.randint(0, 256, (60, 3, 16, 16), dtype=torch.uint8)
+        with torch.inference_mode():
+            assert torch.equal(found.eval().features(images), net.features(images))
+            assert not found(images).any()
+            features = found.features(images).numpy()
+    train, tested = features[:40, :12] ** 2, features[40:, :12]  # fewer features than samples
+    rows = [
+        Rows(pa.table({"key": [str(n) for n in range(len(part))]}), part)
+        for part in (train, tested)
+    ]
+    for quirk in (True, False):
+        params = {**ssd_plus.PARAMS, "quirk": quirk}
+        scores = ssd_plus.score(rows[1], ssd_plus.fit(Known({"train": rows[0]}), params), params)
+        assert np.allclose(scores, -released_ssd(train, tested, quirk), rtol=1e-4)
+
+
+def released_ssd(train: Any, tested: Any, quirk: bool) -> Any:
+    """`eval_maha` of the authors' `util/evaluations/mahalanobis.py`, in float64; without the quirk the mean is 0."""
+    unit = lambda x: x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)  # noqa: E731
+    train, tested = unit(train.astype(np.float64)), unit(tested.astype(np.float64))
+    mean, deviation = train.mean(0), train.std(0)
+    standard = lambda x: (x - mean) / (deviation + 1e-10)  # noqa: E731
+    inverse = np.linalg.pinv(np.cov(standard(train).T, bias=True))
+    z = standard(tested) - (mean if quirk else 0)
+    return -np.sum(z * (inverse @ z.T).T, axis=-1)
 
 
 # --- data ---------------------------------------------------------------------------------------------

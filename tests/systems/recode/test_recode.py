@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from makers import shift_digests, training_jobs
+from makers import claimed_rows, shift_digests, training_jobs
 from shiftbench import plugins
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.llm import answer_cache, client
+from shiftbench.plan import cards
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
+from shiftbench.statistics import claims, expressions
 from shiftbench.systems.recode.datasets import _recode_release
 from shiftbench.systems.recode.models import (
     _bodies,
@@ -80,6 +83,17 @@ def test_words_are_lost_by_typos_and_letters_are_not(weights):
     )
     assert first(predictor("retrieval_char", weights), typos) == BODIES[LONGEST]
     assert first(predictor("retrieval_word", weights), typos) == BODIES[ADD]  # the first of all
+
+
+def test_a_docstring_is_read_though_its_closing_quotes_are_torn():
+    """As word perturbations of the release leave them: 87 of 164 prompts of SynonymInsertion, seed 0."""
+    for end in ('"""\n', '" " "\n', "'\"\n", '"" "', ""):
+        prompt = LONGEST.replace('some words. """\n', f"some words. \n    {end}")
+        assert (
+            _bodies.docstring(prompt, "longest").strip() == "Return the longest of some words."
+        ), end
+    partial = LONGEST + "    best = ''\n"
+    assert _bodies.docstring(partial, "longest").strip() == "Return the longest of some words."
 
 
 def test_a_body_takes_the_name_and_the_tabs_of_its_prompt():
@@ -153,7 +167,12 @@ def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp
     sample = problem(ADD)
     requests = code_llm.asks([sample], options, {})
     assert [request.seed for request in requests] == [0, 1]
-    assert requests[0].messages[-1][1].endswith(ADD)  # verbatim, to the last newline
+    assert [request.raw for request in requests] == [ADD, ADD]  # verbatim, to the last newline
+    (chat,) = code_llm.asks([sample], {**code_llm.PARAMS, "ask": "chat"}, {})
+    assert (chat.raw, chat.messages[-1][1]) == (None, f"```python\n{ADD}")
+    assert chat.template != requests[0].template
+    with pytest.raises(ParamsError, match=r"ask is 'chta' \(did you mean chat\?\)"):
+        code_llm.asks([sample], {**code_llm.PARAMS, "ask": "chta"}, {})
     kept = answer_cache.Answers(tmp_path)
     texts = ("    return a + b\n\nprint(add(1, 2))\n", "    return a - b\n```\nSo it is")
     for request, text in zip(requests, texts, strict=True):
@@ -168,62 +187,142 @@ def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp
 
 # ------------------------------------------------------------------ the released files
 
+RANDOM, FIXED = range(10), range(1)
+RELEASED = {
+    "nlaugmenter": {
+        **dict.fromkeys(
+            ("BackTranslation", "TenseTransformationPast", "TenseTransformationFuture"), FIXED
+        ),
+        **dict.fromkeys(
+            (
+                *("ButterFingersPerturbation", "ChangeCharCase", "EnglishInflectionalVariation"),
+                *("SwapCharactersPerturbation", "SynonymInsertion", "SynonymSubstitution"),
+                "WhitespacePerturbation",
+            ),
+            RANDOM,
+        ),
+    },
+    "func_name": {
+        "FuncRenameCamelCase": FIXED,
+        **dict.fromkeys(
+            (
+                *("FuncRenameButterFinger", "FuncRenameSwapChar", "FuncRenameChangeChar"),
+                *("FuncRenameInflectionalVariation", "FuncRenameSynonymSub"),
+            ),
+            RANDOM,
+        ),
+    },
+    "natgen": {
+        **dict.fromkeys(("DeadCodeInserter", "VarRenamerRN"), RANDOM),
+        **dict.fromkeys(("DeadCodeInserterLast", "ForWhileTransformer", "OperandSwap"), FIXED),
+        **dict.fromkeys(("VarRenamerCB", "VarRenamerNaive"), FIXED),
+    },
+    "format": {
+        "new_lines": RANDOM,
+        **dict.fromkeys(("tab_indent", "split_lines", "doc2comments"), FIXED),
+        **dict.fromkeys(("new_line_aftercode", "new_line_afterdoc"), FIXED),
+    },
+}
+"""Files of each set in the release (amazon-science/recode, commit 6688522): family, name, seeds."""
+NOMINAL = ("HumanEval", "humaneval_partial", "mbpp_wtest", "mbpp_partial")
 
-@pytest.fixture
-def released(tmp_path):
-    """A miniature of `perturbed_finalized` with all names of files, one problem in each."""
-    for family, count in _recode_release.FAMILIES.items():
-        folder = tmp_path / "humaneval/full" / family
-        folder.mkdir(parents=True)
-        for number in range(count):
-            row = {
-                "task_id": "t",
-                "prompt": f"def f():\n    '{family} {number}'\n",
-                "entry_point": "f",
-                "canonical_solution": "    return 1\n",
-                "test": "def check(candidate):\n    assert candidate() == 1\n",
-                "seed": number % 10,
-                "perturbed": True,
-            }
-            file = folder / f"humaneval_Name{number // 10}_s{number % 10}.jsonl"
-            file.write_text(json.dumps(row) + "\n")
-    return tmp_path
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """A miniature of a clone, with all names of files, one problem in each."""
+    release = tmp_path_factory.mktemp("recode") / "dataset-release"
+    (release / "nominal").mkdir(parents=True)
+    for name in NOMINAL:
+        (release / f"nominal/{name}.jsonl").write_text(row("nominal", 0))
+    for dataset in ("humaneval", "mbpp"):
+        for family, names in RELEASED.items():
+            folder = release / "perturbed_finalized" / dataset / "full" / family
+            folder.mkdir(parents=True)
+            for name, seeds in names.items():
+                for seed in seeds:
+                    (folder / f"{dataset}_{name}_s{seed}.jsonl").write_text(row(name, seed))
+    return release
+
+
+def row(name, seed):
+    about = {"task_id": "t", "entry_point": "f", "seed": seed, "perturbed": True, "partial": None}
+    code = {"prompt": f"def f():\n    '{name} {seed}'\n", "canonical_solution": "    return 1\n"}
+    test = "def check(candidate):\n    assert candidate() == 1\n"
+    return json.dumps({**about, **code, "test": test}) + "\n"
+
+
+def test_the_files_of_the_full_scale_are_called_as_they_were_released(released):
+    """Each file that the card names is there, for each seed, and gives its prompt; each released one is named."""
+    params = cards.load("recode").params["full"]
+    shift, named = plugins.find("shifts", "recode_released"), set()
+    sample = shift_digests.prompt(0)
+    for options in params["shifts"].values():
+        if options.get("use") == "recode_released":
+            assert options["path"] == "/data/recode/dataset-release/perturbed_finalized"
+            folder = str(released / "perturbed_finalized")
+            for seed in options["severities"]:
+                rng = RandomStream(0, "a", "d", "k")
+                found = shift.apply(sample, float(seed), rng, path=folder, file=options["file"])
+                name = options["file"].rpartition("/")[2]
+                assert found.fields["text"] == f"def f():\n    '{name} {seed - 1}'\n"
+                named.add((options["file"], seed - 1))
+    expected = {
+        (f"{dataset}/{family}/{name}", seed)
+        for dataset in ("humaneval", "mbpp")
+        for family, names in RELEASED.items()
+        for name, seeds in names.items()
+        for seed in seeds
+        if seed < 5 and name != "DeadCodeInserterLast"  # as in the release's config.json
+    }
+    assert named == expected
+    release = plugins.find("datasets", "recode_release")
+    for options in params["datasets"].values():
+        file = released / "nominal" / Path(options["path"]).name
+        (sample,) = release.samples("test", {}, {"name": "d", "path": str(file)})
+        generation.check(sample, [])
+
+
+def test_every_claim_at_full_scale_finds_its_rows():
+    card = cards.load("recode")
+    rows = claimed_rows.rows(card, "full")
+    judged = {one.name: one for one in claims.judge(card.claims, rows, "full")}
+    full = {name for name, claim in card.claims.items() if claim.scale == "full"}
+    assert {name: one.reason for name, one in judged.items() if name in full and one.reason} == {}
+    assert {judged[name].verdict for name in full} <= {"supported", "refuted", "inconclusive"}
+    for one in card.reported:
+        if one.measured and one.scale == "full":
+            assert len(expressions.evaluate(rows, one.measured).places) == 1, one.what
 
 
 def test_released_files_are_read_and_counted(released):
-    found = _recode_release.counts(released, "humaneval")
-    assert found == dict(
-        zip(("nlaugmenter", "func_name", "natgen", "format"), (73, 51, 25, 15), strict=True)
-    )
+    folder = released / "perturbed_finalized"
+    for dataset in ("humaneval", "mbpp"):
+        assert _recode_release.counts(folder, dataset) == _recode_release.FAMILIES
     shift = plugins.find("shifts", "recode_released")
     rng = RandomStream(0, "a", "d", "k")
     sample = shift_digests.prompt(0)
-    options = {"path": str(released), "file": "humaneval/natgen/Name1"}
+    options = {"path": str(folder), "file": "humaneval/natgen/VarRenamerRN"}
     found = shift.apply(sample, 3.0, rng, **options)
-    assert found.fields["text"] == "def f():\n    'natgen 12'\n"  # severity 3 is seed 2
+    assert found.fields["text"] == "def f():\n    'VarRenamerRN 2'\n"  # severity 3 is seed 2
     assert found.fields["meta"]["entry_point"] == "f"
     assert shift.apply(sample, 0.0, rng, **options) == sample
     solved = generation.program(found, found.fields["meta"]["canonical_solution"])
     assert pool.run_all([solved])[0].passed
     for file, severity, why in (
-        ("humaneval/natgen/Nam1", 1.0, r"no humaneval_Nam1_s0.jsonl \(did you mean Name"),
         (
-            "humaneval/natgen/Name2",
-            7.0,
-            r"has no humaneval_Name2_s6.jsonl \(it has seeds \[0, 1, 2, 3, 4\]",
+            "humaneval/natgen/VarRenamerR",
+            1.0,
+            r"no humaneval_VarRenamerR_s0.jsonl \(did you mean V",
         ),
+        ("mbpp/natgen/OperandSwap", 2.0, r"has no mbpp_OperandSwap_s1.jsonl \(it has seeds \[0\]"),
     ):
         with pytest.raises(DataError, match=why):
-            shift.apply(sample, severity, rng, path=str(released), file=file)
+            shift.apply(sample, severity, rng, path=str(folder), file=file)
     with pytest.raises(ParamsError, match="expected SET/FAMILY/NAME"):
-        shift.apply(sample, 1.0, rng, path=str(released), file="natgen")
+        shift.apply(sample, 1.0, rng, path=str(folder), file="natgen")
+    other = sample.with_field("meta", {**sample.fields["meta"], "task_id": "other"})
     with pytest.raises(DataError, match="has no problem 'other'"):
-        shift.apply(
-            sample.with_field("meta", {**sample.fields["meta"], "task_id": "other"}),
-            1.0,
-            rng,
-            **options,
-        )
+        shift.apply(other, 1.0, rng, **options)
 
 
 def test_bad_released_files_are_named(tmp_path):

@@ -82,7 +82,19 @@ class Standardised(nn.Module):
         return logits
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return the state dict of an inner net under the names here."""
+        """Return the state dict of an inner net, or of the authors' whole (`backbone.`, `sigma`), under the names here.
+
+        Raises:
+            ModelError: it was trained with another sigma.
+        """
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        stated = state.pop("sigma", None)
+        if stated is not None and abs(float(stated) - self.sigma) > TINY:
+            raise ModelError(
+                f"standardised: the weights were trained with sigma {float(stated):g}, the model has {self.sigma:g}"
+            )
+        if stated is not None:
+            state = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}
         if all(name.startswith(("body.", "head.")) for name in state) and any(
             name.removeprefix("body.") in self.body.state_dict() for name in state
         ):

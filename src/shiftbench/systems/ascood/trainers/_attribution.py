@@ -181,7 +181,12 @@ def shuffled(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Vi
 
 
 def alpha_at(epoch: int, epochs: int, largest_: float, smallest: float) -> float:
-    """Return alpha at an epoch: from the largest at 0 to the smallest at `epochs`, which is never reached."""
+    """Return alpha at an epoch, counted from 1: just below the largest in the first, the smallest in the last.
+
+    Example:
+        >>> alpha_at(1, 30, 300.0, 30.0), alpha_at(30, 30, 300.0, 30.0)
+        (291.0, 30.0)
+    """
     return (largest_ - smallest) * (1 - epoch / epochs) + smallest
 
 

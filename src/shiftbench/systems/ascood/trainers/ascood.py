@@ -4,15 +4,16 @@
 
 Source: "Going Beyond Conventional OOD Detection", 2024, arXiv:2411.10794, section 3 (later "Image-based Outlier
 Synthesis With Training Data"); sudarshanregmi/ASCOOD. Its head sees standardised features: the model `standardised`.
-alpha falls from `alpha_max` to `alpha_min` over the epochs and counts normalised pixels (`mean`, `std` of [0, 1]; a
-list of one, or one per channel). `kl: false` is the port in OpenOOD: a net of 1-512-2 units learns to tell clean from
-damaged images by LSE(f), its cross-entropy having the weight; it is thrown away. `start`: whose weights are trained on.
+alpha falls to `alpha_min` in the last of E epochs, from `alpha_max` less one step of E (300 to 30 over 30 epochs begins
+with 291, as in the released trainer), and counts normalised pixels (`mean`, `std` of [0, 1]; a list of one, or one per
+channel). `kl: false` is the port in OpenOOD: a net of 1-512-2 units learns to tell clean from damaged images by LSE(f),
+its cross-entropy having the weight; it is thrown away. `start`: whose weights are trained on.
 
 Paper, from scratch on CIFAR: 100 epochs, `optimizer: sgd`, lr 0.1, weight decay 5e-4, batches of 128, `schedule:
 cosine`; CIFAR-10 shuffle, p_inv 0.15, weight 1; CIFAR-100 shuffle, p_inv 0.1, weight 5, the head's rate times 0.05
 (option `head` of the optimiser). On ImageNet nets 30 epochs at 0.01: Waterbirds gradient, alpha 300 to 30, weight 0.1;
 CelebA gaussian, alpha 0.1; Aircraft and Cars gradient, alpha 0.1, batches of 32; weight 1. Differs: defaults fit the
-small nets here (as `erm`); biases and norms are not decayed; the rate falls to 0, there to 1e-6.
+small nets here (as `erm`); the rate falls to 0, there to 1e-6. Biases and norms are decayed with `decay_all`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ PARAMS: dict[str, object] = {
     "smoothing": 0.0,
     "shift": 1,
     "flip": False,
+    "crops": None,
     "type": "gradient",
     "p_inv": 0.1,
     "alpha_max": 1.0,
@@ -102,12 +104,20 @@ class Loss:
     """
 
     def __init__(self, job: TrainJob) -> None:
-        self.job, self.params, self.epoch = job, job.params, -1
+        self.job, self.params, self.epoch = job, job.params, 0
 
     def begin(self, net: nn.Module) -> None:
-        """Begin the next epoch."""
+        """Begin the next epoch; they are counted from 1, as the released trainer does."""
         self.epoch += 1
         net.train()
+
+    @property
+    def alpha(self) -> float:
+        """What damage weighs in this epoch."""
+        params = self.params
+        return _attribution.alpha_at(
+            self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"]
+        )
 
     def __call__(
         self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream
@@ -118,10 +128,7 @@ class Loss:
         x = _loop.tensor(np.ascontiguousarray(seen), net).float()
         ends = [end.to(x.device) for end in _attack.limits(self.job.plugin, batch)]
         scale = _attribution.Scale.of((ends[0], ends[1]), params["mean"], params["std"])
-        alpha = _attribution.alpha_at(
-            self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"]
-        )
-        views = _attribution.damaged(net, x, labels, rng, scale, {**params, "alpha": alpha})
+        views = _attribution.damaged(net, x, labels, rng, scale, {**params, "alpha": self.alpha})
         clean, outlying = net(torch.cat([x, views.images])).chunk(2)
         told = cross_entropy.loss(clean, labels, params["smoothing"])
         total: Tensor = told + params["weight"] * self.outliers(net, clean, outlying)

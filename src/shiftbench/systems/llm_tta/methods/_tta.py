@@ -3,6 +3,8 @@
     S = [r_1 .. r_K, x];  mean_logit: mean over S of f(s);  mean_prob: log of the mean of softmax f(s);  vote
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, sections 3 and 4: mean of logits where a model shows them, else a vote.
+`originals` is how often the text itself is in S: once, as the paper has it; the released code takes the mean of logits
+over the rewrites and two copies of it (`get_judgment` adds it to a list that has it), its votes over one.
 With `theta` above 0 a text is rewritten only where the entropy of f(x) is at least theta (`_gate`): below it f(x)
 stands. The vote's ties go to Python's order of sets in the released code; here to the class that is ranked best on
 average, then to the first.
@@ -24,8 +26,14 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import _gate
 
-PARAMS: dict[str, object] = {"k": 4, "theta": 0.0, "combine": "mean_logit", "seed": 0}
-"""`k` rewrites; `theta` in nats; `combine`; `seed` of the rewriting."""
+PARAMS: dict[str, object] = {
+    "k": 4,
+    "theta": 0.0,
+    "combine": "mean_logit",
+    "originals": 1,
+    "seed": 0,
+}
+"""`k` rewrites; `theta` in nats; `combine`; `originals`, how often the text itself counts; `seed` of the rewriting."""
 WAYS = ("mean_logit", "mean_prob", "vote")
 
 Floats = NDArray[np.float32]
@@ -42,7 +50,7 @@ class Averaging:
         params: see PARAMS.
 
     Raises:
-        ParamsError: k below 0, or no such way to combine.
+        ParamsError: k below 0, originals below 1, or no such way to combine.
     """
 
     def __init__(
@@ -52,6 +60,8 @@ class Averaging:
             raise ParamsError(f"combine is {params['combine']!r}; {near(params['combine'], WAYS)}")
         if params["k"] < 0:
             raise ParamsError(f"k is {params['k']}; expected a number of rewrites, 0 or more")
+        if params["originals"] < 1:
+            raise ParamsError(f"originals is {params['originals']}; expected 1 or more")
         self._predictor, self._rewrite, self._params = predictor, rewrite, params
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
@@ -73,7 +83,8 @@ class Averaging:
             for text in found
         ]
         others = np.asarray(self._predictor(rewritten)["logits"], dtype=np.float32)
-        stack = np.concatenate([others.reshape(len(some), k, -1), logits[chosen][:, None]], axis=1)
+        itself = np.repeat(logits[chosen][:, None], self._params["originals"], axis=1)
+        stack = np.concatenate([others.reshape(len(some), k, -1), itself], axis=1)
         combined = logits.copy()
         combined[chosen] = combine(stack, self._params["combine"])
         return {**own, "logits": combined}

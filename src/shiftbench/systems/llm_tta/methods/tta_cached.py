@@ -1,42 +1,67 @@
 """Test-time augmentation from a cache of rewrites as it was published: no generator is needed.
 
-`path` is a Parquet file, or a folder of them, with the columns `prompt_hash`, `prompt` and `rewrites` (texts).
-A sample's rewrites are those of the prompt that holds its text in triple braces, or is its text. Spaces are
-compared as one. The first k rewrites count; they are cleaned (`_rewriting`).
+`path` is a Parquet file, or a folder of them of which `files` (a glob) names some; columns `prompt_hash`, `prompt` and
+`rewrites`, a list of texts, or that list as Python writes it. `style` says whose rewrites are wanted:
 
-Source: O'Brien et al. 2024, arXiv:2402.08225; the layout is that of the caches on the Hugging Face hub
-(Kyle1668/LLM-TTA-Cached-Rewrites). What their `prompt_hash` hashes is not stated, so that prompts are compared.
+    plain        the prompt is the text, line ends as spaces: the augmenters that are no language model
+    icr          the prompt has examples: rewriting in context
+    paraphrase   it has none
+
+One file holds both of the last two. A plain text is found as the authors' code finds it, by `prompt_hash`, the sha256
+of the prompt in hexadecimal digits. The prompt of a language model has examples that were drawn, so that it is found by
+the text that stands in quotes under the heading INPUT; white space is compared as one space. Of equal ones the first
+counts, and of its rewrites the first k, as they are: they were cleaned before they were kept. Of `missing` texts
+there may be no rewrites (rows without any were left out of the published files): the text itself stands for them.
+
+Source: O'Brien et al. 2024, arXiv:2402.08225; `util_caching.py`, `adaptive_methods.py` and `prompts/` of
+https://github.com/Kyle1668/LLM-TTA; the files are those of Kyle1668/LLM-TTA-Cached-Rewrites on the Hugging Face hub.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+import ast
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.systems.llm_tta.methods import _rewriting, _tta
+from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
 COLUMNS = ("prompt_hash", "prompt", "rewrites")
-PARAMS: dict[str, object] = {**_tta.PARAMS, "path": ""}
+STYLES = ("plain", "icr", "paraphrase")
+EXAMPLES, INPUT = "### Style Examples ###", "### Input Text ###"
+"""Headings of the released templates: over the examples of one with some, and over the text."""
+PARAMS: dict[str, object] = {
+    **_tta.PARAMS,
+    "path": "",
+    "files": "*.parquet",
+    "style": "plain",
+    "missing": 0,
+}
+
+Row = tuple[str, str, Any]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return nothing: the file is pinned.
 
     Raises:
-        ParamsError: there is no path.
+        ParamsError: there is no path, or no such style.
     """
     if not params["path"]:
         raise ParamsError(
             "tta_cached: path is missing; name a Parquet file of rewrites or a folder"
+        )
+    if params["style"] not in STYLES:
+        raise ParamsError(
+            f"tta_cached: style is {params['style']!r}; {near(params['style'], STYLES)}"
         )
     return []
 
@@ -45,50 +70,98 @@ def wrap(
     predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
-    cache = read(Path(params["path"]))
+    cache = read(Path(params["path"]), params["files"], params["style"])
+    missed: set[str] = set()
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
-        return [_of(cache, sample, params) for sample in samples]
+        return [_of(cache, sample, params, missed) for sample in samples]
 
     return _tta.Averaging(predictor, rewrite, params)
 
 
-def read(path: Path) -> dict[str, list[str]]:
-    """Return text -> its rewrites.
+def read(path: Path, files: str, style: str) -> dict[str, list[str]]:
+    """Return the rewrites of one style, by what a text is found by (`_found_by`).
 
     Raises:
-        DataError: there is no file, or it has other columns.
+        DataError: there is no such file, it has other columns, or rewrites are no list; names file and row.
     """
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not all(file.is_file() for file in files):
-        raise DataError(f"{path} holds no Parquet file of rewrites")
     found: dict[str, list[str]] = {}
-    for file in files:
-        try:
-            table = pq.read_table(file, columns=list(COLUMNS[1:]))
-        except (pa.ArrowInvalid, KeyError) as error:
-            raise DataError(f"{file} has not the columns {', '.join(COLUMNS)}: {error}") from None
-        prompts, rewrites = (table.column(name).to_pylist() for name in COLUMNS[1:])
-        for prompt, texts in zip(prompts, rewrites, strict=True):
-            found |= dict.fromkeys(_texts(prompt), texts)
+    for file in _files(path, files):
+        for number, (digest, prompt, rewrites) in enumerate(_rows(file)):
+            if style == "plain" and INPUT not in prompt:
+                key = digest
+            elif INPUT in prompt and style == ("icr" if EXAMPLES in prompt else "paraphrase"):
+                key = _spaced(_quoted(prompt, file, number))
+            else:
+                continue
+            found.setdefault(key, _texts(rewrites, file, number))
     return found
 
 
-def _texts(prompt: str) -> list[str]:
-    """Return what a prompt may ask to rewrite: itself, and all that stands in triple braces; spaces as one."""
-    inner = re.findall(r"\{\{\{(.*?)\}\}\}", prompt, re.DOTALL)
-    return [" ".join(text.split()) for text in (prompt, *inner)]
+def _files(path: Path, files: str) -> list[Path]:
+    found = sorted(path.rglob(files)) if path.is_dir() else [path]
+    if not found or not all(file.is_file() for file in found):
+        raise DataError(f"{path} holds no Parquet file of rewrites called {files}")
+    return found
 
 
-def _of(cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any]) -> list[str]:
-    text = sample.fields["text"]
-    found = cache.get(" ".join(text.split()))
+def _rows(file: Path) -> Iterator[Row]:
+    """Yield the rows of a file, a batch of them in memory at a time."""
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(1024, columns=list(COLUMNS)):
+            yield from zip(*(batch.column(name).to_pylist() for name in COLUMNS), strict=True)
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise DataError(f"{file} has not the columns {', '.join(COLUMNS)}: {error}") from None
+
+
+def _quoted(prompt: str, file: Path, number: int) -> str:
+    """Return what a prompt asks to rewrite: from the first to the last quote under its heading."""
+    asked = prompt.partition(INPUT)[2]
+    start, end = asked.find('"'), asked.rfind('"')
+    if start == end:
+        raise DataError(f"{file}, row {number}: no text in quotes under {INPUT!r}")
+    return asked[start + 1 : end]
+
+
+def _texts(rewrites: object, file: Path, number: int) -> list[str]:
+    try:
+        found = ast.literal_eval(rewrites) if isinstance(rewrites, str) else rewrites
+    except (ValueError, SyntaxError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise DataError(f"{file}, row {number}: rewrites is no list of texts: {rewrites!r:.60}")
+    return found
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _found_by(text: str, style: str) -> str:
+    """Return what the rewrites of a text are found by.
+
+    Example:
+        >>> _found_by("a  b", "icr"), _found_by("a b", "plain")[:8]
+        ('a b', 'c8687a08')
+    """
+    if style == "plain":
+        return hashlib.sha256(text.replace("\n", " ").encode()).hexdigest()
+    return _spaced(text)
+
+
+def _of(
+    cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any], missed: set[str]
+) -> list[str]:
+    text, k = sample.fields["text"], params["k"]
+    found = cache.get(_found_by(text, params["style"]))
     if found is None:
-        raise DataError(
-            f"{sample.key}: {params['path']} holds no rewrites of its text; it is a cache of another dataset"
-        )
-    if len(found) < params["k"]:
-        raise DataError(
-            f"{sample.key}: {len(found)} rewrites in {params['path']}, k is {params['k']}"
-        )
-    return [_rewriting.clean(one, text) for one in found[: params["k"]]]
+        missed.add(sample.key)
+        if len(missed) > params["missing"]:
+            raise DataError(
+                f"{sample.key}: {params['path']} holds no rewrites of its text in the style {params['style']!r}, nor "
+                f"of {len(missed) - 1} before; it is a cache of another dataset or augmenter, or set `missing`"
+            )
+        return [text] * k
+    if len(found) < k:
+        raise DataError(f"{sample.key}: {len(found)} rewrites in {params['path']}, k is {k}")
+    return found[:k]

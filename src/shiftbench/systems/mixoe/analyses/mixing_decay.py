@@ -19,11 +19,11 @@ import torch
 
 from shiftbench import refs
 from shiftbench.contracts import Measurement, Observation
-from shiftbench.data import splits
+from shiftbench.data import shards, splits
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
-from shiftbench.systems.mixoe.trainers import _mixing
+from shiftbench.trainers import _mixing
 
 PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}
 SHARES = tuple(n / 10 for n in range(11))
@@ -41,18 +41,20 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both metrics of each weights, image and share."""
     params = job.params
-    every = job.samples(refs.shards(params["dataset"], params["split"]))
-    samples = sorted(every, key=lambda sample: splits.unit("subset", sample.key))
-    samples = samples[: params["samples"]]
-    pool = job.samples(refs.shards(params["outliers"], params["outliers_split"]))
-    partners = [pool[_partner(job, sample.key, len(pool))] for sample in samples]
+    tested = job.folder(refs.shards(params["dataset"], params["split"]))
+    keys = [entry.key for entry in shards.index(tested)]
+    chosen = sorted(keys, key=lambda key: splits.unit("subset", key))[: params["samples"]]
+    read = {sample.key: sample for sample in shards.read(tested, keys=frozenset(chosen))}
+    samples = [read[key] for key in chosen]
+    pool = shards.Lookup(job.folder(refs.shards(params["outliers"], params["outliers_split"])))
+    partners = [pool[_partner(job, key, len(pool))] for key in chosen]
     for name in params["weights"]:
         predictor = job.predictor(Ref("weights", name))
         images, outliers = (
             torch.from_numpy(predictor.prepare(some)) for some in (samples, partners)
         )
         found = confidences(predictor, images, outliers)
-        yield from _observed(found, [sample.key for sample in samples], name, params)
+        yield from _observed(found, chosen, name, params)
 
 
 def _partner(job: Measurement, key: str, count: int) -> int:
@@ -73,8 +75,10 @@ def confidences(
     """
     rows = []
     for share in SHARES:
-        mixed = _mixing.mixup(images, outliers, share).numpy()
-        parts = [mixed[at : at + batch] for at in range(0, len(mixed), batch)]
+        parts = [
+            _mixing.mixup(images[at : at + batch], outliers[at : at + batch], share).numpy()
+            for at in range(0, len(images), batch)
+        ]
         logits = np.concatenate([predictor.predict_prepared(part)["logits"] for part in parts])
         rows.append(torch.from_numpy(logits).double().softmax(1).max(1).values.numpy())
     found = np.stack(rows)

@@ -35,14 +35,14 @@ needs = _exposure.needs
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
     everything, mode = _outliers.load(job), finetune.mode(job.params["statistics"])
-    wanted = job.params["per_sample"] * len(job.samples("train"))
+    wanted = job.params["per_sample"] * _loop.count(job, "train")
     mined: list[_outliers.Outliers] = []
 
     def mine(net: nn.Module) -> None:
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"{len(mined)}/pool")
         size = min(job.params["pool"], len(everything.inputs))
-        pool = everything.inputs[rng.choice(len(everything.inputs), size)]
-        mined.append(_outliers.Outliers(hardest(net, pool, wanted)))
+        pool = rng.choice(len(everything.inputs), size)
+        mined.append(_outliers.Outliers(everything.inputs, hardest(net, everything, pool, wanted)))
         mode(net)
 
     def loss(
@@ -56,13 +56,21 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def hardest(
-    net: nn.Module, pool: npt.NDArray[Any], count: int, batch: int = 256
-) -> npt.NDArray[Any]:
-    """Return the `count` prepared images (all, where there are fewer) of the largest probability, surest first."""
+    net: nn.Module,
+    outliers: _outliers.Outliers,
+    pool: npt.NDArray[np.int64],
+    count: int,
+    batch: int = 256,
+) -> npt.NDArray[np.int64]:
+    """Return the `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
     net.eval()
     with torch.inference_mode():
         sure = [
-            net(_loop.tensor(pool[at : at + batch], net)).softmax(1).max(1).values.cpu().numpy()
+            net(_loop.tensor(outliers.inputs[pool[at : at + batch]], net))
+            .softmax(1)
+            .amax(1)
+            .cpu()
+            .numpy()
             for at in range(0, len(pool), batch)
         ]
     order = np.argsort(-np.concatenate(sure), kind="stable")

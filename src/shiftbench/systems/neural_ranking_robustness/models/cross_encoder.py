@@ -30,10 +30,10 @@ from shiftbench.systems.neural_ranking_robustness.models import _interactions
 TASK = "ranking"
 PARAMS: dict[str, object] = {
     **_interactions.PARAMS,
-    "length": 40,
+    "length": 32,
     "query_length": 10,
     "layers": 2,
-    "width": 48,
+    "width": 32,
     "heads": 4,
     "pretrained": False,
 }

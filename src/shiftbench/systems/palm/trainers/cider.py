@@ -1,15 +1,28 @@
 """CIDER: one prototype for every class on the unit sphere, samples near their own and prototypes far apart.
 
+    loss = compactness x temperature / base_temperature x L_comp + L_disp
+
 Source: Ming et al. 2023, "How to Exploit Hyperspherical Embeddings for Out-of-Distribution Detection?", ICLR,
-arXiv:2203.04450; deeplearning-wisc/cider. CIFAR-100 there: ResNet-34, 500 epochs of batches of 512 images, two views of
-each, `lr` 0.5, `weight_decay` 1e-4, `momentum` 0.5 (CIFAR-10: 0.95), `dispersion` 2; scored by KNN.
+arXiv:2203.04450, equations 5 to 7; deeplearning-wisc/cider (`train_cider.py`, `utils/losses.py`). There: batches of 512
+images, two views of each, 500 epochs, `lr` 0.5, `weight_decay` 1e-4, both scripts with `--cosine`, which is `schedule:
+joined_cosine` with `warmup: 0.02` (10 epochs; from 0.001 there, from 0 here). Scored by KNN on the encoder's features.
 
-Prototypes begin as the mean places of the classes and follow sample after sample, each step normalised; the gradient of
-the dispersion reaches the net through the samples of the step. The compactness is the likelihood of the own prototype:
-`losses/palm_mle.py` with one prototype for each class.
+| | net | `compactness` | `momentum` | K of KNN |
+| --- | --- | --- | --- | --- |
+| paper; script for CIFAR-10 | ResNet-18 | 2 | 0.95 | 100 |
+| script for CIFAR-100 (2 in the paper, changed after it "for better performance") | ResNet-34 | 1 | 0.5 | 300 |
+| port in OpenOOD, CIFAR-10 and 100, 100 epochs, `warmup: 0.1` | ResNet-18 | 2 | 0.95, 0.5 | 50 |
 
-Differs: a cosine schedule with warm-up, where the released code divides the rate by 10 at epochs 100, 150 and 180;
-biases and norms are not decayed. `head` is a linear probe, as in `palm`.
+All three codes leave `base_temperature` at 0.07, so that L_comp counts 10/7 times; the paper's equation has no such
+factor: it is the default here, 0.1.
+
+Prototypes begin as the mean places of the classes' training images (in the port: of val) and follow sample after
+sample, each step normalised; the gradient of the dispersion reaches the net through the samples of the step. L_comp is
+the likelihood of the own prototype: `losses/palm_mle.py` with one prototype for each class.
+
+Differs: the rate changes with each step, there with each epoch; in their first epoch of warm-up it lies below 0 (epochs
+are counted from 0 where 1 is expected). Biases and norms are decayed where the optimiser has `decay_all`, as there.
+`head` is a linear probe, as in `palm`.
 """
 
 from __future__ import annotations
@@ -35,12 +48,13 @@ PARAMS: dict[str, object] = {
     "optimizer": "sgd",
     "lr": 0.2,
     "weight_decay": 1e-4,
-    "schedule": "warmup_cosine",
+    "schedule": "joined_cosine",
     "warmup": 0.1,
     "projection": 128,
     "momentum": 0.95,
     "temperature": 0.1,
-    "dispersion": 2.0,
+    "base_temperature": 0.1,
+    "compactness": 2.0,
     "c": [0.001, 0.01, 0.1, 1.0],
     **_views.OPTIONS,
 }
@@ -81,9 +95,10 @@ def step(
     """
     points = followed(centres.points, z, labels, params["momentum"])
     logits = z @ points.detach().T / params["temperature"]
-    compact = palm_mle.loss(logits, centres.owned(labels))
     centres.points.copy_(points.detach())
-    return compact + float(params["dispersion"]) * dispersion.loss(points, params["temperature"])
+    share: float = params["compactness"] * params["temperature"] / params["base_temperature"]
+    compact = palm_mle.loss(logits, centres.owned(labels))
+    return share * compact + dispersion.loss(points, params["temperature"])
 
 
 def followed(

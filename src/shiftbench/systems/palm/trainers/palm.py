@@ -11,10 +11,11 @@ epochs), 6 prototypes, 5 kept. Expected on CIFAR-100 with ResNet-34 and `ssd_plu
 `form: code` is the released likelihood, which prunes the new assignments where the old ones, normalised over the batch,
 are small; `form: paper` is the printed one, the new assignments pruned within each class.
 
-Differs: the last epoch is kept, not that of the lowest loss; float32, not mixed precision; biases and norms are not
-decayed. Projection and prototypes are not kept. The method has no classifier: `head` is a linear probe on the features
-(`c`: its penalties, chosen on val), so that records have logits, and accuracy is the probe's. The log has the accuracy
-by the nearest prototype after each epoch as `val_accuracy`, and the probe's as `probe_accuracy`.
+Differs: the last epoch is kept, not that of the lowest loss; float32, not mixed precision. Biases and norms are decayed
+where the optimiser has `decay_all`, as there. Projection and prototypes are not kept. The method has no classifier:
+`head` is a linear probe on the features (`c`: its penalties, chosen on val), so that records have logits, and accuracy
+is the probe's. The log has the accuracy by the nearest prototype after each epoch as `val_accuracy`, and the probe's as
+`probe_accuracy`.
 """
 
 from __future__ import annotations

@@ -67,10 +67,13 @@ def tabbed(body: str) -> str:
 
 
 def docstring(prompt: str, entry: str) -> str:
-    """Return the prose of a prompt: the docstring of its function, or the comments that stand for it."""
+    """Return the prose of a prompt: the docstring of its function, or the comments that stand for it.
+
+    Without closing quotes a docstring goes to the prompt's end: word perturbations of the released files tear them.
+    """
     head = re.search(rf"(?m)^[ \t]*(?:async )?def {re.escape(entry)}\b", prompt)
     after = prompt[head.start() :] if head else prompt
-    found = re.search(r"(\"\"\"|\'\'\')(.*?)\1", after, re.DOTALL)
+    found = re.search(r"(\"\"\"|\'\'\')(.*?)(?:\1|[\s\"\']*\Z)", after, re.DOTALL)
     if found:
         return found.group(2)
     return "\n".join(re.findall(r"(?m)^[ \t]*#[ \t]?(.*)$", after))

@@ -1,13 +1,15 @@
 """A language model that writes the code: completions recorded by content, from weights here or an endpoint.
 
-The model is asked to complete the function, and its answer is opened with the prompt itself, verbatim, so that what
-it says next is the completion. It is cut before the next statement that begins a line (official code stops there,
-too), when it is read; what is recorded is the raw answer. `samples` completions per prompt have seeds 0, 1, ...; at
-temperature 0 they would be equal, and one is enough. `shiftbench answers --scale SCALE` records what is missing.
+A base model (`ask: completion`) is given the prompt as it is, to its last line end, and goes on with it. A chat model
+(`ask: chat`) is asked to complete the function, and its answer is opened with the prompt itself. The completion is cut
+before the next statement that begins a line when it is read; what is recorded is the raw answer. `samples` completions
+per prompt have seeds 0, 1, ...; at temperature 0 they would be equal, and one is enough. `shiftbench answers --scale
+SCALE` records what is missing.
 
 Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374, section 2 (sampling and stop sequences); Wang et al.
-2023 (ReCode), https://arxiv.org/abs/2212.10264, section 4: greedy, or temperature 0.2. Differs: an instruction
-stands before the prompt, since endpoints are asked in turns. Weights: `retrieval_index`, of which nothing is read.
+2023 (ReCode), https://arxiv.org/abs/2212.10264, section 4: greedy, or temperature 0.2. Differs: official code keeps
+the longest completion that parses and cuts it behind the first function, which is a helper's where a prompt defines
+one; the paper's ablation has top-p 0.95, too. Weights: `retrieval_index`, of which nothing is read.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ParamsError
+from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.llm import answer_cache, client
 from shiftbench.refs import Ref
@@ -30,13 +32,16 @@ TASK = "generation"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 PARAMS: dict[str, object] = {
     "llm": "smollm2_135m",
+    "ask": "completion",
     "samples": 1,
     "temperature": 0.0,
     "max_new_tokens": 300,
 }
 INSTRUCTION = "Complete this Python function. Answer with code alone.\n\n```python\n{prompt}```"
 OPENING = "```python\n{prompt}"
-_TEMPLATE = hashlib.sha256(f"{INSTRUCTION}{OPENING}".encode()).hexdigest()[:12]
+WAYS = {"completion": "{prompt}", "chat": f"{INSTRUCTION}{OPENING}"}
+"""How a model is asked -> the template, whose hash is in the key of each answer."""
+STOP = {"completion": "\ndef ", "chat": "```"}
 
 
 def asks(
@@ -45,21 +50,28 @@ def asks(
     """Return what is asked for samples, `samples` requests for each in turn.
 
     Raises:
-        ParamsError: several samples at temperature 0.
+        ParamsError: several samples at temperature 0, or no such way to ask.
     """
+    way = params["ask"]
+    if way not in WAYS:
+        raise ParamsError(f"ask is {way!r} ({near(str(way), WAYS)})")
     if params["samples"] < 1 or (params["samples"] > 1 and params["temperature"] == 0):
         raise ParamsError(
             f"samples is {params['samples']} at temperature {params['temperature']:g}; expected 1, or more above 0"
         )
-    decoding = {name: params[name] for name in ("temperature", "max_new_tokens")} | {"stop": "```"}
+    decoding = {name: params[name] for name in ("temperature", "max_new_tokens")}
+    decoding |= {"stop": STOP[way]}
+    template = hashlib.sha256(WAYS[way].encode()).hexdigest()[:12]
     return [
-        client.Request(_messages(sample.fields["text"]), _TEMPLATE, decoding, seed)
+        client.Request(_messages(sample.fields["text"], way), template, decoding, seed)
         for sample in samples
         for seed in range(params["samples"])
     ]
 
 
-def _messages(prompt: str) -> tuple[client.Message, ...]:
+def _messages(prompt: str, way: str) -> tuple[client.Message, ...]:
+    if way == "completion":
+        return ((client.RAW, prompt),)
     return (
         ("user", INSTRUCTION.format(prompt=prompt)),
         ("assistant", OPENING.format(prompt=prompt)),

@@ -102,7 +102,7 @@ def scorer(name: str, folder: Path, most: int) -> Score:
 
     from shiftbench.llm import local_model
 
-    tokens, net = local_model._load(folder)
+    tokens, net = local_model.load(folder)
     taken = inspect.signature(net.forward).parameters
     past = "cache" if "cache" in taken else "past_key_values"  # as its version says
 
@@ -113,7 +113,7 @@ def scorer(name: str, folder: Path, most: int) -> Score:
         ]
         width = max(map(len, tails))
         with torch.inference_mode():
-            shared = net(input_ids=torch.tensor([head]), use_cache=True)
+            shared = net(input_ids=torch.tensor([head]), use_cache=True, logits_to_keep=1)
             cache = shared.past_key_values
             cache.batch_repeat_interleave(len(tails))
             rows = torch.tensor([tail + [0] * (width - len(tail)) for tail in tails])

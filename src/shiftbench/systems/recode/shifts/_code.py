@@ -160,15 +160,20 @@ class Code:
         start, end = self.docstring or (0, 0)
         return set(_IDENTIFIER.findall(f"{self.text[:start]} {self.text[end:]}"))
 
-    def given(self) -> list[ast.stmt]:
-        """Return the statements of the function, nested ones too, that begin in the prompt after its docstring."""
+    def statements(self, *, whole: bool = False) -> list[ast.stmt]:
+        """Return the statements of the function, nested ones too, after its docstring: those that begin in the prompt.
+
+        Args:
+            whole: those of the rest of the solution, too.
+        """
         _, after = self.docstring or self._header()
+        end = len(self.whole if whole else self.text)
         return [
             node
             for node in ast.walk(self.function)
             if isinstance(node, ast.stmt)
             and node is not self.function
-            and after <= self.span(node)[0] < len(self.text)
+            and after <= self.span(node)[0] < end
         ]
 
     def _header(self) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Code that never runs: one of the function's statements in a branch or loop that is not taken.
 
+It is one of the whole solution's, as in the original, so that it may show a line that is asked for.
 Statements that would change what the function is (`yield`, `global`) or that would not compile there (`break`) are
 not taken, nor those of functions within it, whose names would become local.
 """
@@ -23,7 +24,7 @@ def inserted(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[lis
     """Yield insertions of dead code, in random order: before a random statement, or before the last one."""
     places = [node for node in _syntax.in_scope(code) if _syntax.own_line(code, node)]
     most = sum(1 for _ in ast.walk(code.function)) / 2
-    donors = [node for node in _syntax.in_scope(code) if _usable(node, most)]
+    donors = [node for node in _syntax.in_scope(code, whole=True) if _usable(node, most)]
     if not places or not donors:
         return
     for _ in range(_syntax.TRIES):

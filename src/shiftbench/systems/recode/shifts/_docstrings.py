@@ -45,6 +45,31 @@ def letters(
     return _changed(name, sample, severity, rng, each)
 
 
+def whole(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
+    """Return a sample whose prose is changed as one text, names in it too: from its first word to its first example.
+
+    Args:
+        name: of the perturbation's module.
+        sample: a code prompt.
+        severity: which seed; 0: none.
+        rng: the sample's random stream.
+        change: the prose, line ends within it too -> another text.
+
+    Raises:
+        RangeError: the severity is no seed.
+        DataError: no code prompt.
+    """
+    own = _code.seeded(name, severity, rng)
+    code = _code.Code.of(sample)
+    if own is None or code.inner is None:
+        return sample
+    start, end = code.inner
+    prose = code.text[start:end].partition(">>>")[0]
+    first, words = start + len(prose) - len(prose.lstrip()), prose.strip()
+    after = code.text[first + len(words) :]
+    return _code.with_code(sample, code.text[:first] + change(words, own) + after)
+
+
 def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change: Tokens) -> Sample:
     """Return a sample whose prose is changed as words.
 

@@ -15,15 +15,16 @@ from shiftbench.systems.recode.shifts import _code
 
 
 def tabbed(sample: Sample) -> Sample:
-    """Return a sample with a tab for four spaces of indentation; its solution has tabs, too."""
+    """Return a sample with a tab for four spaces of indentation, in its docstring too; its solution has tabs, too."""
     code = _code.Code.of(sample)
-    kept = _within_strings(code)
+    first, last = code.docstring or (0, 0)
+    prose = set(range(code.text.count("\n", 0, first) + 1, code.text.count("\n", 0, last) + 2))
+    kept = _within_strings(code) - prose
     lines = code.whole.split("\n")
     new = [line if number in kept else _tabs(line) for number, line in enumerate(lines, 1)]
     cut = code.text.count("\n")
     head = "\n".join(new[: cut + 1])[: len("\n".join(new[:cut])) + 1 if cut else 0]
-    last = _tabs(code.text.rpartition("\n")[2])
-    text = head + last
+    text = head + _tabs(code.text.rpartition("\n")[2])
     whole = "\n".join(new)
     return _code.with_code(sample, text, whole[len(text) :]) if _code.sound(whole) else sample
 
@@ -47,12 +48,17 @@ def _tokens(text: str) -> list[tokenize.TokenInfo]:
 
 
 def split(sample: Sample) -> Sample:
-    """Return a sample whose longest line of code is cut at the gap between two tokens that is nearest to its middle."""
+    """Return a sample whose longest line of code is cut at the gap between two tokens that is nearest to its middle.
+
+    Lines that name the function, its head among them, are not cut.
+    """
     code = _code.Code.of(sample)
     kept, gaps = _within_strings(code), _gaps(code)
     lines = code.text.split("\n")[:-1]
     usable = [
-        n for n, line in enumerate(lines, 1) if n not in kept and n + 1 not in kept and gaps.get(n)
+        n
+        for n, line in enumerate(lines, 1)
+        if n not in kept and n + 1 not in kept and gaps.get(n) and code.entry not in line
     ]
     if not usable:
         return sample

@@ -1,9 +1,20 @@
-"""Letters that change by independent draws, as the perturbations of names and docstrings do it."""
+"""Letters that change by independent draws, at the rates of the perturbations released with ReCode.
+
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, sections 3.1 and 3.2, and NL-Augmenter (Dhole et
+al. 2021, https://arxiv.org/abs/2112.02721). The rates of the released files, measured, are in
+`tests/shifts/test_prompts.py`.
+"""
 
 from __future__ import annotations
 
+import re
+
 from shiftbench.rng import RandomStream
 from shiftbench.shifts import _texts
+
+DROPPED, ADDED = 0.1, 0.05
+"""Shares of the white space that goes, and of the other characters that get a space behind them."""
+_UNIT = re.compile(r"\\.|.", re.DOTALL)
 
 
 def flipped(text: str, share: float, rng: RandomStream) -> str:
@@ -29,12 +40,28 @@ def mistyped(text: str, share: float, rng: RandomStream) -> str:
 
 
 def swapped(text: str, share: float, rng: RandomStream) -> str:
-    """Return a text in which each letter changes places with the next with probability `share`, none moving twice."""
-    draws = rng.uniform(len(text)) < share
-    found, at = list(text), 0
-    while at + 1 < len(found):
-        moves = bool(draws[at]) and found[at].isalpha() and found[at + 1].isalpha()
-        if moves:
+    """Return a text in which each two neighbours, both letters or digits, change places with probability `share`.
+
+    In random order, so that a letter may move twice. One 16-bit word a pair, one raw word for each that is drawn.
+    """
+    pairs = (rng.uniform(max(0, len(text) - 1)) < share).nonzero()[0]
+    found = list(text)
+    for at in pairs[rng.choice(len(pairs))].tolist():
+        if found[at].isalnum() and found[at + 1].isalnum():
             found[at], found[at + 1] = found[at + 1], found[at]
-        at += 2 if moves else 1
+    return "".join(found)
+
+
+def spaced(text: str, rng: RandomStream) -> str:
+    """Return a text that lost some of its white space, line ends too, and has spaces behind some other characters.
+
+    An escape counts as one character, so that it is not torn apart. One 16-bit word a character.
+    """
+    units = _UNIT.findall(text)
+    found = []
+    for unit, draw in zip(units, rng.uniform(len(units)).tolist(), strict=True):
+        if unit.isspace():
+            found.append("" if draw < DROPPED else unit)
+        else:
+            found.append(f"{unit} " if draw < ADDED else unit)
     return "".join(found)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.shifts import char_swap, keyboard_typos, whitespace
 from shiftbench.systems.recode.shifts import (
     _code,
     _docstrings,
     _english,
+    _letters,
     _tenses,
 )
 
@@ -38,8 +38,8 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> 
         DataError: no code prompt.
     """
     name = f"docstring_{change}"
-    if change in LETTERS:
-        return _docstrings.letters(name, value, severity, rng, LETTERS[change])
+    if change == "whitespace":
+        return _docstrings.whole(name, value, severity, rng, _letters.spaced)
     return _docstrings.tokens(name, value, severity, rng, TOKENS[change])
 
 
@@ -59,12 +59,6 @@ def _form(word: str, kind: str, draw: float) -> str:
     return _english.like(forms[int(draw * len(forms))], word) if forms else word
 
 
-LETTERS: dict[str, _docstrings.Letters] = {
-    "keyboard": lambda text, own: keyboard_typos.apply(text, 1.0, own),
-    # Half of the letters' share are pairs.
-    "swap": lambda text, own: char_swap.apply(text, 2.0, own, inner=False),
-    "whitespace": lambda text, own: whitespace.apply(text, 2.0, own),
-}
 TOKENS: dict[str, _docstrings.Tokens] = {
     "inflection": _inflected,
     "tense_future": _tenses.future,

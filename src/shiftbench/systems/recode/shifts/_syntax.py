@@ -38,7 +38,7 @@ def changed(
     """
     own = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)
-    if own is None or not code.given():
+    if own is None or not code.statements():
         return sample
     for tried, edits in enumerate(change(code, own)):
         within = [edit for edit in edits if edit[1] <= len(code.text)]
@@ -98,15 +98,20 @@ def before(code: _code.Code, node: ast.stmt, lines: list[str]) -> _code.Edit:
     return line, line, "".join(f"{indent}{one}\n" for one in lines)
 
 
-def in_scope(code: _code.Code) -> list[ast.stmt]:
-    """Return the given statements that are the function's own, not those of functions or classes within it."""
+def in_scope(code: _code.Code, *, whole: bool = False) -> list[ast.stmt]:
+    """Return the given statements that are the function's own, not those of functions or classes within it.
+
+    Args:
+        code: a prompt with the rest of its solution.
+        whole: those of the rest, too.
+    """
     inner = [
         node
         for node in ast.walk(code.function)
         if isinstance(node, _SCOPES) and node is not code.function
     ]
     hidden = {id(below) for node in inner for below in ast.walk(node) if below is not node}
-    found = [node for node in code.given() if id(node) not in hidden]
+    found = [node for node in code.statements(whole=whole) if id(node) not in hidden]
     return sorted(found, key=code.span)
 
 

@@ -32,11 +32,14 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
 
 
 def _turned(code: _code.Code, rng: RandomStream) -> Iterator[list[_code.Edit]]:
-    loops = [node for node in _syntax.in_scope(code) if isinstance(node, ast.For | ast.While)]
-    for node in loops:
+    given = sorted(code.statements(), key=code.span)
+    for node in given:
+        if not isinstance(node, ast.For | ast.While):
+            continue
         first = node.body[0]
-        given = code.span(first)[0] <= len(code.text)
-        if given and _syntax.own_line(code, node) and first.lineno > node.lineno:
+        body = code.whole.rfind("\n", 0, code.span(first)[0]) + 1
+        whole = body <= len(code.text) and first.lineno > node.lineno  # the head is given
+        if whole and _syntax.own_line(code, node):
             yield _while(code, node) if isinstance(node, ast.For) else _for(code, node)
 
 

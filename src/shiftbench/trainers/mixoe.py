@@ -32,14 +32,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.errors import ParamsError, near
 from shiftbench.losses import cross_entropy, soft_cross_entropy
 from shiftbench.rng import RandomStream
-from shiftbench.systems.mixoe.trainers import _mixing
-from shiftbench.trainers import (
-    _exposure,
-    _loop,
-    _outliers,
-    erm,
-    finetune,
-)
+from shiftbench.trainers import _exposure, _loop, _mixing, _outliers, erm, finetune
 
 MIXES = ("mixup", "cutmix")
 PRESETS = ("paper", "openood")

@@ -1,0 +1,92 @@
+"""Numbers that the authors released for a detector, beside those that are computed here from their weights.
+
+    analyses:
+      released_scale:
+        use: released_scores
+        path: /data/openood/ascood/openoodv1.5_results/ascood/cifar10_.../ood/scale.csv
+        detector: scale_mixed
+        names: {nearood: near, farood: far}
+
+The CSV is that of OpenOOD's evaluator: a row for each OOD set, `nearood` and `farood` the means of theirs, with the
+columns `FPR@95` (OOD positive), `AUROC` and `ACC` in percent, as `mean` or `mean ± deviation` over training seeds.
+`names` says which row is which OOD set, or group, of the campaign. Rows become the metrics `published_auroc`,
+`published_fpr95` and `published_accuracy`, in shares, one unit each (so without an interval), for all weights of the
+campaign, since only the mean over seeds is printed.
+
+Source: sudarshanregmi/ASCOOD, folder `openoodv1.5_results`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {"path": "", "detector": "", "names": {}}
+COLUMNS = {"AUROC": "published_auroc", "FPR@95": "published_fpr95", "ACC": "published_accuracy"}
+UNIT = "published"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return nothing: the file is the user's, and pinned by its sha256."""
+    return []
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield each number, as a share.
+
+    Raises:
+        DataError: the file is missing, has no such row, or a cell is no number.
+    """
+    params = job.params
+    rows = released(Path(params["path"]))
+    for row, dataset in params["names"].items():
+        if row not in rows:
+            raise DataError(f"{params['path']} has no row {row!r}; it has {', '.join(rows)}")
+        for metric, value in rows[row].items():
+            for weights in params["weights"]:
+                yield Observation(
+                    metric,
+                    UNIT,
+                    value,
+                    weights,
+                    dataset,
+                    params["split"],
+                    detector=params["detector"],
+                )
+
+
+def released(file: Path) -> dict[str, dict[str, float]]:
+    """Return the numbers of a released file as shares: row -> metric -> mean.
+
+    Raises:
+        DataError: it is missing, lacks a column, or a cell is no number.
+    """
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist; bring `openoodv1.5_results` of sudarshanregmi/ASCOOD"
+        )
+    with file.open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    lacking = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
+    if lacking:
+        raise DataError(
+            f"{file}: column {lacking[0]!r} is missing; expected OpenOOD's evaluator's CSV"
+        )
+    return {
+        line[""]: {metric: _share(line[column], file) for column, metric in COLUMNS.items()}
+        for line in lines
+    }
+
+
+def _share(cell: str, file: Path) -> float:
+    mean = cell.partition("±")[0].strip()
+    try:
+        return float(mean) / 100
+    except ValueError:
+        raise DataError(f"{file}: {cell!r} is no `mean ± deviation` in percent") from None
