@@ -24,7 +24,7 @@ def heard(*files: Path, **allowed: list) -> list[str]:
     with watched(Watch(**{"allowed": [], **allowed})) as watch:
         for file in files:
             file.open("rb").close()
-    return watch.undeclared()
+        return watch.undeclared()
 
 
 def test_what_is_neither_an_input_nor_installed_nor_of_the_system(tmp_path):

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shiftbench import plugins
 from shiftbench.provenance import installed
@@ -96,7 +96,8 @@ class Watch:
 
     def undeclared(self) -> list[str]:
         """Return the files that were opened and that nothing names, sorted."""
-        wrong = {file for file in self._data if not _is_of_wheel(file)}
+        with watched(None):  # what is read to tell is not the job's
+            wrong = {file for file in self._data if not _is_of_wheel(file)}
         return sorted(self._found | wrong)
 
 
@@ -121,9 +122,12 @@ class _Hook:
             cls.watch.hear(arguments[0], arguments[2])
 
 
+_W = TypeVar("_W", bound=Watch | None)
+
+
 @contextmanager
-def watched(watch: Watch) -> Iterator[Watch]:
-    """Listen meanwhile."""
+def watched(watch: _W) -> Iterator[_W]:
+    """Listen meanwhile; to nobody where there is no watch."""
     if not _Hook.added:
         sys.addaudithook(_Hook.hear)
         _Hook.added = True
