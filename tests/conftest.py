@@ -240,7 +240,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.run("dvc", "remote", "modify", "local", "url", str(home / "remote"))
     repository.run("git", "commit", "-qam", "remote")
     repository.make()
-    repository.run("dvc", "commit", "--quiet", "--force")
+    repository.run("dvc", "repro", "--quiet")
     repository.run("dvc", "push", "--quiet")
     repository.run("git", "add", "-A")
     repository.run("git", "commit", "-qm", "results")
