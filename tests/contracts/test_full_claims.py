@@ -11,9 +11,13 @@ import pytest
 
 from isolation import ROOT
 from shiftbench.plan import cards, scales
+from shiftbench.plan.params import Params
 from shiftbench.statistics.statements import parts
 
-SLUGS = ("cns-bench", "coco-o", "imagenet-e", "m-hood", "neural-ranking-robustness", "rwds")
+SLUGS = (
+    *("cns-bench", "coco-o", "cooked", "imagenet-e", "m-hood", "mol-caood"),
+    *("neural-ranking-robustness", "pt-ood", "rwds"),
+)
 
 
 def selectors(expression: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -31,15 +35,17 @@ def several(value: Any) -> list[Any]:
     return [one for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
-def made(campaign: Any, name: str) -> set[tuple[str, str, str]]:
+def made(params: Params, name: str) -> set[tuple[str, str, str]]:
     """Return (weights, shift, campaign) of the rows of a campaign; weights with and without what they learnt from."""
-    found = set()
+    campaign, found = params.campaigns[name], set()
+    walked = [params.options("streams", stream).get("shift") for stream in campaign.streams]
+    shifts = {"identity", *campaign.shifts, *filter(None, walked)}
     for weights in campaign.weights:
         for model in weights.models:
             for trainer in weights.trainers:
                 short = f"{model}-{trainer}"
                 learnt = f"{weights.dataset or campaign.dataset}/{short}"
-                for shift in ("identity", *campaign.shifts):
+                for shift in shifts:
                     found |= {(short, shift, name), (learnt, shift, name)}
     return found
 
@@ -51,7 +57,7 @@ def test_full_claims_name_what_their_scale_makes(
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     params = scales.load(f"systems/{slug}/full", tmp_path)
-    rows = {row for name, campaign in params.campaigns.items() for row in made(campaign, name)}
+    rows = {row for name in params.campaigns for row in made(params, name)}
     claims = {name: one for name, one in cards.load(slug).claims.items() if one.scale == "full"}
     assert claims
     for name, claim in claims.items():
