@@ -11,10 +11,11 @@
 Each line of a list is `path label`: the image below `root`/`images`, and an integer. With `classes` a label is one of
 theirs: names in the order of the labels; a dataset of ours that has them, `classes: imagenet`; or `classes: folders`,
 the folders that the images of the train list lie in, in the order of their labels, as OODDB's have them. Without
-`classes` the set is out of distribution and each label is -1. `counts` refuses a list of another length, `shorter` and `side` resize and
-cut as `imagenet` does, `squeezed` is the side of a square to which images are stretched instead, and `licence` is what
-the shards and `shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is `image_list/` and the path,
-so that an image has one key in all lists.
+`classes` the set is out of distribution and each label is -1. `without` names lists whose images are left out (OODDB's
+unknown textures hold 40 images of a known class), after `counts` has refused a list of another length. `shorter` and
+`side` resize and cut as `imagenet` does, `squeezed` is the side of a square to which images are stretched instead, and
+`licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is
+`image_list/` and the path, so that an image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
