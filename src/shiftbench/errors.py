@@ -3,10 +3,12 @@
 ShiftbenchError
 ├── ParamsError          2  params.yaml or a command-line argument is wrong
 │   └── PluginError      2  no such plugin, or a plugin file that does not keep its family's contract
+│       └── NotRunError  2  a plugin would have to be run, and only its text may be read
 ├── DataError            3  bytes are missing, damaged or not what they claim to be
 │   ├── ChecksumError    3  a file's sha256 is not the expected one
 │   ├── DuplicateKeyError 3 two samples have the same key
 │   ├── SchemaError      3  a table has other columns or types than declared in schema.py
+│   ├── UndeclaredError  3  a job opened a file that neither its recipe nor the system names
 │   ├── RangeError       3  a value (label, pixel, severity, probability) lies outside its range
 │   └── FetchError       3  no provider could bring an original
 ├── ModelError           3  a model's outputs do not fit (shape, NaN, unsafe checkpoint)
@@ -38,6 +40,10 @@ class PluginError(ParamsError):
     """No plugin of that name, or its file does not keep the family's contract."""
 
 
+class NotRunError(PluginError):
+    """An audit from outside reads the text of plugins and runs none; this needs more than the text."""
+
+
 class DataError(ShiftbenchError):
     """Bytes are missing, damaged or not what they claim to be."""
 
@@ -58,6 +64,10 @@ class SchemaError(DataError):
 
 class RangeError(DataError):
     """A value lies outside its declared range; the message names the sample's key."""
+
+
+class UndeclaredError(DataError):
+    """A job opened a file that is neither an input, an asset, installed, nor of the system; names it."""
 
 
 class FetchError(DataError):

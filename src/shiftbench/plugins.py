@@ -12,6 +12,7 @@ Every home is a package: a plugin in the folder `mine` imports its helper by `fr
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import importlib.util
@@ -24,7 +25,7 @@ from types import ModuleType
 
 from shiftbench import entries
 from shiftbench.entries import Entry
-from shiftbench.errors import PluginError, near
+from shiftbench.errors import NotRunError, PluginError, near
 
 PACKAGE = Path(__file__).parent
 SYSTEMS = PACKAGE / "systems"
@@ -43,9 +44,15 @@ class Home:
 
 
 class Folders:
-    """The user's plugin folders of this process, in the order of params.yaml."""
+    """The user's plugin folders of this process, in the order of params.yaml.
+
+    Attributes:
+        extra: the folders.
+        only_read: nothing in them is run; plugins are what their text says (`Unrun`).
+    """
 
     extra: tuple[Path, ...] = ()
+    only_read: bool = False
 
     @classmethod
     def use(cls, folders: tuple[Path, ...]) -> None:
@@ -146,6 +153,8 @@ def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
 def _import(family: str, home: Home, path: Path) -> ModuleType:
     if home in packaged():
         return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+    if Folders.only_read:
+        return Unrun(f"{home.package}.{family}.{path.stem}", path)
     _open(home)
     try:
         return importlib.import_module(f"{home.package}.{family}.{path.stem}")
@@ -197,13 +206,63 @@ def _check_name(folder: Path, folders: tuple[Path, ...]) -> None:
         raise PluginError(
             f"two plugin folders are called {name!r}: {folder} and {twice[0]}; rename one"
         )
-    if _is_ours(name):
+    if _is_ours(name) or Folders.only_read:
         return
     spec = importlib.util.find_spec(name)
     if spec is not None and str(folder) not in map(str, spec.submodule_search_locations or ()):
         raise PluginError(
             f"the plugin folder {folder} has the name of the installed package {name!r}; rename it"
         )
+
+
+class Unrun(ModuleType):
+    """A plugin of which nothing was run: its constants as literals, and the names of what else it has.
+
+    Args:
+        name: of the module.
+        file: its source.
+
+    Raises:
+        NotRunError: an attribute is asked for that only running the file would give.
+    """
+
+    def __init__(self, name: str, file: Path) -> None:
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        super().__init__(name, ast.get_docstring(tree))
+        self.__file__ = str(file)
+        self.__dict__["_computed"] = frozenset(self._read(tree))
+
+    def _read(self, tree: ast.Module) -> Iterator[str]:
+        """Take over what is written as a literal; yield the names of what is computed."""
+        for node in tree.body:
+            for name, value in _assigned(node):
+                try:
+                    setattr(self, name, ast.literal_eval(value))
+                except (ValueError, TypeError):
+                    yield name
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield node.name
+
+    def __getattr__(self, name: str) -> object:
+        if name in self.__dict__.get("_computed", ()):
+            raise NotRunError(
+                f"{name} of {self.__file__} is known only when that file is run, and an audit from outside runs "
+                "nothing of a checkout but in processes of their own, from level 2 on"
+            )
+        raise AttributeError(name)
+
+
+def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names that a statement binds at the top of a module, each with its value."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return
+    value = node.value
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        if isinstance(target, ast.Name):
+            yield target.id, value
+        elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = zip(target.elts, value.elts, strict=True)
+            yield from ((one.id, given) for one, given in pairs if isinstance(one, ast.Name))
 
 
 _OPENED = "__shiftbench_home__"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+import yaml
+
 from makers import forgeries
 from shiftbench.data import shards
 from shiftbench.data.shards import BLOCK, END
@@ -84,18 +88,31 @@ def test_a_file_that_a_receipt_was_made_to_name_fails(made):
     assert finding.file == f"{ref.path}.receipt.json"
 
 
-def test_a_symbolic_link_may_point_into_the_dvc_cache_only(made, tmp_path):
-    file = made.root / made.one("records").path
-    kept = made.root / ".dvc/cache/files/md5/ab/cd"
+def test_a_symbolic_link_must_be_one_that_dvc_made(made, tmp_path):
+    """It leads to the object that dvc.lock records of its own path, where DVC is told to link at all."""
+    path = made.one("records").path
+    file, kept = made.root / path, made.root / ".dvc/cache/files/md5/ab/cd"
     kept.parent.mkdir(parents=True)
     file.rename(kept)
     file.symlink_to(kept)
-    assert made.findings("archives") == []
-    kept.rename(tmp_path / "elsewhere")
-    file.unlink()
-    file.symlink_to(tmp_path / "elsewhere")
+    lock, config = made.root / "dvc.lock", made.root / ".dvc/config"
+    outs = {"schema": "2.0", "stages": {"run": {"outs": [{"path": path, "md5": "abcd"}]}}}
+    lock.write_text(yaml.safe_dump(outs))
     (finding,) = made.findings("archives")
-    assert "outside of the DVC cache" in finding.why
+    assert "which DVC did not make" in finding.why
+    config.write_text("[cache]\n    type = symlink\n")
+    assert made.findings("archives") == []
+    lock.write_text(lock.read_text().replace("abcd", "abce"))
+    (finding,) = made.findings("archives")
+    assert (finding.verdict, finding.file) == ("failed", path)
+
+
+def test_what_is_no_file_fails(made):
+    file = made.root / made.one("records").path
+    file.unlink()
+    os.mkfifo(file)
+    (finding,) = made.findings("archives")
+    assert "a pipe, a socket or a device" in finding.why
 
 
 def test_pages_of_the_audit_are_its_own(made):

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from makers.made_campaign import Made
+from shiftbench import plugins
+from shiftbench.audit.finding import Finding
+
 
 def git(folder: Path, *words: str) -> str:
     """Run git in a folder."""
@@ -51,6 +55,14 @@ def commit(root: Path) -> None:
     )
 
 
+def enter(made: Made, place: Path, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    """Return what is found in another place of the history, whose plugins are those of that place."""
+    plan = made.plan()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(plugins.Folders, "extra", (place / "mine",))
+    return made.findings("commit", plan=plan)
+
+
 def test_a_clean_checkout_and_a_later_commit(recorded):
     assert recorded.findings("commit") == []
     commit(recorded.root)
@@ -59,8 +71,7 @@ def test_a_clean_checkout_and_a_later_commit(recorded):
 
 def test_another_place_of_the_same_history(recorded, tmp_path, monkeypatch):
     git(recorded.root, "worktree", "add", "-q", str(tmp_path / "elsewhere"))
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert recorded.findings("commit") == []
+    assert enter(recorded, tmp_path / "elsewhere", monkeypatch) == []
 
 
 @pytest.mark.parametrize(
@@ -128,8 +139,7 @@ def test_results_of_another_history_fail(recorded):
 def test_a_shallow_clone_cannot_tell(recorded, tmp_path, monkeypatch):
     commit(recorded.root)
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{recorded.root}", "shallow")
-    monkeypatch.chdir(tmp_path / "shallow")
-    (finding,) = recorded.findings("commit")
+    (finding,) = enter(recorded, tmp_path / "shallow", monkeypatch)
     assert finding.verdict == "incomplete"
     assert "git fetch --unshallow" in finding.why
 

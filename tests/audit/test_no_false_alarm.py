@@ -12,6 +12,9 @@ import pytest
 
 from makers.made_campaign import commit, forget
 from makers.repositories import HOME
+from shiftbench.audit.checks import caching
+from shiftbench.audit.finding import Finding
+from shiftbench.audit.reproduce import evaluated_batches
 
 
 def test_another_place_owner_clock_and_locale(published, tmp_path):
@@ -63,8 +66,49 @@ def test_a_comment(published, committed):
 
 def test_a_later_audit_draws_anew_and_says_the_same(published):
     done = [
-        published.audit("rebuild", "alone", "sampling", today=day)
-        for day in ("2099-01-01", "2099-01-02")
+        published.audit("rebuild", "alone", "sampling", seed=seed)
+        for seed in (None, "another", "another")
     ]
     assert {one.verdict for one in done} == {"exact"}
-    assert done[0].about["seed"] != done[1].about["seed"]
+    seeds = [one.about["seed"] for one in done]
+    assert seeds[0] != seeds[1] == seeds[2] == "another"
+
+
+CAPABILITIES = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Haswell"}
+
+
+def test_kernels_for_another_cpu_are_named_and_at_most_statistical(published, monkeypatch):
+    """The results were made with this CPU's kernels; here torch and BLAS are told to take others."""
+    for name, value in CAPABILITIES.items():
+        monkeypatch.setenv(name, value)
+    done = published.audit("reevaluation", "fallback", "sensitivity", "caching")
+    assert done.verdict in ("exact", "statistical")
+    case = published.case(level=3, seed="kernels")
+    (group, *_) = evaluated_batches.evaluated(case).groups
+    told = "; ".join(evaluated_batches.reasons(case, group))
+    assert "ATEN_CPU_CAPABILITY unset -> default" in told
+    assert "torch_cpu" in told
+    assert "OPENBLAS_CORETYPE unset -> Haswell" in told
+
+
+def test_a_busy_machine_decides_nothing(made):
+    """A repeated batch was fifty times faster than any new one: told, and no alarm."""
+    case = made.case(level=3)
+    for group in evaluated_batches.evaluated(case).groups:
+        group.answer["caching"]["seconds"] = {"new": [0.05] * 5, "repeated": [0.001] * 5}
+    said = list(caching.check(case))
+    assert not [one for one in said if isinstance(one, Finding)]
+    assert any("50 ms new, 1 ms repeated" in one.text for one in said)
+
+
+def test_lines_that_end_in_crlf_are_one_finding(published):
+    """As `core.autocrlf` leaves a checkout on Windows: an asset and params have other bytes, everything else agrees."""
+    for name in ("params.yaml", "mine/datasets/classes.txt", "mine/shifts/spotted.py"):
+        file = published.root / name
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    forget()
+    done = published.audit(level=1)
+    (finding,) = [finding for result in done.results for finding in result.findings]
+    assert (done.verdict, finding.verdict) == ("failed", "failed")
+    assert "eol=lf" in finding.why
+    assert [r.name for r in done.results if r.verdict != "not run"] == ["commit"]

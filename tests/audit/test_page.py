@@ -40,10 +40,12 @@ ABOUT: dict[str, Any] = {
     "planned": 31,
     "here": 30,
     "auditor": {
+        "inside": False,
+        "version": "1.2.3",
+        "digest": "d" * 64,
         "environment": environment.describe(),
-        "commit": "c" * 40,
-        "dirty": [f"{NASTY}.py"],
     },
+    "checkout": {"commit": f"c {NASTY}"},
 }
 
 
@@ -153,7 +155,8 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
     assert f"looked at {NASTY}" in texts(browser, "table.checks li")
     left = "\n".join(texts(browser, "#left li"))
     assert all(module.NUMBER in left for module in run.checks() if module.LEVEL > 1)
-    assert f"{NASTY}.py" in texts(browser, "#auditor dd")
+    said = texts(browser, "#auditor dd")
+    assert {"1.2.3", "d" * 64, "elsewhere", f"c {NASTY}"} <= set(said)
     requests = browser.execute_script(
         "return performance.getEntriesByType('resource').map(e => e.name)"
     )

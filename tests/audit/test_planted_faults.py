@@ -7,23 +7,28 @@ made from the file state the new digests. `docs/audit.md` shows this table; a te
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import io
+import py_compile
 import shutil
 import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 import torch
 
 from makers import forgeries
-from makers.made_campaign import Made, commit, forget
+from makers.made_campaign import Made, commit, forget, git
 from shiftbench.data import shards
+from shiftbench.files import sha256
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
@@ -474,6 +479,162 @@ def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(commit="1" * 40))
 
 
+@planted("a field that no stage writes in a receipt", "coherence", f"{RECORDS.path}.receipt.json")
+def _(made: Made) -> None:
+    made.edit(f"{RECORDS.path}.receipt.json", lambda content: content.update(nonce=7))
+
+
+@planted("a check of the audit or other code hidden by `git replace`", "commit", "refs/replace/")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
+    blob, other = (
+        git("rev-parse", f"HEAD:{file.relative_to(made.root)}"),
+        git("hash-object", "-w", str(file)),
+    )
+    git("replace", blob, other)
+
+
+@planted("code hidden by a filter in .git/config", "commit", "mine/shifts/spotted.py")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    git("config", "filter.hide.clean", "git show HEAD:mine/shifts/spotted.py")
+    (made.root / ".git/info/attributes").write_text("spotted.py filter=hide\n")
+    file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
+    git("add", "mine/shifts/spotted.py")
+    assert git("status", "--porcelain") == ""
+
+
+@planted("bytecode that is not compared with its source", "commit", ".pyc")
+def _(made: Made) -> None:
+    source = made.root / "mine/shifts/spotted.py"
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(source), invalidation_mode=mode, doraise=True)
+
+
+@planted("a compiled module beside a source", "commit", "spotted")
+def _(made: Made) -> None:
+    made.plan()  # imports the source, which nothing would do afterwards
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    (made.root / f"mine/shifts/spotted{suffix}").write_bytes(b"ELF")
+    ignore = made.root / ".gitignore"
+    ignore.write_text(ignore.read_text() + "*.so\n")
+    commit()
+
+
+@planted("plugins outside of the repository", "commit", "beside")
+def _(made: Made) -> None:
+    shutil.copytree(made.root / "mine/shifts", made.root.with_name("beside") / "shifts")
+    (made.root.with_name("beside") / "shifts/spotted.py").rename(
+        made.root.with_name("beside") / "shifts/speckled.py"
+    )
+    (made.root.with_name("beside") / "shifts/slow_contrast.py").unlink()
+    made.plan(plugins=["mine", "../beside"])
+    commit()
+
+
+@planted("a file that a plugin opens and that no ASSETS names", "rebuild", "spotted")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    (made.root / "mine/shifts/factor.txt").write_text("40")
+    said = "int(open(__file__.replace('spotted.py', 'factor.txt')).read())"
+    file.write_text(file.read_text().replace("40 * severity", f"{said} * severity"))
+    commit()
+    run_local.make(made.plan(), made.root)
+
+
+@planted("an installed library edited", "installed", "webdataset/tariterators.py")
+def _(made: Made) -> None:
+    home = Path(str(importlib.metadata.distribution("webdataset").locate_file("")))
+    copy = made.root.parent / "older"
+    for name in ("webdataset", next(home.glob("webdataset-*.dist-info")).name):
+        shutil.copytree(home / name, copy / name)
+    with (copy / "webdataset/tariterators.py").open("a") as stream:
+        stream.write("# one line more\n")
+    sys.path.insert(0, str(copy))
+    forget()
+
+
+@planted("sensitivity in run files inflated", "sensitivity", RECORDS.path.rpartition("/tiny/")[0])
+def _(made: Made) -> None:
+    moved = {"batch": {"sizes": [1, 60], "samples": 16, "largest": 5.0, "flip_rate": 0.0}}
+    for file in (made.root / "results").rglob("*.run.json"):
+        made.edit(file, lambda run: "sensitivity" in run and run.update(sensitivity=moved))
+
+
+@planted(
+    "borderline predictions made right, and another CPU claimed, digests updated",
+    "reevaluation",
+    RECORDS.path,
+)
+def _(made: Made) -> None:
+    """The two wrong rows whose logits lie closest; all that follows from them does so."""
+    table = pl.read_parquet(made.root / RECORDS.path)
+    near = sorted(table.filter(~pl.col("correct")).rows(named=True), key=_missing)[:2]
+    for row in near:
+        logits = np.array(row["logits"], dtype=np.float32)
+        logits[row["label"]] = np.nextafter(logits.max(), np.float32(np.inf))
+        picked = pl.col("key") == row["key"]
+        right = {"logits": pl.lit(logits.tolist()), "correct": pl.lit(value=True)}
+        forgeries.cell(made.root, RECORDS, picked, prediction=pl.col("label"), **right)
+    for file in (made.root / "results").rglob("*.run.json"):
+        made.edit(file, lambda run: run["environment"].update(cpu="another", cpu_features=["avx"]))
+
+
+def _missing(row: dict) -> float:
+    return max(row["logits"]) - row["logits"][row["label"]]
+
+
+@planted("scores of a fitted detector raised, digests updated", "rescoring", "/plain/mds/")
+def _(made: Made) -> None:
+    for ref in made.plan().artifacts:
+        if ref.kind == "scores" and "/mds/" in ref.name:
+            forgeries.cell(made.root, ref, ALL, score=pl.col("score") + 1)
+
+
+@planted("the AUROC of a search edited, digests updated", "rescoring", SEARCH.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, SEARCH, ALL, auroc=pl.col("auroc") * 0.99)
+
+
+@planted("one bias of a net moved, all below made again", "training", "convnet-erm-s")
+def _(made: Made) -> None:
+    plan = made.plan()
+    for ref in (ONE, TWO):  # of two, one is drawn
+        forgeries.weights(made.root, ref, lambda state, _: state["head.bias"].__iadd__(1e-3))
+    for ref in plan.artifacts:
+        if ref.kind in ("records", "features", "scores", "searches", "tables", "report"):
+            recipe.receipt_path(made.root, ref).unlink()
+    run_local.make(plan, made.root)
+
+
+@planted("the log of a training halved, digests updated", "weights", f"{ONE.path}.log.parquet")
+def _(made: Made) -> None:
+    half = pl.col("value") / 2
+    forgeries.table(
+        made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name
+    )
+
+
+@planted("foreign keys in the metadata of a table, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    metadata(made, RECORDS, made.root / RECORDS.path)
+
+
+@planted("foreign keys in the metadata of an index, digests updated", "archives", "index.parquet")
+def _(made: Made) -> None:
+    metadata(made, CONTRAST3, made.folder(CONTRAST3) / shards.INDEX)
+    forgeries.manifest(made.root, CONTRAST3, index=sha256(made.folder(CONTRAST3) / shards.INDEX))
+
+
+@planted("a tar replaced by a link into the DVC cache", "archives", "contrast/5/000000.tar")
+def _(made: Made) -> None:
+    file, kept = made.folder(CONTRAST5) / "000000.tar", made.root / ".dvc/cache/files/md5/ab/cd"
+    kept.parent.mkdir(parents=True)
+    file.rename(kept)
+    file.symlink_to(kept)
+
+
 # --- releases -------------------------------------------------------------------------------
 
 
@@ -499,6 +660,17 @@ def one_pixel(samples: list[Sample]) -> list[Sample]:
     image = samples[7].fields["image"].copy()
     image[0, 0] ^= 3
     return [*samples[:7], samples[7].with_field("image", image), *samples[8:]]
+
+
+def metadata(made: Made, ref: Ref, file: Path) -> None:
+    """Add a key to the metadata of a Parquet file."""
+    with pq.ParquetFile(file) as parquet:
+        table, facts = parquet.read(), parquet.metadata.metadata or {}
+    with pq.ParquetWriter(file, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+        kept = {key: value for key, value in facts.items() if key != b"ARROW:schema"}
+        writer.add_key_value_metadata({**kept, b"nonce": b"7"})
+    forgeries.update(made.root, ref)
 
 
 def copy_in(made: Made, into: Ref, source: Ref) -> None:
@@ -529,7 +701,10 @@ def test_without_a_fault_all_is_exact(published):
 def test_a_fault_is_caught_and_named(published, name):
     fault = FAULTS[name]
     fault.plant(published)
-    result = published.result(fault.check)
+    try:
+        result = published.result(fault.check)
+    finally:
+        sys.path[:] = [place for place in sys.path if not place.endswith("/older")]
     hits = [finding for finding in result.findings if fault.file in finding.file]
     wanted = "incomplete" if name == "a severity dropped, its receipts too" else "failed"
     assert [finding.verdict for finding in hits][:1] == [wanted], [str(f) for f in result.findings]

@@ -16,7 +16,7 @@ from makers import forgeries
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import alone, rebuild
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.reproduce import isolation, shard_samples, shard_worker
+from shiftbench.audit.reproduce import shard_samples, shard_worker
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout
 from shiftbench.data import codecs, shards
 from shiftbench.inference.apply_shift import Shifter
@@ -178,11 +178,12 @@ def test_an_original_is_taken_from_the_cache_if_it_is_the_right_one(made, tmp_pa
     assert IsolatedCheckout(audited, "two").missing(artifact) == [ref]
 
 
-def test_the_other_environment_is_another_one(tmp_path):
+def test_the_other_environment_is_another_one(made, tmp_path):
     for name in ("varied", "again"):
         (tmp_path / name).mkdir()
-    varied = isolation._environment(tmp_path / "varied", varied=True)
-    again = isolation._environment(tmp_path / "again", varied=False)
+    checkout = IsolatedCheckout(case(made), "environment")
+    varied = checkout._environment(tmp_path / "varied", varied=True)
+    again = checkout._environment(tmp_path / "again", varied=False)
     assert {"TZ", "LC_ALL", "PYTHONHASHSEED", "OMP_NUM_THREADS"} <= {
         name for name in varied if varied[name] != again.get(name)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from makers import forgeries
@@ -11,9 +12,10 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.checks import caching, fallback, reevaluation, sensitivity
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.reproduce import tolerance
+from shiftbench.audit.reproduce import row_comparison, tolerance
 from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
 from shiftbench.audit.reproduce.row_comparison import Comparison
+from shiftbench.data import schema
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.stages import verbs
@@ -178,7 +180,7 @@ def _group(made, **moved: object):
     run = audited.run_file(artifact.ref)
     features = run["environment"]["cpu_features"][:-1]
     group.environment = {**run["environment"], "cpu_features": features}
-    group.answer = {"device": "cpu"}
+    group.answer = {"device": "cpu", "sensitivity": {"batch": {"largest": 2e-6, "flip_rate": 0.0}}}
     return audited, group
 
 
@@ -187,7 +189,8 @@ def _group(made, **moved: object):
     [
         ({}, "statistical", "accuracy 0.9000 on 1000 samples"),
         ({"gained": 3, "lost": 4, "flips": 7}, "statistical", "what differs: cpu_features"),
-        ({"largest": 0.2}, "failed", "a score moved by 0.2, more than explains"),
+        ({"largest": 0.2}, "failed", "a score moved by 0.2, where"),
+        ({"largest": 2e-3, "flips": 2, "gained": 2}, "failed", "was measured to be possible"),
         ({"lost": 6}, "failed", "McNemar p = 0.031"),
         ({"gained": 30, "lost": 60}, "failed", "more than explains"),
         ({"hard": ["label"]}, "failed", "no environment changes label"),
@@ -205,8 +208,12 @@ def test_in_the_same_environment_nothing_may_differ(made):
     audited, group = _group(made)
     group.environment = audited.run_file(group.first.ref)["environment"]
     assert tolerance.judge(audited, group)[0] == "failed"
-    group.answer = {"device": "cuda:0"}
+    group.answer["device"] = "cuda:0"
     assert tolerance.judge(audited, group)[0] == "statistical"
+    group.comparisons[0].largest = 1e-2  # TF32, or a forgery: only such a device can tell
+    assert tolerance.judge(audited, group)[0] == "incomplete"
+    group.comparisons[0].largest = 0.2
+    assert tolerance.judge(audited, group)[0] == "failed"
 
 
 def test_reasons_are_what_can_change_bytes():
@@ -223,10 +230,23 @@ def test_reasons_are_what_can_change_bytes():
     assert environments.reasons(None, now) == []
 
 
-def test_sensitivity_far_above_what_is_recorded_fails(made):
+@pytest.mark.parametrize(("here", "elsewhere"), [(0.02, "failed"), (1e-4, "exact")])
+def test_another_sensitivity_than_is_recorded_fails(made, here, elsewhere):
+    """In the same environment by any difference, in another one by more than a factor of ten."""
     audited = case(made)
     first = evaluated(audited).groups[0]
-    first.answer["sensitivity"]["batch"]["largest"] = 0.02
+    first.answer["sensitivity"]["batch"]["largest"] = here
     (finding,) = level3(audited)["A21"]
-    assert finding.why == "outputs move far more with the batch size than recorded"
+    assert finding.why == "outputs move otherwise with the batch size than recorded"
     assert finding.file == f"{first.first.ref.path}.run.json"
+    first.environment["cpu_features"] = ["avx"]
+    assert (len(level3(audited)["A21"]) == 1) == (elsewhere == "failed")
+
+
+def test_a_prediction_that_no_score_explains_is_no_environment(made):
+    artifact = case(made).plan.artifacts[records("identity/0")]
+    found = schema.read(made.root / artifact.ref.path)
+    other = pa.array([1 - value % 2 for value in found.column("prediction").to_pylist()])
+    at = found.column_names.index("prediction")
+    forged = found.set_column(at, found.schema.field(at), other.cast(found.schema.field(at).type))
+    assert row_comparison.rows(artifact, forged, found).hard == ["prediction"]

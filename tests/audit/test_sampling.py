@@ -14,10 +14,14 @@ def test_the_chance_of_meeting_a_fault_as_counted_by_hand(f, k, expected):
     assert chance(f, k) == pytest.approx(expected)
 
 
-def test_the_seed_follows_from_the_date_and_the_receipts(made):
-    result = made.result("sampling")
+def test_the_seed_is_entropy_that_follows_from_nothing(made):
+    """Whoever knows the results and the date knows nothing of what will be drawn."""
+    one, two = (made.audit("sampling", today="2099-01-01") for _ in range(2))
+    assert one.about["seed"] != two.about["seed"]
+    assert len(bytes.fromhex(one.about["seed"])) == 16
+    (result,) = one.results
     assert result.verdict == "exact"
-    assert any("digests of all receipts" in note for note in result.notes)
+    assert any("auditor's own" in note for note in result.notes)
     assert any("81% where 10% of them are wrong" in note for note in result.notes)
 
 

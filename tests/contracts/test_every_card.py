@@ -25,7 +25,7 @@ from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
-from shiftbench.statistics import sentences, statements
+from shiftbench.statistics import claims, sentences, statements
 from shiftbench.statistics.statements import Claim
 from shiftbench.tools import run_local
 
@@ -141,6 +141,34 @@ def test_every_claim_can_fail(slug, checkout):
     shaped = {name: values for name, values in found.items() if values is not None}
     assert len(shaped) >= len(found) - 1, "selectors that no rows were found for"
     assert [name for name, values in shaped.items() if not fails(judged[name], values)] == []
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_draws_are_enough_for_every_verdict(slug, checkout):
+    """An interval of error e takes 2 / e draws: 5% by the card's judged claims, by the values that one looks at."""
+    card = cards.load(slug)
+    for scale in {"embedded", "full"} & set(card.params):
+        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        here = [claim for claim in card.claims.values() if claim.scale == scale]
+        judged = [claim for claim in here if claim.kind not in ("report", "exact")]
+        for claim in judged:
+            needed = 2 * len(judged) * looked_at(claim, params) / claims.ERROR
+            assert params.bootstrap.draws >= needed - 1e-6, f"{scale}: {claim.says}"
+
+
+def looked_at(claim: Claim, params: Params) -> int:
+    """Return by how many values of a claim its error is divided, at most; with seeds as units draws decide no tail."""
+    if claim.over == "seed":
+        n = max(len(own.seeds) for one in params.campaigns.values() for own in one.weights)
+    elif claim.unit == "seed":
+        return 0
+    elif claim.over is None:
+        return 1
+    else:
+        values = null_rows.under_the_null(claim, {}, 3)
+        n = 1 if values is None else len(values)
+    k = {"all": n, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
+    return max(k, n - k + 1)
 
 
 def fails(claim: Claim, values: NDArray[np.float64]) -> bool:

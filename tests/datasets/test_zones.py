@@ -331,7 +331,7 @@ OFFICIAL = {
         *("Hurricane_Group_ms_unseen_matthew", "Hurricane_Group_ms_unseen_michael"),
     ],
 }
-"""All names in the 114 configurations of RWGAI/RWDS at 720c411, before `_{split}_512_02.json`; each in six of them."""
+"""All names in the configurations of RWGAI/RWDS at 720c411, before `_{split}_512_02.json`; each in six of them."""
 
 
 def test_files_have_the_names_of_the_official_configurations(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from shiftbench.files import sha256
 from shiftbench.plan import loading
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
-from shiftbench.provenance import environment
+from shiftbench.provenance import environment, installed
 from shiftbench.refs import Ref
 
 
@@ -188,6 +188,7 @@ def with_original(root: Path) -> Made:
     made.plan(
         shifts__spotted={"severities": [3]},
         campaigns__tiny__shifts=["gaussian_noise", "contrast", "jpeg_compression", "spotted"],
+        campaigns__tiny__detectors=["msp", "gen", "mds"],
         fetch={"folders": ["mine/originals"], "offline": True},
     )
     git("init", "-q", "-b", "main")
@@ -199,14 +200,15 @@ def with_original(root: Path) -> Made:
 
 def forget() -> None:
     """Drop what is cached for another folder."""
-    environment.describe.cache_clear()
     environment.without_gpu.cache_clear()
     environment.repository.cache_clear()
     plans._code.cache_clear()
+    installed._lines.cache_clear()
 
 
-def git(*words: str) -> None:
-    subprocess.run(["git", *words], check=True, capture_output=True)
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def commit() -> None:

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Place = dict[str, Any]
 OPEN = {"seed": [0, 1, 2], "severity": [1.0, 3.0, 5.0], "step": [0, 1, 2]}
 """Values of a column that is combined over; of any other three names."""
+ROUND = -1
+"""Instead of a number of values: lists go round together, so that a short one begins again where a long one goes on."""
 _ANY = {name: f"any {name}" for name in KEY} | {"severity": 1.0, "group": None, "step": None}
 _COLUMNS = (*KEY, "seed")
 _SCHEMA = dict.fromkeys(KEY, pl.String) | {
@@ -56,7 +58,7 @@ def under_the_null(
     over = frozenset(filter(None, (claim.over, "seed" if seeded else None)))
     leaves = list(_leaves(claim.value, over))
     sizes = {len(_list(chosen)) for leaf in leaves for chosen in leaf.selector.values()}
-    for alike, zipped in itertools.product((False, True), (0, 3, *sorted(sizes - {1, 3}))):
+    for alike, zipped in itertools.product((False, True), (0, 3, *sorted(sizes - {1, 3}), ROUND)):
         try:
             rows = _rows(leaves, claim, ranges, draws, (alike, zipped, seeded))
             return np.stack([one.values for one in estimates(claim, rows).values()])
@@ -97,8 +99,8 @@ def _rows(
         ranges: of metrics, by name.
         draws: how many.
         how: whether a selector that leaves a column out means what the others name in it; how many values a column
-            has that is combined over, where lists of one length belong together, one by one (0: they do not); whether
-            there are training seeds.
+            has that is combined over, where lists of one length belong together, one by one (0: they do not; ROUND);
+            whether there are training seeds.
     """
     alike, zipped, seeded = how
     named = {name: value for leaf in leaves for name, value in leaf.selector.items()}
@@ -134,10 +136,13 @@ def _places(leaf: Leaf, usual: Mapping[str, Any], *, zipped: int, seeded: bool) 
         if name in leaf.selector:
             columns[name] = _list(leaf.selector[name])
         elif name in leaf.over and (name != "seed" or seeded):
-            columns[name] = OPEN.get(name, [f"{name} {i}" for i in range(zipped or 3)])
+            columns[name] = OPEN.get(
+                name, [f"{name} {i}" for i in range(zipped if zipped > 0 else 3)]
+            )
         else:
             columns[name] = [usual.get(name)]
-    for chosen in _together(columns) if zipped else itertools.product(*columns.values()):
+    together = _round(columns) if zipped == ROUND else _together(columns)
+    for chosen in together if zipped else itertools.product(*columns.values()):
         place = dict(zip(columns, chosen, strict=True))
         if place["severity"] is not None:
             place["severity"] = float(place["severity"])
@@ -155,6 +160,15 @@ def _together(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
             values[seed if name == "seed" else place[len(values)]]
             for name, values in columns.items()
         )
+
+
+def _round(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Yield one value of each column, weights and seeds each with all others, the rest of lists that go round."""
+    free = ("weights", "seed")
+    longest = max(len(values) for name, values in columns.items() if name not in free)
+    for at, *own in itertools.product(range(longest), *(columns[name] for name in free)):
+        chosen = dict(zip(free, own, strict=True))
+        yield tuple(chosen.get(name, values[at % len(values)]) for name, values in columns.items())
 
 
 def _list(value: object) -> list[Any]:

@@ -26,10 +26,10 @@ def test_the_page_is_what_the_code_says(root, name):
     assert file.read_text() == PAGES[name], f"{name} drifted; run `shiftbench docs`"
 
 
-def test_all_thirty_checks_are_listed(root):
+def test_all_checks_are_listed_by_number(root):
     lines = (root / "docs/list_of_checks.md").read_text().splitlines()
     listed = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| A")]
-    assert listed == [f"A{number}" for number in range(1, 31)]
+    assert listed == [f"A{number}" for number in range(1, 34)]
 
 
 # --- published systems ----------------------------------------------------------------------------

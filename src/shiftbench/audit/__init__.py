@@ -1,4 +1,4 @@
-"""The audit: can anyone else get the same? Thirty checks, one per file in `checks/`, in five levels.
+"""The audit: can anyone else get the same? Thirty-three checks, one per file in `checks/`, in five levels.
 
 | level | asks | takes |
 | --- | --- | --- |

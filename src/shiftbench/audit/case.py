@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from shiftbench.audit import published_numbers
+from shiftbench import plugins
+from shiftbench.audit import outside, published_numbers
 from shiftbench.audit.evidence.file_digests import Digests
 from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.audit.finding import Finding, Result, Verdict, some
@@ -29,13 +31,9 @@ Wrong = tuple[Ref, str, dict[str, Any]]
 _RECEIPT = {"fingerprint", "recipe", "made", "rows", "consumed"}
 
 
-def default_seed(root: Path, plan: Plan, today: str) -> str:
-    """Return a seed that did not exist when the results were made: today's date and the digest of all receipts."""
-    digest = hashlib.sha256(today.encode())
-    for ref in sorted(plan.artifacts):
-        file = root / f"{ref.path}.receipt.json"
-        digest.update(file.read_bytes() if file.is_file() else b"-")
-    return digest.hexdigest()
+def fresh_seed() -> str:
+    """Return a seed that nobody could know before this audit: 128 bits of the system's entropy, hexadecimal."""
+    return secrets.token_hex(16)
 
 
 @dataclass(eq=False)
@@ -47,12 +45,15 @@ class Case:
         root: the output root.
         level: how deep to look, 0 to 4.
         count: how much is drawn: samples of a folder at level 2, batches of weights at level 3.
-        seed: what draws follow from; did not exist when the results were made.
+        seed: what draws follow from.
         today: the date of the audit, ISO.
         scratch: an empty folder for rebuilding.
+        given: whether the seed was given, to repeat an audit; else it did not exist before.
+        package: the folder of the audited package: the auditor's own, or that of the checkout (`outside`).
         results: of the checks that are done, in the order of their numbers.
         mismatches: (ref, file, keys or None) of bytes that are not the recorded ones, for the check that explains.
         digests: of the files that were read so far.
+        stopped: why no further check is worth running; empty: all are.
         started: seconds since the epoch.
     """
 
@@ -63,10 +64,23 @@ class Case:
     seed: str
     today: str
     scratch: Path
+    given: bool = False
+    package: Path = plugins.PACKAGE
     results: list[Result] = field(default_factory=list)
     mismatches: list[tuple[Ref, str, tuple[str, ...] | None]] = field(default_factory=list)
     digests: Digests = field(default_factory=Digests)
+    stopped: str = ""
     started: float = field(default_factory=time.time)
+
+    @property
+    def outside(self) -> bool:
+        """Whether the auditor is another installation than the code that it audits."""
+        return self.package != plugins.PACKAGE
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """Modules of the audited package that are not the auditor's: then recipes may be planned otherwise, too."""
+        return outside.unlike(self.package) if self.outside else ()
 
     # ------------------------------------------------------------------ evidence
 

@@ -102,9 +102,15 @@ def _headline(done: Audit) -> str:
 
 
 def _auditor(about: dict[str, Any]) -> dict[str, str]:
-    """Return the auditor's environment, one line each."""
-    whole = about.get("auditor", {})
-    lines = {"commit": whole.get("commit"), "changed since": whole.get("dirty")}
+    """Return who audited and where, and what, one line each."""
+    whole, checkout = about.get("auditor", {}), about.get("checkout", {})
+    lines = {
+        "shiftbench": whole.get("version"),
+        "sha256 of its files": whole.get("digest"),
+        "installed": "with what it audits" if whole.get("inside") else "elsewhere",
+        "audited commit": checkout.get("commit"),
+        "its modules unlike the auditor's": checkout.get("modules unlike the auditor's"),
+    }
     lines |= whole.get("environment", {})
     return {name: _line(value) for name, value in lines.items() if value not in (None, [], {})}
 

@@ -15,15 +15,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shiftbench import plugins
 from shiftbench.audit import checks as folder
-from shiftbench.audit.case import Case, default_seed
-from shiftbench.audit.finding import Audit, Finding, Note, Result, worst
-from shiftbench.errors import ParamsError, ShiftbenchError, near
+from shiftbench.audit import outside
+from shiftbench.audit.case import Case, fresh_seed
+from shiftbench.audit.evidence import git_state
+from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
+from shiftbench.errors import NotRunError, ParamsError, ShiftbenchError, near
 from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
 from shiftbench.provenance import environment
 
 LEVELS = range(5)
+_RUNS = 2
+"""From this level on, code of the checkout is run."""
 LAST = ("sampling", "verdict")
 """Checks of the audit itself, which look back at what the others did."""
 
@@ -63,7 +68,7 @@ class AuditRequest:
         level: 0 to 4; the checks of all levels up to it are run.
         only: names or numbers of checks, whatever their level; default: all.
         count: how much is drawn (see `Case`).
-        seed: what draws follow from; default: `default_seed`.
+        seed: what draws follow from, to repeat an audit; default: entropy of this one (`case.fresh_seed`).
         today: ISO date; default: today, in UTC.
     """
 
@@ -89,32 +94,52 @@ class AuditRequest:
         return self.today or datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def run(plan: Plan, root: Path, asked: AuditRequest = AuditRequest()) -> Audit:
-    """Audit what a plan made below an output root."""
-    seed = asked.seed or default_seed(root, plan, asked.date)
+def run(
+    plan: Plan,
+    root: Path,
+    asked: AuditRequest = AuditRequest(),
+    package: Path = plugins.PACKAGE,
+) -> Audit:
+    """Audit what a plan made below an output root.
+
+    Args:
+        plan: of the checkout.
+        root: where its outputs are.
+        asked: how deep to look, and at what.
+        package: that made them: the auditor's own, or the checkout's (`outside.looking_at`).
+    """
+    seed = asked.seed or fresh_seed()
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
-        case = Case(plan, root, asked.level, asked.count, seed, asked.date, Path(scratch))
+        place = Path(scratch)
+        case = Case(
+            plan, root, asked.level, asked.count, seed, asked.date, place, bool(asked.seed), package
+        )
         for module in track(chosen(asked.only), "audit"):
-            wanted = bool(asked.only) or asked.level >= module.LEVEL
+            wanted = not case.stopped and (bool(asked.only) or asked.level >= module.LEVEL)
             case.results.append(_result(module, case, wanted=wanted))
     return _audit(case.results, _about(case))
 
 
+_UNPLANNED = "nothing can be planned, so nothing was checked"
+
+
 def unplanned(error: ParamsError, asked: AuditRequest) -> Audit:
-    """Return the audit of a checkout whose params cannot be read: that fails, and nothing else can be looked at."""
+    """Return the audit of a checkout that cannot be planned, so that nothing else can be looked at.
+
+    That fails where params are wrong; where a plan needs code that an auditor from outside does not run, it is
+    incomplete.
+    """
+    told: Verdict = "incomplete" if isinstance(error, NotRunError) else "failed"
     results = []
     for module in chosen(asked.only):
         head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
-        if module.NUMBER == "A4":
-            results.append(Result(*head, "failed", (Finding("failed", "params.yaml", str(error)),)))
-        else:
-            finding = Finding(
-                "incomplete", "params.yaml", "nothing can be planned, so nothing was checked"
-            )
-            results.append(Result(*head, "incomplete", (finding,)))
+        verdict: Verdict = told if module.NUMBER == "A4" else "incomplete"
+        why = str(error) if module.NUMBER == "A4" else _UNPLANNED
+        results.append(Result(*head, verdict, (Finding(verdict, "params.yaml", why),)))
     about = {
         "date": asked.date,
         "seed": asked.seed or "",
+        "given": bool(asked.seed),
         "level": asked.level,
         "count": asked.count,
     }
@@ -130,19 +155,34 @@ def _about(case: Case) -> dict[str, Any]:
     return {
         "date": case.today,
         "seed": case.seed,
+        "given": case.given,
         "level": case.level,
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
-        "auditor": {"environment": environment.describe(), **environment.repository()},
+        "auditor": {
+            "inside": outside.is_inside(git_state.top()),
+            **outside.auditor(),
+            "environment": environment.describe(),
+        },
+        "checkout": _checkout(case),
         "planned": len(case.plan.artifacts),
         "here": len(case.complete),
     }
 
 
+def _checkout(case: Case) -> dict[str, Any]:
+    """Return what is audited: the commit, and how many modules are others than the auditor's."""
+    found: dict[str, Any] = {"commit": git_state.says("rev-parse", "--verify", "HEAD")}
+    if case.outside:
+        found["modules unlike the auditor's"] = len(case.unlike)
+    return found
+
+
 def _result(module: ModuleType, case: Case, *, wanted: bool) -> Result:
     head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
     if not wanted:
-        return Result(*head, "not run", notes=(f"a check of level {module.LEVEL}",))
+        why = case.stopped or f"a check of level {module.LEVEL}"
+        return Result(*head, "not run", notes=(why,))
     started = time.time()
     said = _said(module, case)
     findings = tuple(one for one in said if isinstance(one, Finding))
@@ -161,8 +201,10 @@ def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
     try:
         for one in module.check(case):
             said.append(one)  # noqa: PERF402 - what was said before it broke is kept
+    except NotRunError as error:
+        said.append(Finding("incomplete", name_of(module), str(error)))
     except ShiftbenchError as error:
-        said.append(Finding("failed", name_of(module), str(error)))
+        said.append(_broken(module, case, error))
     except Exception as error:  # noqa: BLE001 - foreign bytes raise what they like
         kind = type(error).__name__
         said.append(
@@ -171,6 +213,14 @@ def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
     return said or [
         Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")
     ]
+
+
+def _broken(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
+    """Return what it means that a check broke: of another version's code, that its own auditor is needed."""
+    if module.LEVEL < _RUNS or not case.unlike:
+        return Finding("failed", name_of(module), str(error))
+    why = f"the code of this checkout is of another version than this auditor, which cannot run it: {error}"
+    return Finding("incomplete", name_of(module), why)
 
 
 def write(done: Audit, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,12 @@ _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have 
 
 @app.command(rich_help_panel=PANEL)
 def audit(
+    checkout: Annotated[
+        Path | None,
+        typer.Argument(
+            help="somebody's checkout, audited from outside; default: this one", exists=True
+        ),
+    ] = None,
     level: Annotated[
         int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild, 3 re-evaluate, 4 all")
     ] = 1,
@@ -39,7 +46,7 @@ def audit(
     ] = None,
     sample: Annotated[int, typer.Option(min=1, help="how much is drawn at levels 2 and 3")] = 16,
     seed: Annotated[
-        str | None, typer.Option(help="of the draws; default: today and the results")
+        str | None, typer.Option(help="of the draws, to repeat an audit; default: fresh entropy")
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="JSON for a program into a file, or - to print it")
@@ -52,22 +59,28 @@ def audit(
 ) -> None:
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
 
+    CHECKOUT is looked at by this installation, which imports nothing of it and runs its code from level 2 on only, in
+    processes of their own. Without it, the audit is that of the checkout itself, which somebody may have changed.
+
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
-    from shiftbench.audit import run
+    from shiftbench.audit import outside, run
 
-    if against:
-        comparing.against(plans.load(scale)[1], against, json)
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
-    try:
-        planned, root = plans.load(scale)
-    except ParamsError as error:
-        done = run.unplanned(error, asked)
-    else:
-        done = run.run(planned, root, asked)
-        _show(done, root)
-    if json:
-        run.write(done, json)
+    json = json and (json if str(json) == "-" else json.absolute())
+    with contextlib.ExitStack() as stack:
+        package = stack.enter_context(outside.looking_at(checkout)) if checkout else None
+        if against:
+            comparing.against(plans.load(scale)[1], against, json)
+        try:
+            planned, root = plans.load(scale)
+        except ParamsError as error:
+            done = run.unplanned(error, asked)
+        else:
+            done = run.run(planned, root, asked, *([package] if package else []))
+            _show(done, root)
+        if json:
+            run.write(done, json)
     if str(json) != "-":
         _tell(done)
     sys.exit(done.exit_code)
@@ -103,8 +116,14 @@ def _tell(done: Audit) -> None:
             )
     colour = _COLOURS[done.verdict]
     about = done.about
+    who = about.get("auditor", {})
+    if who:
+        where = "which comes with the checkout" if who["inside"] else "from outside"
+        out.print(
+            f"audited by shiftbench {who['version']} {who['digest'][:16]}, {where}", soft_wrap=True
+        )
     out.print(
         f"[bold {colour}]{done.verdict}[/] at level {about['level']}: {about['here']} of {about['planned']} outputs "
-        f"are here, {about['seconds']} s; draws follow from seed {about['seed'][:16]}",
+        f"are here, {about['seconds']} s; repeat its draws by --seed {about['seed']}",
         soft_wrap=True,
     )

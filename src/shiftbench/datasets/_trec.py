@@ -92,8 +92,8 @@ def _kept(found: list[Query], params: Mapping[str, Any]) -> list[Query]:
 def _types(file: Path) -> dict[str, str]:
     if not file.is_file():
         raise DataError(f"{file} does not exist; expected lines `query <tab> type`")
-    lines = (line.rstrip("\r\n").split("\t") for line in file.open(encoding="utf-8"))
-    pairs = [line for line in lines if line != [""]]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("\t") for line in lines if line]
     if any(len(pair) != 2 for pair in pairs):
         wrong = next(pair for pair in pairs if len(pair) != 2)
         raise DataError(f"{file}: expected lines `query <tab> type`, found {wrong}")
@@ -102,10 +102,10 @@ def _types(file: Path) -> dict[str, str]:
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
     """Return the files that the user must bring."""
-    if params["ids"] or not params["path"]:
-        return {}
-    folder = _folder(params)
-    return {str(folder): "documents, and queries and qrels of each split"}
+    found = {str(params["types"]): "the type of each query"} if params.get("types") else {}
+    if not params["ids"] and params["path"]:
+        found[str(_folder(params))] = "documents, and queries and qrels of each split"
+    return found
 
 
 def _folder(params: Mapping[str, Any]) -> Path:

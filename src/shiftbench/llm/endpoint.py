@@ -110,9 +110,8 @@ class Endpoint:
     def _completion(self, request: Request) -> Any:
         stop = request.decoding.get("stop")
         ends = {"stop": [str(stop)]} if stop else {}
-        return self._client.completions.create(
-            prompt=str(request.raw), **ends, **self._sampled(request)
-        )
+        asked = {"prompt": str(request.raw), **ends, **self._sampled(request)}
+        return self._client.completions.create(**asked)
 
     def _sampled(self, request: Request) -> dict[str, Any]:
         decoding = request.decoding

@@ -176,9 +176,10 @@ def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
                 f"{file}: image {image} has the category {number}; `categories` are {_told(numbers)}"
             )
         grouped.setdefault(image, []).append((box, score, numbers[number]))
-    made = {
-        image: _made(*map(list, zip(*own, strict=True)), file) for image, own in grouped.items()
-    }
+    made = {}
+    for image, own in grouped.items():
+        boxes, scores, classes = zip(*own, strict=True)
+        made[image] = _made(boxes, scores, classes, file)
     return Answers(made, _made([], [], [], file))
 
 

@@ -116,7 +116,8 @@ class _Trunk(nn.Sequential):
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
-        return {"0": super().forward(images)}
+        found: torch.Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return {"0": found}
 
 
 def _small(count: int, **options: Any) -> nn.Module:
@@ -131,7 +132,7 @@ def _small(count: int, **options: Any) -> nn.Module:
         for wide, stride in ((before, 2), (after, 1)):
             layers += [nn.Conv2d(wide, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
             layers.append(nn.ReLU())
-    return detection.FasterRCNN(
+    net: nn.Module = detection.FasterRCNN(
         _Trunk(*layers),
         rpn_anchor_generator=AnchorGenerator(((16, 23, 32),), ((0.5, 1.0, 2.0),)),
         rpn_pre_nms_top_n_train=200,
@@ -145,6 +146,7 @@ def _small(count: int, **options: Any) -> nn.Module:
         box_predictor=FastRCNNPredictor(HIDDEN, count),
         **options,
     )
+    return net
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:

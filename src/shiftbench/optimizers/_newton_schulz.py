@@ -73,8 +73,9 @@ def spectrum(matrix: NDArray[np.floating]) -> Floats:
     """
     exact = np.asarray(matrix, np.float64)
     if min(exact.shape) < LARGE:
-        values: Floats = np.linalg.svd(exact, compute_uv=False)
+        values = np.asarray(np.linalg.svd(exact, compute_uv=False), np.float64)
     else:
         wide = exact if exact.shape[0] <= exact.shape[1] else exact.T
         values = np.sqrt(np.linalg.eigvalsh(wide @ wide.T).clip(min=0))
-    return values / np.linalg.norm(values)
+    shares: Floats = values / np.linalg.norm(values)
+    return shares

@@ -82,7 +82,7 @@ class Dataset(Component):
 
     slice: Slice = Slice()
     subset: Subset = Subset()
-    val: Literal["apart", "within"] = Field(
+    val_of_train: Literal["apart", "within"] = Field(
         "apart",
         description="where the original has no val: a tenth of train that is no more trained on, or (`within`) that "
         "train keeps, as papers do that train on all of it; nothing may be chosen on it then",
@@ -262,6 +262,10 @@ class Params(_Strict):
         0, description="key of all random words and trainings"
     )
     plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
+    strict: bool | None = Field(
+        None,
+        description="a job that opens a file which nothing names fails; default: in CI (the variable CI is set)",
+    )
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
     train: Train = Train()

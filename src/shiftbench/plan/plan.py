@@ -159,8 +159,10 @@ class Plan:
         return jobs
 
     def _settings(self, verb: str) -> dict[str, Any]:
-        """Return where a job looks for things; it decides no byte, so it is in no fingerprint."""
+        """Return where a job looks for things, and how strictly it is watched: in no fingerprint, no byte follows."""
         settings: dict[str, Any] = {"plugins": list(self.params.plugins)}
+        if self.params.strict is not None:
+            settings["strict"] = self.params.strict
         if verb == "fetch":
             settings |= self.params.fetch.model_dump(mode="json")
         if verb in _READ_SHARDS and self.params.shards.stream:

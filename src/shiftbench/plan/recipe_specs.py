@@ -77,7 +77,7 @@ class RecipeSpecs:
         content = {
             "dataset": own.content,
             **({} if part == (0, 1) else {"slice": list(part)}),
-            **({} if entry.val == "apart" else {"val": entry.val}),
+            **({} if entry.val_of_train == "apart" else {"val": entry.val_of_train}),
             "subset": getattr(entry.subset, split),
             "on_error": entry.on_error,
             "max_mb": self.params.shards.max_mb,

@@ -21,6 +21,18 @@ from shiftbench.errors import PluginError
 
 PACKAGE = plugins.PACKAGE
 
+
+class Home:
+    """Whose sources are digested: this installation's; of an audit from outside those of the checkout."""
+
+    package: Path = PACKAGE
+
+
+def _audited(path: Path) -> Path:
+    """Return where a source file of this installation lies in the package whose sources are digested."""
+    return Home.package / path.relative_to(PACKAGE) if path.is_relative_to(PACKAGE) else path
+
+
 NOT_COUNTED = (
     "__init__ entries errors files plugins progress "
     "audit cli documents engine plan provenance release storage tools "
@@ -36,7 +48,7 @@ def closure(files: Iterable[Path]) -> dict[str, str]:
         PluginError: an asset that a file names is not there.
     """
     found: dict[str, str] = {}
-    queue = list(files)
+    queue = [_audited(path) for path in files]
     while queue:
         path = queue.pop()
         name = spell(path)
@@ -52,7 +64,7 @@ def linked(files: Iterable[Path]) -> str:
     `closure` tells *which* contents are there; two modules that swap their helpers have the same ones. Each file's
     digest is hashed with those of what it uses, as often as there are files: then every path is in it, in circles too.
     """
-    roots = list(files)
+    roots = [_audited(path) for path in files]
     uses: dict[Path, tuple[Path, ...]] = {}
     queue = list(roots)
     while queue:
@@ -72,7 +84,7 @@ def _hash(parts: Iterable[str]) -> str:
 
 def spell(path: Path) -> str:
     """Name a source file independently of where its home is installed: `shiftbench/rng.py`, `mine/shifts/x.py`."""
-    for folder in (PACKAGE, *plugins.Folders.extra):
+    for folder in (Home.package, *plugins.Folders.extra):
         if path.is_relative_to(folder):
             return path.relative_to(folder.parent).as_posix()
     raise PluginError(f"{path} lies neither in the package nor in a folder under `plugins:`")
@@ -81,7 +93,7 @@ def spell(path: Path) -> str:
 def locate(name: str) -> Path:
     """Inverse of `spell`."""
     top = name.partition("/")[0]
-    for folder in (PACKAGE, *plugins.Folders.extra):
+    for folder in (Home.package, *plugins.Folders.extra):
         if folder.name == top:
             return folder.parent / name
     raise PluginError(f"{name} lies in no folder under `plugins:`")
@@ -267,7 +279,9 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _home(package: str) -> Path | None:
-    folders = (folder for folder in (PACKAGE, *plugins.Folders.extra) if folder.name == package)
+    folders = (
+        folder for folder in (Home.package, *plugins.Folders.extra) if folder.name == package
+    )
     return next(folders, None)
 
 
@@ -289,7 +303,7 @@ def _module(name: str) -> Path | None:
 @functools.cache
 def _counts(file: Path) -> bool:
     """Tell whether a module can change a byte of an output."""
-    if not file.is_relative_to(PACKAGE):
+    if not file.is_relative_to(Home.package):
         return True
-    name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    name = ".".join(file.relative_to(Home.package).with_suffix("").parts)
     return not any(f"{name}.".startswith(f"{one}.") for one in NOT_COUNTED)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shiftbench.provenance import git
+from shiftbench.provenance import git, installed
 
 PACKAGES = (
     "shiftbench numpy pillow opencv-python-headless scipy numba pyarrow polars torch torchvision webdataset "
@@ -25,13 +25,19 @@ _FEATURES = (
 )
 """CPU features that libraries choose their code by."""
 _CPUID = {"sse4_2": "SSE42", "fma": "FMA3", "avx512_bf16": "AVX512BF16"}
+VARIABLES = (
+    "ATEN_CPU_CAPABILITY MKL_CBWR MKL_ENABLE_INSTRUCTIONS MKL_DEBUG_CPU_TYPE ONEDNN_MAX_CPU_ISA "
+    "DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE OPENBLAS_CORETYPE BLIS_ARCH_TYPE NPY_DISABLE_CPU_FEATURES "
+    "OPENCV_CPU_DISABLE OPENCV_IPP NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE CUBLAS_WORKSPACE_CONFIG "
+    "NUMBA_CPU_NAME NUMBA_CPU_FEATURES"
+).split()
+"""Environment variables by which libraries choose other code for the same call."""
 _CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 
-@functools.cache
 def describe() -> dict[str, Any]:
     """Return Python, OS, CPU, the lock's digest, BLAS, codecs, the versions of packages that touch bytes, the GPU."""
-    return {**without_gpu(), **_gpu()}
+    return {**without_gpu(), **_torch(), **_gpu()}
 
 
 @functools.cache
@@ -47,6 +53,9 @@ def without_gpu() -> dict[str, Any]:
         "lock": _lock_digest(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "blas": _blas(),
+        "blas_core": _blas_core(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "installed": installed.records(PACKAGES),
         "codecs": _codecs(),
     }
 
@@ -125,11 +134,25 @@ def _blas() -> str:
     return f"{built['name']} {built['version']}"
 
 
+def _blas_core() -> str:
+    """Return the kind of processor whose kernels BLAS has chosen, as each of its copies here names it."""
+    from threadpoolctl import threadpool_info
+
+    found = (info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas")
+    return ", ".join(sorted({str(name) for name in found if name})) or "unknown"
+
+
 def _codecs() -> dict[str, str]:
     from PIL import features
 
     found = {name: features.version(name) for name in _CODECS}
     return {name: str(version) for name, version in found.items() if version}
+
+
+def _torch() -> dict[str, Any]:
+    """Return the instruction set that torch's own kernels are chosen by, where torch is imported."""
+    torch = sys.modules.get("torch")
+    return {} if torch is None else {"torch_cpu": torch.backends.cpu.get_cpu_capability()}
 
 
 def _gpu() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,13 +20,23 @@ from typing import Any
 
 from shiftbench import plugins
 from shiftbench.data import pins
-from shiftbench.errors import StaleError
+from shiftbench.errors import StaleError, UndeclaredError
 from shiftbench.files import sha256, sweep, sync, write_json
-from shiftbench.provenance import code_digest, environment, locks
+from shiftbench.provenance import code_digest, environment, locks, opened_files
+from shiftbench.provenance.opened_files import Watch
 from shiftbench.refs import Ref
 
 Recipe = dict[str, Any]
 _RECEIPT = {"fingerprint", "recipe", "made", "consumed"}
+_BESIDE = (
+    "params.yaml",
+    "requirements.lock",
+    "sources.lock",
+    "dvc.lock",
+    "dvc.yaml",
+    ".dvc/config",
+)
+"""What a job may read of the checkout beside its sources and inputs: where to look, never what is made."""
 
 
 def canonical(value: object) -> str:
@@ -210,6 +221,7 @@ class Run:
         self.job = Job.read(file)
         self.started = time.time()
         self.notes: dict[str, Any] = {}
+        self.watch: Watch | None = None
 
     def path(self, ref: Ref) -> Path:
         """Return where `ref` stands."""
@@ -242,8 +254,10 @@ class Run:
 
         Raises:
             StaleError: code or an input changed since the recipe was written.
+            UndeclaredError: the job is strict and opened a file that nothing names.
         """
         self.check_code(artifact)
+        self._check_opened(artifact)
         output = self.path(artifact.ref)
         output.parent.mkdir(parents=True, exist_ok=True)
         digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
@@ -276,6 +290,35 @@ class Run:
             **self.notes,
         }
 
+    def _check_opened(self, artifact: Artifact) -> None:
+        found = self.watch.undeclared() if self.watch and self.strict else []
+        if found:
+            raise UndeclaredError(
+                f"{self.job.verb} {self.job.name} opened {', '.join(found[:3])}, which decides what is made and "
+                f"stands in no recipe; {artifact.ref.path} was not written. Name it in the plugin's ASSETS, as an "
+                "input, or by `shiftbench pin`; `strict: false` in params.yaml lets it pass"
+            )
+
+    @property
+    def strict(self) -> bool:
+        """Whether a file that nothing names is an error: as params say, else in CI."""
+        said = self.job.settings.get("strict")
+        return bool(os.environ.get("CI")) if said is None else bool(said)
+
+    def opens(self) -> Watch:
+        """Return what the job may open; see `opened_files`."""
+        refs = {ref for artifact in self.job.artifacts for ref in (artifact.ref, *artifact.inputs)}
+        own = [Path(pins.place(one)) for a in self.job.artifacts for one in pins.paths(a.recipe)]
+        folders = [self.path(ref).parent for ref in refs if ref.owns_folder]
+        folders += [self.root / "recipes", self.root / "logs", *own]
+        files = [self.path(ref) for ref in refs if not ref.owns_folder]
+        named = {
+            name for artifact in self.job.artifacts for name in artifact.recipe.get("code", {})
+        }
+        single = [str(path.absolute()) for path in (*own, *map(Path, _BESIDE))]
+        allowed = [*opened_files.beginnings(files, folders), *single]
+        return Watch(allowed, map(code_digest.locate, named))
+
     def check_code(self, artifact: Artifact) -> None:
         """Refuse when a source file moved under the recipe.
 
@@ -306,5 +349,7 @@ def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:
             run.check_code(artifact)
             pins.check(artifact.recipe)
         if todo:
-            make(run, todo)
+            with opened_files.watched(run.opens()) as watch:
+                run.watch = None if run.job.verb == "fetch" else watch
+                make(run, todo)
     return len(todo)

@@ -140,6 +140,16 @@ def cache_of(home: Path) -> Path:
     return Path(given or home / ".dvc" / "cache") / "files" / "md5"
 
 
+def links(home: Path) -> dict[Path, Path]:
+    """Return the files that DVC may have put here as symbolic links (`cache.type`), each with its object."""
+    from dvc.config import Config
+
+    if "symlink" not in (Config(str(home / ".dvc"))["cache"].get("type") or ()):
+        return {}
+    cache = cache_of(home)
+    return {home / path: cache / place(oid) for path, oid in recorded(home).items()}
+
+
 def place(oid: str) -> str:
     """Return where an object lies below a folder of objects.
 

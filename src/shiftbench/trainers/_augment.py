@@ -136,4 +136,5 @@ def warp(images: Images, matrices: Floats) -> Images:
     pixels = torch.from_numpy(images).float()
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
     # 1e-3 lifts values that float32 left just below an integer, before truncation.
-    return ((moved + 1e-3) * inside[:, None]).to(torch.uint8).numpy()
+    lifted: Images = ((moved + 1e-3) * inside[:, None]).to(torch.uint8).numpy()
+    return lifted

@@ -38,7 +38,7 @@ def fit(
         threads: BLAS threads.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     weighting = "balanced" if balanced else None
     model = LogisticRegression(C=c, class_weight=weighting, max_iter=10_000, tol=1e-5)

@@ -26,7 +26,7 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import metric_rows, stages
 from shiftbench.data import formats
 from shiftbench.data.formats import Format
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import NotRunError, ShiftbenchError
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.stages import verbs
@@ -47,6 +47,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
             continue
         try:
             yield from _twice(case, ref, receipt)
+        except NotRunError as error:
+            yield case.incomplete(ref, str(error))
         except _UNUSABLE as error:
             yield case.failed(ref, f"nothing can be computed from these rows: {error}")
     if not any(True for _ in case.of("tables")):

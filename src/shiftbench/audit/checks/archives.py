@@ -3,18 +3,22 @@
 Pass rule: a tar holds the samples of the index in key order, back to back from byte 0, each with the task's fields in
 order under ustar headers with mtime 0, owner 0 and mode 0644, zeros as padding, two zero blocks at the end and nothing
 behind; so no member can hide, and no time of writing shows. Everywhere below the store (shards, weights, results)
-each file belongs to a planned output, no name is hidden, and symbolic links point into the DVC cache only. Only
-headers, padding and names are looked at here; the bytes between are those of `digests`.
+each file belongs to a planned output, no name is hidden, and what is not a plain file is a symbolic link that DVC made
+(`cache.type` allows them, and it leads to the object that dvc.lock records of this path). Indexes hold no metadata
+beside their columns. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from shiftbench import plugins
 from shiftbench.audit.case import Case
@@ -53,6 +57,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             )
             continue
         yield from _order(case, ref, manifest, entries)
+        yield from _index(case, ref)
         for name in manifest["tars"]:
             inside = [entry for entry in entries if entry.tar == name]
             found = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
@@ -84,6 +89,18 @@ def _order(
     if sorted(manifest["tars"]) != [shards.TAR.format(i) for i in range(len(manifest["tars"]))]:
         why = "its tars are not numbered without a gap"
         yield case.failed(ref, why, found=", ".join(sorted(manifest["tars"])[:4]))
+
+
+def _index(case: Case, ref: Ref) -> Iterator[Finding]:
+    """Check that an index is its columns and nothing else: in metadata anything could stand."""
+    file = case.folder(ref) / shards.INDEX
+    found = pq.read_metadata(file).metadata or {}
+    if found:
+        why = "the index holds metadata, which no stage writes"
+        place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(found))
+        yield case.failed(
+            ref, why, file=place, expected="none", found=names.decode(errors="replace")
+        )
 
 
 def _tar(
@@ -171,24 +188,27 @@ def _made(case: Case) -> Iterator[Finding]:
 def _store(case: Case) -> Iterator[Finding | Note]:
     """Look at every name below the store."""
     owned = _owned(case)
-    cache = _cache(case)
+    links = _links(case)
     count = 0
     for out in sorted({out for outs in OUTS.values() for out in outs}):
         for folder, names, files in os.walk(case.root / out):
             below = Path(folder).relative_to(case.root).as_posix()
-            links = [name for name in names if (Path(folder) / name).is_symlink()]
-            for name in sorted([*files, *links]):
+            linked = [name for name in names if (Path(folder) / name).is_symlink()]
+            for name in sorted([*files, *linked]):
                 count += 1
-                why = _stray(Path(folder) / name, f"{below}/{name}", owned, cache)
+                why = _stray(Path(folder) / name, f"{below}/{name}", owned, links)
                 if why:
                     yield case.failed(f"{below}/{name}", why)
     yield Note(f"{count} names in the store")
 
 
-def _stray(path: Path, name: str, owned: set[str], cache: Path | None) -> str | None:
+def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> str | None:
     """Return what is wrong with a file of the store; None: nothing."""
-    if path.is_symlink() and not (cache and path.resolve().is_relative_to(cache)):
-        return f"a symbolic link to {path.readlink()}, which is outside of the DVC cache: its bytes may be any"
+    kind = path.lstat().st_mode
+    if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
+        return f"a symbolic link to {path.readlink()}, which DVC did not make: its bytes may be any"
+    if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
+        return "no file: a pipe, a socket or a device, which gives other bytes to each reader"
     if name in owned or name in _OWN:
         return None
     if path.name.endswith(".part") or "/.part-" in name:
@@ -209,8 +229,14 @@ def _owned(case: Case) -> set[str]:
     return names
 
 
-def _cache(case: Case) -> Path | None:
+def _target(link: Path) -> Path:
+    """Return where a symbolic link leads, one step."""
+    return Path(os.path.normpath(link.absolute().parent / link.readlink()))
+
+
+def _links(case: Case) -> dict[Path, Path]:
     try:
-        return dvc_store.cache_of(dvc_store.home_of(case.root)).resolve()
-    except DataError:
-        return None
+        found = dvc_store.links(dvc_store.home_of(case.root))
+    except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
+        return {}
+    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in found.items()}

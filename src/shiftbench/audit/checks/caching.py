@@ -1,10 +1,10 @@
 """Nothing is remembered: a repeated batch is computed like a new one, and no hidden file is read.
 
-Pass rule: as many torch modules are called for a batch that was seen before as for a new one, and for a net at least
-one; not every repeated batch is more than three times faster than every new one (five each, taken in turn, so that a
-busy machine slows both); and while batches are evaluated Python reads no file of the checkout, its outputs or its
-plugins that no recipe names. Role model: TEST04 of MLPerf. Limits: of black boxes only the time tells; files that a
-library opens by itself (Arrow, ONNX) are not seen.
+Pass rule: as many torch modules are called for a batch that was seen before as for a new one (five of each, taken in
+turn), and for a net at least one; and while batches are evaluated Python reads no file that is neither an input, an
+asset that a recipe names, installed, nor of the system (`provenance.opened_files`). Time is told and decides nothing:
+a busy machine makes it whatever it likes. Role model: TEST04 of MLPerf. Limits: nothing is counted of black boxes;
+files that a library opens by itself (Arrow, ONNX) are not seen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
 
 NUMBER, LEVEL = "A23", 3
-FASTER = 3
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -49,11 +48,7 @@ def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
     elif found["net"] and not min(new):
         why = "a net gives outputs without computing them"
         yield case.failed(group.first.ref, why, expected="calls of its modules", found=said)
-    seconds = found["seconds"]
-    if min(seconds["new"]) > FASTER * max(seconds["repeated"]):
-        why = f"a repeated batch is more than {FASTER} times faster than a new one"
-        yield case.failed(group.first.ref, why, found=_times(seconds))
-    yield Note(f"{name}: {said}; {_times(seconds)}")
+    yield Note(f"{name}: {said}; {_times(found['seconds'])}")
 
 
 def _times(seconds: dict[str, list[float]]) -> str:

@@ -2,7 +2,8 @@
 
 Pass rule: the fingerprint of a receipt is the sha256 of its recipe; the recipe is of this output; `consumed` holds
 exactly the inputs that the recipe names upstream, each with the digest and the fingerprint that the input's own receipt
-states. An input that is not here leaves the check incomplete. No bytes of outputs are read.
+states. A receipt holds no field beside those that stages write, in which anything could stand. An input that is not
+here leaves the check incomplete. No bytes of outputs are read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A3", 0
+_FIELDS = {"fingerprint", "recipe", "made", "rows", "consumed", "facts"}
+_FACTS = {"records": {"pixels"}, "features": {"pixels"}, "searches": {"effect"}}
+"""What receipts state of an output beside its digests, by its kind."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -34,6 +38,14 @@ def _itself(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
     own = recipe.fingerprint(receipt["recipe"])
     why = "the receipt was edited: its fingerprint is not the digest of its recipe"
     yield from case.expect(ref, why, own, receipt["fingerprint"], file=file)
+    unknown = receipt.keys() - _FIELDS
+    unknown |= {
+        f"facts.{name}"
+        for name in (receipt.get("facts") or {}).keys() - _FACTS.get(ref.kind, set())
+    }
+    if unknown:
+        why = "the receipt holds fields that no stage writes"
+        yield case.failed(ref, why, file=file, found=", ".join(sorted(unknown)))
     output, why = receipt["recipe"].get("output"), "the receipt is another output's"
     yield from case.expect(ref, why, f"{ref.kind}/{ref.name}", output, file=file)
 

@@ -1,15 +1,20 @@
 """The checkout is at a commit, clean in what decides results, and results were made from this history.
 
-Pass rule: params, systems, code of the package and of plugin folders, locks and recorded numbers are as HEAD has
-them: YAML by its values, Python by its syntax (a comment is no change), all else by bytes; a source file that a recipe
-names is in HEAD. The commit in each run file is HEAD or before it. Other files that differ are noted, and so are
-results made from a dirty checkout, since recipes carry the digests of the code (see `reruns`). Without git, or with a
-history that was cut, nothing of this can be told.
+Pass rule: params, systems, code of the package (the audit's own, too) and of plugin folders, locks and recorded
+numbers are as HEAD has them, by own hashing of commit, trees, blobs and files: neither the index, filters and hooks,
+nor replaced objects and grafts (refused) are listened to. YAML counts by its values, Python by its syntax (a comment
+is no change), all else by bytes; a source file that a recipe names is in HEAD; beside the package's and the plugins'
+sources lies no module that an import would find first: no compiled extension, and no cached bytecode that is not
+compared with its source. The commit in each run file is HEAD or before it. A checkout whose lines end in CRLF is one
+finding, and nothing else is looked at. Plugins that lie outside of the repository are in no commit, and fail. Other
+files that differ are noted, and so are results made from a dirty checkout, since recipes carry the digests of the
+code (see `reruns`). Without git, or with a history that was cut, nothing of this can be told.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.machinery
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -40,19 +45,38 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield case.incomplete("params.yaml", why)
         yield Note("without a commit nothing was compared")
         return
+    yield from _rewritten(case)
     yield from _tree(case)
+    yield from _importable(case)
     yield from _commits(case, head)
-    yield from _outside()
+    yield from _outside(case)
     yield Note(f"HEAD is {head[:12]}")
 
 
 # ------------------------------------------------------------------------------ the tree
 
 
+def _rewritten(case: Case) -> Iterator[Finding]:
+    """Yield what would make git show another history than the commits name."""
+    for name in git_state.rewritten():
+        why = "git is told to read another object than the commit names; `git replace -d` it"
+        yield case.failed(name, why, expected="no replacement and no graft")
+
+
 def _tree(case: Case) -> Iterator[Finding | Note]:
     files, others = git_state.changed()
+    ends = [file.name for file in files if file.same_lines]
+    if ends:
+        case.stopped = "lines end otherwise here than in HEAD"
+        why = (
+            f"{len(ends)} files have CRLF at their lines' ends and HEAD has LF (git's core.autocrlf, or an editor): "
+            "digests are of other bytes. `.gitattributes` with `* text=auto eol=lf`, then clone anew"
+        )
+        yield case.failed(ends[0], why, expected="the bytes of HEAD", found=some(ends))
     for file in files:
-        kind = _kind(file)
+        kind = _kind(case, file.path)
+        if file.name in ends:
+            continue
         if kind is None or _same(file, kind):
             others.append(file.name)
         else:
@@ -78,11 +102,45 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
             yield case.failed(file.relative_to(home).as_posix(), why)
 
 
-def _kind(file: git_state.Tracked) -> str | None:
+def _homes(case: Case) -> tuple[Path, ...]:
+    """Return the folders whose code decides results."""
+    return (case.package.resolve(), *(folder.resolve() for folder in plugins.Folders.extra))
+
+
+def _importable(case: Case) -> Iterator[Finding]:
+    """Yield modules that an import finds and that no source in HEAD is the text of.
+
+    Of a name, Python takes a compiled extension before the source beside it, and bytecode marked as unchecked whatever
+    the source says.
+    """
+    home, known = git_state.top(), git_state.tracked()
+    for folder in (one for one in _homes(case) if one.is_relative_to(home)):
+        for file in sorted(folder.rglob("*")):
+            if file.suffix == ".pyc" and _is_unchecked(file):
+                why = "this bytecode says that nobody shall compare it with its source; remove it"
+            elif file.name.endswith(_EXTENSIONS) and file not in known and file.is_file():
+                why = "an import takes this compiled module before any source, and it is in no commit; remove it"
+            else:
+                continue
+            yield case.failed(file.relative_to(home).as_posix(), why)
+
+
+_EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+
+
+def _is_unchecked(file: Path) -> bool:
+    """Tell whether Python would load bytecode without a look at its source (PEP 552), or has no source to look at."""
+    if file.parent.name != "__pycache__":
+        return True
+    with file.open("rb") as stream:
+        flags = int.from_bytes(stream.read(8)[4:], "little")
+    return flags & 0b11 == 0b01
+
+
+def _kind(case: Case, file: Path) -> str | None:
     """Return how a file that decides results is compared: `yaml`, `python` or `bytes`; None: it decides none."""
-    path = file.path.resolve()
-    homes = (plugins.PACKAGE.resolve(), *(folder.resolve() for folder in plugins.Folders.extra))
-    if any(path.is_relative_to(home) for home in homes):
+    path = file.resolve()
+    if any(path.is_relative_to(home) for home in _homes(case)):
         return _KINDS.get(path.name) or _KINDS.get(path.suffix, "bytes")
     if not path.is_relative_to(Path.cwd().resolve()):
         return None
@@ -94,12 +152,9 @@ def _kind(file: git_state.Tracked) -> str | None:
 
 def _same(file: git_state.Tracked, kind: str) -> bool:
     """Tell whether a file means what it means in HEAD."""
-    blob = file.blob()
-    if blob is None or not file.path.is_file():
+    blob, now = file.blob(), file.bytes()
+    if blob is None or now is None or kind == "bytes":
         return False
-    now = file.path.read_bytes()
-    if kind == "bytes" or now == blob:
-        return now == blob  # a mode may have changed, which decides nothing
     try:
         if kind == "yaml":
             return bool(yaml.safe_load(now) == yaml.safe_load(blob))
@@ -118,14 +173,17 @@ def _syntax(source: bytes) -> str:
     return ast.dump(tree)
 
 
-def _outside() -> Iterator[Note]:
-    """Note code that this repository does not hold."""
+def _outside(case: Case) -> Iterator[Finding | Note]:
+    """Tell of code that this repository does not hold."""
     top = git_state.top()
-    for folder in (plugins.PACKAGE, *plugins.Folders.extra):
+    for folder in plugins.Folders.extra:
         if not folder.resolve().is_relative_to(top):
-            yield Note(
-                f"{folder} lies outside of this repository; its code is known by the digests in recipes"
-            )
+            why = "these plugins lie outside of the repository: they are in no commit, and nobody else has them"
+            yield case.failed(str(folder), why, expected=f"a folder below {top}")
+    if not case.package.resolve().is_relative_to(top):
+        yield Note(
+            f"{case.package} lies outside of this repository; its code is known by the digests in recipes"
+        )
 
 
 # ------------------------------------------------------------------------------ the results

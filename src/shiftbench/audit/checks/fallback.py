@@ -1,10 +1,12 @@
 """Where rows did not come out again exactly, accuracy on the same samples did, and the environment gives the reason.
 
-Pass rule: only asked where `reevaluation` is not exact. Statistical, if CPU features, library versions or the device
-are not those of the run (they are named), no score moved by more than 1% of the largest (10% in half precision),
-accuracy on the same samples lies in the 95% interval (Clopper-Pearson) of the recorded one, and the samples that are
-right only once take no side (exact McNemar test, p of at least 0.05). Else failed. Role model: TEST01 of MLPerf,
-second stage. Limits: an environment that a run file states is believed.
+Pass rule: only asked where `reevaluation` is not exact. Statistical, if CPU features, the kernels that torch and BLAS
+chose, library versions or the device are not those of the run (they are named), no score moved by more than ten times
+what the batch size was measured to move here (or 256 units of the last place), accuracy on the same samples lies in
+the 95% interval (Clopper-Pearson) of the recorded one, and the samples that are right only once take no side (exact
+McNemar test, p of at least 0.05). So a prediction flips only where its logits lie that close. Else failed; what only
+a GPU could judge is incomplete. Role model: TEST01 of MLPerf, second stage. Limits: within these differences, an
+environment that a run file states is believed.
 """
 
 from __future__ import annotations

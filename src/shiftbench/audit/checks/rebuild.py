@@ -1,14 +1,15 @@
 """A sample of every folder of shards is made again, elsewhere, and is the same byte for byte.
 
-Pass rule: the packed bytes and the values of each sample are those of the index. Folders of up to 500 samples are made
-again whole, of larger ones as many as `--sample` says are drawn, anew for each audit; the set of samples and what the
-manifest states of classes and licence is compared for all. Clean shards are made from the source files, shifted ones
-from the clean shards here, by params and code of this checkout and not by what receipts say. The other environment is a
-process with another path, time zone, locale, umask, home, hash seed, number of threads, one CPU, folders listed
-backwards, samples in another order, and no results in reach. Where CPU or libraries are not the run's, equal values in
-other bytes are statistical. Limits: a fault in a share f of a large folder is met with the probability that a note
-states (1-(1-f)^k for k samples drawn with replacement, a little more without). Other machines are only met by auditing
-there.
+Pass rule: the packed bytes and the values of each sample are those of the index. Folders of up to 500 samples are
+made again whole, of larger ones as many as `--sample` says are drawn, anew for each audit; the set of samples and
+what the manifest states of classes and licence is compared for all. Clean shards are made from the source files,
+shifted ones from the clean shards here, by params and code of this checkout and not by what receipts say. The other
+environment is a process with another path, time zone, locale, umask, home, hash seed, number of threads, one CPU,
+folders listed backwards, samples in another order, and no results in reach; it opens no file that is neither an
+input, an asset that a recipe names, installed, nor of the system (`provenance.opened_files`). Where CPU or libraries
+are not the run's, equal values in other bytes are statistical. Limits: a fault in a share f of a large folder is met
+with the probability that a note states (1-(1-f)^k for k samples drawn with replacement, a little more without). Other
+machines are only met by auditing there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from shiftbench.audit.case import Case
+from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
 from shiftbench.data import shards
@@ -47,6 +48,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     tasks += [Task(artifact, None, {}) for artifact in samples.previews()]
     samples.make(tasks)
     yield from samples.problems
+    yield from case.grouped(_undeclared(tasks))
     for done in tasks:
         yield from judge(case, done, "made again")
         yield from _whole(case, done)
@@ -60,6 +62,14 @@ def task(case: Case, folder: Folder) -> Task:
     drawn = case.draw(folder.ref.path, count, wanted)
     order = RandomStream(0, "audit", "order", folder.ref.path).choice(len(drawn), len(drawn))
     return Task(folder.artifact, folder, expected(folder.entries[drawn[int(i)]] for i in order))
+
+
+def _undeclared(tasks: list[Task]) -> Iterator[Wrong]:
+    """Yield what is opened while outputs are made again, and that no recipe names."""
+    for done in tasks:
+        for file in done.answer.get("undeclared", ()):
+            why = f"making it opens {file}, which no recipe names; name it in ASSETS, or pin it"
+            yield done.ref, why, {"found": file}
 
 
 def _whole(case: Case, done: Task) -> Iterator[Finding]:

@@ -1,8 +1,10 @@
 """A run would make nothing again: every output is what today's parameters and code ask for.
 
-Pass rule: the recipe in each receipt is the planned one, so no parameter and no source file changed after the run, but
-for comments, docstrings and formatting, which enter no recipe. The finding says which key or file differs. That the
-inputs are the same bytes is asked by `coherence`; what is not here, by `chain`.
+Pass rule: the recipe in each receipt is the planned one, so no parameter and no source file changed after the run,
+but for comments, docstrings and formatting, which enter no recipe. From outside it is planned by the auditor's code
+with the digests of the checkout's; where that code is of another version and plans otherwise, this is incomplete. The
+finding says which key or file differs. That the inputs are the same bytes is asked by `coherence`; what is not here,
+by `chain`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shiftbench.audit.case import Case, Wrong
-from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 
@@ -23,7 +25,14 @@ _CURE = "run again, or go back to the code and the params of the run"
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare the recipe in each receipt with the planned one."""
     wrong = list(_stale(case))
-    yield from case.grouped(wrong)
+    if case.unlike and wrong:
+        (ref, why, told), count = wrong[0], len(wrong)
+        other = f"{len(case.unlike)} modules are of another version than this auditor: {some(case.unlike)}"
+        yield case.incomplete(
+            ref, f"{count} recipes are not those that this auditor plans ({why}); {other}", **told
+        )
+    else:
+        yield from case.grouped(wrong)
     yield Note(
         f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again"
     )

@@ -28,7 +28,7 @@ from shiftbench.audit.recompute import judged_records
 from shiftbench.audit.recompute.cached_evidence import CachedEvidence
 from shiftbench.audit.recompute.judged_records import Space, Truth, Wrong
 from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import NotRunError, ShiftbenchError
 from shiftbench.refs import Ref
 from shiftbench.stages.score import scored
 
@@ -193,6 +193,9 @@ class _Look:
         options = {**detector.PARAMS, **spec["detector"]["options"], **self._searched(spec)}
         try:
             again = scored(detector, options, rows, detector.fit(Known(), options))
+        except NotRunError as error:
+            yield self.case.incomplete(ref, str(error))
+            return
         except ShiftbenchError as error:
             yield self.case.failed(ref, f"the scores cannot be computed again: {error}")
             return

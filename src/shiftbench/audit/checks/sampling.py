@@ -1,15 +1,16 @@
-"""What is drawn could not be known when the results were made, and whoever repeats the audit draws the same.
+"""What is drawn could not be known before this audit, and whoever repeats it draws the same.
 
-Pass rule: no run file is finished later than the audit's date, and the seed follows from that date and the digest of
-all receipts (`case.default_seed`). A seed given by hand is noted: it is repeatable, and may have been known before.
-How likely a draw of k meets a fault in a share f of the samples is stated: 1 - (1 - f)^k.
+Pass rule: no run file is finished later than the audit's date. The seed is entropy of the auditor's own, drawn when the
+audit began and printed: it follows from nothing that an author could choose or search. `--seed` repeats an audit; that
+is noted, since such a seed may have been known when the results were made. How likely a draw of k meets a fault in a
+share f of the samples is stated: 1 - (1 - f)^k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shiftbench.audit.case import Case, default_seed
+from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 
 NUMBER, LEVEL = "A25", 0
@@ -39,10 +40,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield Note(
         f"{dated} outputs were finished before this audit" if dated else "nothing was made yet"
     )
-    if case.seed == default_seed(case.root, case.plan, case.today):
-        yield Note(f"the seed follows from {case.today} and the digests of all receipts")
-    else:
+    if case.given:
         yield Note("the seed was given by hand; it may have been known when the results were made")
+    else:
+        yield Note("the seed is the auditor's own: entropy of this audit, which `--seed` repeats")
     odds = ", ".join(
         f"{chance(f, case.count):.0%} where {f:.0%} of them are wrong" for f in _SHARES
     )

@@ -2,28 +2,36 @@
 
 Pass rule: the file is safetensors (anything else, a pickle for example, is not opened, since loading it could run
 code); its metadata hold the name and the fingerprint of the receipt, and the classes of the shards that were learnt
-from, in their order; every tensor is finite; the log beside it is a readable table. Its digest is checked by
-`digests`. Weights of black boxes (`predictions`, `callable`, ONNX) hold the sha256 of the user's file, which
-`digests` checks as a pinned file. Limits: that training gives these tensors is asked at level 4.
+from, in their order; every tensor is finite; the log beside it is a readable table, whose last `val_accuracy` is that
+of the records of the validation split, where these are kept, within 5 points (not of trainers that measure it by
+something else than the net's own predictions). Its digest is checked by `digests`. Weights of black boxes
+(`predictions`, `callable`, ONNX) hold the sha256 of the user's file, which `digests` checks as a pinned file. Limits:
+that training gives these tensors is asked by `training` of a drawn net, at level 4 of all.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from safetensors import SafetensorError, safe_open
 
+from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders, table_files, weight_files
 from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.data import training_log
 from shiftbench.errors import DataError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A16", 1
+_LOGGED, _POINTS = "val_accuracy", 0.05
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -46,7 +54,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             continue
         if broken:
             yield case.failed(ref, f"tensor {broken} is not finite")
-        yield from _log(case, ref)
+        yield from _log(case, ref, artifact)
     without = (
         f"; of {unmatched} no shards with their classes are here or were learnt from"
         if unmatched
@@ -95,12 +103,48 @@ def _broken(file: Path) -> tuple[str | None, int]:
     return next((name for name, whole in tensors if not whole), None), len(tensors)
 
 
-def _log(case: Case, ref: Ref) -> Iterator[Finding]:
-    file = case.root / f"{ref.path}.log.parquet"
+def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
+    file = training_log.beside(case.root / ref.path)
     found = (
         table_files.safe_read(file, "weights")
         if file.is_file()
         else "the log of the training is not here"
     )
+    place = f"{ref.path}.log.parquet"
     if isinstance(found, str):
-        yield case.failed(ref, found, file=f"{ref.path}.log.parquet")
+        yield case.failed(ref, found, file=place)
+        return
+    logged, seen = _last(found[0]), _seen(case, ref, artifact)
+    if logged is not None and seen is not None and abs(logged - seen) > _POINTS:
+        why = "the last accuracy in the log of the training is not that of the records of the validation split"
+        yield case.failed(ref, why, file=place, expected=f"{seen:.4f}", found=f"{logged:.4f}")
+
+
+def _last(log: pa.Table) -> float | None:
+    """Return the last `val_accuracy` of a log; None: it has none, or one for each of several tasks."""
+    rows = [row for row in log.to_pylist() if str(row["name"]).startswith(_LOGGED)]
+    if not rows or any(row["name"] != _LOGGED for row in rows):
+        return None
+    return float(max(rows, key=lambda row: row["step"])["value"])
+
+
+def _seen(case: Case, ref: Ref, artifact: Artifact) -> float | None:
+    """Return the accuracy of the records of the split that the trainer validates on; None: there are none."""
+    trainer = plugins.file("trainers", artifact.recipe["trainer"]["use"])
+    if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
+        return None
+    shift = artifact.recipe.get("train_on", "identity/0")
+    dataset = ref.parts[0]
+    records = Ref("records", f"{ref.name}/plain/{dataset}/val/{shift}")
+    if records not in case.complete:
+        return None
+    found = table_files.safe_read(case.root / records.path, "records")
+    if isinstance(found, str) or "correct" not in found[0].column_names:
+        return None
+    right = found[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
+    return float(right.mean()) if len(right) else None
+
+
+@functools.cache
+def _parsed(file: Path) -> ast.AST:
+    return ast.parse(file.read_text(encoding="utf-8"))

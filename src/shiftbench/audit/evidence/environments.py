@@ -7,7 +7,11 @@ from typing import Any
 
 Environment = Mapping[str, Any]
 """As `shiftbench.provenance.environment.describe` gives it."""
-_FACTS = ("python", "os", "cpu", "cpu_features", "blas", "gpu", "cuda", "cudnn", "driver")
+_FACTS = (
+    "python os cpu cpu_features torch_cpu blas blas_core variables gpu cuda cudnn driver"
+).split()
+_WHERE_KNOWN = ("torch_cpu", "blas_core")
+"""Known only of processes that have imported the library: unknown is not another one."""
 _NO_REASON = ("os", "driver")
 _LIBRARIES_OF_NO_REASON = ("shiftbench", "snakemake", "dvc", "polars")
 
@@ -35,19 +39,26 @@ def reasons(then: Environment | None, now: Environment) -> list[str]:
 
 def _facts(then: Environment, now: Environment, names: Collection[str]) -> Iterator[str]:
     for name in names:
-        if name in then and then[name] != now.get(name):
-            yield _difference(name, then[name], now.get(name, "none"))
+        unknown = then.get(name) if name in _WHERE_KNOWN else "none"
+        found = now.get(name, unknown)
+        if name in then and then[name] != found:
+            yield _difference(name, then[name], found)
 
 
 def _difference(name: str, then: Any, now: Any) -> str:
     if isinstance(then, list) and isinstance(now, list):  # CPU features, of which there are many
         return f"{name}: {', '.join(sorted(set(then) ^ set(now)))} only on one of them"
+    if isinstance(then, dict) and isinstance(now, dict):
+        apart = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+        told = (f"{key} {then.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in apart)
+        return f"{name}: {', '.join(told)}"
     return f"{name} {then} -> {now}"
 
 
 def _libraries(then: Environment, now: Environment, without: Collection[str]) -> Iterator[str]:
-    for kind in ("packages", "codecs"):
+    for kind in ("packages", "installed", "codecs"):
         old, new = then.get(kind) or {}, now.get(kind) or {}
         for name in sorted((old.keys() & new.keys()) - set(without)):
             if old[name] != new[name]:
-                yield f"{name} {old[name]} -> {new[name]}"
+                what = f"the wheel of {name}" if kind == "installed" else name
+                yield f"{what} {old[name]} -> {new[name]}"

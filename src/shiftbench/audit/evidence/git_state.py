@@ -1,56 +1,156 @@
-"""What git knows of this checkout; nothing is written, whoever owns the files."""
+"""What git knows of this checkout; nothing is written, nothing that it configures is run, whoever owns the files.
+
+The work tree is compared with the commit byte by byte: commit, trees and blobs are hashed here, so neither the index
+(`--assume-unchanged`), nor filters, nor `git replace`, grafts, `core.worktree` or a damaged object can hide a change.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shiftbench.errors import DataError
 from shiftbench.provenance.git import ask as ask
 from shiftbench.provenance.git import says as says
+
+_LINK, _FOLDER, _MODULE = "120000", "40000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """A file that git knows: where it lies, and its name relative to the top of the repository."""
+    """A file of HEAD: where it lies, its name relative to the top of the repository, mode and object."""
 
     path: Path
     name: str
+    mode: str = ""
+    oid: str = ""
 
     def blob(self) -> bytes | None:
         """Return its content in HEAD; None where HEAD does not have it."""
-        return ask("show", f"HEAD:{self.name}")
+        return _objects([self.oid])[self.oid] if self.oid else None
+
+    def bytes(self) -> bytes | None:
+        """Return what lies there; None where nothing does that could be this file."""
+        try:
+            if self.mode == _LINK:
+                return os.fsencode(self.path.readlink())
+            return None if self.path.is_symlink() else self.path.read_bytes()
+        except OSError:
+            return None
+
+    @property
+    def same(self) -> bool:
+        """Whether what lies there is the blob of HEAD."""
+        found = self.bytes()
+        return found is not None and _hash("blob", found, len(self.oid)) == self.oid
+
+    @property
+    def same_lines(self) -> bool:
+        """Whether what lies there is the blob of HEAD but for the ends of its lines."""
+        found = self.bytes()
+        if not found or not self.oid:
+            return False
+        return _hash("blob", found.replace(b"\r\n", b"\n"), len(self.oid)) == self.oid
 
 
 def top() -> Path:
-    """Return the top folder of the repository that the working folder lies in."""
-    return Path(says("rev-parse", "--show-toplevel") or ".").resolve()
+    """Return the top folder of the repository that the working folder lies in, whatever its configuration says."""
+    here = Path.cwd().resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
 
 
 def changed() -> tuple[list[Tracked], list[str]]:
-    """Return the files that may differ from HEAD, and the names of those that git does not know and does not ignore.
+    """Return the files of HEAD that are other ones here, and the names of those that HEAD does not have.
 
-    Those of which git was told not to look whether they changed are among the first.
+    Raises:
+        DataError: an object of the repository is not what its name says.
     """
-    home = top()
-    told = _lines("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    unknown = [line[3:] for line in told if line.startswith("??")]
-    names = {line[3:] for line in told if not line.startswith("??")}
-    names |= {
-        line[2:] for line in _lines("ls-files", "-v", "-z") if line[0].islower() or line[0] == "S"
-    }
-    return [Tracked(home / name, name) for name in sorted(names)], unknown
+    known = {file.name: file for file in _files()}
+    listed = _lines("ls-files", "--cached", "--others", "--exclude-standard")
+    return [file for file in known.values() if not file.same], sorted(set(listed) - known.keys())
 
 
 def tracked() -> set[Path]:
-    """Return where the files lie that HEAD has."""
-    home = top()
-    return {home / name for name in _lines("ls-tree", "-r", "-z", "--name-only", "HEAD")}
+    """Return where the files lie that HEAD has.
+
+    Raises:
+        DataError: as `changed`.
+    """
+    return {file.path for file in _files()}
+
+
+def rewritten() -> list[str]:
+    """Return what tells git to read other objects than a commit names: replacements and grafts."""
+    found = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()
+    shared = says("rev-parse", "--path-format=absolute", "--git-common-dir")
+    grafts = Path(shared or ".git") / "info" / "grafts"
+    return [*found, *([str(grafts)] if grafts.is_file() else [])]
+
+
+def _files() -> Iterator[Tracked]:
+    """Yield the files of HEAD; what is in a repository of its own (a submodule) is not among them."""
+    home, head = top(), says("rev-parse", "--verify", "HEAD")
+    if head is None:
+        return
+    first = _objects([head])[head].split(b"\n")[0].split()[1].decode()
+    folders = [("", first)]
+    while folders:
+        trees, below = _objects({oid for _, oid in folders}), []
+        for place, tree in folders:
+            for mode, name, oid in _entries(trees[tree], len(tree) // 2):
+                if mode == _FOLDER:
+                    below.append((f"{place}{name}/", oid))
+                elif mode != _MODULE:
+                    yield Tracked(home / place / name, f"{place}{name}", mode, oid)
+        folders = below
+
+
+def _entries(tree: bytes, size: int) -> Iterator[tuple[str, str, str]]:
+    """Yield mode, name and object of each entry of a tree."""
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        mode, _, name = tree[at:end].partition(b" ")
+        at = end + 1 + size
+        yield mode.decode(), os.fsdecode(name), tree[end + 1 : at].hex()
+
+
+def _objects(oids: Iterable[str]) -> dict[str, bytes]:
+    """Return the content of objects, each hashed here.
+
+    Raises:
+        DataError: one is not here, or is not what its name says.
+    """
+    wanted = list(oids)
+    said = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in wanted).encode()) or b""
+    found, at = {}, 0
+    for oid in wanted:
+        end = said.find(b"\n", at)
+        kind, _, size = said[at:end].decode().partition(" ")[2].partition(" ")
+        if not size.isdigit():
+            raise DataError(f"git has no object {oid}; `git fsck` tells what is damaged")
+        at = end + 1 + int(size)
+        found[oid] = said[end + 1 : at]
+        at += 1
+        if _hash(kind, found[oid], len(oid)) != oid:
+            raise DataError(f"git's object {oid} holds other bytes than its name says; clone anew")
+    return found
+
+
+def _hash(kind: str, content: bytes, length: int) -> str:
+    """Return the name of an object: sha1, in repositories of git's newer format sha256."""
+    data = b"%b %d\0" % (kind.encode(), len(content)) + content
+    if length == 64:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def _lines(*words: str) -> list[str]:
-    """Return what git prints of the whole repository, parted by zero bytes."""
-    said = ask("-C", str(top()), *words) or b""
+    """Return what git lists of the whole repository."""
+    said = ask(*words, "-z", home=top()) or b""
     return [os.fsdecode(line) for line in said.split(b"\0") if line]
 
 

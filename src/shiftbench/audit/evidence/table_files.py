@@ -46,6 +46,8 @@ _ALONE = {
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
 """Tables whose numbers may be infinite: a ratio to a net without errors."""
 _FINGERPRINT = b"shiftbench.fingerprint"
+_METADATA = {formats.NAME, b"shiftbench.version", _FINGERPRINT}
+"""Keys of the metadata that `schema.write` writes."""
 Wrong = tuple[str, str, str]
 """Why, what was expected, what was found."""
 
@@ -84,7 +86,14 @@ def wrong(
         fingerprint: of the recipe, as the receipt states it.
         digest: of its rows, likewise.
     """
-    stated = (pq.read_metadata(file).metadata or {}).get(_FINGERPRINT, b"").decode()
+    facts = pq.read_metadata(file).metadata or {}
+    stated = facts.get(_FINGERPRINT, b"").decode()
+    if foreign := facts.keys() - _METADATA:
+        yield (
+            "its metadata hold keys that no stage writes",
+            spell(tuple(sorted(key.decode() for key in _METADATA))),
+            spell(tuple(sorted(key.decode(errors="replace") for key in foreign))),
+        )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
     found = schema.row_digest(file)

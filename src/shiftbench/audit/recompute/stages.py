@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
 from shiftbench.errors import ShiftbenchError
@@ -40,7 +41,7 @@ class Again(Run):
         self.artifact = Artifact.of(ref, recipe, inputs)
         self.root, self.scratch = case.root, case.scratch / "again"
         self.job = Job(recipe["verb"], ref.name, (self.artifact,))
-        self.started, self.notes = time.time(), {}
+        self.started, self.notes, self.watch = time.time(), {}, None
         self.made: dict[str, Path] = {}
 
     def path(self, ref: Ref) -> Path:
@@ -97,7 +98,8 @@ def by_other_code(artifact: Artifact) -> str:
 
 
 def _digest(name: str) -> str | None:
+    own = plugins.PACKAGE.parent / name
     try:
-        return code_digest.digest(code_digest.locate(name))
+        return code_digest.digest(own if own.is_file() else code_digest.locate(name))
     except (OSError, ShiftbenchError):
         return None  # gone

@@ -19,12 +19,7 @@ from shiftbench.audit.finding import Finding
 from shiftbench.audit.reproduce import row_comparison
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.audit.reproduce.row_comparison import Comparison
-from shiftbench.data import (
-    pins,
-    schema,
-    shards,
-    training_log,
-)
+from shiftbench.data import pins, schema, shards
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
@@ -185,23 +180,12 @@ def _data(case: Case, artifact: Artifact) -> Path:
 def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any]:
     runs = {name: case.run_file(Ref("records", name)) or {} for name in group.batches}
     devices = [str(run.get("device") or "cpu") for run in runs.values()]
-    inputs = {ref for artifact in group.job.artifacts for ref in artifact.inputs}
-    allowed = [case.folder(ref) if ref.owns_folder else case.root / ref.path for ref in inputs]
-    allowed += [
-        training_log.beside(case.root / ref.path) for ref in inputs if ref.kind == "weights"
-    ]
-    own = [
-        pins.place(path) for artifact in group.job.artifacts for path in pins.paths(artifact.recipe)
-    ]
-    watched = [case.root, Path.cwd(), *plugins.Folders.extra]
     return {
         "recipe": checkout.job("evaluate", group.job.name, group.job.artifacts),
         "batches": group.batches,
         "sizes": {name: run.get("batch_size") for name, run in runs.items()},
         "device": "cuda" if any(device.startswith("cuda") for device in devices) else "cpu",
         "first": group.first.ref.name,
-        "allowed": [str(path.resolve()) for path in [*allowed, *map(Path, own), case.scratch]],
-        "watched": [str(path.resolve()) for path in watched],
     }
 
 

@@ -34,7 +34,7 @@ from shiftbench.audit.reproduce.worker import (
 from shiftbench.data import schema, shards
 from shiftbench.inference import batch_sensitivity, nets, predictors
 from shiftbench.inference.batching import Halving, Outputs, Predictor
-from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance import opened_files, recipe
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import evaluate, verbs
@@ -45,7 +45,6 @@ from shiftbench.tasks import LabelSpace
 LARGEST = (
     16  # samples of a batch that is repeated: whether it is remembered does not depend on its size
 )
-_CODE = {".py", ".pyc", ".so", ".nbi", ".nbc", ".pth"}
 
 
 @dataclass
@@ -99,13 +98,13 @@ def make(task: Task, out: Path) -> Answer:
 
     Args:
         task: `recipe`, `device`, `batches` (name of records -> numbers of batches), `sizes` (name of records -> batch
-            size really used), `first` (name of the records whose data serve the measurements), `allowed` (paths).
+            size really used), `first` (name of the records whose data serve the measurements).
         out: a folder for rows and features.
     """
     visit = Visit.of(task)
     artifacts = {artifact.ref.name: artifact for artifact in visit.run.job.artifacts}
     first = artifacts[task["first"]]
-    with probes.opened_files() as files:
+    with opened_files.watched(visit.run.opens()) as files:
         predictor = visit.predictor()
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
@@ -120,7 +119,7 @@ def make(task: Task, out: Path) -> Answer:
         "caching": remembered,
         "visits": [one for one in visits if one],
         "sensitivity": moved,
-        "undeclared_reads": _undeclared_reads(files, task, visit.run),
+        "undeclared_reads": files.undeclared(),
     }
 
 
@@ -235,24 +234,6 @@ def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str,
     samples = list(pick(folder, entries[: size * batches]))
     measured = probes.repeated_batches(predictor, samples, size, visit.forget(predictor))
     return {**measured, "net": isinstance(predictor, nets.TorchPredictor)}
-
-
-def _undeclared_reads(files: set[str], task: Task, run: Run) -> list[str]:
-    """Return what was read of the checkout, its outputs and its plugins that no recipe names."""
-    named = {
-        str(code_digest.locate(n)) for c in run.job.artifacts for n in c.recipe.get("code", {})
-    }
-    allowed = [Path(p).resolve() for p in (*task["allowed"], *named, sys.prefix, plugins.PACKAGE)]
-    watched = [Path(p).resolve() for p in task["watched"]]
-    found = {Path(name).resolve() for name in files}
-    return sorted(
-        str(file)
-        for file in found
-        if file.is_file()
-        and file.suffix not in _CODE
-        and any(file.is_relative_to(place) for place in watched)
-        and not any(file.is_relative_to(place) for place in allowed)
-    )
 
 
 def main(file: Path, do: Make = make) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from shiftbench import plugins
 from shiftbench.audit.case import Case
-from shiftbench.data import source_files
+from shiftbench.data import source_files, training_log
 from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
 from shiftbench.provenance.recipe import Artifact, Job
@@ -24,7 +24,25 @@ from shiftbench.refs import Ref
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
 emulator of another CPU (`qemu-x86_64 -cpu Haswell .venv/bin/python`), or `numactl`."""
+BYTECODE = "SHIFTBENCH_AUDIT_BYTECODE"
+_START = f"""
+import importlib, os, runpy, sys
+sys.argv[:] = sys.argv[1:]
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+sys.pycache_prefix = os.environ["{BYTECODE}"]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""How a worker begins: libraries first, as they are installed; then no bytecode beside our sources is believed."""
+_OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
+_OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
+_LIBRARIES = {
+    "shard_worker": _OF_SHARDS,
+    "evaluation_worker": _OF_NETS,
+    "training_worker": _OF_NETS,
+}
 _SAID = 2000
+_AUDIT = "audit"
 
 
 @dataclass(kw_only=True)
@@ -34,10 +52,12 @@ class Work:
     Attributes:
         answer: of the worker, as its `make` gives it.
         environment: that it was made in.
+        late: whether it was ended because it took too long.
     """
 
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    late: bool = False
 
 
 _Work = TypeVar("_Work", bound=Work)
@@ -75,6 +95,8 @@ class IsolatedCheckout:
             return False
         place = self.root / ref.path
         _link(found.absolute(), place.parent if ref.owns_folder else place)
+        if ref.kind == "weights":
+            _link(training_log.beside(found.absolute()), training_log.beside(place))
         return True
 
     def _source_folder(self, ref: Ref) -> Path | None:
@@ -102,6 +124,7 @@ class IsolatedCheckout:
         task: Callable[[_Work], dict[str, Any]],
         *,
         varied: bool,
+        seconds: float | None = None,
     ) -> None:
         """Have one process per hand do its work, all at the same time.
 
@@ -110,6 +133,7 @@ class IsolatedCheckout:
             hands: work, dealt out; empty hands start nothing.
             task: what the worker is told of a piece of work.
             varied: whether little of the environment is the auditor's.
+            seconds: after which processes are ended; their work is then `late`.
 
         Raises:
             DataError: a process ended without answers; says what it said.
@@ -119,8 +143,12 @@ class IsolatedCheckout:
             self._start(worker, list(map(task, hand)), number, varied=varied)
             for number, hand in enumerate(dealt)
         ]
-        said = _finish([process for process, _ in started])
+        said = _finish([process for process, _ in started], seconds)
         for hand, (_, file), text in zip(dealt, started, said, strict=True):
+            if text is None:
+                for work in hand:
+                    work.late = True
+                continue
             content = _read_answers(worker, file, text)
             for work, answer in zip(hand, content["answers"], strict=True):
                 work.answer, work.environment = answer, content["environment"]
@@ -136,20 +164,75 @@ class IsolatedCheckout:
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
         process = subprocess.Popen(
-            [*python, "-m", f"{__package__}.{worker}", str(file)],
+            [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]],
             cwd=self.home,
-            env=_environment(folder, varied=varied),
+            env=self._environment(folder, varied=varied),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         return process, file.with_suffix(".answers")
 
+    def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
+        """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same.
 
-def _finish(processes: list[subprocess.Popen[str]]) -> list[str]:
-    """Wait for processes; return what they printed. None of them outlives this call."""
+        Bytecode and machine code are made anew from the sources, once for an audit: who wrote a cache beside them could
+        have written anything.
+        """
+        home = folder / "home"
+        home.mkdir()
+        path = [str(code_folder(self.case)), os.environ.get("PYTHONPATH", "")]
+        own = {
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            BYTECODE: str(self.case.scratch / "bytecode"),
+            "NUMBA_CACHE_DIR": str(self.case.scratch / "machine code"),
+            "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
+            "HOME": str(home),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "SHIFTBENCH_CACHE": str(home / "shiftbench"),
+        }
+        others = {
+            "TZ": "<+0545>-5:45",
+            "LC_ALL": "tr_TR.UTF-8",  # where it is not installed: C
+            "LANG": "tr_TR.UTF-8",
+            "PYTHONHASHSEED": "4242",
+            "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
+        }
+        return {**os.environ, **own, **(others if varied else {})}
+
+
+def code_folder(case: Case) -> Path:
+    """Return the folder that the package is imported from where outputs are made again.
+
+    From outside: the checkout's package, but for the audit, which is the auditor's own; only links, so that no cache
+    beside the sources is in reach.
+    """
+    if not case.outside:
+        return plugins.PACKAGE.parent
+    folder = case.scratch / "code"
+    if not folder.is_dir():
+        own = plugins.PACKAGE / _AUDIT
+        _mirror(case.package, folder / plugins.PACKAGE.name, without=case.package / _AUDIT)
+        _mirror(own, folder / plugins.PACKAGE.name / _AUDIT)
+    return folder
+
+
+def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
+    """Link each file of a folder of sources."""
+    for file in source.rglob("*"):
+        hidden = "__pycache__" in file.parts or (without and file.is_relative_to(without))
+        if file.is_file() and not hidden:
+            _link(file.resolve(), place / file.relative_to(source))
+
+
+def _finish(
+    processes: list[subprocess.Popen[str]], seconds: float | None = None
+) -> list[str | None]:
+    """Wait for processes; return what they printed, None of those that took too long. None outlives this call."""
     try:
-        return [process.communicate()[0] for process in processes]
+        return [process.communicate(timeout=seconds)[0] for process in processes]
+    except subprocess.TimeoutExpired:
+        return [None for _ in processes]
     finally:
         for process in processes:
             process.kill()
@@ -160,28 +243,6 @@ def _read_answers(worker: str, file: Path, said: str) -> dict[str, Any]:
         raise DataError(f"{worker} ended without an answer; it said: {said.strip()[-_SAID:]}")
     content: dict[str, Any] = json.loads(file.read_text())
     return content
-
-
-def _environment(folder: Path, *, varied: bool) -> dict[str, str]:
-    """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same."""
-    home = folder / "home"
-    home.mkdir()
-    path = [str(plugins.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    own = {
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
-        "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "SHIFTBENCH_CACHE": str(home / "shiftbench"),
-    }
-    others = {
-        "TZ": "<+0545>-5:45",
-        "LC_ALL": "tr_TR.UTF-8",  # where it is not installed: C
-        "LANG": "tr_TR.UTF-8",
-        "PYTHONHASHSEED": "4242",
-        "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
-    }
-    return {**os.environ, **own, **(others if varied else {})}
 
 
 def _link(target: Path, place: Path) -> None:

@@ -1,8 +1,7 @@
-"""Probes while a predictor works: is a repeated batch computed like a new one, and which files does Python open?"""
+"""Probe while a predictor works: is a repeated batch computed like a new one?"""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,20 +60,3 @@ def _counted_modules() -> Iterator[list[int]]:
         yield count
     finally:
         handle.remove()
-
-
-@contextmanager
-def opened_files() -> Iterator[set[str]]:
-    """Give the set of files that Python opens for reading meanwhile (not what libraries open by themselves)."""
-    files: set[str] = set()
-    active = True
-
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        if active and event == "open" and isinstance(arguments[0], str):
-            files.add(arguments[0])
-
-    sys.addaudithook(hear)  # cannot be taken away again
-    try:
-        yield files
-    finally:
-        active = False

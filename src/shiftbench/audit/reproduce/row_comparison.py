@@ -14,6 +14,8 @@ from shiftbench.provenance.recipe import Artifact
 
 _GIVEN = ("label", "group", "cluster")
 """Columns that follow from the data, and that no environment changes."""
+_JUDGED = {"prediction", "correct"}
+"""Columns that follow from the scores: where no score is another one, no environment changes them."""
 
 
 @dataclass
@@ -80,6 +82,8 @@ def rows(artifact: Artifact, found: pa.Table, made: pa.Table) -> Comparison:
     names = [n for n in made.column_names if not stated.column(n).equals(made.column(n))]
     told = Comparison(artifact, len(made), names, [name for name in names if name in _GIVEN])
     _judged(told, stated, made)
+    if not any(_is_score(stated.column(name).type) for name in names):
+        told.hard += sorted(_JUDGED.intersection(names))
     for name in names:
         then, now = stated.column(name), made.column(name)
         unlike = next(i for i in range(len(made)) if then[i] != now[i])

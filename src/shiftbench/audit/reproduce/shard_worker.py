@@ -25,6 +25,7 @@ from shiftbench.audit.reproduce.worker import (
 )
 from shiftbench.data import shards
 from shiftbench.inference.apply_shift import Shifter
+from shiftbench.provenance import opened_files
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import shift
@@ -38,9 +39,16 @@ def make(task: Task, out: Path) -> Answer:
         out: a folder for the bytes of what differs.
 
     Returns:
-        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`.
+        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`. `undeclared`: files
+        that were opened and that nothing names.
     """
     run = Run(Path(task["recipe"]))
+    with opened_files.watched(run.opens()) as files:
+        answer = _make(run, task, out)
+    return {**answer, "undeclared": files.undeclared()}
+
+
+def _make(run: Run, task: Task, out: Path) -> Answer:
     (artifact,) = run.job.artifacts
     if artifact.ref.kind == "previews":
         return {"shown": _preview(run, artifact, task)}

@@ -10,8 +10,12 @@ from shiftbench.audit.finding import Verdict
 from shiftbench.audit.reproduce.evaluated_batches import Group, reasons
 from shiftbench.audit.reproduce.row_comparison import Comparison
 
-TOLERANCE = {"float32": 1e-2}
-"""Largest difference of a score between environments, relative to the largest score (or 1); else `COARSE`."""
+FACTOR = 10
+"""Times what the batch size was measured to move here that another environment may move a score."""
+UNITS = {"float32": 256 * 2.0**-24, "float16": 8 * 2.0**-11, "bfloat16": 8 * 2.0**-8}
+"""Difference of a score that arithmetic of a precision may make, relative to the largest score (or 1)."""
+DEVICE = {"float32": 1e-2}
+"""The same between a GPU and a CPU, which only such a device can judge; else `COARSE`."""
 COARSE = 0.1
 LEVEL = 0.95
 
@@ -64,11 +68,22 @@ def accuracy(comparisons: Sequence[Comparison]) -> Accuracy:
     return Accuracy(known, then, then + gained - lost, interval.low, interval.high, p)
 
 
+def allowed(group: Group, one: Comparison) -> float:
+    """Return by how much a score may differ in another environment.
+
+    It follows from what this audit measured of the same weights, never from what a run file says: a prediction flips
+    only where its logits lie closer than twice this.
+    """
+    moved = (group.answer.get("sensitivity") or {}).get("batch") or {}
+    unit = UNITS.get(one.artifact.recipe["precision"], UNITS["bfloat16"])
+    return max(FACTOR * float(moved.get("largest", 0.0)), unit * max(1.0, one.scale))
+
+
 def judge(case: Case, group: Group) -> tuple[Verdict, str]:
     """Return the verdict on a group that is not exact, and why.
 
-    Statistical only where the environment gives a reason, no score moved by more than the tolerance, and accuracy on
-    the same samples is within what is recorded.
+    Statistical only where the environment gives a reason, no score moved by more than what was measured explains, and
+    accuracy on the same samples is within what is recorded. What only another device could tell is incomplete.
     """
     wrong = [one for one in group.comparisons if one.other]
     hard = sorted({name for one in wrong for name in one.hard})
@@ -77,11 +92,19 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
     told = "; ".join(reasons(case, group))
     if not told:
         return "failed", "nothing in the environment differs from the run's"
-    for one in wrong:
-        tolerance = TOLERANCE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
-        if one.largest > tolerance:
-            return "failed", f"a score moved by {one.largest:.3g}, more than explains: {told}"
     found = accuracy(wrong)
     if not found.holds:
         return "failed", f"{found}, more than explains: {told}"
+    for one in wrong:
+        if one.largest > allowed(group, one):
+            return _moved(group, one, told)
     return "statistical", f"{found}; what differs: {told}"
+
+
+def _moved(group: Group, one: Comparison, told: str) -> tuple[Verdict, str]:
+    """Return what it is worth that a score moved by more than what was measured here explains."""
+    why = f"a score moved by {one.largest:.3g}, where {allowed(group, one):.3g} was measured to be possible"
+    tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
+    if "device " in told and one.largest <= tolerance:
+        return "incomplete", f"{why}; audit on such a device: {told}"
+    return "failed", f"{why}, more than explains: {told}"

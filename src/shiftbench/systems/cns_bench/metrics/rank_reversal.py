@@ -96,5 +96,5 @@ def _clearness(leads: Leads) -> float:
     ratios = []
     for lead in leads:
         deviation = float(np.nanstd(lead[1:])) if len(lead) > 1 else 0.0
-        ratios.append(lead[0] / max(deviation, 1e-9))
+        ratios.append(float(lead[0]) / max(deviation, 1e-9))
     return min(ratios)

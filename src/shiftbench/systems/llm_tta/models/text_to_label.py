@@ -77,7 +77,7 @@ def _log_probability(net: Any, read: Any, mask: torch.Tensor, answer: torch.Tens
     """Return the log-probability of one answer (1, t) to each of n texts that the encoder has read, (n,)."""
     labels = answer.to(mask.device).repeat(len(mask), 1)
     logits = net(encoder_outputs=read, attention_mask=mask, labels=labels).logits
-    each = logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
+    each: torch.Tensor = logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
     return each.sum(dim=1)
 
 

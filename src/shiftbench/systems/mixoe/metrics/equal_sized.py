@@ -65,4 +65,5 @@ def _measured(
     sides = (id, ood, id_weights, ood_weights)
     if of == "tnr95":
         return 1 - fpr95_idpos.compute(*sides, rule="nearest")
-    return (auroc if of == "auroc" else aupr_in).compute(*sides)
+    area: Floats = (auroc if of == "auroc" else aupr_in).compute(*sides)
+    return area

@@ -17,15 +17,15 @@ from shiftbench.systems.recode.shifts import _code
 def tabbed(sample: Sample) -> Sample:
     """Return a sample with a tab for four spaces of indentation, in its docstring too; its solution has tabs, too."""
     code = _code.Code.of(sample)
-    first, last = code.docstring or (0, 0)
-    prose = set(range(code.text.count("\n", 0, first) + 1, code.text.count("\n", 0, last) + 2))
+    ends = code.docstring or (0, 0)
+    first, after = (code.text.count("\n", 0, end) + 1 for end in ends)
+    prose = set(range(first, after + 1))
     kept = _within_strings(code) - prose
     lines = code.whole.split("\n")
     new = [line if number in kept else _tabs(line) for number, line in enumerate(lines, 1)]
     cut = code.text.count("\n")
     head = "\n".join(new[: cut + 1])[: len("\n".join(new[:cut])) + 1 if cut else 0]
-    last = _tabs(code.text.rpartition("\n")[2])
-    text = head + last
+    text = head + _tabs(code.text.rpartition("\n")[2])
     whole = "\n".join(new)
     return _code.with_code(sample, text, whole[len(text) :]) if _code.sound(whole) else sample
 

@@ -182,7 +182,7 @@ def predictor(
 ) -> nets.Predictor:
     """Return what gives `nll` and `tokens` of each text, one after the other."""
     held = nets.pick_device(device)
-    net = nets.place(net, held).eval()
+    placed: Any = nets.place(net, held).eval()
     kind = nets.PRECISIONS[precision]
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
@@ -193,7 +193,7 @@ def predictor(
                 torch.inference_mode(),
                 torch.autocast(held.type, kind, enabled=precision != "float32"),
             ):
-                found.append(net.losses(torch.tensor([tokens], device=held))[0].double().cpu())
+                found.append(placed.losses(torch.tensor([tokens], device=held))[0].double().cpu())
         return {
             "nll": np.array([float(one.mean()) for one in found]),
             "tokens": np.array([len(one) for one in found], np.int64),

@@ -8,7 +8,7 @@
 `part` is `CZ` (xView, Koeppen groups A, B, C), `FR` (xBD floods: India, US) or `HE` (xBD hurricanes: florence,
 harvey, matthew, michael). Below `root`, `RWDS_CZ` or `RWDS-CZ` holds `train`, `val` and `test`, each with
 `Group_A_train_512_02.json` (COCO's layout) and the folder `Group_A_train_images_512_02`. NAMES has what stands in the
-place of `Group_A` for each part and setting, as the 114 configurations of RWGAI/RWDS have it: hurricanes are written
+place of `Group_A` for each part and setting, as the configurations of RWGAI/RWDS have it: hurricanes are written
 small, and `ms_unseen_florence` has no `group` where `ms_unseen_group_A` has one. `stem` names another.
 
 Tiles of 512 pixels overlap by a fifth. What a tile was cut from is read off its name (`SOURCE_0_410_512_922.png`), is

@@ -1,11 +1,11 @@
-"""In how many pairs with others a ranker is the better one and the more fragile one, or neither, beyond doubt.
+"""How far beyond doubt a ranker is the better and the more fragile one of a pair, or the worse and the sturdier one.
 
-A pair is reversed where both differences, that of effectiveness and that of fragility, are told from 0 and say
-opposite things: who ranks better breaks sooner. A difference is told from 0 where it is larger than z times its
-standard error (that of the draws, in which samples are paired). z is the normal quantile at `error` / (2 pairs): both
-tests must reject, so that any pair of a task is called reversed wrongly with a probability of `error` at most.
+    r = max over the others of (+ or -) min(|d_effectiveness|, |d_fragility|) - z
 
-The value is a count that has been tested already: its draws all say the same. Rows have the groups (tasks) of the two
+d are differences in standard errors (of the draws, in which samples are paired); + where they have the same sign, so
+that who ranks better breaks sooner: the pair is reversed. z is the normal quantile at `error` / (2 pairs): both
+differences must be told from 0, so that some pair of a task is called reversed (r above 0) wrongly with a probability
+of `error` at most. The test is in the value: its draws all say the same. Rows have the groups (tasks) of the two
 metrics, and one value for all training seeds, of whose means differences are taken.
 
 Source: Kendall's tau counts such pairs; the rule is that of two paired tests of which both must reject
@@ -28,8 +28,8 @@ PARAMS: dict[str, object] = {
     "fragility": "fragility",
     "error": 0.05,
 }
-UNIT = "pairs"
-RANGE = (0.0, None)
+UNIT = "standard errors"
+RANGE = (None, None)
 HIGHER_IS_BETTER = False
 Places = dict[str, tuple[Row, Row]]
 """Ranker -> its rows of effectiveness and fragility."""
@@ -50,21 +50,25 @@ def compute(rows: list[Row], effectiveness: str, fragility: str, error: float) -
         beside = good.get((row.weights, row.method, row.group))
         if row.metric == fragility and row.group is not None and beside is not None:
             tasks.setdefault((row.method, row.group), {})[row.weights] = (beside, row)
-    return [one for places in tasks.values() for one in _counted(places, error)]
+    return [one for places in tasks.values() for one in _clearest(places, error)]
 
 
-def _counted(places: Places, error: float) -> list[Row]:
+def _clearest(places: Places, error: float) -> list[Row]:
     rankers = {name: both for name, both in places.items() if _stands_for_all(name, places)}
-    z = norm.isf(error / (2 * max(1, len(rankers) * (len(rankers) - 1) // 2)))
-    count = dict.fromkeys((without_seed(name)[0] for name in rankers), 0)
-    for one, other in combinations(rankers, 2):
-        (good, frail), (good_, frail_) = rankers[one], rankers[other]
-        if _told(good.all - good_.all, z) * _told(frail.all - frail_.all, z) > 0:
-            count[without_seed(one)[0]] += 1
-            count[without_seed(other)[0]] += 1
+    pairs = list(combinations(rankers, 2))
+    z = float(norm.isf(error / (2 * max(1, len(pairs)))))
+    found = dict.fromkeys((without_seed(name)[0] for name in rankers), -np.inf)
+    for pair in pairs:
+        (good, frail), (good_, frail_) = (rankers[name] for name in pair)
+        better, frailer = _errors(good.all - good_.all), _errors(frail.all - frail_.all)
+        beyond = np.sign(better * frailer) * min(abs(better), abs(frailer)) - z
+        for name in pair:
+            family = without_seed(name)[0]
+            found[family] = max(found[family], beyond)
     return [
-        frail.derived([good, frail], np.full_like(frail.all, count[without_seed(name)[0]]))
+        frail.derived([good, frail], np.full_like(frail.all, found[without_seed(name)[0]]))
         for name, (good, frail) in places.items()
+        if np.isfinite(found[without_seed(name)[0]])
     ]
 
 
@@ -74,7 +78,7 @@ def _stands_for_all(name: str, places: Places) -> bool:
     return seed is None or family not in places
 
 
-def _told(values: Floats, z: float) -> int:
-    """Return the sign of a difference with its draws, 0 where it is not told from 0."""
-    spread = float(np.std(values[1:], ddof=1)) if len(values) > 2 else np.inf
-    return int(np.sign(values[0])) if abs(values[0]) > z * spread else 0
+def _errors(values: Floats) -> float:
+    """Return a difference in standard errors; 0 where its draws do not differ, or are not defined."""
+    spread = float(np.std(values[1:], ddof=1)) if len(values) > 2 else 0.0
+    return float(values[0]) / spread if spread > 0 else 0.0

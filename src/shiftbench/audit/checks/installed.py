@@ -1,0 +1,40 @@
+"""Libraries that decide results are those that their publishers built: each file has the hash of its wheel's RECORD.
+
+Pass rule: of NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, as far as they are
+installed where the audit computes, each file that the RECORD of its wheel has a hash of is here with that sha256; an
+edited file is named. The wheels' digests in the run files and here are compared by `rebuild` and `reevaluation`, where
+bytes differ. Limits: who installs a wheel with an edited RECORD is believed (`pip install --require-hashes -r
+requirements.lock` is not); interpreter, C library and kernel are the machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftbench.audit.case import Case
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.provenance import environment, installed
+
+NUMBER, LEVEL = "A31", 1
+PACKAGES = (
+    *(name for name in environment.PACKAGES if name not in ("shiftbench", "snakemake", "dvc")),
+    *("polars-runtime-32", "llvmlite", "threadpoolctl", "joblib"),
+)
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Read every file of the packages."""
+    stated = {file: (name, digest) for name in PACKAGES for file, digest in _files(name)}
+    case.digests.read(dict.fromkeys(stated, ("sha256",)))
+    for file, (name, digest) in stated.items():
+        found = case.digests.of(file)
+        if found != digest:
+            why = f"this file of {name} is not the one that its publisher built; `pip install --force-reinstall {name}`"
+            yield case.failed(str(file), why, expected=digest, found=str(found or "no such file"))
+    names = {name for name, _ in stated.values()}
+    yield Note(f"{len(stated)} files of {len(names)} packages have the hashes of their wheels")
+
+
+def _files(name: str) -> list[tuple[Path, str]]:
+    return list(installed.files(name)) if installed.records([name]) else []

@@ -1,0 +1,129 @@
+"""Drawn detectors are fitted and score again, and drawn searches try their grids again, from records and features.
+
+Pass rule: of the detectors that are fitted or see the net, `--sample` (weights, method, detector) are drawn whose
+scores follow from records and features, and one for each 16 of those that need the net again; each is fitted anew and
+scores one drawn position, and no score is apart by more than a millionth of their spread (of the net's: a
+thousandth). Of the searches a quarter as many are drawn, and the AUROC of each point of their grids is what is
+recorded, to a millionth. Limits: records and features are those of `reevaluation`; what was not drawn is not looked
+at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from shiftbench import plugins
+from shiftbench.audit.case import Case
+from shiftbench.audit.evidence import table_files
+from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.recompute import search_effect, stages
+from shiftbench.errors import NotRunError, ShiftbenchError
+from shiftbench.provenance.recipe import Artifact
+from shiftbench.refs import Ref
+from shiftbench.stages import detector_search
+from shiftbench.stages import score as scoring
+from shiftbench.stages.detector_context import DetectorContext
+
+NUMBER, LEVEL = "A32", 3
+_APART, _OF_NET = 1e-6, 1e-3
+_EACH, _SEARCHES = 16, 4
+_Look = Callable[[Case, Artifact, stages.Again], Iterator[Finding]]
+
+
+def check(case: Case) -> Iterator[Finding | Note]:
+    """Fit and score what is drawn."""
+    cheap, costly = _groups(case)
+    drawn = [*_draw(case, "cheap", cheap, case.count)]
+    drawn += _draw(case, "costly", costly, max(1, case.count // _EACH))
+    for ref in drawn:
+        yield from _guarded(case, ref, _scored)
+    searches = [ref for ref, artifact, _ in case.of("searches") if search_effect.is_cheap(artifact)]
+    for at in case.draw("searches", len(searches), max(1, case.count // _SEARCHES)):
+        yield from _guarded(case, searches[at], _searched)
+    count = min(len(searches), max(1, case.count // _SEARCHES))
+    yield Note(
+        f"{len(drawn)} of {len(cheap) + len(costly)} fitted detectors scored again, {count} of {len(searches)} "
+        "searches made again"
+    )
+
+
+def _groups(case: Case) -> tuple[list[list[Ref]], list[list[Ref]]]:
+    """Return the scores of detectors that are fitted or see the net, by (weights, method, detector): cheap, costly."""
+    cheap: dict[str, list[Ref]] = {}
+    costly: dict[str, list[Ref]] = {}
+    for ref, artifact, _ in case.of("scores"):
+        detector = plugins.find("detectors", artifact.recipe["detector"]["use"])
+        if tuple(detector.NEEDS) == ("logits",) and not hasattr(detector, "FIT"):
+            continue  # `rows` computes all of these
+        groups = cheap if search_effect.is_cheap(artifact) else costly
+        groups.setdefault("/".join(ref.parts[:4]), []).append(ref)
+    return list(cheap.values()), list(costly.values())
+
+
+def _draw(case: Case, what: str, groups: list[list[Ref]], count: int) -> Iterator[Ref]:
+    """Yield one position of each drawn group."""
+    for at in case.draw(f"detectors, {what}", len(groups), count):
+        own = groups[at]
+        yield own[case.draw(f"position of {own[0].name}", len(own), 1)[0]]
+
+
+def _guarded(case: Case, ref: Ref, look: _Look) -> Iterator[Finding]:
+    """Yield what a look finds; what is not here, or cannot be computed, is a finding, too."""
+    missing = stages.missing(case, ref)
+    if missing:
+        yield case.incomplete(ref, f"it was not computed again: {missing[0].path} is not here")
+        return
+    try:
+        run = stages.Again(case, ref)
+        yield from look(case, run.artifact, run)
+    except NotRunError as error:
+        yield case.incomplete(ref, str(error))
+    except (ShiftbenchError, OSError, KeyError) as error:
+        yield case.failed(ref, f"it cannot be computed any more: {error}")
+
+
+def _scored(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
+    context, spec = DetectorContext(run, "cpu"), artifact.recipe
+    detector = plugins.find("detectors", spec["detector"]["use"])
+    options = {**spec["detector"]["options"], **scoring.chosen_options(run, artifact)}
+    state = context.fitted(artifact, detector, options)
+    table = scoring.scored(detector, options, context.rows(artifact, spec["rows"]), state)
+    made = table.column("score").to_numpy()
+    content = table_files.safe_read(case.root / artifact.ref.path, "scores")
+    if isinstance(content, str):
+        return  # a finding of `rows`
+    keys, found = content[0].column("key"), content[0].column("score").to_numpy()
+    if keys.to_pylist() != table.column("key").to_pylist():
+        return  # a finding of `rows`
+    share = _APART if search_effect.is_cheap(artifact) else _OF_NET
+    room = share * float(np.ptp(made)) + 1e-9 * float(1 + np.abs(made).max()) if len(made) else 0.0
+    apart = np.abs(made - found) > room
+    if apart.any():
+        at = int(np.argmax(apart))
+        why = f"fitted and scored again, {int(apart.sum())} of {len(made)} scores are others"
+        why += stages.by_other_code(artifact)
+        told = {"expected": repr(float(made[at])), "found": repr(float(found[at]))}
+        yield case.failed(artifact.ref, why, sample=keys[at].as_py(), **told)
+
+
+def _searched(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
+    context, spec = DetectorContext(run, "cpu"), artifact.recipe
+    detector = plugins.find("detectors", spec["detector"]["use"])
+    clean = context.rows(artifact, spec["id"])
+    ood = [context.rows(artifact, name) for name in spec["ood"]]
+    content = table_files.safe_read(case.root / artifact.ref.path, "searches")
+    for row in () if isinstance(content, str) else content[0].to_pylist():
+        if row["auroc"] is None:
+            continue
+        options = {**spec["detector"]["options"], **json.loads(row["options"])}
+        state = context.fitted(artifact, detector, options)
+        made = detector_search.separation(detector, options, state, clean, ood)
+        if abs(made - row["auroc"]) > _APART:
+            why = f"the AUROC of point {row['number']} does not follow from records and features"
+            why += stages.by_other_code(artifact)
+            told = {"expected": repr(made), "found": repr(row["auroc"])}
+            yield case.failed(artifact.ref, why, sample=row["options"], **told)
+            return

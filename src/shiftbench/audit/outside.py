@@ -1,0 +1,87 @@
+"""An auditor from outside: another installation looks at somebody's checkout, and imports nothing of it.
+
+Levels 0 and 1 read its params, receipts, shards, records and git with the auditor's own code. Its sources are parsed
+for their digests, its plugins for their constants. From level 2 on its code is run, by processes of their own, in
+which the audit is still the auditor's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shiftbench import __version__, plugins
+from shiftbench.errors import ParamsError
+from shiftbench.provenance import code_digest
+
+SOURCES = ("src/shiftbench", "shiftbench")
+"""Where a checkout may have the package; else it uses an installed one, whose code its recipes know by digest."""
+_OWN = ("audit",)
+"""What of a checkout's package an auditor brings along."""
+
+
+@contextmanager
+def looking_at(folder: Path) -> Iterator[Path]:
+    """Enter a checkout, and read its code instead of running it; gives the folder of the package that is audited.
+
+    Raises:
+        ParamsError: there is no such folder, or no params.yaml in it.
+    """
+    if not (folder / "params.yaml").is_file():
+        raise ParamsError(
+            f"{folder} is no checkout: it has no params.yaml; name the folder that does"
+        )
+    package = package_of(folder)
+    before = plugins.Folders.only_read, code_digest.Home.package
+    with contextlib.chdir(folder):
+        plugins.Folders.only_read, code_digest.Home.package = True, package
+        try:
+            yield package
+        finally:
+            plugins.Folders.only_read, code_digest.Home.package = before
+
+
+def package_of(folder: Path) -> Path:
+    """Return the package that a checkout holds; the auditor's own where it holds none."""
+    places = (folder.resolve() / name for name in SOURCES)
+    return next((place for place in places if (place / "plugins.py").is_file()), plugins.PACKAGE)
+
+
+def is_inside(folder: Path) -> bool:
+    """Tell whether the auditor comes with the checkout in a folder, and so could be what was changed."""
+    return plugins.PACKAGE.resolve().is_relative_to(folder.resolve())
+
+
+@functools.cache
+def unlike(package: Path) -> tuple[str, ...]:
+    """Return the modules, beside the audit, that are not those of this installation: it is another version's code."""
+    here, there = _modules(plugins.PACKAGE), _modules(package)
+    return tuple(n for n in sorted(here | there) if not _alike(plugins.PACKAGE / n, package / n))
+
+
+def _modules(package: Path) -> set[str]:
+    names = (path.relative_to(package) for path in package.rglob("*.py"))
+    return {name.as_posix() for name in names if name.parts[0] not in _OWN}
+
+
+def _alike(one: Path, two: Path) -> bool:
+    if not (one.is_file() and two.is_file()):
+        return False
+    return one.read_bytes() == two.read_bytes() or code_digest.digest(one) == code_digest.digest(
+        two
+    )
+
+
+def auditor() -> dict[str, Any]:
+    """Return who audits: version, place, and one sha256 over all files of the installed package."""
+    hasher = hashlib.sha256()
+    for file in sorted(plugins.PACKAGE.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            name = file.relative_to(plugins.PACKAGE).as_posix()
+            hasher.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return {"version": __version__, "digest": hasher.hexdigest(), "place": str(plugins.PACKAGE)}

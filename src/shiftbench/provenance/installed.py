@@ -1,0 +1,68 @@
+"""Installed packages beside the RECORD of their wheels: the sha256 of each file as the publisher built it.
+
+A version says which wheel was meant; its RECORD says which bytes. Files that an installer writes (bytecode, scripts,
+its own notes) have no hash there or lie elsewhere, and are left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_HASHED = ",sha256="
+
+
+def records(names: Iterable[str]) -> dict[str, str]:
+    """Return one digest (16 hexadecimal digits) over the RECORD of each package that has one."""
+    found = {name: _lines(name) for name in names}
+    return {
+        name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        for name, lines in found.items()
+        if lines
+    }
+
+
+def files(name: str) -> Iterator[tuple[Path, str]]:
+    """Yield each file of an installed package that its RECORD has a hash of, with that sha256 (hexadecimal)."""
+    home = Path(str(importlib.metadata.distribution(name).locate_file("")))
+    for line in _lines(name):
+        path, _, rest = line.rpartition(_HASHED)
+        digest = rest.partition(",")[0]
+        yield home / path.strip('"'), base64.urlsafe_b64decode(f"{digest}=").hex()
+
+
+def stated(file: Path) -> str | None:
+    """Return the sha256 that a RECORD states of a file of site-packages; None: none states any."""
+    parts = file.parts
+    at = max((i for i, part in enumerate(parts) if part.endswith("-packages")), default=None)
+    if at is None:
+        return None
+    return _owned(Path(*parts[: at + 1])).get("/".join(parts[at + 1 :]))
+
+
+@functools.cache
+def _owned(home: Path) -> dict[str, str]:
+    """Return what all RECORDs of a folder of packages state, by the file's path in it."""
+    found: dict[str, str] = {}
+    for record in home.glob("*.dist-info/RECORD"):
+        for line in record.read_text(errors="replace").splitlines():
+            path, marked, rest = line.rpartition(_HASHED)
+            if marked:
+                digest = rest.partition(",")[0]
+                found[path.strip('"')] = base64.urlsafe_b64decode(f"{digest}=").hex()
+    return found
+
+
+@functools.cache
+def _lines(name: str) -> tuple[str, ...]:
+    """Return the lines of a RECORD that state the hash of a file of the package itself, sorted."""
+    try:
+        text = importlib.metadata.distribution(name).read_text("RECORD") or ""
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    kept = (line for line in text.splitlines() if _HASHED in line and not line.startswith(".."))
+    return tuple(sorted(line for line in kept if ".dist-info/" not in line))
