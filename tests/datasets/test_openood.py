@@ -216,7 +216,7 @@ def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
     picture.save(tmp_path / "a.png")
     found = [
         listed(tmp_path, "a.png -1\n", **options)[0].fields["image"]
-        for options in ({}, {"shorter": 32, "side": 24}, {"side": 24})
+        for options in ({}, {"shorter": 32, "side": 24}, {"squeezed": 24})
     ]
     resized = picture.resize((48, 32), Image.Resampling.BILINEAR).crop((12, 4, 36, 28))
     squeezed = picture.resize((24, 24), Image.Resampling.BILINEAR)

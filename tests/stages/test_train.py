@@ -72,7 +72,7 @@ def test_unknown_optimizer_is_answered_with_the_near_one() -> None:
 def test_the_head_has_its_own_rate_under_every_schedule(name: str) -> None:
     net = nets_of_two()
     update = plugins.find("optimizers", "sgd").make(
-        net, 0.1, 0.01, {"momentum": 0.9, "nesterov": True, "head": 0.05}
+        net, 0.1, 0.01, {**plugins.find("optimizers", "sgd").PARAMS, "head": 0.05}
     )
     rates = []
     follow = _loop.schedule(update, name, 10)

@@ -71,18 +71,14 @@ def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | Data
 
     Args:
         sample: errors pass through.
-        shorter: its shorter side becomes this (bilinear); 0: nothing is cut.
-        side: of the middle square that is cut; 0: `shorter`. Without `shorter` the image is squeezed to this square
-            (`Resize((side, side))`), and with neither it stays as it is.
+        shorter: its shorter side becomes this (bilinear); 0: the image stays as it is.
+        side: of the middle square that is cut; 0: `shorter`.
 
     Raises:
         ParamsError: the square is larger than the resized image.
     """
-    if not (shorter or side) or isinstance(sample, DataError):
+    if not shorter or isinstance(sample, DataError):
         return sample
-    if not shorter:
-        squeezed = resize(to_colour(sample.fields["image"]), side, side, "bilinear")
-        return sample.with_field("image", squeezed)
     if side > shorter:
         raise ParamsError(
             f"{sample.key}: side {side} cannot be cut from images of {shorter} pixels; raise shorter"
@@ -90,6 +86,13 @@ def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | Data
     colour = to_colour(sample.fields["image"])
     image = resize_and_crop(colour, shorter, side or shorter, "bilinear")
     return sample.with_field("image", np.ascontiguousarray(image))
+
+
+def squeezed(sample: Sample, side: int) -> Sample:
+    """Return the sample with its image in colour, stretched to a square as by torchvision's `Resize((side, side))`."""
+    return sample.with_field(
+        "image", resize(to_colour(sample.fields["image"]), side, side, "bilinear")
+    )
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ theirs: names in the order of the labels; a dataset of ours that has them, `clas
 the folders that the images of the train list lie in, in the order of their labels, as OODDB's have them. Without
 `classes` the set is out of distribution and each label is -1. `without` names lists whose images are left out (OODDB's
 unknown textures hold 40 images of a known class), after `counts` has refused a list of another length. `shorter` and
-`side` resize and cut as `imagenet` does (`side` alone squeezes to a square), and `licence` is what the shards and
-`shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is `image_list/` and the path, so that an
-image has one key in all lists.
+`side` resize and cut as `imagenet` does, `squeezed` is the side of a square to which images are stretched instead, and
+`licence` is what the shards and `shiftbench plan` say. Nothing is downloaded, and shards stay local. A key is
+`image_list/` and the path, so that an image has one key in all lists.
 
 Source: Zhang et al. 2023, "OpenOOD v1.5", arXiv:2306.09301; `ImglistDataset` of its repository reads the same lines.
 We differ: truncated images are refused, what is transparent becomes white, and images are in the order of keys.
@@ -31,7 +31,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.datasets import _lists
 from shiftbench.datasets._lists import Line
-from shiftbench.datasets._pictures import read_array, square
+from shiftbench.datasets._pictures import read_array, square, squeezed
 from shiftbench.errors import DataError, ParamsError, RangeError
 from shiftbench.sample import Sample
 
@@ -54,6 +54,7 @@ PARAMS: dict[str, object] = {
     "classes": None,
     "shorter": 0,
     "side": 0,
+    "squeezed": 0,
     "licence": "",
 }
 OUT = -1
@@ -99,7 +100,10 @@ def samples(
     for line in _lists.in_order(_lines(split, params), file):
         try:
             sample = _sample(line, f"{file} line {line.number}", images, count)
-            yield square(sample, params["shorter"], params["side"])
+            if params["squeezed"]:
+                yield squeezed(sample, params["squeezed"])
+            else:
+                yield square(sample, params["shorter"], params["side"])
         except DataError as error:
             yield error
 
