@@ -76,6 +76,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(
             f"linear_probe: solver is {job.params['solver']!r}; {near(job.params['solver'], SOLVERS)}"
         )
+    if not job.params["c"]:
+        raise ParamsError("linear_probe's `c` is empty; expected a list of numbers above 0")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
     before = nets.classes_of(start)
     predictor = nets.load_predictor(
@@ -92,8 +94,6 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 def _solved(job: TrainJob, known: Rows, held: Rows) -> Head:
     grid = job.params["c"]
-    if not grid:
-        raise ParamsError("linear_probe's `c` is empty; expected a list of numbers above 0")
     exact = known[0].astype(np.float64), known[1]
     val = held[0].astype(np.float64), held[1]
     weight, bias, c = _logistic.choose(exact, val, len(job.classes), grid, job.threads)
