@@ -107,7 +107,7 @@ def _auditor(about: dict[str, Any]) -> dict[str, str]:
     lines = {
         "shiftbench": whole.get("version"),
         "sha256 of its files": whole.get("digest"),
-        "installed": "with what it audits" if whole.get("inside") else "elsewhere",
+        "its place": "with what it audits" if whole.get("inside") else "elsewhere",
         "audited commit": checkout.get("commit"),
         "its modules unlike the auditor's": checkout.get("modules unlike the auditor's"),
     }

@@ -44,6 +44,13 @@ def compute(
     """
     if of not in MEASURES:
         raise ParamsError(f"equal_sized: of = {of!r}; {near(of, MEASURES)}")
+    first, second = np.argsort(id, kind="stable"), np.argsort(ood, kind="stable")
+    id, ood, id_weights, ood_weights = (
+        id[first],
+        ood[second],
+        id_weights[first],
+        ood_weights[second],
+    )
     values = [
         _measured(of, id[rows], ood[others], id_weights[rows], ood_weights[others])
         for rows, others in equal(len(id), len(ood), draws)
@@ -53,7 +60,7 @@ def compute(
 
 
 def equal(known: int, unknown: int, draws: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield as many rows of ID as of OOD, in the authors' draws."""
+    """Yield as many rows of ID as of OOD, in the authors' draws; rows are in the order of scores."""
     words, size = random.Random(0), min(known, unknown)
     for _ in range(draws):
         yield words.sample(range(known), size), words.sample(range(unknown), size)
