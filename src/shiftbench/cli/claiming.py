@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
 from shiftbench.cli.app import Json, app, escaped, out
@@ -36,7 +38,7 @@ def claims(
         out.print_json(json.dumps(found))
         return
     for name, rows in found.items():
-        out.print(_table(name, rows))
+        out.print(_told(name, rows))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -104,20 +106,17 @@ def _asked(claim: Claim) -> dict[str, str]:
     return {"says": claim.says, "judged": judged}
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{name}: {_spelled(rows)}", box=box.SIMPLE, pad_edge=False)
-    for heading in ("claim", "verdict", "value", "seeds", "says; what is judged"):
-        table.add_column(heading, no_wrap=heading in ("verdict", "value"))
+def _told(name: str, rows: list[dict[str, Any]]) -> Group:
+    """Return a block for each claim: verdict and value, then what a person wrote, what is judged, and why."""
+    blocks: list[RenderableType] = [f"[bold]{name}[/]: {_spelled(rows)}"]
     for row in rows:
         style = _STYLES.get(row["verdict"], "dim")
-        label = row["claim"] if row["part"] is None else f"  {row['part']}"
-        said = (
-            (row["says"], row["judged"], row["reason"]) if row["part"] is None else (row["reason"],)
-        )
-        told = "; ".join(filter(None, said))
-        seeds = "" if row["seeds"] is None else str(row["seeds"])
-        table.add_row(label, f"[{style}]{row['verdict']}[/]", number(row), seeds, escaped(told))
-    return table
+        seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
+        label = f"\n[bold]{row['claim']}[/]" if row["part"] is None else f"  {row['part']}"
+        blocks.append(f"{label}  [{style}]{row['verdict']}[/]  {number(row)}{seeds}")
+        said = (row["says"], row["judged"]) if row["part"] is None else ()
+        blocks += [Padding(escaped(one), (0, 0, 0, 4)) for one in (*said, row["reason"]) if one]
+    return Group(*blocks)
 
 
 def _spelled(rows: list[dict[str, Any]]) -> str:
