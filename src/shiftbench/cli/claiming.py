@@ -109,7 +109,7 @@ def _asked(claim: Claim) -> dict[str, str]:
 def _told(name: str, rows: list[dict[str, Any]]) -> Group:
     """Return a block for each claim: verdict and value, then what a person wrote, what is judged, and why."""
     blocks: list[RenderableType] = [f"[bold]{name}[/]: {_spelled(rows)}"]
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["claim"], row["part"] or "")):
         style = _STYLES.get(row["verdict"], "dim")
         seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
         label = f"\n[bold]{row['claim']}[/]" if row["part"] is None else f"  {row['part']}"
