@@ -233,9 +233,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], Any]:
 @pytest.fixture(scope="session")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The one who ran the campaign, recorded it with DVC and pushed it; not to be changed by a test."""
+    from makers.made_once import made_once
+    from makers.repositories import Repository
+
+    return Repository(made_once(tmp_path_factory, "author", _publish) / "repository")
+
+
+def _publish(home: Path) -> None:
     from makers.repositories import checkout
 
-    home = tmp_path_factory.mktemp("author")
     repository = checkout(home / "repository")
     repository.run("dvc", "remote", "modify", "local", "url", str(home / "remote"))
     repository.run("git", "commit", "-qam", "remote")
@@ -244,16 +250,17 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.run("dvc", "push", "--quiet")
     repository.run("git", "add", "-A")
     repository.run("git", "commit", "-qm", "results")
-    return repository
 
 
 @pytest.fixture(scope="session")
 def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    from makers.repositories import clone
+    from makers.made_once import made_once
+    from makers.repositories import Repository, clone
 
-    colleague = clone(author, tmp_path_factory.mktemp("colleague") / "repository")
-    colleague.run("shiftbench", "pull")
-    return colleague
+    def pull(home: Path) -> None:
+        clone(author, home / "repository").run("shiftbench", "pull")
+
+    return Repository(made_once(tmp_path_factory, "colleague", pull) / "repository")
 
 
 @pytest.fixture

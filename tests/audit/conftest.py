@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from makers.made_campaign import Made, Restored, checkout, commit, forget, with_original
+from makers.made_once import made_once
 from shiftbench import plugins
 from shiftbench.release import make as releases
 from shiftbench.tools import run_local
@@ -16,12 +17,13 @@ from shiftbench.tools import run_local
 
 @pytest.fixture(scope="session")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    root = tmp_path_factory.mktemp("made") / "checkout"
-    made = checkout(root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        run_local.make(made.plan(), root)
-    return made
+    def make(home: Path) -> None:
+        made = checkout(home / "checkout")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(made.root)
+            run_local.make(made.plan(), made.root)
+
+    return Made(made_once(tmp_path_factory, "made", make) / "checkout")
 
 
 @pytest.fixture
@@ -36,18 +38,20 @@ def made(_made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 @pytest.fixture(scope="session")
 def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    root = tmp_path_factory.mktemp("published") / "checkout"
-    with pytest.MonkeyPatch.context() as patch:
+    def make(home: Path) -> None:
+        root = home / "checkout"
         root.mkdir()
-        patch.chdir(root)
-        patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
-        forget()
-        made = with_original(root)
-        run_local.make(made.plan(), root)
-        request = releases.Request("v1", None, releases.when("2026-01-01T00:00:00+00:00"), None)
-        releases.make(made.plan(), root, root, request)
-        commit()
-    return made
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(root)
+            patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+            forget()
+            made = with_original(root)
+            run_local.make(made.plan(), root)
+            request = releases.Request("v1", None, releases.when("2026-01-01T00:00:00+00:00"), None)
+            releases.make(made.plan(), root, root, request)
+            commit()
+
+    return Made(made_once(tmp_path_factory, "published", make) / "checkout")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import isolation
+from makers import commands
 
 HOME = isolation.ROOT
 TINY = HOME / "tests/workflow/params.yaml"
@@ -27,14 +28,7 @@ class Repository:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.run(command, self.path, self._environment())
         if check and done.returncode:
             raise AssertionError(
                 f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftbench import plugins
+from shiftbench.data import splits
 from shiftbench.errors import ChecksumError, DataError, ParamsError
+from shiftbench.refs import Ref, ShardsName
 
 LOCK = Path("sources.lock")
 ABSENT = "absent"
@@ -87,6 +90,22 @@ def paths(recipe: dict[str, Any]) -> Iterator[str]:
     for value in recipe.values():
         if isinstance(value, dict) and "pinned" in value:
             yield str(value["options"]["path"])
+
+
+def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return what shards are made of that a dataset reads below its `root`: path -> what it is.
+
+    It is not pinned (ImageNet has 1.3 million files): what was read of it is what the shards hold.
+    """
+    spec = recipe.get("dataset", {}) if ref.kind == "shards" else {}
+    module = plugins.find("datasets", spec["use"]) if spec else None
+    if module is None or not hasattr(module, "wants"):
+        return {}
+    name, split, *_ = ShardsName.of(ref)
+    found: dict[str, str] = module.wants(
+        splits.native(split, module), {**spec["options"], "name": name}
+    )
+    return found
 
 
 def place(path: str) -> str:

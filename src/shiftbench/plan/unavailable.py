@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shiftbench import plugins
-from shiftbench.data import pins, source_files, splits
+from shiftbench.data import pins, source_files
 from shiftbench.data.source_files import cache_home
 from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
@@ -73,11 +73,10 @@ def yours(plan: Planned) -> list[Yours]:
     """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
     found: dict[str, list[Yours]] = {}
     for ref, artifact in plan.artifacts.items():
-        spec = artifact.recipe.get("dataset", {})
-        own = _wanted(spec, ref) if ref.kind == "shards" and spec else []
-        for one in own + [
+        pinned = [
             _yours(path, "to be pinned", ref.name, "") for path in pins.paths(artifact.recipe)
-        ]:
+        ]
+        for one in [*_wanted(artifact.recipe, ref), *pinned]:
             found.setdefault(one.path, []).append(one)
     return [_together(found[path]) for path in sorted(found)]
 
@@ -90,14 +89,13 @@ def _together(same: list[Yours]) -> Yours:
     return replace(same[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
 
 
-def _wanted(spec: Mapping[str, Any], ref: Ref) -> list[Yours]:
-    dataset, split, *_ = ShardsName.of(ref)
-    module = plugins.find("datasets", spec["use"])
-    if not hasattr(module, "wants"):
+def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
+    files = pins.wanted(ref, content)
+    if not files:
         return []
-    options = {**spec["options"], "name": dataset}
-    licence = options.get("licence") or module.LICENCE
-    files: dict[str, str] = module.wants(splits.native(split, module), options)
+    dataset, split, *_ = ShardsName.of(ref)
+    spec = content["dataset"]
+    licence = spec["options"].get("licence") or plugins.find("datasets", spec["use"]).LICENCE
     return [_yours(path, what, f"{dataset}/{split}", licence) for path, what in files.items()]
 
 

@@ -3,7 +3,8 @@
 A job may open
 - its inputs, what it makes, and recipes, receipts and logs;
 - the package; of plugin folders the files that its recipe names, lists of entries and cards of source files;
-- the user's own files, as pinned, and `params.yaml`, locks and DVC's settings beside them;
+- the user's own files, as pinned or below a dataset's `root`, and `params.yaml`, locks and DVC's settings beside them;
+- what was compared with a digest that a lock states (`checked`);
 - installed packages: modules, and data whose sha256 is that of a wheel's RECORD;
 - bytecode and machine code where Python and numba are told to keep it;
 - what is the system's: the interpreter, and `SYSTEM`;
@@ -59,6 +60,10 @@ class Watch:
         self._data: set[str] = set()
         self._began = time.time_ns() - 50_000_000  # the kernel's clock moves in steps
         self._found: set[str] = set()
+
+    def allow(self, file: Path) -> None:
+        """Allow one more file."""
+        self._allowed += (str(file.absolute()), str(file.resolve()))
 
     def hear(self, path: Any, flags: Any) -> None:
         """Note a file that is opened, where nothing allows it."""
@@ -136,6 +141,12 @@ def watched(watch: _W) -> Iterator[_W]:
         yield watch
     finally:
         _Hook.watch = before
+
+
+def checked(file: Path) -> None:
+    """Let the job open a file whose bytes the caller compares with a digest that a lock states."""
+    if _Hook.watch is not None:
+        _Hook.watch.allow(file)
 
 
 def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]:

@@ -315,7 +315,9 @@ class Run:
         named = {
             name for artifact in self.job.artifacts for name in artifact.recipe.get("code", {})
         }
-        single = [str(path.absolute()) for path in (*own, *map(Path, _BESIDE))]
+        brought = [Path(one) for a in self.job.artifacts for one in pins.wanted(a.ref, a.recipe)]
+        folders += [path for path in brought if path.is_dir()]
+        single = [str(path.absolute()) for path in (*own, *brought, *map(Path, _BESIDE))]
         allowed = [*opened_files.beginnings(files, folders), *single]
         return Watch(allowed, map(code_digest.locate, named))
 

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import ChecksumError, DataError
+from shiftbench.provenance import opened_files
 
 CONNECT, READ = 10, 60
 """Seconds that a server may take to accept a connection, and to send the next bytes."""
@@ -229,18 +230,26 @@ class Store:
             FileNotFoundError: it is not there.
             OSError and what the client raises: the connection broke.
         """
-        data: bytes = self.fs.fs.cat_file(self.object(oid))
-        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if digest != oid.removesuffix(".dir"):
-            raise ChecksumError(damaged(oid, len(data), digest))
-        return data
+        return _checked(self.fs.fs.cat_file(self.object(oid)), oid)
 
     def listing(self, output: Output, cache: Path) -> bytes | None:
-        """Return the listing of a folder, from the cache where it is there; None for a single file."""
+        """Return the listing of a folder, checked, from the cache where it is there; None for a single file.
+
+        Raises:
+            ChecksumError: the cache's or the remote's is not the one that its name says.
+        """
         if not output.is_folder:
             return None
         kept = cache / place(output.oid)
-        return kept.read_bytes() if kept.is_file() else self.read(output.oid)
+        opened_files.checked(kept)
+        return _checked(kept.read_bytes(), output.oid) if kept.is_file() else self.read(output.oid)
+
+
+def _checked(data: bytes, oid: str) -> bytes:
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if digest != oid.removesuffix(".dir"):
+        raise ChecksumError(damaged(oid, len(data), digest))
+    return data
 
 
 def _unanswered(error: BaseException) -> BaseException | None:

@@ -24,16 +24,28 @@ from shiftbench.refs import Ref
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
 emulator of another CPU (`qemu-x86_64 -cpu Haswell .venv/bin/python`), or `numactl`."""
-BYTECODE = "SHIFTBENCH_AUDIT_BYTECODE"
-_START = f"""
+_START = """
 import importlib, os, runpy, sys
+from importlib import machinery
+installed = tuple(filter(None, (part for part in sys.path if part.endswith("-packages"))))
+installed += tuple({f"{prefix}{os.sep}" for prefix in (sys.base_prefix, sys.base_exec_prefix)})
+class FromSource(machinery.SourceFileLoader):
+    def get_code(self, name):
+        return self.source_to_code(self.get_data(self.path), self.path)
+kinds = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (FromSource, machinery.SOURCE_SUFFIXES)
+def of_a_checkout(path):
+    if path.startswith(installed):
+        raise ImportError
+    return machinery.FileFinder(path, *kinds)
+sys.path_hooks.insert(0, of_a_checkout)
+sys.path_importer_cache.clear()
 sys.argv[:] = sys.argv[1:]
 for name in sys.argv[2:]:
     importlib.import_module(name)
-sys.pycache_prefix = os.environ["{BYTECODE}"]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-"""How a worker begins: libraries first, as they are installed; then no bytecode beside our sources is believed."""
+"""How a worker begins: what is not installed is compiled from its source, whatever bytecode lies beside it; libraries
+first, before anything of the checkout."""
 _OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
 _OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
 _LIBRARIES = {
@@ -176,15 +188,14 @@ class IsolatedCheckout:
     def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
         """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same.
 
-        Bytecode and machine code are made anew from the sources, once for an audit: who wrote a cache beside them could
-        have written anything.
+        Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could have written
+        anything.
         """
         home = folder / "home"
         home.mkdir()
         path = [str(code_folder(self.case)), os.environ.get("PYTHONPATH", "")]
         own = {
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
-            BYTECODE: str(self.case.scratch / "bytecode"),
             "NUMBA_CACHE_DIR": str(self.case.scratch / "machine code"),
             "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
             "HOME": str(home),

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from shiftbench.sample import Sample
 
@@ -25,6 +24,8 @@ CLASSES = tuple(Path(__file__).with_name("classes.txt").read_text().split())
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, object]) -> Iterator[Sample]:
     """Yield three digits from `first` on, called 0 to 2, enlarged to 32 x 32 by repeating pixels."""
+    from sklearn.datasets import load_digits  # takes a second, and a plan reads no data
+
     digits = load_digits()
     for number, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
         label = int(digit) - int(str(params["first"]))
