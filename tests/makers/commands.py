@@ -56,6 +56,7 @@ def _be(
     for number, file in enumerate(said, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.fsync = lambda _: None  # as in conftest.py
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
