@@ -28,7 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the numbe
 os.environ.setdefault(
     "COLUMNS", "160"
 )  # of tables that are printed, whatever the folders are called
-os.fsync = lambda _: None  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
+os.fsync = lambda _: (
+    None
+)  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 """CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
 
