@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -249,6 +250,8 @@ def _publish(home: Path) -> None:
     repository.run("dvc", "remote", "modify", "local", "url", str(home / "remote"))
     repository.run("git", "commit", "-qam", "remote")
     repository.make()
+    for output in re.findall(r"^ *- ([a-z/]+):", (repository.path / "dvc.yaml").read_text(), re.M):
+        (repository.path / output).mkdir(parents=True, exist_ok=True)
     repository.run("dvc", "commit", "--quiet", "--force")
     repository.run("dvc", "push", "--quiet")
     repository.run("git", "add", "-A")

@@ -25,11 +25,15 @@ LIBRARIES = (
 ).split()
 
 
+READ_ON_IMPORT = {"KUBECONFIG"}
+"""Variables that a library reads when it is imported, so that a fork comes too late."""
+
+
 def run(
     command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as `subprocess.run` would."""
-    if command[0] not in NAMES:
+    if command[0] not in NAMES or READ_ON_IMPORT & environment.keys():
         return subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
