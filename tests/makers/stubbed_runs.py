@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import random  # noqa: TID251 - of lists, and seeded
+import shlex
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 from makers import commands, planned_campaign
 from makers.drawn_states import needrun
-from makers.repositories import HOME
+from makers.repositories import HOME, Repository
 from shiftbench.plan.plan import Plan
 from shiftbench.refs import Ref
 
@@ -266,3 +267,14 @@ class Campaign:
                     f"too little {expected - started}; not fresh {lost}; again {again}"
                 )
         return wrong
+
+
+def commands_of(folder: Path, root: str) -> list[list[str]]:
+    """Return the words of the shell commands that Snakemake would run for shards below an output root."""
+    make(folder)
+    planned_campaign.load(folder, root=root)
+    done = Repository(folder, HOME / "src").run(
+        "snakemake", "-n", "-p", "--executor", "local", "shards"
+    )
+    _, *said = (done.stdout + done.stderr).split("Shell command: ")
+    return [shlex.split(text.splitlines()[0]) for text in said if text.startswith("shiftbench")]

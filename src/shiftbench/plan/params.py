@@ -6,6 +6,7 @@ refused before any job starts. `docs.py` generates params/schema.json and docs/p
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -282,6 +283,19 @@ class Params(_Strict):
     metrics: dict[Name, Component] = {}
     analyses: dict[Name, Component] = {}
     campaigns: dict[Name, Campaign]
+
+    @pydantic.field_validator("root")
+    @classmethod
+    def _inside(cls, root: str) -> str:
+        """Refuse a root outside of the repository, where nothing is recorded, and one that Snakemake cannot name."""
+        parts = PurePosixPath(root).parts
+        if root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
+            raise ValueError("expected a folder inside of the repository, such as build/try")
+        if found := set(root).intersection("{}*?"):
+            raise ValueError(
+                f"{''.join(sorted(found))} means something else to Snakemake; expected a folder's name"
+            )
+        return root
 
     def materialised(self, shift: str) -> bool:
         """Tell whether the shards of a shift are stored; clean ones always are."""

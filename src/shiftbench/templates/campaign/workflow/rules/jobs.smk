@@ -41,4 +41,4 @@ for job in PLAN.rules:
             options=rules.options(job.verb, config),
         shell:
             LIMIT
-            + "shiftbench {params.verb} --recipe {input.recipe} {params.options} > {log} 2>&1"
+            + "shiftbench {params.verb} --recipe {input.recipe:q} {params.options} > {log:q} 2>&1"
