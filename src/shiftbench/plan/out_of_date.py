@@ -57,9 +57,9 @@ def _seen(
 ) -> set[Ref]:
     """Return what a run looks at, with the inputs that are here; all inputs of what it makes."""
     seen = set(first)
-    for ref, artifact in reversed(artifacts.items()):
-        if ref in seen:
-            makes = ref in made or states[ref] != "fresh"
+    for artifact in reversed(list(artifacts.values())):
+        if artifact.ref in seen:
+            makes = artifact.ref in made or states[artifact.ref] != "fresh"
             seen.update(need for need in artifact.inputs if makes or states[need] != "missing")
     return seen
 
