@@ -48,7 +48,7 @@ validators: setup ## what tests validate Croissant and RO-Crate with, in an envi
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
-	@echo "report: $(CURDIR)/results/report/index.html"
+	@$(if $(ARGS),:,[ ! -f results/report/index.html ] || echo "report: $(CURDIR)/results/report/index.html")
 
 smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
 	@$(SNAKEMAKE) --config scale=smoke $(ARGS)

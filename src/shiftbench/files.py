@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from shiftbench.errors import DataError
 
@@ -25,16 +26,60 @@ _UNWRITABLE = {
 }
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is five times faster
+_EXPANDED = 1_000_000
+"""Values that a YAML text may hold, counted as often as aliases repeat them."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's is five times faster
+    """Safe, and refuses what YAML lets pass: a key that stands twice. Says where a value is that Python cannot hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._flat: set[yaml.MappingNode] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look at the keys as they were written, before those of `<<` come among them."""
+        if node not in self._flat:
+            self._flat.add(node)
+            first: dict[str, yaml.ScalarNode] = {}
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key is not first.setdefault(key.value, key):
+                    line = first[key.value].start_mark.line + 1
+                    problem = f"the key {key.value!r} stands twice, in line {line} too; remove one"
+                    raise ConstructorError(None, None, problem, key.start_mark)
+        super().flatten_mapping(node)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise ConstructorError(None, None, str(error), node.start_mark) from None
 
 
 def from_yaml(text: str) -> Any:
     """Return what a YAML text holds; tags that make objects are refused.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is no YAML, a key stands twice, it is nested too deeply, or its aliases hold too much.
     """
-    return yaml.load(text, _LOADER)  # noqa: S506 - both are safe ones
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
+        _expanded(content, {})
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply, or holds itself") from None
+    return content
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """Return how many values a value holds, counted as often as they are repeated."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    if known[id(value)] > _EXPANDED:
+        raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
+    return known[id(value)]
 
 
 def sha256(file: Path) -> str:

@@ -39,14 +39,15 @@ def run(
         )
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "stdout", Path(folder) / "stderr"
-        process = _context().Process(target=_be, args=(command, cwd, dict(environment), said))
+        process = context().Process(target=_be, args=(command, cwd, dict(environment), said))
         process.start()
         process.join()
         texts = [file.read_text() if file.is_file() else "" for file in said]
     return subprocess.CompletedProcess(command, process.exitcode or 0, *texts)
 
 
-def _context() -> ForkServerContext:
+def context() -> ForkServerContext:
+    """Return what starts processes that have the libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LIBRARIES)
     return context

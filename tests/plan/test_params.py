@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from makers import planned_campaign
+from shiftbench import files
 from shiftbench.errors import ParamsError
 from shiftbench.plan import loading, params
 
@@ -20,7 +21,65 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+LAUGHS = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 22))
+PERCEPTRONS = {"models": ["perceptron"], "trainers": ["mixup"]}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a bool for a number": (
+        {"seed": True},
+        r"seed = True: .*valid integer \(params.yaml, line \d+\)",
+    ),
+    "no severities": (
+        {"shifts__bright__severities": []},
+        r"shifts.bright.severities = \[\]: .*expected one or more",
+    ),
+    "a seed twice": (
+        {"campaigns__small__weights": [PERCEPTRONS | {"seeds": [0, 0]}]},
+        r"campaigns.small.weights.0.seeds = \[0, 0\]: .*0 stands twice; each may stand once \(params.yaml, line",
+    ),
+    "no model": (
+        {"campaigns__small__weights": [PERCEPTRONS | {"models": []}]},
+        r"weights.0.models = \[\]: .*nothing is listed",
+    ),
+    "a shift twice": (
+        {"campaigns__small__shifts": ["bright", "bright"]},
+        r"campaigns.small.shifts = .*'bright' stands twice",
+    ),
+    "no epochs": (
+        {"trainers__mixup__epochs": 0},
+        r"mixup.epochs = 0: expected 1 or more \(default 12\)",
+    ),
+    "a width below 0": (
+        {"models": {"perceptron": {"hidden": -3}}},
+        r"models.perceptron.hidden = -3: expected 1 or more",
+    ),
+    "a number that YAML reads as a text": (
+        {"trainers__mixup__lr": "1e-3"},
+        r"mixup.lr = '1e-3': expected float .*YAML reads 1e-3 as a text, write 0.001",
+    ),
+    "OOD that is ID": (
+        {"campaigns__small__ood": ["shapes"]},
+        r"campaigns.small.ood names 'shapes', the campaign's own dataset, which is ID",
+    ),
+    "a shift of texts on images": (
+        {"campaigns__small__shifts": ["char_noise"]},
+        r"campaigns.small.shifts: char_noise changes the text of a sample, which the classification of 'shapes' has",
+    ),
+    "no folder of plugins": (
+        {"plugins": ["mine", "nowhere"]},
+        r"plugins names 'nowhere', which is no folder in .* \(params.yaml, line \d+\)",
+    ),
+    "a root outside": (
+        {"root": "../outside"},
+        r"root = '../outside': .*a folder inside of the repository",
+    ),
+    "an absolute root": (
+        {"root": "/tmp/x"},
+        r"root = '/tmp/x': .*a folder inside of the repository",
+    ),
+    "a root with a wildcard": (
+        {"root": "build/{x}"},
+        r"root = 'build/{x}': .*\{\} means something else",
+    ),
     "unknown key": (
         {"sed": 1},
         r"params.yaml: 1 wrong parameter.*\n  sed: unknown key; did you mean seed",
@@ -116,6 +175,22 @@ def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "a: 1\nb: 2\na: 3",
+            r"(?s)the key 'a' stands twice, in line 1 too; remove one.*line 3, column 1",
+        ),
+        ("a: " + "[" * 900 + "]" * 900, r"params.yaml is not valid YAML: it is nested too deeply"),
+        ("a: &a [*a]", r"params.yaml is not valid YAML: it is nested too deeply, or holds itself"),
+        (LAUGHS, r"params.yaml is not valid YAML: its aliases repeat more than 1,000,000 values"),
+        (
+            "seed: 1" + "0" * 5000,
+            r"(?s)params.yaml is not valid YAML: Exceeds the limit.*line 1, column 7",
+        ),
+        (
+            "a: 2024-13-45",
+            r"(?s)params.yaml is not valid YAML: month must be in 1..12.*line 1, column 4",
+        ),
+        ("seed: caf\udce9", r"params.yaml is no UTF-8: byte 0xe9 at 9; save it as UTF-8"),
         ("a: [", r"(?s)params.yaml is not valid YAML: .*line 2, column 1"),
         ("- a", r"params.yaml must be a mapping of keys, found list"),
         (
@@ -125,7 +200,7 @@ def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
     ],
 )
 def test_unreadable_files_are_told(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ParamsError, match=message):
         loading.load(tmp_path / "params.yaml")
     with pytest.raises(
@@ -141,6 +216,18 @@ def test_a_plugin_that_cannot_be_imported_is_told_with_its_file(home: Path) -> N
         match=r"shifts.broken: .*mine/shifts/broken.py cannot be imported: ModuleNotFound",
     ):
         planned_campaign.load(home, shifts={"broken": {}})
+
+
+def test_keys_that_come_by_an_alias_may_be_laid_over() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4}"
+    assert files.from_yaml(text) == yaml.load(text, yaml.SafeLoader)
+
+
+def test_a_key_is_told_with_the_file_and_line_that_decide(home: Path) -> None:
+    planned_campaign.load(home)
+    (home / "over.yaml").write_text("trainers:\n  mixup:\n    epochs: many\n")
+    with pytest.raises(ParamsError, match=r"found str.* \(over.yaml, line 3\)$"):
+        loading.load(home / "params.yaml", home / "over.yaml")
 
 
 def test_two_files_of_one_name_are_told(home: Path) -> None:

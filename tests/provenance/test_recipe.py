@@ -91,11 +91,12 @@ def test_other_bytes_of_an_input_make_stale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "{}", "[]"])
-def test_a_damaged_receipt_is_no_receipt(tmp_path: Path, damage: str) -> None:
+def test_an_output_with_a_damaged_receipt_is_stale(tmp_path: Path, damage: str) -> None:
+    """It is there, so that Snakemake does not miss it."""
     _, planned = job(tmp_path)
     recipe.execute(tmp_path / planned.recipe_path, make)
     recipe.receipt_path(tmp_path, ONE).write_text(damage)
-    assert recipe.status(tmp_path, planned.artifacts[0]) == "missing"
+    assert recipe.status(tmp_path, planned.artifacts[0]) == "no whole receipt beside it"
 
 
 def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:

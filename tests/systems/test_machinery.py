@@ -189,12 +189,12 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
-    asked = snakemake_rules.load(None, main=True, words=["systems/toy", "--cores", "1"])
+    asked = snakemake_rules.load(None, main=True, targets=["systems/toy"])
     assert asked.systems == {SCALE: [f"build/{SCALE}/results/report/index.html"]}
     assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}
     assert asked.targets("report") == []
     assert snakemake_rules.load(None, main=False) == asked
-    both = snakemake_rules.load(None, main=True, words=["systems", "tables"])
+    both = snakemake_rules.load(None, main=True, targets=["systems", "tables"])
     assert both.systems.items() > asked.systems.items()
     assert both.targets("report") == ["results/report/index.html"]
 

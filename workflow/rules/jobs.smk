@@ -11,7 +11,7 @@ internals.adapt(
 PLAN = rules.load(
     config.get("scale"),
     main=workflow.is_main_process,
-    words=sys.argv[1:],
+    targets=internals.targets(sys.argv[1:]),
 )
 terminal.expect(PLAN.rules)
 
@@ -26,7 +26,7 @@ for job in PLAN.rules:
             job.rule
         input:
             recipe=job.recipe,
-            made=job.inputs if job.dirty else ancient(job.inputs),  # at rest, it has none
+            made=job.inputs,  # those that this run makes
         output:
             [update(path) for path in job.outputs],
         log:
@@ -41,4 +41,4 @@ for job in PLAN.rules:
             options=rules.options(job.verb, config),
         shell:
             LIMIT
-            + "shiftbench {params.verb} --recipe {input.recipe} {params.options} > {log} 2>&1"
+            + "shiftbench {params.verb} --recipe {input.recipe:q} {params.options} > {log:q} 2>&1"

@@ -13,9 +13,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from types import ModuleType
 from typing import Any
 
 import snakemake
+from snakemake import cli
 from snakemake.executors import local
 from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -27,17 +29,18 @@ from shiftbench.errors import ShiftbenchError
 KNOWN = ("9.27.1",)
 """Versions of Snakemake that the tests ran with."""
 
-SIGNATURES: dict[tuple[type, str], tuple[str, ...]] = {
+SIGNATURES: dict[tuple[type | ModuleType, str], tuple[str, ...]] = {
     (PersistenceBase, "backup_output"): ("self", "path"),
     (PersistenceBase, "restore_output"): ("self", "path"),
     (JobScheduler, "_schedule_reevalutation"): ("self", "delay"),
+    (cli, "get_argument_parser"): ("profiles",),
     (local.Executor, "run_single_job"): ("self", "job"),
     (local.Executor, "_callback"): ("self", "job_info", "future"),
     (local.Executor, "cancel"): ("self",),
     (local.Executor, "shutdown"): ("self",),
     (local.Executor, "report_job_error"): ("self", "job_info", "msg", "kwargs"),
 }
-"""Methods that are replaced or called, and their parameters."""
+"""Methods and functions that are replaced or called, and their parameters."""
 
 ATTRIBUTES: dict[tuple[type, str], str] = {
     (JobScheduler, "__init__"): "_open_jobs",
@@ -75,8 +78,11 @@ def check() -> None:
         )
 
 
-def _named(owner: type, method: str) -> str:
-    return f"{owner.__module__}.{owner.__name__}.{method}"
+def _named(owner: type | ModuleType, method: str) -> str:
+    place = (
+        owner.__name__ if isinstance(owner, ModuleType) else f"{owner.__module__}.{owner.__name__}"
+    )
+    return f"{place}.{method}"
 
 
 def _parameters(function: Callable[..., Any] | None) -> tuple[str, ...]:
@@ -98,6 +104,16 @@ def adapt(*, warm: bool) -> None:
     JobScheduler._schedule_reevalutation = _look_again
     if warm:
         ExecutorPluginRegistry().get_plugin("local").executor = Executor
+
+
+def targets(words: Iterable[str]) -> list[str]:
+    """Return what a command line of Snakemake asks for, which Snakemake tells only after the Snakefile is read.
+
+    Example:
+        >>> targets(["--config", "scale=smoke", "--cores", "2", "weights"]), targets(["-n", "--", "tables"])
+        (['weights'], ['tables'])
+    """
+    return list(cli.get_argument_parser().parse_args(list(words)).targets)
 
 
 def names_executor(words: Iterable[str]) -> bool:

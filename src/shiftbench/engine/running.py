@@ -33,7 +33,7 @@ class Made:
     Attributes:
         jobs: how many had something to make.
         seconds: that they took, one after another.
-        lacking: titles of those that were to be made and were not; nothing, where its page is whole.
+        unfinished: titles of those that were to be made and were not.
     """
 
     jobs: int
@@ -50,9 +50,7 @@ def made(scale: str, begun: float) -> Made:
     """
     planned = snakemake_rules.left(scale)
     took = [seconds for rule in planned.rules if (seconds := _seconds(rule, begun)) is not None]
-    behind = [rule for rule in planned.rules if _is_behind(rule)]
-    whole = all(Path(page).exists() for page in planned.systems.get(scale, ()))
-    unfinished = [rule.title for rule in behind if rule.dirty or not whole]
+    unfinished = [rule.title for rule in planned.rules if rule.runs and _is_behind(rule)]
     return Made(len(took), sum(took), tuple(unfinished))
 
 

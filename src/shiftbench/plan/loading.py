@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from shiftbench.errors import ParamsError
 from shiftbench.files import from_yaml
 from shiftbench.plan import params_check
 from shiftbench.plan.params import Params
+
+_DEEPEST = 6
+"""Keys below one another that a message names."""
 
 
 def load(*files: str | Path) -> Params:
@@ -28,7 +32,11 @@ def load(*files: str | Path) -> Params:
     merged: dict[str, Any] = {}
     for file in files:
         merged = merge(merged, read(Path(file)))
-    return check(merged, " + ".join(str(file) for file in files), Path(files[0]).parent)
+    where = " + ".join(str(file) for file in files)
+    try:
+        return check(merged, where, Path(files[0]).parent)
+    except ParamsError as error:
+        raise ParamsError(_with_lines(str(error), where, map(Path, files))) from error
 
 
 def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
@@ -46,6 +54,11 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
         checked = Params.model_validate(content)
     except pydantic.ValidationError as error:
         raise ParamsError(params_check.explain(where, error, Params)) from None
+    for folder in checked.plugins:
+        if not (home / folder).is_dir():
+            raise ParamsError(
+                f"{where}: plugins names {folder!r}, which is no folder in {home.resolve()}"
+            )
     _search(home, checked.plugins)
     params_check.check_plugins(where, checked)
     return checked
@@ -78,12 +91,42 @@ def read(file: Path) -> dict[str, Any]:
             f"{file} does not exist; run in the repository's root or name another file"
         )
     try:
-        content = from_yaml(file.read_text())
+        content = from_yaml(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ParamsError(f"{file} is not valid YAML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(
+            f"{file} is no UTF-8: byte {error.object[error.start]:#04x} at {error.start}; save it as UTF-8"
+        ) from None
     if not isinstance(content, dict):
         raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
     return content
+
+
+def _with_lines(message: str, where: str, files: Iterable[Path]) -> str:
+    """Return a message with the file and line of each key that it names; the last file that has a key decides."""
+    lines: dict[tuple[str, ...], str] = {}
+    for file in files:
+        root = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+        lines |= {path: f"{file.name}, line {line}" for path, line in _lines(root, ())}
+    told = []
+    for text in message.splitlines():
+        found = re.match(rf"(?:{re.escape(where)}: | {{2}})([\w+]+(?:\.[\w+]+)*)", text)
+        path = tuple(found[1].split(".")) if found else ()
+        while path and path not in lines:
+            path = path[:-1]
+        told.append(f"{text} ({lines[path]})" if path else text)
+    return "\n".join(told)
+
+
+def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield keys below a node with their lines."""
+    if not isinstance(node, yaml.MappingNode) or len(path) > _DEEPEST:
+        return
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*path, key.value))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ refused before any job starts. `docs.py` generates params/schema.json and docs/p
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shiftbench import plugins
 
@@ -27,11 +28,32 @@ SECTIONS = (
 )
 """The sections of params.yaml whose entries are plugins."""
 
-Amount = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0.0, le=1.0)]
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number: neither `true` nor a text."""
+Real = Annotated[float, Field(strict=True)]
+Amount = Annotated[Whole, Field(gt=0)] | Annotated[Real, Field(gt=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Joined = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$")]
 """The name of a shift, or of several after one another: `fog+jpeg_compression`."""
 OtherSplit = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(/(train|val|test))?$")]
+
+
+def _distinct(values: Any) -> Any:
+    """Refuse a list that names something twice."""
+    twice = [value for number, value in enumerate(values or ()) if value in values[:number]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice; each may stand once")
+    return values
+
+
+def _some(values: Any) -> Any:
+    """Refuse a list with nothing in it."""
+    if not values:
+        raise ValueError("nothing is listed; expected one or more")
+    return values
+
+
+_Distinct, _Some = AfterValidator(_distinct), AfterValidator(_some)
 
 
 class _Strict(BaseModel):
@@ -59,7 +81,7 @@ class Subset(_Strict):
     test: Amount = Field(1.0, description="likewise")
 
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[Real, Field(ge=0.0, le=1.0)]
 
 
 class Slice(_Strict):
@@ -99,7 +121,7 @@ class Dataset(Component):
 class Shift(Component):
     """A shift and its severities."""
 
-    severities: tuple[Annotated[float, Field(ge=0.0)], ...] = Field(
+    severities: Annotated[tuple[Annotated[Real, Field(ge=0.0)], ...], _Some] = Field(
         (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
     )
     fresh: bool = Field(False, description="draw new random words for every severity")
@@ -129,13 +151,17 @@ class Trainer(Component):
 class Weights(_Strict):
     """The product models x trainers x seeds; each is one trained instance."""
 
-    models: tuple[Name, ...] = Field(description="names under `models:`, or plugin files")
-    trainers: tuple[Name, ...] = Field(description="names under `trainers:`, or plugin files")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    models: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
+        description="names under `models:`, or plugin files"
+    )
+    trainers: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
+        description="names under `trainers:`, or plugin files"
+    )
+    seeds: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], _Some, _Distinct] = Field(
         (0,), description="training seeds; part of the weights' name"
     )
     dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
-    methods: tuple[Name, ...] | None = Field(
+    methods: Annotated[tuple[Name, ...] | None, _Distinct] = Field(
         None, description="what goes around these; default: the campaign's `methods`"
     )
 
@@ -146,16 +172,20 @@ class Campaign(_Strict):
     dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
     split: Literal["train", "val", "test"] = Field("test", description="evaluated")
     weights: tuple[Weights, ...]
-    methods: tuple[Name, ...] = Field(("plain",), description="what goes around the weights")
-    shifts: tuple[Joined, ...] = Field(
+    methods: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
+        ("plain",), description="what goes around the weights"
+    )
+    shifts: Annotated[tuple[Joined, ...], _Distinct] = Field(
         (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
     )
-    streams: tuple[Name, ...] = Field((), description="ordered lists of evaluation points")
+    streams: Annotated[tuple[Name, ...], _Distinct] = Field(
+        (), description="ordered lists of evaluation points"
+    )
     ood: tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
         (),
         description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
     )
-    val_ood: tuple[OtherSplit, ...] = Field(
+    val_ood: Annotated[tuple[OtherSplit, ...], _Distinct] = Field(
         (),
         description="OOD data on which detectors' options are searched, as `dataset` (its val split) or "
         "`dataset/split`; no sample of it may be tested on",
@@ -164,11 +194,15 @@ class Campaign(_Strict):
         False,
         description="detectors also see the shifted sets, which count as ID in rows of their own",
     )
-    detectors: tuple[Name, ...] = Field(
+    detectors: Annotated[tuple[Name, ...], _Distinct] = Field(
         (), description="OOD detectors, clean set against `ood`; the first is the baseline"
     )
-    metrics: tuple[Name, ...] | None = Field(None, description="default: all under `metrics:`")
-    analyses: tuple[Name, ...] = Field((), description="measurements that are not model x shards")
+    metrics: Annotated[tuple[Name, ...] | None, _Distinct] = Field(
+        None, description="default: all under `metrics:`"
+    )
+    analyses: Annotated[tuple[Name, ...], _Distinct] = Field(
+        (), description="measurements that are not model x shards"
+    )
     features: tuple[Literal["train", "val", "test"], ...] = Field(
         (), description="clean splits whose penultimate features are kept as float32 .npy"
     )
@@ -200,7 +234,7 @@ class Fetch(_Strict):
 class Shards(_Strict):
     """How shards are cut, and whether shifted ones are stored."""
 
-    max_mb: Annotated[int, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
+    max_mb: Annotated[Whole, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
     materialise: bool = Field(
         True,
         description="store shifted shards; without, each evaluation applies the shift while it reads clean ones",
@@ -214,11 +248,11 @@ class Shards(_Strict):
 class Evaluate(_Strict):
     """How a forward pass is made."""
 
-    batch_size: Annotated[int, Field(gt=0)] = Field(256, description="samples per forward pass")
+    batch_size: Annotated[Whole, Field(gt=0)] = Field(256, description="samples per forward pass")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of the forward pass; TF32 is off"
     )
-    threads: Annotated[int, Field(gt=0)] = Field(1, description="torch threads of a job")
+    threads: Annotated[Whole, Field(gt=0)] = Field(1, description="torch threads of a job")
     outputs: Literal["full", "top20"] = Field("full", description="logits kept in the records")
     shift_device: Literal["cpu", "auto", "torch"] = Field(
         "cpu",
@@ -231,7 +265,7 @@ class Evaluate(_Strict):
 class Train(_Strict):
     """What all trainings share."""
 
-    threads: Annotated[int, Field(gt=0)] = Field(
+    threads: Annotated[Whole, Field(gt=0)] = Field(
         1, description="torch threads of a job; changes weights"
     )
 
@@ -239,7 +273,7 @@ class Train(_Strict):
 class Bootstrap(_Strict):
     """The one resampler."""
 
-    draws: Annotated[int, Field(ge=0, le=100_000)] = Field(
+    draws: Annotated[Whole, Field(ge=0, le=100_000)] = Field(
         1000, description="replicates of each row"
     )
 
@@ -258,7 +292,7 @@ class Params(_Strict):
         None, description="set where params come from a system's card, whose claims are judged"
     )
     root: str = Field(".", description="output root, relative to the repository; enters no recipe")
-    seed: Annotated[int, Field(ge=0)] = Field(
+    seed: Annotated[Whole, Field(ge=0)] = Field(
         0, description="key of all random words and trainings"
     )
     plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
@@ -282,6 +316,19 @@ class Params(_Strict):
     metrics: dict[Name, Component] = {}
     analyses: dict[Name, Component] = {}
     campaigns: dict[Name, Campaign]
+
+    @pydantic.field_validator("root")
+    @classmethod
+    def _inside(cls, root: str) -> str:
+        """Refuse a root outside of the repository, where nothing is recorded, and one that Snakemake cannot name."""
+        parts = PurePosixPath(root).parts
+        if root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
+            raise ValueError("expected a folder inside of the repository, such as build/try")
+        if found := set(root).intersection("{}*?"):
+            raise ValueError(
+                f"{''.join(sorted(found))} means something else to Snakemake; expected a folder's name"
+            )
+        return root
 
     def materialised(self, shift: str) -> bool:
         """Tell whether the shards of a shift are stored; clean ones always are."""

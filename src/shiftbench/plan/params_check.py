@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pydantic
@@ -16,6 +17,9 @@ from shiftbench.plan.params import (
     Shift,
     Trainer,
 )
+
+_AT_LEAST_ONE = ("batch_size", "epochs", "hidden", "width")
+"""Options that count something without which a model or a training is nothing."""
 
 
 def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
@@ -72,6 +76,20 @@ def check_plugins(where: str, params: Params) -> None:
                     f"listed under {family}: nor a plugin file{hint}"
                 ) from error
         _check_ood(f"{where}: campaigns.{campaign_name}", params, campaign)
+        _check_fields(f"{where}: campaigns.{campaign_name}.shifts", params, campaign)
+
+
+def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse shifts of a field that the samples of the dataset do not have."""
+    task = plugins.find("datasets", params.use("datasets", campaign.dataset)).TASK
+    fields = plugins.find("tasks", task).FIELDS
+    for name in campaign.shifts:
+        field = getattr(plugins.find("shifts", params.use("shifts", name)), "FIELD", None)
+        if field is not None and field not in fields:
+            raise ParamsError(
+                f"{where}: {name} changes the {field} of a sample, which the {task} of {campaign.dataset!r} has not; "
+                f"it has {', '.join(fields)}"
+            )
 
 
 def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
@@ -82,6 +100,11 @@ def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ParamsError(f"{where}.ood names {twice[0]!r} twice; a set belongs to one group")
+    if campaign.dataset in campaign.ood_groups:
+        raise ParamsError(
+            f"{where}.ood names {campaign.dataset!r}, the campaign's own dataset, which is ID; name a dataset of "
+            "other classes"
+        )
     known = {*params.datasets, *plugins.names("datasets")}
     for group in sorted(groups & known):
         raise ParamsError(
@@ -134,8 +157,9 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(
                 f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
-                f"(default {allowed[option]!r}), found {type(value).__name__}"
+                f"(default {allowed[option]!r}), found {type(value).__name__}{_number_hint(value)}"
             )
+        _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
     if hasattr(module, "ENTRY") and hasattr(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
     if family == "shifts":
@@ -143,6 +167,22 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
         _check_materialise(where, key, module, params.shifts[name])
     if family == "trainers" and params.trainers[name].shifted:
         _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
+
+
+def _number_hint(value: object) -> str:
+    """Return how a number is spelled that YAML takes for a text, such as 1e-3."""
+    with contextlib.suppress(TypeError, ValueError):
+        if isinstance(value, str):
+            return f"; YAML reads {value} as a text, write {float(value)!r}"
+    return ""
+
+
+def _check_count(where: str, value: object, default: object, option: str) -> None:
+    """Refuse numbers below 0 of what is counted, and below 1 of what is nothing without."""
+    counted = type(default) is int and default > 0 and type(value) is int
+    least = 1 if option in _AT_LEAST_ONE else 0
+    if counted and value < least:  # type: ignore[operator]
+        raise ParamsError(f"{where} = {value!r}: expected {least} or more (default {default!r})")
 
 
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from shiftbench import refs
 from shiftbench.errors import PluginError
 from shiftbench.files import write_bytes
-from shiftbench.plan import scales, unavailable
+from shiftbench.plan import out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import RecipeSpecs
@@ -46,14 +47,8 @@ _VERB_OF = {
     "report": "report",
 }
 
-_LAST = ("tables", "claims", "report")
-"""What every run is for: where it is missing and something above is made, Snakemake must see the way down to it."""
-
 _READ_SHARDS = ("shift", "train", "evaluate", "score")
 """Verbs that can do with shards that are streamed."""
-
-_BY_CONSTRUCTION = ("sources", "shards", "previews")
-"""Kinds whose bytes follow from their recipe everywhere; weights also depend on the machine."""
 
 
 @dataclass
@@ -174,12 +169,9 @@ class Plan:
         return [job for job in self.jobs.values() if job.verb == verb]
 
     def targets(self, verb: str = "report") -> list[str]:
-        """Return the outputs of a stage that a user asks for, relative to the output root.
-
-        Features are left out: a cache, made beside the records and missed by nobody in a clone.
-        """
+        """Return the outputs of a stage that a user asks for, relative to the output root."""
         artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
-        return [artifact.ref.path for artifact in artifacts if _is_target(artifact.ref)]
+        return [artifact.ref.path for artifact in artifacts if is_target(artifact.ref)]
 
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
         """Return for each job how its artifacts stand (`fresh`, `missing`, or why stale)."""
@@ -188,52 +180,16 @@ class Plan:
             for name, job in self.jobs.items()
         }
 
-    def build_status(self, root: Path) -> tuple[frozenset[Ref], frozenset[Ref]]:
-        """Return what is dirty (a run may make it) and what is lacking (targets that are not here).
-
-        Dirty are stale artifacts, missing ones that are made with them, and what is below. Snakemake does
-        not look at what is below a job that runs, but follows inputs that are missing or not `ancient()`:
-        so a job is given the inputs of its dirty artifacts; without one, those of what it lacks, as
-        ancient; and a job at rest, which nothing can wake, is given none. A fresh
-        artifact below a stale one may have to be made again, which its verb decides by the new bytes; below
-        originals and shards that come back under the recipe that they had, it has not.
-        """
+    def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
+        """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
         states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
-        made = self._made(states)
-        missing = {ref for ref, state in states.items() if state == "missing" and _is_target(ref)}
-        return frozenset(made | self._below(made, states)), frozenset(missing)
-
-    def _made(self, states: Mapping[Ref, str]) -> set[Ref]:
-        """Return the stale artifacts, and the missing ones that are made with them or for them."""
-        mates = {
-            artifact.ref: job.artifacts for job in self.jobs.values() for artifact in job.artifacts
-        }
-        todo = [ref for ref, state in states.items() if state not in ("fresh", "missing")]
-        made = set(todo)
-        while todo:
-            ref = todo.pop()  # its verb needs its inputs, and makes all that its job lacks
-            needed = {*self.artifacts[ref].inputs, *(mate.ref for mate in mates[ref])} - made
-            missing = [need for need in needed if states[need] == "missing"]
-            todo += missing
-            made.update(missing)
-        return made
-
-    def _below(self, made: set[Ref], states: Mapping[Ref, str]) -> set[Ref]:
-        """Return the artifacts that may have to be made again when `made` have come out with other bytes."""
-        moved = {
-            ref for ref in made if states[ref] != "missing" or ref.kind not in _BY_CONSTRUCTION
-        }
-        for ref, artifact in self.artifacts.items():  # inputs stand before what is made from them
-            kept = states[ref] == "fresh" or ref.kind in _LAST
-            if kept and not moved.isdisjoint(artifact.inputs):
-                moved.add(ref)
-        return moved
+        return out_of_date.find(self.artifacts, self.jobs.values(), states, asked)
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
 
         A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
-        count as old: Snakemake makes them only where something stale needs them, so that records
+        count as old: Snakemake makes them only where something needs them, so that records
         pulled without their shards are at rest.
         """
         wanted = set()
@@ -245,6 +201,8 @@ class Plan:
             if not file.is_file() or file.read_text() != text:
                 write_bytes(file, text.encode())
             stale = any(state not in ("fresh", "missing") for state in states.values())
+            for ref in states:
+                _set_back(root / ref.path)
             os.utime(file, None if stale else (OLD, OLD))
         for file in set((root / "recipes").rglob("*.json")) - wanted:
             file.unlink()
@@ -257,7 +215,15 @@ def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
 
 
-def _is_target(ref: Ref) -> bool:
+def _set_back(output: Path) -> None:
+    """Let an output be older than now, which a clock wrote that is ahead: its recipe's stamp would not be newer."""
+    now = time.time()
+    if output.exists() and output.stat().st_mtime >= now:
+        os.utime(output, (now - 1, now - 1))
+
+
+def is_target(ref: Ref) -> bool:
+    """Tell whether a user may ask for an output; features are a cache, missed by nobody in a clone."""
     return ref.kind != "features"
 
 

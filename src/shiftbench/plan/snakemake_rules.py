@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.plan import estimate, plan, scales
+from shiftbench.plan import estimate, out_of_date, plan, scales
 from shiftbench.provenance.recipe import Job
+from shiftbench.refs import Ref
 
 GB = 1000
 RESOURCES: Mapping[str, Mapping[str, int]] = {
@@ -47,10 +48,10 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: a job's files, whether a run may wake it (its inputs are not ancient then), its group.
+    """One rule: a job's recipe, outputs and log, and those of its inputs that this run makes.
 
-    Jobs of one group may share a submission to a cluster: those that are short, and do not wait for another.
-    `title` is what a terminal calls the job, `seconds` what it is expected to take.
+    `runs` tells whether the run starts it. Jobs of one group may share a submission to a cluster: those that are
+    short, and do not wait for another. `title` is what a terminal calls the job, `seconds` what it is expected to take.
     """
 
     verb: str
@@ -60,7 +61,7 @@ class Rule:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     log: str
-    dirty: bool
+    runs: bool
     group: str | None
     seconds: float
 
@@ -102,14 +103,13 @@ NOTHING = Rules((), {})
 _LEFT = Path(".snakemake")
 
 
-def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
+def load(scale: str | None, *, main: bool, targets: Collection[str] = ()) -> Rules:
     """Plan, write the recipes and leave the rules for other processes; or read what was left.
 
     Args:
         scale: the overlay `params/SCALE.yaml`, or None.
         main: whether this is the process that a user started; it also prints what was left out.
-        words: of Snakemake's command line, which tells its targets only after the Snakefile is read. Where they ask
-            for systems, these are planned; the scale is where they do not, or ask for a stage, too.
+        targets: what Snakemake is asked for. Where it is systems, these are planned; the scale is for all else.
 
     Raises:
         ParamsError: wrong params, or no such scale or system.
@@ -117,13 +117,12 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
     """
     if not main:
         return _read(scale)
-    words = list(words)
-    systems = sorted({system for word in words for system in systems_of(word)})
-    plain = [scale] if not systems or {"all", *TARGETS}.intersection(words) else []
+    systems = sorted({system for target in targets for system in systems_of(target)})
+    plain = [scale] if not targets or not all(map(systems_of, targets)) else []
     whole = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
-        rules = of(planned, root, one if one in systems else None)
+        rules = of(planned, root, one if one in systems else None, targets)
         planned.write(root)
         files.write_json(_file(one), dataclasses.asdict(rules))
         for original in planned.unavailable_sources:
@@ -156,28 +155,31 @@ def _file(scale: str | None) -> Path:
     return _LEFT / f"shiftbench-{(scale or 'default').replace('/', '-')}.json"
 
 
-def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
+def of(
+    planned: plan.Plan, root: Path, system: str | None = None, targets: Collection[str] = ()
+) -> Rules:
     """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
-    A job is given the inputs of its dirty artifacts; without one, those of what it lacks; at rest, none
-    (see `Plan.build_status`).
+    Args:
+        planned: the plan.
+        root: its output root.
+        system: the target of a system, `systems/palm`.
+        targets: what Snakemake is asked for: names, rules or outputs; by default the report.
     """
-    dirty, missing = planned.build_status(root)
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
+    made = planned.out_of_date(root, _asked(planned, root, system, prefix, targets))
     rules = []
     for job in planned.jobs.values():
-        artifacts = {artifact.ref for artifact in job.artifacts}
-        inputs = job.inputs_of((artifacts & dirty) or (artifacts & missing))
         rules.append(
             Rule(
                 verb=job.verb,
                 rule=prefix + job.rule,
                 title=" ".join(filter(None, (system, job.verb, job.name))),
                 recipe=str(root / job.recipe_path),
-                inputs=tuple(str(root / ref.path) for ref in inputs),
+                inputs=tuple(str(root / ref.path) for ref in out_of_date.told(job, made)),
                 outputs=tuple(str(root / path) for path in job.outputs),
                 log=str(root / f"logs/{job.verb}/{job.name}.log"),
-                dirty=bool(artifacts & dirty),
+                runs=not made.isdisjoint(artifact.ref for artifact in job.artifacts),
                 group=_group(job),
                 seconds=estimate.seconds(job, root),
             )
@@ -186,6 +188,22 @@ def of(planned: plan.Plan, root: Path, system: str | None = None) -> Rules:
     if not system:
         return Rules(tuple(rules), wanted)
     return Rules(tuple(rules), {}, {system: wanted["report"]})
+
+
+def _asked(
+    planned: plan.Plan, root: Path, system: str | None, prefix: str, targets: Collection[str]
+) -> set[Ref]:
+    """Return what of a plan Snakemake is asked for."""
+    report = ("report",)
+    named = {system: report, scales.SYSTEMS: report} if system else {"all": report, **TARGETS}
+    verbs = {verb for target in targets or ("all",) for verb in named.get(target, ())}
+    asked = set()
+    for job in planned.jobs.values():
+        whole = job.verb in verbs or prefix + job.rule in targets
+        for artifact in job.artifacts:
+            if (whole and plan.is_target(artifact.ref)) or str(root / artifact.ref.path) in targets:
+                asked.add(artifact.ref)
+    return asked
 
 
 def _group(job: Job) -> str | None:

@@ -172,10 +172,13 @@ def made(root: Path, ref: Ref) -> str | None:
 
 
 def status(root: Path, artifact: Artifact) -> str:
-    """Tell how an artifact stands: `fresh`, `missing`, or why it is stale."""
+    """Tell how an artifact stands: `fresh`, `missing`, or why it is stale.
+
+    An output without a receipt, which a kill at the wrong moment leaves, is stale: to Snakemake it is not missing.
+    """
     content = receipt(root, artifact.ref)
     if content is None:
-        return "missing"
+        return "no whole receipt beside it" if (root / artifact.ref.path).exists() else "missing"
     if content["fingerprint"] != artifact.fingerprint:
         return "recipe changed: " + "; ".join(differences(content["recipe"], artifact.recipe)[:4])
     for ref in artifact.inputs:

@@ -250,7 +250,7 @@ def _lacking(root: Path, artifact: Artifact) -> bool:
     if artifact.ref.kind in ("searches", "weights"):
         return False
     state = recipe.status(root, artifact)
-    return state == "missing" or state.startswith("input bytes changed")
+    return not state.startswith(("fresh", "recipe changed"))
 
 
 def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:

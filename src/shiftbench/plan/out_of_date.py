@@ -1,0 +1,88 @@
+"""What a run has to make, from how outputs stand and what the run is asked for; Snakemake is told of that alone.
+
+Snakemake looks at a job by itself (is a target missing, an input newer) only where no job above it runs; the others it
+expects to be woken from above, which an `ancient()` input forbids. So what was missing below a job that ran, behind an
+ancient input that was there, was never made, and the run ended with success. Therefore nothing is ancient, and of the
+inputs of a job Snakemake is told those alone that are made in this run: each job that it is told of then has a reason
+of its own or is woken from above, and a job that is not told of one is woken by nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from shiftbench.provenance.recipe import Artifact, Job
+from shiftbench.refs import Ref
+
+_BY_CONSTRUCTION = ("sources", "shards", "previews")
+"""Kinds whose bytes follow from their recipe everywhere, where those of their inputs do; weights vary with machines."""
+
+
+def find(
+    artifacts: Mapping[Ref, Artifact],
+    jobs: Iterable[Job],
+    states: Mapping[Ref, str],
+    asked: Collection[Ref],
+) -> frozenset[Ref]:
+    """Return what a run makes, or makes again where its inputs come out with other bytes.
+
+    A run looks at what it is asked for, at the inputs that are here of what it looks at, and at all that a job at
+    work makes: its verb makes whatever of it does not hold. What it looks at and is stale or missing is made, with all
+    inputs. What is fresh may have to be made again below what is made; not below originals and shards that come back
+    under the recipe that they had, whose bytes are the same.
+
+    Args:
+        artifacts: all of a plan, inputs before what is made from them.
+        jobs: all of the plan.
+        states: `fresh`, `missing`, or why an artifact is stale.
+        asked: what the run is for.
+    """
+    mates = {one.ref: job.artifacts for job in jobs for one in job.artifacts}
+    back = {ref for ref in _constructed(artifacts.values()) if states[ref] == "missing"}
+    # with what else their jobs have made: were it stale, Snakemake would run them
+    wanted = {mate.ref for ref in asked for mate in mates[ref] if states[mate.ref] != "missing"}
+    made: set[Ref] = set()
+    while True:
+        beside = {mate.ref for ref in made for mate in mates[ref]}
+        seen = _seen(artifacts, states, wanted.union(asked, beside), made)
+        more = made | {ref for ref in seen if states[ref] != "fresh"}
+        more |= _below(artifacts, seen, more - back)
+        if more == made:
+            return frozenset(made)
+        made = more
+
+
+def _seen(
+    artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: set[Ref], made: set[Ref]
+) -> set[Ref]:
+    """Return what a run looks at, with the inputs that are here; all inputs of what it makes."""
+    seen = set(first)
+    for artifact in reversed(list(artifacts.values())):
+        if artifact.ref in seen:
+            makes = artifact.ref in made or states[artifact.ref] != "fresh"
+            seen.update(need for need in artifact.inputs if makes or states[need] != "missing")
+    return seen
+
+
+def _below(artifacts: Mapping[Ref, Artifact], seen: set[Ref], moved: set[Ref]) -> set[Ref]:
+    """Return what of the seen may come out with other bytes, since something that it is made from may."""
+    below: set[Ref] = set()
+    for ref, artifact in artifacts.items():
+        if ref in seen and not moved.isdisjoint(artifact.inputs):
+            below.add(ref)
+            moved.add(ref)
+    return below
+
+
+def _constructed(artifacts: Iterable[Artifact]) -> set[Ref]:
+    """Return what comes back with the same bytes wherever it is made by the same recipe."""
+    found: set[Ref] = set()
+    for artifact in artifacts:
+        if artifact.ref.kind in _BY_CONSTRUCTION and found.issuperset(artifact.inputs):
+            found.add(artifact.ref)
+    return found
+
+
+def told(job: Job, made: Collection[Ref]) -> list[Ref]:
+    """Return the inputs of a job that Snakemake is told of: those that are made, for what of the job is made."""
+    return [ref for ref in job.inputs_of(made) if ref in made]

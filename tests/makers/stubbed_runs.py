@@ -1,0 +1,280 @@
+"""Runs of Snakemake with the Snakefile of this repository, in a process of their own, of jobs that write stubs.
+
+The campaign has jobs of all kinds. Its outputs are disturbed on the disk; Snakemake then runs as ever.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import os
+import random  # noqa: TID251 - of lists, and seeded
+import shlex
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from makers import commands, planned_campaign
+from makers.drawn_states import needrun
+from makers.repositories import HOME, Repository
+from shiftbench.plan.plan import Plan
+from shiftbench.refs import Ref
+
+ASKS_A_NET = """
+from shiftbench import refs
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
+def needs(params):
+    return [refs.weights("shapes", params["judge"], "mixup", 7)]
+"""
+READS_SOURCES = """
+FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {}
+SOURCES = ("fashion_mnist",)
+"""
+_NETS = [{"models": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}]
+OVER: dict[str, Any] = {
+    "fetch": {"folders": ["."]},  # somebody can bring the originals
+    "shifts": {
+        "bright": {"severities": [1, 2.5]},
+        "textured": {"severities": [1]},
+        "adversary": {"severities": [1]},
+        "contrast": {"severities": [3], "materialise": False},
+    },
+    "detectors": {"gen": {"gamma": [0.1, 0.5], "M": 3}},
+    "campaigns": {
+        "small": {
+            "dataset": "shapes",
+            "weights": _NETS,
+            "shifts": ["bright", "adversary", "contrast"],
+            "ood": ["others"],
+            "val_ood": ["elsewhere/test"],
+            "detectors": ["margin", "gen", "knn"],
+            "features": ["val"],
+        },
+        "large": {
+            "dataset": "shapes",
+            "weights": _NETS,
+            "shifts": ["bright", "textured"],
+            "methods": ["plain", "mirror"],
+        },
+    },
+}
+"""Originals, shards that ask a net, a shift that is not stored, searches, overlaps, features that nobody asks for."""
+
+EDITS: tuple[dict[str, Any], ...] = (
+    {},
+    {"trainers__mixup__epochs": 2},
+    {"metrics__more": {"use": "balanced"}},
+    {"shifts__bright__severities": [1, 4]},
+    {"seed": 1},
+)
+
+
+def make(folder: Path) -> None:
+    """Write the campaign's files."""
+    planned_campaign.make(folder)
+    planned_campaign.add(folder, "shifts", "adversary", ASKS_A_NET)
+    planned_campaign.add(folder, "shifts", "textured", READS_SOURCES)
+    shapes = (folder / "mine/datasets/shapes.py").read_text()
+    for name in ("others", "elsewhere"):
+        planned_campaign.add(folder, "datasets", name, shapes)
+    shutil.copy(HOME / "Snakefile", folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(HOME / name, folder / name)
+
+
+def run(folder: Path, seed: int, count: int) -> list[str]:
+    """Disturb and run a campaign some times, in another process; return what went wrong."""
+    process = commands.context().Process(target=_be, args=(folder, seed, count))
+    process.start()
+    process.join()
+    log = (folder / "log").read_text()
+    assert process.exitcode == 0, log[-4000:]
+    return json.loads((folder / "wrong.json").read_text())  # type: ignore[no-any-return]
+
+
+def _be(folder: Path, seed: int, count: int) -> None:
+    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.chdir(folder)
+    try:
+        wrong = Campaign(random.Random(seed)).history(count)
+    except BaseException:  # noqa: BLE001 - the log is all that the test sees of this process
+        traceback.print_exc()
+        sys.exit(1)
+    Path("wrong.json").write_text(json.dumps(wrong))
+
+
+class Campaign:
+    """The campaign in the working folder, and Snakemake in this process."""
+
+    def __init__(self, draw: random.Random) -> None:
+        from shiftbench.engine import internals
+        from shiftbench.plan import plan as plans
+        from shiftbench.provenance import recipe
+
+        self.draw = draw
+        self.root = Path()
+        self.plan = self._planned(0)
+        self.started: list[str] = []
+        plans.load = lambda scale=None: (self.plan, self.root)  # noqa: ARG005
+        recipe._row_digests = lambda folder, names: {}  # noqa: ARG005
+        internals.Client = self.client  # type: ignore[misc, assignment]
+
+    @functools.cache  # noqa: B019 - as long as the process
+    def _planned(self, edit: int) -> Plan:
+        return planned_campaign.plan(self.root, **OVER | EDITS[edit])
+
+    def client(self) -> Any:
+        """Be what starts jobs."""
+        from shiftbench.engine.client import Job
+
+        campaign = self
+
+        class Client:
+            alive = True
+
+            def run(self, job: Job) -> None:
+                campaign.job(Path(job.argv[3]))
+
+            def close(self) -> None:
+                pass
+
+        return Client()
+
+    def job(self, file: Path) -> None:
+        """Be a job: make what does not hold when its turn comes, of nothing; bytes of weights are new each time."""
+        from shiftbench.files import scratch
+        from shiftbench.provenance import recipe
+
+        def write(run: recipe.Run, _: object) -> None:
+            own = {one.ref for one in run.job.artifacts}
+            for one in sorted(run.job.artifacts, key=lambda one: not own.isdisjoint(one.inputs)):
+                if recipe.status(run.root, one) == "fresh":
+                    continue
+                lost = [ref.path for ref in one.inputs if not run.path(ref).exists()]
+                assert not lost, f"{one.ref.path} is made without {lost}"
+                new = self.draw.random() if one.ref.kind == "weights" else ""
+                with scratch(run.path(one.ref)) as output:
+                    output.write_text(f"{one.fingerprint} {new}")
+                    run.commit(one, {run.path(one.ref).name: output})
+
+        self.started.append(recipe.Job.read(file).rule)
+        recipe.execute(file, write)
+
+    def snakemake(self, *targets: str) -> tuple[int, set[str]]:
+        """Run Snakemake; return its exit status and the jobs that it started."""
+        from snakemake import cli
+
+        self.started.clear()
+        sys.argv[:] = ["snakemake", "--cores", "2", *targets]
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return int(ended.code or 0), set(self.started)
+        raise AssertionError("Snakemake goes on")
+
+    def states(self) -> dict[str, str]:
+        """Return how the outputs stand, by path."""
+        found = self.plan.status(self.root).values()
+        return {ref.path: state for job in found for ref, state in job.items()}
+
+    def expected(self, targets: Collection[str]) -> set[str]:
+        """Return the jobs that the model of Snakemake starts."""
+        from shiftbench.plan import snakemake_rules
+
+        rules = snakemake_rules.of(self.plan, self.root, None, targets)
+        named = {"all": ["results/report/index.html"], **rules.named}
+        asked = [path for target in targets or ["all"] for path in named.get(target, [target])]
+        stale = {path for path, state in self.states().items() if state not in ("fresh", "missing")}
+        return needrun(
+            {rule.rule: rule.outputs for rule in rules.rules},
+            {rule.rule: rule.inputs for rule in rules.rules},
+            {rule.rule for rule in rules.rules if not stale.isdisjoint(rule.outputs)},
+            {path for path in self.states() if Path(path).exists()},
+            asked,
+        )
+
+    def disturb(self) -> None:
+        """Edit params, lose outputs and receipts, retrain elsewhere, kill, and set times as clones and clocks do."""
+        from shiftbench.provenance import recipe
+
+        if self.draw.random() < 0.8:
+            self.plan = self._planned(self.draw.randrange(len(EDITS)))
+        refs = list(self.plan.artifacts)
+        last = refs[self.draw.randrange(len(refs)) :]
+        for ref in self._some(0, 1, 3, 20, 60) + (last if self.draw.random() < 0.3 else []):
+            (self.root / ref.path).unlink(missing_ok=True)
+        for ref in self._some(0, 0, 1, 5):
+            recipe.receipt_path(self.root, ref).unlink(missing_ok=True)
+        for ref in self._some(0, 0, 1, 5):
+            self._retrain(ref)
+        for ref in self._some(0, 0, 1, 5):
+            self._kill(ref)
+        now = time.time()
+        for output in (self.root / ref.path for ref in refs):
+            if output.exists():
+                stamp = self.draw.choice([self.draw.uniform(1e9, now), now, now + 100])
+                os.utime(output, (stamp, stamp))
+
+    def _some(self, *counts: int) -> list[Ref]:
+        return self.draw.sample(list(self.plan.artifacts), self.draw.choice(counts))
+
+    def _retrain(self, ref: Ref) -> None:
+        from shiftbench.provenance import recipe
+
+        content = recipe.receipt(self.root, ref)
+        if content and ref.kind not in ("sources", "shards", "previews"):
+            made = {Path(ref.path).name: "made elsewhere"}
+            recipe.write_json(recipe.receipt_path(self.root, ref), {**content, "made": made})
+
+    def _kill(self, ref: Ref) -> None:
+        """Leave what a killed Snakemake leaves of a job that it ran."""
+        marks = Path(".snakemake/incomplete")
+        marks.mkdir(parents=True, exist_ok=True)
+        name = base64.urlsafe_b64encode(ref.path.encode()).decode()
+        if len(name) < 255:  # else Snakemake spells it otherwise
+            (marks / name).write_text('{"external_jobid": null}')
+
+    def targets(self) -> list[str]:
+        """Draw what Snakemake is asked for."""
+        some = ["shards", "weights", "records", "tables"]
+        how = self.draw.random()
+        if how < 0.5:
+            return []
+        if how < 0.8:
+            return self.draw.sample([*some, "all"], self.draw.choice([1, 1, 2]))
+        return self.draw.sample(sorted(path for path in self.states() if "features" not in path), 2)
+
+    def history(self, count: int) -> list[str]:
+        """Disturb and run; return what went wrong."""
+        wrong = []
+        for number in range(count):
+            self.disturb()
+            targets = self.targets()
+            expected = self.expected(targets)
+            status, started = self.snakemake(*targets)
+            after, again = self.states(), self.expected(targets)
+            lost = {path for path in targets if after.get(path, "fresh") != "fresh"}
+            if status or started != expected or again or lost:
+                wrong.append(
+                    f"run {number} of {targets}: rc {status}; started too much {started - expected}, "
+                    f"too little {expected - started}; not fresh {lost}; again {again}"
+                )
+        return wrong
+
+
+def commands_of(folder: Path, root: str) -> list[list[str]]:
+    """Return the words of the shell commands that Snakemake would run for shards below an output root."""
+    make(folder)
+    planned_campaign.load(folder, root=root)
+    done = Repository(folder, HOME / "src").run(
+        "snakemake", "-n", "-p", "--executor", "local", "shards"
+    )
+    _, *said = (done.stdout + done.stderr).split("Shell command: ")
+    return [shlex.split(text.splitlines()[0]) for text in said if text.startswith("shiftbench")]

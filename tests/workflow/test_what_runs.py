@@ -1,0 +1,28 @@
+"""Snakemake starts what the model of tests/plan/test_out_of_date.py starts, in drawn states on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from makers import stubbed_runs
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 4), pytest.param(1, 80, marks=pytest.mark.slow)])
+def test_snakemake_and_its_model_start_the_same_jobs(tmp_path: Path, seed: int, count: int) -> None:
+    stubbed_runs.make(tmp_path)
+    assert stubbed_runs.run(tmp_path, seed, count) == []
+
+
+def test_a_root_is_quoted(tmp_path: Path) -> None:
+    """Whatever a shell makes of its characters; jobs that start warm have no shell."""
+    root = 'build/it\'s $(touch X) `touch X`; "touch" X & > X | #~!\\'
+    said = stubbed_runs.commands_of(tmp_path, root)
+    assert [words[:3] for words in said] == [["shiftbench", "shift", "--recipe"]] * 4
+    for words in said:
+        assert words[3].startswith(f"{root}/recipes/shift/shapes/")
+        assert words[4] == ">"
+        assert words[5].startswith(f"{root}/logs/shift/shapes/")
