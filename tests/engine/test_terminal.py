@@ -22,7 +22,7 @@ from snakemake_logger_plugin_shiftbench import LogHandler
 def rule(name: str, seconds: float = 4.0) -> Rule:
     verb, _, rest = name.partition("_")
     return Rule(
-        verb, name, f"{verb} {rest}", f"{name}.json", (), (), f"{name}.log", True, None, seconds
+        verb, name, f"{verb} {rest}", f"{name}.json", (), (), f"{name}.log", True, None, seconds, 0
     )
 
 

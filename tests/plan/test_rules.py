@@ -35,6 +35,16 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
     assert snakemake_rules.load(None, main=False) == planned
 
 
+def test_what_more_waits_for_goes_first(home: Path) -> None:
+    rules = snakemake_rules.load(None, main=True).rules
+    makes = {output: rule for rule in rules for output in rule.outputs}
+    chained = [(makes[need], rule) for rule in rules for need in rule.inputs]
+    assert chained
+    assert all(
+        before.priority >= round(before.seconds) + after.priority - 1 for before, after in chained
+    )
+
+
 def test_shifts_are_grouped_and_the_clean_shards_that_they_need_are_not(home: Path) -> None:
     groups = {rule.rule: rule.group for rule in snakemake_rules.load(None, main=True).rules}
     assert groups["shift_shapes_test_bright"] == "shift"

@@ -33,6 +33,8 @@ for job in PLAN.rules:
             local(job.log),
         group:
             job.group
+        priority:
+            job.priority
         localrule: job.verb == "fetch"  # nodes of a cluster often reach no registry
         resources:
             **rules.resources(job.verb, config),

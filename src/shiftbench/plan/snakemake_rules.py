@@ -51,7 +51,8 @@ class Rule:
     """One rule: a job's recipe, outputs and log, and those of its inputs that this run makes.
 
     `runs` tells whether the run starts it. Jobs of one group may share a submission to a cluster: those that are
-    short, and do not wait for another. `title` is what a terminal calls the job, `seconds` what it is expected to take.
+    short, and do not wait for another. `title` is what a terminal calls the job, `seconds` what it is expected to take,
+    `priority` so with all that has to come after it: what begins the longest chain goes first.
     """
 
     verb: str
@@ -64,6 +65,7 @@ class Rule:
     runs: bool
     group: str | None
     seconds: float
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ def of(
     """
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
     made = planned.out_of_date(root, _asked(planned, root, system, prefix, targets))
+    seconds = {job.rule: estimate.seconds(job, root) for job in planned.jobs.values()}
+    behind = _seconds_behind(planned, seconds)
     rules = []
     for job in planned.jobs.values():
         rules.append(
@@ -181,13 +185,24 @@ def of(
                 log=str(root / f"logs/{job.verb}/{job.name}.log"),
                 runs=not made.isdisjoint(artifact.ref for artifact in job.artifacts),
                 group=_group(job),
-                seconds=estimate.seconds(job, root),
+                seconds=seconds[job.rule],
+                priority=round(max(behind[one.ref] for one in job.artifacts) + seconds[job.rule]),
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
     if not system:
         return Rules(tuple(rules), wanted)
     return Rules(tuple(rules), {}, {system: wanted["report"]})
+
+
+def _seconds_behind(planned: plan.Plan, seconds: Mapping[str, float]) -> dict[Ref, float]:
+    """Return what the longest chain of jobs takes that waits for each output."""
+    jobs = {one.ref: job.rule for job in planned.jobs.values() for one in job.artifacts}
+    behind = dict.fromkeys(planned.artifacts, 0.0)
+    for ref, artifact in reversed(planned.artifacts.items()):  # what waits stands behind
+        for need in artifact.inputs:
+            behind[need] = max(behind[need], behind[ref] + seconds[jobs[ref]])
+    return behind
 
 
 def _asked(

@@ -18,6 +18,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.data.shards import Entry
+from shiftbench.engine import memory
 from shiftbench.errors import ChecksumError
 from shiftbench.provenance import environment
 from shiftbench.sample import Sample
@@ -29,7 +30,8 @@ Make = Callable[[Task, Path], Answer]
 
 
 def read_spec(file: Path) -> dict[str, Any]:
-    """Return a specification, with its plugin folders in use."""
+    """Return a specification, with its plugin folders in use; keep memory as jobs do."""
+    memory.keep_freed()
     spec: dict[str, Any] = json.loads(file.read_text())
     plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
     return spec
