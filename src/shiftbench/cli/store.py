@@ -68,7 +68,7 @@ def repair(path: str, scale: Scale = None) -> None:
         out.print("all bytes are as recorded; nothing to repair")
         return
     planned.write(root)
-    command = [sys.executable, "-m", "snakemake", *(str(root / name) for name in again)]
+    command = [sys.executable, "-P", "-m", "snakemake", *(str(root / name) for name in again)]
     overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
     if subprocess.run([*command, *overlay], check=False).returncode:
         raise ShiftbenchError(
