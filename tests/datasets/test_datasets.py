@@ -267,8 +267,8 @@ def test_no_picture_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(DataError, match="cannot"):
             read(tmp_path / "a.jpg")
     assert not (tmp_path / "ran").exists()
-    with contextlib.suppress(OSError):  # and so it would be
-        Image.open(tmp_path / "a.jpg").load()
+    with contextlib.suppress(OSError), Image.open(tmp_path / "a.jpg") as opened:
+        opened.load()  # and so it would be
     assert (tmp_path / "ran").exists()
 
 
