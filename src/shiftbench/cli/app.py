@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from shiftbench.errors import DataError, near
+from shiftbench.progress import Screen
 from shiftbench.refs import Ref
 
 app = typer.Typer(
@@ -17,8 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Screen(highlight=False)
+err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
