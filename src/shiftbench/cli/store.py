@@ -53,8 +53,10 @@ def pull(
 @app.command(rich_help_panel=PANEL)
 def repair(path: str, scale: Scale = None) -> None:
     """Check outputs below PATH and make the damaged ones again."""
+    from shiftbench.provenance import trust
     from shiftbench.storage import pull
 
+    trust.require("a repair runs its Snakefile")
     planned, root = plans.load(scale)
     again = pull.repair(planned, root, path)
     for name in again:

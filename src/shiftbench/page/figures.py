@@ -358,8 +358,8 @@ def _layout(title: str, x: str, y: str) -> dict[str, Any]:
 
 def _figure(traces: list[Any], layout: dict[str, Any]) -> Figure:
     """Check a figure against plotly's schema and return it as JSON values, without plotly's template."""
-    figure: Figure = go.Figure(traces, layout | {"template": {}}).to_plotly_json()
-    return _as_text(figure)
+    figure: Figure = _as_text(go.Figure(traces, layout | {"template": {}}).to_plotly_json())
+    return figure
 
 
 def _as_text(part: Any, key: str = "") -> Any:

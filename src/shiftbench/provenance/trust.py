@@ -8,6 +8,7 @@ The list stands outside of all checkouts, a folder a line; what ends in `/*` sta
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def is_trusted(folder: Path = Path()) -> bool:
     if home in _MADE or plugins.PACKAGE.resolve() in [home / name for name in SOURCES]:
         return True
     lines = _lines()
-    return str(home) in lines or any(f"{above}/*" in lines for above in home.parents)
+    return str(home) in lines or any(str(above / "*") in lines for above in home.parents)
 
 
 def trust(folder: Path = Path()) -> None:
@@ -51,6 +52,12 @@ def trust(folder: Path = Path()) -> None:
     if not home.isprintable():
         raise DataError(f"{home!r} cannot be trusted: its path has a character that is not printed")
     files.write_bytes(listed_in(), "".join(f"{line}\n" for line in [*_lines(), home]).encode())
+
+
+def by_doing(folder: Path = Path()) -> None:
+    """Trust a checkout that the user made or runs; where the list cannot be written, it is asked for again."""
+    with contextlib.suppress(DataError):
+        trust(folder)
 
 
 def made(folder: Path) -> None:
@@ -78,5 +85,5 @@ def require(what: str, folder: Path = Path()) -> None:
 def _lines() -> list[str]:
     try:
         return listed_in().read_text().splitlines()
-    except FileNotFoundError:
+    except OSError:
         return []

@@ -163,7 +163,8 @@ def refuse_links(home: Path, paths: Iterable[str]) -> None:
     Raises:
         UntrustedError: a path, or a folder above it, is a link to outside of the cache.
     """
-    places = {home / above for path in paths for above in (path, *PurePosixPath(path).parents)}
+    written = [PurePosixPath(path) for path in paths]
+    places = {home / above for path in written for above in (path, *path.parents)}
     cache = (home / ".dvc" / "cache").resolve()
     for link in sorted(place for place in places - {home} if place.is_symlink()):
         if not link.resolve().is_relative_to(cache):
