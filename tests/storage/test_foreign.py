@@ -123,6 +123,17 @@ def test_a_lock_that_leads_outside_is_refused(home: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["", "7", "stages: 7", "stages: [a]", "stages: {s: 7}", "a: [", "\x01"]
+)
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_what_is_no_file_of_dvc_is_refused(home: Path, name: str, text: str) -> None:
+    record(home, [("fine", b"fine")])
+    (home / name).write_text(text)
+    with pytest.raises(DataError, match="no list of stages"):
+        dvc_store.outputs(home)
+
+
+@pytest.mark.parametrize(
     "link", ["data", "data/shards", "data/shards/deep", "data/shards/deep/fine"]
 )
 def test_nothing_is_written_through_a_link_unless_one_trusts_it(home: Path, link: str) -> None:

@@ -273,13 +273,13 @@ def index(folder: Path) -> list[Entry]:
         columns = table.select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA).to_pydict()
     except (pa.ArrowException, KeyError) as error:
         raise DataError(f"{folder / INDEX} is no index of shards: {error}") from None
-    entries = list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
-    for entry in entries:
-        if None in (entry.key, entry.offset, entry.size) or not is_tar(entry.tar):
-            raise DataError(f"{folder / INDEX}: {entry} is no place in a tar; {_cure(folder)}")
-        if min(entry.offset, entry.size) < 0:
-            raise DataError(f"{folder / INDEX}: {entry} lies before its tar; {_cure(folder)}")
-    return entries
+    if any(table.column(name).null_count for name in ("key", "tar", "offset", "size")):
+        raise DataError(f"{folder / INDEX}: a sample has no place; {_cure(folder)}")
+    if not all(map(is_tar, set(columns["tar"]))):
+        raise DataError(f"{folder / INDEX}: a tar is none of the folder's; {_cure(folder)}")
+    if min((*columns["offset"], *columns["size"]), default=0) < 0:
+        raise DataError(f"{folder / INDEX}: a sample lies before its tar; {_cure(folder)}")
+    return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
 
 
 def read(

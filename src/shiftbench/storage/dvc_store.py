@@ -180,20 +180,43 @@ def outputs(home: Path) -> list[Output]:
     lock = home / "dvc.lock"
     if not lock.is_file():
         raise DataError(f"{lock} does not exist: nothing was recorded here; `make record` does it")
-    stages = yaml.safe_load(lock.read_text())["stages"].values()
     kept_in_git = _uncached(home / "dvc.yaml")
-    found = [out for stage in stages for out in stage.get("outs", ())]
-    stored = [out for out in found if "md5" in out and out["path"] not in kept_in_git]
-    for out in stored:
-        _safe(out["path"], out["md5"].removesuffix(".dir"), str(lock))
-    return [Output(out["path"], out["md5"], out.get("size")) for out in stored]
+    stored = [
+        (out["path"], out["md5"], out.get("size"))
+        for out in _outs(lock)
+        if isinstance(out, dict) and "md5" in out and str(out.get("path")) not in kept_in_git
+    ]
+    for path, oid, _ in stored:
+        _safe(path, str(oid).removesuffix(".dir"), str(lock))
+    return [Output(*one) for one in stored]
 
 
 def _uncached(file: Path) -> set[str]:
     """Return the outputs of dvc.yaml that are in no cache and no remote."""
-    stages = yaml.safe_load(file.read_text())["stages"].values() if file.is_file() else ()
-    outs = [out for stage in stages for out in stage.get("outs", ()) if isinstance(out, dict)]
-    return {name for out in outs for name, how in out.items() if (how or {}).get("cache") is False}
+    outs = [out for out in _outs(file) if isinstance(out, dict)] if file.is_file() else []
+    named = [(name, how) for out in outs for name, how in out.items() if isinstance(how, dict)]
+    return {str(name) for name, how in named if how.get("cache") is False}
+
+
+def _outs(file: Path) -> list[Any]:
+    """Return the outputs of all stages as dvc.yaml or dvc.lock has them.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        stages = yaml.safe_load(file.read_text())["stages"].values()
+        return [out for stage in stages for out in stage.get("outs", ())]
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{file} is no list of stages as DVC writes it: {why}") from None
 
 
 def recorded(home: Path) -> dict[str, str]:
