@@ -17,7 +17,7 @@ def run(*words: str) -> Result:
 def said(*words: str) -> str:
     """Run a command that must succeed; return what it prints."""
     result = run(*words)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, f"{result.output}{result.exception}"
     return result.output
 
 

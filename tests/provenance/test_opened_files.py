@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import sys
@@ -49,6 +50,19 @@ def test_what_is_neither_an_input_nor_installed_nor_of_the_system(tmp_path):
         os.utime(hidden, (past, past))
         np.load(hidden)
         assert watch.undeclared() == [str(hidden)]
+
+
+def test_a_source_is_undeclared_unless_it_was_imported_before(tmp_path, monkeypatch):
+    for name in ("imported_early", "imported_late"):
+        (tmp_path / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    early = importlib.import_module("imported_early")
+    with watched(Watch([])) as watch:
+        watch._began = sys.maxsize
+        Path(str(early.__file__)).read_bytes()
+        assert watch.undeclared() == []
+        late = importlib.import_module("imported_late")
+        assert watch.undeclared() == [late.__file__]
 
 
 def test_what_is_written_meanwhile_is_the_jobs_own_and_a_forged_time_stamp_is_none(tmp_path):

@@ -92,11 +92,18 @@ def paths(recipe: dict[str, Any]) -> Iterator[str]:
             yield str(value["options"]["path"])
 
 
-def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return what shards are made of that a dataset reads below its `root`: path -> what it is.
+def brought(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
+    """Return where the user's own files of a dataset lie: its `root`, and what else it wants for clean shards.
 
-    It is not pinned (ImageNet has 1.3 million files): what was read of it is what the shards hold.
+    They are not pinned (ImageNet has 1.3 million): what was read of them is what the shards hold.
     """
+    root = recipe.get("dataset", {}).get("options", {}).get("root")
+    found = [Path(root).expanduser()] if root else []
+    return [*found, *map(Path, wanted(ref, recipe))]
+
+
+def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the user must bring for clean shards: path -> what it is."""
     spec = recipe.get("dataset", {}) if ref.kind == "shards" else {}
     module = plugins.find("datasets", spec["use"]) if spec else None
     if module is None or not hasattr(module, "wants"):

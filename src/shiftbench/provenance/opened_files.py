@@ -6,6 +6,7 @@ A job may open
 - the user's own files, as pinned or below a dataset's `root`, and `params.yaml`, locks and DVC's settings beside them;
 - what was compared with a digest that a lock states (`checked`);
 - installed packages: modules, and data whose sha256 is that of a wheel's RECORD;
+- sources of modules that were imported before it began (who shows where a call came from reads lines of them);
 - bytecode and machine code where Python and numba are told to keep it;
 - what is the system's: the interpreter, and `SYSTEM`;
 - what it has written itself, or what was written since it began (by the clock of the kernel, which nobody can set back
@@ -56,6 +57,7 @@ class Watch:
         self._allowed = (*SYSTEM, *own, *allowed)
         self._code = {os.path.realpath(path) for path in code}
         self._homes = tuple(f"{os.path.realpath(f)}{os.sep}" for f in plugins.Folders.extra)
+        self._before = frozenset(sys.modules)
         self._seen: set[str] = set()
         self._data: set[str] = set()
         self._began = time.time_ns() - 50_000_000  # the kernel's clock moves in steps
@@ -87,8 +89,14 @@ class Watch:
             return
         if file.startswith(self._homes) and self._of_plugins(file):
             return
+        if file.endswith(".py") and file in self._imported_before():
+            return
         if os.stat(file).st_ctime_ns < self._began:  # noqa: PTH116 - likewise
             self._found.add(file)
+
+    def _imported_before(self) -> set[str]:
+        files = (getattr(sys.modules.get(name), "__file__", None) for name in self._before)
+        return {os.path.realpath(file) for file in files if file}
 
     def _of_plugins(self, file: str) -> bool:
         """Tell whether a file of a plugin folder may be read: a source that is named, an entry, a card."""

@@ -315,7 +315,7 @@ class Run:
         named = {
             name for artifact in self.job.artifacts for name in artifact.recipe.get("code", {})
         }
-        brought = [Path(one) for a in self.job.artifacts for one in pins.wanted(a.ref, a.recipe)]
+        brought = [place for a in self.job.artifacts for place in pins.brought(a.ref, a.recipe)]
         folders += [path for path in brought if path.is_dir()]
         single = [str(path.absolute()) for path in (*own, *brought, *map(Path, _BESIDE))]
         allowed = [*opened_files.beginnings(files, folders), *single]

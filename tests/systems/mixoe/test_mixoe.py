@@ -195,19 +195,22 @@ def decay(job: Any) -> dict[str, tuple[Any, Any]]:
 def test_equal_sizes_are_the_authors_ten_draws() -> None:
     """Their `get_and_print_results`, written out: confidences, ID positive, TNR at the rate nearest to 95%."""
     scores = np.random.default_rng(0)
-    known, unknown = scores.normal(0, 1, 90), scores.normal(1, 1, 40)
-    random.seed(0)
+    known, unknown = np.sort(scores.normal(0, 1, 90)), np.sort(scores.normal(1, 1, 40))
+    draws = random.Random(0)  # others draw from the shared one
     areas, rejected = [], []
     for _ in range(10):
-        inside = -np.array(random.sample(list(known), 40))
-        outside = -np.array(random.sample(list(unknown), 40))
+        inside = -np.array(draws.sample(list(known), 40))
+        outside = -np.array(draws.sample(list(unknown), 40))
         areas.append(roc_auc_score([1] * 40 + [0] * 40, np.concatenate([inside, outside])))
         steps = np.sort(np.concatenate([inside, outside]))
         kept = [(inside > t).sum() / 40 for t in (-np.inf, *steps)]
         at = (-np.inf, *steps)[int(np.abs(np.array(kept) - 0.95).argmin())]
         rejected.append(1 - (outside > at).sum() / 40)
     ones = np.ones((90, 1), np.uint8), np.ones((40, 1), np.uint8)
-    assert equal_sized.compute(known, unknown, *ones)[0] == pytest.approx(np.mean(areas), abs=1e-12)
+    mixed = scores.permutation(known), scores.permutation(unknown)
+    for sides in ((known, unknown), mixed):
+        area = equal_sized.compute(*sides, *ones)[0]
+        assert area == pytest.approx(np.mean(areas), abs=1e-12)
     tnr = equal_sized.compute(known, unknown, *ones, of="tnr95")[0]
     assert tnr == pytest.approx(np.mean(rejected), abs=1e-12)
     with pytest.raises(ParamsError, match="of = 'auc'; did you mean auroc"):

@@ -4,7 +4,7 @@
 nearest such threshold). The first matters little, precision and its area much.
 
 Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, `eval/eval.py` of zjysteven/MixOE: `random.seed(0)`, then
-`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of their keys, there in that
+`random.sample` of ID and of OOD scores, ten times; so here. Differs: rows are in the order of scores, there in that
 of a shuffled loader, so that other samples are drawn. Under a bootstrap draw the same samples are, with its weights.
 """
 
