@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the numbe
 os.environ.setdefault(
     "COLUMNS", "160"
 )  # of tables that are printed, whatever the folders are called
+os.environ["SHIFTBENCH_TRUSTED"] = str(Path(__file__).parent / "makers" / "trusted")  # all folders
 os.fsync = lambda _: (
     None
 )  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
@@ -186,8 +187,9 @@ def _fail_if_skipped(report: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _packaged_plugins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test search the plugin folders of another's params, which stay those of the process."""
+    """Let no test search the plugin folders of another's params, those of the process, nor only read them."""
     monkeypatch.setattr("shiftbench.plugins.Folders.extra", ())
+    monkeypatch.setattr("shiftbench.plugins.Folders.only_read", False)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ ShiftbenchError
 │   ├── RangeError       3  a value (label, pixel, severity, probability) lies outside its range
 │   └── FetchError       3  no provider could bring an original
 ├── ModelError           3  a model's outputs do not fit (shape, NaN, unsafe checkpoint)
+├── UntrustedError       2  code of a checkout would have to run, and the user has not trusted it
 ├── SandboxError         5  generated code cannot be run safely here
 └── StaleError           4  code or inputs moved under a recipe; nothing was written
 
@@ -41,7 +42,13 @@ class PluginError(ParamsError):
 
 
 class NotRunError(PluginError):
-    """An audit from outside reads the text of plugins and runs none; this needs more than the text."""
+    """Of a checkout that is not trusted the text of plugins is read, and none is run; this needs more than the text."""
+
+
+class UntrustedError(ShiftbenchError):
+    """Code of a checkout would have to run, or a setting of it to be followed, and the user has not trusted it."""
+
+    code = 2
 
 
 class DataError(ShiftbenchError):

@@ -12,7 +12,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -80,6 +80,19 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
     if known[id(value)] > _EXPANDED:
         raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
     return known[id(value)]
+
+
+def stays_below(path: object) -> bool:
+    """Tell whether a path that somebody else wrote leads to a place below the folder that it is relative to.
+
+    Example:
+        >>> [stays_below(path) for path in ("a/b.tar", "../a", "/a", "a/../../b", "", ".", 3)]
+        [True, False, False, False, False, False, False]
+    """
+    if not isinstance(path, str) or not path.isprintable():
+        return False
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts
 
 
 def sha256(file: Path) -> str:

@@ -246,8 +246,8 @@ class Unrun(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name in self.__dict__.get("_computed", ()):
             raise NotRunError(
-                f"{name} of {self.__file__} is known only when that file is run, and an audit from outside runs "
-                "nothing of a checkout but in processes of their own, from level 2 on"
+                f"{name} of {self.__file__} is known only when that file is run, and of a checkout that is not trusted "
+                "nothing is; look at it, then run `shiftbench --trust COMMAND` there once"
             )
         raise AttributeError(name)
 

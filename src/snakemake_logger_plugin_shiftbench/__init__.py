@@ -9,9 +9,10 @@ import logging
 import sys
 from typing import Any
 
-from rich.console import Console
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from shiftbench.progress import Screen
 
 NOISE = (
     "Assuming unrestricted shared filesystem usage",
@@ -45,7 +46,7 @@ class LogHandler(LogHandlerBase):
         dry = self.common_settings.dryrun
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
         no_color = self.common_settings.nocolor or None
-        self.terminal = Terminal(Console(file=stream, highlight=False, no_color=no_color))
+        self.terminal = Terminal(Screen(file=stream, highlight=False, no_color=no_color))
         self.told = {} if dry else self._told()
 
     def _told(self) -> dict[LogEvent, Any]:

@@ -91,18 +91,19 @@ def test_a_file_that_a_receipt_was_made_to_name_fails(made):
 def test_a_symbolic_link_must_be_one_that_dvc_made(made, tmp_path):
     """It leads to the object that dvc.lock records of its own path, where DVC is told to link at all."""
     path = made.one("records").path
-    file, kept = made.root / path, made.root / ".dvc/cache/files/md5/ab/cd"
+    oid = "ab" + 15 * "cd"
+    file, kept = made.root / path, made.root / ".dvc/cache/files/md5/ab" / oid[2:]
     kept.parent.mkdir(parents=True)
     file.rename(kept)
     file.symlink_to(kept)
     lock, config = made.root / "dvc.lock", made.root / ".dvc/config"
-    outs = {"schema": "2.0", "stages": {"run": {"outs": [{"path": path, "md5": "abcd"}]}}}
+    outs = {"schema": "2.0", "stages": {"run": {"outs": [{"path": path, "md5": oid}]}}}
     lock.write_text(yaml.safe_dump(outs))
     (finding,) = made.findings("archives")
     assert "which DVC did not make" in finding.why
     config.write_text("[cache]\n    type = symlink\n")
     assert made.findings("archives") == []
-    lock.write_text(lock.read_text().replace("abcd", "abce"))
+    lock.write_text(lock.read_text().replace(oid, oid[::-1]))
     (finding,) = made.findings("archives")
     assert (finding.verdict, finding.file) == ("failed", path)
 

@@ -98,6 +98,10 @@ def test_negative_label_is_refused() -> None:
         ("cls", b"-1", "a label is an ASCII decimal; got b'-1'"),
         ("cls", b"", "a label is an ASCII decimal"),
         ("json", b"{", "damaged JSON of 1 bytes"),
+        ("json", b"[" * 99_999, "damaged JSON"),
+        ("json", b"7" * 5_000, "damaged JSON"),
+        ("cls", b"7" * 5_000, "a label is an ASCII decimal"),
+        ("png", codecs.encode("webp", COLOUR) + codecs.encode("png", COLOUR)[-8:], "damaged PNG"),
     ],
 )
 def test_damage_is_told(extension: str, data: bytes, message: str) -> None:

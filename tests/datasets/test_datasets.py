@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
+import os
 import pickle
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from makers import miniature_originals
 from shiftbench import plugins, refs
@@ -19,6 +22,7 @@ from shiftbench.data import shards, splits
 from shiftbench.datasets import _arrays, _pictures, _twelve, _vader
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError, ParamsError, RangeError
 from shiftbench.sample import Sample
+from shiftbench.tools import preview
 
 
 def read(module: ModuleType, split: str, made: miniature_originals.Made) -> list[Any]:
@@ -249,6 +253,29 @@ def test_huge_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     miniature_originals.picture(0).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="k: 12 x 9 pixels; at most 100 are read"):
         _pictures.read_array(tmp_path / "a.png", "k")
+
+
+def test_no_picture_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow calls Ghostscript for PostScript, whatever the file is called."""
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    miniature_originals.picture(0).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    for read in (partial(_pictures.read_array, key="k"), preview.own_image):
+        with pytest.raises(DataError, match="cannot"):
+            read(tmp_path / "a.jpg")
+    assert not (tmp_path / "ran").exists()
+    with contextlib.suppress(OSError), Image.open(tmp_path / "a.jpg") as opened:
+        opened.load()  # and so it would be
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", _pictures._FORMATS)
+def test_every_format_of_the_suffixes_is_read(tmp_path: Path, kind: str) -> None:
+    miniature_originals.picture(0).convert("L").save(tmp_path / "a", kind)
+    assert _pictures.read_array(tmp_path / "a", "k").shape[:2] == (9, 12)
 
 
 def test_vader_rules(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, column, tables
 from shiftbench.data import codecs
 from shiftbench.errors import DataError
-from shiftbench.page import gallery
-from shiftbench.page.leaderboard import Places, columns
+from shiftbench.page import figures, gallery
+from shiftbench.page.figures import Line, Style
+from shiftbench.page.leaderboard import Entry, Places, columns
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import panels
 from shiftbench.provenance import recipe
@@ -165,6 +166,17 @@ def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
     )
     assert line["x"] == [0, 1, 3, 5]
     assert line["y"][0] == pytest.approx(90.2)
+
+
+def test_a_name_in_a_figure_is_no_link() -> None:
+    """Plotly makes elements of what looks like HTML in a name; ends of lines are ours."""
+    link = '<a href="https://example.org">click</a><br>here'
+    line = Line(Style.of([link])[link], (link,), (Entry(0.5, 0.4, 0.6, 9),))
+    drawn = figures.points([line], Measure.of("accuracy", {}), link)
+    texts = [drawn["data"][0]["name"], *drawn["layout"]["yaxis"]["ticktext"]]
+    for text in [*texts, drawn["layout"]["title"]["text"]]:
+        assert text == '&lt;a href="https://example.org">click&lt;/a><br>here'
+    assert "<br>n = 9" in drawn["data"][0]["text"][0]
 
 
 def test_reliability_pools_seeds_and_shifts() -> None:

@@ -200,6 +200,11 @@ def test_every_remote_that_comes_with_a_repository_is_verified(file: str) -> Non
         ("https://token@host/a b", "https://***@host/a b"),
         ("(http://host/a?sig=1&x=2) said no", "(http://host/a?***) said no"),
         ("for AKIAIOSFODNN7EXAMPLE: no", "for ***: no"),
+        ("https://me:pa/ss@host/a", "https://***@host/a"),
+        ("'https://me:p'a\"ss@host/a' is down", "'https://***@host/a' is down"),
+        ("https://me:p@s/s?x@host/a", "https://***@host/a"),
+        ("https://host:8080/a@b", "https://host:8080/a@b"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
     ],
 )
 def test_what_of_a_url_is_shown(text: str, shown: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -42,9 +43,7 @@ def tar(path: Path, members: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as archive:
         for name, raw in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(raw)
-            archive.addfile(info, io.BytesIO(raw))
+            archive.addfile(_info(name, raw), io.BytesIO(raw))
     return path
 
 
@@ -235,6 +234,62 @@ def test_archive_within_an_archive_and_gzips(world: World) -> None:
     world.package = tar(world.tmp / "registry/flat.tgz", packed(CONTENT))
     with pytest.raises(FetchError, match=r"flat\.tgz holds no x/inner\.tar\.gz"):
         world.fetch()
+
+
+@pytest.mark.parametrize("inside", [None, "package/inner.tgz"])
+def test_a_few_bytes_that_unpack_to_many_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, inside: str | None
+) -> None:
+    monkeypatch.setattr(providers, "LARGEST", 10_000)
+    zeros = {"package/data/a.txt": bytes(2_000_000), "package/data/sub/b.txt": b"second"}
+    world.package = tar(world.tmp / "registry/toy.tgz", zeros)
+    if inside:
+        inner = {inside: world.package.read_bytes() + bytes(10_000)}
+        world.package = tar(world.tmp / "registry/outer.tgz", inner)
+        world.declare(files=files(CONTENT), providers=[HEAD["providers"][0] | {"inside": inside}])
+    with pytest.raises(FetchError, match="unpacks to more than 100 times its bytes"):
+        world.fetch()
+
+
+def zipped(path: Path, members: dict[str, bytes], how: int) -> Path:
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, raw in members.items():
+            archive.writestr(name, raw)
+    return path
+
+
+def test_drawn_damage_in_an_archive_ends_in_an_error_of_ours(tmp_path: Path) -> None:
+    """Bytes changed anywhere in zips and tars: the files come, or a FetchError says what is wrong."""
+    rng = np.random.default_rng(0)
+    content = packed({"a.txt": bytes(range(256)) * 4, "sub/b.txt": b"second" * 50})
+    archives = [tar(tmp_path / "toy.tgz", content)]
+    for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        archives.append(zipped(tmp_path / f"toy{how}.zip", content, how))
+    with tarfile.open(tmp_path / "toy.txz", "w:xz") as archive:
+        for name, raw in content.items():
+            archive.addfile(_info(name, raw), io.BytesIO(raw))
+    archives.append(tmp_path / "toy.txz")
+    source = source_files.Source.model_validate(HEAD | {"files": files(CONTENT)})
+    refused = 0
+    for number in range(600):
+        package = archives[number % len(archives)]
+        data = np.frombuffer(package.read_bytes(), np.uint8).copy()
+        data[rng.integers(len(data), size=rng.integers(1, 4))] = rng.integers(256)
+        damaged = tmp_path / f"damaged{package.suffix}"
+        damaged.write_bytes(
+            data[: rng.integers(1, len(data) + 1) if number % 3 else None].tobytes()
+        )
+        try:
+            providers.unpack(damaged, source.providers[0], source, tmp_path / "into")
+        except FetchError:
+            refused += 1
+    assert 200 < refused < 600
+
+
+def _info(name: str, raw: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = len(raw)
+    return info
 
 
 @pytest.mark.parametrize("bad", ["package/data/../../../evil.txt", "/evil.txt"])

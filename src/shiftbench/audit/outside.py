@@ -17,10 +17,8 @@ from typing import Any
 
 from shiftbench import __version__, plugins
 from shiftbench.errors import ParamsError
-from shiftbench.provenance import code_digest
+from shiftbench.provenance import code_digest, trust
 
-SOURCES = ("src/shiftbench", "shiftbench")
-"""Where a checkout may have the package; else it uses an installed one, whose code its recipes know by digest."""
 _OWN = ("audit",)
 """What of a checkout's package an auditor brings along."""
 
@@ -47,8 +45,8 @@ def looking_at(folder: Path) -> Iterator[Path]:
 
 
 def package_of(folder: Path) -> Path:
-    """Return the package that a checkout holds; the auditor's own where it holds none."""
-    places = (folder.resolve() / name for name in SOURCES)
+    """Return the package that a checkout holds; the auditor's own where it holds none, whose code recipes know."""
+    places = (folder.resolve() / name for name in trust.SOURCES)
     return next((place for place in places if (place / "plugins.py").is_file()), plugins.PACKAGE)
 
 

@@ -21,7 +21,13 @@ from shiftbench.audit import outside
 from shiftbench.audit.case import Case, fresh_seed
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
-from shiftbench.errors import NotRunError, ParamsError, ShiftbenchError, near
+from shiftbench.errors import (
+    NotRunError,
+    ParamsError,
+    ShiftbenchError,
+    UntrustedError,
+    near,
+)
 from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
 from shiftbench.provenance import environment
@@ -201,7 +207,7 @@ def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
     try:
         for one in module.check(case):
             said.append(one)  # noqa: PERF402 - what was said before it broke is kept
-    except NotRunError as error:
+    except (NotRunError, UntrustedError) as error:
         said.append(Finding("incomplete", name_of(module), str(error)))
     except ShiftbenchError as error:
         said.append(_broken(module, case, error))

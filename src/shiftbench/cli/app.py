@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from shiftbench import plugins
 from shiftbench.errors import DataError, near
+from shiftbench.progress import Screen
+from shiftbench.provenance import trust
 from shiftbench.refs import Ref
 
 app = typer.Typer(
@@ -17,13 +19,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Screen(highlight=False)
+err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
 Scale = Annotated[str | None, typer.Option(help="overlay: NAME for params/NAME.yaml")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+@app.callback()
+def begin(
+    trusted: Annotated[
+        bool,
+        typer.Option("--trust", help="from now on, let code of the checkout in this folder run"),
+    ] = False,
+) -> None:
+    """Settle, before any command, whether code of the checkout in this folder may run."""
+    if trusted:
+        trust.trust()
+    plugins.Folders.only_read = not trust.is_trusted()
 
 
 def escaped(text: str) -> str:

@@ -27,6 +27,8 @@ _COLOURS = {
     "failed": "red",
     "not run": "dim",
 }
+RUNNING = 2
+"""From this level on code of a checkout is run."""
 _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all
 
 
@@ -65,7 +67,10 @@ def audit(
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
     from shiftbench.audit import outside, run
+    from shiftbench.provenance import trust
 
+    if level >= RUNNING and checkout is None:
+        trust.require(f"an audit at level {level} runs its code")
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
     json = json and (json if str(json) == "-" else json.absolute())
     with contextlib.ExitStack() as stack:

@@ -120,8 +120,10 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def make(scale: Scale = None) -> None:
     """Make what is stale in this process, one job after another, without Snakemake: small campaigns, notebooks."""
+    from shiftbench.provenance import trust
     from shiftbench.tools import run_local
 
+    trust.require("its campaign would run here")
     planned, root = plans.load(scale)
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)

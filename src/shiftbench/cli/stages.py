@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shiftbench import plugins
 from shiftbench.cli.app import Device, Recipe, app, err, out
 from shiftbench.errors import ParamsError
 
@@ -20,6 +21,9 @@ def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
     from shiftbench.stages import verbs
 
     memory.keep_freed()
+    plugins.Folders.only_read = (
+        False  # whoever started the run trusts the checkout, and may have on another machine
+    )
     count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options))
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 

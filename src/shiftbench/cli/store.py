@@ -53,8 +53,10 @@ def pull(
 @app.command(rich_help_panel=PANEL)
 def repair(path: str, scale: Scale = None) -> None:
     """Check outputs below PATH and make the damaged ones again."""
+    from shiftbench.provenance import trust
     from shiftbench.storage import pull
 
+    trust.require("a repair runs its Snakefile")
     planned, root = plans.load(scale)
     again = pull.repair(planned, root, path)
     for name in again:
@@ -68,7 +70,7 @@ def repair(path: str, scale: Scale = None) -> None:
         out.print("all bytes are as recorded; nothing to repair")
         return
     planned.write(root)
-    command = [sys.executable, "-m", "snakemake", *(str(root / name) for name in again)]
+    command = [sys.executable, "-P", "-m", "snakemake", *(str(root / name) for name in again)]
     overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
     if subprocess.run([*command, *overlay], check=False).returncode:
         raise ShiftbenchError(

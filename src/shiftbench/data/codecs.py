@@ -35,7 +35,10 @@ _PNG = (
     cv2.IMWRITE_PNG_STRATEGY,
     cv2.IMWRITE_PNG_STRATEGY_RLE,
 )
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # else OpenCV would look for another of its formats
 _PNG_END = b"IEND\xaeB\x60\x82"
+MAX_PIXELS = 80_000_000  # an image above is an accident or an attack; Pillow warns a little higher
+_DIGITS = 18  # of a label, an int64
 
 
 def encode(extension: str, value: object) -> bytes:
@@ -117,12 +120,21 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
     # OpenCV refuses these too, but does not say that bytes are missing, and writes to stderr.
     if not data.endswith(_PNG_END):
         raise DataError(f"truncated or no PNG: its end mark is missing after {len(data)} bytes")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = None
+    if data.startswith(_PNG_BEGIN):
+        _refuse_large(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), "PNG")
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DataError(f"damaged PNG of {len(data)} bytes")
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
     return image(pixels)
+
+
+def _refuse_large(width: int, height: int, what: str) -> None:
+    """Refuse an image before memory is taken for it; a few bytes can state any size."""
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{what} of {width} x {height} pixels; at most {MAX_PIXELS} are read")
 
 
 def _encode_webp(value: object) -> bytes:
@@ -137,8 +149,9 @@ def _encode_webp(value: object) -> bytes:
 def _decode_webp(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as opened:
+            _refuse_large(*opened.size, "WebP")
             return np.array(opened.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"damaged WebP of {len(data)} bytes: {error}") from error
 
 
@@ -167,7 +180,7 @@ def _encode_label(value: object) -> bytes:
 
 
 def _decode_label(data: bytes) -> int:
-    if not data.isdigit():
+    if not data.isdigit() or len(data) > _DIGITS:
         raise DataError(f"a label is an ASCII decimal; got {data[:20]!r}")
     return int(data)
 
@@ -186,7 +199,7 @@ def _encode_json(value: object) -> bytes:
 def _decode_json(data: bytes) -> Any:
     try:
         return json.loads(_decode_text(data))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too deep a nest
         raise DataError(f"damaged JSON of {len(data)} bytes: {error}") from error
 
 

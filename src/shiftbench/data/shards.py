@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 
 from shiftbench.data import codecs
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
+from shiftbench.files import stays_below
 from shiftbench.sample import Sample
 
 BLOCK = 512
@@ -232,15 +234,26 @@ def manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder of shards.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or it is no manifest of shards.
     """
     file = folder / MANIFEST
     if not file.is_file():
         raise DataError(
             f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
         )
-    content: dict[str, Any] = json.loads(file.read_text())
+    try:
+        content: dict[str, Any] = json.loads(file.read_bytes())
+        whole = content["fields"].items() and all(map(is_tar, content["tars"].keys()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DataError(f"{file} is no manifest of shards; {_cure(folder)}")
     return content
+
+
+def is_tar(name: object) -> bool:
+    """Tell whether a name can be that of a tar in the folder that says so, and of nothing elsewhere."""
+    return stays_below(name) and "/" not in str(name)
 
 
 def index(folder: Path) -> list[Entry]:
@@ -248,13 +261,24 @@ def index(folder: Path) -> list[Entry]:
 
     Raises:
         ChecksumError: the index is not the one that the manifest names.
+        DataError: it has other columns, or leads to other places than the folder's tars.
     """
     data = (folder / INDEX).read_bytes()
     if hashlib.sha256(data).hexdigest() != manifest(folder)["index"]:
         raise ChecksumError(
             f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
         )
-    columns = pq.read_table(pa.BufferReader(data)).to_pydict()
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        columns = table.select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA).to_pydict()
+    except (pa.ArrowException, KeyError) as error:
+        raise DataError(f"{folder / INDEX} is no index of shards: {error}") from None
+    if any(table.column(name).null_count for name in ("key", "tar", "offset", "size")):
+        raise DataError(f"{folder / INDEX}: a sample has no place; {_cure(folder)}")
+    if not all(map(is_tar, set(columns["tar"]))):
+        raise DataError(f"{folder / INDEX}: a tar is none of the folder's; {_cure(folder)}")
+    if min((*columns["offset"], *columns["size"]), default=0) < 0:
+        raise DataError(f"{folder / INDEX}: a sample lies before its tar; {_cure(folder)}")
     return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
 
 
@@ -321,9 +345,9 @@ class Lookup:
 
     def _bytes(self, entry: Entry) -> bytes:
         try:
-            with (self._folder / entry.tar).open("rb") as tar:
+            with _regular(self._folder / entry.tar).open("rb") as tar:
                 tar.seek(entry.offset)
-                return tar.read(entry.size)
+                return tar.read(min(entry.size, os.fstat(tar.fileno()).st_size))
         except FileNotFoundError:
             whole = _tar_bytes(self._folder, entry.tar)
             return whole[entry.offset : entry.offset + entry.size]
@@ -343,7 +367,7 @@ class Elsewhere:
 
 def _tar_bytes(folder: Path, tar: str) -> bytes:
     try:
-        return (folder / tar).read_bytes()
+        return _regular(folder / tar).read_bytes()
     except FileNotFoundError:
         if Elsewhere.read is not None:
             return Elsewhere.read(folder, tar)
@@ -351,6 +375,17 @@ def _tar_bytes(folder: Path, tar: str) -> bytes:
             f"{folder / tar} is missing; `shiftbench pull` brings it, `shards: {{stream: REMOTE}}` in params.yaml "
             f"reads it from there; or {_cure(folder)}"
         ) from None
+
+
+def _regular(file: Path) -> Path:
+    """Return a file that ends; a device or a pipe may not.
+
+    Raises:
+        DataError: it is none.
+    """
+    if file.exists() and not file.is_file():
+        raise DataError(f"{file} is no regular file, as a tar is; remove it, and pull it again")
+    return file
 
 
 def _checked(folder: Path, data: memoryview, entry: Entry) -> memoryview:
@@ -370,11 +405,20 @@ def _cure(folder: Path, tar: str = INDEX) -> str:
 
 
 def _unpack(data: memoryview, key: str, wanted: dict[str, str]) -> dict[str, Any]:
-    """Decode the wanted members of one sample; `wanted` maps extensions to fields."""
+    """Decode the wanted members of one sample; `wanted` maps extensions to fields.
+
+    Raises:
+        DataError: a header is none, or its member is longer than the sample.
+    """
     fields: dict[str, Any] = {}
     at, stem = 0, len(key) + 1
     while at < len(data):
-        name, size = _header(data[at : at + BLOCK])
+        try:
+            name, size = _header(data[at : at + BLOCK])
+        except ValueError as error:  # no number, no UTF-8
+            raise DataError(f"sample {key!r}: no header of a tar: {error}") from None
+        if not 0 <= size <= len(data) - at - BLOCK:  # a negative one would lead back, for ever
+            raise DataError(f"sample {key!r}: member {name!r} states a size of {size} bytes")
         extension = name[stem:]
         if extension in wanted:
             body = bytes(data[at + BLOCK : at + BLOCK + size])

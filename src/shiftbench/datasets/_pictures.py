@@ -10,12 +10,14 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from shiftbench.data.codecs import MAX_PIXELS
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
 from shiftbench.models._images import resize, resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 80_000_000  # an image above is an accident or an attack; Pillow warns a little higher
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What files of these suffixes hold, and all that is opened: Pillow would start Ghostscript for an EPS in a `.jpg`."""
 WHITE = (255, 255, 255, 255)
 
 
@@ -27,7 +29,7 @@ def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
     """
     try:
         stream = io.BytesIO(source.read_bytes()) if isinstance(source, Path) else source
-        picture = Image.open(stream)
+        picture = Image.open(stream, formats=_FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
             raise DataError(
                 f"{key}: {picture.width} x {picture.height} pixels; at most {MAX_PIXELS} are read"

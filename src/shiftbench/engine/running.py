@@ -11,10 +11,16 @@ from pathlib import Path
 
 from shiftbench.plan import snakemake_rules
 from shiftbench.plan.snakemake_rules import Rule
+from shiftbench.provenance import trust
 
 
 def run(targets: Sequence[str], cores: int) -> int:
-    """Let Snakemake make targets, and go on with what does not need a job that failed; returns its exit status."""
+    """Let Snakemake make targets, and go on with what does not need a job that failed; returns its exit status.
+
+    Raises:
+        UntrustedError: the checkout is not trusted.
+    """
+    trust.require("Snakemake would run its Snakefile")
     command = ["-m", "snakemake", "--cores", str(cores), "--keep-going", "--", *targets]
     with subprocess.Popen([sys.executable, "-P", *command]) as process:
         while True:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from shiftbench.errors import ParamsError
+from shiftbench.errors import DataError, ParamsError
 
 
 @contextmanager
@@ -46,18 +48,40 @@ def hold(device: str = "auto") -> Iterator[str]:
 
 
 def _first_free(count: int, stack: ExitStack) -> int:
-    folder = Path(tempfile.gettempdir()) / f"shiftbench-gpus-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder = _own_folder(Path(tempfile.gettempdir()) / f"shiftbench-gpus-{os.getuid()}")
     for index in range(count):
-        lock = stack.enter_context((folder / str(index)).open("w"))
+        lock = stack.enter_context(_opened(folder / str(index)))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         return index
-    lock = stack.enter_context((folder / "0").open("w"))
+    lock = stack.enter_context(_opened(folder / "0"))
     fcntl.flock(lock, fcntl.LOCK_EX)
     return 0
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return a folder that only this user writes to; in a temporary folder anybody could have made it beforehand.
+
+    Raises:
+        DataError: somebody else did.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise DataError(
+            f"{folder}, for the locks of GPUs, is a link or open to others, who may have made it; remove it, or set "
+            "TMPDIR to a folder of yours"
+        )
+    return folder
+
+
+def _opened(file: Path) -> IO[bytes]:
+    """Open a lock; nothing is written, through a link least of all."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(file, flags, 0o600), "r+b")
 
 
 def out_of_memory() -> type[BaseException]:

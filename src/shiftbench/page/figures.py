@@ -33,6 +33,9 @@ SYMBOLS = {  # plotly's markers, and the same as SVG paths around (0, 0) for leg
     "star": "M0-5 1.3-1.6 4.8-1.5 2 .7 3 4 0 2.1-3 4-2 .7-4.8-1.5-1.3-1.6z",
 }
 
+_SHOWN = ("name", "text", "ticktext")
+"""Where in a figure names of others are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Style:
@@ -355,5 +358,16 @@ def _layout(title: str, x: str, y: str) -> dict[str, Any]:
 
 def _figure(traces: list[Any], layout: dict[str, Any]) -> Figure:
     """Check a figure against plotly's schema and return it as JSON values, without plotly's template."""
-    figure: Figure = go.Figure(traces, layout | {"template": {}}).to_plotly_json()
+    figure: Figure = _as_text(go.Figure(traces, layout | {"template": {}}).to_plotly_json())
     return figure
+
+
+def _as_text(part: Any, key: str = "") -> Any:
+    """Return a part of a figure in which names are text: plotly would make a link of `<a href=...>`; lines may end."""
+    if isinstance(part, dict):
+        return {key: _as_text(value, key) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_as_text(value, key) for value in part]
+    if not isinstance(part, str) or key not in _SHOWN:
+        return part
+    return part.replace("<", "&lt;").replace("&lt;br>", "<br>")

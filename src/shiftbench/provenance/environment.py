@@ -66,8 +66,7 @@ def repository() -> dict[str, Any]:
     head = git.says("rev-parse", "HEAD")
     if head is None:
         return {"commit": None, "dirty": None}
-    changed = git.says("status", "--porcelain", "--untracked-files=no", "--no-renames") or ""
-    return {"commit": head, "dirty": sorted(line[3:] for line in changed.splitlines())}
+    return {"commit": head, "dirty": git.changed("--untracked-files=no")}
 
 
 def settings() -> dict[str, Any]:

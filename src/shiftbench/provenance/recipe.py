@@ -21,7 +21,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.data import pins
 from shiftbench.errors import StaleError, UndeclaredError
-from shiftbench.files import sha256, sweep, sync, write_json
+from shiftbench.files import sha256, stays_below, sweep, sync, write_json
 from shiftbench.provenance import code_digest, environment, locks, opened_files
 from shiftbench.provenance.opened_files import Watch
 from shiftbench.refs import Ref
@@ -162,7 +162,7 @@ def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     whole = isinstance(content, dict) and content.keys() >= _RECEIPT
-    return content if whole else None
+    return content if whole and all(map(stays_below, content["made"])) else None
 
 
 def made(root: Path, ref: Ref) -> str | None:

@@ -25,20 +25,18 @@ def commit(home: Path) -> str:
 
 def dirty(home: Path) -> list[str]:
     """Return the files that differ from the commit or are unknown to it, sorted."""
-    said = git.ask(
-        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".", home=home
-    )
-    return sorted(line[3:] for line in (said or b"").decode().split("\0") if line)
+    return git.changed("--untracked-files=all", "--", ".", home=home)
 
 
 def show(home: Path, revision: str, path: str) -> bytes | None:
     """Return a file of a commit; None when the commit (a shallow clone) or the file is not there."""
-    return git.ask("show", f"{revision}:./{path}", home=home)
+    return git.ask("cat-file", "blob", "--end-of-options", f"{revision}:./{path}", home=home)
 
 
 def knows(home: Path, revision: str) -> bool:
     """Tell whether a commit is here."""
-    return git.ask("cat-file", "-e", f"{revision}^{{commit}}", home=home) is not None
+    asked = ("cat-file", "-e", "--end-of-options", f"{revision}^{{commit}}")
+    return git.ask(*asked, home=home) is not None
 
 
 def config(home: Path, key: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from shiftbench.release import crate, croissant, git, manifest, signing, stateme
 from shiftbench.release.text import lined
 from shiftbench.storage import pull
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _SHOWN = 10
 
 
@@ -88,7 +86,7 @@ def _write(file: Path, content: manifest.Content) -> None:
 
 
 def _check_name(home: Path, name: str) -> None:
-    if not re.fullmatch(_NAME, name):
+    if not manifest.is_name(name):
         raise ParamsError(
             f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only"
         )

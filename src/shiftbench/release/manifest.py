@@ -13,13 +13,14 @@ pixels in turn. Features are left out: a cache, missed by nobody.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import sha256
+from shiftbench.files import sha256, stays_below
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
@@ -33,6 +34,7 @@ REPOSITORY = "repository"
 """Stage of files that git tracks: their paths are relative to the repository, others to the output root."""
 LOCKS = ("requirements.lock", "sources.lock")
 DVC = "dvc.lock"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HEADER = ("format", "name", "scale", "previous")
 _KEYS = {*_HEADER, "root", "artefacts", "volatile"}
 
@@ -89,12 +91,43 @@ def read(home: Path, name: str) -> Content:
     try:
         content: Content = json.loads(file.read_bytes())
         artefacts(content)
-        whole = content.keys() >= _KEYS and content["format"] == FORMAT
-    except (ValueError, TypeError, KeyError, AttributeError):
-        whole = False
-    if not whole:
-        raise DataError(f"{file} is not a manifest of format {FORMAT}; take it from git again")
+        flaw = None if content.keys() >= _KEYS and content["format"] == FORMAT else "keys"
+        flaw = flaw or _flaw(content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        flaw = type(error).__name__
+    if flaw:
+        raise DataError(
+            f"{file} is not a manifest of format {FORMAT} ({flaw}); take it from git again"
+        )
     return content
+
+
+def _flaw(content: Content) -> str | None:
+    """Return what in a manifest would lead its reader elsewhere: each word in it becomes a path or a word of git's."""
+    scale, before = content["scale"], content["previous"]
+    named = [
+        ("name", content["name"], is_name(content["name"])),
+        ("scale", scale, scale is None or stays_below(scale)),
+        ("previous", before, before is None or _is_hex(before, 64)),
+        ("root", content["root"], _is_hex(content["root"], 64)),
+    ]
+    commit = content["volatile"]["commit"]
+    named.append(("commit", commit, _is_hex(commit, 40) or _is_hex(commit, 64)))
+    entries, files = content["artefacts"], content["volatile"]["files"]
+    named += [("list", type(one), isinstance(one, list)) for one in (entries, files)]
+    for entry in [*entries, *files]:
+        named.append(("path", entry["path"], stays_below(entry["path"])))
+        named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
+    return next((f"{key} {value!r}" for key, value, right in named if not right), None)
+
+
+def is_name(name: object) -> bool:
+    """Tell whether a release can be called so: letters, digits, `.`, `_` and `-`."""
+    return isinstance(name, str) and re.fullmatch(_NAME, name) is not None
+
+
+def _is_hex(value: object, digits: int) -> bool:
+    return isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value) is not None
 
 
 def artefacts(content: Content) -> list[Artefact]:

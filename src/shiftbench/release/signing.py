@@ -124,10 +124,12 @@ def _done(command: list[str]) -> None:
 
 
 def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
-    given = stdin.read_text() if stdin else None
+    given = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
     try:
-        return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
     except FileNotFoundError:
         raise DataError(
             f"{command[0]} is not installed; Debian has it in openssh-client or gnupg"
         ) from None
+    out, err = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, out, err)

@@ -15,7 +15,8 @@ from shiftbench.files import sha256
 from shiftbench.release import manifest
 
 FILE = "statement.intoto.json"
-SIGNATURES = (f"{FILE}.sig", f"{FILE}.asc")
+SSH, GPG = f"{FILE}.sig", f"{FILE}.asc"
+SIGNATURES = (SSH, GPG)
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:shiftbench:release:1"

@@ -18,6 +18,7 @@ from typing import Any
 from shiftbench.errors import DataError
 from shiftbench.files import sha256
 from shiftbench.plan import scales
+from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
 
@@ -31,6 +32,7 @@ _MEANINGS = {
     "statement": "the statement says otherwise",
     "signature": "the signature does not hold",
     "key": "the signature's key is not here",
+    "unsigned": "signers were asked for, and none signed",
 }
 
 _VERDICTS = {"missing": "incomplete", "moved": "incomplete", "key": "incomplete", "run": "exact"}
@@ -69,7 +71,8 @@ def verify(
         home: the repository.
         name: of the release.
         largest: of files above so many bytes, only the size is compared; default: all are read.
-        signers: ssh-keygen's allowed_signers; default: git's `gpg.ssh.allowedSignersFile`, where it is set.
+        signers: ssh-keygen's allowed_signers, one of whom must have signed; default: `gpg.ssh.allowedSignersFile` of
+            the user's git (not of the repository's, which comes from whom it would prove), where it is set.
 
     Raises:
         ParamsError: there is no such release, or no such file of signers.
@@ -248,7 +251,11 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
 
 
 def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]:
-    """Yield what is wrong with the signatures; a release without one is unsigned, which is no contradiction."""
+    """Yield what is wrong with the signatures; a release without one is unsigned, which contradicts only `signers`."""
+    if signers and not (manifest.folder(home, name) / statement.SSH).is_file():
+        yield Problem(
+            "unsigned", _own(name, statement.SSH), f"signed by one of {signers}", "no file"
+        )
     for signature, verdict in verdicts(home, name, signers):
         if verdict.state != "good":
             kind = "key" if verdict.state == "unknown" else "signature"
@@ -260,7 +267,7 @@ def verdicts(
 ) -> list[tuple[str, signing.Verdict]]:
     """Return each signature of a release with its verdict; none where it is unsigned."""
     folder = manifest.folder(home, name)
-    configured = git.config(home, "gpg.ssh.allowedSignersFile")
+    configured = yours("gpg.ssh.allowedSignersFile")
     known = signers or (Path(configured).expanduser() if configured else None)
     return [
         (signature, signing.check(folder / statement.FILE, folder / signature, known))

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from shiftbench import files
 from shiftbench.data import providers
 from shiftbench.data.source_files import (
@@ -32,6 +30,7 @@ from shiftbench.data.source_files import (
     verify,
 )
 from shiftbench.errors import DataError, FetchError
+from shiftbench.progress import Screen
 from shiftbench.provenance import locks
 from shiftbench.provenance.recipe import Artifact, Run
 
@@ -246,7 +245,7 @@ def _replace(new: Path, folder: Path) -> None:
 
 def _spinner(text: str) -> contextlib.AbstractContextManager[object]:
     """Say what is going on, when somebody is looking."""
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     return console.status(text) if console.is_terminal else contextlib.nullcontext()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import ChecksumError, DataError
-from shiftbench.provenance import opened_files
+from shiftbench.files import stays_below
+from shiftbench.provenance import opened_files, trust
 
 CONNECT, READ = 10, 60
 """Seconds that a server may take to accept a connection, and to send the next bytes."""
@@ -28,6 +29,23 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "https": {"connect_timeout": CONNECT, "read_timeout": READ},
 }
 _PROMPTS = ("ask_password", "ask_passphrase")
+
+_HARMLESS: dict[str, frozenset[str]] = {
+    "core": frozenset(
+        "remote checksum_jobs interactive analytics hardlink_lock no_scm autostage experiments check_update".split()
+    ),
+    "cache": frozenset("type protected shared slow_link_warning verify".split()),
+    "remote": frozenset(
+        "url checksum_jobs jobs worktree no_traverse version_aware type protected shared slow_link_warning verify auth "
+        "custom_auth_header user password ask_password ssl_verify method connect_timeout read_timeout timeout token "
+        "region profile endpointurl access_key_id secret_access_key session_token listobjects use_ssl "
+        "allow_anonymous_login sse sse_kms_key_id sse_customer_algorithm sse_customer_key acl grant_read "
+        "grant_read_acp grant_write_acp grant_full_control cache_regions projectname port passphrase ask_passphrase "
+        "keyfile gss_auth allow_agent max_sessions connection_string sas_token account_name account_key tenant_id "
+        "client_id client_secret connection_timeout oss_key_id oss_key_secret oss_endpoint".split()
+    ),
+}
+"""What DVC's configuration may say in a checkout that is not trusted; others name programs, or files that name some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +62,31 @@ class Output:
         return self.oid.endswith(".dir")
 
     def files(self, listing: bytes | None) -> dict[str, str]:
-        """Return the object of each file, by the file's path; a folder's listing is needed for it."""
+        """Return the object of each file, by the file's path; a folder's listing is needed for it.
+
+        Raises:
+            DataError: it is no listing, or one that leads out of the folder.
+        """
         if listing is None:
             return {self.path: self.oid}
-        return {f"{self.path}/{row['relpath']}": row["md5"] for row in json.loads(listing)}
+        try:
+            rows = [(row["relpath"], row["md5"]) for row in json.loads(listing)]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise DataError(f"{self.path}: object {self.oid} is no listing of a folder") from None
+        return {f"{self.path}/{name}": _safe(name, oid, self.path) for name, oid in rows}
+
+
+def _safe(path: object, oid: object, where: str) -> str:
+    """Return the name of an object, which becomes a path as its file's does.
+
+    Raises:
+        DataError: one of the two would lead elsewhere.
+    """
+    if not stays_below(path):
+        raise DataError(f"{where} names the file {path!r}, which leads outside; nothing is written")
+    if not isinstance(oid, str) or not re.fullmatch("[0-9a-f]{32}", oid):
+        raise DataError(f"{where} names the object {oid!r} of {path}, which is no md5")
+    return oid
 
 
 def lies_at(path: str, target: str) -> bool:
@@ -77,30 +116,107 @@ def home_of(folder: Path) -> Path:
     )
 
 
+def config(home: Path) -> Any:
+    """Return DVC's configuration of a repository, all levels merged.
+
+    Raises:
+        DataError: DVC cannot read it.
+    """
+    from dvc.config import Config, ConfigError
+
+    try:
+        return Config(str(home / ".dvc"))
+    except ConfigError as error:
+        raise DataError(f"{home / '.dvc'}: DVC cannot read its configuration: {error}") from None
+
+
+def check_config(home: Path) -> None:
+    """Refuse what a checkout's own files tell DVC and could start a program, unless the checkout is trusted.
+
+    Raises:
+        UntrustedError: there is such a setting.
+        DataError: as `config`.
+    """
+    found = config(home)
+    for level, file in (("repo", "config"), ("local", "config.local")):
+        for key in _harmful(found.load_one(level)):
+            what = f".dvc/{file} sets {key}, with which DVC may start programs or write elsewhere"
+            trust.require(what, home)
+
+
+def _harmful(level: dict[str, Any]) -> Iterator[str]:
+    """Yield the settings of one file that are not among the harmless ones."""
+    for section, values in level.items():
+        named = values.items() if section == "remote" else [("", values)]
+        for name, options in named:
+            for key in sorted(options.keys() - _HARMLESS.get(section, frozenset())):
+                yield ".".join(filter(None, (section, name, key)))
+
+
+def refuse_links(home: Path, paths: Iterable[str]) -> None:
+    """Refuse to write through symbolic links in a checkout that is not trusted.
+
+    Args:
+        home: the repository.
+        paths: of files that are about to be written, relative to it.
+
+    Raises:
+        UntrustedError: a path, or a folder above it, is a link to outside of the cache.
+    """
+    written = [PurePosixPath(path) for path in paths]
+    places = {home / above for path in written for above in (path, *path.parents)}
+    cache = (home / ".dvc" / "cache").resolve()
+    for link in sorted(place for place in places - {home} if place.is_symlink()):
+        if not link.resolve().is_relative_to(cache):
+            trust.require(f"{link} is a symbolic link, through which a pull would write", home)
+
+
 def outputs(home: Path) -> list[Output]:
     """Return what dvc.lock records as stored, in its order.
 
     Raises:
-        DataError: there is no dvc.lock: nothing was recorded.
+        DataError: there is no dvc.lock: nothing was recorded; or it names a path that leads outside.
     """
     lock = home / "dvc.lock"
     if not lock.is_file():
         raise DataError(f"{lock} does not exist: nothing was recorded here; `make record` does it")
-    stages = yaml.safe_load(lock.read_text())["stages"].values()
     kept_in_git = _uncached(home / "dvc.yaml")
-    found = [out for stage in stages for out in stage.get("outs", ())]
-    return [
-        Output(out["path"], out["md5"], out.get("size"))
-        for out in found
-        if "md5" in out and out["path"] not in kept_in_git
+    stored = [
+        (out["path"], out["md5"], out.get("size"))
+        for out in _outs(lock)
+        if isinstance(out, dict) and "md5" in out and str(out.get("path")) not in kept_in_git
     ]
+    for path, oid, _ in stored:
+        _safe(path, str(oid).removesuffix(".dir"), str(lock))
+    return [Output(*one) for one in stored]
 
 
 def _uncached(file: Path) -> set[str]:
     """Return the outputs of dvc.yaml that are in no cache and no remote."""
-    stages = yaml.safe_load(file.read_text())["stages"].values() if file.is_file() else ()
-    outs = [out for stage in stages for out in stage.get("outs", ()) if isinstance(out, dict)]
-    return {name for out in outs for name, how in out.items() if (how or {}).get("cache") is False}
+    outs = [out for out in _outs(file) if isinstance(out, dict)] if file.is_file() else []
+    named = [(name, how) for out in outs for name, how in out.items() if isinstance(how, dict)]
+    return {str(name) for name, how in named if how.get("cache") is False}
+
+
+def _outs(file: Path) -> list[Any]:
+    """Return the outputs of all stages as dvc.yaml or dvc.lock has them.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        stages = yaml.safe_load(file.read_text())["stages"].values()
+        return [out for stage in stages for out in stage.get("outs", ())]
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{file} is no list of stages as DVC writes it: {why}") from None
 
 
 def recorded(home: Path) -> dict[str, str]:
@@ -135,17 +251,13 @@ def matching(home: Path, targets: list[str]) -> list[str]:
 
 def cache_of(home: Path) -> Path:
     """Return the folder of objects that were pulled or made here."""
-    from dvc.config import Config
-
-    given = Config(str(home / ".dvc"))["cache"].get("dir")
+    given = config(home)["cache"].get("dir")
     return Path(given or home / ".dvc" / "cache") / "files" / "md5"
 
 
 def links(home: Path) -> dict[Path, Path]:
     """Return the files that DVC may have put here as symbolic links (`cache.type`), each with its object."""
-    from dvc.config import Config
-
-    if "symlink" not in (Config(str(home / ".dvc"))["cache"].get("type") or ()):
+    if "symlink" not in (config(home)["cache"].get("type") or ()):
         return {}
     cache = cache_of(home)
     return {home / path: cache / place(oid) for path, oid in recorded(home).items()}
@@ -165,25 +277,26 @@ class Store:
     """One remote of a repository, opened as DVC's configuration says (`.dvc/config`, `.dvc/config.local`, ...)."""
 
     def __init__(self, home: Path, name: str) -> None:
-        from dvc.config import Config
         from dvc.fs import get_cloud_fs
 
-        kind, config, self.path = get_cloud_fs(Config(str(home / ".dvc")), name=name)
+        kind, options, self.path = get_cloud_fs(config(home), name=name)
         self.protocol: str = kind.protocol
-        config = {**_LIMITS.get(self.protocol, {}), **config}
+        options = {**_LIMITS.get(self.protocol, {}), **options}
         for prompt in _PROMPTS:
-            config.pop(prompt, None)
-        self.read_only = self._known_read_only(config)
-        self.fs: Any = kind(**config, **_no_questions(self.protocol))
+            options.pop(prompt, None)
+        self.read_only = self._known_read_only(options)
+        self.fs: Any = kind(**options, **_no_questions(self.protocol))
+        if self.protocol in ("http", "https") and "auth" in options:
+            self.fs.fs_args["client_kwargs"]["trace_configs"] = [_no_redirects()]
         if self.protocol == "ssh":  # a server that is gone is noticed, not waited for
             self.fs.fs_args |= {"keepalive_interval": CONNECT, "login_timeout": 2 * CONNECT}
         if self.protocol == "s3":
             self.fs.fs_args["config_kwargs"]["retries"] = {"max_attempts": 2}
 
-    def _known_read_only(self, config: dict[str, Any]) -> bool | None:
+    def _known_read_only(self, options: dict[str, Any]) -> bool | None:
         """Tell whether nothing can be pushed, where that can be known without trying."""
         if self.protocol in ("http", "https"):
-            return "method" not in config
+            return "method" not in options
         return not _writable(Path(self.path)) if self.protocol == "local" else None
 
     def object(self, oid: str) -> str:
@@ -291,6 +404,22 @@ def _no_questions(protocol: str) -> dict[str, Any]:
     import asyncssh
 
     return {"client_factory": asyncssh.SSHClient}
+
+
+def _no_redirects() -> Any:
+    """Return what keeps a client of HTTP from sending a password to another host than the one it is for."""
+    import aiohttp
+
+    async def refuse(_session: object, _context: object, redirect: Any) -> None:
+        place = redirect.url.join(type(redirect.url)(redirect.response.headers["Location"]))
+        if place.origin() != redirect.url.origin():
+            raise ConnectionError(
+                f"{redirect.url.origin()} sends on to {place.origin()}, which is not sent the password; name that one"
+            )
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(refuse)
+    return tracing
 
 
 def _writable(folder: Path) -> bool:

@@ -115,8 +115,11 @@ def _check_out(home: Path, targets: list[str]) -> None:
 
     Raises:
         DataError: DVC could not.
+        UntrustedError: it would write through a link of a checkout that is not trusted.
     """
-    command = [sys.executable, "-m", "dvc", "checkout", "--force"]
+    written = [p for p in dvc_store.recorded(home) if any(dvc_store.lies_at(p, t) for t in targets)]
+    dvc_store.refuse_links(home, [*written, ".dvc/tmp"])
+    command = [sys.executable, "-P", "-m", "dvc", "checkout", "--force", "--"]
     done = subprocess.run(
         [*command, *targets], cwd=home, capture_output=True, text=True, check=False
     )

@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import quote, unquote
 
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.progress import track
@@ -28,7 +29,8 @@ ANSWER, STALL = 20, 150
 _SECRET = re.compile(
     r"password|passphrase|secret|token|access_key|account_key|connection_string|sas", re.I
 )
-_USER = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^/\s@'\"]+)@", re.I)
+_USER = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^/\s@]*:(?!\d*/)\S*|[^/\s@'\"]+)@", re.I)
+"""A user before a host; a password may have any character, `/`, `@` and quotes too, where a port has digits."""
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>)]+", re.I)
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 SHORTEST = 6  # a shorter secret would blank out innocent words
@@ -58,17 +60,16 @@ class Brought:
 
 
 def listed(home: Path) -> list[Remote]:
-    """Return the remotes of a repository in the order in which they are asked: the default one first."""
-    config = _config(home)
+    """Return the remotes of a repository in the order in which they are asked: the default one first.
+
+    Raises:
+        UntrustedError: its configuration could start programs, and it is not trusted.
+    """
+    dvc_store.check_config(home)
+    config = dvc_store.config(home)
     default = config["core"].get("remote")
     names = sorted(config["remote"], key=lambda name: name != default)  # stable: then as configured
     return [Remote(name, redacted(str(config["remote"][name]["url"]), home)) for name in names]
-
-
-def _config(home: Path) -> Any:
-    from dvc.config import Config
-
-    return Config(str(home / ".dvc"))
 
 
 def redacted(text: str, home: Path | None = None) -> str:
@@ -82,8 +83,8 @@ def redacted(text: str, home: Path | None = None) -> str:
     """
     for secret in sorted(_secrets(home), key=len, reverse=True):
         text = text.replace(secret, "***")
-    text = _QUERY.sub(r"\1?***", text)
-    return _KEY_ID.sub("***", _USER.sub(_without_user, text))
+    text = _USER.sub(_without_user, text)  # first: a password may have a `?`
+    return _KEY_ID.sub("***", _QUERY.sub(r"\1?***", text))
 
 
 def _without_user(found: re.Match[str]) -> str:
@@ -95,9 +96,19 @@ def _without_user(found: re.Match[str]) -> str:
 def _secrets(home: Path | None) -> set[str]:
     found = {value for name, value in os.environ.items() if _SECRET.search(name)}
     if home is not None:
-        for remote in _config(home)["remote"].values():
+        for remote in dvc_store.config(home)["remote"].values():
             found |= {str(value) for key, value in remote.items() if _SECRET.search(key)}
+            found |= _passwords(str(remote["url"]))
     return {secret for secret in found if len(secret) >= SHORTEST}
+
+
+def _passwords(url: str) -> set[str]:
+    """Return the password of a URL, spaces and all, as it stands there and as it is sent, and with the user's name."""
+    user, _, host = url.partition("://")[2].rpartition("@")
+    password = user.partition(":")[2]
+    if not host or re.match(r"\d*(/|$)", password):
+        return set()  # a port, and an @ in the path
+    return {user, password, unquote(password), quote(password, safe="")}
 
 
 # --- asking ------------------------------------------------------------------------------------------
@@ -200,7 +211,7 @@ def _problems(answer: dict[str, Any]) -> list[str]:
 
 def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a remote's answers; the last is an `error` when it refused, broke off or fell silent."""
-    command = [sys.executable, "-m", "shiftbench.storage.remote_worker"]
+    command = [sys.executable, "-P", "-m", "shiftbench.storage.remote_worker"]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile("w+") as asked:
         json.dump({**request, "home": str(home), "remote": name}, asked)
         asked.seek(0)

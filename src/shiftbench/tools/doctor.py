@@ -14,6 +14,7 @@ from typing import Any
 
 from shiftbench import sandbox
 from shiftbench.data import source_files
+from shiftbench.errors import UntrustedError
 from shiftbench.plan import estimate, unavailable
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import environment, locks, recipe
@@ -131,9 +132,13 @@ def _remotes() -> list[dict[str, str | None]]:
     if not Path(".dvc/config").is_file() or _installed("dvc") is None:
         return []
     home = dvc_store.home_of(Path())
+    try:
+        names = remotes.listed(home)
+    except UntrustedError as error:
+        return [{"name": ".dvc", "url": "not asked", "error": str(error)}]
     return [
         {"name": one.name, "url": one.url, "error": remotes.look(home, one.name)["error"]}
-        for one in remotes.listed(home)
+        for one in names
     ]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shiftbench import files, plugins
 from shiftbench.errors import ParamsError, ShiftbenchError
+from shiftbench.provenance import trust
 
 TEMPLATES = plugins.PACKAGE / "templates" / "campaign"
 
@@ -37,9 +38,10 @@ def create(folder: Path) -> list[str]:
     if inside.returncode:
         _call(folder, "git", "init", "--quiet")
     below = ["--subdir"] if inside.returncode == 0 else []
-    _call(folder, sys.executable, "-m", "dvc", "init", "--quiet", "--force", *below)
+    _call(folder, sys.executable, "-P", "-m", "dvc", "init", "--quiet", "--force", *below)
     for name in (name for name in names if name.startswith(".dvc")):  # DVC wrote its own
         files.write_bytes(folder / name, _text(name).encode())
+    trust.by_doing(folder)
     return names
 
 

@@ -33,13 +33,14 @@ def severities(module: ModuleType) -> list[float]:
 
 
 def own_image(file: Path) -> Sample:
-    """Read an image of any format that Pillow knows, as RGB or grey.
+    """Read an image of any format that Pillow reads itself, as RGB or grey; for EPS it would start Ghostscript.
 
     Raises:
         DataError: no such file, or no whole image.
     """
     try:
-        with Image.open(file) as opened:
+        Image.init()
+        with Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"]) as opened:
             image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from error

@@ -96,7 +96,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     cores = str(len(os.sched_getaffinity(0)))
-    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--keep-going"]
+    command = [sys.executable, "-P", "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
         [*command, *scales.arguments(scale)],
         cwd=home,

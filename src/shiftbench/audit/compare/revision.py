@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.provenance import git
+from shiftbench.provenance import git, trust
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
 
@@ -69,9 +69,11 @@ def _configure(home: Path, scratch: Path) -> None:
     """Let a scratch repository use the cache and the remotes of another."""
     from dvc.config import Config
 
+    dvc_store.check_config(home)
+    trust.made(scratch)
     (scratch / ".dvc").mkdir()
     with Config(str(scratch / ".dvc")).edit("local") as own:
-        own.update(Config(str(home / ".dvc")))
+        own.update(dvc_store.config(home))
         own.setdefault("cache", {})["dir"] = str(dvc_store.cache_of(home).parents[1])
 
 

@@ -161,9 +161,9 @@ def is_shallow() -> bool:
 
 def is_known(commit: str) -> bool:
     """Tell whether a commit is here."""
-    return ask("cat-file", "-e", f"{commit}^{{commit}}") is not None
+    return ask("cat-file", "-e", "--end-of-options", f"{commit}^{{commit}}") is not None
 
 
 def is_ancestor(commit: str) -> bool:
     """Tell whether a commit is HEAD or before it."""
-    return ask("merge-base", "--is-ancestor", commit, "HEAD") is not None
+    return ask("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD") is not None

@@ -37,12 +37,13 @@ def stated(case: Case, ref: Ref) -> dict[str, Any]:
 
 
 def manifest(case: Case, ref: Ref) -> dict[str, Any] | None:
-    """Return the manifest of a folder of shards; None: missing, damaged, or without a fact that checks need."""
+    """Return the manifest of a folder of shards; None: missing, damaged, without a fact that checks need, unsafe."""
     try:
         content = stated(case, ref)
     except OSError:
         return None
-    return content if content.keys() >= _FACTS else None
+    whole = content.keys() >= _FACTS and isinstance(content["tars"], dict)
+    return content if whole and all(map(shards.is_tar, content["tars"])) else None
 
 
 def entries(case: Case, ref: Ref) -> list[Entry] | None:
@@ -54,6 +55,8 @@ def entries(case: Case, ref: Ref) -> list[Entry] | None:
     if tuple(table.column_names) != _COLUMNS:
         return None
     columns = table.to_pydict()
+    if not all(map(shards.is_tar, columns["tar"])):
+        return None
     return list(map(Entry, *(columns[name] for name in _COLUMNS)))
 
 

@@ -1,0 +1,109 @@
+"""Git is asked about a repository of somebody else's, and starts none of the programs that its files name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shiftbench.audit.evidence import git_state
+from shiftbench.provenance import git
+from shiftbench.release import git as released
+
+PROGRAMS = """
+core.fsmonitor core.sshCommand core.askPass core.pager core.editor core.gitProxy core.alternateRefsCommand
+filter.x.clean filter.x.smudge filter.x.process filter.a.b=c.clean
+diff.external diff.x.textconv diff.x.command gpg.program gpg.ssh.program credential.helper pager.status pager.show
+remote.origin.uploadpack remote.origin.vcs uploadpack.packObjectsHook sequence.editor
+""".split()
+"""Settings of git that name a program (git-config(1))."""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository, the working folder of the test; every program that it names leaves the file `ran`."""
+    home = tmp_path / "repository"
+    call(tmp_path, "init", "-q", str(home))
+    (home / ".gitattributes").write_text("* filter=x diff=x\n*.b filter=a.b=c\n")
+    for name in ("one.txt", "two.b"):
+        (home / name).write_text("one")
+    call(home, "-c", "user.name=A", "-c", "user.email=a@b.c", "add", "-A")
+    call(home, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-q", "-m", "first")
+    program = f"touch {tmp_path / 'ran'};"
+    for key in PROGRAMS:
+        call(home, "config", key, program)
+    call(home, "config", "log.showSignature", "true")
+    call(home, "config", "remote.origin.url", f"ext::{program}")
+    call(home, "config", "remote.origin.promisor", "true")
+    call(home, "config", "extensions.partialClone", "origin")
+    for hook in ("post-index-change", "post-checkout", "reference-transaction", "pre-auto-gc"):
+        (home / ".git/hooks").mkdir(exist_ok=True)
+        (home / ".git/hooks" / hook).write_text(f"#!/bin/sh\n{program}\n")
+        (home / ".git/hooks" / hook).chmod(0o755)
+    for name in ("one.txt", "two.b"):  # same size, another time: git has to look at the bytes
+        (home / name).write_text("two")
+        os.utime(home / name, (1, 1))
+    monkeypatch.chdir(home)
+    return home
+
+
+def call(home: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=home, check=True, capture_output=True)
+
+
+HERE, OTHER = Path(), "0" * 40
+ASKED: dict[str, Callable[[], object]] = {
+    "what differs": lambda: released.dirty(HERE),
+    "tracked files that differ": lambda: git.changed("--untracked-files=no"),
+    "which bytes differ": git_state.changed,
+    "what is tracked": git_state.tracked,
+    "a file of a commit": lambda: released.show(HERE, "HEAD", "one.txt"),
+    "an object that is not here": lambda: released.show(HERE, OTHER, "one.txt"),
+    "a commit that is not here": lambda: released.knows(HERE, OTHER),
+    "what is before": lambda: git_state.is_ancestor(OTHER),
+    "what is rewritten": git_state.rewritten,
+}
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_no_question_starts_a_program_that_the_repository_names(
+    hostile: Path, question: str
+) -> None:
+    ASKED[question]()
+    assert not (hostile.parent / "ran").exists()
+
+
+def test_the_repository_can_start_programs_where_nothing_is_done_about_it(hostile: Path) -> None:
+    subprocess.run(["git", "status"], cwd=hostile, check=False, capture_output=True)
+    assert (hostile.parent / "ran").exists()
+
+
+def test_what_differs_is_told_without_filters(hostile: Path) -> None:
+    (hostile / "new\nline").touch()
+    assert released.dirty(hostile) == ["new\nline", "one.txt", "two.b"]
+    assert git.changed("--untracked-files=no", home=hostile) == ["one.txt", "two.b"]
+    assert released.show(hostile, "HEAD", "one.txt") == b"one"
+
+
+@pytest.mark.parametrize("word", ["--output=written", "-h", "--textconv", "--batch-command"])
+def test_a_revision_is_no_option(hostile: Path, word: str) -> None:
+    before = sorted(hostile.rglob("*"))
+    assert released.show(hostile, word, "one.txt") is None
+    assert not released.knows(hostile, word)
+    assert not git_state.is_known(word)
+    assert not git_state.is_ancestor(word)
+    assert sorted(hostile.rglob("*")) == before
+
+
+def test_settings_that_are_yours_are_not_the_repositorys(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(hostile, "config", "gpg.ssh.allowedSignersFile", "theirs")
+    monkeypatch.setenv("HOME", str(hostile.parent))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert git.yours("gpg.ssh.allowedSignersFile") is None
+    (hostile.parent / ".gitconfig").write_text("[gpg.ssh]\n  allowedSignersFile = mine\n")
+    assert git.yours("gpg.ssh.allowedSignersFile") == "mine"

@@ -1,0 +1,279 @@
+"""What a checkout of somebody else's may not do by its DVC files: write elsewhere, start programs, learn passwords."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import string
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from makers import planned_campaign
+from shiftbench.errors import DataError, UntrustedError
+from shiftbench.provenance import trust
+from shiftbench.storage import dvc_store, pull, remotes
+from shiftbench.storage.dvc_store import Output
+
+FOLDER, OID = "data/shards", "0" * 32
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a campaign, an empty remote beside it and a file that is nobody's business; not trusted."""
+    monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
+    home = tmp_path / "checkout"
+    home.mkdir()
+    planned_campaign.make(home)
+    (home / ".dvc").mkdir()
+    configure(home, "[core]\nremote = r\n['remote \"r\"']\nurl = ../../remote\n")
+    (tmp_path / "remote").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.chdir(home)
+    return home
+
+
+def configure(home: Path, text: str, file: str = "config") -> None:
+    (home / ".dvc" / file).write_text(text)
+
+
+def record(home: Path, rows: list[tuple[str, bytes]]) -> None:
+    """Put a folder on the remote, and its name into dvc.lock."""
+    listing = [{"relpath": name, "md5": stored(home, data)} for name, data in rows]
+    digest = stored(home, json.dumps(listing).encode(), ".dir")
+    outs = f"stages:\n  s:\n    cmd: x\n    outs:\n    - path: {FOLDER}\n      md5: {digest}.dir\n      hash: md5\n"
+    (home / "dvc.lock").write_text(f"schema: '2.0'\n{outs}")
+    (home / "dvc.yaml").write_text(f"stages:\n  s:\n    cmd: x\n    outs:\n    - {FOLDER}\n")
+
+
+def stored(home: Path, data: bytes, end: str = "") -> str:
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    file = home.parent / "remote/files/md5" / digest[:2] / f"{digest[2:]}{end}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    return digest
+
+
+def brought(home: Path) -> None:
+    """Pull as the command does, the whole folder."""
+    pull._check_out(home, remotes.bring(home, [FOLDER]).targets)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and ".dvc" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_listing_that_leads_outside_writes_nothing(home: Path) -> None:
+    record(home, [("fine", b"fine"), ("../../../secret", b"changed")])
+    before = everything(home.parent)
+    with pytest.raises(DataError, match="leads outside"):
+        brought(home)
+    assert everything(home.parent) == before
+
+
+def listed_as(relpath: object, oid: object) -> dict[str, str]:
+    listing = json.dumps([{"relpath": relpath, "md5": oid}]).encode()
+    return Output(FOLDER, f"{OID}.dir", None).files(listing)
+
+
+def test_drawn_listings_lead_into_their_folder_or_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = ("..", ".", "", "a", "b.tar", "~", "-x", "\n", "\0", str(tmp_path))
+    kept = 0
+    for _ in range(1000):
+        name = "/".join(rng.choice(parts, rng.integers(1, 5)).tolist())
+        with contextlib.suppress(DataError):
+            (path,) = listed_as(name, OID)
+            kept += 1
+            assert (tmp_path / path).resolve().is_relative_to(tmp_path / FOLDER)
+    assert 100 < kept < 900
+
+
+@pytest.mark.parametrize(
+    "oid", ["../secret", "0" * 31, f"{OID}\n", "A" * 32, f"{OID}.dir", 7, None]
+)
+def test_an_object_that_is_no_digest_is_refused(oid: object) -> None:
+    with pytest.raises(DataError, match="no md5"):
+        listed_as("fine", oid)
+
+
+@pytest.mark.parametrize(
+    "listing", [b"", b"{}{", b"7", b"[7]", b'[{"relpath": "a"}]', b"\xff", b"[" * 99999]
+)
+def test_what_is_no_listing_is_refused(listing: bytes) -> None:
+    with pytest.raises(DataError, match="no listing"):
+        Output(FOLDER, f"{OID}.dir", None).files(listing)
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../secret"])
+def test_a_lock_that_leads_outside_is_refused(home: Path, path: str) -> None:
+    record(home, [("fine", b"fine")])
+    lock = home / "dvc.lock"
+    lock.write_text(lock.read_text().replace(FOLDER, path))
+    with pytest.raises(DataError, match="leads outside"):
+        dvc_store.outputs(home)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7", "stages: 7", "stages: [a]", "stages: {s: 7}", "a: [", "\x01"]
+)
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_what_is_no_file_of_dvc_is_refused(home: Path, name: str, text: str) -> None:
+    record(home, [("fine", b"fine")])
+    (home / name).write_text(text)
+    with pytest.raises(DataError, match="no list of stages"):
+        dvc_store.outputs(home)
+
+
+@pytest.mark.parametrize(
+    "link", ["data", "data/shards", "data/shards/deep", "data/shards/deep/fine"]
+)
+def test_nothing_is_written_through_a_link_unless_one_trusts_it(home: Path, link: str) -> None:
+    (home / link).parent.mkdir(parents=True, exist_ok=True)
+    (home / link).symlink_to(home.parent / "secret")
+    with pytest.raises(UntrustedError, match=rf"{link} is a symbolic link.*--trust"):
+        dvc_store.refuse_links(home, [f"{FOLDER}/deep/fine"])
+    dvc_store.refuse_links(home, ["other"])
+    trust.trust(home)
+    dvc_store.refuse_links(home, [f"{FOLDER}/deep/fine"])
+
+
+def test_a_link_into_the_cache_is_dvcs_own(home: Path) -> None:
+    kept = home / ".dvc/cache/files/md5/00/0"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (home / "data").symlink_to(kept)
+    dvc_store.refuse_links(home, ["data"])
+
+
+def test_a_pull_wants_no_trust_and_imports_nothing_of_the_current_folder(home: Path) -> None:
+    record(home, [("deep/fine", b"fine")])
+    subprocess.run(["git", "init", "-q"], cwd=home, check=True)
+    for name in ("fsspec", "json", "shiftbench", "dvc", "configobj"):
+        (home / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit(7)\n")
+    brought(home)
+    assert (home / FOLDER / "deep/fine").read_bytes() == b"fine"
+    assert not (home / "ran").exists()
+
+
+def test_a_pull_does_not_write_through_a_link(home: Path) -> None:
+    record(home, [("deep/fine", b"fine")])
+    (home / "data").mkdir()
+    (home / FOLDER).symlink_to(home.parent)
+    before = everything(home.parent)
+    with pytest.raises(UntrustedError, match="is a symbolic link"):
+        brought(home)
+    assert everything(home.parent) == before
+
+
+# --- DVC's configuration ---------------------------------------------------------------------------
+
+HARMFUL = (
+    "['remote \"r\"']\nconfigpath = aws\n",
+    "['remote \"r\"']\ncredentialpath = aws\n",
+    "['remote \"w\"']\nurl = webdav://host/x\nbearer_token_command = touch ran\n",
+    "['remote \"g\"']\nurl = gdrive://x/y\ngdrive_user_credentials_file = x\n",
+    "[core]\nsite_cache_dir = here\n",
+    "[cache]\ndir = /tmp/elsewhere\n",
+    "[state]\ndir = here\n",
+    "[hydra]\nenabled = true\n",
+)
+
+
+@pytest.mark.parametrize("file", ["config", "config.local"])
+@pytest.mark.parametrize("text", HARMFUL)
+def test_a_setting_that_may_start_programs_wants_trust(home: Path, text: str, file: str) -> None:
+    url = "['remote \"r\"']\nurl = s3://bucket/x\n" if "path = aws" in text else ""
+    text = url + text.partition("\n")[2] if url else text
+    configure(home, text, file)
+    key = text.strip().rpartition("\n")[2].partition(" ")[0]
+    with pytest.raises(UntrustedError, match=rf"\.dvc/{file} sets .*{key}, .*--trust"):
+        remotes.listed(home)
+    trust.trust(home)
+    assert isinstance(remotes.listed(home), list)
+
+
+def test_a_setting_that_dvc_will_know_tomorrow_wants_trust(home: Path) -> None:
+    rng = np.random.default_rng(0)
+    known = {key for keys in dvc_store._HARMLESS.values() for key in keys}
+    for _ in range(200):
+        key = "".join(rng.choice(list(string.ascii_lowercase), 8))
+        level = {"remote": {"r": {"url": "x", key: "y"}}, "core": {key: "y"}, key: {"a": "b"}}
+        assert key not in known
+        assert list(dvc_store._harmful(level)) == [f"remote.r.{key}", f"core.{key}", f"{key}.a"]
+
+
+def test_keys_and_passwords_want_no_trust(home: Path) -> None:
+    configure(
+        home,
+        "['remote \"r\"']\nurl = s3://bucket/x\naccess_key_id = a\nsecret_access_key = b\n",
+        "config.local",
+    )
+    assert [remote.name for remote in remotes.listed(home)] == ["r"]
+
+
+# --- passwords ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def server(answer: dict[str, str]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Serve a redirect, or nothing found, and keep the headers of each request."""
+    seen: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append({key.lower(): value for key, value in self.headers.items()})
+            self.send_response(302 if answer else 404)
+            for name, value in answer.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}", seen
+        httpd.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "auth", ["auth = basic\nuser = me", "auth = custom\ncustom_auth_header = X-Token"]
+)
+def test_a_password_follows_no_redirect_to_another_host(home: Path, auth: str) -> None:
+    with server({}) as (other, stolen), server({"Location": f"{other}/x"}) as (first, asked):
+        configure(home, f"['remote \"r\"']\nurl = {first}\n{auth}\npassword = open sesame\n")
+        store = dvc_store.Store(home, "r")
+        with pytest.raises(Exception, match="sends on to"):
+            store.read("0" * 32)
+        assert len(asked) == 1
+        assert not stolen
+
+
+def test_without_a_password_a_redirect_is_followed(home: Path) -> None:
+    with server({}) as (other, reached), server({"Location": f"{other}/x"}) as (first, _):
+        configure(home, f"['remote \"r\"']\nurl = {first}\n")
+        with pytest.raises(FileNotFoundError):
+            dvc_store.Store(home, "r").read("0" * 32)
+        assert reached
+
+
+@pytest.mark.parametrize("password", ["pa ss", "pa/ss", "p@s's", 'p"a ss', "a?b#c d", "100%/ 5"])
+def test_no_password_of_a_url_is_shown(home: Path, password: str) -> None:
+    configure(home, f"['remote \"r\"']\nurl = '''https://me:{password}@host/x'''\n")
+    (shown,) = remotes.listed(home)
+    assert shown.url == "https://***@host/x"
+    told = remotes.redacted(f"cannot reach https://me:{password}@host/x/files", home)
+    assert told == "cannot reach https://***@host/x/files"
