@@ -97,6 +97,16 @@ def test_webdataset_reads_foreign_shards(tmp_path: Path) -> None:
     assert [s.fields["label"] for s in found] == [0, 1] * 20
 
 
+def test_webdataset_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a path says; a file may have the name of a command."""
+    monkeypatch.chdir(tmp_path)
+    module = plugins.find("datasets", "webdataset")
+    for path in ("pipe:touch X", "y::pipe:touch X", "{pipe:touch X,y}", "-", "./pipe:touch X"):
+        with pytest.raises((ParamsError, DataError)):
+            read(module, "all", ({}, {"path": path, "classes": ["a"]}))
+    assert not list(tmp_path.iterdir())
+
+
 def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
     module = plugins.find("datasets", "webdataset")
     image = miniature_originals.encoded(miniature_originals.picture(0))
@@ -120,7 +130,7 @@ def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
     [
         ({}, "webdataset: option classes is missing"),
         ({"classes": ["a"]}, "webdataset: option path is missing"),
-        ({"classes": ["a"], "path": "pipe:cat x.tar"}, "option path is a shell command"),
+        ({"classes": ["a"], "path": "x::pipe:cat x"}, "path = 'pipe:cat x' is a shell command"),
     ],
 )
 def test_webdataset_wrong_options(params: dict[str, Any], message: str) -> None:

@@ -15,7 +15,8 @@ from PIL import Image
 from makers import planned_campaign
 from shiftbench import cli
 from shiftbench.data import pins, shards
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import ChecksumError, ShiftbenchError
+from shiftbench.plan import snakemake_rules
 from shiftbench.provenance import recipe
 from shiftbench.stages import verbs
 
@@ -186,6 +187,37 @@ def test_label_outside_of_the_classes(home: Path) -> None:
     assert code == 3
     assert "shapes/all/0000" in told
     assert "lies outside the 3 classes (0 to 2)" in told
+
+
+def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`plan` tells it, and a run, which would have nothing to do, is refused; so is one with a new picture."""
+    cut = photos(home)
+    planned = planned_campaign.plan(home, **OWN)
+
+    def told() -> str:
+        monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
+        with contextlib.suppress(SystemExit):
+            cli.main()
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "0 of 1 missing here photos: pinned, for" in told()
+    recipes = [artifact.recipe for artifact in planned.artifacts.values()]
+    pins.refuse_changed(recipes)
+    (cut.parent / "1.png").write_bytes((cut.parent / "0.png").read_bytes())
+    assert (
+        "changed photos: photos/test/dog/1.png is not what was pinned; `shiftbench pin photos`"
+        in told()
+    )
+    for _ in range(2):
+        with pytest.raises(
+            ChecksumError,
+            match=r"photos/.* is not what was pinned; `shiftbench pin photos` accepts",
+        ):
+            snakemake_rules.load(None, main=True)
+        pins.pin(["photos"])
+        (cut.parent / "9.png").write_bytes(b"new")
 
 
 # ------------------------------------------------------------------------- models

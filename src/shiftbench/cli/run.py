@@ -60,7 +60,7 @@ def _list_yours(planned: plans.Plan) -> None:
     missing = sum(not file.here for file in files)
     out.print(f"[bold]Yours[/], and never downloaded: {missing} of {len(files)} missing")
     for file in files:
-        state = "here" if file.here else "missing"
+        state = "changed" if file.changed else "here" if file.here else "missing"
         terms = f"; {file.licence}" if file.licence else ""
         line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}"
         out.print(f"  {escaped(line)}", soft_wrap=True)

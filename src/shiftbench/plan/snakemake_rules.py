@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench import files
+from shiftbench.data import pins
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.plan import estimate, plan, scales
 from shiftbench.provenance.recipe import Job
@@ -113,6 +114,7 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
 
     Raises:
         ParamsError: wrong params, or no such scale or system.
+        ChecksumError: a pinned file of the user's is another one now.
         DataError: another process than the main one finds no rules, or the disk refuses them.
     """
     if not main:
@@ -123,6 +125,7 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
     whole = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
+        pins.refuse_changed(artifact.recipe for artifact in planned.artifacts.values())
         rules = of(planned, root, one if one in systems else None)
         planned.write(root)
         files.write_json(_file(one), dataclasses.asdict(rules))

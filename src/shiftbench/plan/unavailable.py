@@ -59,26 +59,44 @@ class Yours:
         what: what it is.
         needed_by: the output that reads it, as `dataset/split` or the name of weights.
         licence: its terms, as far as they are known.
-        here: whether it is there.
+        files: where it lies: one file or folder, or several.
+        changed: what of it is not what was pinned.
     """
 
     path: str
     what: str
     needed_by: str
     licence: str
-    here: bool
+    files: tuple[Path, ...]
+    changed: tuple[str, ...] = ()
+
+    @property
+    def here(self) -> bool:
+        """Whether all of it is there."""
+        return all(file.exists() for file in self.files)
 
 
 def yours(plan: Planned) -> list[Yours]:
     """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
     found: dict[str, list[Yours]] = {}
+    pinned: dict[str, list[str]] = {}
     for ref, artifact in plan.artifacts.items():
-        pinned = [
-            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(artifact.recipe)
-        ]
-        for one in [*_wanted(artifact.recipe, ref), *pinned]:
+        for one in _wanted(artifact.recipe, ref):
             found.setdefault(one.path, []).append(one)
+        for path in pins.paths(artifact.recipe):
+            pinned.setdefault(path, []).append(ref.name)
+    for path, names in pinned.items():
+        one = _pinned(path)
+        found.setdefault(path, []).extend(replace(one, needed_by=name) for name in names)
     return [_together(found[path]) for path in sorted(found)]
+
+
+def _pinned(path: str) -> Yours:
+    files, changed = tuple(pins.local(path).values()), tuple(pins.changed(path))
+    what = "pinned" if pins.is_pinned(path) else "to be pinned"
+    if changed:
+        what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts what it is now"
+    return Yours(path, what, "", "", files, changed)
 
 
 def _together(same: list[Yours]) -> Yours:
@@ -96,11 +114,8 @@ def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
     dataset, split, *_ = ShardsName.of(ref)
     spec = content["dataset"]
     licence = spec["options"].get("licence") or plugins.find("datasets", spec["use"]).LICENCE
-    return [_yours(path, what, f"{dataset}/{split}", licence) for path, what in files.items()]
-
-
-def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
-    return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
+    needed_by = f"{dataset}/{split}"
+    return [Yours(path, what, needed_by, licence, (Path(path),)) for path, what in files.items()]
 
 
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:

@@ -163,19 +163,19 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
     """Compare a user's own files with sources.lock; unlike a run, believe no time stamp."""
     lock: dict[str, Any] = json.loads(pins.LOCK.read_bytes()) if pins.LOCK.is_file() else {}
     places = {
-        pins.place(path): ref
+        place: ref
         for ref, artifact in case.plan.artifacts.items()
         for path in pins.paths(artifact.recipe)
+        for place in pins.places(path)
     }
     for place, ref in places.items():
-        for name, entry in lock.items():
-            if name == place or name.startswith(f"{place}/"):
-                yield from _pin(case, ref, name, entry["sha256"])
+        for name, entry in pins.pinned(place, lock).items():
+            yield from _pin(case, ref, name, pins.file_of(name, entry), entry["sha256"])
     yield Note(f"{len(places)} pinned files or folders")
 
 
-def _pin(case: Case, ref: Ref, name: str, expected: str) -> Iterator[Finding]:
-    found = case.digests.of(Path(name))
+def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator[Finding]:
+    found = case.digests.of(file)
     if found is None:
         why = f"{pins.LOCK} names it, and it is not here; bring it back"
         yield case.incomplete(ref, why, file=name, expected=expected)
