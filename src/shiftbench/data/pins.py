@@ -115,20 +115,6 @@ def changed(path: str) -> list[str]:
     return found
 
 
-def refuse_changed(recipes: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse to call a run done whose outputs are made of other files of the user's than lie here now.
-
-    Raises:
-        ChecksumError: names the first file, and the command that accepts it.
-    """
-    for path in sorted({path for recipe in recipes for path in paths(recipe)}):
-        for name in changed(path):
-            raise ChecksumError(
-                f"{name} is not what was pinned; `{command(path)}` accepts what it is now, and what is made of it "
-                "is made again"
-            )
-
-
 def local(path: str) -> dict[str, Path]:
     """Return which files and folders a path names, in its order: name -> where it lies on this machine, if it does.
 

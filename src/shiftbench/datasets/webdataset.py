@@ -6,7 +6,8 @@
 `path` names shards by braces, by `*`, or one after the other with `::` between them. An address (https:// or http://)
 is read once, by `shiftbench pin`, and from the cache from then on; shell commands (`pipe:`), which the webdataset
 library runs, are refused. `image` and `label` name the extensions (alternatives divided by `;`); the label is a number
-written in ASCII, the position in `classes`. A fifth becomes test, by the hash of the key.
+written in ASCII, the position in `classes`. Pictures are turned as their EXIF says. A fifth becomes test, by the hash
+of the key.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.data import pins
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.datasets._pictures import read_upright
+from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError, skippable
 from shiftbench.sample import Sample
 
 TASK = "classification"
@@ -72,7 +73,7 @@ def samples(
         try:
             yield _sample(key, raw, params, count)
         except DataError as error:
-            yield error
+            yield skippable(error)
 
 
 def _members(path: str) -> Iterator[dict[str, Any]]:
@@ -97,7 +98,7 @@ def _sample(key: str, raw: dict[str, Any], params: dict[str, Any], count: int) -
         raise RangeError(
             f"{key}: label {label[:20]!r} is no number below {count} in {raw['__url__']}"
         )
-    return Sample(key, {"image": read_array(io.BytesIO(image), key), "label": int(label)})
+    return Sample(key, {"image": read_upright(io.BytesIO(image), key), "label": int(label)})
 
 
 def _field(key: str, raw: dict[str, Any], wanted: str) -> bytes:

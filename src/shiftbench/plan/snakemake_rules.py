@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench import files
-from shiftbench.data import pins
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.plan import estimate, plan, scales
+from shiftbench.plan import estimate, plan, scales, unavailable
 from shiftbench.provenance.recipe import Job
 
 GB = 1000
@@ -125,12 +124,17 @@ def load(scale: str | None, *, main: bool, words: Iterable[str] = ()) -> Rules:
     whole = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
-        pins.refuse_changed(artifact.recipe for artifact in planned.artifacts.values())
+        own = unavailable.yours(planned)
+        unavailable.refuse_changed(own)
         rules = of(planned, root, one if one in systems else None)
         planned.write(root)
         files.write_json(_file(one), dataclasses.asdict(rules))
-        for original in planned.unavailable_sources:
-            print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
+        told = [
+            *planned.unavailable_sources,
+            *(f"{x.path}: ignored {x.ignored}" for x in own if x.ignored),
+        ]
+        for line in told:
+            print(line, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
         whole += rules
     return whole
 
