@@ -124,10 +124,8 @@ def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> No
     shown.plan(["shift_own"])
     shown.board.begin(1, "shift_own")
     shown.end(1)
-    assert (
-        f"own/test: 1 of 6 samples could not be read and were skipped, all told in {tmp_path}/manifest.json; the first: "
-        "own/test/1: cut short"
-    ) in told.getvalue()
+    assert "own/test: 1 of 6 samples could not be read and were skipped" in told.getvalue()
+    assert f"{tmp_path}/manifest.json; the first: own/test/1: cut short" in told.getvalue()
 
 
 def test_a_dry_run_prints_what_snakemake_prints(monkeypatch: pytest.MonkeyPatch) -> None:

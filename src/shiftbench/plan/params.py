@@ -130,7 +130,10 @@ class Weights(_Strict):
     """The product models x trainers x seeds; each is one trained instance."""
 
     models: tuple[Name, ...] = Field(description="names under `models:`, or plugin files")
-    trainers: tuple[Name, ...] = Field(description="names under `trainers:`, or plugin files")
+    trainers: tuple[Name, ...] = Field(
+        (),
+        description="names under `trainers:`, or plugin files; default: `given`, for models that are files of yours",
+    )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0,), description="training seeds; part of the weights' name"
     )
