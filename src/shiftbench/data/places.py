@@ -39,7 +39,7 @@ def places(path: str, where: str = "path") -> list[str]:
 def _expanded(part: str, where: str) -> list[str]:
     try:
         return list(itertools.islice(braceexpand.braceexpand(part, escape=False), _MOST + 1))
-    except braceexpand.UnbalancedBracesError:
+    except ValueError:
         raise ParamsError(
             f"{where} = {part!r}: a brace is not closed; expected as in a-{{00..09}}.tar"
         ) from None

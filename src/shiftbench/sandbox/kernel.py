@@ -210,8 +210,12 @@ def seccomp_filter(name: str) -> list[tuple[int, int, int, int]]:
         "unknown": 0x00050000 | 38,
     }
     place = {label: len(labelled) + at for at, label in enumerate(ends)}
+
+    def jump(label: str, at: int) -> int:
+        return place[label] - at - 1 if label else 0
+
     program = [
-        (code, *(place[label] - at - 1 if label else 0 for label in jumps), value)
-        for at, (code, value, *jumps) in enumerate(labelled)
+        (code, jump(then, at), jump(otherwise, at), value)
+        for at, (code, value, then, otherwise) in enumerate(labelled)
     ]
     return [*program, *((give, 0, 0, value) for value in ends.values())]
