@@ -207,6 +207,8 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
 ) -> None:
     """`plan` tells it, and a run, which would have nothing to do, is refused; so is one with a new picture."""
     cut = photos(home)
+    (home / "photos/test/.DS_Store").write_bytes(b"a file manager's")
+    pins.pin(["photos"])
     planned = planned_campaign.plan(home, **OWN)
 
     def told() -> str:
@@ -215,7 +217,9 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
             cli.main()
         return " ".join(capsys.readouterr().out.split())
 
-    assert "0 of 1 missing here photos: pinned, for" in told()
+    line = told()
+    assert "0 of 1 missing here photos: pinned, for" in line
+    assert "; ignored: 1 hidden or __MACOSX (.DS_Store)" in line
     unavailable.refuse_changed(unavailable.yours(planned))
     (cut.parent / "1.png").write_bytes((cut.parent / "0.png").read_bytes())
     assert (
