@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from shiftbench.corruption import Corrupt as Corrupt
     from shiftbench.corruption import corrupt as corrupt
-    from shiftbench.stages.evaluate import evaluate as evaluate
     from shiftbench.tools.calibrate import calibrate as calibrate
+    from shiftbench.tools.evaluate_own import evaluate as evaluate
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _PUBLIC = {
     "Corrupt": "shiftbench.corruption",
     "calibrate": "shiftbench.tools.calibrate",
     "corrupt": "shiftbench.corruption",
-    "evaluate": "shiftbench.stages.evaluate",
+    "evaluate": "shiftbench.tools.evaluate_own",
 }
 """What users import from here, and the module that is imported for it."""
 

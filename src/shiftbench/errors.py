@@ -99,6 +99,14 @@ class StaleError(ShiftbenchError):
     code = 4
 
 
+def skippable(error: DataError) -> DataError:
+    """Note at the error of one sample how a run goes on without it; returns the error."""
+    error.add_note(
+        "`on_error: skip` at its dataset in params.yaml leaves out what cannot be read, and counts it"
+    )
+    return error
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Return the hint for a wrong name: the near matches, or all names when none is near.
 

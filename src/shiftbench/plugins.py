@@ -116,6 +116,14 @@ def find(family: str, name: str) -> ModuleType:
     return _import(family, home, found)
 
 
+def defines(module: ModuleType, name: str) -> bool:
+    """Tell whether a plugin has an attribute, whether or not it may be run."""
+    try:
+        return hasattr(module, name)
+    except NotRunError:
+        return True
+
+
 def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
     """Return the one file or entry that has a name, and where."""
     hits: list[tuple[Home, Path | Entry]] = [*packaged_names(family).get(name, ())]

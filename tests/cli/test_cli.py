@@ -16,7 +16,7 @@ from makers import planned_campaign
 from makers.command_line import ends, run, said
 from shiftbench import cli
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.errors import DataError, ParamsError, skippable
 from shiftbench.plan import plan
 from shiftbench.sample import Sample
 from shiftbench.tools import cite, doctor, preview
@@ -66,6 +66,20 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     assert ends(monkeypatch, "pin", "nowhere") == 3
     assert ends(monkeypatch, "plan", "--scale", "smok") == 2
     assert "no scale 'smok'" in capsys.readouterr().err
+
+
+def test_an_error_of_one_sample_is_told_with_how_to_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> None:
+        raise skippable(DataError("mine/all/1: cut short"))
+
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "error: mine/all/1: cut short\n`on_error: skip` at its dataset in params.yaml leaves out"
+    )
 
 
 def test_list_and_describe_know_your_plugins(home: Path) -> None:

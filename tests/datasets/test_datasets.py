@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import pickle
+import shutil
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, ImageOps
 
 from makers import miniature_originals
 from shiftbench import plugins, refs
@@ -54,6 +55,10 @@ def test_image_folder_flat_and_in_parts(tmp_path: Path) -> None:
     parts = ({}, {"path": str(tmp_path / "parts")})
     assert [s.key for s in good(read(module, "test", parts))] == ["mine/test/cat/a"]
     (tmp_path / "parts/val/dog").mkdir()
+    (tmp_path / "parts/train/dog").mkdir()
+    assert module.classes(parts[1], {}) == ("cat",)  # empty in both parts
+    (tmp_path / "parts/train/dog").rmdir()
+    miniature_originals.picture(1).save(tmp_path / "parts/val/dog/a.png")
     with pytest.raises(DataError, match="val holds class 'dog', which .*train has not"):
         read(module, "test", parts)
 
@@ -86,6 +91,84 @@ def test_image_folder_bad_input(tmp_path: Path) -> None:
         read(module, "train", ({}, {"path": str(tmp_path)}))
 
 
+def test_image_folder_ignores_what_is_no_sample_and_tells_it(tmp_path: Path) -> None:
+    """Wherever thirty files lie that an archive of a Mac, a file manager or a hurry leaves."""
+    module, rng = plugins.find("datasets", "image_folder"), np.random.default_rng(0)
+    _, params = miniature_originals.image_folder(tmp_path)
+    expected = [sample.key for sample in good(read(module, "train", ({}, params)))]
+    assert module.ignored(params) == ""
+    home, image = tmp_path / "mine", miniature_originals.encoded(miniature_originals.picture(0))
+    (home / "zebra/deep").mkdir(parents=True)
+    kinds = {
+        "hidden or __MACOSX": 0,
+        "no picture by its name": 0,
+        "in no class folder": 0,
+        "a link to nothing": 0,
+    }
+    strays = [
+        ".DS_Store",
+        "._1.jpg",
+        ".cache/a.png",
+        "__MACOSX/cat/1.png",
+        "notes.txt",
+        "picture",
+        "a.jpg.crdownload",
+    ]
+    for number in range(30):
+        folder = home / str(rng.choice(["cat", "dog", "cat/deep", "zebra"])) / f"{number}"
+        file = folder / str(rng.choice(strays))
+        file.parent.mkdir(parents=True)
+        file.write_bytes(image)
+        kinds[
+            "hidden or __MACOSX"
+            if file.name[0] == "." or file.parent != folder
+            else "no picture by its name"
+        ] += 1
+    (home / "stray.png").write_bytes(image)
+    (home / "dog/gone.png").symlink_to(tmp_path / "nowhere.png")
+    kinds |= {"in no class folder": 1, "a link to nothing": 1, "without a picture": 1}
+    assert [sample.key for sample in good(read(module, "train", ({}, params)))] == expected
+    assert module.classes(params, {}) == ("cat", "dog")
+    told = dict(
+        part.split(" (")[0].split(" ", 1)[::-1] for part in module.ignored(params).split(", ")
+    )
+    assert told == {kind: str(count) for kind, count in kinds.items()}
+    shutil.rmtree(home / "cat")
+    shutil.rmtree(home / "dog")
+    with pytest.raises(DataError, match="no folder in .*mine holds a picture"):
+        module.classes(params, {})
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_pictures_of_yours_are_turned_as_their_exif_says(tmp_path: Path, suffix: str) -> None:
+    """As Pillow's own function turns them; without the tag, or with a damaged one, pixels are what they were."""
+    rng = np.random.default_rng(0)
+    for orientation in range(10):
+        picture = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        file = tmp_path / f"{orientation}.{suffix}"
+        picture.save(file, **({"exif": exif} if orientation else {}))
+        with Image.open(file) as opened:
+            expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+        assert np.array_equal(_pictures.read_upright(file, "key"), expected)
+        if suffix != "tif":  # which Pillow itself turns when it is opened
+            assert _pictures.read_array(file, "key").shape == (5, 7, 3)
+        data = bytearray(file.read_bytes())
+        at = data.find(b"\x12\x01\x03\x00")
+        for _ in range(20 if at >= 0 and suffix != "tif" else 0):
+            data[at - 10 : at + 12] = rng.bytes(22)
+            with contextlib.suppress(DataError):
+                assert sorted(_pictures.read_upright(io.BytesIO(data), "key").shape) == [3, 5, 7]
+
+
+def test_what_is_wrong_with_a_picture_is_said_alike_in_every_process() -> None:
+    """And tells how a run goes on."""
+    with pytest.raises(DataError) as caught:
+        _pictures.open_picture(io.BytesIO(b"<html>"), "mine/all/1")
+    assert str(caught.value) == "mine/all/1: the image cannot be read: cannot identify image file"
+
+
 # --- webdataset ----------------------------------------------------------------------------------
 
 
@@ -99,6 +182,16 @@ def test_webdataset_reads_foreign_shards(tmp_path: Path) -> None:
     found = good(read(module, "all", miniature_originals.webdataset(tmp_path)))
     assert [s.key for s in found[:2]] == ["mine/all/000000", "mine/all/000001"]
     assert [s.fields["label"] for s in found] == [0, 1] * 20
+
+
+def test_webdataset_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a path says; a file may have the name of a command."""
+    monkeypatch.chdir(tmp_path)
+    module = plugins.find("datasets", "webdataset")
+    for path in ("pipe:touch X", "y::pipe:touch X", "{pipe:touch X,y}", "-", "./pipe:touch X"):
+        with pytest.raises((ParamsError, DataError)):
+            read(module, "all", ({}, {"path": path, "classes": ["a"]}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
@@ -124,7 +217,7 @@ def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
     [
         ({}, "webdataset: option classes is missing"),
         ({"classes": ["a"]}, "webdataset: option path is missing"),
-        ({"classes": ["a"], "path": "pipe:cat x.tar"}, "option path is a shell command"),
+        ({"classes": ["a"], "path": "x::pipe:cat x"}, "path = 'pipe:cat x' is a shell command"),
     ],
 )
 def test_webdataset_wrong_options(params: dict[str, Any], message: str) -> None:

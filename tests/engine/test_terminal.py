@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +111,21 @@ def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
         "1 of 2 jobs made in 2 s",
         "Complete log(s): /x.log",
     ]
+
+
+def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> None:
+    about = {"dataset": "own", "split": "test", "samples": 5, "skipped": ["own/test/1: cut short"]}
+    (tmp_path / "manifest.json").write_text(json.dumps(about))
+    told = io.StringIO()
+    shown = Terminal(Console(file=told, width=60))
+    shown.board.expected = {
+        "shift_own": replace(rule("shift_own"), outputs=(f"{tmp_path}/manifest.json",))
+    }
+    shown.plan(["shift_own"])
+    shown.board.begin(1, "shift_own")
+    shown.end(1)
+    assert "own/test: 1 of 6 samples could not be read and were skipped" in told.getvalue()
+    assert f"{tmp_path}/manifest.json; the first: own/test/1: cut short" in told.getvalue()
 
 
 def test_a_dry_run_prints_what_snakemake_prints(monkeypatch: pytest.MonkeyPatch) -> None:

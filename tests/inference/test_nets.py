@@ -242,7 +242,8 @@ def test_black_boxes_answer_and_are_known_by_their_bytes(
     if model == "onnx":
         pytest.importorskip("onnxruntime")
     make(tmp_path / file)
-    params = {"path": f"{tmp_path / file}{name}"}
+    trust = {"trust": True} if "trust" in plugins.find("models", model).PARAMS else {}
+    params = {"path": f"{tmp_path / file}{name}", **trust}
     state, _ = train_weights(training_jobs.job(model, "given", model_params=params))
     weights = training_jobs.write(tmp_path / "w.safetensors", state)
     outputs = predictor(model, weights, params)(COLOUR)

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, column, tables
 from shiftbench.data import codecs
+from shiftbench.data.skipped import Skipped
 from shiftbench.errors import DataError
 from shiftbench.page import figures, gallery
 from shiftbench.page.figures import Line, Style
@@ -345,16 +347,21 @@ def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
         gallery.boards({ref: tmp_path / "0.json"})
 
 
-def test_skipped_samples_are_shown_with_their_reason(tmp_path: Path) -> None:
-    ref = Ref("previews", "photos/test/identity/0")
-    content = {"classes": ["a"], "samples": [], "skipped": ["photos/a/7: <truncated>"]}
-    (tmp_path / "0.json").write_text(json.dumps(content))
-    boards = gallery.boards({ref: tmp_path / "0.json"})
+def test_skipped_samples_are_counted_and_those_of_public_data_told() -> None:
+    file = Path("data/photos/manifest.json")
+    public = Skipped("photos", "test", 9, ("photos/a/7: <truncated>",), file)
     about = {"photos": {"licence": "mine", "citation": "me"}}
     recipe_ = {"campaigns": {}, "datasets": about}
-    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
-    assert "test: 1 sample skipped" in html
+    artifact = Artifact.of(Ref("report", "index"), recipe_, ())
+    html, private = (
+        report.page(artifact, [], [], None, [replace(public, private=private)])
+        for private in (False, True)
+    )
+    assert "test: 1 of 10 samples could not be read and were skipped" in html
     assert "photos/a/7: &lt;truncated&gt;" in html
+    assert "1 of 10 samples" in private
+    assert "data/photos/manifest.json" in private
+    assert "photos/a/7" not in private
 
 
 @pytest.mark.parametrize(

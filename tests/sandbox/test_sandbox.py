@@ -37,7 +37,7 @@ HOSTILE = {
         "failed: RuntimeError",
     ),
     "many files": ("import os\nwhile True: os.dup(1)", "failed: OSError"),
-    "writing outside": ("open('/x', 'w')", "failed: PermissionError"),
+    "writing outside": ("open('/x', 'w')", "failed: OSError"),
     "writing to Python": ("import os; open(os.__file__, 'a')", "failed: PermissionError"),
     "reading outside": ("open('/etc/passwd')", "failed: FileNotFoundError"),
     "reading processes": ("import os; os.listdir('/proc')", "failed: FileNotFoundError"),
@@ -65,8 +65,74 @@ HOSTILE = {
     ),
     "forged proof": (FORGED, "exited: 0"),
 }
+SAYING = "import os\ndef say(text):\n  for f in range(3, 40):\n    try: os.write(f, text)\n    except OSError: pass\n"
+KERNEL = """import ctypes, os
+libc, x86 = ctypes.CDLL(None, use_errno=True), os.uname().machine == 'x86_64'
+def refused(error, *call):
+    found = libc.syscall(*map(ctypes.c_long, call))
+    assert (found, ctypes.get_errno()) == (-1, error), (call, found, ctypes.get_errno())
+"""
+POISON = {
+    "closing the root": ("import os; os.chmod('/', 0)", "failed: OSError"),
+    "dating the root": ("import os; os.utime('/', (1, 1))", "failed: OSError"),
+    "dating Python": ("import os; os.utime(os.__file__, (1, 1))", "failed: OSError"),
+    "dating a device": ("import os; os.utime('/dev/null', (1, 1))", "failed: OSError"),
+    "naming the root": ("import os; os.setxattr('/', 'user.x', b'1')", "failed: OSError"),
+    "closing its place": ("import os; os.chmod('/box', 0)", "passed"),
+    "a folder in the root": ("import os; os.mkdir('/left')", "failed: OSError"),
+    "a link in the root": ("import os; os.symlink('/box', '/left')", "failed: OSError"),
+    "many empty files": ("for i in range(999): open(str(i), 'w').close()", "failed: OSError"),
+    "a device of its own": ("import os; os.mknod('x', 0o020600, 259)", "failed: PermissionError"),
+    "ends without end": (SAYING + "for _ in range(9999): say(b'{\"end\": true}\\n')\nwhile True: pass", "timeout: cpu"),
+    "ends, then sleep": (
+        SAYING + "import time\nfor _ in range(999): say(b'{\"end\": true}\\n')\ntime.sleep(99)",
+        "timeout: wall",
+    ),
+    "words without end": (SAYING + "while True: say(b'x\\n' * 999)", "timeout: words"),
+    "one endless word": (SAYING + "while True: say(b'x' * 999)", "timeout: words"),
+    "deep words": (SAYING + "say(b'[' * 99999 + b'\\n'); os._exit(0)", "exited: 0"),
+    "a deep proof": (SAYING + "say(b'{\"nonce\": ' + b'[' * 900 + b']' * 900 + b'}\\n'); os._exit(0)", "exited: 0"),
+    "an error that is none": (SAYING + "say(b'{\"error\": [[1]], \"message\": {}}\\n'); os._exit(0)", "exited: 0"),
+    "locked in again": (SAYING + "say(b'{\"locked in\": true}\\n'); os._exit(3)", "exited: 3"),
+    "not locked in": (SAYING + "say(b'{\"unlocked\": \"x\"}\\n'); os._exit(3)", "exited: 3"),
+    "deaf at its end": (SAYING + "say(b'{\"end\": true}\\n'); os.closerange(3, 64); os._exit(0)", "exited: 0"),
+    "mute at its end": ("import os; os.closerange(3, 64)", "exited: 1"),
+    "an end that is replaced": ("import json; json.dumps = lambda *_: 1 / 0", "exited: 1"),
+    "a name that cannot be written": (SAYING + "say(b'{\"error\": \"\\\\ud800\"}\\n'); os._exit(0)", "failed: ?"),
+    "text that cannot be written": ("x = '\ud800'", "failed: UnicodeEncodeError"),
+    "two ends": ("import os; os.fork()", "passed"),
+    "an end that forks on": ("import os\nif os.fork(): os._exit(0)\nwhile True: pass", "exited: 0"),
+    "a stopped child": ("import os, signal\nif not os.fork(): os.kill(os.getpid(), 19)\nos.wait()", "timeout: wall"),
+    "a signal without a name": ("import os; os.kill(1, 40); os.kill(1, 9); os.kill(1, 19)", "passed"),
+    "higher limits": ("import resource as r; r.setrlimit(r.RLIMIT_CPU, (99, 99))", "failed: ValueError"),
+    "higher priority": ("import os; os.nice(-1)", "failed: PermissionError"),
+    "shared memory": ("import mmap; mmap.mmap(-1, 10**11)", "failed: OSError"),
+    "a namespace by clone": (
+        KERNEL + "for bit in (17, *range(25, 31)): refused(1, 56 if x86 else 220, 1 << bit | 17, 0, 0, 0, 0)",
+        "passed",
+    ),
+    "a namespace by clone3": (KERNEL + "refused(38, 435, 0, 0)", "passed"),
+    "a namespace by unshare": (
+        KERNEL + "for bit in (7, 17, *range(25, 31)): refused(1, 272 if x86 else 97, 1 << bit)",
+        "passed",
+    ),
+    "calls of x32": (
+        KERNEL + "if x86:\n  for call in (0, 1, 39, 56, 512): refused(1, 0x40000000 + call, 0, 0, 0)",
+        "passed",
+    ),
+    "calls of tomorrow": (KERNEL + "for call in (452, 463, 467, 470, 999): refused(38, call, 0, 0, 0, 0, 0)", "passed"),
+    "other mounts": (KERNEL + "for call in (*range(428, 434), 442): refused(1, call, 0, 0, 0, 0, 0)", "passed"),
+    "looking for proof in frames": (
+        "import sys\nf = sys._getframe()\nwhile f: assert 'nonce' not in f.f_locals.get('asked', ''); f = f.f_back",
+        "passed",
+    ),
+    "looking for proof in memory": (
+        "import gc\nassert not [x for x in gc.get_objects() if type(x) is dict and type(x.get('nonce')) is str]",
+        "passed",
+    ),
+}  # fmt: skip
 LIMITS = Limits(cpu=20, wall=120.0)  # on a machine that may be busy
-ENDLESS = {"timeout: cpu": Limits(cpu=1, wall=120.0), "timeout: wall": Limits(wall=1.5)}
+ENDLESS = {"timeout: cpu": Limits(cpu=1, wall=120.0), "timeout: wall": Limits(wall=0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +141,58 @@ def box():
         yield opened
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE | POISON)
 def test_hostile_programs_end(box, name):
-    program, reason = HOSTILE[name]
+    program, reason = (HOSTILE | POISON)[name]
     assert box.run(program, ENDLESS.get(reason, LIMITS)).reason == reason
     assert box.run("result = 1").value == 1  # the server is unharmed
+
+
+def test_a_value_that_is_deep_or_large_is_left_out(box):
+    deep = "result = []\nfor _ in range({}): result = [result]"
+    assert box.run(deep.format(20)).value is not None
+    for program in (deep.format(90), deep.format(900), "result = 'x' * 600_000"):
+        assert box.run(program) == Outcome("passed")
+
+
+def test_what_cannot_be_locked_in_is_no_verdict(box):
+    """Three files are too few to lock a process in: no program was run, and none has failed."""
+    with pytest.raises(
+        SandboxError, match="could not be locked in: OSError: .*Too many open files"
+    ):
+        box.run("x = 1", Limits(files=3))
+    assert box.run("result = 1").value == 1
+
+
+@pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
+def test_the_filter_of_system_calls_answers_as_it_says(processor):
+    """Run as the kernel runs it, for every call and every flag of clone."""
+    program = kernel.seccomp_filter(processor)
+
+    def answer(call, flags=0, arch=kernel._AUDIT[processor]):
+        shown, at = {0: call, 4: arch, 16: flags}, 0
+        while True:
+            code, then, otherwise, value = program[at]
+            assert 0 <= then < 256
+            at += 1
+            if code == 0x06:
+                return value
+            if code == 0x20:
+                held = shown[value]
+            else:
+                true = {0x15: held == value, 0x35: held >= value, 0x45: bool(held & value)}[code]
+                at += then if true else otherwise
+
+    deny, allow, unknown, kill = 0x50001, 0x7FFF0000, 0x50026, 0x80000000
+    denied = {*kernel._DENIED[processor], *kernel._DENIED_EVERYWHERE}
+    for call in range(600):
+        young = call == kernel._CLONE3 or call > kernel._NEWEST
+        assert answer(call) == (unknown if young else deny if call in denied else allow), call
+        assert answer(0x40000000 + call) == deny
+    for bit in range(32):
+        new = bit == 17 or 25 <= bit <= 30
+        assert answer(kernel._CLONE[processor], 1 << bit | 17) == (deny if new else allow), bit
+    assert answer(39, arch=0x40000003) == kill  # the calls of 32 bits
 
 
 def test_a_file_of_the_machine_is_out_of_reach(box, tmp_path):
@@ -197,7 +310,7 @@ def nobody(code, *before):
 
 
 def test_without_privileges_the_same_holds():
-    programs = [HOSTILE[name] for name in HOSTILE if name != "endless wait"]
+    programs = [one for one in (HOSTILE | POISON).values() if one[1] != "timeout: wall"]
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
         "with Sandbox() as box:\n"
@@ -205,6 +318,7 @@ def test_without_privileges_the_same_holds():
         "        limits = Limits(cpu=1 if reason == 'timeout: cpu' else 20, wall=120)\n"
         "        found = box.run(program, limits).reason\n"
         "        assert found == reason, (program, found)\n"
+        "        assert box.run('import os; result = os.listdir()').value == [], program\n"
         "    print(box.run('import os; result = os.getuid()').value)\n"
     )
     done = nobody(code)

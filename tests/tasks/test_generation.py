@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shiftbench import plugins
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.errors import DataError, ModelError, ParamsError, SandboxError
 from shiftbench.sample import Sample
 from shiftbench.sandbox import pool
 from shiftbench.stages import aggregate
@@ -59,6 +59,79 @@ def test_completions_are_run_and_judged():
     ]
     assert (row["completions"], row["cluster"], row["group"]) == (texts, "c", None)
     assert len(generation.rows([], given_texts(), SPACE, "full")) == 0
+
+
+DEEP = [
+    "(",
+    "[",
+    "{1:",
+    "not ",
+    "-",
+    "lambda:",
+    "(1,",
+    "(a:=",
+    "1 if 1 else ",
+    "f(",
+    "x[",
+    "*",
+    "await ",
+]
+BROKEN = [
+    "\ud800",
+    "x = '\udfff'",
+    "\0",
+    "\x1b[2J",
+    "\ufeff",
+    "\u2028",
+    "    é = '\U0001f600'",
+    "\r",
+    "\x0c",
+]
+LONG = [
+    "0x" + "f" * 4000,
+    "9" * 5000,
+    "'" + "a" * 9999 + "'",
+    "1" + "+1" * 5000,
+    "a" + ".b" * 5000,
+    "1e" + "9" * 99,
+]
+
+
+def test_one_bad_completion_is_one_failed_program_whatever_it_is(tmp_path):
+    """Forty drawn from what ends parsers, printers and writers; rows are written and read, the right one passes."""
+    rng = np.random.default_rng(0)
+    texts = ["    if x: pass\n" + "    elif x: pass\n" * 300, "    x = 0x" + "f" * 3600]
+    for _ in range(40):
+        deep = str(rng.choice(DEEP)) * int(rng.integers(1, 9000))
+        parts = [deep, str(rng.choice(BROKEN)), str(rng.choice(LONG)), "    return 2 * x\n"]
+        texts.append("".join(parts[at] for at in rng.permutation(4)[: rng.integers(1, 4)]))
+    outputs = given_texts([*texts, META["canonical_solution"]])
+    table = generation.rows([prompt()], outputs, SPACE, "full")
+    schema.write(table, tmp_path / "rows.parquet", "0" * 64)
+    (row,) = schema.read(tmp_path / "rows.parquet").to_pylist()
+    assert row["passed"][-1]
+    assert row["passed"].count(False) > 30
+    assert not any(reason == "crashed: SandboxError" for reason in row["reasons"])
+
+
+def test_who_ends_two_sandboxes_has_failed_and_nobody_else(monkeypatch):
+    """Where a trivial program runs, a program that the server does not survive is what is wrong."""
+
+    class Fragile(pool.Sandbox):
+        def run(self, program, limits=None):
+            if program == "bad":
+                self._process.kill()
+                self._process.wait()
+            return super().run(program, limits)
+
+    monkeypatch.setattr(pool, "Sandbox", Fragile)
+    monkeypatch.setattr(pool, "_FREE", [])
+    found = pool.run_all(["result = 1", "bad", "result = 2"], workers=1)
+    assert [one.reason for one in found] == ["passed", "crashed: SandboxError", "passed"]
+    monkeypatch.setattr(pool, "lacking", lambda: "no namespaces")
+    with pytest.raises(SandboxError, match="server ended"):
+        pool.run_all(["bad"], keys=["again"])
+    pool.close()
 
 
 def test_a_prompt_is_what_it_says_and_what_the_tests_call():

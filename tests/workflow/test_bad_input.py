@@ -14,9 +14,11 @@ from PIL import Image
 
 from makers import planned_campaign
 from shiftbench import cli
-from shiftbench.data import pins, shards
-from shiftbench.errors import ShiftbenchError
+from shiftbench.data import pins, shards, skipped
+from shiftbench.errors import ChecksumError, ShiftbenchError
+from shiftbench.plan import snakemake_rules, unavailable
 from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
 from shiftbench.stages import verbs
 
 
@@ -43,7 +45,9 @@ def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
     """Return exit code and message of jobs of which the last must fail."""
     with pytest.raises(ShiftbenchError) as caught:
         make(home, *jobs, **over)
-    return caught.value.code, str(caught.value)
+    return caught.value.code, "\n".join(
+        [str(caught.value), *getattr(caught.value, "__notes__", ())]
+    )
 
 
 # ------------------------------------------- told by the plan, before any job starts
@@ -159,6 +163,7 @@ def test_truncated_image_stops_the_run(home: Path) -> None:
     assert code == 3
     assert told.startswith("own/test/dog/1")
     assert "the image (photos/test/dog/1.png) cannot be read" in told
+    assert "`on_error: skip` at its dataset" in told
     assert not (home / "data").exists() or not list((home / "data").rglob("manifest.json"))
 
 
@@ -174,9 +179,18 @@ def test_truncated_image_is_skipped_and_counted_when_asked(home: Path) -> None:
         "dog/0",
         "dog/2",
     ]
-    skipped = shards.manifest(folder)["skipped"]
-    assert len(skipped) == 1
-    assert "own/test/dog/1" in skipped[0]
+    (one,) = skipped.among(sorted((home / "data").rglob("manifest.json")))
+    assert str(one).startswith(
+        "own/test: 1 of 6 samples could not be read and were skipped, all told in /"
+    )
+    assert "own/test/dog/1" in str(one)
+    reports = [
+        planned_campaign.plan(home, **OWN, datasets__own__on_error=policy).artifacts[
+            Ref("report", "index")
+        ]
+        for policy in ("skip", "fail")
+    ]
+    assert [sum(ref.kind == "shards" for ref in report.inputs) for report in reports] == [1, 0]
 
 
 def test_label_outside_of_the_classes(home: Path) -> None:
@@ -186,6 +200,40 @@ def test_label_outside_of_the_classes(home: Path) -> None:
     assert code == 3
     assert "shapes/all/0000" in told
     assert "lies outside the 3 classes (0 to 2)" in told
+
+
+def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`plan` tells it, and a run, which would have nothing to do, is refused; so is one with a new picture."""
+    cut = photos(home)
+    (home / "photos/test/.DS_Store").write_bytes(b"a file manager's")
+    pins.pin(["photos"])
+    planned = planned_campaign.plan(home, **OWN)
+
+    def told() -> str:
+        monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
+        with contextlib.suppress(SystemExit):
+            cli.main()
+        return " ".join(capsys.readouterr().out.split())
+
+    line = told()
+    assert "0 of 1 missing here photos: pinned, for" in line
+    assert "; ignored: 1 hidden or __MACOSX (.DS_Store)" in line
+    unavailable.refuse_changed(unavailable.yours(planned))
+    (cut.parent / "1.png").write_bytes((cut.parent / "0.png").read_bytes())
+    assert (
+        "changed photos: photos/test/dog/1.png is not what was pinned; `shiftbench pin photos`"
+        in told()
+    )
+    for _ in range(2):
+        with pytest.raises(
+            ChecksumError,
+            match=r"photos/.* is not what was pinned; `shiftbench pin photos` accepts",
+        ):
+            snakemake_rules.load(None, main=True)
+        pins.pin(["photos"])
+        (cut.parent / "9.png").write_bytes(b"new")
 
 
 # ------------------------------------------------------------------------- models

@@ -28,5 +28,6 @@ def main(command: Callable[[], object] = app) -> None:
     try:
         command()
     except ShiftbenchError as error:
-        err.print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True)
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        err.print(f"[bold red]error:[/] {escaped(told)}", soft_wrap=True)
         sys.exit(error.code)

@@ -60,9 +60,10 @@ def _list_yours(planned: plans.Plan) -> None:
     missing = sum(not file.here for file in files)
     out.print(f"[bold]Yours[/], and never downloaded: {missing} of {len(files)} missing")
     for file in files:
-        state = "here" if file.here else "missing"
+        state = "changed" if file.changed else "here" if file.here else "missing"
         terms = f"; {file.licence}" if file.licence else ""
-        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}"
+        ignored = f"; ignored: {file.ignored}" if file.ignored else ""
+        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}"
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
@@ -120,6 +121,7 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def make(scale: Scale = None) -> None:
     """Make what is stale in this process, one job after another, without Snakemake: small campaigns, notebooks."""
+    from shiftbench.data import skipped
     from shiftbench.provenance import trust
     from shiftbench.tools import run_local
 
@@ -128,4 +130,6 @@ def make(scale: Scale = None) -> None:
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
     count = run_local.make(planned, root)
+    for one in skipped.among(root / ref.path for ref in planned.artifacts):
+        err.print(escaped(str(one)), soft_wrap=True)
     out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shiftbench import plugins
-from shiftbench.cli.app import Device, Recipe, app, err, out
+from shiftbench.cli.app import Device, Recipe, app, err, escaped, out
 from shiftbench.errors import ParamsError
 
 PANEL = "Stages"
@@ -52,7 +52,13 @@ def fetch(
 @app.command(rich_help_panel=PANEL)
 def shift(recipe: Recipe) -> None:
     """Make shards of one (dataset, split, shift)."""
+    from shiftbench.data import skipped
+    from shiftbench.provenance.recipe import Run
+
     _stage("shift", recipe)
+    run = Run(recipe.resolve())
+    for one in skipped.among(run.root / path for path in run.job.outputs):
+        err.print(escaped(str(one)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

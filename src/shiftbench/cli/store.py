@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,7 +79,7 @@ def repair(path: str, scale: Scale = None) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def pin(paths: list[Path]) -> None:
+def pin(paths: list[str]) -> None:
     """Record the sha256 of files of yours in sources.lock, so that results can be traced to them."""
     from shiftbench.data import pins
 

@@ -1,67 +1,80 @@
 """Pins: the sha256 of a user's own files, recorded in `sources.lock`, which recipes read.
 
-A plugin's option called `path` names a file, a folder or a Python callable of the user's. What lies
-there decides results, so it must be pinned (`shiftbench pin PATH`); a file that moved since is hashed
-again, and refused when its bytes are others.
+A plugin's option called `path` names files of the user's. What lies there decides results, so it must be
+pinned (`shiftbench pin PATH`); a file that moved since is hashed again, and refused when its bytes are others.
+
+What a path names is in `places`. An address (`https://...`) is read once, when it is pinned; its bytes are kept in the
+cache, by their sha256, and that is where they are read from then on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
-from collections.abc import Iterator, Mapping
+import shlex
+import shutil
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shiftbench import plugins
 from shiftbench.data import splits
+from shiftbench.data.places import below, is_address, places, present, there
+from shiftbench.data.source_files import cache_home
 from shiftbench.errors import ChecksumError, DataError, ParamsError
+from shiftbench.files import scratch, sha256
 from shiftbench.refs import Ref, ShardsName
 
 LOCK = Path("sources.lock")
 ABSENT = "absent"
 """The digest of what is neither pinned nor here: it can be planned, and is refused when it is used."""
+_TIMEOUT = 60  # seconds without a byte
+Entries = dict[str, dict[str, Any]]
 
 
-def pin(paths: list[Path]) -> int:
-    """Record sha256, size and mtime of files (folders are walked) in sources.lock.
+def pin(paths: Iterable[str | Path]) -> int:
+    """Record sha256, size and mtime of files (folders are walked) in sources.lock; addresses are read.
 
     Returns:
         How many files were recorded.
 
     Raises:
-        DataError: a path does not exist.
+        DataError: a path does not exist, or an address cannot be read.
+        ParamsError: see `places`.
     """
     entries = _entries()
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path} does not exist; nothing was pinned")
-        entries = {name: entry for name, entry in entries.items() if not _below(name, str(path))}
-        entries.update({str(file): _describe(file) for file in _files(path)})
-    LOCK.write_text(json.dumps(entries, sort_keys=True, indent=1) + "\n")
-    return sum(1 for path in paths for _ in _files(path))
+    asked = [place for path in paths for place in places(str(path))]
+    found: Entries = {}
+    for place in asked:
+        if not there(place):
+            raise DataError(f"{place} does not exist; nothing was pinned")
+        found |= {name: _describe(name) for name in present(place)}
+    gone = {name for place in asked for name in pinned(place, entries)}
+    kept = {name: entry for name, entry in entries.items() if name not in gone}
+    LOCK.write_text(json.dumps({**kept, **found}, sort_keys=True, indent=1) + "\n")
+    return len(found)
 
 
 def digest(path: str, where: str) -> str:
     """Return one sha256 over the pinned files at `path`, from sources.lock alone; ABSENT: nothing is there at all.
 
     Raises:
-        ParamsError: something is there, and it is not pinned; names the key and the command.
+        ParamsError: something is there, and it is not pinned; names the key and the command. Or see `places`.
     """
-    file = place(path)
-    entries = _entries()
-    lines = [
-        f"{entry['sha256']}  {name}\n"
-        for name, entry in sorted(entries.items())
-        if _below(name, file)
-    ]
-    if not lines and not Path(file).exists():
+    entries, asked = _entries(), places(path, where)
+    known = {place: pinned(place, entries) for place in asked}
+    if not any(known.values()) and not any(map(there, asked)):
         return ABSENT
-    if not lines:
-        raise ParamsError(
-            f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; "
-            f"run `shiftbench pin {file}`"
-        )
+    for place in asked:
+        if not known[place]:
+            raise ParamsError(
+                f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; "
+                f"run `{command(path)}`"
+            )
+    together = {name: entry for some in known.values() for name, entry in some.items()}
+    lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(together.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -73,19 +86,65 @@ def check(recipe: dict[str, Any]) -> None:
         DataError: a file is gone, or a new one lies in a pinned folder.
     """
     entries = _entries()
-    for file in map(place, paths(recipe)):
-        known = {name for name in entries if _below(name, file)}
+    for place in (place for path in paths(recipe) for place in places(path)):
+        known = pinned(place, entries)
         if not known:
-            raise DataError(f"{file} is not pinned; bring it, then run `shiftbench pin {file}`")
+            raise DataError(f"{place} is not pinned; bring it, then run `{command(place)}`")
         for name in sorted(known):
-            _check_file(Path(name), entries[name])
-        for stranger in sorted({str(found) for found in _files(Path(file))} - known):
+            _check_file(name, known[name])
+        for stranger in sorted(set(present(place)) - set(known)):
             raise DataError(
-                f"{stranger} is not pinned, but lies in {file}; `shiftbench pin {file}` adds it"
+                f"{stranger} is not pinned, but lies in {place}; `{command(place)}` adds it"
             )
 
 
-def paths(recipe: dict[str, Any]) -> Iterator[str]:
+def is_pinned(path: str) -> bool:
+    """Tell whether all that a path names is pinned."""
+    entries = _entries()
+    return all(pinned(place, entries) for place in places(path))
+
+
+def changed(path: str) -> list[str]:
+    """Return the files of a pinned path that are not what was pinned: they have other bytes, or are new."""
+    entries = _entries()
+    found: list[str] = []
+    for place in places(path):
+        known = pinned(place, entries)
+        here = [] if is_address(place) or not known else present(place)
+        found += [name for name in here if name not in known or _moved(name, known[name])]
+    return found
+
+
+def local(path: str) -> dict[str, Path]:
+    """Return which files and folders a path names, in its order: name -> where it lies on this machine, if it does.
+
+    Raises:
+        DataError: an address is not pinned.
+        ParamsError: see `places`.
+    """
+    entries = _entries()
+    found: dict[str, Path] = {}
+    for place in places(path):
+        if is_address(place) and place not in entries:
+            raise DataError(f"{place} is not pinned; run `{command(place)}`, which reads it once")
+        names = there(place) or [place]
+        found.update((name, file_of(name, entries.get(name, {}))) for name in names)
+    return found
+
+
+def pinned(place: str, entries: Entries) -> Entries:
+    """Return the entries of a file, of all below a folder, or of all that a pattern fits."""
+    if place in entries:
+        return {place: entries[place]}
+    return {name: entry for name, entry in entries.items() if below(name, place)}
+
+
+def file_of(name: str, entry: dict[str, Any]) -> Path:
+    """Return where a pinned file lies, and of an address where its bytes are kept."""
+    return cache_home() / "pinned" / entry["sha256"] if is_address(name) else Path(name)
+
+
+def paths(recipe: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths of the pinned files that a recipe names."""
     for value in recipe.values():
         if isinstance(value, dict) and "pinned" in value:
@@ -115,38 +174,70 @@ def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def place(path: str) -> str:
-    """Return the file or folder of an option: `./net.py:predict` is in `net.py`."""
-    return str(Path(path.partition(":")[0]))
+def command(path: str) -> str:
+    """Return the command that pins what a path names."""
+    named = places(path)
+    return f"shiftbench pin {shlex.quote(named[0] if len(named) == 1 else path)}"
 
 
-def _check_file(file: Path, entry: dict[str, Any]) -> None:
-    if not file.is_file():
-        raise DataError(f"{file} is pinned in {LOCK} but gone; bring it back, or pin again")
-    stat = file.stat()
-    if (stat.st_size, stat.st_mtime_ns) == (entry["size"], entry["mtime_ns"]):
-        return
-    if _describe(file)["sha256"] != entry["sha256"]:
+def _check_file(name: str, entry: dict[str, Any]) -> None:
+    if is_address(name):
+        _bring(name, entry)
+    elif not Path(name).is_file():
+        raise DataError(f"{name} is pinned in {LOCK} but gone; bring it back, or pin again")
+    elif _moved(name, entry):
         raise ChecksumError(
-            f"{file} is not the file that was pinned; `shiftbench pin {file}` accepts the new one"
+            f"{name} is not the file that was pinned; `{command(name)}` accepts the new one"
         )
 
 
-def _entries() -> dict[str, Any]:
-    entries: dict[str, Any] = json.loads(LOCK.read_text()) if LOCK.is_file() else {}
+def _moved(name: str, entry: dict[str, Any]) -> bool:
+    """Tell whether a file has other bytes than the pinned ones; it is read where size or time differ."""
+    stat = Path(name).stat()
+    same = (stat.st_size, stat.st_mtime_ns) == (entry["size"], entry["mtime_ns"])
+    return not same and sha256(Path(name)) != entry["sha256"]
+
+
+def _entries() -> Entries:
+    entries: Entries = json.loads(LOCK.read_text()) if LOCK.is_file() else {}
     return entries
 
 
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+def _describe(name: str) -> dict[str, Any]:
+    if is_address(name):
+        return _download(name)
+    stat = Path(name).stat()
+    return {"sha256": sha256(Path(name)), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
-def _below(name: str, path: str) -> bool:
-    return (name + "/").startswith(path + "/")
+# ------------------------------------------------------------------ addresses
 
 
-def _describe(file: Path) -> dict[str, Any]:
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    stat = file.stat()
-    return {"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+def _bring(address: str, entry: dict[str, Any]) -> None:
+    """Have the pinned bytes of an address in the cache."""
+    kept = file_of(address, entry)
+    if kept.is_file() and sha256(kept) == entry["sha256"]:
+        return
+    if _download(address)["sha256"] != entry["sha256"]:
+        raise ChecksumError(
+            f"{address} has other bytes than were pinned; `{command(address)}` accepts the new ones"
+        )
+
+
+def _download(address: str) -> dict[str, Any]:
+    """Read an address into the cache; what it is goes into the lock."""
+    folder = cache_home() / "pinned"
+    with scratch(folder / hashlib.sha256(address.encode()).hexdigest()) as temporary:
+        try:
+            with (
+                urllib.request.urlopen(address, timeout=_TIMEOUT) as answer,
+                temporary.open("wb") as file,
+            ):
+                shutil.copyfileobj(answer, file)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise DataError(
+                f"{address} cannot be read: {error}; download it and give the file"
+            ) from None
+        entry = {"sha256": sha256(temporary), "size": temporary.stat().st_size}
+        temporary.replace(file_of(address, entry))
+    return entry

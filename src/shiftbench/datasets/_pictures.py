@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from shiftbench.data.codecs import MAX_PIXELS
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, skippable
 from shiftbench.models._images import resize, resize_and_crop, to_colour
 from shiftbench.sample import Sample
 
@@ -19,6 +20,19 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What files of these suffixes hold, and all that is opened: Pillow would start Ghostscript for an EPS in a `.jpg`."""
 WHITE = (255, 255, 255, 255)
+_ORIENTATION = 0x0112  # EXIF: how the picture was held, and what brings it upright
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ADDRESS = re.compile(
+    r" ?<[^<>]* at 0x[0-9a-f]+>"
+)  # Pillow names the open file, which is another one in every process
 
 
 def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
@@ -43,7 +57,8 @@ def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
         Image.DecompressionBombError,
     ) as error:
         where = f" ({source})" if isinstance(source, Path) else ""
-        raise DataError(f"{key}: the image{where} cannot be read: {error}") from error
+        why = _ADDRESS.sub("", str(error))
+        raise DataError(f"{key}: the image{where} cannot be read: {why}") from error
     return picture
 
 
@@ -66,6 +81,16 @@ def on_white(picture: Image.Image) -> Image.Image:
 def read_array(source: Path | IO[bytes], key: str) -> np.ndarray:
     """Return an image file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
     return to_array(open_picture(source, key))
+
+
+def read_upright(source: Path | IO[bytes], key: str) -> np.ndarray:
+    """Return an image file as `read_array`, turned as its EXIF says, which is how every viewer shows it."""
+    picture = open_picture(source, key)
+    try:
+        turn = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block, of which Pillow raises anything, says nothing
+        turn = None
+    return to_array(picture if turn is None else picture.transpose(turn))
 
 
 def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
@@ -114,7 +139,11 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 
 
 def class_samples(
-    prefix: str, folder: Path, labels: dict[str, int]
+    prefix: str,
+    folder: Path,
+    labels: dict[str, int],
+    wanted: Callable[[Path], bool] = Path.is_file,
+    read: Callable[[Path, str], np.ndarray[Any, Any]] = read_array,
 ) -> Iterator[Sample | DataError]:
     """Yield the images of folder/CLASS/**, in the order of their paths.
 
@@ -122,6 +151,8 @@ def class_samples(
         prefix: of the keys: `prefix/CLASS/path-without-suffix`, dots made underscores.
         folder: that holds one folder per class.
         labels: class folder -> label.
+        wanted: which files count, of those whose suffix is an image's.
+        read: how an image is read.
 
     Raises:
         DuplicateKeyError: two files give one key (`a.jpg` and `a.png`).
@@ -129,18 +160,14 @@ def class_samples(
     seen: dict[str, Path] = {}
     for name, label in labels.items():
         for path in sorted((folder / name).rglob("*")):
-            if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            if path.suffix.lower() not in SUFFIXES or not wanted(path):
                 continue
             stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
             key = f"{prefix}/{stem}"
             if key in seen:
                 raise DuplicateKeyError(f"{key}: both {seen[key]} and {path}; rename one")
             seen[key] = path
-            yield _sample(key, path, label)
-
-
-def _sample(key: str, path: Path, label: int) -> Sample | DataError:
-    try:
-        return Sample(key, {"image": read_array(path, key), "label": label})
-    except DataError as error:
-        return error
+            try:
+                yield Sample(key, {"image": read(path, key), "label": label})
+            except DataError as error:
+                yield skippable(error)

@@ -5,18 +5,22 @@
 
 `path` holds the class folders, or the folders `train` and `test` (or `val` in place of `test`), each
 with the class folders. In the first case a fifth becomes test, by the hash of the key. Classes are the
-folders' names, sorted. Whether the images may be passed on is yours to say (`redistribute: true`);
-by default they stay local.
+folders' names, sorted. Pictures are turned as their EXIF says. What is hidden (`.DS_Store`, `._1.jpg`),
+`__MACOSX`, folders without a picture and files that are no pictures by their names are ignored, and
+`shiftbench plan` tells what it was. Whether the images may be passed on is yours to say
+(`redistribute: true`); by default they stay local.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shiftbench.data import splits
-from shiftbench.datasets._pictures import class_samples, list_classes
+from shiftbench.datasets._pictures import SUFFIXES, class_samples, list_classes, read_upright
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
 
@@ -31,7 +35,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """Return the names of the class folders, sorted."""
-    return list_classes(_folders(params)["train"])
+    return _classes(_folders(params))
 
 
 def samples(
@@ -44,8 +48,8 @@ def samples(
         DataError: the path holds no class folders, or train and test hold other classes.
     """
     folders = _folders(params)
-    names = list_classes(folders["train"])
-    unknown = sorted(set(list_classes(folders[split])) - set(names))
+    names = _classes(folders)
+    unknown = sorted(_with_pictures(folders[split]) - set(names))
     if unknown:
         raise DataError(
             f"{folders[split]} holds class {unknown[0]!r}, which {folders['train']} has not"
@@ -53,9 +57,69 @@ def samples(
     labels = {name: label for label, name in enumerate(names)}
     flat = folders["train"] == folders["test"]
     prefix = f"{params.get('name', 'image_folder')}/{'all' if flat else split}"
-    for sample in class_samples(prefix, folders[split], labels):
+    counts = partial(_is_sample, folder=folders[split])
+    for sample in class_samples(prefix, folders[split], labels, counts, read_upright):
         if isinstance(sample, DataError) or not flat or _in_test(sample.key) == (split == "test"):
             yield sample
+
+
+def ignored(params: dict[str, Any]) -> str:
+    """Return in words what below `path` is no sample, or nothing."""
+    found: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    folders = _folders(params)
+    classes = set(_classes(folders))
+    for folder in dict.fromkeys(folders.values()):
+        for path in sorted(folder.rglob("*")):
+            why = _why_ignored(path, folder, classes)
+            if why:
+                found[why] += 1
+                examples.setdefault(why, str(path.relative_to(folder)))
+    return ", ".join(f"{count} {why} ({examples[why]})" for why, count in found.items())
+
+
+def _why_ignored(path: Path, folder: Path, classes: set[str]) -> str:
+    """Return why a file or folder is no sample, in words; empty for samples and for what lies in something ignored."""
+    if not _visible(path.relative_to(folder).parent):
+        return ""
+    if not _visible(Path(path.name)):
+        return "hidden or __MACOSX"
+    if path.is_dir():
+        return "without a picture" if path.parent == folder and path.name not in classes else ""
+    if path.suffix.lower() not in SUFFIXES:
+        return "no picture by its name"
+    if path.parent == folder:
+        return "in no class folder"
+    return "" if path.is_file() else "a link to nothing"
+
+
+def _visible(path: Path) -> bool:
+    return not any(part[0] == "." or part == "__MACOSX" for part in path.parts)
+
+
+def _is_sample(path: Path, folder: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and _visible(path.relative_to(folder))
+
+
+def _with_pictures(folder: Path) -> set[str]:
+    """Return the names of the folders that hold a picture."""
+    return {
+        name
+        for name in list_classes(folder)
+        if any(_is_sample(path, folder) for path in (folder / name).rglob("*"))
+    }
+
+
+def _classes(folders: dict[str, Path]) -> tuple[str, ...]:
+    """Return the names of the class folders, sorted: those of `train`, without those that hold no picture anywhere."""
+    full = set().union(*map(_with_pictures, set(folders.values())))
+    found = tuple(name for name in list_classes(folders["train"]) if name in full)
+    if not found:
+        raise DataError(
+            f"no folder in {folders['train']} holds a picture ({', '.join(sorted(SUFFIXES))}); expected one folder of "
+            "images per class"
+        )
+    return found
 
 
 def _in_test(key: str) -> bool:

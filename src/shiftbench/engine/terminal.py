@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shiftbench.data import skipped
 from shiftbench.plan.snakemake_rules import Rule
 
 TAIL = 40
@@ -107,8 +108,10 @@ class Terminal:
             self._live.start()
 
     def end(self, job: int) -> None:
-        """Note that a job has ended; where there is no terminal, print it."""
+        """Note that a job has ended; print what samples it left out and, where there is no terminal, itself."""
         ended = self.board.end(job)
+        for one in skipped.among(ended[0].outputs if ended else ()):
+            self.say(str(one), "yellow")
         if ended and not self.console.is_terminal:
             rule, seconds = ended
             done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"

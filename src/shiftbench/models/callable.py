@@ -1,4 +1,4 @@
-"""A Python function of yours: `mine: {use: callable, path: mine.py:predict}`. It runs your code.
+"""A Python function of yours: `mine: {use: callable, path: mine.py:predict, trust: true}`. It runs as you do.
 
 The function gets a list of samples (`sample.fields["image"]` uint8 (h, w) or (h, w, 3)) and returns
 logits (n, classes), a pair (logits, features), or a dict with these names. A module that is installed
@@ -20,16 +20,18 @@ import numpy as np
 
 from shiftbench.errors import ModelError, near
 from shiftbench.inference import nets
-from shiftbench.models import _given
+from shiftbench.models import _given, _trust
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
 TASK = "classification"
-PARAMS: dict[str, object] = {"path": "", "target": ""}
+RUNS_CODE = "a Python function runs as you do"
+PARAMS: dict[str, object] = {"path": "", "target": "", "trust": False}
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
     """Return what the weights say of the function: the sha256 of the file that defines it."""
+    _trust.require(params, RUNS_CODE)
     return _given.state(_source(params))
 
 
@@ -45,6 +47,7 @@ def load(
     Raises:
         ModelError: no such file, module or function, or its outputs do not fit.
     """
+    _trust.require(params, RUNS_CODE)
     _given.check(weights, _source(params))
     function = find(params)
 

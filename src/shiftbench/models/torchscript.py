@@ -1,7 +1,8 @@
-"""A TorchScript module of yours: `mine: {use: torchscript, path: mine.pt, size: 224}`.
+"""A TorchScript module of yours: `mine: {use: torchscript, path: mine.pt, size: 224, trust: true}`.
 
 It takes float32 (n, channels, size, size) and gives logits (n, classes), or a pair with features.
-TorchScript cannot run Python of its own, so no code of the file's author is run outside torch.
+TorchScript runs no Python, but its operators open, read and overwrite files (`torch.from_file`, `torch.save`), so
+that the option `trust: true` must say that you trust who made it.
 Source: the PyTorch documentation, "TorchScript".
 """
 
@@ -15,13 +16,15 @@ import torch
 
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _given
+from shiftbench.models import _given, _trust
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
 TASK = "classification"
+RUNS_CODE = "a TorchScript file can read and write files of yours while it runs"
 PARAMS: dict[str, object] = {
     "path": "",
+    "trust": False,
     "channels": 3,
     "size": 0,
     "crop": 1.0,
@@ -43,6 +46,7 @@ def load(
     Raises:
         ModelError: the file is another one or cannot be read, or its outputs do not fit.
     """
+    _trust.require(params, RUNS_CODE)
     file, place = _given.check(weights, params["path"]), nets.pick_device(device)
     try:
         module = torch.jit.load(file, map_location=place).eval()

@@ -58,7 +58,6 @@ class Board:
     shift: str
     severities: tuple[float, ...]
     strips: tuple[Strip, ...]
-    skipped: tuple[str, ...] = ()  # samples that could not be read, each as its error
 
 
 def boards(files: Mapping[Ref, Path]) -> list[Board]:
@@ -89,11 +88,9 @@ def _read(file: Path) -> dict[str, Any]:
         samples = {sample["key"]: sample for sample in content["samples"]}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is not a preview ({error!r}); make it again") from error
-    skipped = content.get("skipped", [])
     return {
         "classes": content.get("classes", []),
         "samples": samples,
-        "skipped": skipped,
         "file": file,
     }
 
@@ -109,7 +106,7 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
         )
         for key, sample in first["samples"].items()
     )
-    return Board(dataset, split, shift, severities, strips, tuple(first["skipped"]))
+    return Board(dataset, split, shift, severities, strips)
 
 
 def _compared(images: tuple[Image, ...], severities: tuple[float, ...]) -> tuple[Image, ...]:

@@ -13,7 +13,7 @@ import yaml
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
 from shiftbench.files import from_yaml
-from shiftbench.plan import params_check
+from shiftbench.plan import own_models, params_check
 from shiftbench.plan.params import Params
 
 _DEEPEST = 6
@@ -61,7 +61,9 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
             )
     _search(home, checked.plugins)
     params_check.check_plugins(where, checked)
-    return checked
+    completed = own_models.with_trainers(where, checked)
+    own_models.check(where, completed)
+    return completed
 
 
 def use_plugins(file: str | Path) -> None:

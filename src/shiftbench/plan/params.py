@@ -155,7 +155,8 @@ class Weights(_Strict):
         description="names under `models:`, or plugin files"
     )
     trainers: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        description="names under `trainers:`, or plugin files"
+        (),
+        description="names under `trainers:`, or plugin files; default: `given`, for models that are files of yours",
     )
     seeds: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], _Some, _Distinct] = Field(
         (0,), description="training seeds; part of the weights' name"

@@ -390,7 +390,17 @@ class RecipeSpecs:
             for name, campaign in campaigns.items()
             if campaign.detectors and campaign.ood_groups
         ]
-        return RecipeSpec(content, [*tables, *proofs, *previews], resolved_plugin.code_of("report"))
+        needs = [*tables, *proofs, *previews, *self._that_skip(shown)]
+        return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
+
+    def _that_skip(self, shown: set[Ref]) -> list[Ref]:
+        """Return the shards of datasets that may skip samples: the report tells how many."""
+        places = {(ref.parts[0], ref.parts[1]) for ref in shown}
+        return [
+            self.points.resolve(refs.shards(dataset, split))
+            for dataset, split in sorted(places)
+            if self.params.dataset(dataset).on_error == "skip"
+        ]
 
     def _card(self) -> Content:
         asked = self.params.system

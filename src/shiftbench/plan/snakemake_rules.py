@@ -17,7 +17,7 @@ from typing import Any
 
 from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.plan import estimate, out_of_date, plan, scales
+from shiftbench.plan import estimate, out_of_date, plan, scales, unavailable
 from shiftbench.provenance import trust
 from shiftbench.provenance.recipe import Job
 from shiftbench.refs import Ref
@@ -116,6 +116,7 @@ def load(scale: str | None, *, main: bool, targets: Collection[str] = ()) -> Rul
 
     Raises:
         ParamsError: wrong params, or no such scale or system.
+        ChecksumError: a pinned file of the user's is another one now.
         DataError: another process than the main one finds no rules, or the disk refuses them.
     """
     if not main:
@@ -126,11 +127,17 @@ def load(scale: str | None, *, main: bool, targets: Collection[str] = ()) -> Rul
     whole = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
+        own = unavailable.yours(planned)
+        unavailable.refuse_changed(own)
         rules = of(planned, root, one if one in systems else None, targets)
         planned.write(root)
         files.write_json(_file(one), dataclasses.asdict(rules))
-        for original in planned.unavailable_sources:
-            print(original, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
+        told = [
+            *planned.unavailable_sources,
+            *(f"{x.path}: ignored {x.ignored}" for x in own if x.ignored),
+        ]
+        for line in told:
+            print(line, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
         whole += rules
     return whole
 

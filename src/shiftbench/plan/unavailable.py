@@ -7,7 +7,7 @@ the user's own must be there when it is read; `shiftbench plan` lists it before.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from shiftbench import plugins
 from shiftbench.data import pins, source_files
 from shiftbench.data.source_files import cache_home
+from shiftbench.errors import ChecksumError
 from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
@@ -59,26 +60,67 @@ class Yours:
         what: what it is.
         needed_by: the output that reads it, as `dataset/split` or the name of weights.
         licence: its terms, as far as they are known.
-        here: whether it is there.
+        files: where it lies: one file or folder, or several.
+        changed: what of it is not what was pinned.
+        ignored: what of it is no sample, in words.
     """
 
     path: str
     what: str
     needed_by: str
     licence: str
-    here: bool
+    files: tuple[Path, ...]
+    changed: tuple[str, ...] = ()
+    ignored: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether all of it is there."""
+        return all(file.exists() for file in self.files)
 
 
 def yours(plan: Planned) -> list[Yours]:
     """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
     found: dict[str, list[Yours]] = {}
+    pinned: dict[str, Yours] = {}
     for ref, artifact in plan.artifacts.items():
-        pinned = [
-            _yours(path, "to be pinned", ref.name, "") for path in pins.paths(artifact.recipe)
-        ]
-        for one in [*_wanted(artifact.recipe, ref), *pinned]:
+        own = _wanted(artifact.recipe, ref)
+        for path in pins.paths(artifact.recipe):
+            if path not in pinned:
+                pinned[path] = _pinned(path, artifact.recipe)
+            own.append(replace(pinned[path], needed_by=ref.name))
+        for one in own:
             found.setdefault(one.path, []).append(one)
     return [_together(found[path]) for path in sorted(found)]
+
+
+def refuse_changed(files: Iterable[Yours]) -> None:
+    """Refuse to call a run done whose outputs were made of other files of the user's than lie here now.
+
+    Raises:
+        ChecksumError: says which, and the command that accepts it.
+    """
+    for own in files:
+        if own.changed:
+            raise ChecksumError(f"{own.what}; what is made of it is then made again")
+
+
+def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
+    files, changed = tuple(pins.local(path).values()), tuple(pins.changed(path))
+    if changed:
+        what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts what it is now"
+    else:
+        what = "pinned" if pins.is_pinned(path) else "to be pinned"
+    ignored = _ignored(recipe, path) if all(file.exists() for file in files) else ""
+    return Yours(path, what, "", "", files, changed, ignored)
+
+
+def _ignored(recipe: Mapping[str, Any], path: str) -> str:
+    spec = recipe.get("dataset", {})
+    if spec.get("options", {}).get("path") != path:
+        return ""
+    module = plugins.find("datasets", spec["use"])
+    return str(module.ignored(spec["options"])) if hasattr(module, "ignored") else ""
 
 
 def _together(same: list[Yours]) -> Yours:
@@ -96,11 +138,8 @@ def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
     dataset, split, *_ = ShardsName.of(ref)
     spec = content["dataset"]
     licence = spec["options"].get("licence") or plugins.find("datasets", spec["use"]).LICENCE
-    return [_yours(path, what, f"{dataset}/{split}", licence) for path, what in files.items()]
-
-
-def _yours(path: str, what: str, needed_by: str, licence: str) -> Yours:
-    return Yours(path, what, needed_by, licence, Path(pins.place(path)).exists())
+    needed_by = f"{dataset}/{split}"
+    return [Yours(path, what, needed_by, licence, (Path(path),)) for path, what in files.items()]
 
 
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:

@@ -36,7 +36,7 @@ def _audited(path: Path) -> Path:
 NOT_COUNTED = (
     "__init__ entries errors files plugins progress "
     "audit cli documents engine plan provenance release storage tools "
-    "data.pins inference.batch_sensitivity inference.devices"
+    "data.pins data.places inference.batch_sensitivity inference.devices"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
 

@@ -311,7 +311,8 @@ class Run:
     def opens(self) -> Watch:
         """Return what the job may open; see `opened_files`."""
         refs = {ref for artifact in self.job.artifacts for ref in (artifact.ref, *artifact.inputs)}
-        own = [Path(pins.place(one)) for a in self.job.artifacts for one in pins.paths(a.recipe)]
+        pinned = {path for a in self.job.artifacts for path in pins.paths(a.recipe)}
+        own = [place for path in pinned for place in pins.local(path).values()]
         folders = [self.path(ref).parent for ref in refs if ref.owns_folder]
         folders += [self.root / "recipes", self.root / "logs", *own]
         files = [self.path(ref) for ref in refs if not ref.owns_folder]

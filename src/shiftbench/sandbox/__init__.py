@@ -8,9 +8,13 @@ network, an unprivileged user without capabilities in a user namespace. For each
 ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; what the program leaves running dies with its
 pid namespace. Where the kernel refuses one of these, nothing is run: `SandboxError`.
 
-A program passes when it comes to its end: its process then repeats a number that it was told only then, and exits with
-0. What it prints goes nowhere. A program that is written against this very protocol can still cheat, since tests and
-program share a process, as in every harness of this kind; it can harm nothing.
+A program passes when it comes to its end: its process then repeats a number that was drawn, outside of it, only then,
+and exits with 0. What it prints goes nowhere. One bad program is one failed program, whatever it writes, and time is
+up when it is up.
+
+What remains: tests and program share a process, as in every harness of this kind. A program that is written against
+this very protocol, or against its tests (an object that equals everything, a patched `abs`), can say that it came to
+its end; it can harm nothing, and changes nobody's verdict but its own.
 """
 
 from __future__ import annotations
@@ -69,7 +73,7 @@ class Outcome:
 
     Attributes:
         status: `passed` (it came to its end), `failed` (it raised), `exited` (it left early, whatever its exit code),
-            `timeout`, `memory`, `crashed` (killed by a signal).
+            `timeout` (of `cpu`, `wall`, or `words`: it said too much), `memory`, `crashed` (killed by a signal).
         error: the exception's type, the signal's name, or which limit; empty when it passed.
         message: of the exception, its first 500 characters.
         value: what the program left in the variable `result`, where that is plain JSON; else None.
@@ -129,8 +133,7 @@ class Sandbox:
         Raises:
             SandboxError: the server itself failed; no statement about the program.
         """
-        asked = {"program": program, "nonce": secrets.token_hex(16), **asdict(limits or Limits())}
-        self._send(asked)
+        self._send({"program": program, **asdict(limits or Limits())})
         return Outcome(**self._receive())
 
     def _send(self, content: dict[str, Any]) -> None:

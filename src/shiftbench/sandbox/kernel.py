@@ -29,14 +29,26 @@ _CALLS = {
     "x86_64": {"pivot_root": 155, "capset": 126},
     "aarch64": {"pivot_root": 41, "capset": 91},
 }
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_CLONE3 = (
+    435  # its flags lie in memory, where a filter cannot look; the C library falls back to clone
+)
+_NEWEST = (
+    451  # calls above are younger than this list; whatever they do, no program here needs them
+)
+_X32 = 0x40000000  # the calls of x32 have this bit
+_NEW_ANY = 0x7E020000  # flags of clone that make a namespace of any kind
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # socket, ptrace, mount, umount2, pivot_root, unshare, setns, keyctl and its two, bpf, perf_event_open, userfaultfd,
-# process_vm_readv and writev, shmget, semget, msgget, mq_open, personality; then io_uring and the new mount calls.
+# process_vm_readv and writev, shmget, semget, msgget, mq_open, personality, name_to_handle_at, open_by_handle_at, kcmp,
+# fanotify_init; then io_uring, the new mount calls, pidfd_getfd and mount_setattr.
 _DENIED = {
-    "x86_64": (41, 101, 165, 166, 155, 272, 308, 250, 248, 249, 321, 298, 323, 310, 311, 29, 64, 68, 240, 135),
-    "aarch64": (198, 117, 40, 39, 41, 97, 268, 219, 217, 218, 280, 241, 282, 270, 271, 194, 190, 186, 180, 92),
+    "x86_64": (41, 101, 165, 166, 155, 272, 308, 250, 248, 249, 321, 298, 323, 310, 311, 29, 64, 68, 240, 135,
+               303, 304, 312, 300),
+    "aarch64": (198, 117, 40, 39, 41, 97, 268, 219, 217, 218, 280, 241, 282, 270, 271, 194, 190, 186, 180, 92,
+                264, 265, 272, 262),
 }  # fmt: skip
-_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 432, 442)
+_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 FILES_READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, read a folder
@@ -166,17 +178,44 @@ def landlock(readable: Iterable[str], devices: Iterable[str], writable: Iterable
 
 def seccomp() -> None:
     """Answer system calls that no program here needs with EPERM: sockets, tracing, mounts, new namespaces, ..."""
-    name = machine()
-    denied = (*_DENIED[name], *_DENIED_EVERYWHERE)
-    load, equal, above, give = 0x20, 0x15, 0x35, 0x06
-    kill, error, allow = 0x80000000, 0x00050000 | 1, 0x7FFF0000
-    program = [(load, 0, 0, 4), (equal, 1, 0, _AUDIT[name]), (give, 0, 0, kill), (load, 0, 0, 0)]
-    program += [(above, len(denied), 0, 0x40000000)]  # the calls of x32
-    program += [(equal, len(denied) - at, 0, number) for at, number in enumerate(denied)]
-    program += [(give, 0, 0, allow), (give, 0, 0, error)]
-    code = b"".join(struct.pack("<HBBI", *line) for line in program)
+    code = b"".join(struct.pack("<HBBI", *line) for line in seccomp_filter(machine()))
     held = ctypes.create_string_buffer(code)
     head = ctypes.create_string_buffer(
-        struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(held))
+        struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(held))
     )
     _checked("seccomp", _LIBC.prctl(_SECCOMP, 2, ctypes.byref(head), 0, 0))
+
+
+def seccomp_filter(name: str) -> list[tuple[int, int, int, int]]:
+    """Return the filter of a processor's system calls, in classic BPF: (code, jump if, jump else, value) each."""
+    load, equal, above, any_of, give = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, processor, flags = 0, 4, 16  # where these stand in what a filter is shown
+    denied = (*_DENIED[name], *_DENIED_EVERYWHERE)
+    labelled: list[tuple[int, int, str, str]] = [
+        (load, processor, "", ""),
+        (equal, _AUDIT[name], "", "kill"),
+        (load, number, "", ""),
+        (above, _X32, "deny", ""),
+        (above, _NEWEST + 1, "unknown", ""),
+        (equal, _CLONE3, "unknown", ""),
+        *((equal, call, "deny", "") for call in denied),
+        (equal, _CLONE[name], "", "allow"),
+        (load, flags, "", ""),
+        (any_of, _NEW_ANY, "deny", "allow"),
+    ]
+    ends = {
+        "kill": 0x80000000,
+        "allow": 0x7FFF0000,
+        "deny": 0x00050000 | 1,
+        "unknown": 0x00050000 | 38,
+    }
+    place = {label: len(labelled) + at for at, label in enumerate(ends)}
+
+    def jump(label: str, at: int) -> int:
+        return place[label] - at - 1 if label else 0
+
+    program = [
+        (code, jump(then, at), jump(otherwise, at), value)
+        for at, (code, value, then, otherwise) in enumerate(labelled)
+    ]
+    return [*program, *((give, 0, 0, value) for value in ends.values())]

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from shiftbench.sandbox import Limits, Outcome, Sandbox
+from shiftbench.sandbox import Limits, Outcome, Sandbox, SandboxError, lacking
 
 WORKERS = min(2, os.cpu_count() or 1)
 _LOOKS_AT_ITSELF = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
@@ -54,18 +54,26 @@ def run_all(
 
 
 def _run(program: str, limits: Limits | None) -> Outcome:
-    """Run one program in a sandbox that is free, or in a new one; it is kept for the next program."""
-    with _LOCK:
-        box = _FREE.pop() if _FREE else None
-    box = box or Sandbox()
-    try:
-        outcome = box.run(program, limits)
-    except BaseException:
-        box.close()
-        raise
-    with _LOCK:
-        _FREE.append(box)
-    return outcome
+    """Run one program in a sandbox that is free, or in a new one; where it ends two of them, it is what failed."""
+    for _ in range(2):
+        with _LOCK:
+            box = _FREE.pop() if _FREE else None
+        box = box or Sandbox()
+        try:
+            outcome = box.run(program, limits)
+        except SandboxError as error:
+            box.close()
+            ended = error
+        except BaseException:
+            box.close()
+            raise
+        else:
+            with _LOCK:
+                _FREE.append(box)
+            return outcome
+    if lacking():
+        raise ended
+    return Outcome("crashed", "SandboxError", str(ended))
 
 
 @atexit.register
@@ -85,7 +93,7 @@ def _digest(key: str, limits: Limits | None) -> bytes:
 def essence(program: str) -> str:
     r"""Return what decides how Python code ends: its syntax tree without docstrings and places.
 
-    Code that cannot be parsed, or that may look at its own text, is its own essence.
+    Code that cannot be parsed or told again, or that may look at its own text, is its own essence.
 
     Example:
         >>> essence("def f():\n    'a'\n    return 1") == essence("def f(): return 1  # b")
@@ -94,9 +102,17 @@ def essence(program: str) -> str:
     if any(word in program for word in _LOOKS_AT_ITSELF):
         return program
     try:
-        tree = ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.dump(_without_docstrings(ast.parse(program)))
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # 300 `elif`, a literal of 4,000 digits
         return program
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
@@ -105,4 +121,4 @@ def essence(program: str) -> str:
             first = node.body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 del node.body[0]
-    return ast.dump(tree)
+    return tree

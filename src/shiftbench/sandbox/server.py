@@ -36,6 +36,9 @@ _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _LONGEST = 500  # characters of a message
 _MOST_SAID = 1 << 20  # bytes
+_MOST_FILES = 256  # and folders, in a program's own place
+_MOST_ENDS = 16  # that are answered
+_DEEPEST = 50  # levels of a value
 _NO_MEMORY = 99
 
 
@@ -95,6 +98,9 @@ def _own_root(root: str) -> None:
     for path in (*_SYSTEM, *_DEVICES, sys.base_prefix, sys.prefix):
         _bind(Path(path), root, bound)
     Path(root + WORK).mkdir(0o755)
+    kernel.read_only(
+        root
+    )  # its owner, where nobody is root, could close or date it for the programs that come
     kernel.enter_root(root)
 
 
@@ -113,8 +119,6 @@ def _bind(path: Path, root: str, bound: list[Path]) -> None:
     else:
         target.touch()
     kernel.mount(str(path), str(target), flags=kernel.MS_BIND | kernel.MS_REC)
-    if str(path) not in _DEVICES:
-        kernel.read_only(str(target))
     bound.append(path)
 
 
@@ -125,7 +129,8 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     """Run one program in fresh namespaces; the runner's part. Returns what `Outcome` holds."""
     kernel.unshare(kernel.NEW_NS | kernel.NEW_IPC | kernel.NEW_UTS | kernel.NEW_PID)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.mount("tmpfs", WORK, "tmpfs", flags, f"size={max(asked['disk'], 4096)},mode=700")
+    settings = f"size={max(asked['disk'], 4096)},nr_inodes={_MOST_FILES},mode=700"
+    kernel.mount("tmpfs", WORK, "tmpfs", flags, settings)
     heard, says = os.pipe()
     proof, told = os.pipe()
     deadline = time.monotonic() + asked["wall"]
@@ -134,67 +139,129 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
         _program(asked, says, proof)
     os.close(says)
     os.close(proof)
-    last, over = _listen(heard, told, asked["nonce"], deadline)
+    talk = _Talk(heard, told)
+    why = _until_gone(child, talk, deadline)
     os.kill(child, signal.SIGKILL)  # with it, the kernel ends all others of its pid namespace
     _, status, used = os.wait4(child, 0)
-    if over:
-        return {"status": "timeout", "error": "wall"}
-    return _judged(last, status, used.ru_utime + used.ru_stime, asked)
+    if not talk.locked_in:
+        return {
+            "lacking": f"a program could not be locked in: {talk.last.get('unlocked', 'no word')}"
+        }
+    if why:
+        return {"status": "timeout", "error": why}
+    return _judged(talk, status, used.ru_utime + used.ru_stime, asked["cpu"])
 
 
-def _listen(heard: int, told: int, nonce: str, deadline: float) -> tuple[dict[str, Any], bool]:
-    """Return the last thing that a program said before it was gone, and whether time ran out.
+class _Talk:
+    """What a program's process says; all after `locked_in`, which comes before the program, may be forged by it.
 
-    At its end the program is told the nonce, which it then repeats.
+    At its end the process is told a nonce, which it then repeats. It is drawn only then, in the runner: no process that
+    runs foreign code was forked from one that knew it. A program that forked may come to its end several times.
     """
-    last: dict[str, Any] = {}
-    buffer = b""
-    while True:
-        ready, _, _ = select.select([heard], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return last, True
-        part = os.read(heard, 1 << 16)
-        if not part or len(buffer) > _MOST_SAID:
-            return last, False
-        *lines, buffer = (buffer + part).split(b"\n")
+
+    def __init__(self, heard: int, told: int) -> None:
+        self.heard, self._told = heard, told
+        self.locked_in = False
+        self.last: dict[str, Any] = {}
+        self.nonce = ""
+        self.size = 0
+        self._answers = _MOST_ENDS
+        self._rest = b""
+
+    def hear(self) -> bool:
+        """Take what there is; False where no more will come."""
+        part = os.read(self.heard, 1 << 16)
+        self.size += len(part)
+        *lines, self._rest = (self._rest + part).split(b"\n")
         for line in lines:
-            last = _parsed(line)
-            if last == {"end": True}:
-                os.write(told, nonce.encode())
+            self._take(_parsed(line) if line.startswith(b"{") else {})
+        return bool(part)
+
+    def _take(self, said: dict[str, Any]) -> None:
+        self.last = said
+        self.locked_in = self.locked_in or said == {"locked in": True}
+        if (
+            said == {"end": True} and self._answers
+        ):  # few enough to fit into the pipe, whether or not it is read
+            self._answers -= 1
+            self.nonce = self.nonce or os.urandom(16).hex()
+            try:
+                os.write(self._told, self.nonce.encode())
+            except OSError:  # nobody listens: the program closed what it is told by
+                return
+
+
+def _until_gone(child: int, talk: _Talk, deadline: float) -> str:
+    """Listen until a program's process is gone; return what of time or words it has had too much of."""
+    gone, poller = os.pidfd_open(child), select.poll()
+    poller.register(gone, select.POLLIN)
+    poller.register(talk.heard, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        ready = {file for file, _ in poller.poll(1000 * left)}
+        if talk.heard in ready:
+            if not talk.hear():
+                poller.unregister(talk.heard)
+            if talk.size > _MOST_SAID:
+                return "words"
+        elif gone in ready:
+            return ""
+    return "wall"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _judged(
-    last: dict[str, Any], status: int, seconds: float, asked: dict[str, Any]
-) -> dict[str, Any]:
+def _judged(talk: _Talk, status: int, seconds: float, cpu: int) -> dict[str, Any]:
     # The kernel kills at the limit by its own clock, which is some tenths off; others kill only for memory.
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    if killed and seconds > asked["cpu"] / 2:
+    if killed and seconds > cpu / 2:
         return {"status": "timeout", "error": "cpu"}
-    if last.get("nonce") == asked["nonce"] and status == 0:
-        return {"status": "passed", "value": last.get("value")}
-    if "error" in last:
-        name, message = str(last["error"])[:_LONGEST], str(last.get("message", ""))[:_LONGEST]
+    if talk.nonce and talk.last.get("nonce") == talk.nonce and status == 0:
+        value = talk.last.get("value")
+        return {"status": "passed", "value": value if _shallow(value, _DEEPEST) else None}
+    if isinstance(talk.last.get("error"), str):
+        name, message = (_plain(talk.last.get(key)) for key in ("error", "message"))
         kind = {"MemoryError": "memory", "SystemExit": "exited"}.get(name, "failed")
         return {"status": kind, "error": name, "message": message}
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NO_MEMORY:
         return {"status": "memory", "error": "MemoryError"}
     if os.WIFEXITED(status):
         return {"status": "exited", "error": str(os.WEXITSTATUS(status))}
-    return {"status": "crashed", "error": signal.Signals(os.WTERMSIG(status)).name}
+    return {"status": "crashed", "error": _name(os.WTERMSIG(status))}
+
+
+def _shallow(value: object, deepest: int) -> bool:
+    """Tell whether a value of JSON is nested no deeper than so: what reads it later may have little stack left."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return deepest > 0 and all(_shallow(one, deepest - 1) for one in inner)
+
+
+def _plain(text: object) -> str:
+    """Return the beginning of a text that can be written as UTF-8."""
+    return str(text)[:_LONGEST].encode(errors="replace").decode() if isinstance(text, str) else ""
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of those for real time have none
+        return f"signal {number}"
 
 
 def _program(asked: dict[str, Any], says: int, proof: int) -> None:
     """Lock this process in, run the program, say what became of it; never returns."""
     try:
         _lock_in(asked, {says, proof})
+    except BaseException as error:  # noqa: BLE001 - no program was run, and none will be
+        _say(says, {"unlocked": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    try:
+        _say(says, {"locked in": True})
         said = running.run_code(asked["program"])
         if "error" not in said:
             _say(says, {"end": True})
@@ -202,14 +269,15 @@ def _program(asked: dict[str, Any], says: int, proof: int) -> None:
         _say(says, said)
     except MemoryError:
         os._exit(_NO_MEMORY)
-    except BaseException as error:  # noqa: BLE001 - whatever a program does to this process is its failure
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    except BaseException:  # noqa: BLE001 - whatever a program does to this process is its failure
         os._exit(1)
     os._exit(0)
 
 
 def _say(file: int, content: dict[str, Any]) -> None:
-    os.write(file, json.dumps(content).encode() + b"\n")
+    left = json.dumps(content).encode() + b"\n"
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def _lock_in(asked: dict[str, Any], kept: set[int]) -> None:

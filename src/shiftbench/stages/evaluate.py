@@ -251,7 +251,7 @@ def evaluate(
     classes: list[str] | None = None,
     batch_size: int = 256,
 ) -> Any:
-    """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
+    """Evaluate a model on folders of shards, without the workflow; `shiftbench.evaluate` also tells what it is fed.
 
     Args:
         model: a torch module (float32 (n, c, h, w) in [0, 1] -> logits), or a callable on a list of

@@ -19,8 +19,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from shiftbench import __version__
-from shiftbench.data import claim_formats, formats, schema
+from shiftbench.data import claim_formats, formats, schema, skipped
+from shiftbench.data.skipped import Skipped
 from shiftbench.files import scratch
 from shiftbench.page import gallery
 from shiftbench.page.chapters import Chapter, ends
@@ -77,7 +79,11 @@ def run(run: Run, todo: list[Artifact]) -> None:
         previews = {ref: run.path(ref) for ref in _shown(artifact)}
         texts = {
             f"{artifact.ref.name}.html": page(
-                artifact, chapters, gallery.boards(previews), _system(run, artifact)
+                artifact,
+                chapters,
+                gallery.boards(previews),
+                _system(run, artifact),
+                _skipped(run, artifact),
             ),
             "metrics.json": _summary(chapters),
             "leaderboard.csv": _csv(_leaderboard(chapters)),
@@ -97,6 +103,15 @@ def _shown(artifact: Artifact) -> list[Ref]:
     """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
     splits = {campaign["split"] for campaign in artifact.recipe["campaigns"].values()}
     return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
+
+
+def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
+    """Return what samples were left out; of what may not be passed on, how many alone."""
+    files = {run.path(ref): ref for ref in artifact.inputs if ref.kind == "shards"}
+    return [
+        replace(one, file=Path(files[one.file].path), private=files[one.file].local)
+        for one in skipped.among(files)
+    ]
 
 
 def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
@@ -155,6 +170,7 @@ def page(
     chapters: list[Chapter],
     boards: list[gallery.Board],
     system: System | None = None,
+    left_out: Sequence[Skipped] = (),
 ) -> str:
     """Return the page's HTML.
 
@@ -163,6 +179,7 @@ def page(
         chapters: one per campaign.
         boards: samples of the gallery.
         system: what the run is of, where it is of one.
+        left_out: samples that could not be read, as datasets' `on_error: skip` allows.
     """
     shown = {chapter.name: panels(chapter) for chapter in chapters}
     detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
@@ -182,6 +199,7 @@ def page(
             panels=shown,
             detectors=detectors,
             boards=boards,
+            skipped=left_out,
             measures=_measures(chapters),
             datasets=artifact.recipe["datasets"],
             unavailable_sources=artifact.recipe.get("unavailable", []),

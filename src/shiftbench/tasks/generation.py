@@ -145,4 +145,9 @@ def _completions(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[
             )
         if not all(isinstance(text, str) for text in texts):
             raise ModelError(f"sample {sample.key!r}: a completion is no text")
-    return found
+    return [[_storable(text) for text in texts] for texts in found]
+
+
+def _storable(text: str) -> str:
+    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
+    return text.encode(errors="replace").decode()

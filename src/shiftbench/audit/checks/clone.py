@@ -73,7 +73,7 @@ def _scale(case: Case) -> str | None:
 
 def _link_own(case: Case, home: Path) -> None:
     """Link what is the user's own and in no repository."""
-    own = [Path(one.path) for one in unavailable.yours(case.plan)]
+    own = [file for one in unavailable.yours(case.plan) for file in one.files]
     own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
     for path in own:
         place = home / path

@@ -20,7 +20,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.byte_differences import explain, packed
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.data import pins, shards, source_files
+from shiftbench.data import pins, places, shards, source_files
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store
@@ -162,20 +162,20 @@ def _undeclared(case: Case) -> Iterator[Finding]:
 def _pinned(case: Case) -> Iterator[Finding | Note]:
     """Compare a user's own files with sources.lock; unlike a run, believe no time stamp."""
     lock: dict[str, Any] = json.loads(pins.LOCK.read_bytes()) if pins.LOCK.is_file() else {}
-    places = {
-        pins.place(path): ref
+    pinned = {
+        place: ref
         for ref, artifact in case.plan.artifacts.items()
         for path in pins.paths(artifact.recipe)
+        for place in places.places(path)
     }
-    for place, ref in places.items():
-        for name, entry in lock.items():
-            if name == place or name.startswith(f"{place}/"):
-                yield from _pin(case, ref, name, entry["sha256"])
-    yield Note(f"{len(places)} pinned files or folders")
+    for place, ref in pinned.items():
+        for name, entry in pins.pinned(place, lock).items():
+            yield from _pin(case, ref, name, pins.file_of(name, entry), entry["sha256"])
+    yield Note(f"{len(pinned)} pinned files or folders")
 
 
-def _pin(case: Case, ref: Ref, name: str, expected: str) -> Iterator[Finding]:
-    found = case.digests.of(Path(name))
+def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator[Finding]:
+    found = case.digests.of(file)
     if found is None:
         why = f"{pins.LOCK} names it, and it is not here; bring it back"
         yield case.incomplete(ref, why, file=name, expected=expected)

@@ -89,9 +89,10 @@ class IsolatedCheckout:
         self.root = self.home / "made again"
         self.root.mkdir(parents=True)
         self._source_files: dict[str, Path | None] = {}
-        for own in unavailable.yours(case.plan):  # options name them relative to the checkout
-            if not Path(own.path).is_absolute():
-                _link(Path(own.path).absolute(), self.home / own.path)
+        own = [file for one in unavailable.yours(case.plan) for file in one.files]
+        for file in own:  # options name them relative to the checkout
+            if not file.is_absolute():
+                _link(file.absolute(), self.home / file)
 
     def missing(self, artifact: Artifact) -> list[Ref]:
         """Link what an artifact is made from; return what of it is not here."""

@@ -1,0 +1,53 @@
+"""Samples that could not be read and were left out, as a dataset's `on_error: skip` allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.data import shards
+
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What was left out of a folder of shards.
+
+    Attributes:
+        dataset, split: whose.
+        kept: how many samples there are.
+        lines: of each that is not, its error, which begins with its key.
+        file: the manifest that says so.
+        private: whether the samples may not be passed on, nor what their errors say of them.
+    """
+
+    dataset: str
+    split: str
+    kept: int
+    lines: tuple[str, ...]
+    file: Path
+    private: bool = False
+
+    @property
+    def count(self) -> str:
+        """How many, in words: `2 of 40 samples`."""
+        return f"{len(self.lines)} of {len(self.lines) + self.kept} samples"
+
+    def __str__(self) -> str:
+        """Return a line for a terminal."""
+        return (
+            f"{self.dataset}/{self.split}: {self.count} could not be read and were skipped, all told in {self.file}; "
+            f"the first: {self.lines[0]}"
+        )
+
+
+def among(outputs: Iterable[str | Path]) -> list[Skipped]:
+    """Return what was left out of the folders of shards whose manifests are among outputs, where something was."""
+    found = []
+    for file in map(Path, outputs):
+        about = shards.manifest(file.parent) if file.name == _MANIFEST else {}
+        if lines := tuple(about.get("skipped", ())):
+            found.append(Skipped(about["dataset"], about["split"], about["samples"], lines, file))
+    return found
