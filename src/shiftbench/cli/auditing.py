@@ -69,8 +69,8 @@ def audit(
     from shiftbench.audit import outside, run
     from shiftbench.provenance import trust
 
-    if level >= RUNNING and checkout is None:
-        trust.require(f"an audit at level {level} runs its code")
+    if level >= RUNNING:
+        trust.require(f"an audit at level {level} runs its code", checkout or Path())
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
     json = json and (json if str(json) == "-" else json.absolute())
     with contextlib.ExitStack() as stack:
