@@ -15,6 +15,7 @@ from makers.repositories import HOME
 from shiftbench.audit.checks import caching
 from shiftbench.audit.finding import Finding
 from shiftbench.audit.reproduce import evaluated_batches
+from shiftbench.provenance import trust
 
 
 def test_another_place_owner_clock_and_locale(published, tmp_path):
@@ -32,6 +33,7 @@ def test_another_place_owner_clock_and_locale(published, tmp_path):
         "TZ": "Asia/Kathmandu",
         "LC_ALL": "C",
         "OMP_NUM_THREADS": "2",
+        trust.VARIABLE: os.environ[trust.VARIABLE],
     }
     program = "from shiftbench.cli import main; main()"
     command = [sys.executable, "-c", program, "audit", "--level", "3", "--json", "-"]

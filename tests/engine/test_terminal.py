@@ -114,7 +114,8 @@ def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
 
 
 def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> None:
-    about = {"dataset": "own", "split": "test", "samples": 5, "skipped": ["own/test/1: cut short"]}
+    about: dict[str, object] = {"dataset": "own", "split": "test", "samples": 5, "tars": {}}
+    about |= {"fields": {"label": "cls"}, "skipped": ["own/test/1: cut short"]}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
     told = io.StringIO()
     shown = Terminal(Console(file=told, width=60))

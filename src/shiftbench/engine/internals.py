@@ -107,12 +107,7 @@ def adapt(*, warm: bool) -> None:
 
 
 def targets(words: Iterable[str]) -> list[str]:
-    """Return what a command line of Snakemake asks for, which Snakemake tells only after the Snakefile is read.
-
-    Example:
-        >>> targets(["--config", "scale=smoke", "--cores", "2", "weights"]), targets(["-n", "--", "tables"])
-        (['weights'], ['tables'])
-    """
+    """Return what a command line of Snakemake asks for, which Snakemake tells only after the Snakefile is read."""
     return list(cli.get_argument_parser().parse_args(list(words)).targets)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shiftbench.data import skipped
+from shiftbench.errors import DataError
 from shiftbench.plan.snakemake_rules import Rule
 
 TAIL = 40
@@ -110,8 +112,11 @@ class Terminal:
     def end(self, job: int) -> None:
         """Note that a job has ended; print what samples it left out and, where there is no terminal, itself."""
         ended = self.board.end(job)
-        for one in skipped.among(ended[0].outputs if ended else ()):
-            self.say(str(one), "yellow")
+        with contextlib.suppress(
+            DataError
+        ):  # who reads the shards says what is wrong; a display stops no run
+            for one in skipped.among(ended[0].outputs if ended else ()):
+                self.say(str(one), "yellow")
         if ended and not self.console.is_terminal:
             rule, seconds = ended
             done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"
