@@ -31,10 +31,9 @@ for job in PLAN.rules:
             [update(path) for path in job.outputs],
         log:
             local(job.log),
+        priority: job.priority
         group:
             job.group
-        priority:
-            job.priority
         localrule: job.verb == "fetch"  # nodes of a cluster often reach no registry
         resources:
             **rules.resources(job.verb, config),
