@@ -151,7 +151,9 @@ def test_a_link_into_the_cache_is_dvcs_own(home: Path) -> None:
     kept.parent.mkdir(parents=True)
     kept.touch()
     (home / "data").symlink_to(kept)
-    dvc_store.refuse_links(home, ["data"])
+    (home / "other").symlink_to(kept.parents[4] / "config")
+    with pytest.raises(UntrustedError, match="other is a symbolic link"):
+        dvc_store.refuse_links(home, ["data", "other"])  # the first that is refused is named
 
 
 def test_a_pull_wants_no_trust_and_imports_nothing_of_the_current_folder(home: Path) -> None:

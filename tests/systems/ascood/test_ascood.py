@@ -1,9 +1,8 @@
-"""ASCOOD: attribution, damage and loss beside literal versions of their equations; the head; the search; the data."""
+"""ASCOOD: the loss and training, the head, the search of an option."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from makers import training_jobs
+from makers.small_nets import batch, small_net
 from shiftbench import plugins, refs
 from shiftbench.contracts import Measurement
 from shiftbench.data import shards
@@ -28,196 +27,19 @@ from shiftbench.detectors import (
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.losses import uniform
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.detector_context import check_head
 from shiftbench.stages.score import score_cell
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.ascood.analyses import released_scores
-from shiftbench.systems.ascood.datasets import spurious_fashion
 from shiftbench.systems.ascood.detectors import scale_mixed
 from shiftbench.systems.ascood.methods import raw_features
 from shiftbench.systems.ascood.models import standardised
 from shiftbench.systems.ascood.trainers import _attribution, ascood
 from shiftbench.trainers import _loop
 
-OPTIONS = {"type": "gradient", "p_inv": 0.1, "alpha": 0.5, "sign": "+", "attribution": "eval"}
-UNIT = _attribution.Scale(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
-
-
-def words() -> RandomStream:
-    return RandomStream(0, "ascood", "test", "0")
-
-
-def small_net(channels: int = 2, classes: int = 3) -> nn.Module:
-    torch.manual_seed(1)
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(channels * 30, 8), nn.Tanh(), nn.Linear(8, classes)
-    )
-
-
-def batch(channels: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    torch.manual_seed(2)
-    return torch.randn(4, channels, 5, 6), torch.tensor([0, 2, 1, 2])
-
-
-# --- attribution and damage ----------------------------------------------------------------------
-
-
-def test_attribution_is_the_gradient_of_the_own_true_logit() -> None:
-    net, (x, labels) = small_net(), batch()
-    found = _attribution.of_labels(net, x, labels)
-    assert all(parameter.grad is None for parameter in net.parameters())
-    for n in range(4):
-        alone = x[n : n + 1].clone().requires_grad_()
-        net(alone)[0, labels[n]].backward()
-        assert torch.allclose(found[n], alone.grad[0], atol=1e-7)  # type: ignore[index]
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.29, 1.0])
-def test_the_mask_has_exactly_its_share_rounded_down(share: float) -> None:
-    x, labels = batch()
-    views = _attribution.damaged(small_net(), x, labels, words(), UNIT, {**OPTIONS, "p_inv": share})
-    assert views.mask.flatten(1).sum(1).tolist() == [math.floor(share * 60)] * 4
-    assert _attribution.count(0.29, 100) == 29  # where 0.29 * 100 < 29
-
-
-@pytest.mark.parametrize("sign", ["+", "-"])
-def test_gradient_damage_is_its_equation_and_moves_the_true_logit(sign: str) -> None:
-    x, labels = batch()
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(60, 3))
-    views = _attribution.damaged(linear, x, labels, words(), UNIT, {**OPTIONS, "sign": sign})
-    for n in range(4):
-        g = linear[1].weight[labels[n]].detach().numpy()
-        top = sorted(range(60), key=lambda i: -abs(g[i]))[:6]
-        expected = x[n].flatten().numpy().copy()
-        expected[top] += {"+": 0.5, "-": -0.5}[sign] * g[top]
-        assert np.allclose(views.images[n].flatten().numpy(), expected, atol=1e-6)
-    with torch.no_grad():
-        rise = (linear(views.images) - linear(x)).gather(1, labels[:, None])
-    assert (rise > 0).all() if sign == "+" else (rise < 0).all()
-
-
-def test_shuffling_permutes_the_pixels_of_the_largest_signed_gradient() -> None:
-    net, (x, labels) = small_net(), batch()
-    views = _attribution.damaged(
-        net, x, labels, words(), UNIT, {**OPTIONS, "type": "shuffle", "p_inv": 0.4}
-    )
-    signed = _attribution.of_labels(net, x, labels).exp().sum(1).flatten(1).numpy()
-    moved = 0
-    for n in range(4):
-        top = set(np.argsort(-signed[n], kind="stable")[:12].tolist())
-        before, after = (t[n].flatten(1).T.numpy() for t in (x, views.images))
-        rest = [i for i in range(30) if i not in top]
-        assert np.array_equal(before[rest], after[rest])
-        assert sorted(map(tuple, before.tolist())) == sorted(map(tuple, after.tolist()))
-        assert views.mask[n, 0].flatten().nonzero().flatten().tolist() == sorted(top)
-        moved += sum(not np.array_equal(before[i], after[i]) for i in top)
-    assert moved > 24
-
-
-def test_damage_counts_normalised_pixels_whatever_the_net_is_given() -> None:
-    inner, (x, labels) = small_net(), batch()
-    ends = torch.tensor(0.0), torch.tensor(255.0)
-    scale_ = _attribution.Scale.of(ends, [0.4, 0.5], [0.2, 0.25])
-    net = nn.Sequential(Shift(scale_), inner)
-    given = scale_.centre + scale_.spread * x
-    for kind in ("gradient", "shuffle", "gaussian"):
-        options = {**OPTIONS, "type": kind}
-        in_pixels = _attribution.damaged(net, given, labels, words(), scale_, options)
-        normal = _attribution.damaged(inner, x, labels, words(), UNIT, options)
-        back = (in_pixels.images - scale_.centre) / scale_.spread
-        assert torch.allclose(back, normal.images, atol=1e-4)
-        assert torch.equal(in_pixels.mask, normal.mask)
-
-
-class Shift(nn.Module):
-    """Normalises as a scale says."""
-
-    def __init__(self, scale_: _attribution.Scale) -> None:
-        super().__init__()
-        self.by = scale_
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (x - self.by.centre) / self.by.spread
-
-
-def test_attribution_in_evaluation_mode_leaves_statistics_and_modes_alone() -> None:
-    x, labels = batch()
-    net = nn.Sequential(nn.BatchNorm2d(2), small_net()).train()
-    for how, moved in (("eval", False), ("train", True)):
-        before = net[0].running_mean.clone()
-        _attribution.damaged(net, x, labels, words(), UNIT, {**OPTIONS, "attribution": how})
-        assert bool((net[0].running_mean != before).any()) == moved
-        assert net.training
-        assert net[0].training
-
-
-def test_alpha_is_the_released_one_in_each_epoch() -> None:
-    """The released trainer counts epochs from 1: Waterbirds' alpha goes from 291 to 30."""
-    found = []
-    job = training_jobs.job(
-        "convnet", "ascood", epochs=30, alpha_max=300.0, alpha_min=30.0, shift=0
-    )
-    loss, net = ascood.Loss(job), _loop.fresh_net(job)
-    inputs, labels = _loop.data(job, "train")
-    for epoch in range(1, 31):
-        loss.begin(net)
-        found.append(loss.alpha)
-        assert found[-1] == pytest.approx((300 - 30) * (1 - epoch / 30) + 30)
-    assert (found[0], found[-1]) == (291.0, 30.0)
-    still = torch.from_numpy(inputs[:4]).float()
-    scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
-    twin = _loop.fresh_net(job)
-    views = _attribution.damaged(
-        twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0}
-    )
-    logits = twin.train()(torch.cat([still, views.images])).detach()
-    expected = (
-        nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform.loss(logits[4:]) - math.log(4)
-    )
-    assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(
-        expected.item(), abs=1e-5
-    )
-
-
-@pytest.mark.parametrize(("name", "value"), [("type", "shufle"), ("sign", "x"), ("p_inv", 2.0)])
-def test_what_is_no_damage_is_refused(name: str, value: Any) -> None:
-    x, labels = batch()
-    with pytest.raises(ParamsError, match=name):
-        _attribution.damaged(small_net(), x, labels, words(), UNIT, {**OPTIONS, name: value})
-
-
-def test_clean_damaged_and_masks_make_a_picture(tmp_path: Path) -> None:
-    x, labels = batch()
-    seen = 127.5 + 60 * x
-    views = _attribution.damaged(small_net(), seen, labels, words(), UNIT, OPTIONS)
-    sheet = _attribution.picture(seen, views)
-    Image.fromarray(sheet).save(tmp_path / "views.png")
-    again = np.asarray(Image.open(tmp_path / "views.png"))
-    assert again.shape == (3 * (5 + 2), 4 * (6 + 2))
-    assert np.array_equal(again[1:6, 1:7], seen[0].mean(0).clamp(0, 255).round().numpy())
-    masked = again[15:20, 9:15] > 0
-    assert np.array_equal(masked, views.mask[1].any(0).numpy())
-
-
-@pytest.mark.parametrize("kind", _attribution.TYPES)
-def test_eight_samples_are_pictured_as_a_net_would_damage_them(kind: str, tmp_path: Path) -> None:
-    predictor = nets.TorchPredictor(a_net("zscore"), standardised, standardised.PARAMS, "cpu")
-    options = {**ascood.PARAMS, "type": kind, "alpha_max": 100.0}
-    sheet = _attribution.pictured(predictor, training_jobs.pictures(8), options, words())
-    Image.fromarray(sheet).save(tmp_path / f"{kind}.png")
-    assert np.asarray(Image.open(tmp_path / f"{kind}.png")).shape == (3 * 30, 8 * 30)
-    clean, other, mask = sheet.reshape(3, 30, 240)
-    inside = mask[1:29, 1:29] > 0
-    assert inside.mean() == pytest.approx(1.0 if kind == "gaussian" else 0.1, abs=0.001)
-    changed = (clean != other)[1:29, 1:29]
-    assert changed.any()
-    assert not changed[~inside].any()
-
-
-# --- the loss and training -----------------------------------------------------------------------
+# --- the loss and training --------------------------------------------------------------------------
 
 
 def test_the_loss_is_cross_entropy_and_weighted_kl_over_one_batch() -> None:
@@ -226,11 +48,18 @@ def test_the_loss_is_cross_entropy_and_weighted_kl_over_one_batch() -> None:
     loss = ascood.Loss(job)
     loss.begin(net)
     inputs, labels = _loop.data(job, "train")
-    found = loss(net, inputs[:8], labels[:8], words())
+    found = loss(net, inputs[:8], labels[:8], RandomStream(0, "ascood", "test", "0"))
     x = torch.from_numpy(inputs[:8]).float()
     scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
     twin = _loop.fresh_net(job)  # whose normalisation has seen nothing
-    views = _attribution.damaged(twin, x, labels[:8], words(), scale_, {**job.params, "alpha": 1.0})
+    views = _attribution.damaged(
+        twin,
+        x,
+        labels[:8],
+        RandomStream(0, "ascood", "test", "0"),
+        scale_,
+        {**job.params, "alpha": 1.0},
+    )
     p = twin.train()(torch.cat([x, views.images])).softmax(1).double().detach()
     told = -sum(math.log(p[n, labels[n]]) for n in range(8)) / 8
     kl = sum(0.25 * math.log(0.25 / p[8 + n, c]) for n in range(8) for c in range(4)) / 8
@@ -290,7 +119,7 @@ def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
     assert torch.equal(found["head.weight"], state["head.weight"])
 
 
-# --- the head ------------------------------------------------------------------------------------
+# --- the head ---------------------------------------------------------------------------------------
 
 
 def a_net(space: str) -> nn.Module:
@@ -349,6 +178,8 @@ tin,22.42 ± 0.99,94.41 ± 0.20,95.67 ± 0.16,92.65 ± 0.24,95.00 ± 0.07
 nearood,29.17 ± 0.84,92.43 ± 0.17,93.44 ± 0.15,90.90 ± 0.23,95.00 ± 0.07
 farood,9.37 ± 0.40,97.95 ± 0.09,96.04 ± 0.12,98.75 ± 0.06,95.00 ± 0.07
 """
+
+
 """Rows of the authors' `cifar10_ascood_.../ood/scale.csv`: facts."""
 
 
@@ -449,7 +280,7 @@ def test_i_odin_moves_exactly_one_input_of_each_sample(monkeypatch: pytest.Monke
     assert torch.allclose(steps[0].flatten(1).sum(1), step, atol=1e-6)
 
 
-# --- the search of an option of training ---------------------------------------------------------
+# --- the search of an option of training ------------------------------------------------------------
 
 
 def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -> None:
@@ -482,66 +313,3 @@ def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -
     assert refs.weights("tiny", "convnet", "strong", 0) in needed
     with pytest.raises(ParamsError, match="needs more than logits"):
         train_weights(training_jobs.job("convnet", "searched", **options, detector="knn"))
-
-
-# --- data ----------------------------------------------------------------------------------------
-
-
-def originals(folder: Path, count: int = 900) -> dict[str, Path]:
-    """Write noise in the layout of MNIST, Fashion-MNIST and the photos; labels go round."""
-    noise = np.random.default_rng(0)
-    for name in ("mnist", "fashion_mnist"):
-        (folder / name).mkdir()
-        for part in ("train", "t10k"):
-            images = noise.integers(1, 256, (count, 28, 28), np.uint8)
-            labels = (np.arange(count) % 10).astype(np.uint8)
-            for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-                head = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">i4").tobytes()
-                (folder / name / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
-    (folder / spurious_fashion.PHOTOS).mkdir()
-    for name in (*spurious_fashion.TEXTURES, spurious_fashion.NEW):
-        photo = Image.fromarray(noise.integers(0, 256, (512, 512), np.uint8))
-        photo.save(folder / spurious_fashion.PHOTOS / f"{name}.png")
-    return {name: folder / name for name in spurious_fashion.SOURCES}
-
-
-def test_textures_go_with_classes_as_often_as_said_and_the_rest_stays(tmp_path: Path) -> None:
-    sources = originals(tmp_path)
-    own: dict[float, dict[str, bool]] = {}
-    for correlation in (0.5, 0.7, 0.9):
-        options = {**spurious_fashion.PARAMS, "correlation": correlation}
-        found = list(spurious_fashion.samples("train", sources, options))
-        where = ("pullover on brick", "bag on grass")
-        own[correlation] = {s.key: s.fields["meta"]["group"] in where for s in found}
-        assert np.mean(list(own[correlation].values())) == pytest.approx(correlation, abs=0.08)
-        if correlation == 0.9:
-            tested = [s.key for s in spurious_fashion.samples("test", sources, options)]
-    assert len(own[0.5]) == len(tested) == 180
-    for low, high in pairwise((0.5, 0.7, 0.9)):  # who stands on the own texture stays there
-        assert all(own[high][key] for key, here in own[low].items() if here)
-    for part, count in (("digits", 900), ("garment", 90), ("texture", 900), ("near", 90)):
-        options = {**spurious_fashion.PARAMS, "part": part}
-        found = list(spurious_fashion.samples("test", sources, options))
-        assert len(found) == count
-        assert not {sample.key for sample in found} & {*tested}
-        groups = {sample.fields["meta"]["group"].partition(" on ")[2] for sample in found}
-        assert groups == ({"gravel"} if part == "near" else {"brick", "grass"})
-
-
-def test_a_garment_hides_its_texture_and_test_crops_are_of_other_rows() -> None:
-    texture = np.full((28, 28), 100, np.uint8)
-    image = np.zeros((28, 28), np.uint8)
-    image[:, 7:14], image[:, 14:] = 16, 200
-    pasted = spurious_fashion.pasted(image, texture)
-    assert set(pasted[:, :7].ravel()) == {100}
-    assert set(pasted[:, 14:].ravel()) == {200}
-    assert 16 < pasted[0, 7] < 100
-    ends = [end for split in ("train", "test") for end in spurious_fashion.ROWS[split]]
-    assert all(a < b for a, b in pairwise(ends))
-    photos = np.arange(2 * 80 * 256).reshape(2, 80, 256).astype(np.uint8)
-    crops = spurious_fashion.cut(photos, np.array([1, 0]), np.array([[0.999999, 0.0], [0.5, 0.25]]))
-    assert np.array_equal(crops[0], photos[1, 52:, :28])
-    assert np.array_equal(crops[1], photos[0, 26:54, 57:85])
-    for name, value in (("part", "out"), ("other", "bag"), ("correlation", 1.5)):
-        with pytest.raises(ParamsError, match="spurious_fashion"):
-            next(spurious_fashion.samples("train", {}, {**spurious_fashion.PARAMS, name: value}))

@@ -1,4 +1,4 @@
-"""ImageNet-E's parts: composites, edits of one attribute, complexity and its gradient, drops, the released layout."""
+"""ImageNet-E's parts: composites, edits of one attribute, complexity and its gradient, drops."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from makers import miniature_originals, shift_digests
+from makers import shift_digests
 from shiftbench import plugins, refs
 from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.metrics import accuracy_drop_relative, flip_rate
-from shiftbench.plan import cards
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.shifts import _masks, _scikit_photos
@@ -26,7 +25,8 @@ from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.imagenet_e.shifts import _complexity
 
 COMPOSITES = plugins.find("datasets", "fashion_composites")
-RELEASED = plugins.find("datasets", "imagenet_e")
+
+
 OBJECTS = ("object_size", "object_position", "object_direction", "object_control")
 
 
@@ -65,7 +65,7 @@ def same(one: Sample, other: Sample) -> bool:
     return all(np.array_equal(one.fields[f], other.fields[f]) for f in ("image", "mask"))
 
 
-# --- composites --------------------------------------------------------------------------------
+# --- composites -------------------------------------------------------------------------------------
 
 
 def test_composite_is_the_item_on_a_piece_of_a_photo(clothes: dict[str, Path]) -> None:
@@ -143,7 +143,7 @@ def test_composites_of_wrong_options_are_refused(clothes: dict[str, Path]) -> No
             composites(clothes, "test", **wrong)
 
 
-# --- edits of the object -----------------------------------------------------------------------
+# --- edits of the object ----------------------------------------------------------------------------
 
 
 def test_edits_of_nothing_are_the_control(clothes: dict[str, Path]) -> None:
@@ -200,7 +200,7 @@ def test_full_is_the_crop_to_the_box(clothes: dict[str, Path]) -> None:
         assert _masks.rate(result.fields["mask"]) > 1.5 * _masks.rate(sample.fields["mask"])
 
 
-# --- complexity --------------------------------------------------------------------------------
+# --- complexity -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (28, 28), (33, 57), (7, 1), (1, 1), (64, 30)])
@@ -309,7 +309,7 @@ def test_adversarial_background_raises_the_classifiers_loss(
         )
 
 
-# --- drops -------------------------------------------------------------------------------------
+# --- drops ------------------------------------------------------------------------------------------
 
 
 def test_flip_rate_by_hand() -> None:
@@ -360,91 +360,7 @@ def test_relative_drop_is_paired_and_by_its_clean_accuracy() -> None:
         assert found[place] == pytest.approx(values, nan_ok=True)
 
 
-# --- the released layout -----------------------------------------------------------------------
-
-
-def released(folder: Path, **options: Any) -> list[Sample]:
-    given = {**RELEASED.PARAMS, "root": str(folder), **options}
-    return list(RELEASED.samples("test", {}, given))
-
-
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    """Return a miniature of the release: originals and a crop as JPEG, two edits as PNG."""
-    kinds = {"ori": "JPEG", "full": "JPEG", "busier_20": "png", "size_0.05": "png"}
-    miniature_originals.edited(tmp_path, kinds)
-    (tmp_path / "eval.py").write_text("")
-    return tmp_path
-
-
-def test_release_is_read_and_edits_are_paired(release: Path) -> None:
-    folders = ("ori", "full", "busier_20", "size_0.05")
-    found = {e: released(release, edit=e, severity=20.0) for e in folders}
-    keys = [[s.key for s in part] for part in found.values()]
-    assert keys == [keys[0]] * 4
-    assert keys[0][0] == "imagenet_e/test/ILSVRC2012_val_00000007"
-    for edit, part in found.items():
-        assert [s.fields["label"] for s in part] == [0, 200, 400, 600, 800]
-        kind = "png" if edit[0] in "bs" else "jpeg"
-        assert {tuple(s.fields["meta"].values()) for s in part} == {(edit, "20", kind)}
-    cut = released(release, edit="busier_20", shorter=8, side=6)
-    assert {s.fields["image"].shape for s in cut} == {(6, 6, 3)}
-    assert set(RELEASED.wants("test", {**RELEASED.PARAMS, "root": "/r"})) == {
-        "/r/ori",
-        "/r/labels.txt",
-    }
-
-
-@pytest.mark.usefixtures("in_pristine")
-def test_nets_of_the_full_scale_exist_and_their_preprocessing_is_their_own() -> None:
-    timm = pytest.importorskip("timm")
-    from torchvision import models
-
-    for of in cards.load("imagenet-e").params["full"]["models"].values():
-        if of["use"] == "torchvision":
-            given = {**plugins.find("models", "torchvision").PARAMS, **of}
-            own = models.get_model_weights(of["name"])[given["weights"]].transforms()
-            found = (int(given["size"] / given["crop"]), given["size"], given["interpolation"])
-            assert found == (*own.resize_size, *own.crop_size, own.interpolation.value)
-        elif of["use"] == "timm":
-            own = timm.get_pretrained_cfg(of["name"])
-            given = {**plugins.find("models", "timm").PARAMS, **of}
-            assert own.num_classes == 1000
-            found = (given["size"], given["crop"], given["interpolation"], *given["mean"])
-            assert found == (own.input_size[1], own.crop_pct, own.interpolation, *own.mean)
-
-
-def test_release_that_is_not_whole_is_told(release: Path) -> None:
-    with pytest.raises(
-        DataError, match="no edit 'buiser_20' .did you mean busier_20.*full, ori, size_0.05"
-    ):
-        released(release, edit="buiser_20")
-    with pytest.raises(ParamsError, match="root is missing"):
-        list(RELEASED.samples("test", {}, RELEASED.PARAMS))
-    with pytest.raises(DataError, match="nowhere is not a folder"):
-        released(release / "nowhere")
-    lines = (release / "labels.txt").read_text()
-    for wrong, why in (
-        (lines.split("\n", 1)[1], "has no label for ILSVRC2012_val_00000007"),
-        (lines + "x.JPEG 5\n", "line 6: 'x.JPEG 5' is no file name, tab"),
-        (lines + "x.JPEG\t1000\n", "index of 0 to 999"),
-    ):
-        (release / "labels.txt").write_text(wrong)
-        with pytest.raises(DataError, match=why):
-            released(release)
-    (release / "labels.txt").write_text(lines)
-    gone = release / "size_0.05/ILSVRC2012_val_00000009.png"
-    gone.unlink()
-    with pytest.raises(
-        DataError, match="size_0.05 holds 4 images, .*ori 5; 1 are in one of them only"
-    ):
-        released(release)
-    gone.write_bytes(b"no image")
-    (bad,) = [s for s in released(release, edit="size_0.05") if isinstance(s, DataError)]
-    assert "ILSVRC2012_val_00000009" in str(bad)
-
-
-# --- photos with a clear object ----------------------------------------------------------------
+# --- photos with a clear object ---------------------------------------------------------------------
 
 
 def test_outline_is_filled() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,21 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.data import shards
+from makers.two_tasks import (
+    CANDIDATES,
+    CLASSES,
+    MERGERS,
+    job,
+    merged,
+    small_vit,
+    tuned,
+    two_tasks,
+    written,
+)
+from shiftbench import refs
 from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
 from shiftbench.inference.nets import State
-from shiftbench.models import clip_vision
 from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.regmean_plus_plus.trainers import (
     _grams,
@@ -31,94 +35,6 @@ from shiftbench.systems.regmean_plus_plus.trainers import (
     fisher_merging,
     ties,
 )
-
-VIT = {"patch": 7, "width": 8, "depth": 2, "heads": 2, "mlp": 5}
-CANDIDATES = {"left": "on_left", "right": "on_right"}
-MERGERS = (
-    "simple_average",
-    "task_arithmetic",
-    "ties",
-    "fisher_merging",
-    "regmean",
-    "regmean_plus_plus",
-)
-CLASSES = tuple(f"{task} {label}" for task in CANDIDATES for label in training_jobs.CLASSES)
-
-
-def two_tasks(count: int, split: str = "train") -> list[Sample]:
-    """Return images of the quadrants, and the same turned, which are the second task."""
-    samples = []
-    for first, (task, turn) in ((0, ("left", 0)), (4, ("right", 2))):
-        for sample in training_jobs.pictures(count, seed=len(split)):
-            fields = sample.fields
-            image = np.ascontiguousarray(np.rot90(fields["image"], turn))
-            meta = {"group": task, "head": f"{first}:{first + 4}"}
-            own = {"image": image, "label": fields["label"] + first, "meta": meta}
-            samples.append(Sample(f"tiny/{split}/{task}/{sample.key.rpartition('/')[2]}", own))
-    return samples
-
-
-def job(
-    trainer: str, inputs: dict[Ref, Path] | None = None, depth: int = 2, **params: Any
-) -> TrainJob:
-    module = plugins.find("trainers", trainer)
-    options = {**module.PARAMS, **params}
-    if "candidates" in options:
-        options |= {"start": "start", "candidates": params.get("candidates", CANDIDATES)}
-    made = training_jobs.job("vit", "erm", model_params={**VIT, "depth": depth})
-    splits = {split: two_tasks(16, split) for split in ("train", "val")}
-    return replace(
-        made, trainer=trainer, params=options, inputs=inputs or {}, classes=CLASSES, samples=splits.__getitem__
-    )  # fmt: skip
-
-
-def tuned(depth: int = 2) -> tuple[State, dict[str, State]]:
-    """Return a start and candidates a little away from it, without training."""
-    start = {name: t.detach() for name, t in _net(depth).state_dict().items()}
-    random = torch.Generator().manual_seed(1)
-    states = {}
-    for task in CANDIDATES:
-        moved = {n: t + 0.05 * torch.randn(t.shape, generator=random) for n, t in start.items()}
-        states[task] = {**moved, **{n: start[n] for n in start if n.startswith("head.")}}
-    return start, states
-
-
-def _net(depth: int) -> nn.Module:
-    torch.manual_seed(0)
-    net: nn.Module = plugins.find("models", "vit").build(
-        {**plugins.find("models", "vit").PARAMS, **VIT, "depth": depth}, 8
-    )
-    return net
-
-
-@pytest.fixture
-def inputs(tmp_path: Path) -> dict[Ref, Path]:
-    """Weights of a start and two candidates, and the shards for calibration."""
-    return written(tmp_path, *tuned())
-
-
-def written(folder: Path, start: State, states: dict[str, State]) -> dict[Ref, Path]:
-    named = {"start": start, **{CANDIDATES[task]: state for task, state in states.items()}}
-    found = {
-        refs.weights("tiny", "vit", name): training_jobs.write(
-            folder / f"{name}.safetensors", state, CLASSES
-        )
-        for name, state in named.items()
-    }
-    place = folder / "shards"
-    place.mkdir(parents=True)
-    fields = plugins.find("tasks", "classification").FIELDS
-    shards.write(
-        sorted(two_tasks(16), key=lambda s: s.key), place, fields, {"classes": CLASSES}, 10**8
-    )
-    return found | {refs.shards("tiny", "train"): place / "manifest.json"}
-
-
-def merged(trainer: str, inputs: dict[Ref, Path], depth: int = 2, **params: Any) -> State:
-    return train_weights(job(trainer, inputs, depth, **params))[0]
-
-
-# ------------------------------------------------------------------ one layer
 
 
 def test_a_merged_layer_attains_the_least_squares_optimum() -> None:
@@ -155,9 +71,6 @@ def test_one_sample_gives_finite_weights_and_says_so_in_the_log(inputs: dict[Ref
         assert len([row for row in rows if row[1].startswith("condition/")]) == 8
 
 
-# ------------------------------------------------------------------ whole nets
-
-
 def literal(
     states: list[State],
     start: State,
@@ -176,7 +89,7 @@ def literal(
         for state, batch in zip(states, batches, strict=True):
             # blocks before are the merged ones in RegMean++, the candidate's own in RegMean
             before = result if plus else state
-            net = _net(depth)
+            net = small_vit(depth)
             net.load_state_dict({**before, **{name: state[name] for name in block}})
             seen: dict[str, torch.Tensor] = {}
             part = net.get_submodule(f"blocks.{number}")
@@ -287,9 +200,6 @@ def test_calibration_is_training_data_of_the_task_or_of_one_class(inputs: dict[R
     assert {s.fields["label"] for s in found["right"]} == {4}
 
 
-# ------------------------------------------------------------------ the others
-
-
 def test_simple_average_and_task_arithmetic_are_their_formulas(inputs: dict[Ref, Path]) -> None:
     start, (a, b) = tuned()[0], tuned()[1].values()
     mean, added = merged("simple_average", inputs), merged("task_arithmetic", inputs)
@@ -323,7 +233,7 @@ def test_ties_trims_elects_and_adds() -> None:
 
 def test_fisher_is_what_its_options_say() -> None:
     """Six samples, batches of four and two, against gradients one by one; the released code divides by samples."""
-    net, inputs = _net(1), torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8)
+    net, inputs = small_vit(1), torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8)
     names = [name for name, _ in net.named_parameters() if not name.startswith("head.")]
 
     def gradients(batch: torch.Tensor, classes: slice) -> State:
@@ -370,9 +280,6 @@ def test_fisher_weighs_each_parameter() -> None:
     assert balanced[0] == pytest.approx((first * 1 + second * 3) / (first + second), abs=1e-4)
 
 
-# ------------------------------------------------------------------ tasks
-
-
 def test_a_task_is_learnt_under_its_own_head_and_others_stay(tmp_path: Path) -> None:
     start, rows = train_weights(job("multitask", epochs=30, batch_size=16, lr=0.01))
     final = {name: value for _, name, value in rows}
@@ -415,200 +322,3 @@ def test_six_mergers_of_four_nets_take_less_than_a_minute(inputs: dict[Ref, Path
     for trainer in MERGERS:
         merged(trainer, inputs)
     assert time.process_time() - began < 60
-
-
-# ------------------------------------------------------------------ full scale
-
-
-def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) -> None:
-    """A miniature with the names and shapes of `CLIPVisionModel`, from files to merged weights."""
-    sizes = {"width": 8, "depth": 2, "heads": 2, "patch": 14, "out": 6, "size": 28}
-    heads = tmp_path / "heads.safetensors"
-    random = torch.Generator().manual_seed(0)
-    heads.write_bytes(
-        nets.state_bytes(
-            {"visual_projection.weight": torch.randn(6, 8), "head.weight": torch.randn(8, 6)}
-        )
-    )
-    inputs = {}
-    for name in ("start", *CANDIDATES.values()):
-        file = tmp_path / f"hub-{name}.safetensors"
-        file.write_bytes(nets.state_bytes(tower(8, 2, random)))
-        made = replace(
-            job("regmean"),
-            model="clip_vision",
-            trainer="given",
-            params={"path": str(file)},
-            model_params={**sizes, "path": str(heads)},
-        )
-        state, _ = train_weights(made)
-        assert torch.equal(state["head.weight"], nets.read_state(heads)["head.weight"])
-        inputs[refs.weights("tiny", "clip", name)] = training_jobs.write(
-            tmp_path / f"{name}.safetensors", state, CLASSES
-        )
-    inputs |= {
-        ref: path
-        for ref, path in written(tmp_path / "vit", *tuned()).items()
-        if ref.kind == "shards"
-    }
-    for trainer in MERGERS:
-        made = replace(
-            job(trainer, inputs), model="clip_vision", model_params={**sizes, "path": str(heads)}
-        )
-        state, rows = train_weights(made)
-        assert {name for _, name, _ in rows} >= {"val_accuracy", "val_accuracy_left"}
-        assert torch.equal(
-            state["project.weight"], nets.read_state(heads)["visual_projection.weight"]
-        )
-
-
-def small_clip() -> tuple[Any, list[Any]]:
-    """Return a small `CLIPVisionModel` of transformers, and two moved away from it."""
-    transformers = pytest.importorskip("transformers")
-    sizes = {"hidden_size": 8, "intermediate_size": 32, "projection_dim": 6, "patch_size": 14}
-    config = transformers.CLIPVisionConfig(
-        **sizes, num_hidden_layers=2, num_attention_heads=2, image_size=28
-    )
-    torch.manual_seed(0)
-    start = transformers.CLIPVisionModel(config).eval()
-    candidates = []
-    for _ in CANDIDATES:
-        moved = copy.deepcopy(start)
-        with torch.no_grad():
-            for parameter in moved.parameters():
-                parameter.add_(0.1 * torch.randn(parameter.shape))
-        candidates.append(moved)
-    return start, candidates
-
-
-def released(start: Any, candidates: list[Any], inputs: list[list[torch.Tensor]], a: float) -> Any:
-    """RegMean++ as its code walks through transformers' modules: running means, plain inverses in float32."""
-    merged = copy.deepcopy(start)
-    states = [_vision(model).state_dict() for model in candidates]
-    outside = [name for name in states[0] if name.startswith(("embeddings", "pre_layrnorm"))]
-    _vision(merged).load_state_dict(
-        {name: sum(s[name] for s in states) / 2 for name in outside if "ids" not in name},
-        strict=False,
-    )
-    embed = nn.Sequential(_vision(merged).embeddings, _vision(merged).pre_layrnorm)
-    hidden = [[embed(batch) for batch in own] for own in inputs]
-    for number, layer in enumerate(_vision(merged).encoder.layers):
-        own = [_vision(model).encoder.layers[number] for model in candidates]
-        grams = [_running_means(*pair) for pair in zip(own, hidden, strict=True)]
-        layer.load_state_dict(_solved([one.state_dict() for one in own], grams, a))
-        hidden = [[_first(layer(batch, attention_mask=None)) for batch in own] for own in hidden]
-    return merged
-
-
-def _vision(model: Any) -> Any:
-    return getattr(model, "vision_model", model)  # two versions of transformers
-
-
-def _running_means(layer: Any, batches: list[torch.Tensor]) -> State:
-    """Return the mean of x x' over tokens, batch by batch, of each linear layer of a block."""
-    means: State = {}
-    counts: dict[str, int] = {}
-
-    def hook(name: str) -> Any:
-        def record(_: Any, given: Any, __: Any) -> None:
-            x, before = given[0].reshape(-1, given[0].shape[-1]), counts.get(name, 0)
-            means[name] = (means.get(name, 0) * before + x.T @ x) / (before + len(x))
-            counts[name] = before + len(x)
-
-        return record
-
-    linear = [(n, m) for n, m in layer.named_modules() if isinstance(m, nn.Linear)]
-    handles = [module.register_forward_hook(hook(name)) for name, module in linear]
-    for batch in batches:
-        layer(batch, attention_mask=None)
-    for handle in handles:
-        handle.remove()
-    return means
-
-
-def _solved(parts: list[State], grams: list[State], a: float) -> State:
-    """Return a block of linear layers by plain inverses, all else by means."""
-    made = {}
-    for name, first in parts[0].items():
-        module = name.removesuffix(".weight")
-        if name.endswith(".weight") and module in grams[0]:
-            diagonal = torch.eye(first.shape[1])
-            less = [one[module] * (diagonal * (1 - a) + a) for one in grams]
-            right = sum(g @ part[name].T for g, part in zip(less, parts, strict=True))
-            made[name] = (torch.inverse(sum(less)) @ right).T
-        else:
-            made[name] = sum(part[name] for part in parts) / len(parts)
-    return made
-
-
-def _first(output: Any) -> torch.Tensor:
-    found: torch.Tensor = output[0] if isinstance(output, tuple) else output
-    return found
-
-
-def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: Path) -> None:
-    """Files as `save_pretrained` writes them, FusionBench's layout; everything outside stays as in the code."""
-    start, candidates = small_clip()
-    sizes = {"width": 8, "depth": 2, "heads": 2, "patch": 14, "out": 6, "size": 28}
-    heads = tmp_path / "heads.safetensors"
-    head = {"visual_projection.weight": torch.randn(6, 8), "head.weight": torch.randn(8, 6)}
-    heads.write_bytes(nets.state_bytes(head))
-    options = {**sizes, "path": str(heads)}
-    found = {}
-    for name, model in zip(("start", *CANDIDATES.values()), (start, *candidates), strict=True):
-        model.save_pretrained(tmp_path / name)
-        file = tmp_path / name / "model.safetensors"
-        given = {"trainer": "given", "params": {"path": str(file)}}
-        made = replace(job("regmean"), model="clip_vision", model_params=options, **given)
-        state, _ = train_weights(made)
-        found[refs.weights("tiny", "clip", name)] = training_jobs.write(
-            tmp_path / f"{name}.safetensors", state, CLASSES
-        )
-    shared = written(tmp_path / "vit", *tuned())
-    found |= {ref: path for ref, path in shared.items() if ref.kind == "shards"}
-    asked = replace(
-        job("regmean_plus_plus", found, outside="pretrained", batch_size=5),
-        model="clip_vision",
-        model_params=options,
-    )
-    ours, _ = train_weights(asked)
-    net = _merging.net_of(asked, ours)
-    pixels = [
-        (torch.from_numpy(nets.prepare(asked.plugin, own, options)).float() - net.mean) / net.std
-        for own in _merging.calibration(asked).values()
-    ]
-    with torch.no_grad():
-        theirs = released(start, candidates, [list(own.split(5)) for own in pixels], 0.95)
-        answers = theirs(pixels[0]).pooler_output @ head["visual_projection.weight"].T
-    expected = clip_vision.adopted(theirs.state_dict())
-    assert {n for n in ours if n not in expected} == {"project.weight", "head.weight"}
-    for name, value in expected.items():
-        assert torch.allclose(ours[name], value, atol=2e-4), name
-    images = torch.from_numpy(nets.prepare(asked.plugin, _merging.calibration(asked)["left"], options))  # fmt: skip
-    with torch.inference_mode():
-        features = net.features(images)
-    assert torch.allclose(features, nn.functional.normalize(answers, dim=1), atol=1e-3)
-
-
-def tower(width: int, depth: int, random: torch.Generator) -> State:
-    """Return random tensors as transformers' `CLIPVisionModel` names them."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.class_embedding": (width,),
-        "embeddings.patch_embedding.weight": (width, 3, 14, 14),
-        "embeddings.position_embedding.weight": (5, width),
-        "pre_layrnorm.weight": (width,),
-        "pre_layrnorm.bias": (width,),
-        "post_layernorm.weight": (width,),
-        "post_layernorm.bias": (width,),
-    }
-    layers = {"self_attn.q_proj": (1, 1), "self_attn.k_proj": (1, 1), "self_attn.v_proj": (1, 1)}
-    layers |= {"self_attn.out_proj": (1, 1), "mlp.fc1": (4, 1), "mlp.fc2": (1, 4)}
-    for number in range(depth):
-        for name, (out, given) in layers.items():
-            shapes[f"encoder.layers.{number}.{name}.weight"] = (out * width, given * width)
-            shapes[f"encoder.layers.{number}.{name}.bias"] = (out * width,)
-        for name in ("layer_norm1", "layer_norm2"):
-            for kind in ("weight", "bias"):
-                shapes[f"encoder.layers.{number}.{name}.{kind}"] = (width,)
-    state = {f"vision_model.{n}": torch.randn(s, generator=random) for n, s in shapes.items()}
-    return state | {"vision_model.embeddings.position_ids": torch.arange(5)}

@@ -1,0 +1,88 @@
+"""What a planted fault is, and the outputs of the campaign in miniature that faults are planted in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from makers import forgeries
+from makers.made_campaign import Made
+from shiftbench.data import shards
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: who catches it, which file the finding names, and how it is planted."""
+
+    check: str
+    file: str
+    plant: Callable[[Made], object]
+
+
+class Faults(dict[str, Fault]):
+    """Faults by their names."""
+
+    def planted(
+        self, name: str, check: str, file: str
+    ) -> Callable[[Callable[[Made], object]], Callable[[Made], object]]:
+        """Keep what plants a fault under its name."""
+
+        def keep(plant: Callable[[Made], object]) -> Callable[[Made], object]:
+            self[name] = Fault(check, file, plant)
+            return plant
+
+        return keep
+
+
+NOISE, CONTRAST3, CONTRAST5 = (
+    Ref("shards", f"tiny/test/{name}") for name in ("gaussian_noise/3", "contrast/3", "contrast/5")
+)
+CLEAN, TRAIN, TEST = (
+    Ref("shards", "other/test/identity/0"),
+    "tiny/train/identity/0",
+    "tiny/test/identity/0",
+)
+RECORDS = Ref("records", "tiny/convnet-erm-s0/plain/tiny/test/contrast/3")
+FEATURES = Ref("features", "tiny/convnet-erm-s0/plain/tiny/val/identity/0")
+SCORES = Ref("scores", "tiny/convnet-erm-s0/plain/msp/tiny/test/identity/0")
+SEARCH = Ref("searches", "tiny/convnet-erm-s0/plain/gen")
+TABLES, REPORT = Ref("tables", "tiny"), Ref("report", "index")
+ONE, TWO = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
+PREVIEW = Ref("previews", "tiny/test/jpeg_compression/3")
+ALL = pl.lit(value=True)
+ACCURACY = (
+    (pl.col("metric") == "accuracy")
+    & (pl.col("shift") == "contrast")
+    & (pl.col("severity") == 3)
+    & pl.col("weights").str.ends_with("-s0")
+)
+
+
+def metadata(made: Made, ref: Ref, file: Path) -> None:
+    """Add a key to the metadata of a Parquet file."""
+    with pq.ParquetFile(file) as parquet:
+        table, facts = parquet.read(), parquet.metadata.metadata or {}
+    with pq.ParquetWriter(file, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+        kept = {key: value for key, value in facts.items() if key != b"ARROW:schema"}
+        writer.add_key_value_metadata({**kept, b"nonce": b"7"})
+    forgeries.update(made.root, ref)
+
+
+def one_pixel(samples: list[Sample]) -> list[Sample]:
+    image = samples[7].fields["image"].copy()
+    image[0, 0] ^= 3
+    return [*samples[:7], samples[7].with_field("image", image), *samples[8:]]
+
+
+def copy_in(made: Made, into: Ref, source: Ref) -> None:
+    """Put a sample of one folder into another, under a key of its own."""
+    guest = next(iter(shards.read(made.folder(source))))
+    key = f"{into.parts[0]}/all/zzzz"
+    forgeries.samples(made.root, into, lambda samples: [*samples, Sample(key, guest.fields)])

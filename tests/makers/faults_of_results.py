@@ -1,0 +1,216 @@
+"""Faults of what was computed: weights, records, scores, searches, tables, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import safetensors.numpy
+import torch
+
+from makers import forgeries
+from makers.faults import (
+    ACCURACY,
+    ALL,
+    CLEAN,
+    FEATURES,
+    ONE,
+    RECORDS,
+    REPORT,
+    SCORES,
+    SEARCH,
+    TABLES,
+    TEST,
+    TRAIN,
+    TWO,
+    Faults,
+    copy_in,
+    metadata,
+)
+from makers.made_campaign import Made
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+from shiftbench.tools import run_local
+
+FAULTS = Faults()
+planted = FAULTS.planted
+
+
+def _missing(row: dict) -> float:
+    return max(row["logits"]) - row["logits"][row["label"]]
+
+
+@planted("a tested sample copied into training, digests updated", "selection", TEST)
+def _(made: Made) -> None:
+    copy_in(made, Ref("shards", TRAIN), Ref("shards", TEST))
+
+
+@planted("validation OOD reused as tested OOD, digests updated", "selection", CLEAN.path)
+def _(made: Made) -> None:
+    copy_in(made, CLEAN, made.one("shards", "secret"))
+
+
+@planted("a row of a record deleted, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forgeries.table(made.root, RECORDS, lambda frame: frame[1:])
+
+
+@planted("a row of a record twice, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    forgeries.table(made.root, RECORDS, lambda frame: pl.concat([frame[:1], frame]))
+
+
+@planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    other = {"label": 1 - pl.col("label") % 2, "correct": pl.lit(value=True)}
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), **other)
+
+
+@planted("logits of a record scaled, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    scaled = pl.col("logits").list.eval(pl.element() * 2)
+    forgeries.cell(made.root, RECORDS, ALL, logits=scaled)
+
+
+@planted("a logit that is no number, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    spoilt = pl.col("logits").list.eval(pl.element() * np.nan)
+    forgeries.cell(made.root, RECORDS, forgeries.row(0), logits=spoilt)
+
+
+@planted(
+    "logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path
+)
+def _(made: Made) -> None:
+    other = pl.read_parquet(made.root / RECORDS.path.replace("contrast/3", "contrast/5"))
+    forgeries.table(made.root, RECORDS, lambda _: other)
+
+
+@planted("features of a net replaced, digests updated", "reevaluation", "tiny/val/identity/0")
+def _(made: Made) -> None:
+    features = np.load(made.root / FEATURES.path)
+    np.save(made.root / FEATURES.path, features * np.float32(1.001))
+    forgeries.update(made.root, FEATURES)
+
+
+@planted("scores of a detector edited, digests updated", "rows", SCORES.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, SCORES, ALL, score=pl.col("score") + 0.01)
+
+
+@planted("a metric edited by 0.0001, digests updated", "aggregates", TABLES.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+
+
+@planted("the end of an interval edited, digests updated", "aggregates", TABLES.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, TABLES, ACCURACY, ci_high=pl.col("ci_high") - 1e-3)
+
+
+@planted("a number of the report edited, digests updated", "figures", "leaderboard.csv")
+def _(made: Made) -> None:
+    file = made.folder(REPORT) / "leaderboard.csv"
+    table = pl.read_csv(file).with_columns(pl.col("value") + 0.0001)
+    file.write_text(table.write_csv())
+    forgeries.update(made.root, REPORT)
+
+
+@planted("weights swapped, digests updated", "weights", ONE.path)
+def _(made: Made) -> None:
+    forgeries.swap(made.root, ONE, TWO)
+
+
+@planted("weights swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
+def _(made: Made) -> None:
+    other = safetensors.numpy.load_file(made.root / TWO.path)
+    forgeries.weights(made.root, ONE, lambda state, _: state.update(other))
+
+
+@planted("weights as a pickle, which can run code, digests updated", "weights", ONE.path)
+def _(made: Made) -> None:
+    torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
+    forgeries.update(made.root, ONE)
+
+
+@planted("options of a detector tuned on tested data", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    tuned = {"id": RECORDS.name.replace("contrast/3", "identity/0")}
+    made.edit(f"{SEARCH.path}.receipt.json", lambda content: content["recipe"].update(tuned))
+
+
+@planted("other options than the best of the search, digests updated", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, SEARCH, ALL, chosen=~pl.col("chosen"))
+
+
+@planted("a search without effect", "selection", SEARCH.path)
+def _(made: Made) -> None:
+    plan = made.plan(detectors={"gen": {"gamma": 0.1, "M": [3, 4]}})  # there are three classes
+    for ref in plan.artifacts:
+        if ref.kind in ("searches", "scores", "tables", "report") and "msp" not in ref.name:
+            recipe.receipt_path(made.root, ref).unlink()
+    run_local.make(plan, made.root)
+
+
+@planted("sensitivity in run files inflated", "sensitivity", RECORDS.path.rpartition("/tiny/")[0])
+def _(made: Made) -> None:
+    moved = {"batch": {"sizes": [1, 60], "samples": 16, "largest": 5.0, "flip_rate": 0.0}}
+    for file in (made.root / "results").rglob("*.run.json"):
+        made.edit(file, lambda run: "sensitivity" in run and run.update(sensitivity=moved))
+
+
+@planted(
+    "borderline predictions made right, and another CPU claimed, digests updated",
+    "reevaluation",
+    RECORDS.path,
+)
+def _(made: Made) -> None:
+    """The two wrong rows whose logits lie closest; all that follows from them does so."""
+    table = pl.read_parquet(made.root / RECORDS.path)
+    near = sorted(table.filter(~pl.col("correct")).rows(named=True), key=_missing)[:2]
+    for row in near:
+        logits = np.array(row["logits"], dtype=np.float32)
+        logits[row["label"]] = np.nextafter(logits.max(), np.float32(np.inf))
+        picked = pl.col("key") == row["key"]
+        right = {"logits": pl.lit(logits.tolist()), "correct": pl.lit(value=True)}
+        forgeries.cell(made.root, RECORDS, picked, prediction=pl.col("label"), **right)
+    for file in (made.root / "results").rglob("*.run.json"):
+        made.edit(file, lambda run: run["environment"].update(cpu="another", cpu_features=["avx"]))
+
+
+@planted("scores of a fitted detector raised, digests updated", "rescoring", "/plain/mds/")
+def _(made: Made) -> None:
+    for ref in made.plan().artifacts:
+        if ref.kind == "scores" and "/mds/" in ref.name:
+            forgeries.cell(made.root, ref, ALL, score=pl.col("score") + 1)
+
+
+@planted("the AUROC of a search edited, digests updated", "rescoring", SEARCH.path)
+def _(made: Made) -> None:
+    forgeries.cell(made.root, SEARCH, ALL, auroc=pl.col("auroc") * 0.99)
+
+
+@planted("one bias of a net moved, all below made again", "training", "convnet-erm-s")
+def _(made: Made) -> None:
+    plan = made.plan()
+    for ref in (ONE, TWO):  # of two, one is drawn
+        forgeries.weights(made.root, ref, lambda state, _: state["head.bias"].__iadd__(1e-3))
+    for ref in plan.artifacts:
+        if ref.kind in ("records", "features", "scores", "searches", "tables", "report"):
+            recipe.receipt_path(made.root, ref).unlink()
+    run_local.make(plan, made.root)
+
+
+@planted("the log of a training halved, digests updated", "weights", f"{ONE.path}.log.parquet")
+def _(made: Made) -> None:
+    half = pl.col("value") / 2
+    forgeries.table(
+        made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name
+    )
+
+
+@planted("foreign keys in the metadata of a table, digests updated", "rows", RECORDS.path)
+def _(made: Made) -> None:
+    metadata(made, RECORDS, made.root / RECORDS.path)

@@ -1,0 +1,16 @@
+"""Weights to be merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from makers.two_tasks import tuned, written
+from shiftbench.refs import Ref
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[Ref, Path]:
+    """Weights of a start and two candidates, and the shards for calibration."""
+    return written(tmp_path, *tuned())
