@@ -62,7 +62,7 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-PYTEST := pytest -n auto --dist worksteal $(ONE_SYSTEM)
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal $(ONE_SYSTEM)
 
 quick: setup ## lint and the fast tests, within a minute: before each commit
 	@ruff format --check --quiet

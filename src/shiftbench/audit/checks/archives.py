@@ -159,7 +159,7 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
                 return f"the member {header.name!r} is none of the sample's"
             if extensions.index(extension) <= last:
                 return f"the member {header.name!r} is not in the order of fields, or twice"
-            if any(data[header.end : header.next]):
+            if data[header.end : header.next].strip(b"\0"):
                 return f"the padding behind {header.name!r} is not empty"
             last, at = extensions.index(extension), header.next
     except (ValueError, ShiftbenchError):

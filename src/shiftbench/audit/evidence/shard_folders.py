@@ -55,7 +55,7 @@ def entries(case: Case, ref: Ref) -> list[Entry] | None:
     if tuple(table.column_names) != _COLUMNS:
         return None
     columns = table.to_pydict()
-    if not all(map(shards.is_tar, columns["tar"])):
+    if not all(map(shards.is_tar, set(columns["tar"]))):
         return None
     return list(map(Entry, *(columns[name] for name in _COLUMNS)))
 
