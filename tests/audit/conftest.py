@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from makers.commands import Worker
 from makers.made_campaign import Made, Restored, checkout, commit, forget, with_original
 from makers.made_once import made_once
 from shiftbench import plugins
+from shiftbench.audit.reproduce import isolation
 from shiftbench.release import make as releases
 from shiftbench.tools import run_local
+
+
+@pytest.fixture(autouse=True)
+def _warm_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers have the libraries from the start, three seconds each; tests marked `real_workers` start them."""
+    if not request.node.get_closest_marker("real_workers"):
+        fake = SimpleNamespace(**{**vars(subprocess), "Popen": Worker})
+        monkeypatch.setattr(isolation, "subprocess", fake)
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,7 @@ def place(ref: Ref) -> str:
     return ref.path.removesuffix("/manifest.json")
 
 
+@pytest.mark.real_workers
 def test_what_is_genuine_comes_out_again(made):
     audited = case(made)
     findings, notes = split(rebuild.check(audited))

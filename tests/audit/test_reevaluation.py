@@ -39,6 +39,7 @@ def level3(audited: Case) -> dict[str, list[Finding]]:
     return {n: [one for one in told if isinstance(one, Finding)] for n, told in said.items()}
 
 
+@pytest.mark.real_workers
 def test_what_is_genuine_comes_out_again(made):
     audited = case(made)
     assert level3(audited) == {"A20": [], "A21": [], "A22": [], "A23": []}

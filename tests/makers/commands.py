@@ -6,19 +6,26 @@ itself nothing is imported before the fork: each checkout brings its own.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
+import json
 import multiprocessing
 import os
+import runpy
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any, NoReturn
 
 NAMES = ("dvc", "shiftbench", "snakemake")
+SERVER = "shiftbench.cli.warm_server"
 LIBRARIES = (
     "torch polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba "
     "pydantic typer rich.console jinja2 plotly snakemake.cli dvc.cli dvc.repo dvc.commands.repro dvc_data.index"
@@ -53,30 +60,127 @@ def context() -> ForkServerContext:
     return context
 
 
+class Worker:
+    """A worker of an audit, as `subprocess.Popen` would start it: its `-c` code, in a process that has the libraries.
+
+    What only a new interpreter has is not there: the seed of hashes, threads and machine code of an environment of its
+    own. Tests of these have the real one (`real_workers`).
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], **_: object
+    ) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.said = Path(self.folder.name) / "said"
+        self.process = context().Process(
+            target=_work, args=(tuple(command), cwd, dict(env), self.said)
+        )
+        self.process.start()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for its end; return what it said."""
+        self.process.join(timeout)
+        if self.process.is_alive():
+            raise subprocess.TimeoutExpired("a worker", timeout or 0)
+        return self.said.read_text(), None
+
+    def kill(self) -> None:
+        """End it, however far it is."""
+        self.process.kill()
+        self.process.join()
+        self.folder.cleanup()
+
+
+def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: Path) -> None:
+    """Be `python -c CODE ARGUMENTS`."""
+    _become(cwd, environment, (said, said))
+    *_, option, code = command[: command.index("-c") + 2]
+    sys.argv[:] = [option, *command[command.index("-c") + 2 :]]
+    _end_as_interpreter(lambda: exec(code, {"__name__": "__main__"}))
+
+
 def _be(
     command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: tuple[Path, Path]
 ) -> None:
     """Be the command: its folder, environment, outputs, path of modules and words."""
     os.setsid()
+    with_warm_jobs(cwd)
+    _become(cwd, environment, said)
+    sys.argv[:] = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name=command[0])
+    _end_as_interpreter(lambda: sys.exit(entry.load()()))
+
+
+def _become(cwd: Path, environment: Mapping[str, str], said: tuple[Path, Path]) -> None:
     for number, file in enumerate(said, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        os.dup2(os.open(file, flags, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.fsync = lambda _: None  # as in conftest.py
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     sys.path[:] = [*environment["PYTHONPATH"].split(os.pathsep), *_installed()]
-    sys.argv[:] = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
     sys.modules.pop("sitecustomize", None)
-    importlib.import_module("sitecustomize")
-    (entry,) = importlib.metadata.entry_points(group="console_scripts", name=command[0])
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("sitecustomize")
+
+
+def _end_as_interpreter(run: Callable[[], object]) -> None:
     try:
-        sys.exit(entry.load()())
+        run()
     except SystemExit:
         raise
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
         sys.exit(1)
+
+
+# ------------------------------------------------------------------ Snakemake's server of jobs
+
+
+def with_warm_jobs(cwd: Path) -> None:
+    """Let the first server that Snakemake starts be a fork of this process as it is now: it has the libraries."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        _stand_by(theirs, cwd)
+    theirs.close()
+    started = subprocess.Popen
+
+    class Popen(started):  # type: ignore[misc,valid-type]
+        def __init__(self, args: Any, *more: Any, **options: Any) -> None:
+            if not isinstance(args, list) or SERVER not in args or ours.fileno() < 0:
+                super().__init__(args, *more, **options)
+                return
+            # An answer to nothing: sets what waiting, killing and the exit status need.
+            super().__init__(["true"], stdin=subprocess.DEVNULL)
+            self.wait()
+            self.pid, self.returncode, self.args = pid, None, args
+            words = json.dumps({"environment": dict(options["env"])}).encode()
+            socket.send_fds(ours, [words], [*options["pass_fds"], options["stderr"].fileno()])
+            ours.close()
+
+    subprocess.Popen = Popen  # type: ignore[misc]
+
+
+def _stand_by(asked: socket.socket, cwd: Path) -> NoReturn:
+    """Wait until a server is wanted, then be it; end where none is."""
+    words, (channel, errors), *_ = socket.recv_fds(asked, 1 << 20, 2)
+    if not words:
+        os._exit(0)
+    nowhere = Path(os.devnull)
+    _become(cwd, json.loads(words)["environment"], (nowhere, nowhere))
+    os.dup2(errors, 2)
+    sys.argv[:] = ["-m", str(channel)]
+    try:
+        runpy.run_module(SERVER, run_name="__main__", alter_sys=True)
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _installed() -> list[str]:

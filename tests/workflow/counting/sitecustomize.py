@@ -52,6 +52,7 @@ class After(MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(
-    0, After({"torch.nn.modules.module": _count, "shiftbench.provenance.recipe": _note})
-)
+functions = {"torch.nn.modules.module": _count, "shiftbench.provenance.recipe": _note}
+for name in functions.keys() & sys.modules.keys():  # of a process that had its libraries before
+    functions.pop(name)(sys.modules[name])
+sys.meta_path.insert(0, After(functions))
