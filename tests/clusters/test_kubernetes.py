@@ -83,7 +83,8 @@ def test_a_pod_that_was_given_no_gpu_says_so_before_it_trains(
     (campaign.path / "profiles/kubernetes/jobs.yaml").write_text(
         "gpu: 1\nresources: {train: {mem_mb: 16000, runtime: 90}}\n"
     )
-    run = on_kubernetes(campaign, "--retries=0", "weights", *SMOKE)
+    net = "build/smoke/weights/digits/convnet-erm-s0.safetensors"
+    run = on_kubernetes(campaign, "--retries=0", net, *SMOKE)
     assert campaign.run(*run, check=False).returncode != 0
     [name] = cluster.named("train_digits_convnet_erm_s0")
     resources = cluster.container(name)["resources"]
