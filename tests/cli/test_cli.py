@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,10 @@ def test_an_error_of_one_sample_is_told_with_how_to_go_on(
     assert told.startswith(
         "error: mine/all/1: cut short\n`on_error: skip` at its dataset in params.yaml leaves out"
     )
+
+
+def test_the_version_is_told_as_every_program_tells_it() -> None:
+    assert said("--version") == f"shiftbench {metadata.version('shiftbench')}\n"
 
 
 def test_list_and_describe_know_your_plugins(home: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_part_is_pulled_then_all(mirror: Mirror, reader: Make) -> None:
     assert part.brought.served == {"mirror": 8}
     whole = clone.pull()
     assert whole.brought.wrong == []
-    assert all("secret" in path or "features" in path for path in whole.missing)
+    assert all("secret" in ref.path or ref.kind == "features" for ref in whole.missing)
     states = {recipe.status(clone.path, artifact) for artifact in clone.planned.artifacts.values()}
     assert states == {"fresh", "missing"}
     assert clone.pull().brought.served == {}  # all is here

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from shiftbench.data import shards
@@ -60,7 +61,7 @@ class Pulled:
 
     checked: int
     manifest_only: list[str]
-    missing: list[str]
+    missing: list[Ref]
     brought: remotes.Brought
 
 
@@ -102,12 +103,32 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     if problems:
         raise ChecksumError("\n".join(problems))
     missing = [
-        artifact.ref.path
+        artifact.ref
         for artifact in plan.artifacts.values()
         if not (root / artifact.ref.path).exists()
     ]
     plan.write(root)
     return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
+
+
+def not_here(missing: list[Ref]) -> list[str]:
+    """Return which planned outputs are not here, a line for each kind with what to do."""
+    lines = []
+    for (kind, local), refs in groupby(sorted(missing), key=lambda ref: (ref.kind, ref.local)):
+        names = [ref.name for ref in refs]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        what = f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
+        lines.append(f"  {what}: {_FORBIDDEN if local else _WHY.get(kind, _NOT_RECORDED)}")
+    return ["planned, and not here:", *lines] if lines else []
+
+
+SHOWN = 3
+_FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
+_WHY = {
+    "sources": "never stored; a run brings them where it needs them",
+    "features": "never stored; `snakemake` makes those that it is asked for by path",
+}
+_NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
 
 
 def _check_out(home: Path, targets: list[str]) -> None:
