@@ -36,4 +36,4 @@ def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
 
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)
-    out.print(f"next: cd {folder}, look into params.yaml and README.md, run snakemake")
+    out.print(f"next: cd {folder}, look into params.yaml and README.md, `make smoke`, `make run`")
