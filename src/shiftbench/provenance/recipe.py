@@ -188,6 +188,15 @@ def status(root: Path, artifact: Artifact) -> str:
     return "fresh"
 
 
+def _beside(ref: Ref, output: Path) -> dict[str, Path]:
+    """Write what stands beside an output for others' readers and follows from it; returns its files by name."""
+    if ref.kind != "shards":
+        return {}
+    from shiftbench.data import dataset_card  # imports pyarrow, which the plan does without
+
+    return dataset_card.write(output.parent)
+
+
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
@@ -263,6 +272,7 @@ class Run:
         self._check_opened(artifact)
         output = self.path(artifact.ref)
         output.parent.mkdir(parents=True, exist_ok=True)
+        files = {**files, **_beside(artifact.ref, files[output.name])}
         digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
         consumed = {ref.path: made(self.root, ref) for ref in artifact.inputs}
         receipt_path(self.root, artifact.ref).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from shiftbench.data import shards
+from shiftbench.data.dataset_card import CARD
 from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
@@ -170,8 +171,8 @@ def _without_tars(ref: Ref) -> list[str]:
     """Return the files beside the tars of shards that may be passed on."""
     if ref.kind != "shards" or ref.local:
         return []
-    index = Path(ref.path).with_name(shards.INDEX).as_posix()
-    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", index]
+    beside = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *beside]
 
 
 def is_hollow(root: Path, ref: Ref) -> bool:
