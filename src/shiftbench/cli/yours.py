@@ -25,7 +25,7 @@ def new(
     out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
     for line in scaffolds.lines(family, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
-    if Path("tests/contracts").is_dir():
+    if Path(f"tests/contracts/test_every_{family.removesuffix('s')}.py").is_file():
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
 
 
