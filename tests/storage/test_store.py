@@ -110,7 +110,11 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     assert recipe.receipt_path(
         home, next(ref for ref in after.artifacts if ref.path == BRIGHT)
     ).is_file()
+    below = home / "results/report/metrics/small/perceptron.json"  # in a folder of an output's own
+    below.parent.mkdir(parents=True)
+    below.touch()
     assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
+    assert below.is_file()
 
 
 def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -73,6 +74,15 @@ def test_snakemake_shows_the_whole_workflow_after_a_run(colleague: Repository) -
     page = (colleague.path / "workflow.html").read_text()
     assert "evaluate_tiny_convnet_erm_s0_plain" in page
     assert colleague.planned() == set()
+
+
+def test_dvc_shows_a_row_of_few_metrics_for_each_weights(colleague: Repository) -> None:
+    said = json.loads(colleague.run("dvc", "metrics", "show", "--json").stdout)
+    files = said[""]["data"]
+    assert list(files) == ["results/report/metrics/tiny/convnet-erm.json"]
+    assert {"clean-accuracy", "corruptions-accuracy"} <= next(iter(files.values()))["data"].keys()
+    header, row = colleague.run("dvc", "metrics", "show").stdout.strip().splitlines()
+    assert max(len(header), len(row)) < 160
 
 
 def test_a_wrong_word_in_params_ends_a_run_with_one_line(colleague: Repository) -> None:

@@ -260,7 +260,7 @@ class Run:
 
         Args:
             artifact: the artifact that was made.
-            files: final name (beside the output) -> temporary file, or the file itself where it
+            files: final name (beside the output, or in a folder there) -> temporary file, or the file itself where it
                 stands in place already; the output itself is one.
             facts: what else the receipt states of the output, equal wherever it is made.
 
@@ -278,8 +278,9 @@ class Run:
         receipt_path(self.root, artifact.ref).unlink(missing_ok=True)
         for name in sorted(files, key=lambda name: name == output.name):
             sync(files[name])
-            if files[name] != output.with_name(name):
-                files[name].replace(output.with_name(name))
+            if files[name] != output.parent / name:
+                (output.parent / name).parent.mkdir(parents=True, exist_ok=True)
+                files[name].replace(output.parent / name)
         write_json(run_path(self.root, artifact.ref), self._circumstances())
         content = {
             "fingerprint": artifact.fingerprint,
