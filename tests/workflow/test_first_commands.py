@@ -12,6 +12,7 @@ import pytest
 
 from isolation import ROOT
 from makers.repositories import Repository, clone
+from shiftbench.storage import dvc_store
 
 pytestmark = pytest.mark.workflow
 MAKE = ("make", "--old-file", "setup")  # the environment is this one
@@ -37,6 +38,17 @@ def test_a_clone_on_this_machine_pulls_from_the_default_remote(
     assert re.search(r"remote local served [1-9]\d+ objects", said)
     assert "1 shards (secret/test/identity/0): may not be passed on, so a run makes them" in said
     assert not (pushed.path / ".dvc-remote").exists()
+
+
+def test_a_campaign_that_was_recorded_without_its_recipes_is_pulled(
+    pushed: Repository, tmp_path: Path
+) -> None:
+    (recipes,) = [one for one in dvc_store.outputs(pushed.path) if one.path == "recipes"]
+    remote = tmp_path / "home/.local/share/shiftbench/remotes/shiftbench/files/md5"
+    (remote / dvc_store.place(recipes.oid)).unlink()
+    there = clone(pushed, tmp_path / "B")
+    there.run("shiftbench", "pull")
+    assert there.planned() == set()
 
 
 def test_after_a_plain_dvc_pull_nothing_has_changed(pushed: Repository, tmp_path: Path) -> None:

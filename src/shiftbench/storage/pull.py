@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,9 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     below = root.resolve().relative_to(home)
     brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
     _check_out(home, brought.targets)
+    if not asked:
+        with contextlib.suppress(DataError):  # recorded before recipes were stored
+            remotes.bring(home, [(below / "recipes").as_posix()], remote)  # for DVC; written below
     checked = [
         artifact
         for artifact in plan.artifacts.values()
