@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup validators run smoke systems record quick test test-all test-cpus test-slurm golden check lock clean
+.PHONY: help setup shell validators run smoke systems record pull quick test test-all test-cpus test-slurm golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -40,6 +40,9 @@ setup: ## the virtual environment .venv, from requirements.lock (does nothing wh
 	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
+shell: setup ## a shell in which `shiftbench`, `snakemake` and `dvc` are commands (or: source .venv/bin/activate)
+	@exec bash --rcfile <(cat ~/.bashrc 2>/dev/null; echo 'source "$(CURDIR)/$(BIN)/activate"')
+
 validators: setup ## what tests validate Croissant and RO-Crate with, in an environment of its own (roc-validator wants an older rich)
 	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
 	    python -m venv --clear .venv-validators; \
@@ -48,7 +51,6 @@ validators: setup ## what tests validate Croissant and RO-Crate with, in an envi
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
-	@$(if $(ARGS),:,[ ! -f results/report/index.html ] || echo "report: $(CURDIR)/results/report/index.html")
 
 smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
 	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
@@ -63,6 +65,9 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
 PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal $(ONE_SYSTEM)
+
+pull: setup ## all that was recorded in dvc.lock, checked (ARGS="records tables" for a part)
+	@shiftbench pull $(ARGS)
 
 quick: setup ## lint and the fast tests, within a minute: before each commit
 	@ruff format --check --quiet

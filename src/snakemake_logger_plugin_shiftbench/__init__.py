@@ -9,6 +9,7 @@ import logging
 import sys
 from typing import Any
 
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -73,6 +74,8 @@ class LogHandler(LogHandlerBase):
             self.terminal.close()  # nothing comes after, and the path stands last
         if text and text != "None" and (self.common_settings.dryrun or not text.startswith(NOISE)):
             self.terminal.say(text, _style(record.levelno))
+        if text == NOTHING_TO_BE_DONE_MSG and not self.common_settings.dryrun:
+            self.terminal.show_pages()
 
     def close(self) -> None:
         """Say what was made."""

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,10 @@ def test_an_error_of_one_sample_is_told_with_how_to_go_on(
     assert told.startswith(
         "error: mine/all/1: cut short\n`on_error: skip` at its dataset in params.yaml leaves out"
     )
+
+
+def test_the_version_is_told_as_every_program_tells_it() -> None:
+    assert said("--version") == f"shiftbench {metadata.version('shiftbench')}\n"
 
 
 def test_list_and_describe_know_your_plugins(home: Path) -> None:
@@ -274,7 +279,40 @@ def test_cite_names_all_that_params_use(home: Path) -> None:
 def test_cite_as_bibtex(home: Path) -> None:
     told = said("cite", "--bibtex")
     assert (
-        "@misc{models_perceptron,\n  note = {Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0.},\n"
+        "@misc{models_perceptron,\n  author = {Rumelhart and Hinton and Williams},\n  year = {1986},\n"
+        "  doi = {10.1038/323533a0},\n  note = {Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0.},\n}"
+    ) in told
+    assert (
+        "@misc{benchmark_shiftbench,\n  author = {{The shiftbench authors}},\n  title = {shiftbench: "
         in told
     )
-    assert "  year = {1986},\n  doi = {10.1038/323533a0},\n}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "author", "title"),
+    [
+        ('Liu et al. 2020, "Energy-based detection", equation 4; "no"', "Liu and others", "Energy-based detection"),
+        ("Parkhi, Vedaldi and Jawahar, Cats and Dogs, CVPR 2012", "Parkhi and Vedaldi and Jawahar", "Cats and Dogs"),
+        ("Krizhevsky, Learning Layers, of Images, technical report, 2009", "Krizhevsky", "Learning Layers, of Images"),
+        ("Deitsch et al., Cells in images, Solar Energy 185, 2019", "Deitsch and others", "Cells in images"),
+        ("Mintun, Kirillov & Xie 2021 (C-bar), http://x", "Mintun and Kirillov and Xie", None),
+        ("Buckley and Voorhees, SIGIR 2004; as in trec_eval", "Buckley and Voorhees", None),
+        ('the kinds are those of Belinkov 2018: "keyboard typo"', None, None),
+        ("Noto Emoji, Google; packaged as emoji-datasource", None, None),
+        ("CNS-Bench, ICCV 2025, arXiv 2507.17651", None, None),
+        ("none of its own", None, None),
+    ],
+)  # fmt: skip
+def test_authors_and_title_are_read_from_a_citation_or_left_out(
+    text: str, author: str | None, title: str | None
+) -> None:
+    told = cite.Entry("shifts", "x", text).bibtex
+    assert (f"  author = {{{author}}},\n" in told) == (author is not None), told
+    assert (f"  title = {{{title}}},\n" in told) == (title is not None), told
+    assert told.count("author = ") + told.count("title = ") == sum(
+        x is not None for x in (author, title)
+    )
+
+
+def test_a_sources_card_gives_its_title() -> None:
+    assert cite._title("sources", "cifar10") == "CIFAR-10, Python version"

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from shiftbench.engine import terminal
 from shiftbench.engine.terminal import Board, Terminal
+from shiftbench.errors import ParamsError
 from shiftbench.plan.snakemake_rules import Rule
 from snakemake_logger_plugin_shiftbench import LogHandler
 
@@ -111,6 +113,45 @@ def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
         "1 of 2 jobs made in 2 s",
         "Complete log(s): /x.log",
     ]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_run_ends_with_the_pages_that_were_asked_for(
+    failed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(terminal, "_PAGES", [str(tmp_path / "index.html"), str(tmp_path / "none")])
+    (tmp_path / "index.html").touch()
+    plugin, printed = handler(monkeypatch)
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1})
+    tell(plugin, LogEvent.JOB_INFO, "rule", jobid=1, rule_name="shift_a")
+    if failed:
+        tell(plugin, LogEvent.JOB_ERROR, "", jobid=1, rule_name="shift_a", rule_msg="x", log=[])
+    else:
+        tell(plugin, LogEvent.JOB_FINISHED, "Finished", job_id=1)
+    tell(plugin, None, "Complete log(s): /x.log")
+    plugin.close()
+    told = [line for line in printed.getvalue().splitlines() if line.startswith("report: ")]
+    assert told == ([] if failed else [f"report: {tmp_path / 'index.html'}"])
+
+
+def test_a_run_that_has_nothing_to_do_names_the_pages_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(terminal, "_PAGES", [str(tmp_path)])
+    for dry in (False, True):
+        plugin, printed = handler(monkeypatch, dryrun=dry)
+        tell(plugin, None, NOTHING_TO_BE_DONE_MSG)
+        plugin.close()
+        assert printed.getvalue().count(f"report: {tmp_path}") == (not dry)
+
+
+def test_an_error_on_purpose_ends_snakemake_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, terminal.plainly():
+        raise ParamsError("no scale 'x[y]'")
+    assert ended.value.code == ParamsError("").code
+    assert capsys.readouterr().err == "error: no scale 'x[y]'\n"
 
 
 def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> None:

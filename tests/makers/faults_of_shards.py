@@ -102,6 +102,13 @@ def _(made: Made) -> None:
     forgeries.manifest(made.root, CONTRAST5, severity=5.0)
 
 
+@planted("other names of classes in a card, digests updated", "archives", "contrast/3/README.md")
+def _(made: Made) -> None:
+    card = made.folder(CONTRAST3) / "README.md"
+    card.write_text(card.read_text().replace("'1': one", "'1': two"))
+    forgeries.update(made.root, CONTRAST3)
+
+
 @planted("the order of classes permuted, digests updated", "coverage", "contrast/3")
 def _(made: Made) -> None:
     classes = shards.manifest(made.folder(CONTRAST3))["classes"]

@@ -153,6 +153,30 @@ def test_files_for_programs_hold_the_tables_numbers(made: Path) -> None:
 # ------------------------------------------------------------------------------------- figures
 
 
+def test_each_entry_has_a_small_file_for_dvc_metrics(made: Path) -> None:
+    folder = made / "results/report"
+    whole = json.loads((folder / "metrics.json").read_text())
+    files = {file.relative_to(folder / "metrics").as_posix() for file in folder.glob("metrics/*/*")}
+    wanted = {f"{c}/{who.replace(' + ', '-+-')}.json" for c, rows in whole.items() for who in rows}
+    assert files == wanted
+    clothes = json.loads((folder / "metrics/clothes/convnet-erm.json").read_text())
+    assert clothes.items() <= whole["clothes"]["convnet-erm"].items()
+    assert list(clothes)[:2] == ["clean-accuracy", "corruptions-accuracy"]
+    assert 2 < len(clothes) <= 6
+
+
+def test_what_another_report_left_beside_the_page_goes(made: Path, tmp_path: Path) -> None:
+    old = [
+        tmp_path / f"results/report/{name}" for name in ("metrics/clothes/old.json", "audit.svg")
+    ]
+    for file in old:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    recipe.execute(synthetic_outputs.root(tmp_path), report.run)
+    assert not any(file.exists() for file in old)
+    assert (tmp_path / "results/report/metrics/clothes/convnet-erm.json").is_file()
+
+
 def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
     curves = next(panel for panel in panels(clothes()) if panel.kind == "curves")
     assert [plot.alt.rpartition(": ")[2] for plot in curves.plots] == [

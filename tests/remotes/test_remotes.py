@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "ngi
 
 CONTRAST = "data/shards/tiny/test/contrast/3"
 TAR = f"{CONTRAST}/000000.tar"
-PART = {f"{CONTRAST}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json")} | {
-    f"{CONTRAST}/manifest.json.{kind}.json" for kind in ("receipt", "run")
-}
+PART = {
+    f"{CONTRAST}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json", "README.md")
+} | {f"{CONTRAST}/manifest.json.{kind}.json" for kind in ("receipt", "run")}
 PREVIEW = {
     f"results/previews/tiny/test/contrast/3.json{end}" for end in ("", ".receipt.json", ".run.json")
 }
@@ -46,10 +46,10 @@ def test_a_part_is_pulled_then_all(mirror: Mirror, reader: Make) -> None:
     part = clone.pull("tiny/test/contrast/3")
     assert clone.files() == PART | PREVIEW
     assert part.checked == 2
-    assert part.brought.served == {"mirror": 8}
+    assert part.brought.served == {"mirror": 9}
     whole = clone.pull()
     assert whole.brought.wrong == []
-    assert all("secret" in path or "features" in path for path in whole.missing)
+    assert all("secret" in ref.path or ref.kind == "features" for ref in whole.missing)
     states = {recipe.status(clone.path, artifact) for artifact in clone.planned.artifacts.values()}
     assert states == {"fresh", "missing"}
     assert clone.pull().brought.served == {}  # all is here
@@ -117,7 +117,7 @@ def test_the_second_mirror_serves_when_the_first_is_dead(
     dead = Mirror(f"http://127.0.0.1:{free()}", {})
     clone = reader(first=dead, second=published["s3"])
     done = clone.pull("tiny/test/contrast/3")
-    assert done.brought.served == {"second": 8}
+    assert done.brought.served == {"second": 9}
     assert len(done.brought.wrong) == 1
     assert done.brought.wrong[0].startswith("remote first: Cannot connect to host 127.0.0.1")
     with pytest.raises(DataError, match=r"remote first: Cannot connect"):
@@ -144,7 +144,7 @@ def test_the_second_mirror_serves_what_is_wrong_at_the_first(
         done = clone.pull("tiny/test/contrast/3")
     finally:
         published["http"].write(oid, good)
-    assert done.brought.served == {"first": 7, "second": 1}
+    assert done.brought.served == {"first": 8, "second": 1}
     assert len(done.brought.wrong) == 1
     assert done.brought.wrong[0].startswith(f"remote first: {TAR}: object files/md5/")
     assert (clone.path / TAR).read_bytes() == good
@@ -167,7 +167,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
         done = clone.pull("tiny/test/contrast/3")
     assert time.monotonic() - began < 100
     assert done.brought.wrong == ["remote first: no answer within 3 s"]
-    assert done.brought.served == {"second": 8}
+    assert done.brought.served == {"second": 9}
 
 
 def test_a_remote_that_asks_for_a_password_is_an_error_at_once(

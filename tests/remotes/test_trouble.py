@@ -77,7 +77,7 @@ def test_no_secret_is_told_or_stored(
             list(shards.read(clone.path / CONTRAST))
         said.append(str(refused.value))
         streaming.stop()
-    assert "remote web served 8 objects" in said[0]
+    assert "remote web served 9 objects" in said[0]
     assert "https://***@127.0.0.1" in said[3]
     files = [file for file in clone.path.rglob("*") if file.is_file()]
     private = {

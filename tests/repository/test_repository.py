@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
+import pty
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 import isolation
 from isolation import ROOT
+from shiftbench.tools import detect_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -164,3 +170,31 @@ def test_dvc_tells_nobody_and_verifies() -> None:
         "autostage = false",
     ):
         assert line in config
+
+
+def test_the_photo_of_the_readme_can_be_had(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^(cp .*flower\.jpg\" \.)", (ROOT / "README.md").read_text(), re.M)
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
+    )
+    assert detect_image.read(tmp_path / "flower.jpg").fields["image"].shape == (427, 640, 3)
+
+
+def test_make_shell_has_the_environments_commands(tmp_path: Path) -> None:
+    """On a terminal, whose shell reads its start-up files, which may set another PATH."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").write_text("PATH=entered:$PATH\n")
+    (tmp_path / ".bashrc").write_text("PATH=/usr/bin:/bin\n")
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        ["make", "--old-file", "setup", "shell"],
+        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, stdin=its, stdout=its, stderr=its,
+    ) as shell:  # fmt: skip
+        os.write(ours, b"printf '%s\\n' \"have=$PATH\"; exit\n")
+        assert shell.wait(timeout=20) == 0
+    os.set_blocking(ours, False)
+    assert b"have=entered:" in os.read(ours, 100_000)
+    os.close(ours)
+    os.close(its)

@@ -1,12 +1,12 @@
-"""The wheel is whole: every tracked file of the package is in it, and it serves where there is no checkout."""
+"""Source distribution and wheel are whole: what is tracked is in them, and they serve where there is no checkout."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,7 +16,18 @@ import isolation
 from shiftbench.plan import cards
 
 HOME = isolation.ROOT
-BESIDE = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+MADE = (
+    "data/shards/a/manifest.json",
+    "results/report/index.html",
+    "build/smoke/weights/w",
+    ".dvc/cache/files/md5/00/0",
+    ".dvc/config.local",
+    ".venv/bin/python",
+    "src/shiftbench/__pycache__/rng.cpython-311.pyc",
+    "tests/__pycache__/conftest.cpython-311.pyc",
+    "params/.mine.yaml.1@host.part",
+)
+"""What lies in a checkout that was used."""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -37,14 +48,28 @@ def pip(*words: str, cwd: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the tracked files: nothing is written into the checkout."""
-    copy = tmp_path_factory.mktemp("tracked")
-    for name in tracked("src", *BESIDE):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOME / name, copy / name)
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", ".", cwd=copy)
-    (found,) = (copy / "dist").glob("*.whl")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked; built from a copy of the tracked files in which something was made."""
+    home = tmp_path_factory.mktemp("sdist")
+    isolation.copy_tracked(home / "tracked")
+    for name in MADE:
+        (home / "tracked" / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / "tracked" / name).write_text("made")
+    build = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+    command = [sys.executable, "-P", "-c", build]
+    subprocess.run(command, cwd=home / "tracked", check=True, capture_output=True)
+    (packed,) = (home / "tracked" / "dist").glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(home / "unpacked", filter="data")
+    (found,) = (home / "unpacked").iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path) -> Path:
+    """The wheel, built from the source distribution."""
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", ".", cwd=sdist)
+    (found,) = (sdist / "dist").glob("*.whl")
     return found
 
 
@@ -56,19 +81,31 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def environment(installed: Path) -> dict[str, str]:
+    """Return variables with which the commands are those of the wheel."""
+    paths = [str(installed / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return os.environ | {"PYTHONPATH": str(installed), "PATH": os.pathsep.join(paths)}
+
+
 def say(installed: Path, cwd: Path, *words: str) -> str:
     """Run `shiftbench` of the wheel; returns what it printed."""
-    paths = [str(installed / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     done = subprocess.run(
         [sys.executable, "-m", "shiftbench.cli", *words],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(installed), "PATH": os.pathsep.join(paths)},
+        env=environment(installed),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(words)}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def test_the_source_distribution_is_the_checkout_without_what_was_made(sdist: Path) -> None:
+    found = {path.relative_to(sdist) for path in sdist.rglob("*") if path.is_file()}
+    ours = {file for file in found if file.parts[0] not in ("build", "dist")}  # of the wheel's
+    added = {"PKG-INFO", "setup.cfg", *(f.as_posix() for f in ours if ".egg-info/" in str(f))}
+    assert {file.as_posix() for file in ours} - added == set(isolation.tracked())
 
 
 def test_it_holds_the_tracked_files_of_the_package_and_nothing_else(wheel: Path) -> None:
@@ -104,6 +141,23 @@ def test_it_lists_all_systems_in_an_empty_folder(installed: Path, tmp_path: Path
     ).stdout  # fmt: skip
     assert Path(where.strip()).is_relative_to(installed)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.workflow
+@pytest.mark.needs("git", "snakemake", "dvc")
+def test_an_empty_folder_becomes_a_campaign(installed: Path, tmp_path: Path) -> None:
+    assert json.loads(say(installed, tmp_path, "doctor", "--json"))["originals"] == []
+    assert list(tmp_path.iterdir()) == []
+    assert "make run" in say(installed, tmp_path, "init", "c")
+    campaign = tmp_path / "c"
+    listed = subprocess.run(["make"], cwd=campaign, capture_output=True, text=True, check=True)
+    assert "record" in listed.stdout
+    dry = subprocess.run(
+        ["make", "smoke", "ARGS=-n"],
+        cwd=campaign, env=environment(installed), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert dry.returncode == 0, dry.stderr
+    assert "train_digits_convnet_erm_s0" in dry.stdout + dry.stderr
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from shiftbench.errors import DataError, ParamsError
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import prune
 from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
 from shiftbench.storage import pull
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
@@ -109,7 +110,11 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     assert recipe.receipt_path(
         home, next(ref for ref in after.artifacts if ref.path == BRIGHT)
     ).is_file()
+    below = home / "results/report/metrics/small/perceptron.json"  # in a folder of an output's own
+    below.parent.mkdir(parents=True)
+    below.touch()
     assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
+    assert below.is_file()
 
 
 def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
@@ -120,3 +125,18 @@ def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
     assert not (home / "data/shards/shapes/test/bright").exists()
     assert pull.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]
     assert not {artifact.ref.path for artifact in after.artifacts.values()} & {BRIGHT}
+
+
+def test_what_a_pull_did_not_bring_is_told_by_kind_with_what_to_do() -> None:
+    records = [Ref("records", f"w/m/plain/d/test/fog/{n}") for n in range(1, 6)]
+    others = [Ref("sources", "digits"), Ref("shards", "d/test/identity/0", local=True)]
+    said, *lines = pull.not_here([*others, *reversed(records)])
+    assert said == "planned, and not here:"
+    assert [line.split(": ", 1)[0] for line in lines] == [
+        "  5 records (w/m/plain/d/test/fog/1, w/m/plain/d/test/fog/2, w/m/plain/d/test/fog/3 and 2 more)",
+        "  1 shards (d/test/identity/0)",
+        "  1 sources (digits)",
+    ]
+    assert "`shiftbench pull`" in lines[0]
+    assert "may not be passed on" in lines[1]
+    assert pull.not_here([]) == []

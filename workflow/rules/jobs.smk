@@ -8,12 +8,15 @@ internals.adapt(
     warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:])
 )
 
-PLAN = rules.load(
-    config.get("scale"),
-    main=workflow.is_main_process,
-    targets=internals.targets(sys.argv[1:]),
-)
-terminal.expect(PLAN.rules)
+SHOWS = internals.shows(sys.argv[1:])  # the workflow, and makes nothing: all of it
+with terminal.plainly():
+    PLAN = rules.load(
+        config.get("scale"),
+        main=workflow.is_main_process,
+        targets=internals.targets(sys.argv[1:]),
+        whole=SHOWS,
+    )
+terminal.expect(PLAN.rules, PLAN.pages)
 
 # Where nothing else ends a job at its time (Kubernetes' executor), its profile asks for this.
 LIMIT = "timeout {resources.runtime}m " if "SHIFTBENCH_LIMIT_TIME" in os.environ else ""
@@ -26,7 +29,7 @@ for job in PLAN.rules:
             job.rule
         input:
             recipe=job.recipe,
-            made=job.inputs,  # those that this run makes
+            made=ancient(job.inputs) if SHOWS else job.inputs,  # those that this run makes
         output:
             [update(path) for path in job.outputs],
         log:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench import plugins
+from shiftbench import __version__, plugins
 from shiftbench.errors import DataError, near
 from shiftbench.progress import Screen
 from shiftbench.provenance import trust
@@ -28,11 +28,21 @@ Scale = Annotated[str | None, typer.Option(help="overlay: NAME for params/NAME.y
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        out.print(f"shiftbench {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def begin(
     trusted: Annotated[
         bool,
         typer.Option("--trust", help="from now on, let code of the checkout in this folder run"),
+    ] = False,
+    version: Annotated[  # noqa: ARG001  # the option is eager
+        bool,
+        typer.Option("--version", help="print the version", callback=_tell_version, is_eager=True),
     ] = False,
 ) -> None:
     """Settle, before any command, whether code of the checkout in this folder may run."""

@@ -13,6 +13,7 @@ from shiftbench.cli.app import Json, Scale, app, err, escaped, out, root, use_pl
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import writable
 from shiftbench.plan import plan as plans
+from shiftbench.plan.params import Params
 from shiftbench.streams._steps import told
 
 PANEL = "Looking"
@@ -133,7 +134,7 @@ def doctor(
     from shiftbench.provenance import locks
     from shiftbench.tools import doctor as doctors
 
-    planned, folder = plans.load(scale)
+    planned, folder = _planned(scale)
     if unlock:
         for lock in locks.clear(folder):
             err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
@@ -150,6 +151,14 @@ def doctor(
             out.print(f"  {escaped(line)}", soft_wrap=True)
     for problem in doctors.problems(found):
         out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
+
+
+def _planned(scale: str | None) -> tuple[plans.Plan, Path]:
+    """Return the plan and its root; of nothing, where there is no params.yaml: a machine is looked at anywhere."""
+    if scale or Path("params.yaml").is_file():
+        return plans.load(scale)
+    err.print("no params.yaml here, so nothing of a campaign; `shiftbench init DIR` makes one")
+    return plans.Plan(Params(campaigns={})), Path()
 
 
 def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -37,10 +37,9 @@ def pull(
         err.print(escaped(line), soft_wrap=True)
     for name, count in done.brought.served.items():
         out.print(escaped(f"remote {name} served {count} objects"), soft_wrap=True)
-    out.print(
-        f"{done.checked} outputs pulled and checked against their receipts; "
-        f"{len(done.missing)} planned outputs are not here"
-    )
+    out.print(f"{done.checked} outputs pulled and checked against their receipts")
+    for line in pull.not_here(done.missing):
+        out.print(escaped(line), soft_wrap=True)
     if done.manifest_only:
         out.print(
             f"{len(done.manifest_only)} folders of shards have no tars here, as asked: evaluate them with "

@@ -25,7 +25,7 @@ def new(
     out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
     for line in scaffolds.lines(family, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
-    if Path("tests/contracts").is_dir():
+    if Path(f"tests/contracts/test_every_{family.removesuffix('s')}.py").is_file():
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
 
 
@@ -36,4 +36,4 @@ def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
 
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)
-    out.print(f"next: cd {folder}, look into params.yaml and README.md, run snakemake")
+    out.print(f"next: cd {folder}, look into params.yaml and README.md, `make smoke`, `make run`")

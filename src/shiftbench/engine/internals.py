@@ -111,6 +111,20 @@ def targets(words: Iterable[str]) -> list[str]:
     return list(cli.get_argument_parser().parse_args(list(words)).targets)
 
 
+def shows(words: Iterable[str]) -> bool:
+    """Tell whether a command line of Snakemake is for looking at the workflow: nothing is made.
+
+    Example:
+        >>> shows(["--dag"]), shows(["--cores", "2", "--report", "report.html"]), shows(["--cores", "2", "-n"])
+        (True, True, False)
+    """
+    asked = cli.get_argument_parser().parse_args(list(words))
+    return any(getattr(asked, name) for name in _SHOW)
+
+
+_SHOW = "dag rulegraph filegraph d3dag summary detailed_summary report".split()
+
+
 def names_executor(words: Iterable[str]) -> bool:
     """Tell whether a command line of Snakemake names an executor; where it does not, jobs here start warm.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from shiftbench.data import skipped
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.plan.snakemake_rules import Rule
+from shiftbench.progress import Screen
 
 TAIL = 40
 """Lines of a failed job's log that are shown."""
@@ -28,11 +29,24 @@ SHOWN = 8
 """Running jobs that a terminal shows."""
 
 _EXPECTED: dict[str, Rule] = {}
+_PAGES: list[str] = []
 
 
-def expect(rules: Iterable[Rule]) -> None:
-    """Tell what is planned; the Snakefile does, which is read after the logger was made."""
+def expect(rules: Iterable[Rule], pages: Iterable[str]) -> None:
+    """Tell what is planned and which pages are asked for; the Snakefile does, read after the logger was made."""
     _EXPECTED.update({rule.rule: rule for rule in rules})
+    _PAGES[:] = pages
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """End Snakemake with the message of an error that is raised on purpose, without a traceback."""
+    try:
+        yield
+    except ShiftbenchError as error:
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        Screen(stderr=True, highlight=False).print(Text(f"error: {told}", "red"), soft_wrap=True)
+        raise SystemExit(error.code) from None
 
 
 @dataclass(slots=True)
@@ -138,7 +152,14 @@ class Terminal:
         if self.board.total and not self._closed:
             took = spelled(time.monotonic() - self.begun)
             self.say(f"{self.board.done} of {_counted(self.board.total)} made in {took}")
+            if self.board.done == self.board.total:
+                self.show_pages()
         self._closed = True
+
+    def show_pages(self) -> None:
+        """Say where the pages are that were asked for."""
+        for page in filter(Path.exists, map(Path, _PAGES)):
+            self.say(f"report: {page.absolute()}")
 
     def say(self, text: str, style: str = "") -> None:
         """Print a text as it is, above what is shown."""

@@ -58,6 +58,7 @@ class Plan:
     params: Params
     unavailable_sources: tuple[Unavailable, ...] = ()
     unbuildable: frozenset[Ref] = frozenset()
+    scale: str | None = None
     artifacts: dict[Ref, Artifact] = field(default_factory=dict)
     _open: list[Ref] = field(default_factory=list)
 
@@ -246,6 +247,6 @@ def load(scale: str | None = None) -> tuple[Plan, Path]:
     root = Path(params.root)
     whole = Plan.of(params)
     unavailable_sources, unbuildable = unavailable.find(whole, root)
-    return (
-        Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
-    ), root
+    plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
+    plan.scale = scale
+    return plan, root

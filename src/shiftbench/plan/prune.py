@@ -37,7 +37,7 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
             path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()
         ):
             name = file.relative_to(root).as_posix()
-            if str(Path(name).parent) in folders or _owner(name) in owners:
+            if not folders.isdisjoint(map(str, Path(name).parents)) or _owner(name) in owners:
                 continue
             target = root / ".trash" / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -77,6 +77,8 @@ class Rules:
     wanted: Mapping[str, list[str]]
     systems: Mapping[str, list[str]] = field(default_factory=dict)
     """Name of a target, `systems/palm` -> what it makes."""
+    pages: tuple[str, ...] = ()
+    """The reports that are asked for."""
 
     def of_verb(self, verb: str) -> list[Rule]:
         """Return the rules of one stage."""
@@ -99,6 +101,7 @@ class Rules:
             (*self.rules, *other.rules),
             self.wanted or other.wanted,
             {**self.systems, **other.systems},
+            (*self.pages, *other.pages),
         )
 
 
@@ -106,13 +109,16 @@ NOTHING = Rules((), {})
 _LEFT = Path(".snakemake")
 
 
-def load(scale: str | None, *, main: bool, targets: Collection[str] = ()) -> Rules:
+def load(
+    scale: str | None, *, main: bool, targets: Collection[str] = (), whole: bool = False
+) -> Rules:
     """Plan, write the recipes and leave the rules for other processes; or read what was left.
 
     Args:
         scale: the overlay `params/SCALE.yaml`, or None.
         main: whether this is the process that a user started; it also prints what was left out.
         targets: what Snakemake is asked for. Where it is systems, these are planned; the scale is for all else.
+        whole: the workflow is shown, not run: all inputs of all jobs, and nothing is left for others.
 
     Raises:
         ParamsError: wrong params, or no such scale or system.
@@ -124,22 +130,23 @@ def load(scale: str | None, *, main: bool, targets: Collection[str] = ()) -> Rul
     trust.by_doing()  # its Snakefile runs already
     systems = sorted({system for target in targets for system in systems_of(target)})
     plain = [scale] if not targets or not all(map(systems_of, targets)) else []
-    whole = NOTHING
+    found = NOTHING
     for one in (*plain, *systems):
         planned, root = plan.load(one)
         own = unavailable.yours(planned)
         unavailable.refuse_changed(own)
-        rules = of(planned, root, one if one in systems else None, targets)
+        rules = of(planned, root, one if one in systems else None, targets, whole=whole)
         planned.write(root)
-        files.write_json(_file(one), dataclasses.asdict(rules))
+        if not whole:
+            files.write_json(_file(one), dataclasses.asdict(rules))
         told = [
             *planned.unavailable_sources,
             *(f"{x.path}: ignored {x.ignored}" for x in own if x.ignored),
         ]
         for line in told:
             print(line, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
-        whole += rules
-    return whole
+        found += rules
+    return found
 
 
 def systems_of(target: str) -> list[str]:
@@ -167,7 +174,12 @@ def _file(scale: str | None) -> Path:
 
 
 def of(
-    planned: plan.Plan, root: Path, system: str | None = None, targets: Collection[str] = ()
+    planned: plan.Plan,
+    root: Path,
+    system: str | None = None,
+    targets: Collection[str] = (),
+    *,
+    whole: bool = False,
 ) -> Rules:
     """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
@@ -176,9 +188,11 @@ def of(
         root: its output root.
         system: the target of a system, `systems/palm`.
         targets: what Snakemake is asked for: names, rules or outputs; by default the report.
+        whole: jobs have all their inputs, made in this run or not.
     """
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
-    made = planned.out_of_date(root, _asked(planned, root, system, prefix, targets))
+    asked = _asked(planned, root, system, prefix, targets)
+    made = planned.out_of_date(root, asked)
     seconds = {job.rule: estimate.seconds(job, root) for job in planned.jobs.values()}
     behind = _seconds_behind(planned, seconds)
     rules = []
@@ -189,7 +203,10 @@ def of(
                 rule=prefix + job.rule,
                 title=" ".join(filter(None, (system, job.verb, job.name))),
                 recipe=str(root / job.recipe_path),
-                inputs=tuple(str(root / ref.path) for ref in out_of_date.told(job, made)),
+                inputs=tuple(
+                    str(root / ref.path)
+                    for ref in (job.inputs if whole else out_of_date.told(job, made))
+                ),
                 outputs=tuple(str(root / path) for path in job.outputs),
                 log=str(root / f"logs/{job.verb}/{job.name}.log"),
                 runs=not made.isdisjoint(artifact.ref for artifact in job.artifacts),
@@ -199,9 +216,10 @@ def of(
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
+    pages = tuple(str(root / ref.path) for ref in sorted(asked) if ref.kind == "report")
     if not system:
-        return Rules(tuple(rules), wanted)
-    return Rules(tuple(rules), {}, {system: wanted["report"]})
+        return Rules(tuple(rules), wanted, pages=pages)
+    return Rules(tuple(rules), {}, {system: wanted["report"]}, pages)
 
 
 def _seconds_behind(planned: plan.Plan, seconds: Mapping[str, float]) -> dict[Ref, float]:
@@ -259,7 +277,7 @@ def _of_file(file: Path) -> Rules:
         Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
         for rule in content["rules"]
     )
-    return Rules(rules, content["wanted"], content["systems"])
+    return Rules(rules, content["wanted"], content["systems"], tuple(content["pages"]))
 
 
 def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:

@@ -188,6 +188,15 @@ def status(root: Path, artifact: Artifact) -> str:
     return "fresh"
 
 
+def _beside(ref: Ref, output: Path) -> dict[str, Path]:
+    """Write what stands beside an output for others' readers and follows from it; returns its files by name."""
+    if ref.kind != "shards":
+        return {}
+    from shiftbench.data import dataset_card  # imports pyarrow, which the plan does without
+
+    return dataset_card.write(output.parent)
+
+
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
@@ -251,7 +260,7 @@ class Run:
 
         Args:
             artifact: the artifact that was made.
-            files: final name (beside the output) -> temporary file, or the file itself where it
+            files: final name (beside the output, or in a folder there) -> temporary file, or the file itself where it
                 stands in place already; the output itself is one.
             facts: what else the receipt states of the output, equal wherever it is made.
 
@@ -263,13 +272,15 @@ class Run:
         self._check_opened(artifact)
         output = self.path(artifact.ref)
         output.parent.mkdir(parents=True, exist_ok=True)
+        files = {**files, **_beside(artifact.ref, files[output.name])}
         digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
         consumed = {ref.path: made(self.root, ref) for ref in artifact.inputs}
         receipt_path(self.root, artifact.ref).unlink(missing_ok=True)
         for name in sorted(files, key=lambda name: name == output.name):
             sync(files[name])
-            if files[name] != output.with_name(name):
-                files[name].replace(output.with_name(name))
+            if files[name] != output.parent / name:
+                (output.parent / name).parent.mkdir(parents=True, exist_ok=True)
+                files[name].replace(output.parent / name)
         write_json(run_path(self.root, artifact.ref), self._circumstances())
         content = {
             "fingerprint": artifact.fingerprint,

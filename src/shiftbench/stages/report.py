@@ -8,6 +8,7 @@ policy forbids any script but those whose digests it names, and any request but 
 | --------------- | ----------------------------------------------------------------------- |
 | index.html      | the page                                                                |
 | metrics.json    | the leaderboards' means: campaign, weights, column -> value             |
+| metrics/        | a file for each entry of a leaderboard, a row of `dvc metrics show`     |
 | leaderboard.csv | the same with intervals and n, one row per entry, seeds included        |
 | curves.csv      | the leading metric over severity, one row per weights, shift, severity   |
 """
@@ -19,6 +20,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -88,15 +90,21 @@ def run(run: Run, todo: list[Artifact]) -> None:
             "metrics.json": _summary(chapters),
             "leaderboard.csv": _csv(_leaderboard(chapters)),
             "curves.csv": _csv(_curves(chapters)),
+            **_rows(chapters),
         }
         output = run.path(artifact.ref)
         with ExitStack() as stack:
-            files = {name: stack.enter_context(scratch(output.with_name(name))) for name in texts}
+            files = {
+                name: stack.enter_context(scratch(output.with_name(name.replace("/", "-"))))
+                for name in texts
+            }
             for name, text in texts.items():
                 files[name].write_bytes(text.encode())
             run.commit(artifact, files)
-        for audited in output.parent.glob("audit.*"):  # of the report that was here before
-            audited.unlink()
+        others = [*output.parent.glob("audit.*"), *output.parent.glob("metrics/*/*.json")]
+        for old in others:  # of the report that was here before
+            if old.relative_to(output.parent).as_posix() not in texts:
+                old.unlink()
 
 
 def _shown(artifact: Artifact) -> list[Ref]:
@@ -279,6 +287,19 @@ def _summary(chapters: list[Chapter]) -> str:
         for chapter in chapters
     }
     return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _rows(chapters: list[Chapter]) -> dict[str, str]:
+    """Return a small file for each entry of a leaderboard, training seeds aside: few enough values for a terminal."""
+    files = {}
+    for chapter in chapters:
+        groups = {column.group: column for column in reversed(chapter.columns)}
+        few = [c for c in chapter.columns if c is groups[c.group] or c.measure.name == "mce"]
+        for row in chapter.rows:
+            values = {c.key: c.entries[row.who].value for c in few if row.who in c.entries}
+            name = re.sub(r"[^\w.+-]+", "-", row.label)
+            files[f"metrics/{chapter.name}/{name}.json"] = json.dumps(values, indent=1) + "\n"
+    return files
 
 
 def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:

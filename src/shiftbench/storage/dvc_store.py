@@ -303,6 +303,11 @@ class Store:
         """Return where the remote keeps an object."""
         return f"{self.path.rstrip('/')}/files/md5/{place(oid)}"
 
+    def _lacks(self, oid: str) -> str:
+        if self.protocol == "local" and not Path(self.path).is_dir():
+            return f"{self.path} does not exist on this machine; the first push makes it"
+        return f"object files/md5/{place(oid)} is missing"
+
     def answer(self) -> None:
         """Return when the remote answers; whether it holds anything is another matter.
 
@@ -343,7 +348,10 @@ class Store:
             FileNotFoundError: it is not there.
             OSError and what the client raises: the connection broke.
         """
-        return _checked(self.fs.fs.cat_file(self.object(oid)), oid)
+        try:
+            return _checked(self.fs.fs.cat_file(self.object(oid)), oid)
+        except FileNotFoundError as error:
+            raise _unanswered(error) or FileNotFoundError(self._lacks(oid)) from None
 
     def listing(self, output: Output, cache: Path) -> bytes | None:
         """Return the listing of a folder, checked, from the cache where it is there; None for a single file.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from shiftbench.data import shards
+from shiftbench.data.dataset_card import CARD
 from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
@@ -60,7 +63,7 @@ class Pulled:
 
     checked: int
     manifest_only: list[str]
-    missing: list[str]
+    missing: list[Ref]
     brought: remotes.Brought
 
 
@@ -84,6 +87,9 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     below = root.resolve().relative_to(home)
     brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
     _check_out(home, brought.targets)
+    if not asked:
+        with contextlib.suppress(DataError):  # recorded before recipes were stored
+            remotes.bring(home, [(below / "recipes").as_posix()], remote)  # for DVC; written below
     checked = [
         artifact
         for artifact in plan.artifacts.values()
@@ -102,12 +108,32 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     if problems:
         raise ChecksumError("\n".join(problems))
     missing = [
-        artifact.ref.path
+        artifact.ref
         for artifact in plan.artifacts.values()
         if not (root / artifact.ref.path).exists()
     ]
     plan.write(root)
     return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
+
+
+def not_here(missing: list[Ref]) -> list[str]:
+    """Return which planned outputs are not here, a line for each kind with what to do."""
+    lines = []
+    for (kind, local), refs in groupby(sorted(missing), key=lambda ref: (ref.kind, ref.local)):
+        names = [ref.name for ref in refs]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        what = f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
+        lines.append(f"  {what}: {_FORBIDDEN if local else _WHY.get(kind, _NOT_RECORDED)}")
+    return ["planned, and not here:", *lines] if lines else []
+
+
+SHOWN = 3
+_FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
+_WHY = {
+    "sources": "never stored; a run brings them where it needs them",
+    "features": "never stored; `snakemake` makes those that it is asked for by path",
+}
+_NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
 
 
 def _check_out(home: Path, targets: list[str]) -> None:
@@ -149,8 +175,8 @@ def _without_tars(ref: Ref) -> list[str]:
     """Return the files beside the tars of shards that may be passed on."""
     if ref.kind != "shards" or ref.local:
         return []
-    index = Path(ref.path).with_name(shards.INDEX).as_posix()
-    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", index]
+    beside = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *beside]
 
 
 def is_hollow(root: Path, ref: Ref) -> bool:

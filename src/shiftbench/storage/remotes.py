@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from urllib.parse import quote, unquote
 
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.progress import track
+from shiftbench.provenance import git
 from shiftbench.storage import dvc_store
 
 ANSWER, STALL = 20, 150
@@ -155,14 +157,29 @@ def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
         if _bring_from(home, name, targets, brought):
             brought.targets = _recorded(home, targets)
             return brought
-    told = "".join(f"\n  {line}" for line in brought.wrong)
+    told = "".join(f"\n  {line}" for line in brought.wrong or ["no remote is configured"])
     raise DataError(
-        f"the pull is not whole; what came is kept, checked, and not asked for again{told or _NONE}\n"
-        "`shiftbench doctor --remotes` tells what each remote holds"
+        f"the pull is not whole; what came is kept, checked, and not asked for again{told}\n{_advice(home, brought)}"
     )
 
 
-_NONE = "\n  no remote is configured; `dvc remote add --default NAME URL` names one"
+def _advice(home: Path, brought: Brought) -> str:
+    """Return the command to give after a pull that was not whole."""
+    origin = Path(
+        (git.says("config", "--get", "remote.origin.url", home=home) or "").removeprefix("file://")
+    )
+    cache = origin / ".dvc" / "cache"
+    if brought.served:
+        return "`shiftbench doctor --remotes` tells what each remote holds"
+    if origin.is_absolute() and cache.is_dir():
+        return (
+            f"{origin}, of which this is a clone, has what was made there in its cache: "
+            f"`dvc remote add --local --default origin {shlex.quote(str(cache))}`, and pull again"
+        )
+    return (
+        "where whoever recorded this pushed it to another remote, name that one: "
+        "`dvc remote add --local --default NAME URL`, and pull again"
+    )
 
 
 def _recorded(home: Path, targets: list[str]) -> list[str]:

@@ -22,41 +22,93 @@ SECTIONS = {
 """Which key of a recipe names a plugin of which family."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that a run used: its family, its name, and what its author asks to be cited."""
+    """One thing that a run used: its family, its name, what its author asks to be cited, and its title, where known."""
 
     family: str
     name: str
     text: str
+    title: str | None = None
 
     @property
     def bibtex(self) -> str:
         """The entry as BibTeX; what a citation's text does not mark is not guessed."""
-        fields = {"note": self.text}
+        fields: dict[str, str | None] = {"author": authors(self.text), "title": self.title}
         for field, pattern in _FOUND.items():
             if found := re.search(pattern, self.text):
-                fields[field] = found[1].rstrip(".,;)")
-        lines = "".join(f"  {field} = {{{_escaped(value)}}},\n" for field, value in fields.items())
+                fields[field] = fields.get(field) or found[found.lastindex or 1].rstrip(".,;)")
+        fields["note"] = self.text
+        spelled = {key: _escaped(value) for key, value in fields.items() if value} | {
+            key: value for key, value in fields.items() if value and key == "author"
+        }
+        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in spelled.items())
         return f"@misc{{{self.family}_{self.name},\n{lines}}}"
 
 
-_FOUND = {"year": r"\b((?:19|20)\d\d)\b", "doi": r"doi:\s*(10\.\S+)", "url": r"(https?://\S+)"}
+_NAME = r"(?:(?:van|der|de|von|Van|De|La) )*[A-Z][a-z'][\w'-]*"
+_SEVERAL = rf"(?:{_NAME}(?:, {_NAME})* (?:and|&) {_NAME}|{_NAME} et al\.)"
+_NAMES = rf"(?>{_SEVERAL}|{_NAME})"
+_YEAR = r"(?:19|20)\d\d\b"
+_PLACE = (
+    rf"(?:arXiv|doi:|http|{_YEAR}|[A-Z]{{3,}}|[A-Z][A-Za-z. ]* \d|technical report|third edition)"
+)
+"""How what follows a title begins: where it was published."""
+_PLAIN = rf"(?!{_PLACE})[A-Z0-9][^;\"()]+?(?=, {_PLACE})"
+_FOUND = {
+    "title": rf'^(?:(?:{_NAMES}[^;"(]*)?"([A-Z0-9][^"]+)"|{_NAMES}, ({_PLAIN}))',  # of the first work
+    "year": rf"\b({_YEAR})",
+    "doi": r"doi:\s*(10\.\S+)",
+    "url": r"(https?://\S+)",
+    "eprint": r"arXiv:(\d{4}\.\d{4,5})",
+}
+_AUTHORS = rf'({_SEVERAL})[, ]|({_NAME})(?:,? (?=(?:{_YEAR}|"))|, (?={_PLACE}|{_PLAIN}))'
+
+
+def authors(text: str) -> str | None:
+    """Return the authors that a citation begins with, as BibTeX lists them; None: it begins otherwise.
+
+    Example:
+        >>> authors("van der Walt, Zhou and Van Gool 2014, PeerJ"), authors('Liu et al., "Energy", NeurIPS 2020')
+        ('van der Walt and Zhou and {Van Gool}', 'Liu and others')
+    """
+    if text.startswith("shiftbench "):
+        return "{The shiftbench authors}"
+    found = re.match(_AUTHORS, text)
+    names = re.split(" and | & |, |(?= et al)", found[1] or found[2]) if found else []
+    return " and ".join(map(_name, names)) or None
+
+
+def _name(surname: str) -> str:
+    """Return a surname as BibTeX takes it for one."""
+    if surname == " et al.":
+        return "others"
+    return f"{{{surname}}}" if re.match("[A-Z].* ", surname) else surname
 
 
 def bibliography(plan: Plan) -> list[Entry]:
     """Return the benchmark, then what the plan uses, sorted by family and name."""
     about = importlib.metadata.metadata("shiftbench")
     ours = f"shiftbench {about['Version']}: {about['Summary']}"
+    title = f"shiftbench: {about['Summary'].rstrip('.')}"
     used = {("sources", ref.name) for ref in plan.artifacts if ref.kind == "sources"}
     for artifact in plan.artifacts.values():
         used |= _named(artifact.recipe)
     entries = [
-        Entry(family, name, text)
+        Entry(family, name, text, _title(family, name))
         for family, name in used
         if (text := _citation(family, name)) is not None
     ]
-    return [Entry("benchmark", "shiftbench", ours), *sorted(entries)]
+    return [Entry("benchmark", "shiftbench", ours, title), *sorted(entries, key=_order)]
+
+
+def _order(entry: Entry) -> tuple[str, str]:
+    return entry.family, entry.name
+
+
+def _title(family: str, name: str) -> str | None:
+    """Return the title that a source's card gives; others have theirs in the citation."""
+    return source_files.load_source(name).title if family == "sources" else None
 
 
 def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:

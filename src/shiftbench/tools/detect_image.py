@@ -8,6 +8,7 @@ where there is one. The image is evaluated as the evaluate stage does it, in mem
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from shiftbench.inference import (
     nets,
     predictors,
 )
+from shiftbench.plan import scales
 from shiftbench.plan.evaluation_points import EvaluationPoints
 from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
@@ -260,7 +262,7 @@ def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:
 
 
 def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
-    """Say which commands make what is missing."""
+    """Say which command makes what is missing; a run of the campaign asks for no features."""
     unplanned = [ref for ref in missing if ref not in kept]
     if unplanned:
         kind, split = unplanned[0].kind, unplanned[0].parts[-3]
@@ -268,15 +270,13 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
             f"no campaign keeps {kind} of {split}: name {name} under the `detectors:` of a campaign with these "
             f"weights, or {split} under its `features:`, and run it"
         )
-    files = [
-        (job.verb, root / job.recipe_path)
+    files = [  # one of each job, which makes the others
+        next(root / one.ref.path for one in job.artifacts if one.ref in missing)
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
-    commands = [f"`shiftbench {verb} --recipe {file}`" for verb, file in files if file.is_file()]
-    if len(commands) < len(files):
-        return "run the campaign, which makes that"
-    return f"make that with {' and '.join(commands)}, or run the campaign"
+    scale = scales.arguments(planned.scale) if planned.params.system is None else []
+    return f"`{shlex.join(['snakemake', *map(str, files), *scale])}` makes that"
 
 
 # ---------------------------------------------------------------------- the images

@@ -7,9 +7,11 @@ Its files are in `templates/campaign/`. Rules, Snakefile and profile are those o
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from shiftbench import files, plugins
@@ -17,6 +19,7 @@ from shiftbench.errors import ParamsError, ShiftbenchError
 from shiftbench.provenance import trust
 
 TEMPLATES = plugins.PACKAGE / "templates" / "campaign"
+OUR_REMOTE = "remotes/shiftbench"
 
 
 def create(folder: Path) -> list[str]:
@@ -41,8 +44,16 @@ def create(folder: Path) -> list[str]:
     _call(folder, sys.executable, "-P", "-m", "dvc", "init", "--quiet", "--force", *below)
     for name in (name for name in names if name.startswith(".dvc")):  # DVC wrote its own
         files.write_bytes(folder / name, _text(name).encode())
+    config = folder / ".dvc" / "config"
+    files.write_bytes(config, config.read_text().replace(OUR_REMOTE, _remote(folder)).encode())
     trust.by_doing(folder)
     return names
+
+
+def _remote(folder: Path) -> str:
+    """Return a remote that clones of the campaign on this machine find, and no other campaign has."""
+    name = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name)
+    return f"remotes/{name}-{uuid.uuid4().hex[:8]}"
 
 
 def _name(path: Path) -> str:

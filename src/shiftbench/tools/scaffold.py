@@ -16,8 +16,10 @@ from shiftbench.files import write_bytes
 TEMPLATES = plugins.PACKAGE / "templates" / "new"
 
 ASKED_FOR = {
+    "analyses": "campaigns: {CAMPAIGN: {analyses: [NAME]}}",
     "datasets": "campaigns: {CAMPAIGN: {ood: [NAME]}}, or a campaign of its own with dataset: NAME",
     "detectors": "campaigns: {CAMPAIGN: {detectors: [NAME]}}",
+    "losses": "nothing: a trainer of yours says `from FOLDER.losses import NAME` and calls `NAME.loss`",
     "methods": "campaigns: {CAMPAIGN: {methods: [plain, NAME]}}",
     "metrics": "metrics: {NAME: {}}",
     "models": "campaigns: {CAMPAIGN: {weights: [{models: [NAME], trainers: [erm]}]}}",
@@ -58,4 +60,4 @@ def lines(family: str, name: str, into: Path) -> list[str]:
     """Return what params.yaml must say so that the new plugin is run."""
     known = into.resolve() in plugins.Folders.extra
     folder = [] if known else [f"plugins: [{into.as_posix()}]"]
-    return [*folder, ASKED_FOR[family].replace("NAME", name)]
+    return [*folder, ASKED_FOR[family].replace("NAME", name).replace("FOLDER", into.name)]

@@ -5,7 +5,8 @@ order under ustar headers with mtime 0, owner 0 and mode 0644, zeros as padding,
 behind; so no member can hide, and no time of writing shows. Everywhere below the store (shards, weights, results)
 each file belongs to a planned output, no name is hidden, and what is not a plain file is a symbolic link that DVC made
 (`cache.type` allows them, and it leads to the object that dvc.lock records of this path). Indexes hold no metadata
-beside their columns. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
+beside their columns, and what the card of a folder of shards tells other readers, where there is one, follows from its
+manifest. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.tar_members import headers, name_of
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.data import shards
+from shiftbench.data import dataset_card, shards
+from shiftbench.data.dataset_card import CARD
 from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.plan.prune import OUTS
@@ -65,6 +67,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield from found
     yield Note(f"{tars} tars with {members} samples in canonical form, but for the findings")
     yield from _made(case)
+    yield from _cards(case)
     yield from _store(case)
 
 
@@ -178,11 +181,27 @@ def _made(case: Case) -> Iterator[Finding]:
         usual = {name.format(path.name, path.stem) for name in _MADE.get(ref.kind, ("{0}",))}
         if ref.kind == "shards":
             usual |= (shard_folders.manifest(case, ref) or {}).get("tars", {}).keys()
+            usual |= made & {CARD}  # older shards have none
         if ref.kind not in _COMPARED and made != usual:
             why = "its receipt names other files than such an output has"
             file = f"{ref.path}.receipt.json"
             found = ", ".join(sorted(made))
             yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=found)
+
+
+def _cards(case: Case) -> Iterator[Finding]:
+    """Compare the cards of folders of shards with what follows from the manifests."""
+    for ref, _, receipt in case.of("shards"):
+        file, about = case.folder(ref) / CARD, shard_folders.manifest(case, ref)
+        if CARD not in receipt["made"] or about is None or not file.is_file():
+            continue
+        try:
+            expected = dataset_card.head(about)
+        except (KeyError, TypeError, AttributeError):
+            continue  # no manifest that a stage writes, which `coverage` finds
+        if not file.read_bytes().startswith(expected.encode()):
+            why = "what its card tells other readers is not what its manifest says"
+            yield case.failed(ref, why, file=f"{Path(ref.path).parent}/{CARD}", expected=expected)
 
 
 def _store(case: Case) -> Iterator[Finding | Note]:

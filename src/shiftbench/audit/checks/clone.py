@@ -19,6 +19,7 @@ from pathlib import Path
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
+from shiftbench.data.dataset_card import CARD
 from shiftbench.errors import ParamsError
 from shiftbench.plan import loading, scales, unavailable
 from shiftbench.provenance import environment, recipe
@@ -126,7 +127,9 @@ def _compare(
             not_made |= case.downstream(ref)
         elif here is None or there is None:
             counts["not here"] += 1
-        elif here["made"] == there["made"]:
+        elif here["made"] == {
+            k: v for k, v in there["made"].items() if k in here["made"] or k != CARD
+        }:
             counts["equal"] += 1
         else:
             counts["other"] += 1

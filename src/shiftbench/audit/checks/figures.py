@@ -1,9 +1,10 @@
 """Every printed figure is what the tables give: the page and the files beside it are made again and compared.
 
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv and metrics.json again from the tables, with the
-recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs is named: the place of
-the value in JSON and CSV, the words before the number on the page, and what else of the page differs. Tables hold all
-digits, so that nothing is ranked by what was rounded. Limits: that tables follow from rows is asked by `aggregates`.
+Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and what is in metrics/ again from the
+tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs is
+named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
+differs. Tables hold all digits, so that nothing is ranked by what was rounded. Limits: that tables follow from rows is
+asked by `aggregates`.
 """
 
 from __future__ import annotations

@@ -57,8 +57,9 @@ class Again(Run):
         """Put files in place, without a receipt."""
         output = self.path(artifact.ref)
         for name, temporary in files.items():
-            temporary.replace(output.with_name(name))
-            self.made[name] = output.with_name(name)
+            self.made[name] = output.parent / name
+            self.made[name].parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(self.made[name])
 
     def compared(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
         """Compare the files that were made with those that are audited, byte by byte.
