@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from shiftbench.page.figures import Style
-from shiftbench.page.leaderboard import Column, Places, Tables, Who, columns
-from shiftbench.page.measures import Measure
+from shiftbench.page.leaderboard import FIFTEEN, Cell, Column, Places, Tables, Who, certain, columns
+from shiftbench.page.measures import Measure, spell
 from shiftbench.page.ood import Detection
 from shiftbench.page.searches import Search, proof, searches
 from shiftbench.refs import without_seed
@@ -145,12 +145,43 @@ class Chapter:
         return _spans(self.columns)
 
     @property
+    def ranks(self) -> dict[str, int]:
+        """Which columns to keep where there is no room for all: 0 the longest."""
+        ordered = sorted(self.columns, key=lambda column: not column.leads)
+        return {column.key: rank for rank, column in enumerate(ordered)}
+
+    @property
+    def means(self) -> list[tuple[str, str]]:
+        """What the columns that are means are over, by their group, in words."""
+        found = {column.group: column for column in self.columns if column.positions > 1}
+        return [(group, _over(column.cells)) for group, column in found.items()]
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Who gives classes without probabilities, so that its calibration is not defined."""
+        return [self.labels[who] for who in self.places.who if who in certain(self.tables)]
+
+    @property
     def leaders(self) -> list[Column]:
         """The columns that a summary names: the leading metric on the clean set, under shift and domain shift."""
         lead = self.places.metrics[:1]
         return [
-            c for c in self.columns if c.best and (c.measure.name in lead or c.group == "OOD sets")
+            c
+            for c in self.columns
+            if c.best and c.group != FIFTEEN and (c.measure.name in lead or c.group == "OOD sets")
         ][:4]
+
+
+def _over(cells: Sequence[Cell]) -> str:
+    """Say which sets a mean is over; with severities, that each shift has."""
+    levels = sorted({severity for *_, severity in cells if severity is not None})
+    shifts = list(dict.fromkeys(spell(shift) for _, _, shift, _ in cells if shift is not None))
+    if not levels or shifts == ["identity"]:
+        names = [
+            dataset if shift == "identity" else spell(str(shift)) for dataset, _, shift, _ in cells
+        ]
+        return ends(dict.fromkeys(names))
+    return f"{len(shifts)} at severities {ends(f'{level:g}' for level in levels)} ({', '.join(shifts)})"
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:

@@ -1,8 +1,7 @@
 """Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
 
-The page needs no network: styles, script, plotly.js, numbers and images are inside, and its content security
-policy forbids any script but those whose digests it names, and any request but one: `audit.svg` beside it, which
-`shiftbench audit` writes. The same tables give the same bytes.
+The page needs no network: styles, scripts, numbers and images are inside, and its content security policy forbids any
+script but those whose digests it names, and any request. The same tables give the same bytes.
 
 | file            | holds                                                                   |
 | --------------- | ----------------------------------------------------------------------- |
@@ -28,16 +27,17 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from shiftbench import __version__
 from shiftbench.data import claim_formats, formats, schema, skipped
 from shiftbench.data.skipped import Skipped
 from shiftbench.files import scratch
-from shiftbench.page import gallery
+from shiftbench.page import figures, gallery
 from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page.corruptions import corruptions
 from shiftbench.page.detector_panels import detector_panels
 from shiftbench.page.leaderboard import Tables
+from shiftbench.page.links import linked, slug
 from shiftbench.page.measures import DASH, Measure, spell
 from shiftbench.page.panels import panels
 from shiftbench.page.system import System
@@ -57,6 +57,8 @@ ASSETS = (
     "../templates/report/parts.html",
     "../templates/report/system.html",
     "../templates/report/style.css",
+    "../templates/report/corruptions.html",
+    "../templates/report/figures.js",
     "../templates/report/page.js",
 )
 _TABLES = {  # files that aggregate makes, without .parquet
@@ -189,7 +191,7 @@ def page(
         for panel in many
         for id, shots in panel.figures.items()
     }
-    scripts = [Markup(get_plotlyjs()), Markup((_FOLDER / "page.js").read_text())]
+    scripts = [Markup((_FOLDER / name).read_text()) for name in ("figures.js", "page.js")]
     return (
         _environment()
         .get_template("index.html")
@@ -198,6 +200,7 @@ def page(
             system=system,
             panels=shown,
             detectors=detectors,
+            corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
             boards=boards,
             skipped=left_out,
             measures=_measures(chapters),
@@ -208,7 +211,9 @@ def page(
             style=Markup((_FOLDER / "style.css").read_text()),
             scripts=scripts,
             policy=_policy(scripts),
-            figures=_embedded(drawn),
+            figures=_embedded(
+                {"figures": drawn, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}
+            ),
         )
     )
 
@@ -235,22 +240,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
+    environment.filters |= {"slug": slug, "linked": linked}
     environment.globals["DASH"] = DASH
     return environment
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
-
-    Styles are allowed inline, since plotly sets them; images are data URLs. The badge is of `'self'`; `file:` is for
-    browsers that give a page opened as a file an origin of its own, and on a server it allows nothing.
-    """
+    """Return a content security policy: no request, and no script but these; images are data URLs."""
     digests = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
     )
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob: 'self' file:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
