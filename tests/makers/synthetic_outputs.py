@@ -195,6 +195,7 @@ def root(folder: Path) -> Path:
             }
         ],
         "metrics": ABOUT,
+        "samples": ["clothes"],
         "code": {},
     }
     artifact = Artifact.of(

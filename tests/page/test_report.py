@@ -18,12 +18,13 @@ import pytest
 
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, column, tables
-from shiftbench.data import codecs
+from shiftbench.data import codecs, formats
 from shiftbench.data.skipped import Skipped
 from shiftbench.errors import DataError
-from shiftbench.page import figures, gallery
-from shiftbench.page.figures import Line, Style
-from shiftbench.page.leaderboard import Entry, Places, columns
+from shiftbench.page import gallery
+from shiftbench.page.chapters import Chapter
+from shiftbench.page.corruptions import corruptions
+from shiftbench.page.leaderboard import IMAGENET_C, Column, Places, columns
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import panels
 from shiftbench.provenance import recipe
@@ -150,6 +151,61 @@ def test_files_for_programs_hold_the_tables_numbers(made: Path) -> None:
     assert (undefined["value"], undefined["n"]) == ("", "0")
 
 
+def test_the_mean_over_imagenet_c_is_a_column_where_a_campaign_has_other_corruptions_too() -> None:
+    rows = clothes().tables
+    names = sorted(IMAGENET_C)
+
+    def with_shifts(shifts: list[str]) -> list[Column]:
+        one, keys = pl.col("shift") == "fog", list(formats.METRICS.key)
+        fog = rows.metrics.filter(one), rows.replicates.filter(one)
+        others = [rows.metrics.filter(~one), rows.replicates.filter(~one)]
+        metrics, replicates = (
+            pl.concat([other, *(own.with_columns(shift=pl.lit(name)) for name in shifts)]).unique(keys)
+            for other, own in zip(others, fog, strict=True)
+        )  # fmt: skip
+        data = replace(rows, metrics=metrics, replicates=replicates)
+        return columns(data, Places.of(data, "fashion_mnist", "test"), synthetic_outputs.ABOUT)
+
+    found = {c.key: c for c in with_shifts([*names, "occlusion"])}
+    assert found["ImageNet-C-accuracy"].positions == 45
+    assert found["corruptions-accuracy"].positions == 48
+    assert "ImageNet-C-accuracy" not in {c.key for c in with_shifts(names[1:])}
+
+
+def test_each_corruption_has_the_error_of_each_weights_at_each_severity() -> None:
+    chapter = clothes()
+    table = corruptions(chapter)
+    assert table is not None
+    assert (table.measure.name, table.severities) == ("error", (0, 1, 3, 5))
+    assert [line.shift for line in table.lines[::4]] == ["gaussian_noise", "fog", "contrast"]
+    for line in table.lines:
+        own = chapter.tables.metrics.filter(
+            weights=line.who[0], metric="accuracy", shift=line.shift
+        ).sort("severity")
+        assert [line.entries[s].value for s in (1, 3, 5)] == pytest.approx(list(1 - own["value"]))
+        assert line.mean == pytest.approx(1 - own["value"].mean())  # type: ignore[operator]
+        low = line.entries[3].low
+        assert low == pytest.approx(1 - own["ci_high"][1])
+
+
+def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> None:
+    """Each of its predictions is certain, so that the error of calibration would be the error alone."""
+    chapter = clothes()
+    bins = chapter.tables.reliability
+    assert bins is not None
+    certain = pl.col("weights").str.starts_with("fashion_mnist/vit-erm-")
+    sure = pl.when(certain).then(pl.col("n") * formats.E9).otherwise(pl.col("confidence_e9"))
+    data = replace(chapter.tables, reliability=bins.with_columns(confidence_e9=sure))
+    found = Chapter("clothes", chapter.params, data, chapter.about)
+    who, other = ("fashion_mnist/vit-erm", "plain"), ("fashion_mnist/vit-augmix", "plain")
+    for key in ("clean-ece", "corruptions-ece"):
+        assert column(found, key).entries[who].value is None
+        assert column(found, key).entries[other].value is not None
+    assert column(found, "clean-accuracy").entries[who].value is not None
+    assert found.uncertain == ["vit-erm"]
+    assert chapter.uncertain == []
+
+
 # ------------------------------------------------------------------------------------- figures
 
 
@@ -243,11 +299,13 @@ def test_nothing_on_the_page_points_outside_and_its_policy_names_its_scripts(
     page.feed(html)
     outside = {link for link in page.links if not link.startswith(("#", "data:"))}
     outside -= {"audit.html"}  # `shiftbench audit` writes it
+    behind = {link for link in outside if link.startswith("samples/clothes/index.html#weights=")}
     papers = {link for link in outside if link.startswith("https://arxiv.org/abs/")}
     assert papers == {
         "https://arxiv.org/abs/1708.07747"
     }  # a reader may go there; the page does not
-    assert all((made / "results/report" / link).is_file() for link in outside - papers)
+    assert all((made / "results/report" / link).is_file() for link in outside - papers - behind)
+    assert "samples/clothes/index.html#weights=vit-erm-s0&set=fashion_mnist%2Fidentity" in behind
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digests = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts

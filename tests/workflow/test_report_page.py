@@ -12,8 +12,12 @@ import polars as pl
 import pytest
 
 from makers import synthetic_outputs
+from shiftbench.page import samples
 from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Artifact
+from shiftbench.refs import Ref
 from shiftbench.stages import report
+from shiftbench.stages import samples as samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -239,8 +243,9 @@ def test_a_name_with_markup_is_text_in_a_figure_and_can_be_hidden(page: Page) ->
     script = """
         const plot = document.createElement('div'), name = arguments[0];
         document.body.append(plot);
-        const figure = {title: name, height: 200, x: {title: name, digits: 1}, y: {title: '', ticks: [0], names: [name], range: [1, -1]},
-            series: [{kind: 'points', name, colour: '#000000', symbol: '', x: [1], y: [0], x_ends: [[0], [2]]}]};
+        const x = {title: name, digits: 1}, y = {title: '', ticks: [0], names: [name], range: [1, -1]};
+        const one = {kind: 'points', name, colour: '#000000', symbol: '', x: [1], y: [0], x_ends: [[0], [2]]};
+        const figure = {title: name, height: 200, x, y, series: [one]};
         const given = {dashes: {}, symbols: {}};
         const [all, none] = [new Set(), new Set([name])].map((off) => Figures.draw(plot, figure, given, off).length);
         const found = [all, none, plot.querySelectorAll('a, script').length, plot.textContent.includes(name)];
@@ -254,8 +259,14 @@ def test_a_name_with_markup_is_text_in_a_figure_and_can_be_hidden(page: Page) ->
 def test_a_leaderboard_shows_what_fits_and_all_that_is_asked_for(page: Page, width: int) -> None:
     with screen(page, width):
         chooser = page.one('[data-columns="leaderboard-clothes"]')
-        over = "return (t => t.scrollWidth - t.clientWidth)(document.getElementById('leaderboard-clothes').parentElement)"
-        shown = "return [...document.querySelectorAll('#leaderboard-clothes thead tr:last-child th')].filter(h => !h.hidden).length"
+        over = """
+            const scroll = document.getElementById('leaderboard-clothes').parentElement;
+            return scroll.scrollWidth - scroll.clientWidth;
+        """
+        shown = """
+            const headings = document.querySelectorAll('#leaderboard-clothes thead tr:last-child th');
+            return [...headings].filter(one => !one.hidden).length;
+        """
         assert page.run(over) == 0
         fitting = page.run(shown)
         assert fitting >= 3  # names, clean accuracy, and that under corruptions
@@ -284,9 +295,42 @@ def test_a_printed_page_has_whole_figures_and_columns(page: Page) -> None:
     missing = "return [...document.querySelectorAll('.plot:not([hidden])')].filter(p => !p.querySelector('svg')).length"
     assert page.run(missing) == 0
     with screen(page, 700, media="print"):  # narrower than what was drawn: figures shrink as wholes
-        wide = "return [...document.querySelectorAll('.plot svg')].filter(s => s.getBoundingClientRect().right > innerWidth).length"
+        wide = """
+            const right = figure => figure.getBoundingClientRect().right;
+            return [...document.querySelectorAll('.plot svg')].filter(one => right(one) > innerWidth).length;
+        """
         assert page.run(wide) == 0
     page.run("dispatchEvent(new Event('afterprint'))")
+
+
+def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None:
+    """Names of classes, keys and texts are anybody's: they are shown and become no markup."""
+    nasty = synthetic_outputs.NASTY
+    ends = {"method": "plain", "records": "results/records/r.parquet", "shards": "s"}
+    answers = [(f"k{nasty}", 0, 1, False, 9 * 10**8), ("l", 0, 0, True, 10**9)]
+    rows = [
+        samples.Rows("d/convnet-erm-s0", cell=("fashion_mnist", "test", shift, level), classes=(nasty, "b"),
+                     counts=(1, 1, 0), picked=samples.pick(answers)[1], **ends)
+        for shift, level in (("identity", 0.0), ("fog", 3.0), ("fog", 1.0))
+    ]  # fmt: skip
+    labels = {("d/convnet-erm-s0", "plain"): "convnet-erm-s0"}
+    content = samples.content(rows, {("s", "l"): {"text": f"a text {nasty}"}}, labels)
+    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"dataset": "d"}, ())
+    file = root / artifact.ref.path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(samples_page.page(artifact, content))
+    page.driver.get_log("browser")
+    page.click(page.one("#leaderboard-clothes tr.mean td:nth-child(2) a.value"))
+    assert page.texts("#shown h2") == ["as it is"]
+    assert page.texts("#shown h3") == ["right: 1", "wrong: 1", "most confident wrong"]
+    assert f"a text {nasty}" in page.texts("#shown blockquote")
+    assert f"k{nasty}" in page.texts("#shown figcaption code")
+    page.run("location.hash = '#weights=convnet-erm-s0&set=fashion_mnist/fog'")
+    assert page.texts("#shown h2") == ["severity 1", "severity 3"]
+    assert page.texts("#shown .note code") == ["results/records/r.parquet"] * 2
+    assert page.driver.get_log("browser") == []
+    page.one(".brand").click()
+    assert page.texts("h1") == ["Robustness under distribution shift"]
 
 
 def test_every_picture_says_what_it_shows(page: Page) -> None:

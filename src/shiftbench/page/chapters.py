@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.page import samples
 from shiftbench.page.figures import Style
 from shiftbench.page.leaderboard import FIFTEEN, Cell, Column, Places, Tables, Who, certain, columns
 from shiftbench.page.measures import Measure, spell
@@ -28,12 +30,13 @@ class Row:
 
 @dataclass
 class Chapter:
-    """One campaign: what was run, and what the report shows of it."""
+    """One campaign: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
 
     name: str
     params: Mapping[str, Any]
     tables: Tables
     about: Mapping[str, Mapping[str, Any]]
+    sampled: bool = False
     places: Places = field(init=False)
     columns: list[Column] = field(init=False)
     detection: Detection = field(init=False)
@@ -89,7 +92,7 @@ class Chapter:
     @property
     def rows(self) -> list[Row]:
         """The leaderboard's lines, the best of the first column first."""
-        children = self._children()
+        children = self._children
         first = self.columns[0] if self.columns else None
         worst = float("-inf")
 
@@ -110,7 +113,7 @@ class Chapter:
     @property
     def families(self) -> dict[str, str]:
         """Weights with a training seed -> the name of their mean."""
-        return {seed[0]: who[0] for who, seeds in self._children().items() for seed in seeds}
+        return {seed[0]: who[0] for who, seeds in self._children.items() for seed in seeds}
 
     @property
     def searches(self) -> list[Search]:
@@ -122,6 +125,22 @@ class Chapter:
         """That the sets of OOD detection share no samples, in a sentence."""
         return proof(self.tables.overlaps)
 
+    def behind(self, who: Who, cells: Iterable[Cell]) -> str:
+        """Return the address of the samples behind a number: of its first seed, on the first of its sets."""
+        of = next(iter(self._children.get(who, [])), who)
+        found = [cell for cell in cells if cell[2] is not None] or self._levels
+        if not self.sampled or not found:
+            return ""
+        return samples.link(self.name, self.labels[of], found[0])
+
+    @functools.cached_property
+    def _levels(self) -> list[Cell]:
+        """What metrics of whole curves are over."""
+        place = ("dataset", "split", "shift", "severity")
+        levels = self.places.levels.select(place).unique().sort(place)
+        return list(levels.iter_rows())
+
+    @functools.cached_property
     def _children(self) -> dict[Who, list[Who]]:
         seeded = (
             self.tables.metrics.filter(pl.col("seed").is_not_null())

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from shiftbench.page.chapters import Chapter
-from shiftbench.page.leaderboard import Entry, Who
-from shiftbench.page.measures import Measure, spell
+from shiftbench.page.leaderboard import Cell, Entry, Who
+from shiftbench.page.measures import Measure
 
-CLEAN = 0.0
+CLEAN = ("identity", 0.0)
 _COMPLEMENT = {"accuracy": "error"}  # as tables of corruptions are printed
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One weights under one shift: its entries by severity (0: clean), and their mean but for the clean one."""
+    """One weights under one shift: its entries by severity, 0 being the clean set; `cell`: one of what they are of."""
 
     shift: str
     who: Who
+    cell: Cell
     entries: dict[float, Entry]
-    mean: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over severities but for the clean one; None where one of them has no value."""
+        values = [entry.value for severity, entry in self.entries.items() if severity]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +48,36 @@ def corruptions(chapter: Chapter) -> Corruptions | None:
     rows = pl.concat([chapter.places.clean, chapter.places.levels]).filter(
         pl.col("metric").is_in(lead), pl.col("seed").is_null()
     )
-    at = {(row["weights"], row["method"], row["shift"], row["severity"]): row for row in rows.iter_rows(named=True)}  # fmt: skip
-    levels = sorted({severity for *_, shift, severity in at if shift != "identity"})
+    by_place = {
+        (row["weights"], row["method"], row["shift"], row["severity"]): row
+        for row in rows.iter_rows(named=True)
+    }
+    levels = sorted({severity for *_, shift, severity in by_place if shift != CLEAN[0]})
     if not levels:
         return None
-    turned = lead[0] in _COMPLEMENT
+    turned = _COMPLEMENT.get(lead[0], lead[0])
+    entry = _complement if turned != lead[0] else Entry.of
     found = []
-    for shift in _in_order(chapter, {shift for _, _, shift, _ in at} - {"identity"}):
+    for shift in _in_order(chapter, {shift for _, _, shift, _ in by_place} - {CLEAN[0]}):
         for who in chapter.places.who:
-            places = {CLEAN: (*who, "identity", 0.0)} | {s: (*who, shift, s) for s in levels}
-            own = {s: _entry(Entry.of(at[p]), turned) for s, p in places.items() if p in at}
-            shifted = [entry.value for s, entry in own.items() if s != CLEAN]
-            known = [value for value in shifted if value is not None]
-            whole = known and len(known) == len(shifted)
-            found.append(Line(shift, who, own, sum(known) / len(known) if whole else None))
-    measure = Measure.of(_COMPLEMENT.get(lead[0], lead[0]), chapter.about)
-    return Corruptions(measure, (CLEAN, *levels), tuple(found))
+            places = {0.0: (*who, *CLEAN)} | {level: (*who, shift, level) for level in levels}
+            own = {s: entry(by_place[place]) for s, place in places.items() if place in by_place}
+            cell = (chapter.params["dataset"], chapter.params["split"], shift, levels[0])
+            found.append(Line(shift, who, cell, own))
+    return Corruptions(Measure.of(turned, chapter.about), (0.0, *levels), tuple(found))
 
 
 def _in_order(chapter: Chapter, found: set[str]) -> list[str]:
+    """Return shifts in the order in which params names them."""
     asked = list(chapter.params["shifts"])
-    return sorted(found, key=lambda name: (asked.index(name) if name in asked else len(asked), spell(name)))  # fmt: skip
+    return sorted(
+        found, key=lambda name: (asked.index(name) if name in asked else len(asked), name)
+    )
 
 
-def _entry(entry: Entry, turned: bool) -> Entry:
-    """Return an entry, or that of what is missing to 1."""
-    if not turned:
-        return entry
-    value, low, high = (None if one is None else 1 - one for one in (entry.value, entry.high, entry.low))  # fmt: skip
-    return Entry(value, low, high, entry.n)
+def _complement(row: Mapping[str, Any]) -> Entry:
+    """Return what is missing to 1."""
+    value, low, high = (
+        None if row[name] is None else 1 - row[name] for name in ("value", "ci_high", "ci_low")
+    )
+    return Entry(value, low, high, row["n"])

@@ -13,32 +13,28 @@ script but those whose digests it names, and any request. The same tables give t
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shiftbench import __version__
 from shiftbench.data import claim_formats, formats, schema, skipped
 from shiftbench.data.skipped import Skipped
 from shiftbench.files import scratch
-from shiftbench.page import figures, gallery
-from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page import figures, gallery, html
+from shiftbench.page.chapters import Chapter
 from shiftbench.page.corruptions import corruptions
 from shiftbench.page.detector_panels import detector_panels
 from shiftbench.page.leaderboard import Tables
-from shiftbench.page.links import linked, slug
-from shiftbench.page.measures import DASH, Measure, spell
+from shiftbench.page.measures import Measure
 from shiftbench.page.panels import panels
 from shiftbench.page.system import System
 from shiftbench.provenance import recipe
@@ -119,7 +115,11 @@ def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
 def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
     about = artifact.recipe.get("metrics", {})
     return Chapter(
-        ref.name, artifact.recipe["campaigns"][ref.name], _tables(run, artifact, ref), about
+        ref.name,
+        artifact.recipe["campaigns"][ref.name],
+        _tables(run, artifact, ref),
+        about,
+        ref.name in artifact.recipe.get("samples", ()),
     )
 
 
@@ -193,7 +193,7 @@ def page(
     }
     scripts = [Markup((_FOLDER / name).read_text()) for name in ("figures.js", "page.js")]
     return (
-        _environment()
+        html.environment(_FOLDER)
         .get_template("index.html")
         .render(
             chapters=chapters,
@@ -210,8 +210,8 @@ def page(
             version=__version__,
             style=Markup((_FOLDER / "style.css").read_text()),
             scripts=scripts,
-            policy=_policy(scripts),
-            figures=_embedded(
+            policy=html.policy(scripts),
+            figures=html.embedded(
                 {"figures": drawn, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}
             ),
         )
@@ -229,42 +229,6 @@ def _measures(chapters: list[Chapter]) -> list[Measure]:
         )
     }
     return [found[name] for name in sorted(found)]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
-    environment.filters |= {"slug": slug, "linked": linked}
-    environment.globals["DASH"] = DASH
-    return environment
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request, and no script but these; images are data URLs."""
-    digests = (
-        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
-    )
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _embedded(value: object) -> Markup:
-    """Return JSON that may stand in a script element: no character of it can end the element."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
-    )
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 # ------------------------------------------------------------------------------- files for programs
