@@ -99,7 +99,7 @@ def made(root: Path, classes: list[str]) -> Artifact:
     )
     row = {"weights": weights.name, "method": "plain", "dataset": "toy", "split": "test"}
     row |= {"shift": "identity", "severity": 0.0, "records": records.name, "shards": clean.name}
-    content = {"dataset": "toy", "rows": [row], "code": {}}
+    content = {"clean": "toy", "rows": [row], "code": {}}
     return Artifact.of(Ref("report", "samples/toys/index"), content, (records, weights, clean))
 
 

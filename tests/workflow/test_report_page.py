@@ -315,14 +315,14 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     ]  # fmt: skip
     labels = {("d/convnet-erm-s0", "plain"): "convnet-erm-s0"}
     content = samples.content(rows, {("s", "l"): {"text": f"a text {nasty}"}}, labels)
-    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"dataset": "d"}, ())
+    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"clean": "d"}, ())
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, content))
     page.driver.get_log("browser")
     page.click(page.one("#leaderboard-clothes tr.mean td:nth-child(2) a.value"))
     assert page.texts("#shown h2") == ["as it is"]
-    assert page.texts("#shown h3") == ["right: 1", "wrong: 1", "most confident wrong"]
+    assert page.texts("#shown h3") == ["right: 1", "wrong: 1", "wrong, the most confident"]
     assert f"a text {nasty}" in page.texts("#shown blockquote")
     assert f"k{nasty}" in page.texts("#shown figcaption code")
     page.run("location.hash = '#weights=convnet-erm-s0&set=fashion_mnist/fog'")

@@ -173,7 +173,10 @@ class Chapter:
     def means(self) -> list[tuple[str, str]]:
         """What the columns that are means are over, by their group, in words."""
         found = {column.group: column for column in self.columns if column.positions > 1}
-        return [(group, _over(column.cells)) for group, column in found.items()]
+        told = [(group, _over(column.cells)) for group, column in found.items()]
+        return [
+            (group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in told
+        ]
 
     @property
     def uncertain(self) -> list[str]:
@@ -200,7 +203,8 @@ def _over(cells: Sequence[Cell]) -> str:
             dataset if shift == "identity" else spell(str(shift)) for dataset, _, shift, _ in cells
         ]
         return ends(dict.fromkeys(names))
-    return f"{len(shifts)} at severities {ends(f'{level:g}' for level in levels)} ({', '.join(shifts)})"
+    at = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
+    return f"{len(shifts)} shifts {at}: {', '.join(shifts)}"
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:

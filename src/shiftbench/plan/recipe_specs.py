@@ -389,7 +389,7 @@ class RecipeSpecs:
             own = {key: row[key] for key in kept}
             rows.append({**own, "shards": point.data.name if shown else None})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
-        content = {"dataset": self.params.campaigns[name].dataset, "rows": rows}
+        content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
         return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
 
     def sampled(self, name: str) -> list[Content]:

@@ -33,7 +33,7 @@ def run(run: Run, artifact: Artifact) -> None:
     """Make the page of one campaign."""
     paths = run.inputs(artifact)
     rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
-    dataset = artifact.recipe["dataset"]
+    dataset = artifact.recipe["clean"]
     methods = {row.method for row in rows}
     labels = {
         (row.weights, row.method): row.weights.removeprefix(f"{dataset}/")
@@ -81,7 +81,7 @@ def page(artifact: Artifact, content: object) -> str:
     template = html.environment(_TEMPLATES / "samples").get_template("index.html")
     return template.render(
         campaign=artifact.ref.parts[1],
-        dataset=artifact.recipe["dataset"],
+        dataset=artifact.recipe["clean"],
         style=Markup((_TEMPLATES / "report/style.css").read_text()),
         script=script,
         policy=html.policy([script]),

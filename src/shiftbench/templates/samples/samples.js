@@ -4,7 +4,7 @@
   const content = JSON.parse(document.getElementById("content").textContent);
   const [weights, set] = ["weights", "set"].map((id) => document.getElementById(id));
   const shown = document.getElementById("shown");
-  const TITLES = { right: "right", wrong: "wrong", sure: "most confident wrong", unsure: "least confident" };
+  const KINDS = ["right", "wrong", "sure", "unsure"];
 
   function element(parent, name, text, attributes = {}) { // names and texts of others are text, never markup
     const made = document.createElement(name);
@@ -34,9 +34,9 @@
   }
 
   function title(row, kind) {
-    const [right, wrong] = row.counts;
-    if (kind === "sure" && !(right + wrong)) return "most confident (of no class)";
-    return { right: `${TITLES.right}: ${right.toLocaleString("en")}`, wrong: `${TITLES.wrong}: ${wrong.toLocaleString("en")}` }[kind] ?? TITLES[kind];
+    const [right, wrong, neither] = row.counts.map((count) => count.toLocaleString("en"));
+    const sure = row.kinds.unsure ? `most confident of ${neither}, of none of these classes` : "wrong, the most confident";
+    return { right: `right: ${right}`, wrong: `wrong: ${wrong}`, sure, unsure: "least confident" }[kind];
   }
 
   function level(row) {
@@ -45,7 +45,8 @@
     element(section, "h2", clean || row.severity === null ? "as it is" : `severity ${row.severity}`);
     element(element(section, "p", undefined, { class: "note" }), "code", row.records);
     const kinds = element(section, "div", undefined, { class: "kinds" });
-    for (const [kind, own] of Object.entries(row.kinds)) {
+    for (const kind of KINDS) {
+      const own = row.kinds[kind] ?? [];
       if (!own.length) continue;
       const group = element(kinds, "div");
       element(group, "h3", title(row, kind));
