@@ -23,7 +23,7 @@ from shiftbench.files import write_bytes
 from shiftbench.plan import out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
-from shiftbench.plan.recipe_specs import INDEX, RecipeSpecs, samples_page
+from shiftbench.plan.recipe_specs import INDEX, RecipeSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Artifact, Job
@@ -86,9 +86,8 @@ class Plan:
         if params.system and plan.campaigns:
             plan.want(Ref("claims", params.system.slug))
         plan.want(INDEX)
-        for campaign in plan.campaigns:
-            if plan._specs.sampled(campaign):
-                plan.want(samples_page(campaign))
+        for page in plan._specs.samples_pages():
+            plan.want(page)
         return plan
 
     @functools.cached_property

@@ -26,11 +26,6 @@ INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
 
 
-def samples_page(campaign: str) -> Ref:
-    """Return the page, beside the report, of the samples behind a campaign's numbers."""
-    return Ref("report", f"samples/{campaign}/index")
-
-
 @dataclass(frozen=True, slots=True)
 class RecipeSpec:
     """What a plugin or a parameter says of one output.
@@ -392,6 +387,11 @@ class RecipeSpecs:
         content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
         return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
 
+    def samples_pages(self) -> list[Ref]:
+        """Return the pages, beside the report, of the samples behind each campaign's numbers."""
+        found = [name for name in self.points.campaigns if self.sampled(name)]
+        return [Ref("report", f"samples/{name}/index") for name in found]
+
     def sampled(self, name: str) -> list[Content]:
         """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
         campaign = self.params.campaigns[name]
@@ -418,7 +418,7 @@ class RecipeSpecs:
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
             "metrics": {name: self._measure(name) for name in self.params.metrics},
             "unavailable": [asdict(original) for original in self.unavailable_sources],
-            "samples": [name for name in campaigns if self.sampled(name)],
+            "samples": [page.parts[1] for page in self.samples_pages()],
         }
         tables = [Ref("tables", name) for name in campaigns]
         if self.params.system:
