@@ -186,8 +186,8 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
     accuracy = _percent([right / n for n, right, _ in rows])
     shares = _percent([n / total for n, _, _ in rows])
     counts = [n for n, _, _ in rows]
-    bars = {"kind": "bars", "colour": style.colour, "x": confidence, "y": shares}
-    bars |= {"dx": 60 / count, "name": "share of samples", "n": counts}
+    bars: dict[str, Any] = {"kind": "bars", "colour": style.colour, "x": confidence, "y": shares}
+    bars |= {"dx": round(60 / count, 2), "name": "share of samples", "n": counts}
     line = _series("line", style, confidence, accuracy) | {"n": counts}
     drawn = [_rule([0, 100], [0, 100]), bars, line]
     return _figure(style.label, _shares("confidence, %"), _shares("accuracy, %"), drawn, 300)
