@@ -437,7 +437,7 @@ def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
     after = planned_campaign.plan(home, shards__stream="mirror")
     assert planned_campaign.fingerprints(after) == planned_campaign.fingerprints(before)
     streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
-    assert streaming == {"shift", "train", "evaluate", "score"}
+    assert streaming == {"shift", "train", "evaluate", "score", "report"}
     assert not [job for job in before.jobs.values() if "stream" in job.settings]
 
 
