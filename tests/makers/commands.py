@@ -28,7 +28,7 @@ NAMES = ("dvc", "shiftbench", "snakemake")
 SERVER = "shiftbench.cli.warm_server"
 LIBRARIES = (
     "torch polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba "
-    "pydantic typer rich.console jinja2 plotly snakemake.cli dvc.cli dvc.repo dvc.commands.repro dvc_data.index"
+    "pydantic typer rich.console jinja2 snakemake.cli dvc.cli dvc.repo dvc.commands.repro dvc_data.index"
 ).split()
 
 

@@ -192,7 +192,7 @@ class Campaign:
         from shiftbench.plan import snakemake_rules
 
         rules = snakemake_rules.of(self.plan, self.root, None, targets)
-        named = {"all": ["results/report/index.html"], **rules.named}
+        named = {"all": self.plan.targets(), **rules.named}
         asked = [path for target in targets or ["all"] for path in named.get(target, [target])]
         stale = {path for path, state in self.states().items() if state not in ("fresh", "missing")}
         return needrun(

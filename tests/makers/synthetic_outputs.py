@@ -179,7 +179,7 @@ def root(folder: Path) -> Path:
         "datasets": {
             "fashion_mnist": {
                 "licence": "MIT",
-                "citation": "Xiao et al. 2017, Fashion-MNIST: a novel image dataset",
+                "citation": "Xiao et al. 2017, Fashion-MNIST: a novel image dataset, arXiv:1708.07747",
             },
             "vader_amazon": {
                 "licence": "MIT",
@@ -195,6 +195,7 @@ def root(folder: Path) -> Path:
             }
         ],
         "metrics": ABOUT,
+        "samples": ["clothes"],
         "code": {},
     }
     artifact = Artifact.of(

@@ -18,12 +18,13 @@ import pytest
 
 from makers import synthetic_outputs, synthetic_tables
 from makers.report_chapters import clothes, column, tables
-from shiftbench.data import codecs
+from shiftbench.data import codecs, formats
 from shiftbench.data.skipped import Skipped
 from shiftbench.errors import DataError
-from shiftbench.page import figures, gallery
-from shiftbench.page.figures import Line, Style
-from shiftbench.page.leaderboard import Entry, Places, columns
+from shiftbench.page import gallery
+from shiftbench.page.chapters import Chapter
+from shiftbench.page.corruptions import corruptions
+from shiftbench.page.leaderboard import IMAGENET_C, Column, Places, columns
 from shiftbench.page.measures import DASH, Measure
 from shiftbench.page.panels import panels
 from shiftbench.provenance import recipe
@@ -150,6 +151,61 @@ def test_files_for_programs_hold_the_tables_numbers(made: Path) -> None:
     assert (undefined["value"], undefined["n"]) == ("", "0")
 
 
+def test_the_mean_over_imagenet_c_is_a_column_where_a_campaign_has_other_corruptions_too() -> None:
+    rows = clothes().tables
+    names = sorted(IMAGENET_C)
+
+    def with_shifts(shifts: list[str]) -> list[Column]:
+        one, keys = pl.col("shift") == "fog", list(formats.METRICS.key)
+        fog = rows.metrics.filter(one), rows.replicates.filter(one)
+        others = [rows.metrics.filter(~one), rows.replicates.filter(~one)]
+        metrics, replicates = (
+            pl.concat([other, *(own.with_columns(shift=pl.lit(name)) for name in shifts)]).unique(keys)
+            for other, own in zip(others, fog, strict=True)
+        )  # fmt: skip
+        data = replace(rows, metrics=metrics, replicates=replicates)
+        return columns(data, Places.of(data, "fashion_mnist", "test"), synthetic_outputs.ABOUT)
+
+    found = {c.key: c for c in with_shifts([*names, "occlusion"])}
+    assert found["ImageNet-C-accuracy"].positions == 45
+    assert found["corruptions-accuracy"].positions == 48
+    assert "ImageNet-C-accuracy" not in {c.key for c in with_shifts(names[1:])}
+
+
+def test_each_corruption_has_the_error_of_each_weights_at_each_severity() -> None:
+    chapter = clothes()
+    table = corruptions(chapter)
+    assert table is not None
+    assert (table.measure.name, table.severities) == ("error", (0, 1, 3, 5))
+    assert [line.shift for line in table.lines[::4]] == ["gaussian_noise", "fog", "contrast"]
+    for line in table.lines:
+        own = chapter.tables.metrics.filter(
+            weights=line.who[0], metric="accuracy", shift=line.shift
+        ).sort("severity")
+        assert [line.entries[s].value for s in (1, 3, 5)] == pytest.approx(list(1 - own["value"]))
+        assert line.mean == pytest.approx(1 - own["value"].mean())  # type: ignore[operator]
+        low = line.entries[3].low
+        assert low == pytest.approx(1 - own["ci_high"][1])
+
+
+def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> None:
+    """Each of its predictions is certain, so that the error of calibration would be the error alone."""
+    chapter = clothes()
+    bins = chapter.tables.reliability
+    assert bins is not None
+    certain = pl.col("weights").str.starts_with("fashion_mnist/vit-erm-")
+    sure = pl.when(certain).then(pl.col("n") * formats.E9).otherwise(pl.col("confidence_e9"))
+    data = replace(chapter.tables, reliability=bins.with_columns(confidence_e9=sure))
+    found = Chapter("clothes", chapter.params, data, chapter.about)
+    who, other = ("fashion_mnist/vit-erm", "plain"), ("fashion_mnist/vit-augmix", "plain")
+    for key in ("clean-ece", "corruptions-ece"):
+        assert column(found, key).entries[who].value is None
+        assert column(found, key).entries[other].value is not None
+    assert column(found, "clean-accuracy").entries[who].value is not None
+    assert found.uncertain == ["vit-erm"]
+    assert chapter.uncertain == []
+
+
 # ------------------------------------------------------------------------------------- figures
 
 
@@ -185,24 +241,10 @@ def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
         "contrast",
     ]
     figure = curves.figures[curves.plots[0].id]["accuracy"]
-    line = next(
-        trace
-        for trace in figure["data"]
-        if trace["name"] == "convnet-erm" and "markers" in trace["mode"]
-    )
-    assert line["x"] == [0, 1, 3, 5]
+    line = next(one for one in figure["series"] if one["name"] == "convnet-erm")
+    assert line["x"] == figure["x"]["ticks"] == [0, 1, 3, 5]
     assert line["y"][0] == pytest.approx(90.2)
-
-
-def test_a_name_in_a_figure_is_no_link() -> None:
-    """Plotly makes elements of what looks like HTML in a name; ends of lines are ours."""
-    link = '<a href="https://example.org">click</a><br>here'
-    line = Line(Style.of([link])[link], (link,), (Entry(0.5, 0.4, 0.6, 9),))
-    drawn = figures.points([line], Measure.of("accuracy", {}), link)
-    texts = [drawn["data"][0]["name"], *drawn["layout"]["yaxis"]["ticktext"]]
-    for text in [*texts, drawn["layout"]["title"]["text"]]:
-        assert text == '&lt;a href="https://example.org">click&lt;/a><br>here'
-    assert "<br>n = 9" in drawn["data"][0]["text"][0]
+    assert [len(ends) for ends in line["y_ends"]] == [4, 4]
 
 
 def test_reliability_pools_seeds_and_shifts() -> None:
@@ -211,8 +253,8 @@ def test_reliability_pools_seeds_and_shifts() -> None:
         "clean",
         *(f"all shifts at severity {s}" for s in (1, 3, 5)),
     ]
-    bars = panel.figures[panel.plots[0].id]["all shifts at severity 3"]["data"][1]
-    assert bars["text"][0].startswith("360 samples")  # 60 in bin 3, two seeds, three shifts
+    bars = panel.figures[panel.plots[0].id]["all shifts at severity 3"]["series"][1]
+    assert bars["n"][0] == 360  # 60 in bin 3, two seeds, three shifts
 
 
 def test_bins_of_confidence_are_closed_on_the_right() -> None:
@@ -280,8 +322,14 @@ def test_nothing_on_the_page_points_outside_and_its_policy_names_its_scripts(
     page = _Links()
     page.feed(html)
     outside = {link for link in page.links if not link.startswith(("#", "data:"))}
-    outside -= {"audit.html", "audit.svg"}  # `shiftbench audit` writes them
-    assert all((made / "results/report" / link).is_file() for link in outside)
+    outside -= {"audit.html"}  # `shiftbench audit` writes it
+    behind = {link for link in outside if link.startswith("samples/clothes/index.html#weights=")}
+    papers = {link for link in outside if link.startswith("https://arxiv.org/abs/")}
+    assert papers == {
+        "https://arxiv.org/abs/1708.07747"
+    }  # a reader may go there; the page does not
+    assert all((made / "results/report" / link).is_file() for link in outside - papers - behind)
+    assert "samples/clothes/index.html#weights=vit-erm-s0&set=fashion_mnist%2Fidentity" in behind
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digests = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
@@ -289,6 +337,7 @@ def test_nothing_on_the_page_points_outside_and_its_policy_names_its_scripts(
     assert len(digests) == 2
     assert all(f"'sha256-{digest}'" in page.policy for digest in digests)
     assert "default-src 'none'" in page.policy
+    assert "img-src data:;" in page.policy
 
 
 def test_names_are_escaped(html: str) -> None:

@@ -135,19 +135,19 @@ def test_scores_are_drawn_from_their_table_by_detector_and_set() -> None:
         ("OOD set", 3),
     ]
     curves, bars = (found.figures[plot.id] for plot in found.plots)
-    assert curves.keys() == bars.keys() == {"", *(f"{d}|{s}" for d in range(4) for s in range(3))}
-    line = curves["3|1"]["traces"][1]
+    assert curves.keys() == bars.keys() == {f"{d}|{s}" for d in range(4) for s in range(3)}
+    line = curves["3|1"]["series"][1]
     assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 100, 100)
     assert curves["3|1"]["title"].startswith("ViM, mnist: AUROC 9")
-    assert [sum(trace["y"]) for trace in bars["3|1"]["traces"]] == pytest.approx([100, 100], abs=1)
+    assert [sum(side["y"]) for side in bars["3|1"]["series"]] == pytest.approx([100, 100], abs=1)
 
 
 def test_near_is_drawn_against_far_and_risk_as_a_mean_over_seeds() -> None:
     found = {panel.kind: panel for panel in detector_panels(unknown())}
     near = found["groups"].figures[found["groups"].plots[0].id]["convnet-erm"]
-    assert {trace["name"] for trace in near["data"]} == {"MSP", "ODIN", "KNN", "ViM"}
-    assert near["layout"]["xaxis"]["title"]["text"] == "near AUROC, %"
-    risk = found["risks"].figures[found["risks"].plots[0].id]["convnet-erm"]["data"]
+    assert {one["name"] for one in near["series"]} == {"MSP", "ODIN", "KNN", "ViM"}
+    assert near["x"]["title"] == "near AUROC, %"
+    risk = found["risks"].figures[found["risks"].plots[0].id]["convnet-erm"]["series"]
     assert (risk[0]["name"], risk[0]["y"][-1]) == ("MSP", 14.5)  # 14 and 15 in the two seeds
 
 

@@ -21,6 +21,7 @@ from shiftbench.refs import Ref
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
 R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/bright/1.parquet"
+SAMPLES = "results/report/samples/small/index.html"
 CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identity/0.parquet"
 
 
@@ -49,7 +50,7 @@ def test_every_name_is_a_path(home: Path) -> None:
         f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet"
         for seed in (0, 1)
     ]
-    end = ["results/tables/small/metrics.parquet", "results/report/index.html"]
+    end = ["results/tables/small/metrics.parquet", "results/report/index.html", SAMPLES]
     expected = [*shards, *previews, *weights, *records, *scores, *end]
     assert sorted(planned_campaign.fingerprints(planned_campaign.plan(home))) == sorted(expected)
 
@@ -69,6 +70,7 @@ def test_a_job_covers_all_severities(home: Path) -> None:
         "score/shapes/perceptron-mixup-s1/plain",
         "aggregate/small",
         "report/index",
+        "report/samples/small/index",
     ]
     job = jobs["evaluate/shapes/perceptron-mixup-s0/plain"]
     assert job.rule == "evaluate_shapes_perceptron_mixup_s0_plain"
@@ -124,7 +126,8 @@ def test_one_severity_more_leaves_the_others(home: Path) -> None:
         planned_campaign.plan(home),
         planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]),
     )
-    assert found == {"results/tables/small/metrics.parquet", "results/report/index.html"}
+    end = {"results/tables/small/metrics.parquet", "results/report/index.html", SAMPLES}
+    assert found == end
 
 
 def test_arithmetic_of_a_plugin_counts_and_a_comment_does_not(home: Path) -> None:
@@ -434,7 +437,7 @@ def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
     after = planned_campaign.plan(home, shards__stream="mirror")
     assert planned_campaign.fingerprints(after) == planned_campaign.fingerprints(before)
     streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
-    assert streaming == {"shift", "train", "evaluate", "score"}
+    assert streaming == {"shift", "train", "evaluate", "score", "report"}
     assert not [job for job in before.jobs.values() if "stream" in job.settings]
 
 

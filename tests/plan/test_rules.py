@@ -27,7 +27,8 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
         "train_shapes_perceptron_mixup_s0",
         "train_shapes_perceptron_mixup_s1",
     ]
-    assert planned.targets("report") == ["results/report/index.html"]
+    ends = ["results/report/index.html", "results/report/samples/small/index.html"]
+    assert planned.targets("report") == ends
     (home / "params.yaml").write_text("campaigns: {}\n")
     for output in planned.of_verb("shift")[0].outputs:
         (home / output).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Page: the last audit beside the report, as a page, as JSON and as a badge that the report shows.
+"""Page: the last audit beside the report, as a page, as JSON, and as a badge for other pages.
 
 All three are written after each audit where there is a report. They are no output of the run: DVC ignores them, and a
 report that is made again drops them, since nobody has audited it yet.

@@ -36,9 +36,10 @@ import typer.main
 
 PRELOADED = (
     "numpy torch torchvision.transforms.v2 polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image "
-    "scipy.stats sklearn.linear_model numba webdataset safetensors.torch plotly jinja2 shiftbench.cli "
+    "scipy.stats sklearn.linear_model numba webdataset safetensors.torch jinja2 shiftbench.cli "
     "shiftbench.stages.fetch shiftbench.stages.shift shiftbench.stages.train shiftbench.stages.evaluate "
-    "shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report"
+    "shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report "
+    "shiftbench.stages.samples"
 ).split()
 """What jobs spend their start on: libraries, the command line, the stages."""
 

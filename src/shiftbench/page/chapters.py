@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -9,9 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.page import samples
 from shiftbench.page.figures import Style
-from shiftbench.page.leaderboard import Column, Places, Tables, Who, columns
-from shiftbench.page.measures import Measure
+from shiftbench.page.leaderboard import FIFTEEN, Cell, Column, Places, Tables, Who, certain, columns
+from shiftbench.page.measures import Measure, spell
 from shiftbench.page.ood import Detection
 from shiftbench.page.searches import Search, proof, searches
 from shiftbench.refs import without_seed
@@ -28,12 +30,13 @@ class Row:
 
 @dataclass
 class Chapter:
-    """One campaign: what was run, and what the report shows of it."""
+    """One campaign: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
 
     name: str
     params: Mapping[str, Any]
     tables: Tables
     about: Mapping[str, Mapping[str, Any]]
+    sampled: bool = False
     places: Places = field(init=False)
     columns: list[Column] = field(init=False)
     detection: Detection = field(init=False)
@@ -89,7 +92,7 @@ class Chapter:
     @property
     def rows(self) -> list[Row]:
         """The leaderboard's lines, the best of the first column first."""
-        children = self._children()
+        children = self._children
         first = self.columns[0] if self.columns else None
         worst = float("-inf")
 
@@ -110,7 +113,7 @@ class Chapter:
     @property
     def families(self) -> dict[str, str]:
         """Weights with a training seed -> the name of their mean."""
-        return {seed[0]: who[0] for who, seeds in self._children().items() for seed in seeds}
+        return {seed[0]: who[0] for who, seeds in self._children.items() for seed in seeds}
 
     @property
     def searches(self) -> list[Search]:
@@ -122,6 +125,22 @@ class Chapter:
         """That the sets of OOD detection share no samples, in a sentence."""
         return proof(self.tables.overlaps)
 
+    def behind(self, who: Who, cells: Iterable[Cell]) -> str:
+        """Return the address of the samples behind a number: of its first seed, on the first of its sets."""
+        of = next(iter(self._children.get(who, [])), who)
+        found = [cell for cell in cells if cell[2] is not None] or self._levels
+        if not self.sampled or not found:
+            return ""
+        return samples.link(self.name, self.labels[of], found[0])
+
+    @functools.cached_property
+    def _levels(self) -> list[Cell]:
+        """What metrics of whole curves are over."""
+        place = ("dataset", "split", "shift", "severity")
+        levels = self.places.levels.select(place).unique().sort(place)
+        return list(levels.iter_rows())
+
+    @functools.cached_property
     def _children(self) -> dict[Who, list[Who]]:
         seeded = (
             self.tables.metrics.filter(pl.col("seed").is_not_null())
@@ -145,12 +164,47 @@ class Chapter:
         return _spans(self.columns)
 
     @property
+    def ranks(self) -> dict[str, int]:
+        """Which columns to keep where there is no room for all: 0 the longest."""
+        ordered = sorted(self.columns, key=lambda column: not column.leads)
+        return {column.key: rank for rank, column in enumerate(ordered)}
+
+    @property
+    def means(self) -> list[tuple[str, str]]:
+        """What the columns that are means are over, by their group, in words."""
+        found = {column.group: column for column in self.columns if column.positions > 1}
+        told = [(group, _over(column.cells)) for group, column in found.items()]
+        return [
+            (group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in told
+        ]
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Who gives classes without probabilities, so that its calibration is not defined."""
+        return [self.labels[who] for who in self.places.who if who in certain(self.tables)]
+
+    @property
     def leaders(self) -> list[Column]:
         """The columns that a summary names: the leading metric on the clean set, under shift and domain shift."""
         lead = self.places.metrics[:1]
         return [
-            c for c in self.columns if c.best and (c.measure.name in lead or c.group == "OOD sets")
+            c
+            for c in self.columns
+            if c.best and c.group != FIFTEEN and (c.measure.name in lead or c.group == "OOD sets")
         ][:4]
+
+
+def _over(cells: Sequence[Cell]) -> str:
+    """Say which sets a mean is over; with severities, that each shift has."""
+    levels = sorted({severity for *_, severity in cells if severity is not None})
+    shifts = list(dict.fromkeys(spell(shift) for _, _, shift, _ in cells if shift is not None))
+    if not levels or shifts == ["identity"]:
+        names = [
+            dataset if shift == "identity" else spell(str(shift)) for dataset, _, shift, _ in cells
+        ]
+        return ends(dict.fromkeys(names))
+    at = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
+    return f"{len(shifts)} shifts {at}: {', '.join(shifts)}"
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:

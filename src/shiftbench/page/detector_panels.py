@@ -40,8 +40,7 @@ def _groups(chapter: Chapter) -> Panel:
                 if who[:2] == weights and who in one.entries and who in two.entries
             ]
             figure = figures.scatter(pairs, view.measure, view.measure, "", (axes[0], axes[1]))
-            figure["layout"]["height"] = _TALL
-            drawn[chapter.labels[weights]] = figure
+            drawn[chapter.labels[weights]] = figure | {"height": _TALL}
     title = " against ".join(axes).capitalize()
     note = (
         "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right "
@@ -67,7 +66,8 @@ def _scores(chapter: Chapter) -> Panel:
         _ask("weights", [chapter.labels.get(who, who[0]) for who in weights]),
         _ask("OOD set", sets),
     ]
-    curves, bars = {"": figures.roc_frame()}, {"": figures.histogram_frame()}
+    curves: dict[str, Figure] = {}
+    bars: dict[str, Figure] = {}
     for (who, dataset), kinds in shown.items():
         at = (detectors.index(who[2]), weights.index(who[:2]), sets.index(dataset))
         # A selector with one choice is not on the page, and no part of the choice.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.data import codecs, thumbnails
 from shiftbench.errors import DataError
 from shiftbench.page import diffing
 from shiftbench.refs import Ref, ShardsName
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+SIDE = 128  # px, half as many again as they are shown at
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One sample at one severity: a PNG in base64 with its size in pixels, or a text; neither: not there."""
+    """One sample at one severity: a WebP in base64 with the size of the original in pixels, or a text, or neither."""
 
-    png: str | None = None
+    webp: str | None = None
     width: int = 0
     height: int = 0
     text: str | None = None
@@ -132,7 +135,9 @@ def _image(shot: dict[str, Any], key: str) -> Image:
     sample = shot["samples"].get(key, {})
     if "png" in sample:
         marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
-        return Image(sample["png"], *_size(sample["png"], shot["file"], key), marks=marks)
+        pixels = _pixels(sample["png"], shot["file"], key)
+        height, width = pixels.shape[:2]
+        return Image(thumbnails.webp(pixels, SIDE), width, height, marks=marks)
     return Image(text=sample.get("text"))
 
 
@@ -149,15 +154,16 @@ def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, 
         ) from error
 
 
-def _size(png: str, file: Path, key: str) -> tuple[int, int]:
-    """Return width and height from a PNG's header."""
+def _pixels(png: Any, file: Path, key: str) -> NDArray[np.uint8]:
+    """Return the image of a sample, uint8 (h, w) or (h, w, 3)."""
     try:
-        head = base64.b64decode(png[:32], validate=True)
-        width, height = struct.unpack(">II", head[16:24])
-    except (ValueError, struct.error) as error:
+        pixels: NDArray[np.uint8] = codecs.decode("png", base64.b64decode(png, validate=True))
+    except (ValueError, TypeError) as error:
         raise DataError(
             f"{file}: the image of {key!r} is not base64 of a PNG; make the preview again"
         ) from error
-    if not head.startswith(_PNG):
-        raise DataError(f"{file}: the image of {key!r} is not a PNG; make the preview again")
-    return width, height
+    except DataError as error:
+        raise DataError(
+            f"{file}: the image of {key!r} is not a PNG ({error}); make the preview again"
+        ) from error
+    return pixels

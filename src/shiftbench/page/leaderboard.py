@@ -17,10 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shiftbench.data import formats
+from shiftbench.metrics._corruption import ALEXNET
 from shiftbench.page.measures import Measure, spell
+from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
+Cell = tuple[str, str, str | None, float | None]  # dataset, split, shift, severity
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")
 _IDENTITY = list(formats.METRICS.key)
@@ -29,7 +32,13 @@ _LEAD = (
     "accuracy",
 )  # first where it is there; `error` is its complement and is left out beside it
 _DETECTION = ("auroc", "fpr95")
+_CURVES = ("mce",)
 FEW = 4  # detectors that a leaderboard of weights has room for
+FIFTEEN = "ImageNet-C"
+IMAGENET_C = frozenset(ALEXNET)
+"""The fifteen corruptions of ImageNet-C; where a campaign has others too, their mean is a column of its own."""
+_OF_PROBABILITIES = ("ece",)
+"""Metrics that mean nothing where a model gives a class and no probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Column:
         group: heading that it stands under.
         detector: of detection metrics, else None.
         positions: how many positions it averages.
+        cells: dataset, split, shift and severity (None: a domain shift) of each; shift None: of all.
         entries: by weights and method; training seeds and their means.
         differences: between all pairs of means.
         best: who leads; empty where the direction is not known.
@@ -109,6 +119,7 @@ class Column:
     measure: Measure
     detector: str | None
     positions: int
+    cells: tuple[Cell, ...]
     entries: dict[Who, Entry]
     differences: list[Difference] = field(default_factory=list)
     best: frozenset[Who] = frozenset()
@@ -126,6 +137,11 @@ class Column:
         """The number of samples where it is the same in all entries."""
         found = {entry.n for entry in self.entries.values() if entry.value is not None}
         return found.pop() if len(found) == 1 else None
+
+    @property
+    def leads(self) -> bool:
+        """Whether the column is kept longest where there is no room for all."""
+        return self.measure.name in (*_LEAD, *_CURVES, *_DETECTION[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,31 +230,64 @@ def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any
     wanted = [("clean", name, None, places.clean) for name in places.metrics]
     wanted += [("corruptions", name, None, places.levels) for name in averaged]
     wanted += [("corruptions", name, None, places.curves) for name in _ordered(places.curves)]
+    wanted += [(FIFTEEN, name, None, _fifteen(places.levels)) for name in averaged[:1]]
     wanted += [("domain shifts", name, None, places.domains) for name in averaged[:1]]
     sets = places.detection.filter(pl.col("shift").is_not_null())  # not the means over groups
     detectors = sorted(sets["detector"].unique().to_list())
     for detector in detectors if len(detectors) <= FEW else ():
         scored = sets.filter(pl.col("detector") == detector)
         wanted += [("OOD sets", name, detector, scored) for name in _DETECTION]
+    classes = certain(tables)
     return [
         _column(
-            tables, rows.filter(pl.col("metric") == name), group, Measure.of(name, about), detector
+            tables,
+            rows.filter(pl.col("metric") == name),
+            group,
+            Measure.of(name, about),
+            detector,
+            classes if name in _OF_PROBABILITIES else frozenset(),
         )
         for group, name, detector, rows in wanted
         if (rows["metric"] == name).any()
     ]
 
 
+def _fifteen(levels: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of ImageNet-C's corruptions where there are all of them and others too, else none."""
+    asked = set(levels["shift"].unique().to_list())
+    return levels.filter(pl.col("shift").is_in(list(IMAGENET_C)) & (asked > IMAGENET_C))
+
+
+def certain(tables: Tables) -> frozenset[Who]:
+    """Return who is sure of everything, as predictions are that are a class and no probability."""
+    table = tables.reliability
+    if table is None:
+        return frozenset()
+    sums = table.group_by("weights", "method").agg(pl.col("n", "confidence_e9").sum())
+    sure = sums.filter(pl.col("n") > 0, pl.col("confidence_e9") == pl.col("n") * formats.E9)
+    own = set(sure.select("weights", "method").iter_rows())
+    return frozenset(own | {(without_seed(weights)[0], method) for weights, method in own})
+
+
 def _column(
-    tables: Tables, rows: pl.DataFrame, group: str, measure: Measure, detector: str | None
+    tables: Tables,
+    rows: pl.DataFrame,
+    group: str,
+    measure: Measure,
+    detector: str | None,
+    undefined: frozenset[Who],
 ) -> Column:
-    series = _series(tables, rows)
+    series = {
+        who: one.undefined() if who in undefined else one
+        for who, one in _series(tables, rows).items()
+    }
     entries = {who: one.entry for who, one in series.items()}
     means = sorted(
         set(rows.filter(pl.col("seed").is_null()).select("weights", "method").iter_rows())
     )
     positions = rows.select(PLACE).unique().height
-    known = _known(tables, rows) if positions == 1 else {}
+    cells = rows.select(PLACE[:-1]).unique().sort(PLACE[:-1]).iter_rows()
+    known = _known(tables, rows) if positions == 1 and not undefined else {}
     differences = [
         known.get((a, b)) or _difference(a, b, series[a], series[b])
         for a, b in itertools.combinations(means, 2)
@@ -253,8 +302,8 @@ def _column(
     parts = [group.replace(" ", "-"), measure.name, detector]
     key = "-".join(part for part in parts if part)
     return Column(
-        key, group, measure, detector, positions, entries, differences, best, frozenset(tied) - best
-    )
+        key, group, measure, detector, positions, tuple(cells), entries, differences, best, frozenset(tied) - best
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +320,10 @@ class _Series:
     def entry(self) -> Entry:
         low, high = self.given or _ends(self.values)
         return Entry(_maybe(self.values[0]), low, high, self.n)
+
+    def undefined(self) -> _Series:
+        """Return what has no value, for as many samples."""
+        return _Series(np.full(len(self.values), np.nan), self.n)
 
 
 def _series(tables: Tables, rows: pl.DataFrame) -> dict[Who, _Series]:

@@ -15,9 +15,7 @@ from shiftbench.page.leaderboard import Column, Entry, Who
 from shiftbench.page.measures import Measure, spell
 from shiftbench.statistics.reliability import BINS
 
-Shots = dict[
-    str, dict[str, Figure]
-]  # what is shown -> what is chosen -> figure, or see `figures.filled`
+Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
 _Position = tuple[str, float]  # shift, severity
 _Cells = dict[tuple[str, ...], dict[_Position, Entry]]
 _Bins = list[tuple[int, int, float]]  # samples, right ones, sum of confidences
@@ -175,7 +173,7 @@ def _reliability(chapter: Chapter) -> Panel:
     ordered = sorted(conditions, key=lambda name: (name != _CLEAN, not name.startswith(_ALL), name))
     note = (
         "Accuracy of the samples in each bin of confidence, seeds pooled; on the dotted line confidence is "
-        "right. Below: the share of samples."
+        "right. Bars: the share of samples."
     )
     ask = Ask("data", tuple((name, name) for name in ordered))
     return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots), legend=())

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from shiftbench.data.claim_formats import ACROSS, UP
-from shiftbench.page import figures
+from shiftbench.page import figures, links
 from shiftbench.page.figures import Figure, Line, Style
 from shiftbench.page.leaderboard import Entry
 from shiftbench.page.measures import Measure
@@ -62,6 +62,16 @@ class System:
         venue, year = self.card["paper"]["venue"], str(self.card["paper"]["year"])
         said = () if year in venue else (year,)
         return ", ".join(filter(None, (venue, *said, self.card["paper"]["identifier"])))
+
+    @property
+    def paper(self) -> str:
+        """The address of the paper; empty where its identifier is none of a public register."""
+        return links.of(self.card["paper"]["identifier"])
+
+    @property
+    def repository(self) -> str:
+        """The address of the official code; empty where the card names no repository of GitHub."""
+        return links.of_repository(self.card["paper"]["repository"] or "")
 
     @property
     def verdicts(self) -> list[Verdict]:

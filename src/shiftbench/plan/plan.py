@@ -23,7 +23,7 @@ from shiftbench.files import write_bytes
 from shiftbench.plan import out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
-from shiftbench.plan.recipe_specs import RecipeSpecs
+from shiftbench.plan.recipe_specs import INDEX, RecipeSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Artifact, Job
@@ -47,7 +47,7 @@ _VERB_OF = {
     "report": "report",
 }
 
-_READ_SHARDS = ("shift", "train", "evaluate", "score")
+_READ_SHARDS = ("shift", "train", "evaluate", "score", "report")
 """Verbs that can do with shards that are streamed."""
 
 
@@ -86,7 +86,9 @@ class Plan:
                 plan.want(refs.features(record))  # made beside the records, but no input: a cache
         if params.system and plan.campaigns:
             plan.want(Ref("claims", params.system.slug))
-        plan.want(Ref("report", "index"))
+        plan.want(INDEX)
+        for page in plan._specs.samples_pages():
+            plan.want(page)
         return plan
 
     @functools.cached_property

@@ -22,6 +22,9 @@ from shiftbench.plan.resolved_plugin import Content, Used
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import RecordsName, Ref, ShardsName, WeightsName
 
+INDEX = Ref("report", "index")
+_JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
+
 
 @dataclass(frozen=True, slots=True)
 class RecipeSpec:
@@ -368,8 +371,43 @@ class RecipeSpecs:
         ]
         return [asked.search for asked in found if asked.searched]
 
-    def report(self, _: Ref) -> RecipeSpec:
-        """The report: all tables, with the previews that may be shown."""
+    def samples(self, ref: Ref) -> RecipeSpec:
+        """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
+        _, name, _ = ref.parts
+        rows: list[Content] = []
+        inputs: list[Ref] = []
+        for row in self.sampled(name):
+            record = Ref("records", row["records"])
+            point = self.points.named(record)
+            shown = point.golden is None and not point.data.local
+            kept = ("weights", "method", "dataset", "split", "shift", "severity", "records")
+            own = {key: row[key] for key in kept}
+            rows.append({**own, "shards": point.data.name if shown else None})
+            inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
+        content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
+
+    def samples_pages(self) -> list[Ref]:
+        """Return the pages, beside the report, of the samples behind each campaign's numbers."""
+        found = [name for name in self.points.campaigns if self.sampled(name)]
+        return [Ref("report", f"samples/{name}/index") for name in found]
+
+    def sampled(self, name: str) -> list[Content]:
+        """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
+        campaign = self.params.campaigns[name]
+        task = plugins.find("tasks", self._task(campaign.dataset))
+        if any(_JUDGED - set(form.names) for form in task.FORMATS):
+            return []
+        return [
+            row
+            for row in self.points.rows(campaign)
+            if row["detector"] is None and row["step"] is None and row["split"] == campaign.split
+        ]
+
+    def report(self, ref: Ref) -> RecipeSpec:
+        """The report: all tables, with the previews that may be shown; beside it, samples of each campaign."""
+        if ref != INDEX:
+            return self.samples(ref)
         campaigns = self.points.campaigns
         shown = {place.preview for place in self.points.all() if self.points.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
@@ -380,6 +418,7 @@ class RecipeSpecs:
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
             "metrics": {name: self._measure(name) for name in self.params.metrics},
             "unavailable": [asdict(original) for original in self.unavailable_sources],
+            "samples": [page.parts[1] for page in self.samples_pages()],
         }
         tables = [Ref("tables", name) for name in campaigns]
         if self.params.system:

@@ -1,8 +1,7 @@
 """Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
 
-The page needs no network: styles, script, plotly.js, numbers and images are inside, and its content security
-policy forbids any script but those whose digests it names, and any request but one: `audit.svg` beside it, which
-`shiftbench audit` writes. The same tables give the same bytes.
+The page needs no network: styles, scripts, numbers and images are inside, and its content security policy forbids any
+script but those whose digests it names, and any request. The same tables give the same bytes.
 
 | file            | holds                                                                   |
 | --------------- | ----------------------------------------------------------------------- |
@@ -15,32 +14,29 @@ policy forbids any script but those whose digests it names, and any request but 
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from shiftbench import __version__
 from shiftbench.data import claim_formats, formats, schema, skipped
 from shiftbench.data.skipped import Skipped
 from shiftbench.files import scratch
-from shiftbench.page import gallery
-from shiftbench.page.chapters import Chapter, ends
+from shiftbench.page import figures, gallery, html
+from shiftbench.page.chapters import Chapter
+from shiftbench.page.corruptions import corruptions
 from shiftbench.page.detector_panels import detector_panels
 from shiftbench.page.leaderboard import Tables
-from shiftbench.page.measures import DASH, Measure, spell
+from shiftbench.page.measures import Measure
 from shiftbench.page.panels import panels
 from shiftbench.page.system import System
 from shiftbench.provenance import recipe
@@ -59,6 +55,8 @@ ASSETS = (
     "../templates/report/parts.html",
     "../templates/report/system.html",
     "../templates/report/style.css",
+    "../templates/report/corruptions.html",
+    "../templates/report/figures.js",
     "../templates/report/page.js",
 )
 _TABLES = {  # files that aggregate makes, without .parquet
@@ -125,7 +123,11 @@ def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
 def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
     about = artifact.recipe.get("metrics", {})
     return Chapter(
-        ref.name, artifact.recipe["campaigns"][ref.name], _tables(run, artifact, ref), about
+        ref.name,
+        artifact.recipe["campaigns"][ref.name],
+        _tables(run, artifact, ref),
+        about,
+        ref.name in artifact.recipe.get("samples", ()),
     )
 
 
@@ -197,15 +199,16 @@ def page(
         for panel in many
         for id, shots in panel.figures.items()
     }
-    scripts = [Markup(get_plotlyjs()), Markup((_FOLDER / "page.js").read_text())]
+    scripts = [Markup((_FOLDER / name).read_text()) for name in ("figures.js", "page.js")]
     return (
-        _environment()
+        html.environment(_FOLDER)
         .get_template("index.html")
         .render(
             chapters=chapters,
             system=system,
             panels=shown,
             detectors=detectors,
+            corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
             boards=boards,
             skipped=left_out,
             measures=_measures(chapters),
@@ -215,8 +218,10 @@ def page(
             version=__version__,
             style=Markup((_FOLDER / "style.css").read_text()),
             scripts=scripts,
-            policy=_policy(scripts),
-            figures=_embedded(drawn),
+            policy=html.policy(scripts),
+            figures=html.embedded(
+                {"figures": drawn, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}
+            ),
         )
     )
 
@@ -232,45 +237,6 @@ def _measures(chapters: list[Chapter]) -> list[Measure]:
         )
     }
     return [found[name] for name in sorted(found)]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
-    environment.globals["DASH"] = DASH
-    return environment
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request but for the audit's badge beside the page, and no script but these.
-
-    Styles are allowed inline, since plotly sets them; images are data URLs. The badge is of `'self'`; `file:` is for
-    browsers that give a page opened as a file an origin of its own, and on a server it allows nothing.
-    """
-    digests = (
-        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
-    )
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob: 'self' file:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _embedded(value: object) -> Markup:
-    """Return JSON that may stand in a script element: no character of it can end the element."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
-    )
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 # ------------------------------------------------------------------------------- files for programs

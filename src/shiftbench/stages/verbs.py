@@ -102,10 +102,17 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the static page."""
-    from shiftbench.stages.report import run as stage
+    """Write the static page, or the page of a campaign's samples."""
+    from shiftbench.stages import report as stage
 
-    stage(run, todo)
+    if run.job.name == "index":
+        stage.run(run, todo)
+        return
+    from shiftbench.stages import samples
+
+    _stream(run)
+    for artifact in todo:
+        samples.run(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {

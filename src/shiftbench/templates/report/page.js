@@ -1,42 +1,12 @@
-/* The report's behaviour: themes, sorting, seeds, selectors, figures, the badge. No request is made. */
+/* The report's behaviour: themes, tables, selectors, figures, samples. No request is made. */
 "use strict";
 (() => {
   const all = (query, root = document) => [...root.querySelectorAll(query)];
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const drawn = new Set();
+  const given = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
 
-  /* ---------------------------------------------------------------- the audit's badge */
-  const badge = document.querySelector("#audit img");
-  const unaudited = () => {
-    const command = document.createElement("code");
-    command.textContent = "shiftbench audit";
-    const words = document.createElement("span");
-    words.className = "tag";
-    words.append("not audited here yet: ", command);
-    badge.closest("a").replaceWith(words);
-  };
-  if (badge.complete && !badge.naturalWidth) unaudited();
-  else badge.addEventListener("error", unaudited);
-
   /* ---------------------------------------------------------------- figures */
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-
-  function themed(layout) {
-    const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), tickcolor: colour("--line"), automargin: true };
-    const dressed = {
-      ...layout,
-      autosize: true,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--text") },
-      hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line"), font: { color: colour("--text") } },
-    };
-    for (const key of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
-      dressed[key] = { ...axis, ...layout[key] };
-    }
-    return dressed;
-  }
-
   function choice(plot) {
     const chosen = all("select[data-panel]", plot.closest(".panel")).map((select) => select.value);
     return chosen.length ? chosen.join("|") : null;
@@ -46,29 +16,18 @@
     return new Set(all('.legend [aria-pressed="false"]', plot.closest(".panel")).map((button) => button.dataset.label));
   }
 
-  function shot(plot, wanted) { // the figure; what all of a place have in common stands under ""
-    const shots = figures[plot.id];
-    const own = shots[wanted ?? Object.keys(shots).find((key) => key) ?? ""];
-    if (!own?.traces) return own;
-    const { data, layout } = shots[""];
-    return {
-      data: data.map((trace, at) => ({ ...trace, ...own.traces[at] })),
-      layout: { ...layout, title: { ...layout.title, text: own.title } },
-    };
-  }
-
   function draw(plot) {
-    const wanted = choice(plot);
-    const figure = shot(plot, wanted);
-    plot.hidden = !figure;
-    if (!figure) return;
-    const off = hidden(plot);
-    const data = figure.data.map((trace) => ({ ...trace, visible: !off.has(trace.name) }));
-    Plotly.react(plot, data, themed(figure.layout), { responsive: true, displayModeBar: false, displaylogo: false });
-    plot.dataset.choice = wanted ?? "";
+    const shots = given.figures[plot.id];
+    const wanted = choice(plot) ?? Object.keys(shots)[0];
+    plot.hidden = !shots[wanted];
+    if (plot.hidden) return;
+    const series = Figures.draw(plot, shots[wanted], given, hidden(plot));
+    plot.dataset.choice = wanted;
+    plot.dataset.shown = JSON.stringify(series.map((one) => one.name ?? ""));
   }
 
-  const drawn = new Set();
+  const plots = all(".plot");
+  const redraw = (some) => some.filter((plot) => drawn.has(plot)).forEach(draw);
   const watcher = new IntersectionObserver(
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
       watcher.unobserve(target);
@@ -77,13 +36,16 @@
     }),
     { rootMargin: "600px" },
   );
-  const plots = all(".plot");
   for (const plot of plots) { // room is kept for what is drawn later, so that links land where they point
-    const figure = figures[plot.id][""] ?? Object.values(figures[plot.id])[0]; // of integers, keys come in another order
-    if (figure?.layout.height) plot.style.minHeight = `${figure.layout.height}px`;
+    const [figure] = Object.values(given.figures[plot.id]);
+    plot.style.minHeight = `${figure.height}px`;
     watcher.observe(plot);
   }
-  const redraw = (some) => some.filter((plot) => drawn.has(plot)).forEach(draw);
+  let resizing = 0;
+  addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => redraw(plots), 150);
+  });
 
   for (const select of all("select[data-panel]")) {
     select.addEventListener("change", () => redraw(all(".plot", select.closest(".panel"))));
@@ -107,7 +69,7 @@
     const row = heading.parentElement;
     const at = [...row.children].indexOf(heading);
     const table = heading.closest("table");
-    const first = heading.classList.contains("name") ? "ascending" : "descending";
+    const first = heading.dataset.first; // the better direction
     const other = first === "ascending" ? "descending" : "ascending";
     const order = heading.getAttribute("aria-sort") === first ? other : first;
     all("[aria-sort]", row).forEach((cell) => cell.setAttribute("aria-sort", "none"));
@@ -136,18 +98,73 @@
     filter(select);
   }
 
+  function search(field) { // rows whose names hold all words
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const body of all("tbody", document.getElementById(field.dataset.search))) {
+      const text = all(".name", body).map((cell) => cell.textContent).join(" ").toLowerCase();
+      body.classList.toggle("unfound", !words.every((word) => text.includes(word)));
+    }
+  }
+  for (const field of all("input[data-search]")) field.addEventListener("input", () => search(field));
+
+  /* ---------------------------------------------------------------- columns */
+  function show(chooser) { // the chosen columns of a leaderboard, and the headings above them
+    const table = document.getElementById(chooser.dataset.columns);
+    const boxes = all("input[data-rank]", chooser);
+    const on = boxes.map((box) => box.checked);
+    const [groups, headings] = table.tHead.rows;
+    for (const row of [headings, ...all("tbody tr", table)]) on.forEach((yes, at) => { row.cells[at + 1].hidden = !yes; });
+    let at = 0;
+    for (const cell of [...groups.cells].slice(1)) {
+      const own = on.slice(at, at += Number(cell.dataset.span));
+      const shown = own.filter(Boolean).length;
+      cell.hidden = !shown;
+      cell.colSpan = Math.max(1, shown);
+    }
+    chooser.querySelector("output").textContent = `${on.filter(Boolean).length} of ${on.length}`;
+  }
+
+  function fit(chooser) { // leave out what matters least until the table fits
+    const scroll = document.getElementById(chooser.dataset.columns).closest(".scroll");
+    const boxes = all("input[data-rank]", chooser).sort((a, b) => b.dataset.rank - a.dataset.rank);
+    boxes.forEach((box) => { box.checked = true; });
+    show(chooser);
+    for (const box of boxes.slice(0, -1)) {
+      if (scroll.scrollWidth <= scroll.clientWidth) return;
+      box.checked = false;
+      show(chooser);
+    }
+  }
+  for (const chooser of all(".columns")) {
+    fit(chooser);
+    chooser.addEventListener("change", () => show(chooser));
+    chooser.querySelector("button.everything").addEventListener("click", () => {
+      all("input[data-rank]", chooser).forEach((box) => { box.checked = true; });
+      show(chooser);
+    });
+    chooser.querySelector("button.fitting").addEventListener("click", () => fit(chooser));
+  }
+
+  /* -------------------------------------------------------------- permalinks */
+  function arrive() { // what is linked to may be folded away
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folded = target?.closest("details");
+    if (folded) folded.open = true;
+    target?.scrollIntoView({ behavior: "instant" });
+  }
+  addEventListener("hashchange", arrive);
+  if (location.hash) arrive();
+
   /* ------------------------------------------------------------ theme, print */
   const dark = matchMedia("(prefers-color-scheme: dark)");
   document.getElementById("theme").addEventListener("click", () => {
     const now = root.dataset.theme ?? (dark.matches ? "dark" : "light");
     root.dataset.theme = now === "dark" ? "light" : "dark";
-    redraw(plots);
   });
-  dark.addEventListener("change", () => redraw(plots));
 
   let before = null;
   addEventListener("beforeprint", () => {
-    before = { theme: root.dataset.theme, closed: all("details:not([open])") };
+    before = { theme: root.dataset.theme, closed: all("details.differences:not([open])") };
     root.dataset.theme = "light";
     before.closed.forEach((details) => { details.open = true; });
     plots.forEach((plot) => { watcher.unobserve(plot); drawn.add(plot); draw(plot); });
