@@ -32,7 +32,7 @@ from shiftbench import plugins
 from shiftbench.provenance import installed
 
 SYSTEM = tuple("/proc/ /sys/ /etc/ /usr/ /lib/ /lib32/ /lib64/ /bin/ /sbin/ /run/".split())
-"""Places of the operating system; no run's own data belong there. Not /dev: devices are no files, and shm is for all."""
+"""Places of the operating system; no run's own data belong there. Not /dev: devices are no files; shm is for all."""
 _PYTHON = tuple(
     f"{os.path.realpath(place)}{os.sep}" for place in {sys.prefix, sys.base_prefix, sys.exec_prefix}
 )
