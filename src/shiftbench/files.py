@@ -30,6 +30,8 @@ _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
 
+_HEAD = 512
+"""Bytes that tell what a file is."""
 _SHOWN = 60
 """Characters of a value that a message repeats."""
 
@@ -121,6 +123,24 @@ def stays_below(path: object) -> bool:
         return False
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def looks(file: Path) -> str:
+    """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
+
+    Example:
+        >>> looks(Path("/dev/null"))
+        'it is empty (0 bytes)'
+    """
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not head:
+        return "it is empty (0 bytes)"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head")):
+        return "it is an HTML page, as of a download that failed"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; `git lfs pull` brings the file"
+    return ""
 
 
 def sha256(file: Path) -> str:
