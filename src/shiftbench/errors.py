@@ -119,13 +119,14 @@ def near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {', '.join(close)}?"
-    if len(known) > _MANY:
+    listed = ", ".join(known)
+    if len(listed) > _MANY:
         return f"{len(known)} are known: {', '.join(known[:3])}, ..., {known[-1]}"
-    return f"known: {', '.join(known)}" if known else "none are known"
+    return f"known: {listed}" if known else "none are known"
 
 
-_MANY = 24
-"""Names of which a message does not list all."""
+_MANY = 300
+"""Characters of names of which a message does not list all."""
 
 
 def spelled(value: object) -> str:
