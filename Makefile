@@ -15,14 +15,14 @@ SNAKEMAKE := snakemake $(if $(CORES),--cores $(CORES))
 
 # The environment is current when its stamp names this checkout, this lock and these dependencies.
 STAMP := $(BIN)/../shiftbench.stamp
-WANTED = $$(cat requirements.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
+WANTED = $$(cat requirements.lock requirements.hashes pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
 
-setup: ## the virtual environment .venv, from requirements.lock (does nothing when it is current)
+setup: ## the virtual environment .venv, from requirements.lock, each file checked by sha256 (does nothing when it is current)
 	@[ "$$(cat $(STAMP) 2>/dev/null)" = "$(WANTED)" ] || $(MAKE) --no-print-directory .venv
 
 .PHONY: .venv
@@ -36,7 +36,7 @@ setup: ## the virtual environment .venv, from requirements.lock (does nothing wh
 	    exit 1; \
 	fi >&2
 	@echo "installing requirements.lock, torch and torchvision into .venv (a few minutes, once)"
-	@python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.hashes
 	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
@@ -96,13 +96,18 @@ check: setup ## format, lint and types, with the locked tools
 	@mypy
 	@! snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'conda environment or container' # it is the lock, for all rules
 
-lock: ## write requirements.lock again with the newest releases (from Python 3.11; then test on 3.12 and 3.13 too)
+lock: ## write requirements.lock and requirements.hashes again with the newest releases (from Python 3.11; then test on 3.12 and 3.13 too)
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
-	mv "$$scratch/lock" requirements.lock
+	mv "$$scratch/lock" requirements.lock; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check uv; \
+	"$$scratch/bin/uv" pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	    --python-platform x86_64-unknown-linux-gnu requirements.lock --output-file "$$scratch/hashes"; \
+	{ sed '/^[^#]/,$$d' requirements.hashes; cat "$$scratch/hashes"; } > "$$scratch/lock"; \
+	mv "$$scratch/lock" requirements.hashes
 
 clean: ## remove caches and builds; data and results stay
 	@rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

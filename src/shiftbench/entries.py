@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from shiftbench.errors import PluginError, near
+from shiftbench.errors import PluginError, near, spelled
 from shiftbench.files import from_yaml
 
 FILE = "entries.yaml"
@@ -105,10 +105,7 @@ def view(entry: Entry, module: ModuleType) -> ModuleType:
                 f"{entry.where}.{option}: unknown option of {module.__name__}; {near(option, allowed)}"
             )
         if not fits(value, allowed[option]):
-            raise PluginError(
-                f"{entry.where}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
-                f"(default {allowed[option]!r}), found {type(value).__name__}"
-            )
+            raise PluginError(f"{entry.where}.{option} {misfit(value, allowed[option])}")
     options = {**allowed, **entry.options}
     facts: Callable[[Mapping[str, object]], dict[str, object]] = getattr(
         module, "facts", lambda _: {}
@@ -121,13 +118,50 @@ def view(entry: Entry, module: ModuleType) -> ModuleType:
 
 
 def fits(value: object, default: object) -> bool:
-    """Tell whether a value may stand where a default stands: of its type; None fits everywhere."""
-    if default is None or value is None:
+    """Tell whether a value may stand where a default stands: of its type.
+
+    Where the default is None anything fits. None stands for "not set" in place of a number that is not counted.
+    """
+    if default is None:
         return True
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
-        return isinstance(value, int | float)
+        return value is None or isinstance(value, int | float)
     if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
+        return isinstance(value, list | tuple) and _members_fit(value, default)
     return isinstance(value, type(default))
+
+
+def _members_fit(values: Sequence[object], defaults: Sequence[object]) -> bool:
+    """Tell whether each member is of the type of one that the default has; a default without members tells nothing."""
+    return not defaults or all(any(fits(one, default) for default in defaults) for one in values)
+
+
+def misfit(value: object, default: object) -> str:
+    """Return in words that a value does not fit, after its key.
+
+    Example:
+        >>> misfit("many", 3)
+        '= "many": expected a whole number (default 3), found a text'
+    """
+    found = (
+        "" if isinstance(value, list) and isinstance(default, list) else f", found {_kind(value)}"
+    )
+    return f"= {spelled(value)}: expected {_kind(default)} (default {spelled(default)}){found}"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "a text"),
+    (dict, "a mapping of keys"),
+)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"a list, each {_kind(value[0])}" if value else "a list"
+    known = (word for kind, word in _KINDS if isinstance(value, kind))
+    return "nothing" if value is None else next(known, type(value).__name__)

@@ -22,6 +22,7 @@ A message says what was wrong, where (file, key, sample), what was expected and 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
 
@@ -108,7 +109,7 @@ def skippable(error: DataError) -> DataError:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Return the hint for a wrong name: the near matches, or all names when none is near.
+    """Return the hint for a wrong name: the near matches, or when none is near all names, of many the first few.
 
     Example:
         >>> near("foq", ["fog", "snow"])
@@ -118,4 +119,29 @@ def near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {', '.join(close)}?"
-    return f"known: {', '.join(known)}" if known else "none are known"
+    listed = ", ".join(known)
+    if len(listed) > _MANY:
+        return f"{len(known)} are known: {', '.join(known[:3])}, ..., {known[-1]}"
+    return f"known: {listed}" if known else "none are known"
+
+
+_MANY = 300
+"""Characters of names of which a message does not list all."""
+
+
+def spelled(value: object) -> str:
+    """Return a value as a YAML file may have it, cut where it is long.
+
+    Example:
+        >>> spelled([True, "a", 0.5]), spelled("x" * 99)[-5:]
+        ('[true, "a", 0.5]', 'xx...')
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except TypeError:  # a key that is no text
+        text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+_LONGEST = 60
+"""Characters of a value that a message repeats."""

@@ -30,6 +30,12 @@ _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
 
+_HEAD = 512
+"""Bytes that tell what a file is."""
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's is five times faster
     """Safe, and refuses what YAML lets pass: a key that stands twice. Says where a value is that Python cannot hold."""
 
@@ -52,8 +58,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         try:
             return super().construct_object(node, deep)
-        except ValueError as error:
-            raise ConstructorError(None, None, str(error), node.start_mark) from None
+        except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
+            why = f": {_shortened(error)}" if isinstance(error, ValueError) else ""
+            problem = (
+                f"{_shortened(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
+            )
+            raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
 def from_yaml(text: str) -> Any:
@@ -67,7 +77,27 @@ def from_yaml(text: str) -> Any:
         _expanded(content, {})
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply, or holds itself") from None
+    except yaml.MarkedYAMLError as error:
+        raise yaml.YAMLError(_placed(error, text)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise yaml.YAMLError(f"line {line}: {error.reason}; is it a text?") from None
     return content
+
+
+def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return where it is that a text is no YAML, and why."""
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return str(error.problem)
+    line = text.splitlines()[mark.line : mark.line + 1]
+    tabs = "; YAML is indented by spaces, never by tabs" if line and "\t" in line[0] else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{tabs}"
+
+
+def _shortened(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
@@ -93,6 +123,24 @@ def stays_below(path: object) -> bool:
         return False
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def looks(file: Path) -> str:
+    """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
+
+    Example:
+        >>> looks(Path("/dev/null"))
+        'it is empty (0 bytes)'
+    """
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not head:
+        return "it is empty (0 bytes)"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head")):
+        return "it is an HTML page, as of a download that failed"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; `git lfs pull` brings the file"
+    return ""
 
 
 def sha256(file: Path) -> str:

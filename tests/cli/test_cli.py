@@ -114,6 +114,28 @@ def test_why_tells_what_decided_an_output(home: Path) -> None:
         run_raising("why", "shape/test")
 
 
+def test_what_is_not_there_is_told_in_a_few_words(home: Path) -> None:
+    for words in (
+        ("why", "nonsense"),
+        ("why", "bright"),
+        ("describe", "shifts", "nonsense"),
+        ("describe", "nonsense", "fog"),
+        ("list", "nonsense"),
+        ("plan", "--scale", "nonsense"),
+    ):
+        told = str(run(*words).exception)
+        assert words[-1] in told or words[1] in told
+        assert len(told) < 400
+
+
+def test_a_family_may_be_called_by_one_of_its_members(home: Path) -> None:
+    for one, several in (("shift", "shifts"), ("analysis", "analyses"), ("loss", "losses")):
+        assert said("list", one) == said("list", several)
+    assert said("describe", "shift", "fog") == said("describe", "shifts", "fog")
+    with pytest.raises(ParamsError, match=r"no family is called 'shfts'; did you mean shifts"):
+        run_raising("describe", "shfts", "fog")
+
+
 def run_raising(*words: str) -> None:
     """Run a command and raise what it raised."""
     error = run(*words).exception
@@ -132,7 +154,7 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("shift", "a"), "no scaffold for the family 'shift'; did you mean shifts"),
+        (("shifty", "a"), "no family is called 'shifty'; did you mean shifts"),
         (("shifts", "My-Shift"), "'My-Shift' cannot be a plugin's name, .* lower case letters"),
         (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
         (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),

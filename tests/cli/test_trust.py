@@ -77,7 +77,7 @@ def test_what_runs_a_checkout_asks_for_trust(
 
 
 def test_trust_is_given_once_and_remembered_elsewhere(theirs: Path, listed: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*") if path.is_file()}
     assert run("--trust", "list", "shifts").exit_code == 0
     assert (theirs.parent / "ran").exists()
     assert listed.read_text() == f"{theirs}\n"
@@ -89,7 +89,7 @@ def test_trust_is_given_once_and_remembered_elsewhere(theirs: Path, listed: Path
     now = {
         path: path.stat().st_mtime_ns
         for path in theirs.rglob("*")
-        if "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert now == before
 

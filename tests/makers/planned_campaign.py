@@ -11,6 +11,7 @@ from shiftbench import plugins
 from shiftbench.plan import loading, params
 from shiftbench.plan import plan as plans
 from shiftbench.provenance import recipe
+from shiftbench.stages import verbs
 from shiftbench.tools import scaffold
 
 PLUGINS = {
@@ -82,6 +83,16 @@ def plan(folder: Path, **over: Any) -> plans.Plan:
     """Plan the campaign with entries laid over."""
     plans._code.cache_clear()
     return plans.Plan.of(load(folder, **over))
+
+
+def run(folder: Path, *jobs: str, **over: Any) -> None:
+    """Run jobs of the plan, as the rules do, in this process; the folder is the current one."""
+    planned = plan(folder, **over)
+    root = Path(planned.params.root)
+    planned.write(root)
+    for name in jobs:
+        file = root / planned.jobs[name].recipe_path
+        recipe.execute(file, verbs.RUN[planned.jobs[name].verb])
 
 
 def settle(plan: plans.Plan, root: Path, kinds: tuple[str, ...]) -> None:

@@ -29,8 +29,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(home: Path, model: dict[str, Any], **weights: Any) -> Any:
     """Return the weights that params ask for with one model of the user's."""
+    detects = model["use"] == "onnx_detection"
     own = {
         "models": {"theirs": model},
+        "campaigns__small__dataset": "photo_boxes" if detects else "shapes",
         "campaigns__small__weights": [{"models": ["theirs"], **weights}],
     }
     return planned_campaign.load(home, **own).campaigns["small"].weights[0]

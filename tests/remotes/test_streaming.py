@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_shards_without_tars_are_what_was_asked_for_not_damage(
 ) -> None:
     clone = manifest_only("http")
     assert len(pull.manifest_only(clone.planned, clone.path)) == 8
-    assert pull.repair(clone.planned, clone.path, CONTRAST) == []
+    assert pull.repair(clone.planned, clone.path, CONTRAST) == {}
     assert (clone.path / CONTRAST / "manifest.json").is_file()
     with pytest.raises(DataError, match="have a manifest and no tars.*shiftbench pull shards"):
         pull.require_tars(clone.planned, clone.path)
@@ -166,7 +167,7 @@ def test_shards_without_tars_are_what_was_asked_for_not_damage(
         list(shards.read(clone.path / CONTRAST))
     index = clone.path / CONTRAST / "index.parquet"
     index.write_bytes(index.read_bytes()[:-1])
-    assert pull.repair(clone.planned, clone.path, CONTRAST) == [f"{CONTRAST}/manifest.json"]
+    assert pull.repair(clone.planned, clone.path, CONTRAST) == {f"{CONTRAST}/manifest.json": ANY}
 
 
 def test_a_notebook_evaluates_a_url(

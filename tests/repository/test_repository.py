@@ -62,6 +62,23 @@ def test_lock_pins_everything_but_torch_and_torchvision() -> None:
     assert all(str(r.specifier).startswith("==") and not r.url for r in locked().values())
 
 
+def test_every_pin_of_the_lock_has_the_hashes_that_setup_asks_for() -> None:
+    text = (ROOT / "requirements.hashes").read_text().replace("\\\n", "")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    pins = {
+        canonicalize_name(Requirement(pin).name): Requirement(pin).specifier for pin, *_ in lines
+    }
+    assert pins == {name: pin.specifier for name, pin in locked().items()}
+    assert all(hashes for _, *hashes in lines)
+    assert all(
+        re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for _, *hashes in lines for one in hashes
+    )
+    assert (
+        "--no-deps --require-hashes --requirement requirements.hashes"
+        in (ROOT / "Makefile").read_text()
+    )
+
+
 def test_lock_satisfies_the_declared_ranges() -> None:
     lines = [
         *PROJECT["dependencies"],

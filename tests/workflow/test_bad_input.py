@@ -17,9 +17,7 @@ from shiftbench import cli
 from shiftbench.data import pins, shards, skipped
 from shiftbench.errors import ChecksumError, ShiftbenchError
 from shiftbench.plan import snakemake_rules, unavailable
-from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
-from shiftbench.stages import verbs
 
 
 @pytest.fixture
@@ -31,14 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make(home: Path, *jobs: str, **over: Any) -> None:
-    """Run jobs of the plan, as the rules do, in this process."""
-    planned = planned_campaign.plan(home, **over)
-    root = Path(planned.params.root)
-    planned.write(root)
-    for name in jobs:
-        file = root / planned.jobs[name].recipe_path
-        recipe.execute(file, verbs.RUN[planned.jobs[name].verb])
+make = planned_campaign.run
 
 
 def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
@@ -60,7 +51,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"evaluate": {"batchsize": 8}}, "evaluate.batchsize: unknown key; did you mean batch_size?"),
     "wrong type": (
         {"trainers__mixup__epochs": "many"},
-        "trainers.mixup.epochs = 'many': expected int (default 12), found str",
+        'trainers.mixup.epochs = "many": expected a whole number (default 12), found a text',
     ),
     "severity out of range": (
         {"shifts__bright__severities": [6]},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from makers.repositories import Repository
@@ -27,5 +29,6 @@ def test_a_flipped_byte_is_refused_by_name_then_repaired(colleague: Repository) 
 
     repaired = colleague.run("shiftbench", "repair", TAR)
     assert "damaged: data/shards/tiny/test/contrast/3/manifest.json" in repaired.stdout
+    assert re.search(rf"{TAR}.* 'tiny/all/\S+'", repaired.stdout)
     assert tar.read_bytes() == good
     assert "nothing to repair" in colleague.run("shiftbench", "repair", TAR).stdout

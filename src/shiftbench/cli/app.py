@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shiftbench import __version__, plugins
-from shiftbench.errors import DataError, near
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.progress import Screen
 from shiftbench.provenance import trust
 from shiftbench.refs import Ref
@@ -54,6 +54,20 @@ def begin(
 def escaped(text: str) -> str:
     """Keep brackets of a text from being read as markup."""
     return text.replace("[", r"\[")
+
+
+def plural(family: str) -> str:
+    """Return a family of plugins by its name or by that of one member: `shifts` for `shift`.
+
+    Raises:
+        ParamsError: there is none of that name.
+    """
+    for name in plugins.FAMILIES:
+        if family in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
+            return name
+    raise ParamsError(
+        f"no family is called {family!r}; {near(family, (*plugins.FAMILIES, 'systems'))}"
+    )
 
 
 def use_plugin_folders() -> None:

@@ -9,8 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from shiftbench import plugins
-from shiftbench.cli.app import Json, Scale, app, err, escaped, out, root, use_plugin_folders
-from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.cli.app import (
+    Json,
+    Scale,
+    app,
+    err,
+    escaped,
+    out,
+    plural,
+    root,
+    use_plugin_folders,
+)
+from shiftbench.errors import DataError, ParamsError
 from shiftbench.files import writable
 from shiftbench.plan import plan as plans
 from shiftbench.plan.params import Params
@@ -25,11 +35,7 @@ def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json 
     if family == "systems":
         _list_systems(as_json=as_json)
         return
-    families = plugins.FAMILIES if family is None else [family]
-    if family is not None and family not in plugins.FAMILIES:
-        raise ParamsError(
-            f"no family is called {family!r}; {near(family, (*plugins.FAMILIES, 'systems'))}"
-        )
+    families = plugins.FAMILIES if family is None else [plural(family)]
     use_plugin_folders()
     found = {name: plugins.names(name) for name in families}
     if as_json:
@@ -66,6 +72,7 @@ def describe(family: str, name: str, scale: Scale = None) -> None:
 
         systems.show(name)
         return
+    family = plural(family)
     use_plugin_folders()
     params = plans.load(scale)[0].params if scale else None
     file = params.use(family, name) if params else name

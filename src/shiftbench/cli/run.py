@@ -63,7 +63,8 @@ def _list_yours(planned: plans.Plan) -> None:
         state = "changed" if file.changed else "here" if file.here else "missing"
         terms = f"; {file.licence}" if file.licence else ""
         ignored = f"; ignored: {file.ignored}" if file.ignored else ""
-        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}"
+        twice = f"; bytes of another file: {file.twice}" if file.twice else ""
+        line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}{twice}"
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
@@ -80,7 +81,8 @@ def why(output: str, scale: Scale = None) -> None:
     ]
     if not hits:
         known = [artifact.ref.path for artifact in planned.artifacts.values()]
-        raise ParamsError(f"nothing planned is called {output!r}; {near(output, known)}")
+        within = [path for path in known if output.strip("/") in path]
+        raise ParamsError(f"nothing planned is called {output!r}; {near(output, within or known)}")
     for artifact in hits:
         content = recipe.receipt(root, artifact.ref)
         out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")

@@ -13,6 +13,7 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.plan import plan as plans
 
 PANEL = "The store"
+_TOLD = 5  # damaged samples of an output that are named
 
 
 @app.command(rich_help_panel=PANEL)
@@ -57,8 +58,12 @@ def repair(path: str, scale: Scale = None) -> None:
     trust.require("a repair runs its Snakefile")
     planned, root = plans.load(scale)
     again = pull.repair(planned, root, path)
-    for name in again:
-        out.print(f"damaged: {name}")
+    for name, problems in again.items():
+        out.print(escaped(f"damaged: {name}"), soft_wrap=True)
+        for line in problems[:_TOLD]:
+            out.print(f"  {escaped(line)}", soft_wrap=True)
+        if len(problems) > _TOLD:
+            out.print(f"  and {len(problems) - _TOLD} more")
     manifest_only = [name for name in pull.manifest_only(planned, root) if name not in again]
     if manifest_only:
         out.print(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.app import app, escaped, out, use_plugin_folders
+from shiftbench.cli.app import app, escaped, out, plural, use_plugin_folders
 
 PANEL = "Yours"
 
@@ -21,6 +21,7 @@ def new(
     """Write a plugin of your own to begin with; it runs as it is."""
     from shiftbench.tools import scaffold as scaffolds
 
+    family = plural(family)
     use_plugin_folders()
     out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
     for line in scaffolds.lines(family, name, into):

@@ -50,11 +50,35 @@ def pin(paths: Iterable[str | Path]) -> int:
     for place in asked:
         if not there(place):
             raise DataError(f"{place} does not exist; nothing was pinned")
-        found |= {name: _describe(name) for name in present(place)}
+        found |= {_spelled(name): _describe(name) for name in present(place)}
     gone = {name for place in asked for name in pinned(place, entries)}
     kept = {name: entry for name, entry in entries.items() if name not in gone}
     LOCK.write_text(json.dumps({**kept, **found}, sort_keys=True, indent=1) + "\n")
     return len(found)
+
+
+def _spelled(name: str) -> str:
+    """Return a file's name.
+
+    Raises:
+        DataError: it is no text, as on a disk that was written under another encoding.
+    """
+    if not name.isascii() and name.encode(errors="replace").decode() != name:
+        raise DataError(f"the name of {name!a} is no UTF-8; rename it, nothing was pinned")
+    return name
+
+
+def twice(path: str) -> list[tuple[str, str]]:
+    """Return which pinned files at `path` have the bytes of one before them, each with that one."""
+    first: dict[str, str] = {}
+    found = []
+    entries = _entries()
+    for place in places(path):
+        for name, entry in sorted(pinned(place, entries).items()):
+            before = first.setdefault(entry["sha256"], name)
+            if before != name:
+                found.append((before, name))
+    return found
 
 
 def digest(path: str, where: str) -> str:

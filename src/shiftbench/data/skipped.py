@@ -44,10 +44,17 @@ class Skipped:
 
 
 def among(outputs: Iterable[str | Path]) -> list[Skipped]:
-    """Return what was left out of the folders of shards whose manifests are among outputs, where something was."""
-    found = []
+    """Return what was left out of the folders of shards whose manifests are among outputs, where something was.
+
+    A sample that cannot be read stands in the manifests of both splits that are cut from one of the original; it is
+    counted once, with the first of them.
+    """
+    found: list[Skipped] = []
+    told: set[tuple[str, str]] = set()
     for file in map(Path, outputs):
         about = shards.manifest(file.parent) if file.name == _MANIFEST else {}
-        if lines := tuple(about.get("skipped", ())):
+        new = [line for line in about.get("skipped", ()) if (about["dataset"], line) not in told]
+        told.update((about["dataset"], line) for line in new)
+        if lines := tuple(new):
             found.append(Skipped(about["dataset"], about["split"], about["samples"], lines, file))
     return found

@@ -15,12 +15,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from shiftbench import files
 from shiftbench.data import splits
-from shiftbench.datasets._pictures import SUFFIXES, class_samples, list_classes, read_upright
+from shiftbench.datasets._pictures import (
+    SUFFIXES,
+    class_samples,
+    list_classes,
+    open_picture,
+    read_upright,
+)
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
 
@@ -31,6 +39,7 @@ LICENCE = "the user's own data"
 CITATION = "none: the user's own data"
 REDISTRIBUTE = False
 PARAMS: dict[str, object] = {"path": ""}
+_TIFF = (".tif", ".tiff")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
@@ -57,10 +66,28 @@ def samples(
     labels = {name: label for label, name in enumerate(names)}
     flat = folders["train"] == folders["test"]
     prefix = f"{params.get('name', 'image_folder')}/{'all' if flat else split}"
-    counts = partial(_is_sample, folder=folders[split])
-    for sample in class_samples(prefix, folders[split], labels, counts, read_upright):
-        if isinstance(sample, DataError) or not flat or _in_test(sample.key) == (split == "test"):
-            yield sample
+
+    def counts(path: Path) -> bool:
+        if not _is_sample(path, folders[split]):
+            return False
+        return not flat or _in_test(_key_of(prefix, path, folders[split])) == (split == "test")
+
+    yield from class_samples(prefix, folders[split], labels, counts, _read)
+
+
+def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
+    """Return a picture upright.
+
+    Raises:
+        DataError: it cannot be read, or nobody knows which of its values is white; the message begins with `key`.
+    """
+    if told := files.looks(path):
+        raise DataError(f"{key}: the image ({path}) cannot be read: {told}")
+    if path.suffix.lower() in _TIFF and open_picture(path, key).mode in ("F", "I"):
+        raise DataError(
+            f"{key}: the image ({path}) has values of 32 bits, and nothing says which is white; save it with 8 or 16"
+        )
+    return read_upright(path, key)
 
 
 def ignored(params: dict[str, Any]) -> str:
@@ -120,6 +147,12 @@ def _classes(folders: dict[str, Path]) -> tuple[str, ...]:
             "images per class"
         )
     return found
+
+
+def _key_of(prefix: str, path: Path, folder: Path) -> str:
+    """Return the key of a picture, as `class_samples` makes it."""
+    stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
+    return f"{prefix}/{stem}"
 
 
 def _in_test(key: str) -> bool:

@@ -16,11 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from shiftbench.errors import ModelError, near
 from shiftbench.inference import nets
-from shiftbench.models import _given, _trust
+from shiftbench.models import _foreign, _given, _trust
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -52,12 +50,14 @@ def load(
     function = find(params)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = function(list(samples))
+        with _foreign.asking(_name(params)):
+            found = function(list(samples))
         if isinstance(found, Mapping):
             found = [found[name] for name in ("logits", "features") if name in found]
         elif not isinstance(found, tuple):
-            found = (np.asarray(found),)
-        return _given.outputs(found, len(samples), len(classes), _name(params))
+            found = (found,)
+        arrays = [_foreign.numbers(one, _name(params)) for one in found]
+        return _given.outputs(arrays, len(samples), len(classes), _name(params))
 
     return predict
 
@@ -94,8 +94,10 @@ def _source(params: Mapping[str, Any]) -> str:
 def _from_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ModelError(f"callable's module {name!r} cannot be imported: {error}") from None
+    except Exception as error:
+        raise ModelError(
+            f"callable's module {name!r} cannot be imported: {_foreign.first_line(error)}"
+        ) from error
 
 
 def _from_file(file: Path) -> ModuleType:
@@ -103,5 +105,10 @@ def _from_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None or not file.is_file():
         raise ModelError(f"callable's file {file} does not exist or is no Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(
+            f"callable's file {file} cannot be imported: {_foreign.first_line(error)}"
+        ) from error
     return module

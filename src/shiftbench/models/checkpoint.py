@@ -29,6 +29,7 @@ from torch import nn
 from shiftbench import plugins
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
+from shiftbench.models import _foreign
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -58,7 +59,9 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
     Raises:
         ModelError: the file is missing or refused, or no tensor's name begins as `rename` says.
     """
-    state = nets.read_state(Path(params["path"]))
+    file = Path(params["path"])
+    with _foreign.reading(file, "checkpoint"):
+        state = nets.read_state(file)
     return renamed(state, params["rename"] or {"module.": ""}, asked=bool(params["rename"]))
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _given, _optional
+from shiftbench.models import _foreign, _given, _optional
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -43,17 +44,31 @@ def load(
         ModelError: onnxruntime is missing, the file is another one, or its outputs do not fit.
     """
     opened = session(_given.check(weights, params["path"]), device)
-    name = params["input"] or opened.get_inputs()[0].name
+    known = [one.name for one in opened.get_inputs()]
+    name = params["input"] or next(iter(known), "")
+    if known != [name]:
+        raise ModelError(
+            f"{params['path']} has the inputs {', '.join(known) or 'none'}; expected one, "
+            f"{params['input'] or 'the images'}"
+        )
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = opened.run(None, {name: _given.scaled(samples, params)})
+        fed = _given.scaled(samples, params)
+        with _foreign.asking(params["path"], fed):
+            found = [
+                _foreign.numbers(one, params["path"]) for one in opened.run(None, {name: fed})[:2]
+            ]
         return _given.outputs(found, len(samples), len(classes), params["path"])
 
     return predict
 
 
 def session(file: Path, device: str) -> Any:
-    """Return an onnxruntime session with torch's number of threads, deterministic kernels."""
+    """Return an onnxruntime session with torch's number of threads, deterministic kernels.
+
+    Raises:
+        ModelError: onnxruntime is missing, or the file is no graph that it reads.
+    """
     runtime = _optional.package("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -63,4 +78,5 @@ def session(file: Path, device: str) -> Any:
         device.startswith("cuda") and "CUDAExecutionProvider" in runtime.get_available_providers()
     )
     providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
-    return runtime.InferenceSession(str(file), options, providers=providers)
+    with _foreign.reading(file, "onnx"):
+        return runtime.InferenceSession(str(file), options, providers=providers)

@@ -18,7 +18,7 @@ import polars as pl
 
 from shiftbench.errors import ModelError, near
 from shiftbench.inference import nets
-from shiftbench.models import _given
+from shiftbench.models import _foreign, _given
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -60,7 +60,8 @@ def read(file: Path, classes: Sequence[str]) -> tuple[np.ndarray[Any, Any], dict
     Raises:
         ModelError: as `load`.
     """
-    table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
+    with _foreign.reading(file, "predictions"):
+        table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file)
     if "key" not in table.columns:
         raise ModelError(f"{file} has no column `key`; it has {', '.join(table.columns)}")
     keys = table["key"].cast(pl.String).to_list()
@@ -72,24 +73,28 @@ def read(file: Path, classes: Sequence[str]) -> tuple[np.ndarray[Any, Any], dict
 
 
 def _logits(table: pl.DataFrame, classes: Sequence[str], file: Path) -> np.ndarray[Any, Any]:
-    spread = [name for name in table.columns if name.startswith("logit_")]
+    spread = _in_order([name for name in table.columns if name.startswith("logit_")], file)
     if "prediction" in table.columns and not spread and "logits" not in table.columns:
         return np.eye(len(classes), dtype=np.float32)[_indices(table["prediction"], classes, file)]
     if not spread and "logits" not in table.columns:
         raise ModelError(
             f"{file} has neither logits nor `prediction`; it has {', '.join(table.columns)}"
         )
-    found = np.array(table["logits"].to_list()) if not spread else _spread(table, spread)
+    given = table.select(spread).rows() if spread else table["logits"].to_list()
+    found = _foreign.numbers(given, str(file))
     if found.shape != (len(table), len(classes)):
         raise ModelError(
             f"{file} has logits of shape {found.shape}, expected ({len(table)}, {len(classes)})"
         )
-    return np.asarray(found, np.float32)
+    return found
 
 
-def _spread(table: pl.DataFrame, names: list[str]) -> np.ndarray[Any, Any]:
-    ordered = sorted(names, key=lambda name: int(name.removeprefix("logit_")))
-    return table.select(ordered).to_numpy()
+def _in_order(names: Sequence[str], file: Path) -> list[str]:
+    numbers = {name: name.removeprefix("logit_") for name in names}
+    wrong = [name for name, number in numbers.items() if not number.isdecimal()]
+    if wrong:
+        raise ModelError(f"{file} has a column {wrong[0]!r}; expected logit_0, logit_1, ...")
+    return sorted(names, key=lambda name: int(numbers[name]))
 
 
 def _indices(column: pl.Series, classes: Sequence[str], file: Path) -> list[int]:

@@ -22,9 +22,10 @@ from typing import Any
 
 import torch
 
+from shiftbench import files
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _given, _trust
+from shiftbench.models import _foreign, _given, _trust
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -62,27 +63,28 @@ def load(
     _trust.require(params, RUNS_CODE)
     file, place = _given.check(weights, params["path"]), nets.pick_device(device)
     _refuse_more_than_tensors(file)
-    try:
-        with _only_tensors():
-            module = torch.export.load(file).module().to(place)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{file} is refused: it holds pickled Python objects, and loading them could run code "
-            f"({str(error).splitlines()[0]}); export the net alone"
-        ) from None
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
-        raise ModelError(
-            f"{file} cannot be read as torch_export: {str(error).splitlines()[0]}"
-        ) from None
+    with _foreign.reading(file, "torch_export"):
+        module = _module(file).to(place)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        with torch.inference_mode():
-            found = module(torch.from_numpy(_given.scaled(samples, params)).to(place))
-        parts = found if isinstance(found, list | tuple) else (found,)
-        arrays = [nets.to_numpy(part) for part in parts]
+        fed = _given.scaled(samples, params)
+        with torch.inference_mode(), _foreign.asking(params["path"], fed):
+            found = module(torch.from_numpy(fed).to(place))
+        arrays = _foreign.arrays(found, params["path"])
         return _given.outputs(arrays, len(samples), len(classes), params["path"])
 
     return predict
+
+
+def _module(file: Path) -> torch.nn.Module:
+    try:
+        with _only_tensors():
+            return torch.export.load(file).module()
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{file} is refused: it holds pickled Python objects, and loading them could run code "
+            f"({_foreign.first_line(error)}); export the net alone"
+        ) from None
 
 
 def _refuse_more_than_tensors(file: Path) -> None:
@@ -92,7 +94,10 @@ def _refuse_more_than_tensors(file: Path) -> None:
         ModelError: names the member.
     """
     if not zipfile.is_zipfile(file):
-        raise ModelError(f"{file} cannot be read as torch_export: it is no archive of torch.export")
+        told = files.looks(file) or "it is no archive of torch.export"
+        raise ModelError(
+            f"{file} cannot be read as torch_export: {told}; save or download it again"
+        )
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if not _KNOWN.fullmatch(name):

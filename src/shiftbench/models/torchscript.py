@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _given, _trust
+from shiftbench.models import _foreign, _given, _trust
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -48,18 +47,14 @@ def load(
     """
     _trust.require(params, RUNS_CODE)
     file, place = _given.check(weights, params["path"]), nets.pick_device(device)
-    try:
+    with _foreign.reading(file, "torchscript"):
         module = torch.jit.load(file, map_location=place).eval()
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
-        raise ModelError(
-            f"{file} cannot be read as torchscript: {str(error).splitlines()[0]}"
-        ) from None
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        with torch.inference_mode():
-            found = module(torch.from_numpy(_given.scaled(samples, params)).to(place))
-        parts = found if isinstance(found, list | tuple) else (found,)
-        arrays = [nets.to_numpy(part) for part in parts]
+        fed = _given.scaled(samples, params)
+        with torch.inference_mode(), _foreign.asking(params["path"], fed):
+            found = module(torch.from_numpy(fed).to(place))
+        arrays = _foreign.arrays(found, params["path"])
         return _given.outputs(arrays, len(samples), len(classes), params["path"])
 
     return predict

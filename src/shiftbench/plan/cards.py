@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 from shiftbench.files import from_yaml
+from shiftbench.plan import params_words
 from shiftbench.statistics.statements import (
     Claim,
     Figure,
@@ -143,9 +144,7 @@ def _read(file: Path, _mtime: int, _size: int) -> Card:
     except yaml.YAMLError as error:
         raise ParamsError(f"{file} is not valid YAML: {error}") from None
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole card"
-        raise ParamsError(f"{file}: {where}: {first['msg']}") from None
+        raise ParamsError(params_words.explain(str(file), error, Card)) from None
 
 
 def _slug(folder: Path) -> str:

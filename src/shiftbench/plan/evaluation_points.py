@@ -82,7 +82,13 @@ class EvaluationPoints:
     @property
     def campaigns(self) -> dict[str, Campaign]:
         """The campaigns of which something can be made here."""
-        return {name: c for name, c in self.params.campaigns.items() if self.rows(c)}
+        return {name: c for name, c in self.params.campaigns.items() if self._any_row(name, c)}
+
+    def _any_row(self, name: str, campaign: Campaign) -> bool:
+        try:
+            return bool(self.rows(campaign))
+        except ParamsError as error:
+            raise type(error)(f"campaigns.{name}: {error}") from error
 
     def all(self) -> list[EvaluationPoint]:
         """Return every evaluation point that any campaign evaluates."""

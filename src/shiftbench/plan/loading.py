@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import yaml
 
-from shiftbench import plugins
+from shiftbench import errors, plugins
 from shiftbench.errors import ParamsError
 from shiftbench.files import from_yaml
-from shiftbench.plan import own_models, params_check
+from shiftbench.plan import own_models, params_check, params_pairs, params_words
 from shiftbench.plan.params import Params
 
 _DEEPEST = 6
@@ -32,11 +32,22 @@ def load(*files: str | Path) -> Params:
     merged: dict[str, Any] = {}
     for file in files:
         merged = merge(merged, read(Path(file)))
-    where = " + ".join(str(file) for file in files)
+    where = spelled(files)
     try:
         return check(merged, where, Path(files[0]).parent)
     except ParamsError as error:
         raise ParamsError(_with_lines(str(error), where, map(Path, files))) from error
+
+
+def spelled(files: Iterable[str | Path]) -> str:
+    """Name the files that params come from."""
+    return " + ".join(map(str, files))
+
+
+def placed(error: ParamsError, files: Sequence[Path]) -> ParamsError:
+    """Return an error of the plan with the files, and the line of the key that its message begins with."""
+    where = spelled(files)
+    return type(error)(_with_lines(f"{where}: {error}", where, files))
 
 
 def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
@@ -50,10 +61,11 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
     Raises:
         ParamsError: as `load`.
     """
+    params_words.check_values(where, content)
     try:
         checked = Params.model_validate(content)
     except pydantic.ValidationError as error:
-        raise ParamsError(params_check.explain(where, error, Params)) from None
+        raise ParamsError(params_words.explain(where, error, Params)) from None
     for folder in checked.plugins:
         if not (home / folder).is_dir():
             raise ParamsError(
@@ -63,6 +75,7 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
     params_check.check_plugins(where, checked)
     completed = own_models.with_trainers(where, checked)
     own_models.check(where, completed)
+    params_pairs.check(where, completed)
     return completed
 
 
@@ -101,8 +114,18 @@ def read(file: Path) -> dict[str, Any]:
             f"{file} is no UTF-8: byte {error.object[error.start]:#04x} at {error.start}; save it as UTF-8"
         ) from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{file} must be a mapping of keys, found {type(content).__name__}")
+        raise ParamsError(f"{file} {_no_mapping(content)}")
     return content
+
+
+def _no_mapping(content: object) -> str:
+    """Return what a file is that holds no keys."""
+    if content is None:
+        return "is empty; expected a mapping of keys, `campaigns:` among them"
+    if isinstance(content, str) and content.lstrip().startswith("<"):
+        return "is an HTML or XML page; expected YAML, a mapping of keys"
+    found = "a list" if isinstance(content, list) else f"only {errors.spelled(content)}"
+    return f"must be a mapping of keys (`key: value`), found {found}"
 
 
 def _with_lines(message: str, where: str, files: Iterable[Path]) -> str:
@@ -122,8 +145,14 @@ def _with_lines(message: str, where: str, files: Iterable[Path]) -> str:
 
 
 def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield keys below a node with their lines."""
-    if not isinstance(node, yaml.MappingNode) or len(path) > _DEEPEST:
+    """Yield keys below a node with their lines; those of a list's members are their numbers, from 0."""
+    if len(path) > _DEEPEST:
+        return
+    if isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield (*path, str(number)), value.start_mark.line + 1
+            yield from _lines(value, (*path, str(number)))
+    if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
@@ -140,5 +169,5 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             merged[key] = merge(base[key], value)
         else:
-            merged[key] = {} if value is None and key not in base else value
+            merged[key] = value
     return merged

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench import files, plugins
 from shiftbench.errors import ParamsError
 from shiftbench.plan.params import Campaign, Params, Weights
 
 GIVEN = "given"
+_ONE_FILE = "callable checkpoint onnx onnx_detection predictions torch_export torchscript".split()
 _CHANNELS = 3
 
 
@@ -56,6 +59,7 @@ def check(where: str, params: Params) -> None:
     for campaign_name, campaign in params.campaigns.items():
         for spec in campaign.weights:
             for name in spec.models:
+                _check_file(f"{where}: models.{name}", params, name)
                 _check_trust(f"{where}: models.{name}", *_model(params, name))
                 _check_channels(f"{where}: models.{name}", *_model(params, name))
                 for trainer in spec.trainers:
@@ -66,6 +70,18 @@ def check(where: str, params: Params) -> None:
 
 def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
     return plugins.find("models", params.use("models", name)), params.options("models", name)
+
+
+def _check_file(where: str, params: Params, name: str) -> None:
+    """Refuse a file that is seen by its first bytes to be no model; one that is not here yet is told elsewhere."""
+    path = _model(params, name)[1].get("path")
+    if not isinstance(path, str) or not path:
+        return
+    file = Path(re.sub(r"(\.py):[\w.]+$", r"\1", path))
+    if file.is_dir() and params.use("models", name) in _ONE_FILE:
+        raise ParamsError(f"{where}.path = {path!r} is a folder; expected the model's file")
+    if file.is_file() and (told := files.looks(file)):
+        raise ParamsError(f"{where}.path = {path!r} is no model: {told}")
 
 
 def _check_trust(where: str, module: ModuleType, options: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""params.yaml: every scientific choice of a run, frozen (read by `loading`, checked by `checks`).
+"""params.yaml: every scientific choice of a run, frozen (read by `loading`, checked by `params_check`).
 
 Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
-refused before any job starts. `docs.py` generates params/schema.json and docs/params.md.
+refused before any job starts. `documents.pages` generates params/schema.json and docs/params.md.
 """
 
 from __future__ import annotations
@@ -47,13 +47,37 @@ def _distinct(values: Any) -> Any:
 
 
 def _some(values: Any) -> Any:
-    """Refuse a list with nothing in it."""
-    if not values:
+    """Refuse a list with nothing in it; None, where it may stand, is no list."""
+    if values is not None and not values:
         raise ValueError("nothing is listed; expected one or more")
     return values
 
 
 _Distinct, _Some = AfterValidator(_distinct), AfterValidator(_some)
+
+
+def _each_some(groups: Any) -> Any:
+    """Refuse OOD sets of which one stands twice, and groups without one."""
+    if isinstance(groups, tuple):
+        return _distinct(groups)
+    empty = [name for name, members in groups.items() if not members]
+    if empty:
+        raise ValueError(f"the group {empty[0]!r} is empty; expected one or more datasets")
+    return groups
+
+
+def _shift_and_severity(text: str | None) -> str | None:
+    """Refuse a severity that is no number."""
+    if text is not None:
+        try:
+            float(text.rpartition("/")[2])
+        except ValueError:
+            raise ValueError("expected a shift and its severity: label_noise/0.4") from None
+    return text
+
+
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false; a text that says so is none."""
 
 
 class _Strict(BaseModel):
@@ -113,7 +137,7 @@ class Dataset(Component):
         "fail",
         description="a bad sample stops the run, or is skipped, counted and shown in the report",
     )
-    redistribute: bool | None = Field(
+    redistribute: Flag | None = Field(
         None, description="override of the licence's answer: may shards be pushed to a remote?"
     )
 
@@ -124,8 +148,8 @@ class Shift(Component):
     severities: Annotated[tuple[Annotated[Real, Field(ge=0.0)], ...], _Some] = Field(
         (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
     )
-    fresh: bool = Field(False, description="draw new random words for every severity")
-    materialise: bool | None = Field(
+    fresh: Flag = Field(False, description="draw new random words for every severity")
+    materialise: Flag | None = Field(
         None,
         description="store its shards, or apply it while clean ones are read; default: shards.materialise",
     )
@@ -134,7 +158,10 @@ class Shift(Component):
 class Trainer(Component):
     """A trainer, and what it learns from where that is not the dataset as it is."""
 
-    train_on: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_+]*/[0-9.]+$")] | None = Field(
+    train_on: Annotated[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_+]*/[0-9.]+$")] | None,
+        AfterValidator(_shift_and_severity),
+    ] = Field(
         None,
         description="`label_noise/0.4`: the train and val shards of its dataset are those of this shift and severity",
     )
@@ -162,7 +189,7 @@ class Weights(_Strict):
         (0,), description="training seeds; part of the weights' name"
     )
     dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
-    methods: Annotated[tuple[Name, ...] | None, _Distinct] = Field(
+    methods: Annotated[tuple[Name, ...] | None, _Some, _Distinct] = Field(
         None, description="what goes around these; default: the campaign's `methods`"
     )
 
@@ -172,7 +199,7 @@ class Campaign(_Strict):
 
     dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
     split: Literal["train", "val", "test"] = Field("test", description="evaluated")
-    weights: tuple[Weights, ...]
+    weights: Annotated[tuple[Weights, ...], _Some]
     methods: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
         ("plain",), description="what goes around the weights"
     )
@@ -182,29 +209,31 @@ class Campaign(_Strict):
     streams: Annotated[tuple[Name, ...], _Distinct] = Field(
         (), description="ordered lists of evaluation points"
     )
-    ood: tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
-        (),
-        description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
+    ood: Annotated[tuple[Name, ...] | dict[Name, tuple[Name, ...]], AfterValidator(_each_some)] = (
+        Field(
+            (),
+            description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}",
+        )
     )
     val_ood: Annotated[tuple[OtherSplit, ...], _Distinct] = Field(
         (),
         description="OOD data on which detectors' options are searched, as `dataset` (its val split) or "
         "`dataset/split`; no sample of it may be tested on",
     )
-    full_spectrum: bool = Field(
+    full_spectrum: Flag = Field(
         False,
         description="detectors also see the shifted sets, which count as ID in rows of their own",
     )
     detectors: Annotated[tuple[Name, ...], _Distinct] = Field(
         (), description="OOD detectors, clean set against `ood`; the first is the baseline"
     )
-    metrics: Annotated[tuple[Name, ...] | None, _Distinct] = Field(
+    metrics: Annotated[tuple[Name, ...] | None, _Some, _Distinct] = Field(
         None, description="default: all under `metrics:`"
     )
     analyses: Annotated[tuple[Name, ...], _Distinct] = Field(
         (), description="measurements that are not model x shards"
     )
-    features: tuple[Literal["train", "val", "test"], ...] = Field(
+    features: Annotated[tuple[Literal["train", "val", "test"], ...], _Distinct] = Field(
         (), description="clean splits whose penultimate features are kept as float32 .npy"
     )
 
@@ -226,17 +255,17 @@ class Campaign(_Strict):
 class Fetch(_Strict):
     """Where originals are looked for before any package client is asked."""
 
-    folders: tuple[str, ...] = Field(
+    folders: Annotated[tuple[str, ...], _Distinct] = Field(
         (), description="folders that hold SOURCE/FILE; they come first"
     )
-    offline: bool = Field(False, description="never use the network")
+    offline: Flag = Field(False, description="never use the network")
 
 
 class Shards(_Strict):
     """How shards are cut, and whether shifted ones are stored."""
 
     max_mb: Annotated[Whole, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
-    materialise: bool = Field(
+    materialise: Flag = Field(
         True,
         description="store shifted shards; without, each evaluation applies the shift while it reads clean ones",
     )
@@ -296,8 +325,10 @@ class Params(_Strict):
     seed: Annotated[Whole, Field(ge=0)] = Field(
         0, description="key of all random words and trainings"
     )
-    plugins: tuple[str, ...] = Field((), description="folders with plugins of your own")
-    strict: bool | None = Field(
+    plugins: Annotated[tuple[str, ...], _Distinct] = Field(
+        (), description="folders with plugins of your own"
+    )
+    strict: Flag | None = Field(
         None,
         description="a job that opens a file which nothing names fails; default: in CI (the variable CI is set)",
     )
@@ -318,12 +349,21 @@ class Params(_Strict):
     analyses: dict[Name, Component] = {}
     campaigns: dict[Name, Campaign]
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, content: Any) -> Any:
+        """Let a section or a plugin of which nothing is written (`erm:`) have its defaults."""
+        filled = {key: _filled(key, value) for key, value in dict(content).items()}
+        return {
+            key: value for key, value in filled.items() if value is not None or key not in _GROUPS
+        }
+
     @pydantic.field_validator("root")
     @classmethod
     def _inside(cls, root: str) -> str:
         """Refuse a root outside of the repository, where nothing is recorded, and one that Snakemake cannot name."""
         parts = PurePosixPath(root).parts
-        if root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
+        if not root or root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
             raise ValueError("expected a folder inside of the repository, such as build/try")
         if found := set(root).intersection("{}*?"):
             raise ValueError(
@@ -361,6 +401,15 @@ class Params(_Strict):
         """Return the plugin's defaults with the entry's options over them."""
         module = plugins.find(family, self.use(family, name))
         return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
+
+
+_GROUPS = ("fetch", "shards", "train", "evaluate", "bootstrap", *SECTIONS)
+
+
+def _filled(key: str, value: Any) -> Any:
+    if key not in SECTIONS or not isinstance(value, dict):
+        return value
+    return {name: {} if options is None else options for name, options in value.items()}
 
 
 _DEFAULTS: dict[str, type[Component]] = {

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-import pydantic
-from pydantic import BaseModel
-
 from shiftbench import entries, plugins
-from shiftbench.errors import ParamsError, near
-from shiftbench.plan.params import (
-    SECTIONS,
-    Campaign,
-    Params,
-    Shift,
-    Trainer,
-)
+from shiftbench.errors import ParamsError, near, spelled
+from shiftbench.plan import params_pairs
+from shiftbench.plan.params import SECTIONS, Campaign, Params, Shift, Trainer
 
-_AT_LEAST_ONE = ("batch_size", "epochs", "hidden", "width")
-"""Options that count something without which a model or a training is nothing."""
-
-
-def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
-    """Return what is wrong with params, one line each: key, value, and what is allowed.
-
-    Args:
-        where: the files.
-        error: of the check against `whole`.
-        whole: the model of all params, for the keys that are near a wrong one.
-    """
-    lines = [f"{where}: {error.error_count()} wrong parameter(s)"]
-    for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        key = ".".join(path)
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key; {near(path[-1], _known_keys(path[:-1], whole))}")
-        else:
-            lines.append(f"  {key} = {problem['input']!r}: {problem['msg']}")
-    return "\n".join(lines)
-
-
-def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:
-    """Return the keys that are allowed at a path of params.yaml."""
-    model: Any = whole
-    for part in path:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = model.model_fields[part].annotation
-            args = getattr(model, "__args__", ())
-            model = next(
-                (a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model
-            )
-    fields = getattr(model, "model_fields", {})
-    return list(fields)
+_AT_LEAST_ONE = (
+    "batch batch_size bins depth epochs heads hidden k layers length samples side steps width"
+).split()
+"""Options that count something without which a model, a training or a measure is nothing."""
+_NEVER_NEGATIVE = "eps lr momentum share smoothing temperature weight_decay".split()
+"""Options that are no counts, and have no meaning below 0."""
 
 
 def check_plugins(where: str, params: Params) -> None:
@@ -65,79 +29,29 @@ def check_plugins(where: str, params: Params) -> None:
         for name in getattr(params, family):
             _check_component(where, params, family, name)
     for campaign_name, campaign in params.campaigns.items():
-        for family, name in _asked(campaign):
+        for family, key, name in _asked(campaign):
             try:
                 plugins.file(family, params.use(family, name))
             except ParamsError as error:
                 listed = getattr(params, family)
                 hint = f"; {near(name, {*listed, *plugins.names(family)})}"
                 raise ParamsError(
-                    f"{where}: campaigns.{campaign_name} asks for {family} {name!r}, which is neither "
+                    f"{where}: campaigns.{campaign_name}.{key} asks for {family} {name!r}, which is neither "
                     f"listed under {family}: nor a plugin file{hint}"
                 ) from error
-        _check_ood(f"{where}: campaigns.{campaign_name}", params, campaign)
-        _check_fields(f"{where}: campaigns.{campaign_name}.shifts", params, campaign)
 
 
-def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
-    """Refuse shifts of a field that the samples of the dataset do not have."""
-    task = plugins.find("datasets", params.use("datasets", campaign.dataset)).TASK
-    fields = plugins.find("tasks", task).FIELDS
-    for name in campaign.shifts:
-        field = getattr(plugins.find("shifts", params.use("shifts", name)), "FIELD", None)
-        if field is not None and field not in fields:
-            raise ParamsError(
-                f"{where}: {name} changes the {field} of a sample, which the {task} of {campaign.dataset!r} has not; "
-                f"it has {', '.join(fields)}"
-            )
-
-
-def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
-    """Refuse OOD sets that play two parts, and groups whose name is a dataset's."""
-    groups = {group for group in campaign.ood_groups.values() if group}
-    if isinstance(campaign.ood, dict):
-        names = [name for members in campaign.ood.values() for name in members]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ParamsError(f"{where}.ood names {twice[0]!r} twice; a set belongs to one group")
-    if campaign.dataset in campaign.ood_groups:
-        raise ParamsError(
-            f"{where}.ood names {campaign.dataset!r}, the campaign's own dataset, which is ID; name a dataset of "
-            "other classes"
-        )
-    known = {*params.datasets, *plugins.names("datasets")}
-    for group in sorted(groups & known):
-        raise ParamsError(
-            f"{where}.ood: the group {group!r} is named like a dataset; its mean would be taken for that dataset's row"
-        )
-    for name, split in campaign.val_sets:
-        if name == campaign.dataset or (name in campaign.ood_groups and split == campaign.split):
-            raise ParamsError(
-                f"{where}.val_ood: {name}/{split} is also tested; options may not be chosen on what is tested. "
-                f"Take another set, or another split of it (`{name}/val`)"
-            )
-    if campaign.full_spectrum and not (campaign.shifts and campaign.detectors):
-        raise ParamsError(
-            f"{where}.full_spectrum: true, but there are no shifts or no detectors; name some or remove the key"
-        )
-
-
-def _asked(campaign: Campaign) -> list[tuple[str, str]]:
-    asked = [("datasets", campaign.dataset)]
-    asked += [("datasets", name) for name in campaign.ood_groups]
-    asked += [("datasets", name) for name, _ in campaign.val_sets]
-    asked += [("datasets", spec.dataset) for spec in campaign.weights if spec.dataset]
-    for spec in campaign.weights:
-        asked += [("models", name) for name in spec.models]
-        asked += [("trainers", name) for name in spec.trainers]
-        asked += [("methods", name) for name in spec.methods or ()]
-    asked += [("shifts", name) for name in campaign.shifts]
-    asked += [("streams", name) for name in campaign.streams]
-    asked += [("methods", name) for name in campaign.methods]
-    asked += [("detectors", name) for name in campaign.detectors]
-    asked += [("metrics", name) for name in campaign.metrics or ()]
-    asked += [("analyses", name) for name in campaign.analyses]
-    return asked
+def _asked(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
+    """Yield what a campaign names: family, key, name."""
+    for key, name in params_pairs.datasets(campaign):
+        yield "datasets", key, name
+    for number, spec in enumerate(campaign.weights):
+        for family in ("models", "trainers", "methods"):
+            for name in getattr(spec, family) or ():
+                yield family, f"weights.{number}.{family}", name
+    for family in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
+        for name in getattr(campaign, family) or ():
+            yield family, family, name
 
 
 def _check_component(where: str, params: Params, family: str, name: str) -> None:
@@ -156,8 +70,7 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
         several = family == "detectors" and isinstance(value, list) and value
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(
-                f"{where}: {key}.{option} = {value!r}: expected {type(allowed[option]).__name__} "
-                f"(default {allowed[option]!r}), found {type(value).__name__}{_number_hint(value)}"
+                f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}"
             )
         _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
     if hasattr(module, "ENTRY") and hasattr(module, "facts"):
@@ -178,11 +91,15 @@ def _number_hint(value: object) -> str:
 
 
 def _check_count(where: str, value: object, default: object, option: str) -> None:
-    """Refuse numbers below 0 of what is counted, and below 1 of what is nothing without."""
-    counted = type(default) is int and default > 0 and type(value) is int
-    least = 1 if option in _AT_LEAST_ONE else 0
-    if counted and value < least:  # type: ignore[operator]
-        raise ParamsError(f"{where} = {value!r}: expected {least} or more (default {default!r})")
+    """Refuse numbers below 0 of what is counted, or is a rate, and below 1 of what is nothing without."""
+    counted = type(default) is int and default > 0
+    least = 1 if counted and option in _AT_LEAST_ONE else 0
+    if not counted and option not in _NEVER_NEGATIVE:
+        return
+    if isinstance(value, int | float) and value < least:
+        raise ParamsError(
+            f"{where} = {spelled(value)}: expected {least} or more (default {spelled(default)})"
+        )
 
 
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:

@@ -9,18 +9,19 @@ compares time stamps, reruns exactly what receipts say.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench import refs
-from shiftbench.errors import PluginError
+from shiftbench.errors import ParamsError, PluginError
 from shiftbench.files import write_bytes
-from shiftbench.plan import out_of_date, scales, unavailable
+from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import INDEX, RecipeSpecs
@@ -128,7 +129,8 @@ class Plan:
             raise PluginError(f"needs go round in a circle: {circle}")
         self._open.append(ref)
         spec = self._specs.of(ref)
-        inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
+        with _of(f"analyses.{ref.parts[-1]}" if ref.kind == "analyses" else ""):
+            inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
         self._open.pop()
         content = {
             "verb": _VERB_OF[ref.kind],
@@ -213,6 +215,17 @@ class Plan:
             (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
 
 
+@contextlib.contextmanager
+def _of(key: str) -> Iterator[None]:
+    """Say of what in params an error is."""
+    try:
+        yield
+    except ParamsError as error:
+        if not key:
+            raise
+        raise type(error)(f"{key}: {error}") from error
+
+
 @functools.cache
 def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
@@ -247,7 +260,10 @@ def load(scale: str | None = None) -> tuple[Plan, Path]:
     """
     params = scales.load(scale)
     root = Path(params.root)
-    whole = Plan.of(params)
+    try:
+        whole = Plan.of(params)
+    except ParamsError as error:
+        raise loading.placed(error, scales.files(scale)) from error
     unavailable_sources, unbuildable = unavailable.find(whole, root)
     plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
     plan.scale = scale

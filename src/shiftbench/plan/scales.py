@@ -40,15 +40,26 @@ def load(scale: str | None, home: Path = Path()) -> Params:
     Raises:
         ParamsError: wrong params, or no such scale.
     """
-    if scale is None:
-        return loading.load(home / PARAMS)
-    if scale.startswith(f"{SYSTEMS}/"):
+    if scale and scale.startswith(f"{SYSTEMS}/"):
         return _system(scale, home)
+    return loading.load(*files(scale, home))
+
+
+def files(scale: str | None, home: Path = Path()) -> list[Path]:
+    """Return the files that hold the params of a scale; of a system its card.
+
+    Raises:
+        ParamsError: no such scale.
+    """
+    if scale is None:
+        return [home / PARAMS]
+    if scale.startswith(f"{SYSTEMS}/"):
+        return [cards.file(split(scale)[0])]
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
         known = [path.stem for path in (home / "params").glob("*.yaml")]
         raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, known)}")
-    return loading.load(home / PARAMS, file)
+    return [home / PARAMS, file]
 
 
 def split(scale: str) -> tuple[str, str]:

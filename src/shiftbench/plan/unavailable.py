@@ -63,6 +63,7 @@ class Yours:
         files: where it lies: one file or folder, or several.
         changed: what of it is not what was pinned.
         ignored: what of it is no sample, in words.
+        twice: what of a dataset has the bytes of another file of it, in words.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Yours:
     files: tuple[Path, ...]
     changed: tuple[str, ...] = ()
     ignored: str = ""
+    twice: str = ""
 
     @property
     def here(self) -> bool:
@@ -112,7 +114,13 @@ def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
     else:
         what = "pinned" if pins.is_pinned(path) else "to be pinned"
     ignored = _ignored(recipe, path) if all(file.exists() for file in files) else ""
-    return Yours(path, what, "", "", files, changed, ignored)
+    return Yours(path, what, "", "", files, changed, ignored, _twice(recipe, path))
+
+
+def _twice(recipe: Mapping[str, Any], path: str) -> str:
+    """Return which files of a dataset have equal bytes: such samples may stand on both sides of a split."""
+    found = pins.twice(path) if "dataset" in recipe else []
+    return f"{len(found)} ({found[0][0]} and {found[0][1]})" if found else ""
 
 
 def _ignored(recipe: Mapping[str, Any], path: str) -> str:

@@ -159,10 +159,22 @@ def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
         return None
     try:
         content: Any = json.loads(receipt_path(root, ref).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
-    whole = isinstance(content, dict) and content.keys() >= _RECEIPT
-    return content if whole and all(map(stays_below, content["made"])) else None
+    return content if _is_whole(content) and Path(ref.path).name in content["made"] else None
+
+
+def _is_whole(content: Any) -> bool:
+    """Tell whether somebody's JSON is a receipt: all parts, of their types, files below its folder alone."""
+    if not isinstance(content, dict) or not content.keys() >= _RECEIPT:
+        return False
+    parts = (content["recipe"], content["made"], content["consumed"])
+    return (
+        isinstance(content["fingerprint"], str)
+        and all(isinstance(part, dict) for part in parts)
+        and all(isinstance(digest, str) for digest in content["made"].values())
+        and all(map(stays_below, content["made"]))
+    )
 
 
 def made(root: Path, ref: Ref) -> str | None:

@@ -5,11 +5,14 @@ A stage is imported when its verb is asked for: fetching waits for no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftbench.data import shards
+from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
@@ -23,6 +26,34 @@ def _stream(run: Run) -> None:
         from shiftbench.storage import streaming
 
         streaming.use(run.root, run.job.settings["stream"])
+
+
+@contextmanager
+def _explained(run: Run, todo: list[Artifact]) -> Iterator[None]:
+    """Where something fails on data from which nothing can be learnt, say that of the data.
+
+    Raises:
+        DataError: what is inside raised no error of ours, and shards that it reads are empty or have one class.
+    """
+    try:
+        yield
+    except ShiftbenchError:
+        raise
+    except Exception as error:
+        inputs = {ref: path for artifact in todo for ref, path in run.inputs(artifact).items()}
+        told = [_poor(ref, path) for ref, path in inputs.items() if ref.kind == "shards"]
+        if not any(told):
+            raise
+        raise DataError(f"{next(filter(None, told))} ({type(error).__name__}: {error})") from error
+
+
+def _poor(ref: Ref, manifest: Path) -> str:
+    about = shards.manifest(manifest.parent)
+    if not about["samples"]:
+        return f"{ref.name} holds no sample; bring more, or ask for more (`subset` and `slice` of the dataset)"
+    if len(about.get("classes", ())) == 1:
+        return f"{ref.name} has one class, {about['classes'][0]!r}; a classifier needs two or more"
+    return ""
 
 
 def fetch(run: Run, todo: list[Artifact]) -> None:
@@ -45,7 +76,8 @@ def train(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
     from shiftbench.stages.train import run as stage
 
     _stream(run)
-    stage(run, todo, device)
+    with _explained(run, todo):
+        stage(run, todo, device)
 
 
 def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
@@ -53,7 +85,8 @@ def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     from shiftbench.stages.evaluate import run as stage
 
     _stream(run)
-    stage(run, todo, device, on_the_fly)
+    with _explained(run, todo):
+        stage(run, todo, device, on_the_fly)
 
 
 def on_the_fly(

@@ -231,11 +231,11 @@ def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
     return problems
 
 
-def repair(plan: Plan, root: Path, path: str) -> list[str]:
+def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
     """Drop the receipts of damaged outputs below `path`, so that the next run makes them again.
 
     Returns:
-        The outputs to make again.
+        The outputs to make again, each with what is damaged there, as `verify` tells it.
 
     Raises:
         ParamsError: no planned output lies there.
@@ -254,15 +254,14 @@ def repair(plan: Plan, root: Path, path: str) -> list[str]:
     ]
     if not artifacts:
         raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
-    damaged = [
-        artifact
-        for artifact in artifacts
-        if verify(root, artifact, tars=not is_hollow(root, artifact.ref))
-    ]
-    for artifact in damaged:
-        recipe.receipt_path(root, artifact.ref).unlink(missing_ok=True)
-        (root / artifact.ref.path).unlink(missing_ok=True)
-    return [artifact.ref.path for artifact in damaged]
+    damaged = {}
+    for artifact in artifacts:
+        problems = verify(root, artifact, tars=not is_hollow(root, artifact.ref))
+        if problems:
+            damaged[artifact.ref.path] = problems
+            recipe.receipt_path(root, artifact.ref).unlink(missing_ok=True)
+            (root / artifact.ref.path).unlink(missing_ok=True)
+    return damaged
 
 
 def _beside(artifact: Artifact, name: str) -> bool:
