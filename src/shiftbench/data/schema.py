@@ -217,11 +217,7 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
 def row_digest(file: Path) -> str:
     """Return the sha256 over a table's columns and values, independent of how Parquet spells them."""
     with pq.ParquetFile(file) as parquet:
-        return table_digest(parquet.read(use_threads=False))
-
-
-def table_digest(table: pa.Table) -> str:
-    """Return the row digest of a table that was read."""
+        table = parquet.read(use_threads=False)
     hasher = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         hasher.update(f"{name}:{column.type}:{len(column)};".encode())

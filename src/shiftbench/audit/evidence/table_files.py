@@ -96,7 +96,7 @@ def wrong(
         )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
-    found = schema.table_digest(table)
+    found = schema.row_digest(file)
     if found != digest:
         yield "its rows are not those that its receipt states", str(digest), found
     frame = frame_of(table)
