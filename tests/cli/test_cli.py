@@ -61,8 +61,8 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     told = capsys.readouterr().err
     assert "error: no shifts named 'brigth' (did you mean bright" in " ".join(told.split())
     assert "Traceback" not in told
-    assert ends(monkeypatch, "list", "shift") == 2
-    assert "no family is called 'shift'; did you mean shifts" in capsys.readouterr().err
+    assert ends(monkeypatch, "list", "shitfs") == 2
+    assert "no family is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
     assert ends(monkeypatch, "prune", "shard") == 2
     assert ends(monkeypatch, "pin", "nowhere") == 3
     assert ends(monkeypatch, "plan", "--scale", "smok") == 2
