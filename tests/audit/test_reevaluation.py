@@ -145,7 +145,7 @@ def wrap(predictor, params, inputs):
 def test_a_method_that_adapts_is_walked_from_the_beginning(made):
     (made.root / "mine/methods/adapts.py").write_text(ADAPTS)
     campaign = made.plan().params.model_dump(mode="json")["campaigns"]["tiny"]
-    campaign |= {"methods": ["adapts"], "detectors": [], "features": []}
+    campaign |= {"methods": ["adapts"], "detectors": [], "features": [], "ood": [], "val_ood": []}
     planned = made.plan(campaigns__tiny=campaign, evaluate={"batch_size": 16})
     planned.write(made.root)
     for job in planned.of_verb("evaluate"):

@@ -79,7 +79,7 @@ def test_pictures_stay_within_their_limit_and_keys_are_kept(
     assert not any("webp" in one for one in samples.content([rows_of(0, None)], shown, labels)["samples"])  # fmt: skip
 
 
-def made(root: Path, classes: list[str]) -> Artifact:
+def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
     """Write shards, records and weights below a root; return the artifact of their samples' page."""
     weights, clean = Ref("weights", "toy/net-erm-s0"), Ref("shards", "toy/test/identity/0")
     records = Ref("records", "toy/net-erm-s0/plain/toy/test/identity/0")
@@ -98,7 +98,8 @@ def made(root: Path, classes: list[str]) -> Artifact:
         nets.state_bytes({"w": torch.zeros(1)}, {"classes": json.dumps(classes)})
     )
     row = {"weights": weights.name, "method": "plain", "dataset": "toy", "split": "test"}
-    row |= {"shift": "identity", "severity": 0.0, "records": records.name, "shards": clean.name}
+    row |= {"shift": "identity", "severity": 0.0, "records": records.name, "private": private}
+    row |= {"shards": None if private else clean.name}
     content = {"clean": "toy", "rows": [row], "code": {}}
     return Artifact.of(Ref("report", "samples/toys/index"), content, (records, weights, clean))
 
@@ -115,6 +116,16 @@ def embedded(html: str) -> dict[str, Any]:
     assert found
     content: dict[str, Any] = json.loads(found[1])
     return content
+
+
+def test_of_samples_that_may_not_be_passed_on_the_page_has_neither_key_nor_picture(
+    tmp_path: Path,
+) -> None:
+    html = execute(tmp_path, made(tmp_path, ["cat", "dog", "cow", "hen"], private=True))
+    assert "toy/test/00" not in html
+    content = html.partition('type="application/json"')[2].partition("</script>")[0]
+    assert "webp" not in content
+    assert "hen" in content
 
 
 def test_the_page_holds_what_records_and_shards_say_and_no_markup_of_names(tmp_path: Path) -> None:

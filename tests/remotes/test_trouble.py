@@ -97,10 +97,10 @@ def _told(*words: str) -> str:
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """Put a file system of some megabytes at a folder."""
+def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
+    """Put a file system of some kilobytes at a folder."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("needs permission to mount a file system")
     try:
@@ -115,7 +115,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     full: str, author: Repository, published: dict[str, Mirror], reader: Make
 ) -> None:
     clone = reader(mirror=published["http"], second=published["folder"])
-    with small_disk(clone.path / full, 2):
+    with small_disk(clone.path / full, 200):
         with pytest.raises(DataError, match="No space left on device"):
             clone.pull("tables")
         for name in clone.files():

@@ -60,7 +60,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=home / "tracked", check=True, capture_output=True)
     (packed,) = (home / "tracked" / "dist").glob("*.tar.gz")
     with tarfile.open(packed) as archive:
-        archive.extractall(home / "unpacked", filter="data")
+        archive.extractall(home / "unpacked")
     (found,) = (home / "unpacked").iterdir()
     return found
 

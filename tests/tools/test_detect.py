@@ -209,7 +209,12 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
             f"`snakemake {train.relative_to(home)}` makes that" in said_of
         )
         planned_campaign.load(
-            home, **LEARNT | {"campaigns__small__features": [], "campaigns__small__detectors": []}
+            home,
+            **LEARNT
+            | {
+                f"campaigns__small__{key}": []
+                for key in ("features", "detectors", "ood", "val_ood")
+            },
         )
         unkept = told(monkeypatch, capsys, *asked)
         assert "no campaign keeps features of train: name knn under the `detectors:`" in unkept

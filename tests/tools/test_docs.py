@@ -99,7 +99,12 @@ def ran(home, card):
     for rows, form in ((claims, claim_formats.CLAIMS), (numbers, claim_formats.MEASURED)):
         name = file.with_name(f"{form.name}.parquet")
         schema.write(schema.table(rows, form), name, "f" * 64, form)
-    known = {"fingerprint": "f" * 64, "made": {}, "rows": {"claims.parquet": "a"}, "consumed": {}}
+    known = {
+        "fingerprint": "f" * 64,
+        "made": {"claims.parquet": "b"},
+        "rows": {"claims.parquet": "a"},
+        "consumed": {},
+    }
     receipt = recipe.receipt_path(root, ref)
     receipt.write_text(json.dumps({**known, "recipe": {"card": card}}))
     packages = {"shiftbench": "0.1.0", "torch": "2.13.0+cpu"}

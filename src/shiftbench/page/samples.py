@@ -77,6 +77,11 @@ def pick(rows: Iterable[Answer]) -> tuple[tuple[int, int, int], Picked]:
     return counts, {kind: own[:COUNT] for kind, own in found.items()}
 
 
+def unnamed(picked: Picked) -> Picked:
+    """Return examples without their keys: those of a dataset that may not be passed on tell of it."""
+    return {kind: [("", *answer[1:]) for answer in own] for kind, own in picked.items()}
+
+
 @functools.cache
 def _turn(key: str) -> bytes:
     """Return what orders samples: not as their keys are, and the same in every file."""

@@ -382,7 +382,8 @@ class RecipeSpecs:
             shown = point.golden is None and not point.data.local
             kept = ("weights", "method", "dataset", "split", "shift", "severity", "records")
             own = {key: row[key] for key in kept}
-            rows.append({**own, "shards": point.data.name if shown else None})
+            named = {"shards": point.data.name if shown else None, "private": point.data.local}
+            rows.append({**own, **named})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
         content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
         return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))

@@ -2,7 +2,7 @@
 
 `results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It is made where records and shards are
 at hand and holds all that it shows, so that the report needs neither, and a checkout without shards has both. What may
-not be passed on is named and not shown. The same records and shards give the same bytes.
+not be passed on is neither shown nor named. The same records and shards give the same bytes.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
     records = Ref("records", row["records"])
     table = schema.read(paths[records], samples.COLUMNS)
     columns = [table.column(name).to_pylist() for name in samples.COLUMNS]
+    counts, picked = samples.pick(zip(*columns, strict=True))
+    if row["private"]:
+        picked = samples.unnamed(picked)
     return Rows(
         row["weights"],
         row["method"],
@@ -58,7 +61,8 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
         records.path,
         row["shards"],
         nets.classes_of(paths[Ref("weights", row["weights"])]),
-        *samples.pick(zip(*columns, strict=True)),
+        counts,
+        picked,
     )
 
 

@@ -155,15 +155,21 @@ def _check_out(home: Path, targets: list[str]) -> None:
 
 
 def _too_large(home: Path, targets: list[str]) -> str | None:
-    """Name a file that lacks for want of space, which DVC does not tell."""
+    """Tell on which disk too little is left for the files that lack, which DVC does not."""
     cache = dvc_store.cache_of(home)
+    lacking: dict[int, list[tuple[str, int]]] = {}  # by how much is free where they go
     for path, oid in dvc_store.recorded(home).items():
         file, kept = home / path, cache / dvc_store.place(oid)
         if file.exists() or not any(dvc_store.lies_at(path, target) for target in targets):
             continue
         here = next(folder for folder in file.parents if folder.exists())
-        if kept.is_file() and kept.stat().st_size > disk_free(here):
-            return f"No space left on device for {path}, {kept.stat().st_size} bytes"
+        if kept.is_file():
+            lacking.setdefault(disk_free(here), []).append((path, kept.stat().st_size))
+    for free, files in lacking.items():
+        size = sum(size for _, size in files)
+        if size > free:
+            which = f"{files[0][0]} and {len(files) - 1} more files"
+            return f"No space left on device for {which}: {size} bytes, {free} are free"
     return None
 
 
