@@ -15,7 +15,7 @@ up when it is up.
 
 What remains: tests and program share a process, as in every harness of this kind. A program that is written against
 this very protocol, or against its tests (an object that equals everything, a patched `abs`), can say that it came to
-its end; it can harm nothing, and changes nobody's verdict but its own.
+its end; it can harm nothing, and changes nobody's verdict but its own. `tasks/_outside.py` asks such programs again.
 """
 
 from __future__ import annotations
