@@ -126,8 +126,18 @@ def test_what_is_told_may_be_anything(text):
     assert _outside.right([_outside.Question("", 4)], "[4]")
 
 
-@pytest.mark.parametrize(
-    "test", ["(", "\0", "x = 1", "def check(): pass", "def check(f): g(1) == 2", "(" * 9999]
-)
+EQUALS = "    assert f(1) == 2\n"
+ASKING_NOTHING = [
+    *("(", "\0", "x = 1", "(" * 9999, "def check(): pass", "def check(f): assert g(1) == 2"),
+    f"def check(f):\n    f = str\n{EQUALS}",
+    f"def check(f):\n    if f(1): return\n{EQUALS}",
+    f"def check(f):\n    assert abs(f(1) - 2) < 1{'0' * 400}",
+    f"def check(f):\n{EQUALS}def check(f):\n{EQUALS}",
+    f"def check(f):\n{EQUALS}{'#' * 50_000}",
+]
+
+
+@pytest.mark.parametrize("test", ASKING_NOTHING)
 def test_tests_that_cannot_be_asked_ask_nothing(test):
     assert _outside.questions(test) == ()
+    assert _outside.questions(f"def check(f):\n{EQUALS}") == (_outside.Question("1", 2),)

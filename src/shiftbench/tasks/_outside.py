@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LONGEST = 50_000  # characters of tests that are read; longer answers could not be told
+_NUMBER = (int, float, complex)
 _TELL = """
 
 def _plainly_(value):
@@ -56,8 +57,9 @@ class Question:
         """Tell whether plain data is what is expected."""
         if self.within is None:
             return found == self.expected
-        numbers = isinstance(found, int | float) and isinstance(self.expected, int | float)
-        return numbers and abs(found - self.expected) < self.within  # type: ignore[operator]
+        if not isinstance(found, _NUMBER) or not isinstance(self.expected, _NUMBER):
+            return False
+        return abs(found - self.expected) < self.within
 
 
 @functools.lru_cache(maxsize=4096)
@@ -76,8 +78,16 @@ def questions(test: str) -> tuple[Question, ...]:
     if len(checks) != 1 or len(checks[0].args.args) != 1:
         return ()
     called = checks[0].args.args[0].arg
+    if any(_turns(node, called) for node in ast.walk(checks[0])):
+        return ()
     asserts = [one.test for one in checks[0].body if isinstance(one, ast.Assert)]
     return tuple(found for one in asserts if (found := _question(one, called)))
+
+
+def _turns(node: ast.AST, called: str) -> bool:
+    """Tell whether a node of `check` may leave it before its end, or call another thing by the candidate's name."""
+    stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == called
+    return stored or isinstance(node, ast.Return)
 
 
 def _question(test: ast.expr, called: str) -> Question | None:
@@ -97,7 +107,7 @@ def _question(test: ast.expr, called: str) -> Question | None:
                 return _asked(
                     call, called, ast.literal_eval(expected), float(ast.literal_eval(within))
                 )
-    except (ValueError, TypeError, RecursionError):  # no literals
+    except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):  # no literals
         return None
     return None
 
