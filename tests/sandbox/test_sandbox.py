@@ -264,35 +264,54 @@ def test_modules_may_be_loaded_before():
         assert opened.run("import sys; result = 'decimal' in sys.modules").value is True
 
 
-def test_nothing_stays_behind():
-    with Sandbox() as opened:
-        opened.run("x = 1")
-        folder, group, process = opened._folder, opened._group, opened._process
-    assert not folder.exists()
-    assert group is None or not group.exists()
-    assert process.poll() is not None
-
-
-def test_what_is_started_ends_with_its_parent():
-    """Killed without a word, the parent takes the server and what it runs with it."""
+def opened(program, tmp_path):
+    """Start a Python that opens a sandbox and runs a program; return it, the outer process, and all below that."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Sandbox\n"
-        "with Sandbox() as box:\n    print(box._process.pid, flush=True)\n    box.run('import time; time.sleep(99)')"
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
+        f"box = Sandbox()\nprint(box._process.pid, flush=True)\nbox.run({program!r}, Limits(cpu=99, wall=120))"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(SOURCE)], stdout=subprocess.PIPE, text=True
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(SOURCE)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    outer = int(parent.stdout.readline())
+    outer = int(owner.stdout.readline())
     deadline = time.monotonic() + 60
-    while len(family(outer)) < 4 and time.monotonic() < deadline:
+    while len(family(outer)) < 4 and "sleep" in program and time.monotonic() < deadline:
         time.sleep(0.02)
-    started = family(outer)
-    os.kill(outer, 9)
-    parent.communicate()
-    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+    return owner, outer, family(outer)
+
+
+def gone(processes):
+    """Wait until processes are gone; False where they stay."""
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in processes) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert len(started) == 4
-    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    return not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.parametrize("killed", ["owner", "outer", "nobody"])
+def test_nothing_stays_behind(box, killed, tmp_path):
+    """No file, cgroup or process, whoever is killed without a word, and where nobody closes; a living one stays."""
+    program = "x = 1" if killed == "nobody" else "import time; time.sleep(99)"
+    owner, outer, started = opened(program, tmp_path)
+    groups = {Path(f"/proc/{pid}/cgroup").read_text() for pid in started if killed != "nobody"}
+    if killed != "nobody":
+        os.kill(owner.pid if killed == "owner" else outer, 9)
+    owner.communicate()
+    assert gone(started)
+    assert list(tmp_path.iterdir()) == []
+    assert groups <= {Path("/proc/self/cgroup").read_text()}
+    assert box.run("result = 1").value == 1
+
+
+def test_a_sandbox_that_is_closed_is_gone():
+    with Sandbox() as one:
+        one.run("x = 1")
+        started = family(one._process.pid)
+    assert one._process.poll() is not None
+    assert gone(started)
 
 
 def nobody(code, *before):
@@ -340,7 +359,7 @@ def test_without_landlock_nothing_is_run(monkeypatch):
 
     monkeypatch.setattr(kernel, "call", missing)
     with pytest.raises(kernel.Lacking, match="no Landlock"):
-        server.leave("/nowhere")
+        server.leave()
     monkeypatch.setattr(kernel.platform, "machine", lambda: "riscv64")
     with pytest.raises(kernel.Lacking, match="x86_64 and aarch64, not riscv64"):
         kernel.machine()

@@ -6,7 +6,8 @@
 A *server*, one warm process, leaves the machine behind once: a root folder of its own in which Python is read-only, no
 network, an unprivileged user without capabilities in a user namespace. For each program it forks into fresh pid, mount,
 ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; what the program leaves running dies with its
-pid namespace. Where the kernel refuses one of these, nothing is run: `SandboxError`.
+pid namespace. On the machine nothing is made, no file, folder or cgroup, so that nothing is left where somebody is
+killed. Where the kernel refuses one of these, nothing is run: `SandboxError`.
 
 A program passes when it comes to its end: its process then repeats a number that was drawn, outside of it, only then,
 and exits with 0. What it prints goes nowhere. One bad program is one failed program, whatever it writes, and time is
@@ -14,22 +15,16 @@ up when it is up.
 
 What remains: tests and program share a process, as in every harness of this kind. A program that is written against
 this very protocol, or against its tests (an object that equals everything, a patched `abs`), can say that it came to
-its end; it can harm nothing, and changes nobody's verdict but its own.
+its end; it can harm nothing, and changes nobody's verdict but its own. `tasks/_outside.py` asks such programs again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -38,7 +33,6 @@ from shiftbench.sandbox import messages, server
 
 __all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
 
-PIDS = Path("/sys/fs/cgroup")
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
@@ -106,11 +100,7 @@ class Sandbox:
     """
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="shiftbench-sandbox-"))
-        self._folder.chmod(0o755)
-        self._group = _pids_group()
         command = [sys.executable, "-s", "-P", "-B", str(server.__file__)]
-        settings = {"root": str(self._folder), "preload": list(preload)}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -121,7 +111,7 @@ class Sandbox:
             start_new_session=True,
         )
         try:
-            self._send({**settings, "group": str(self._group) if self._group else None})
+            self._send({"preload": list(preload)})
             self._receive()
         except BaseException:
             self.close()
@@ -167,12 +157,6 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        deadline = time.monotonic() + 2
-        while self._group and self._group.exists() and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):  # its last process may be about to go
-                self._group.rmdir()
-            time.sleep(0.01)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -204,18 +188,3 @@ def lacking() -> str:
     except SandboxError as error:
         return str(error)
     return "" if found.value == 1 else f"a trivial program {found.reason}"
-
-
-def _pids_group() -> Path | None:
-    """Return a fresh cgroup that counts processes (version 1 or 2), or None where we may not make one."""
-    for parent in (PIDS / "pids", PIDS):
-        group = parent / f"shiftbench-{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            group.mkdir()
-            (group / "pids.max").write_text(str(server.PIDS_MAX))
-        except OSError:
-            with contextlib.suppress(OSError):
-                group.rmdir()
-            continue
-        return group
-    return None

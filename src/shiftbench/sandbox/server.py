@@ -30,7 +30,6 @@ else:
     from shiftbench.sandbox import kernel, messages, running
 
 NOBODY = 65534
-PIDS_MAX = 64
 WORK = "/box"
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
@@ -45,7 +44,7 @@ _NO_MEMORY = 99
 # ------------------------------------------------------------------ leaving the machine
 
 
-def leave(root: str) -> None:
+def leave() -> None:
     """Give this process a root folder, a user, and no network; its children a pid namespace.
 
     Raises:
@@ -60,7 +59,7 @@ def leave(root: str) -> None:
             kernel.unshare(others)  # root may read Python where nobody may not
         else:
             _own_user(others, proc)
-        _own_root(root)
+        _own_root()
         if privileged:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -90,8 +89,13 @@ def _own_user(others: int, proc: int) -> None:
         os.close(file)
 
 
-def _own_root(root: str) -> None:
-    """Make a root folder that has Python and the system's libraries, read-only, and an empty place to work."""
+def _own_root() -> None:
+    """Make a root folder that has Python and the system's libraries, read-only, and an empty place to work.
+
+    Nothing is made on the machine: the root is mounted over /proc, which is always there and is not needed below, in
+    this mount namespace alone. It ends with its last process, however that ends.
+    """
+    root = "/proc"
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     bound: list[Path] = []
@@ -196,8 +200,13 @@ def _until_gone(child: int, talk: _Talk, deadline: float) -> str:
     gone, poller = os.pidfd_open(child), select.poll()
     poller.register(gone, select.POLLIN)
     poller.register(talk.heard, select.POLLIN)
+    poller.register(
+        0, 0
+    )  # ready when who asked is gone, killed perhaps: nobody waits for an answer
     while (left := deadline - time.monotonic()) > 0:
         ready = {file for file, _ in poller.poll(1000 * left)}
+        if 0 in ready:
+            return "asker"
         if talk.heard in ready:
             if not talk.hear():
                 poller.unregister(talk.heard)
@@ -319,14 +328,11 @@ def _lock_in(asked: dict[str, Any], kept: set[int]) -> None:
 
 def serve() -> None:
     """Serve programs until the other side is gone."""
-    settings = messages.receive(0)
-    if settings["group"]:
-        Path(settings["group"], "cgroup.procs").write_text(str(os.getpid()))
-    for name in settings["preload"]:
+    for name in messages.receive(0)["preload"]:
         importlib.import_module(name)
     base = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     try:
-        leave(settings["root"])
+        leave()
     except kernel.Lacking as error:
         messages.send(1, {"lacking": str(error)})
         return

@@ -4,6 +4,7 @@ A sample is `text`, the prompt (passed to the model verbatim), and `meta`: `task
 the tests call), `test` (Python code that defines `check(candidate)`), `canonical_solution` (what follows the prompt in
 a right answer). A model gives `completions`: for each sample the same number n of texts that follow the prompt. The
 program is prompt + completion + test + `check(entry_point)`; it is right when it comes to its end within the limits.
+Results that the tests compare with literals are compared once more outside of its process (`_outside`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import pyarrow as pa
 from shiftbench.data.formats import Column, Format
 from shiftbench.errors import DataError, ModelError
 from shiftbench.sample import Sample
-from shiftbench.sandbox import Limits, pool
-from shiftbench.tasks import _shown
+from shiftbench.sandbox import Limits, Outcome, pool
+from shiftbench.tasks import _outside, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"text": "txt", "meta": "json"}
@@ -93,8 +94,7 @@ def rows(
     """
     found = _completions(samples, outputs)
     pairs = [(sample, text) for sample, texts in zip(samples, found, strict=True) for text in texts]
-    programs = [program(sample, text) for sample, text in pairs]
-    outcomes = iter(pool.run_all(programs, [_essence(*pair) for pair in pairs], LIMITS))
+    outcomes = iter(_outcomes(pairs))
     judged = [[next(outcomes) for _ in texts] for texts in found]
     metas = [sample.fields["meta"] for sample in samples]
     columns = {
@@ -109,6 +109,28 @@ def rows(
     return pa.table(columns, schema=RECORDS.arrow)
 
 
+def _outcomes(pairs: list[tuple[Sample, str]]) -> list[Outcome]:
+    """Return what became of each completion: judged by its own process, and if that says `passed`, outside too."""
+    found = _run(pairs, [_tests(sample) for sample, _ in pairs])
+    asked = [_outside.questions(sample.fields["meta"]["test"]) for sample, _ in pairs]
+    again = [at for at, one in enumerate(found) if one.passed and asked[at]]
+    ends = [_outside.tell(pairs[at][0].fields["meta"]["entry_point"], asked[at]) for at in again]
+    for at, told in zip(again, _run([pairs[at] for at in again], ends), strict=True):
+        if not told.passed:
+            found[at] = told
+        elif not _outside.right(asked[at], told.value):
+            found[at] = Outcome("failed", "AssertionError")
+    return found
+
+
+def _run(pairs: list[tuple[Sample, str]], ends: list[str]) -> list[Outcome]:
+    """Run prompt + completion + end; docstrings and layout of the first two decide nothing."""
+    texts = [f"{sample.fields['text']}{completion}" for sample, completion in pairs]
+    programs = [text + end for text, end in zip(texts, ends, strict=True)]
+    keys = [pool.essence(text) + end for text, end in zip(texts, ends, strict=True)]
+    return pool.run_all(programs, keys, LIMITS)
+
+
 def program(sample: Sample, completion: str) -> str:
     """Return the whole program: prompt, completion, tests, and the call that runs them."""
     return f"{sample.fields['text']}{completion}{_tests(sample)}"
@@ -117,11 +139,6 @@ def program(sample: Sample, completion: str) -> str:
 def _tests(sample: Sample) -> str:
     meta = sample.fields["meta"]
     return f"\n\n{meta['test']}\n\ncheck({meta['entry_point']})\n"
-
-
-def _essence(sample: Sample, completion: str) -> str:
-    """Return what tells programs apart: docstrings and layout decide nothing."""
-    return pool.essence(f"{sample.fields['text']}{completion}") + _tests(sample)
 
 
 def _prompt_digest(sample: Sample) -> int:
