@@ -1,4 +1,4 @@
-"""`python validate_bill.py FILE`, in the validators' environment: what CycloneDX's own schema and library miss in it."""
+"""`python validate_bill.py FILE`, in the validators' environment: what the schema and library of CycloneDX find wrong."""
 
 from __future__ import annotations
 

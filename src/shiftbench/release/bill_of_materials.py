@@ -28,6 +28,8 @@ FILE = "sbom.cdx.json"
 MODEL = "machine-learning-model"
 """Type of the components that are weights; their reference is the path of an artefact."""
 Node = dict[str, Any]
+Pin = tuple[str, str]
+"""Name and version of a package."""
 _RELEASE = "release"
 _LOCK, _HASHES = "requirements.lock", "requirements.hashes"
 _PIN = re.compile(r"^([\w.-]+)==(\S+)((?:\s*\\\n\s+--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
@@ -86,41 +88,47 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
 # --- packages ------------------------------------------------------------------------------------
 
 
-def _packages(root: Path, home: Path, content: manifest.Content) -> list[Node]:
-    """Return each package in each version that the lock or a run file states, with who states it."""
-    hashes = _pins(home / _HASHES)
-    locked = dict.fromkeys(_pins(home / _LOCK), [_LOCK])
-    stated = {pin: locked.get(pin, []) + by for pin, by in _installed(root, content).items()}
-    return [_package(*pin, by, hashes.get(pin, [])) for pin, by in (locked | stated).items()]
+def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Node]:
+    """Yield each package in each version that the lock or a run file states, with who states it."""
+    hashes, locked = _pins(home / _HASHES), _pins(home / _LOCK)
+    ran = _installed(root, content)
+    for pin in locked.keys() | ran:
+        who = [name for name, pins in {_LOCK: locked, "run files": ran}.items() if pin in pins]
+        yield _package(*pin, who, hashes.get(pin, []))
 
 
-def _pins(file: Path) -> dict[tuple[str, str], list[str]]:
-    """Return (name, version) -> sha256 of the package's files, as a requirements file has them; none without a file."""
+def _pins(file: Path) -> dict[Pin, list[str]]:
+    """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
     text = file.read_text() if file.is_file() else ""
     return {
-        (name, version): re.findall(r"[0-9a-f]{64}", hashes)
+        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes)
         for name, version, hashes in _PIN.findall(text)
     }
 
 
-def _installed(root: Path, content: manifest.Content) -> dict[tuple[str, str], list[str]]:
+def _installed(root: Path, content: manifest.Content) -> set[Pin]:
     """Return the packages by which the released outputs were made, as their run files name them."""
     files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
     runs = (json.loads(file.read_bytes()) for file in files)
-    pins = {pin for run in runs for pin in run["environment"]["packages"].items()}
-    return dict.fromkeys(sorted(pins), ["run files"])
+    pins = (pin for run in runs for pin in run["environment"]["packages"].items())
+    return {(_normal(name), version) for name, version in pins}
 
 
-def _package(name: str, version: str, by: list[str], hashes: list[str]) -> Node:
+def _normal(name: str) -> str:
+    """Return a package's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node:
     about = {
         "bom-ref": f"{name}=={version}",
         "name": name,
         "version": version,
-        "properties": [_property("stated-by", who) for who in by],
+        "properties": [_property("stated-by", by) for by in who],
     }
-    if name == "shiftbench":  # the commit's, of no index
+    if name == "shiftbench":  # that of the commit, whatever an index may have under this name
         return about | {"type": "application"}
-    purl = _purl("pypi", name.lower().replace("_", "-"), version)
+    purl = _purl("pypi", name, version)
     if hashes:
         files = {"type": "distribution", "url": purl, "comment": "one of these files"}
         about["externalReferences"] = [files | {"hashes": list(map(_hash, hashes))}]
