@@ -1,4 +1,4 @@
-"""`python validate_bill.py FILE`, in the validators' environment: what the schema and library of CycloneDX find wrong."""
+"""`python validate_bill.py FILE`, in the validators' environment: what CycloneDX's schema and library find wrong."""
 
 from __future__ import annotations
 
