@@ -130,7 +130,8 @@ def test_the_serial_number_is_that_of_the_bill_and_no_other(bill: Callable[..., 
 @pytest.mark.needs(str(VALIDATORS / "python"))
 def test_it_is_valid_by_the_schema_of_cyclonedx(bill: Callable[..., Node], tmp_path: Path) -> None:
     for name in ("requirements.lock", "requirements.hashes"):
-        (tmp_path / name).write_text((HOME / name).read_text())
+        lines = (HOME / name).read_text().splitlines(keepends=True)
+        (tmp_path / name).write_text("".join(lines[:300]))  # all hashes take the validator seconds
     components = len(bill({"torch": "2.13.0+cpu", "shiftbench": "0.1"})["components"])
     script = HOME / "tests/release/validate_bill.py"
     said = call(str(VALIDATORS / "python"), str(script), str(tmp_path / bill_of_materials.FILE))

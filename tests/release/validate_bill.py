@@ -14,7 +14,7 @@ text = Path(sys.argv[1]).read_text()
 document = json.loads(text)
 error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
 if error:
-    sys.exit(str(error))
+    sys.exit(f"{error.data.json_path}: {error.data.message}")
 bom = Bom.from_json(data=document)
 bom.validate()  # the references of the dependencies
 urls = {one["bom-ref"]: one.get("purl") for one in document["components"]}
