@@ -56,7 +56,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
     ]
     components.sort(key=lambda component: str(component["bom-ref"]))
     tool = {"type": "application", "name": "shiftbench"}
-    found = {
+    found: Node = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
@@ -120,7 +120,7 @@ def _normal(name: str) -> str:
 
 
 def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node:
-    about = {
+    about: Node = {
         "bom-ref": f"{name}=={version}",
         "name": name,
         "version": version,
