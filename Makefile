@@ -43,7 +43,7 @@ setup: ## the virtual environment .venv, from requirements.lock, each file check
 shell: setup ## a shell in which `shiftbench`, `snakemake` and `dvc` are commands (or: source .venv/bin/activate)
 	@exec bash --rcfile <(cat ~/.bashrc 2>/dev/null; echo 'source "$(CURDIR)/$(BIN)/activate"')
 
-validators: setup ## what tests validate Croissant and RO-Crate with, in an environment of its own (roc-validator wants an older rich)
+validators: setup ## what tests validate Croissant, RO-Crate and CycloneDX with, in an environment of its own (roc-validator wants an older rich)
 	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
 	    python -m venv --clear .venv-validators; \
 	    .venv-validators/bin/pip install --quiet --disable-pip-version-check --requirement tests/release/validators.lock; \

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.released_campaign import CREATED, METRICS, OWN, SECRET, STATEMENT, call
+from makers.released_campaign import CREATED, METRICS, OWN, RECORD, SECRET, STATEMENT, call
 from makers.repositories import HOME, Repository, clone
 from shiftbench.release import manifest
 
@@ -131,6 +131,15 @@ def test_the_run_is_a_valid_workflow_run_crate(released: Repository) -> None:
     assert job["instrument"] == {"@id": "#shiftbench-shift"}
     assert len(job["result"]) == 4
     assert any(fact["@id"].startswith("#environment/packages/") for fact in job["environment"])
+
+
+def test_the_bill_of_materials_names_the_torch_that_ran(released: Repository) -> None:
+    bill = json.loads((released.path / "releases/1.0/sbom.cdx.json").read_text())
+    run = json.loads((released.path / f"{RECORD}.run.json").read_text())
+    stated = {one["name"]: one["version"] for one in bill["components"]}
+    packages = run["environment"]["packages"]
+    assert {name: stated[name] for name in packages} == packages
+    assert bill["metadata"]["timestamp"] == CREATED
 
 
 def test_the_root_is_the_same_in_a_clone_by_another_user_at_another_time(

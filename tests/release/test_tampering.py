@@ -32,6 +32,7 @@ def test_a_copy_without_changes_is_exact(copy: Path, keys: Path) -> None:
 ENTRY = f"{RECORD}.receipt.json"
 RUN = f"{RECORD}.run.json"
 CROISSANT = "releases/1.0/croissant/tiny.json"
+BILL = "releases/1.0/sbom.cdx.json"
 FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     "a byte of a shard": (lambda home: flip(home / TAR), {"artefact": {TAR}}),
     "a byte of a table": (lambda home: flip(home / METRICS), {"artefact": {METRICS}}),
@@ -78,6 +79,14 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
         lambda home: edit(home / CROISSANT, lambda it: it.update(license="none")),
         {"statement": {CROISSANT}},
     ),
+    "a package struck from the bill of materials": (
+        lambda home: edit(home / BILL, lambda it: it["components"].pop(0)),
+        {"statement": {BILL}},
+    ),
+    "no bill of materials any more": (
+        lambda home: (home / BILL).unlink(),
+        {"statement": {BILL}},
+    ),
     "a file slipped in": (
         lambda home: (home / "releases/1.0/more.json").write_text("{}"),
         {"statement": {"releases/1.0/more.json"}},
@@ -94,6 +103,16 @@ def test_a_change_is_caught_and_named(copy: Path, fault: str) -> None:
     change, expected = FAULTS[fault]
     change(copy)
     assert problems(copy) == expected
+
+
+def test_a_release_from_before_bills_of_materials_verifies(copy: Path) -> None:
+    (copy / BILL).unlink()
+    (copy / f"{STATEMENT}.sig").unlink()
+    edit(
+        copy / STATEMENT,
+        lambda it: it.update(subject=[one for one in it["subject"] if one["name"] != BILL]),
+    )
+    assert problems(copy) == {}
 
 
 def test_what_was_made_again_by_another_recipe_is_told_apart(copy: Path) -> None:

@@ -41,7 +41,7 @@ def release(
         str | None, typer.Option(help="print the proof that this file is in the release, as JSON")
     ] = None,
 ) -> None:
-    """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate; or check it."""
+    """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate, CycloneDX; or check it."""
     if prove:
         from shiftbench.release import manifest
 

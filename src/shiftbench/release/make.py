@@ -11,7 +11,15 @@ from shiftbench.errors import DataError, ParamsError, StaleError
 from shiftbench.files import scratch_folder, sha256, write_bytes
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
-from shiftbench.release import crate, croissant, git, manifest, signing, statement
+from shiftbench.release import (
+    bill_of_materials,
+    crate,
+    croissant,
+    git,
+    manifest,
+    signing,
+    statement,
+)
 from shiftbench.release.text import lined
 from shiftbench.storage import pull
 
@@ -65,6 +73,8 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     with scratch_folder(target) as folder:
         _write(folder / manifest.FILE, content)
         _write(folder / crate.FILE, crate.document(plan, root, home, content))
+        bill = bill_of_materials.document(plan, root, home, content)
+        _write(folder / bill_of_materials.FILE, bill)
         for name, document in croissant.documents(plan, root, home, content).items():
             _write(folder / "croissant" / f"{name}.json", document)
         files = {

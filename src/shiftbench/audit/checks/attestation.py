@@ -2,9 +2,10 @@
 
 Pass rule: the subjects of the statement are the artefacts of the manifest and the files of the release, with their
 digests; a signature verifies with ssh-keygen or gpg; every dataset whose shards are released has a Croissant document,
-and the sha256 of each file in it and in the RO-Crate is the manifest's. A signature whose key is not here leaves the
-check incomplete; a release without one is noted. Limits: that the documents keep their formats is tested with the
-formats' own validators, not here; whose key signed, only a file of allowed signers or a keyring tells.
+and the sha256 of each file in it, in the RO-Crate and in the bill of materials (weights that others trained) is the
+manifest's. A signature whose key is not here leaves the check incomplete; a release without one is noted. Limits: that
+the documents keep their formats is tested with the formats' own validators, not here; whose key signed, only a file of
+allowed signers or a keyring tells.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.errors import DataError
-from shiftbench.release import crate, manifest, verify
+from shiftbench.release import bill_of_materials, crate, manifest, verify
 
 NUMBER, LEVEL = "A27", 0
 
@@ -44,12 +45,12 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
     """Yield where Croissant or RO-Crate lack something, or state another digest than the manifest."""
     folder = manifest.folder(home, content["name"])
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
-    stated = {crate.FILE: _of_crate(folder)}
+    stated = {crate.FILE: _of_crate(folder), bill_of_materials.FILE: _of_bill(folder)}
     for dataset in _datasets(content):
         stated[f"croissant/{dataset}.json"] = _of_croissant(folder, dataset)
     for name, claims in stated.items():
         place = f"{manifest.FOLDER}/{content['name']}/{name}"
-        if not claims:
+        if not claims and name != bill_of_materials.FILE:  # which may well name no weights
             yield case.failed(place, "a description is missing, or describes nothing")
         for path, digest in claims.items():
             if digest != digests.get(path):
@@ -70,6 +71,16 @@ def _datasets(content: manifest.Content) -> list[str]:
 
 def _of_crate(folder: Path) -> dict[str, str]:
     return {node["name"]: node["sha256"] for node in _nodes(folder / crate.FILE, "@graph")}
+
+
+def _of_bill(folder: Path) -> dict[str, str]:
+    """Return the digests of weights; none where the bill is missing or is none, which the statement tells."""
+    try:
+        components = json.loads((folder / bill_of_materials.FILE).read_bytes())["components"]
+        models = [one for one in components if one["type"] == bill_of_materials.MODEL]
+        return {one["bom-ref"]: one["hashes"][0]["content"] for one in models}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}
 
 
 def _of_croissant(folder: Path, dataset: str) -> dict[str, str]:

@@ -1,0 +1,213 @@
+"""What a release rests on, as a CycloneDX bill of materials: packages, originals, weights that others trained.
+
+Source: CycloneDX 1.6 (ECMA-424). Packages are the pins of `requirements.lock` and what the run files say was installed:
+torch and torchvision are in no lock, and whoever ran with another version than the lock's has both here. Which of a
+package's files pip took nobody wrote down, so the hashes of `requirements.hashes` stand at its distribution and not at
+the package. Nothing here is asked of the machine that releases.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from shiftbench.data import source_files
+from shiftbench.data.source_files import Provider
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance.recipe import Artifact, canonical
+from shiftbench.refs import Ref
+from shiftbench.release import manifest
+
+FILE = "sbom.cdx.json"
+MODEL = "machine-learning-model"
+"""Type of the components that are weights; their reference is the path of an artefact."""
+Node = dict[str, Any]
+Pin = tuple[str, str]
+"""Name and version of a package."""
+_RELEASE = "release"
+_LOCK, _HASHES = "requirements.lock", "requirements.hashes"
+_PIN = re.compile(r"^([\w.-]+)==(\S+)((?:\s*\\\n\s+--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
+_SPDX = ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT")
+"""Licences that are stated as identifiers of SPDX; others by name, in the words of the source's file."""
+_PURL = {"apt": "deb/debian", "npm": "npm", "pypi": "pypi"}
+"""Client -> type of its package URLs."""
+
+
+def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> Node:
+    """Return the bill of materials; its serial number follows from all else in it.
+
+    Args:
+        plan: what was released.
+        root: the output root.
+        home: the repository.
+        content: the manifest.
+    """
+    models = [a for a in plan.artifacts.values() if _is_brought(a)]
+    components = [
+        *_packages(root, home, content),
+        *_sources(plan, models),
+        *_models(models, content),
+    ]
+    components.sort(key=lambda component: str(component["bom-ref"]))
+    tool = {"type": "application", "name": "shiftbench"}
+    found: Node = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "timestamp": content["volatile"]["created"],
+            "tools": {"components": [tool | {"version": importlib.metadata.version("shiftbench")}]},
+            "component": {
+                "type": "data",
+                "bom-ref": _RELEASE,
+                "name": "shiftbench release",
+                "version": content["name"],
+                "properties": [
+                    _property("root", content["root"]),
+                    _property("commit", content["volatile"]["commit"]),
+                ],
+            },
+        },
+        "components": components,
+        "dependencies": [
+            {"ref": _RELEASE, "dependsOn": [component["bom-ref"] for component in components]},
+            *({"ref": a.ref.path, "dependsOn": sorted(map(_name, a.inputs))} for a in models),
+        ],
+        # what torch's build brings (CUDA's libraries, Triton) and what the system does are not known here
+        "compositions": [{"aggregate": "incomplete", "assemblies": [_RELEASE]}],
+    }  # fmt: skip
+    return found | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, canonical(found)).urn}
+
+
+# --- packages ------------------------------------------------------------------------------------
+
+
+def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Node]:
+    """Yield each package in each version that the lock or a run file states, with who states it."""
+    hashes, locked = _pins(home / _HASHES), _pins(home / _LOCK)
+    ran = _installed(root, content)
+    for pin in locked.keys() | ran:
+        who = [name for name, pins in {_LOCK: locked, "run files": ran}.items() if pin in pins]
+        yield _package(*pin, who, hashes.get(pin, []))
+
+
+def _pins(file: Path) -> dict[Pin, list[str]]:
+    """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
+    text = file.read_text() if file.is_file() else ""
+    return {
+        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes)
+        for name, version, hashes in _PIN.findall(text)
+    }
+
+
+def _installed(root: Path, content: manifest.Content) -> set[Pin]:
+    """Return the packages by which the released outputs were made, as their run files name them."""
+    files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
+    runs = (json.loads(file.read_bytes()) for file in files)
+    pins = (pin for run in runs for pin in run["environment"]["packages"].items())
+    return {(_normal(name), version) for name, version in pins}
+
+
+def _normal(name: str) -> str:
+    """Return a package's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node:
+    about: Node = {
+        "bom-ref": f"{name}=={version}",
+        "name": name,
+        "version": version,
+        "properties": [_property("stated-by", by) for by in who],
+    }
+    if name == "shiftbench":  # that of the commit, whatever an index may have under this name
+        return about | {"type": "application"}
+    purl = _purl("pypi", name, version)
+    if hashes:
+        files = {"type": "distribution", "url": purl, "comment": "one of these files"}
+        about["externalReferences"] = [files | {"hashes": list(map(_hash, hashes))}]
+    return about | {"type": "library", "purl": purl}
+
+
+# --- data and models -----------------------------------------------------------------------------
+
+
+def _is_brought(artifact: Artifact) -> bool:
+    """Tell whether weights come from others: nothing was trained on."""
+    return artifact.ref.kind == "weights" and all(ref.kind == "sources" for ref in artifact.inputs)
+
+
+def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]:
+    """Yield the weights that others trained, with the licences of what they were taken from."""
+    known = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
+    for artifact in models:
+        licences = [source_files.load_source(ref.name).licence for ref in artifact.inputs]
+        yield {
+            "type": MODEL,
+            "bom-ref": artifact.ref.path,
+            "name": artifact.ref.name,
+            "hashes": [_hash(known[artifact.ref.path])],
+            "properties": [_property("model", artifact.recipe["model"]["use"])],
+            **({"licenses": [_licence(text) for text in licences]} if licences else {}),
+        }
+
+
+def _sources(plan: Plan, models: list[Artifact]) -> Iterator[Node]:
+    """Yield the originals: title, licence, digests of the files, and the packages that hold them."""
+    weights = {ref for artifact in models for ref in artifact.inputs}
+    for ref in (ref for ref in plan.artifacts if ref.kind == "sources"):
+        source = source_files.load_source(ref.name)
+        places = [{"type": "website", "url": source.homepage}] if source.homepage else []
+        places += [
+            {"type": "distribution", "url": _of_provider(provider)}
+            for provider in source.providers
+            if provider.client in _PURL
+        ]
+        yield {
+            "type": "data",
+            "bom-ref": _name(ref),
+            "name": ref.name,
+            "description": source.title,
+            "licenses": [_licence(source.licence)],
+            "externalReferences": places,
+            "data": [{"type": "other" if ref in weights else "dataset", "name": source.title}],
+            "components": [
+                {"type": "file", "name": path, "hashes": [_hash(file.sha256)]}
+                for path, file in sorted(source.files.items())
+            ],
+            "properties": [_property("tree", source.tree.sha256)] if source.tree else [],
+        }
+
+
+def _name(ref: Ref) -> str:
+    return f"{ref.kind}/{ref.name}"
+
+
+def _of_provider(provider: Provider) -> str:
+    return _purl(_PURL[provider.client], provider.package, provider.version)
+
+
+# --- CycloneDX's small objects -------------------------------------------------------------------
+
+
+def _purl(kind: str, name: str, version: str) -> str:
+    """Return a package URL (github.com/package-url/purl-spec)."""
+    return f"pkg:{kind}/{quote(name)}@{quote(version, safe=':')}"
+
+
+def _hash(sha256: str) -> Node:
+    return {"alg": "SHA-256", "content": sha256}
+
+
+def _licence(text: str) -> Node:
+    return {"license": {"id" if text in _SPDX else "name": text}}
+
+
+def _property(name: str, value: str) -> Node:
+    return {"name": f"shiftbench:{name}", "value": value}
