@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,9 @@ def there(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_model_is_told(there: Path, case: str) -> None:
     path, options, made, words = WRONG[case]
+    shutil.rmtree(
+        "__pycache__", ignore_errors=True
+    )  # of a file as long, written in the same second
     Path(path.partition(":")[0]).write_bytes(made())
     with pytest.raises(ShiftbenchError) as caught:
         run(there, path, **options)
