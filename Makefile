@@ -64,8 +64,7 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-# A worker more than cores: some tests wait for servers, kills and limits.
-PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $(shell nproc) + 1) --dist worksteal $(ONE_SYSTEM)
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal $(ONE_SYSTEM)
 
 pull: setup ## all that was recorded in dvc.lock, checked (ARGS="records tables" for a part)
 	@shiftbench pull $(ARGS)
