@@ -18,6 +18,7 @@ from torch import nn
 from makers import planned_campaign
 from shiftbench.data import pins
 from shiftbench.errors import ShiftbenchError
+from shiftbench.refs import Ref
 
 SIZE = {"size": 8, "mean": [0.5] * 3, "std": [0.5] * 3}
 CODE = {"trust": True}
@@ -219,17 +220,22 @@ def test_what_is_no_file_is_told(there: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("path", "options", "made"),
+    ("path", "options", "made", "answers"),
     [
-        ("right.onnx", SIZE, graph),
-        ("right.pt", SIZE | CODE | {"use": "torchscript"}, lambda: script(Net())),
-        ("right.py:f", CODE, lambda: b"def f(s): return [[1.0, 0.0, 0.0]] * len(s)"),
-        ("right.csv", {}, lambda: table(key=KEYS, prediction=["0"] * 60)),
+        ("right.onnx", SIZE, graph, {0, 1, 2}),
+        ("right.pt", SIZE | CODE | {"use": "torchscript"}, lambda: script(Net()), {0, 1, 2}),
+        ("right.py:f", CODE, lambda: b"def f(s): return [[0.0, 1.0, 0.0]] * len(s)", {1}),
+        ("right.csv", {}, lambda: table(key=KEYS, prediction=["0"] * 60), {0}),
     ],
 )
 def test_these_models_are_right(
-    there: Path, path: str, options: dict[str, Any], made: Callable[[], bytes]
+    there: Path, path: str, options: dict[str, Any], made: Callable[[], bytes], answers: set[int]
 ) -> None:
-    """What the table changes is all that is wrong there."""
+    """What the table changes is all that is wrong there: each sample has its model's answer."""
+    records = there / Ref("records", "shapes/theirs-given-s0/plain/shapes/test/identity/0").path
+    records.unlink(missing_ok=True)
     Path(path.partition(":")[0]).write_bytes(made())
     run(there, path, **options)
+    rows = pl.read_parquet(records)
+    assert set(rows["prediction"]) <= answers
+    assert 0 < len(set(rows["key"]) & set(KEYS)) == len(rows)

@@ -5,7 +5,6 @@ A few hundred draws in each run, thousands in `make test-all`.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from shiftbench.data import shards
 from shiftbench.errors import ShiftbenchError
 from shiftbench.plan import loading
+from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
@@ -67,12 +67,18 @@ def test_params(tmp_path: Path, root: Path, draws: int) -> None:
     whole = (root / "params.yaml").read_bytes()[:1500]
     file = tmp_path / "params.yaml"
 
+    refusals: list[str] = []
+
     def check(data: st.DataObject) -> None:
         file.write_bytes(torn(data, whole))
-        with contextlib.suppress(ShiftbenchError):
-            loading.load(file)
+        try:
+            assert isinstance(loading.load(file), Params)
+        except ShiftbenchError as error:
+            refusals.append(str(error))
 
     drawn(draws, check)
+    assert refusals
+    assert [said for said in refusals if str(file) not in said] == []
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -109,12 +115,20 @@ def test_shards(tmp_path: Path, draws: int) -> None:
     good.mkdir()
     fields = {"image": "png", "label": "cls", "meta": "json"}
     shards.write(samples, good, fields, {"classes": ["a"], "task": "classification"}, 1 << 20)
+    refusals: list[str] = []
 
     def check(data: st.DataObject) -> None:
         shutil.copytree(good, folder, dirs_exist_ok=True)
         name = data.draw(st.sampled_from(["index.parquet", "000000.tar"]))
         (folder / name).write_bytes(torn(data, (good / name).read_bytes()))
-        with contextlib.suppress(ShiftbenchError):
-            list(shards.read(folder))
+        try:  # what is read all the same is what was written
+            found = {one.key: one.fields for one in shards.read(folder)}
+        except ShiftbenchError as error:
+            refusals.append(str(error))
+            return
+        assert list(found) == ["t/0", "t/1", "t/2"]
+        assert all(np.array_equal(one["image"], image) for one in found.values())
 
     drawn(draws, check)
+    assert refusals
+    assert [said for said in refusals if str(folder) not in said] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from shiftbench import files
 from shiftbench.errors import ModelError, ShiftbenchError
 from shiftbench.inference import nets
+from shiftbench.models import _given
+from shiftbench.sample import Sample
 
 _LINE = 300  # characters of a foreign message
 
@@ -77,6 +79,27 @@ def numbers(found: Any, path: str) -> NDArray[np.float32]:
             f"model {path} gave a {type(found).__name__} that is no array of numbers; expected logits "
             "(samples, classes)"
         ) from None
+
+
+def predictor(
+    module: torch.nn.Module, params: Mapping[str, Any], classes: int, place: torch.device
+) -> nets.Predictor:
+    """Return what feeds a module of torch scaled images, and takes its logits and features.
+
+    Args:
+        module: on `place`; float32 (n, channels, size, size) to (n, classes), or a pair with features.
+        params: of the model, with its `path` and how images are scaled.
+        classes: how many logits are expected.
+        place: where it computes.
+    """
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        fed = _given.scaled(samples, params)
+        with torch.inference_mode(), asking(params["path"], fed):
+            found = module(torch.from_numpy(fed).to(place))
+        return _given.outputs(arrays(found, params["path"]), len(samples), classes, params["path"])
+
+    return predict
 
 
 def arrays(found: Any, path: str) -> list[NDArray[np.float32]]:

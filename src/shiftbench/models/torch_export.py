@@ -27,7 +27,6 @@ from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models import _foreign, _given, _trust
 from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 TASK = "classification"
 RUNS_CODE = "a file of torch.export can run Python when it is loaded"
@@ -66,14 +65,7 @@ def load(
     with _foreign.reading(file, "torch_export"):
         module = _module(file).to(place)
 
-    def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        fed = _given.scaled(samples, params)
-        with torch.inference_mode(), _foreign.asking(params["path"], fed):
-            found = module(torch.from_numpy(fed).to(place))
-        arrays = _foreign.arrays(found, params["path"])
-        return _given.outputs(arrays, len(samples), len(classes), params["path"])
-
-    return predict
+    return _foreign.predictor(module, params, len(classes), place)
 
 
 def _module(file: Path) -> torch.nn.Module:

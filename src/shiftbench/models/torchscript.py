@@ -17,7 +17,6 @@ import torch
 from shiftbench.inference import nets
 from shiftbench.models import _foreign, _given, _trust
 from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 TASK = "classification"
 RUNS_CODE = "a TorchScript file can read and write files of yours while it runs"
@@ -50,11 +49,4 @@ def load(
     with _foreign.reading(file, "torchscript"):
         module = torch.jit.load(file, map_location=place).eval()
 
-    def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        fed = _given.scaled(samples, params)
-        with torch.inference_mode(), _foreign.asking(params["path"], fed):
-            found = module(torch.from_numpy(fed).to(place))
-        arrays = _foreign.arrays(found, params["path"])
-        return _given.outputs(arrays, len(samples), len(classes), params["path"])
-
-    return predict
+    return _foreign.predictor(module, params, len(classes), place)
