@@ -17,6 +17,10 @@ SNAKEMAKE := snakemake $(if $(CORES),--cores $(CORES))
 STAMP := $(BIN)/../shiftbench.stamp
 WANTED = $$(cat requirements.lock requirements.hashes pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
+# Of the lock, uv installs what pip would, bytes checked by pip's hashes, in a tenth of the time; torch's builds are pip's to find.
+PIP := python -m pip install --quiet --disable-pip-version-check
+HASHED := --no-deps --require-hashes
+INDEX := $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 help: ## this list
@@ -35,9 +39,11 @@ setup: ## the virtual environment .venv, from requirements.lock, each file check
 	    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.12"; \
 	    exit 1; \
 	fi >&2
-	@echo "installing requirements.lock, torch and torchvision into .venv (a few minutes, once)"
-	@python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.hashes
-	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation --editable .
+	@echo "installing requirements.lock, torch and torchvision into .venv (about a minute, once)"
+	@$(PIP) $(HASHED) --requirement <(sed -n '/^uv==/,/[^\\]$$/p' requirements.hashes)
+	@uv pip install --quiet --python $(BIN)/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement requirements.hashes || \
+	    { echo "uv could not: pip goes on, and takes minutes"; $(PIP) $(HASHED) --requirement requirements.hashes; }
+	@$(PIP) --no-compile --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
 shell: setup ## a shell in which `shiftbench`, `snakemake` and `dvc` are commands (or: source .venv/bin/activate)
@@ -103,7 +109,6 @@ lock: ## write requirements.lock and requirements.hashes again with the newest r
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock; \
-	"$$scratch/bin/pip" install --quiet --disable-pip-version-check uv; \
 	"$$scratch/bin/uv" pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	    --python-platform x86_64-unknown-linux-gnu requirements.lock --output-file "$$scratch/hashes"; \
 	{ sed '/^[^#]/,$$d' requirements.hashes; cat "$$scratch/hashes"; } > "$$scratch/lock"; \

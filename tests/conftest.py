@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -111,6 +112,12 @@ def _no_registry() -> str | None:
 
 
 # --- which tests, in which order ------------------------------------------------------------------
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what stays until the end: libraries and the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

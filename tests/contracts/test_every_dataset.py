@@ -26,6 +26,9 @@ NAMES = plugins.names("datasets")
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
 TWELVE = [name for name in NAMES if name.startswith("twelve_")]
 
+BY_DATASET = pytest.mark.parametrize("name", NAMES, scope="module")
+"""All tests of a dataset in a row, so that one of pytest's workers reads it, once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -160,7 +163,7 @@ def content(sample: Sample) -> str:
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_declaration(name: str) -> None:
     module = plugins.find("datasets", name)
     assert len(module.__doc__ or "") > 40
@@ -174,7 +177,7 @@ def test_declaration(name: str) -> None:
     assert hasattr(module, "classes") or len(set(module.CLASSES)) == len(module.CLASSES) >= least
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
     sources, params = at_hand(name)
     names = classes(plugins.find("datasets", name), params, sources)
@@ -184,7 +187,7 @@ def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
     assert bool(found) == classified(plugins.find("datasets", name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_keys_are_unique_and_have_no_dot(name: str) -> None:
     keys = [seen.key for part in read(name).values() for seen in part]
     prefix = f"{getattr(plugins.find('datasets', name), 'PART_OF', name)}/"
@@ -194,14 +197,14 @@ def test_keys_are_unique_and_have_no_dot(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_a_dataset_that_says_so_yields_in_the_order_of_keys(name: str) -> None:
     if getattr(plugins.find("datasets", name), "IN_ORDER", False):
         for part in read(name).values():
             assert [seen.key for seen in part] == sorted(seen.key for seen in part)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_what_it_wants_of_the_user_is_where_it_says(name: str) -> None:
     module = plugins.find("datasets", name)
     if hasattr(module, "wants"):
@@ -210,7 +213,7 @@ def test_what_it_wants_of_the_user_is_where_it_says(name: str) -> None:
             assert all(Path(path).exists() for path in module.wants(split, params))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_splits_are_disjoint_by_key_group_and_content(name: str) -> None:
     found = read(name)
     assert all(found.values()), {split: len(part) for split, part in found.items()}
@@ -219,7 +222,7 @@ def test_splits_are_disjoint_by_key_group_and_content(name: str) -> None:
         assert len(set.union(*sets)) == sum(map(len, sets)), field
 
 
-@pytest.mark.parametrize("name", NAMES)
+@BY_DATASET
 def test_same_samples_again(name: str) -> None:
     sources, params = at_hand(name)
     module = plugins.find("datasets", name)

@@ -6,7 +6,9 @@ itself nothing is imported before the fork: each checkout brings its own.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import json
@@ -17,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +27,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NoReturn
 
+FORKED = Path(__file__).parent / "forked"
 NAMES = ("dvc", "shiftbench", "snakemake")
 SERVER = "shiftbench.cli.warm_server"
 LIBRARIES = (
@@ -46,11 +50,51 @@ def run(
         )
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "stdout", Path(folder) / "stderr"
-        process = context().Process(target=_be, args=(command, cwd, dict(environment), said))
-        process.start()
-        process.join()
+        status = Started(command, cwd, environment, said).wait()
         texts = [file.read_text() if file.is_file() else "" for file in said]
-    return subprocess.CompletedProcess(command, process.exitcode or 0, *texts)
+    return subprocess.CompletedProcess(command, status, *texts)
+
+
+class Started:
+    """A command that goes on, in a process group of its own: what a test uses of `subprocess.Popen`."""
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        cwd: Path,
+        environment: Mapping[str, str],
+        said: tuple[Path, Path],
+    ) -> None:
+        arguments = (command, cwd, dict(environment), said)
+        self._process = context().Process(target=_be, args=arguments)
+        self._process.start()
+        self.pid = self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """Return its exit status, None while it goes on."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit status when it has ended."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("a command", timeout or 0)
+        return self._process.exitcode
+
+
+@functools.cache
+def fork_server() -> str:
+    """Start what the programs in `forked` ask, which `dvc` and `make` find; return its address.
+
+    It ends with this process.
+    """
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    address = Path(folder.name) / "socket"
+    context().Process(target=_listen, args=(str(address),), daemon=True).start()
+    while not address.exists():
+        time.sleep(0.01)
+    return str(address)
 
 
 def context() -> ForkServerContext:
@@ -93,7 +137,7 @@ class Worker:
 
 def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: Path) -> None:
     """Be `python -c CODE ARGUMENTS`."""
-    _become(cwd, environment, (said, said))
+    _become(cwd, environment, _opened((said, said)))
     *_, option, code = command[: command.index("-c") + 2]
     sys.argv[:] = [option, *command[command.index("-c") + 2 :]]
     _end_as_interpreter(lambda: exec(code, {"__name__": "__main__"}))
@@ -102,20 +146,31 @@ def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said
 def _be(
     command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: tuple[Path, Path]
 ) -> None:
-    """Be the command: its folder, environment, outputs, path of modules and words."""
+    """Be the command, in a session of its own."""
     os.setsid()
+    _command(command, cwd, environment, _opened(said))
+
+
+def _command(
+    command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
+) -> None:
+    """Be the command: its folder, environment, streams, path of modules and words."""
     with_warm_jobs(cwd)
-    _become(cwd, environment, said)
+    _become(cwd, environment, streams)
     sys.argv[:] = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name=command[0])
     _end_as_interpreter(lambda: sys.exit(entry.load()()))
 
 
-def _become(cwd: Path, environment: Mapping[str, str], said: tuple[Path, Path]) -> None:
-    for number, file in enumerate(said, start=1):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        os.dup2(os.open(file, flags, 0o600), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+def _opened(said: tuple[Path, Path]) -> list[int]:
+    """Return the streams 0, 1 and 2 of a command: nothing to read, files to write to."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    return [os.open(os.devnull, os.O_RDONLY), *(os.open(file, flags, 0o600) for file in said)]
+
+
+def _become(cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     os.fsync = lambda _: None  # as in conftest.py
     os.chdir(cwd)
     os.environ.clear()
@@ -135,6 +190,54 @@ def _end_as_interpreter(run: Callable[[], object]) -> None:
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
         sys.exit(1)
+
+
+# ------------------------------------------------------------------ commands that other commands start
+
+
+def _listen(address: str) -> NoReturn:
+    """Be each command that is asked for, in a child of its own."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen()
+    while True:
+        asked, _ = listener.accept()
+        if not os.fork():
+            listener.close()
+            _answer(asked)
+        asked.close()
+        with contextlib.suppress(ChildProcessError):  # those that have ended
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _answer(asked: socket.socket) -> NoReturn:
+    """Be one command in a child; answer with its exit status."""
+    words, streams, *_ = socket.recv_fds(asked, 1 << 20, 3)
+    wanted = json.loads(words)
+    pid = os.fork()
+    if not pid:
+        asked.close()
+        os._exit(_status(wanted["command"], Path(wanted["cwd"]), wanted["environment"], streams))
+    _, status = os.waitpid(pid, 0)
+    asked.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
+    os._exit(0)
+
+
+def _status(
+    command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
+) -> int:
+    """Be a command to its end, what an interpreter does at its end included; return its exit status."""
+    status = 0
+    try:
+        _command(command, cwd, environment, streams)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
 
 
 # ------------------------------------------------------------------ Snakemake's server of jobs
@@ -171,9 +274,8 @@ def _stand_by(asked: socket.socket, cwd: Path) -> NoReturn:
     words, (channel, errors), *_ = socket.recv_fds(asked, 1 << 20, 2)
     if not words:
         os._exit(0)
-    nowhere = Path(os.devnull)
-    _become(cwd, json.loads(words)["environment"], (nowhere, nowhere))
-    os.dup2(errors, 2)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    _become(cwd, json.loads(words)["environment"], (nowhere, nowhere, errors))
     sys.argv[:] = ["-m", str(channel)]
     try:
         runpy.run_module(SERVER, run_name="__main__", alter_sys=True)

@@ -28,24 +28,21 @@ class Repository:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
-        done = commands.run(command, self.path, self._environment())
+        environment = self._environment()
+        if command[0] in ("dvc", "make"):  # what they start is found first among the forked
+            environment["TESTS_FORK"] = commands.fork_server()
+            environment["PATH"] = f"{commands.FORKED}{os.pathsep}{environment['PATH']}"
+        done = commands.run(command, self.path, environment)
         if check and done.returncode:
             raise AssertionError(
                 f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
             )
         return done
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str) -> commands.Started:
         """Start a command in a process group of its own, so that a test can kill all of it."""
-        with (self.path.parent / f"{self.path.name}.log").open("w") as log:
-            return subprocess.Popen(
-                command,
-                cwd=self.path,
-                env=self._environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        log = self.path.parent / f"{self.path.name}.log"
+        return commands.Started(command, self.path, self._environment(), (log, log))
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
