@@ -384,10 +384,9 @@ def test_a_page_without_campaigns_says_so() -> None:
 
 
 def test_every_file_of_the_template_decides_the_recipe() -> None:
-    folder = Path(report.__file__).parents[1]
-    assert {
-        f"../templates/report/{file.name}" for file in (folder / "templates/report").iterdir()
-    } == set(report.ASSETS)
+    folder = Path(report.__file__).parents[1] / "templates"
+    files = ("page.html", *(f"report/{file.name}" for file in (folder / "report").iterdir()))
+    assert {f"../templates/{name}" for name in files} == set(report.ASSETS)
 
 
 # ------------------------------------------------------------------------------------ gallery
