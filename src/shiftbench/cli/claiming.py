@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
-from shiftbench.cli.app import Json, app, escaped, out
+from shiftbench.cli.app import Hanging, Json, app, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
@@ -116,29 +114,12 @@ def _told(name: str, rows: list[dict[str, Any]]) -> Group:
         seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
         verdict = f"[{style}]{row['verdict']}[/]  {number(row)}{seeds}"
         if row["part"] is None:
-            blocks += ["", _Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
+            blocks += ["", Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
         else:
-            blocks.append(_Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
+            blocks.append(Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
         said = (row["says"], row["judged"]) if row["part"] is None else ()
         blocks += [Padding(escaped(one), (0, 0, 0, 4)) for one in (*said, row["reason"]) if one]
     return Group(*blocks)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hanging:
-    """A text whose first line begins further left than those that it is wrapped into."""
-
-    markup: str
-    indent: int = 0
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        text = Text.from_markup(self.markup)
-        first, *more = text.wrap(console, options.max_width - self.indent - _HANGING)
-        yield Padding(first, (0, 0, 0, self.indent))
-        yield from (Padding(line, (0, 0, 0, self.indent + _HANGING)) for line in more)
-
-
-_HANGING = 4
 
 
 def _spelled(rows: list[dict[str, Any]]) -> str:
