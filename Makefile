@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators run smoke systems record pull quick test test-all test-cpus test-slurm golden check lock clean
+.PHONY: help setup shell validators run smoke systems record pull quick test test-all fuzz test-cpus test-slurm golden check lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -83,8 +83,12 @@ quick: setup ## lint and the fast tests, within a minute: before each commit
 test: setup ## the tests, without slow ones, on all cores (SYSTEM=palm for one system's)
 	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
 
-test-all: setup ## the tests, slow ones too
+test-all: setup ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" $(ARGS)
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: setup ## drawn shards, receipts, releases, params and recorded answers, for FUZZ_SECONDS=60
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) pytest tests/fuzz --quiet -rP -o timeout=0
 
 test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)

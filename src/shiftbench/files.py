@@ -30,6 +30,8 @@ _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
 
+_LONGEST = 255
+"""Bytes of a name that file systems take."""
 _HEAD = 512
 """Bytes that tell what a file is."""
 _SHOWN = 60
@@ -122,7 +124,8 @@ def stays_below(path: object) -> bool:
     if not isinstance(path, str) or not path.isprintable():
         return False
     parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts
+    longest = max((len(part.encode()) for part in parts), default=0)
+    return 0 < longest <= _LONGEST and not path.startswith("/") and ".." not in parts
 
 
 def looks(file: Path) -> str:

@@ -17,11 +17,12 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import ClassVar
 
 from shiftbench import entries
 from shiftbench.entries import Entry
@@ -280,6 +281,52 @@ def _is_ours(name: str) -> bool:
     return hasattr(sys.modules.get(name), _OPENED)
 
 
+class FromSource(SourceFileLoader):
+    """Compiles a file when it is imported, and neither reads nor writes bytecode.
+
+    Python takes bytecode for that of a file whose second and length it has: of one that was changed within a second to
+    the same length it runs what stood there before, and the code digest is that of what stands there now.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file as it is now."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+class _Finder:
+    """Finds modules of the user's: in the plugin folders, and those that `import_anew` names."""
+
+    named: ClassVar[set[str]] = set()
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in cls.named and not _is_ours(name.partition(".")[0]):
+            return None
+        return _from_source(PathFinder.find_spec(name, path, target))
+
+
+def _from_source(spec: ModuleSpec | None) -> ModuleSpec | None:
+    if spec is not None and isinstance(spec.loader, SourceFileLoader):
+        spec.loader, spec.cached = FromSource(spec.loader.name, spec.loader.path), None
+    return spec
+
+
+def import_anew(name: str) -> ModuleType:
+    """Import a module that is installed, or lies on the path, from its source; what it imports as Python does."""
+    _Finder.named.add(name)
+    _install_finder()
+    return importlib.import_module(name)
+
+
+def _install_finder() -> None:
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+
+
 def _open(home: Home) -> None:
     """Make a user's folder importable under its name, without a look at its neighbours."""
     if getattr(sys.modules.get(home.package), _OPENED, None) == home.folder:
@@ -287,7 +334,8 @@ def _open(home: Home) -> None:
     if _is_ours(home.package):  # another folder of that name, of another campaign
         for name in [n for n in sys.modules if n.partition(".")[0] == home.package]:
             del sys.modules[name]
-    spec = PathFinder.find_spec(home.package, [str(home.folder.parent)])
+    _install_finder()
+    spec = _from_source(PathFinder.find_spec(home.package, [str(home.folder.parent)]))
     if spec is None:
         raise PluginError(f"the plugin folder {home.folder} does not exist")
     package = importlib.util.module_from_spec(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 from makers import planned_campaign
 from makers.command_line import ends, run, said
 from shiftbench import cli
+from shiftbench.cli import looking
 from shiftbench.data import shards
 from shiftbench.errors import DataError, ParamsError, skippable
 from shiftbench.plan import plan
@@ -112,6 +114,32 @@ def test_why_tells_what_decided_an_output(home: Path) -> None:
     assert "severity  2.5" in told
     with pytest.raises(ParamsError, match="nothing planned is called 'shape/test'"):
         run_raising("why", "shape/test")
+
+
+def test_why_is_short_unless_asked(home: Path) -> None:
+    """Of the digests of 50 files there are a few names; a folder is found by its path."""
+    short = said("why", "results/report/index.html")
+    assert re.search(r"code +\d+: shiftbench/.*--whole prints all", short, re.S)
+    assert len(short) < 2000 < len(said("why", "results/report/index.html", "--whole"))
+    folder = said("why", "data/shards/shapes/test/bright/2.5/")
+    assert folder.startswith("data/shards/shapes/test/bright/2.5/manifest.json: missing")
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_lists_and_descriptions_fit_a_terminal(
+    home: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """What is wrapped stands below its own column; a paragraph is wrapped once."""
+    monkeypatch.setattr(looking.out, "width", width)
+    lines = said("list", "shifts").splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(re.match(r"  (\S+ +| {25})\S", line) for line in lines[1:]), lines[:5]
+    joined = " ".join(" ".join(lines).split())
+    assert all(looking._first_line("shifts", name) in joined for name in ("fog", "class_morph"))
+    told = said("describe", "shifts", "fog").partition("\n  profile = ")[0].splitlines()
+    assert max(map(len, told)) <= width
+    paragraphs = "\n".join(line.rstrip() for line in told).split("\n\n")
+    assert all(len(line) > 0.5 * width for part in paragraphs for line in part.split("\n")[:-1])
 
 
 def test_what_is_not_there_is_told_in_a_few_words(home: Path) -> None:

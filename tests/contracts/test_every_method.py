@@ -48,6 +48,8 @@ def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
 def test_declarations(name: str) -> None:
     module = plugins.find("methods", name)
     assert module.SEES in ("sample", "batch", "stream")
+    tasks = plugins.names("tasks")
+    assert set(getattr(module, "TASKS", tasks if name == "plain" else ())).intersection(tasks)
     assert isinstance(module.PARAMS, dict)
     assert module.__doc__
     assert "Source:" in module.__doc__

@@ -15,6 +15,7 @@ from shiftbench.stages.train import train_weights
 
 NAMES = plugins.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
+TASKS = plugins.names("tasks")
 ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
 MODELS = {
@@ -38,6 +39,8 @@ def test_file_says_what_it_is(name: str) -> None:
     assert isinstance(trainer.PARAMS, dict)
     assert callable(trainer.train)
     needs = trainer.needs(trainer.PARAMS | CONTEXT) if hasattr(trainer, "needs") else []
+    reads = name in ALONE or any(ref.kind == "shards" for ref in needs)
+    assert set(getattr(trainer, "TASKS", () if reads else TASKS)).intersection(TASKS), "of no task"
     assert all(isinstance(ref, Ref) for ref in needs)
     assert len(set(needs)) == len(needs)
 

@@ -22,6 +22,10 @@ from shiftbench.errors import DataError
 from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "label": "cls", "meta": "json"}
+ABOUT: dict[str, Any] = {
+    "task": "classification", "classes": ["a"], "dataset": "t", "split": "test", "shift": "fog", "severity": 0.5,
+    "licence": "CC0", "citation": "-", "redistribute": True, "skipped": [],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     folder.mkdir()
     image = np.arange(108, dtype=np.uint8).reshape(12, 9)
     samples = (Sample(f"t/{n}", {"image": image, "label": n, "meta": {}}) for n in range(3))
-    shards.write(samples, folder, FIELDS, {"classes": ["a"], "task": "classification"}, 1 << 20)
+    shards.write(samples, folder, FIELDS, ABOUT, 1 << 20)
     return folder
 
 
@@ -130,6 +134,40 @@ def test_a_size_takes_no_more_memory_than_the_tar_has(folder: Path) -> None:
     seal(folder, lambda columns: columns.update(size=[1 << 40] * 3))
     with pytest.raises(DataError, match="damaged"):
         shards.Lookup(folder)[0]
+
+
+OTHERS = (None, True, "text", [7], [None], {"a": 1}, {"000000.tar": {"sha256": ""}})
+"""Values of which only one, or a part of one, is of a fact's own type."""
+
+
+def write(folder: Path, about: dict[str, Any]) -> None:
+    (folder / "manifest.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("fact", [*ABOUT, "fields", "samples", "tars", "index", "pixels"])
+def test_a_fact_that_is_missing_or_of_another_type_is_named(folder: Path, fact: str) -> None:
+    about = shards.manifest(folder)
+    refusal = rf"manifest\.json is no manifest of shards: .*'{fact}'"
+    write(folder, {name: value for name, value in about.items() if name != fact})
+    with pytest.raises(DataError, match=refusal):
+        shards.manifest(folder)[fact]
+    for other in OTHERS:
+        write(folder, {**about, fact: other})
+        if not isinstance(other, bool | str) or type(other) is not type(about[fact]):
+            with pytest.raises(DataError, match=refusal):
+                shards.manifest(folder)
+
+
+def test_a_tar_of_the_index_is_one_of_the_manifest(folder: Path) -> None:
+    write(folder, {**shards.manifest(folder), "tars": {}})
+    with pytest.raises(DataError, match=r"index\.parquet: a tar is none of the folder's"):
+        list(shards.read(folder))
+
+
+def test_a_folder_without_index_is_told(folder: Path) -> None:
+    (folder / "index.parquet").unlink()
+    with pytest.raises(DataError, match=r"index\.parquet is missing"):
+        list(shards.read(folder))
 
 
 @pytest.mark.parametrize(

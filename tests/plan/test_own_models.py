@@ -34,6 +34,7 @@ def asked(home: Path, model: dict[str, Any], **weights: Any) -> Any:
         "models": {"theirs": model},
         "campaigns__small__dataset": "photo_boxes" if detects else "shapes",
         "campaigns__small__weights": [{"models": ["theirs"], **weights}],
+        "campaigns__small__detectors": [] if detects else ["margin"],
     }
     return planned_campaign.load(home, **own).campaigns["small"].weights[0]
 

@@ -80,6 +80,19 @@ def test_what_computes_is_seen(tmp_path: Path, edit: tuple[str, str]) -> None:
     assert digest(tmp_path, changed(edit)) != digest(tmp_path, SOURCE)
 
 
+def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(tmp_path: Path) -> None:
+    """Of which tasks a trainer is decides what is refused; who reads it, or computes it, is seen."""
+    folder = tmp_path / "trainers"
+    folder.mkdir()
+    declared = 'TASKS = ("ranking",)\n'
+    assert digest(folder, SOURCE + declared) == digest(folder, SOURCE)
+    for seen in (declared + "print(TASKS)\n", 'TASKS = ("a", print())\n', "TASKS = A = ()\n"):
+        other = seen.replace("ranking", "detection").replace("A = ()", "A = (1,)")
+        assert digest(folder, SOURCE + seen) != digest(folder, SOURCE)
+        assert seen == other or digest(folder, other) != digest(folder, seen)
+    assert digest(tmp_path, SOURCE + declared) != digest(tmp_path, SOURCE)
+
+
 def test_digest_is_the_same_on_every_python(tmp_path: Path) -> None:
     """The golden digest is checked on the Python that runs the tests, and on others that are here."""
     file = tmp_path / "source.py"

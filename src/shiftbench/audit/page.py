@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from shiftbench import __version__, files
 from shiftbench.audit import run
 from shiftbench.audit.finding import Audit
+from shiftbench.page import html
 from shiftbench.refs import Ref
 
 NAMES = ("audit.html", "audit.json", "audit.svg")
@@ -122,12 +123,6 @@ def _line(value: Any) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES / "audit"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html.environment(_TEMPLATES / "audit")
     environment.filters["line"] = _line
     return environment

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.text import Text
 
 from shiftbench import __version__, plugins
 from shiftbench.errors import DataError, ParamsError, near
@@ -49,6 +53,32 @@ def begin(
     if trusted:
         trust.trust()
     plugins.Folders.only_read = not trust.is_trusted()
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A line that is wrapped where it is too long for the terminal, and then goes on further right than it begins.
+
+    Attributes:
+        markup: rich's.
+        indent: columns before it.
+        further: columns more before what is wrapped.
+    """
+
+    markup: str
+    indent: int = 0
+    further: int = 4
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the line, or the lines."""
+        width = options.max_width - self.indent
+        text = Text.from_markup(self.markup)
+        first = text.wrap(console, width)[0]
+        yield Padding(first, (0, 0, 0, self.indent))
+        left = text[len(first) :]
+        left = left[len(left) - len(left.plain.lstrip()) :]
+        for line in left.wrap(console, width - self.further) if left else ():
+            yield Padding(line, (0, 0, 0, self.indent + self.further))
 
 
 def escaped(text: str) -> str:

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from shiftbench.cli.app import Json, app, escaped, out
+from shiftbench.cli.app import Hanging, Json, app, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
@@ -112,8 +112,11 @@ def _told(name: str, rows: list[dict[str, Any]]) -> Group:
     for row in sorted(rows, key=lambda row: (row["claim"], row["part"] or "")):
         style = _STYLES.get(row["verdict"], "dim")
         seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
-        label = f"\n[bold]{row['claim']}[/]" if row["part"] is None else f"  {row['part']}"
-        blocks.append(f"{label}  [{style}]{row['verdict']}[/]  {number(row)}{seeds}")
+        verdict = f"[{style}]{row['verdict']}[/]  {number(row)}{seeds}"
+        if row["part"] is None:
+            blocks += ["", Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
+        else:
+            blocks.append(Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
         said = (row["says"], row["judged"]) if row["part"] is None else ()
         blocks += [Padding(escaped(one), (0, 0, 0, 4)) for one in (*said, row["reason"]) if one]
     return Group(*blocks)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 
 from shiftbench import plugins
 from shiftbench.cli.app import (
+    Hanging,
     Json,
     Scale,
     app,
@@ -44,7 +47,8 @@ def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json 
     for name, members in found.items():
         out.print(f"[bold]{name}[/] ({len(members)})")
         for member in members:
-            out.print(f"  {member:24} {escaped(_first_line(name, member))}")
+            line = f"{member:24} {escaped(_first_line(name, member))}"
+            out.print(Hanging(line, indent=2, further=25))
 
 
 def _list_systems(*, as_json: bool) -> None:
@@ -78,7 +82,7 @@ def describe(family: str, name: str, scale: Scale = None) -> None:
     file = params.use(family, name) if params else name
     module = plugins.find(family, file)
     options = params.options(family, name) if params else getattr(module, "PARAMS", {})
-    out.print(escaped((module.__doc__ or "").strip()))
+    out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
     for option, value in options.items():
         out.print(f"  {option} = {value!r}")
     if family == "streams":
@@ -88,6 +92,14 @@ def describe(family: str, name: str, scale: Scale = None) -> None:
     if entry is not None:
         out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
     out.print(f"[dim]{plugins.file(family, file)}[/]")
+
+
+def _reflowed(text: str) -> str:
+    """Return a docstring with a line for each paragraph, which a terminal wraps; lists and what is indented stay."""
+    return "\n\n".join(
+        part if re.search(r"^[ |*-]", part, re.M) else " ".join(part.split())
+        for part in text.split("\n\n")
+    )
 
 
 @app.command(rich_help_panel=PANEL)

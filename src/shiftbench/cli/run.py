@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shiftbench.cli.app import Json, Scale, app, err, escaped, out
+from shiftbench.cli.app import Hanging, Json, Scale, app, err, escaped, out
 from shiftbench.errors import ParamsError, near
 from shiftbench.plan import plan as plans
 
@@ -69,15 +69,20 @@ def _list_yours(planned: plans.Plan) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def why(output: str, scale: Scale = None) -> None:
+def why(
+    output: str,
+    scale: Scale = None,
+    whole: Annotated[bool, typer.Option("--whole", help="print long values whole")] = False,
+) -> None:
     """Tell what decided an output, and what changed since."""
     from shiftbench.provenance import recipe
 
     planned, root = plans.load(scale)
+    ends = (output, f"{output.rstrip('/')}/manifest.json")
     hits = [
         artifact
         for artifact in planned.artifacts.values()
-        if output in (artifact.ref.path, artifact.ref.name) or artifact.ref.path.endswith(output)
+        if artifact.ref.name == output or artifact.ref.path.endswith(ends)
     ]
     if not hits:
         known = [artifact.ref.path for artifact in planned.artifacts.values()]
@@ -89,14 +94,26 @@ def why(output: str, scale: Scale = None) -> None:
         if content and content["fingerprint"] != artifact.fingerprint:
             for line in recipe.differences(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
-        for line in _decided(artifact.recipe):
-            out.print("  " + escaped(line))
+        for key, value in sorted(artifact.recipe.items()):
+            text = recipe.canonical(value) if whole else _in_short(value)
+            out.print(Hanging(f"{key:9} {escaped(text)}", indent=2, further=10))
 
 
-def _decided(recipe: dict[str, Any]) -> list[str]:
+def _in_short(value: Any) -> str:
+    """Return a part of a recipe; of what is long, how much there is and its first few names."""
     from shiftbench.provenance.recipe import canonical
 
-    return [f"{key:9} {canonical(value)}" for key, value in sorted(recipe.items())]
+    text = canonical(value)
+    if len(text) <= _LONG:
+        return text
+    if not isinstance(value, dict | list):
+        return f"{text[:_LONG]}..."
+    names = [one if isinstance(one, str) else canonical(one) for one in value]
+    first = ", ".join(names[:_FIRST])
+    return f"{len(value)}: {first[:_LONG]}{', ...' if len(value) > _FIRST else ''} (--whole prints all)"
+
+
+_LONG, _FIRST = 300, 3
 
 
 @app.command(rich_help_panel=PANEL)

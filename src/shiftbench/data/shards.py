@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.data import codecs
-from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
+from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError, spelled
 from shiftbench.files import stays_below
 from shiftbench.sample import Sample
 
@@ -230,11 +230,24 @@ def _write_index(file: Path, entries: list[Entry]) -> None:
     )
 
 
+class Manifest(dict[str, Any]):
+    """What a manifest states; a fact that is asked for and that it does not state is an error that names both."""
+
+    def __init__(self, content: dict[str, Any], file: Path) -> None:
+        super().__init__(content)
+        self._file = file
+
+    def __missing__(self, fact: str) -> NoReturn:
+        raise DataError(
+            f"{self._file} is no manifest of shards: it states no {fact!r}; {_cure(self._file.parent)}"
+        )
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder of shards.
 
     Raises:
-        DataError: there is none, or it is no manifest of shards.
+        DataError: there is none, or it is no manifest of shards; names the fact that is missing or of another type.
     """
     file = folder / MANIFEST
     if not file.is_file():
@@ -242,13 +255,59 @@ def manifest(folder: Path) -> dict[str, Any]:
             f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
         )
     try:
-        content: dict[str, Any] = json.loads(file.read_bytes())
-        whole = content["fields"].items() and all(map(is_tar, content["tars"].keys()))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        whole = False
-    if not whole:
-        raise DataError(f"{file} is no manifest of shards; {_cure(folder)}")
-    return content
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{file} is no manifest of shards: no JSON object; {_cure(folder)}")
+    about = Manifest(content, file)
+    for fact in (*_ALWAYS, *about):
+        if fact in _FACTS and not _FACTS[fact](about[fact]):
+            raise DataError(
+                f"{file} is no manifest of shards: {fact!r} is {spelled(about[fact])}; {_cure(folder)}"
+            )
+    return about
+
+
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) in kinds
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _are_fields(value: object) -> bool:
+    return isinstance(value, dict) and _are_texts([*value.values()])
+
+
+def _are_tars(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        is_tar(name) and _is_tar(of) for name, of in value.items()
+    )
+
+
+def _is_tar(facts: object) -> bool:
+    kinds = {"sha256": str, "bytes": int, "samples": int}
+    return isinstance(facts, dict) and all(
+        type(facts.get(name)) is kind for name, kind in kinds.items()
+    )
+
+
+_ALWAYS = ("fields", "samples", "tars", "index", "pixels")
+"""Facts that `write` adds."""
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("index", "pixels", "task", "dataset", "split", "shift", "licence", "citation"), _is(str)
+    ),
+    **dict.fromkeys(("classes", "skipped"), _are_texts),
+    "samples": _is(int),
+    "redistribute": _is(bool),
+    "severity": _is(int, float),
+    "fields": _are_fields,
+    "tars": _are_tars,
+}
+"""Facts of manifests, with what tells that a value may be one."""
 
 
 def is_tar(name: object) -> bool:
@@ -263,19 +322,23 @@ def index(folder: Path) -> list[Entry]:
         ChecksumError: the index is not the one that the manifest names.
         DataError: it has other columns, or leads to other places than the folder's tars.
     """
-    data = (folder / INDEX).read_bytes()
-    if hashlib.sha256(data).hexdigest() != manifest(folder)["index"]:
+    about = manifest(folder)
+    try:
+        data = _regular(folder / INDEX).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{folder / INDEX} is missing; {_cure(folder)}") from None
+    if hashlib.sha256(data).hexdigest() != about["index"]:
         raise ChecksumError(
             f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
         )
     try:
         table = pq.read_table(pa.BufferReader(data))
         columns = table.select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA).to_pydict()
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise DataError(f"{folder / INDEX} is no index of shards: {error}") from None
     if any(table.column(name).null_count for name in ("key", "tar", "offset", "size")):
         raise DataError(f"{folder / INDEX}: a sample has no place; {_cure(folder)}")
-    if not all(map(is_tar, set(columns["tar"]))):
+    if not about["tars"].keys() >= set(columns["tar"]):
         raise DataError(f"{folder / INDEX}: a tar is none of the folder's; {_cure(folder)}")
     if min((*columns["offset"], *columns["size"]), default=0) < 0:
         raise DataError(f"{folder / INDEX}: a sample lies before its tar; {_cure(folder)}")
@@ -384,7 +447,7 @@ def _regular(file: Path) -> Path:
         DataError: it is none.
     """
     if file.exists() and not file.is_file():
-        raise DataError(f"{file} is no regular file, as a tar is; remove it, and pull it again")
+        raise DataError(f"{file} is no regular file; remove it, and pull it again")
     return file
 
 
@@ -438,7 +501,7 @@ def damaged(folder: Path) -> list[str]:
     problems: list[str] = []
     try:
         entries = index(folder)
-    except (DataError, FileNotFoundError) as error:
+    except DataError as error:
         return [str(error)]
     for tar, facts in manifest(folder)["tars"].items():
         try:

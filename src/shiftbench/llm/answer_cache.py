@@ -122,18 +122,31 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
     """Return the entries of a file by key; a last line without its end was being written, and counts for nothing."""
     if not file.is_file():
         return {}
-    *lines, torn = file.read_text(encoding="utf-8").split("\n")
+    *lines, torn = file.read_bytes().split(b"\n")
     found = {}
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            found[entry["key"]] = entry
-            entry["answer"]
-        except (ValueError, TypeError, KeyError) as error:
+            _line(entry).encode()  # half a pair of surrogates has no encoding
+            whole = _is_answer(entry)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
             raise DataError(
-                f"{file}, line {number} is no answer ({type(error).__name__}: {error}); take it back from git"
-            ) from None
+                f"{file}, line {number} is no answer: expected a JSON object with texts `key` and `answer`; take it "
+                "back from git"
+            )
+        found[entry["key"]] = entry
     if torn:
-        text = "".join(line + "\n" for line in lines)
-        files.write_bytes(file, text.encode())
+        files.write_bytes(file, b"".join(line + b"\n" for line in lines))
     return found
+
+
+def _is_answer(entry: object) -> bool:
+    """Tell whether a line's JSON is an answer: who asked and what came, and a date where there is one."""
+    if not isinstance(entry, dict):
+        return False
+    return all(
+        isinstance(one, str)
+        for one in (entry.get("key"), entry.get("answer"), entry.get("date", ""))
+    )

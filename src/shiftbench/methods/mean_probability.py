@@ -28,6 +28,7 @@ from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
 SEES = "sample"
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {"members": [], "method": "plain"}
 
 

@@ -21,6 +21,7 @@ from shiftbench.refs import Ref
 
 SEES = "stream"
 NEEDS = ("net",)
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {"rate": None, "steps": 1}
 
 

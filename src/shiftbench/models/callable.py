@@ -8,7 +8,6 @@ Source: none.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shiftbench import plugins
 from shiftbench.errors import ModelError, near
 from shiftbench.inference import nets
 from shiftbench.models import _foreign, _given, _trust
@@ -93,7 +93,7 @@ def _source(params: Mapping[str, Any]) -> str:
 
 def _from_module(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        return plugins.import_anew(name)
     except Exception as error:
         raise ModelError(
             f"callable's module {name!r} cannot be imported: {_foreign.first_line(error)}"
@@ -101,12 +101,14 @@ def _from_module(name: str) -> ModuleType:
 
 
 def _from_file(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"shiftbench_callable_{file.stem}", file)
-    if spec is None or spec.loader is None or not file.is_file():
+    name = f"shiftbench_callable_{file.stem}"
+    loader = plugins.FromSource(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    if spec is None or file.suffix != ".py" or not file.is_file():
         raise ModelError(f"callable's file {file} does not exist or is no Python file")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         raise ModelError(
             f"callable's file {file} cannot be imported: {_foreign.first_line(error)}"

@@ -17,9 +17,12 @@ from shiftbench.page.measures import DASH, spell
 
 
 def environment(folder: Path) -> Environment:
-    """Return the environment of the templates in a folder: everything is escaped, nothing may be undefined."""
+    """Return the environment of the templates in a folder, and of those above it that all pages share.
+
+    Everything is escaped, nothing may be undefined.
+    """
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, folder.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,7 @@ from shiftbench import files, plugins
 from shiftbench.errors import ParamsError
 from shiftbench.plan.params import Campaign, Params, Weights
 
-GIVEN = "given"
+GIVEN, PRETRAINED = "given", "pretrained"
 _ONE_FILE = "callable checkpoint onnx onnx_detection predictions torch_export torchscript".split()
 _CHANNELS = 3
 
@@ -121,6 +121,13 @@ def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> 
         raise ParamsError(
             f"{where}: the trainer {trainer_name!r} trains a net, and the model {name!r} ({kind}) "
             f"is none; use `trainers: [{GIVEN}]`, or leave `trainers` out"
+        )
+    if params.use("trainers", trainer_name) == PRETRAINED and not plugins.defines(
+        module, "pretrained"
+    ):
+        raise ParamsError(
+            f"{where}: the trainer {trainer_name!r} takes weights that a model brings, and {name!r} ({kind}) brings "
+            f"none; train it (erm), or use `trainers: [{GIVEN}]`"
         )
     file = options.get("path") or params.options("trainers", trainer_name).get("path")
     if (

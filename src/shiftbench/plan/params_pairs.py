@@ -33,6 +33,9 @@ def check(where: str, params: Params) -> None:
         key = f"{where}: campaigns.{name}"
         _check_data(key, params, campaign)
         _check_task(key, params, campaign)
+        _check_parts(key, params, campaign)
+        _check_nets(key, params, campaign)
+        _check_scored(f"{key}.detectors", params, campaign)
         _check_fields(f"{key}.shifts", params, campaign)
         _check_ood(key, params, campaign)
         _check_metrics(f"{key}.metrics", params, campaign)
@@ -82,6 +85,68 @@ def _check_task(where: str, params: Params, campaign: Campaign) -> None:
                 f"{where}.{key}: {name!r} is of the task {other}, and {campaign.dataset!r} of {task}; "
                 f"expected {family} of {task}"
             )
+
+
+def _check_parts(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse trainers and methods that do nothing for the campaign's task."""
+    task = _module(params, "datasets", campaign.dataset).TASK
+    for family, key, name in _parts(campaign):
+        tasks = getattr(_module(params, family, name), "TASKS", None)
+        if tasks is not None and task not in tasks:
+            fitting = (one for one in plugins.names(family) if _fits(family, one, task))
+            raise ParamsError(
+                f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {campaign.dataset!r} is of the task "
+                f"{task}; {family} for it: {', '.join(fitting)}"
+            )
+
+
+def _parts(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
+    """Yield the trainers and methods that a campaign names: family, key, name."""
+    for name in campaign.methods:
+        yield "methods", "methods", name
+    for number, spec in enumerate(campaign.weights):
+        for name in spec.trainers:
+            yield "trainers", f"weights.{number}.trainers", name
+        for name in spec.methods or ():
+            yield "methods", f"weights.{number}.methods", name
+
+
+def _fits(family: str, name: str, task: str) -> bool:
+    """Tell whether a plugin fits a task; one that declares none fits each."""
+    return task in getattr(plugins.find(family, name), "TASKS", (task,))
+
+
+def _check_nets(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse methods and detectors that look into a net, around models that show none."""
+    for number, spec in enumerate(campaign.weights):
+        named = [("methods", name) for name in spec.methods or campaign.methods]
+        named += [("detectors", name) for name in campaign.detectors]
+        black = [name for name in spec.models if _is_black_box(_module(params, "models", name))]
+        for family, name in named if black else ():
+            if "net" in getattr(_module(params, family, name), "NEEDS", ()):
+                raise ParamsError(
+                    f"{where}.weights.{number}.models: {name!r} of {family} looks into a torch net, and the model "
+                    f"{black[0]!r} ({params.use('models', black[0])}) is a black box; leave one of them out"
+                )
+
+
+def _is_black_box(module: ModuleType) -> bool:
+    """Tell whether a model brings its own predictor, instead of a net with features and logits."""
+    return plugins.defines(module, "load") or plugins.defines(module, "predictor")
+
+
+def _check_scored(where: str, params: Params, campaign: Campaign) -> None:
+    """Refuse detectors where there are no logits that they could look at."""
+    task = _module(params, "datasets", campaign.dataset).TASK
+    if campaign.detectors and "logits" not in _columns(task):
+        raise ParamsError(
+            f"{where}: {campaign.detectors[0]!r} scores logits, which records of {task} do not have; remove the key"
+        )
+
+
+def _columns(task: str) -> set[str]:
+    """Return the columns that records of a task have."""
+    return {name for form in plugins.find("tasks", task).FORMATS for name in form.names}
 
 
 def _task(module: ModuleType, default: str) -> str:
@@ -152,7 +217,7 @@ def _check_val_ood(where: str, campaign: Campaign) -> None:
 def _check_metrics(where: str, params: Params, campaign: Campaign) -> None:
     """Refuse metrics that are named and would have no rows: of another task, or of OOD sets where there are none."""
     task = _module(params, "datasets", campaign.dataset).TASK
-    columns = {name for form in plugins.find("tasks", task).FORMATS for name in form.names}
+    columns = _columns(task)
     asked = params.metrics if campaign.metrics is None else campaign.metrics
     for name in asked if campaign.shifts else ():
         _check_normaliser(f"{where}: {name}", campaign, params.options("metrics", name))

@@ -24,7 +24,8 @@ from shiftbench.files import write_bytes
 from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
-from shiftbench.plan.recipe_specs import INDEX, RecipeSpecs
+from shiftbench.plan.recipe_specs import RecipeSpecs
+from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Artifact, Job
@@ -88,7 +89,7 @@ class Plan:
         if params.system and plan.campaigns:
             plan.want(Ref("claims", params.system.slug))
         plan.want(INDEX)
-        for page in plan._specs.samples_pages():
+        for page in plan._specs.reports.pages():
             plan.want(page)
         return plan
 
@@ -98,7 +99,8 @@ class Plan:
 
     @functools.cached_property
     def _specs(self) -> RecipeSpecs:
-        return RecipeSpecs(self.params, self._points, self.unavailable_sources)
+        reports = ReportSpecs(self.params, self._points, self.unavailable_sources)
+        return RecipeSpecs(self.params, self._points, reports)
 
     @functools.cached_property
     def campaigns(self) -> dict[str, Campaign]:

@@ -7,38 +7,20 @@ digests of the code, and has an artifact.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from shiftbench import plugins, refs
 from shiftbench.data import source_files
 from shiftbench.errors import ParamsError
 from shiftbench.inference.apply_shift import name_in_torch
-from shiftbench.plan import cards, detector_plan, resolved_plugin
+from shiftbench.plan import detector_plan, resolved_plugin
 from shiftbench.plan.detector_plan import DetectorRequest
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Params
+from shiftbench.plan.recipe_spec import RecipeSpec
+from shiftbench.plan.report_specs import ReportSpecs
 from shiftbench.plan.resolved_plugin import Content, Used
-from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import RecordsName, Ref, ShardsName, WeightsName
-
-INDEX = Ref("report", "index")
-_JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
-
-
-@dataclass(frozen=True, slots=True)
-class RecipeSpec:
-    """What a plugin or a parameter says of one output.
-
-    Attributes:
-        content: its part of the recipe.
-        inputs: what it is made from.
-        code: source files whose digests, imports included, belong into the recipe.
-    """
-
-    content: Content
-    inputs: list[Ref]
-    code: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +29,7 @@ class RecipeSpecs:
 
     params: Params
     points: EvaluationPoints
-    unavailable_sources: tuple[Unavailable, ...] = ()
+    reports: ReportSpecs
 
     def of(self, ref: Ref) -> RecipeSpec:
         """Return the recipe spec of one output.
@@ -315,22 +297,6 @@ class RecipeSpecs:
         dataset, model, _, seed = WeightsName.of(of)
         return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
-    def claims(self, _: Ref) -> RecipeSpec:
-        """Claims of a system, judged from the tables of all its campaigns."""
-        asked = self.params.system
-        assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
-        card = cards.load(asked.slug)
-        content = {
-            "system": asked.slug,
-            "scale": asked.scale,
-            "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
-            "higher_is_better": {
-                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
-            },
-        }
-        tables = [Ref("tables", name) for name in self.points.campaigns]
-        return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
-
     def tables(self, ref: Ref) -> RecipeSpec:
         """Tables: the rows of one campaign under its metrics."""
         campaign = self.params.campaigns[ref.name]
@@ -371,97 +337,6 @@ class RecipeSpecs:
         ]
         return [asked.search for asked in found if asked.searched]
 
-    def samples(self, ref: Ref) -> RecipeSpec:
-        """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
-        _, name, _ = ref.parts
-        rows: list[Content] = []
-        inputs: list[Ref] = []
-        for row in self.sampled(name):
-            record = Ref("records", row["records"])
-            point = self.points.named(record)
-            shown = point.golden is None and not point.data.local
-            kept = ("weights", "method", "dataset", "split", "shift", "severity", "records")
-            own = {key: row[key] for key in kept}
-            named = {"shards": point.data.name if shown else None, "private": point.data.local}
-            rows.append({**own, **named})
-            inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
-        content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
-
-    def samples_pages(self) -> list[Ref]:
-        """Return the pages, beside the report, of the samples behind each campaign's numbers."""
-        found = [name for name in self.points.campaigns if self.sampled(name)]
-        return [Ref("report", f"samples/{name}/index") for name in found]
-
-    def sampled(self, name: str) -> list[Content]:
-        """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
-        campaign = self.params.campaigns[name]
-        task = plugins.find("tasks", self._task(campaign.dataset))
-        if any(_JUDGED - set(form.names) for form in task.FORMATS):
-            return []
-        return [
-            row
-            for row in self.points.rows(campaign)
-            if row["detector"] is None and row["step"] is None and row["split"] == campaign.split
-        ]
-
-    def report(self, ref: Ref) -> RecipeSpec:
-        """The report: all tables, with the previews that may be shown; beside it, samples of each campaign."""
-        if ref != INDEX:
-            return self.samples(ref)
-        campaigns = self.points.campaigns
-        shown = {place.preview for place in self.points.all() if self.points.here(place)}
-        previews = [preview for preview in sorted(shown) if not preview.local]
-        content = {
-            "campaigns": {
-                name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
-            },
-            "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
-            "metrics": {name: self._measure(name) for name in self.params.metrics},
-            "unavailable": [asdict(original) for original in self.unavailable_sources],
-            "samples": [page.parts[1] for page in self.samples_pages()],
-        }
-        tables = [Ref("tables", name) for name in campaigns]
-        if self.params.system:
-            content["system"] = self._card()
-            tables.append(Ref("claims", self.params.system.slug))
-        proofs = [
-            Ref("overlaps", name)
-            for name, campaign in campaigns.items()
-            if campaign.detectors and campaign.ood_groups
-        ]
-        needs = [*tables, *proofs, *previews, *self._that_skip(shown)]
-        return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
-
-    def _that_skip(self, shown: set[Ref]) -> list[Ref]:
-        """Return the shards of datasets that may skip samples: the report tells how many."""
-        places = {(ref.parts[0], ref.parts[1]) for ref in shown}
-        return [
-            self.points.resolve(refs.shards(dataset, split))
-            for dataset, split in sorted(places)
-            if self.params.dataset(dataset).on_error == "skip"
-        ]
-
-    def _card(self) -> Content:
-        asked = self.params.system
-        assert asked is not None  # noqa: S101 - the caller looked; tells mypy
-        about = cards.load(asked.slug).model_dump(mode="json", exclude={"params"})
-        order = list(about["claims"])  # a recipe sorts its keys
-        return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
-
-    def _measure(self, name: str) -> Content:
-        module = plugins.find("metrics", self.params.use("metrics", name))
-        return {
-            "unit": module.UNIT,
-            "higher_is_better": module.HIGHER_IS_BETTER,
-            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
-            "options": resolved_plugin.plain(self.params.options("metrics", name)),
-        }
-
-    def _about(self, dataset: str) -> Content:
-        module = plugins.find("datasets", self.params.use("datasets", dataset))
-        return {"licence": module.LICENCE, "citation": module.CITATION}
-
     def _task(self, dataset: str) -> str:
         task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
         return task
@@ -482,6 +357,6 @@ _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
     "overlaps": RecipeSpecs.overlaps,
     "analyses": RecipeSpecs.analyses,
     "tables": RecipeSpecs.tables,
-    "claims": RecipeSpecs.claims,
-    "report": RecipeSpecs.report,
+    "claims": lambda specs, _: specs.reports.claims(),
+    "report": lambda specs, ref: specs.reports.report(ref),
 }

@@ -39,6 +39,8 @@ NOT_COUNTED = (
     "data.pins data.places inference.batch_sensitivity inference.devices"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
+_DECLARATION, _DECLARING = "TASKS", ("trainers", "methods")
+"""What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
 
 
 def closure(files: Iterable[Path]) -> dict[str, str]:
@@ -178,6 +180,7 @@ class _Imports:
         self.files: list[Path] = []
         self.order: dict[Path, int] = {}
         self.assets: list[Path] = []
+        self.declares = path.parent.name in _DECLARING and not _is_read(_DECLARATION, tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
                 self._bind_from(node)
@@ -236,7 +239,7 @@ def _tokens(node: object, imports: _Imports) -> Iterator[str]:
 
 
 def _node(node: ast.AST, imports: _Imports) -> Iterator[str]:
-    if imports.is_ours(node):
+    if imports.is_ours(node) or (imports.declares and _is_declaration(node)):
         return
     if isinstance(node, ast.Name) and node.id in imports.bound:
         yield imports.use(node.id)
@@ -255,7 +258,27 @@ def _node(node: ast.AST, imports: _Imports) -> Iterator[str]:
 
 
 def _is_assets(node: ast.Assign) -> bool:
-    return any(isinstance(one, ast.Name) and one.id == "ASSETS" for one in node.targets)
+    return "ASSETS" in _names(node)
+
+
+def _is_declaration(node: ast.AST) -> bool:
+    """Tell whether a statement only says of which tasks a plugin is."""
+    if not isinstance(node, ast.Assign) or _names(node) != [_DECLARATION]:
+        return False
+    return isinstance(node.value, ast.Tuple) and all(map(_is_constant, node.value.elts))
+
+
+def _is_constant(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant)
+
+
+def _names(node: ast.Assign) -> list[str]:
+    return [one.id for one in node.targets if isinstance(one, ast.Name)]
+
+
+def _is_read(name: str, tree: ast.Module) -> bool:
+    read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name)
+    return any(isinstance(node.ctx, ast.Load) for node in read)
 
 
 def _significant(node: ast.AST, field: str, value: object) -> object:

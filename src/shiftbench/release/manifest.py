@@ -118,6 +118,7 @@ def _flaw(content: Content) -> str | None:
     for entry in [*entries, *files]:
         named.append(("path", entry["path"], stays_below(entry["path"])))
         named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
+        named += [(key, one, isinstance(one, str | int)) for key, one in entry.items()]
     return next((f"{key} {value!r}" for key, value, right in named if not right), None)
 
 

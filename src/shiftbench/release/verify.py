@@ -219,7 +219,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
     path = _own(name, statement.FILE)
     try:
         said = json.loads(file.read_bytes())
-        stated = {subject["name"]: subject["digest"]["sha256"] for subject in said["subject"]}
+        stated = {str(one["name"]): one["digest"]["sha256"] for one in said["subject"]}
         build = said["predicate"]["buildDefinition"]
         facts = {
             "type": said["_type"],
@@ -229,7 +229,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
             "release": build["externalParameters"]["release"],
             "commit": build["resolvedDependencies"][0]["digest"]["gitCommit"],
         }
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         yield Problem("statement", path, "an in-toto statement", type(error).__name__)
         return
     wanted = {
@@ -279,6 +279,6 @@ def verdicts(
 def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

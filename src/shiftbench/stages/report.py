@@ -48,6 +48,7 @@ from shiftbench.statistics.score_curves import ROC
 from shiftbench.statistics.search_tables import SEARCHED
 
 ASSETS = (
+    "../templates/page.html",
     "../templates/report/index.html",
     "../templates/report/campaign.html",
     "../templates/report/ood.html",

@@ -22,6 +22,7 @@ from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
 ASSETS = (
+    "../templates/page.html",
     "../templates/samples/index.html",
     "../templates/samples/samples.js",
     "../templates/report/style.css",

@@ -18,6 +18,7 @@ from shiftbench.losses import cross_entropy, jensen_shannon
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _augment, _loop, erm
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 8,
     "batch_size": 128,

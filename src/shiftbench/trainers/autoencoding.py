@@ -19,6 +19,7 @@ from shiftbench.losses import cross_entropy
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 6,
     "batch_size": 128,

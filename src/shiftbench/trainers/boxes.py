@@ -31,6 +31,7 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.trainers import _loop
 
+TASKS = ("detection",)
 PARAMS: dict[str, object] = {
     "steps": 600,
     "batch_size": 16,

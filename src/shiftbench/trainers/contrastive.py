@@ -25,6 +25,7 @@ from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, erm
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 12,
     "batch_size": 128,

@@ -20,6 +20,7 @@ from shiftbench.losses import cross_entropy, energy_hinge
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, _outliers, finetune
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **_exposure.OPTIONS,
     "per_sample": 1,

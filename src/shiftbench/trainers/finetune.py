@@ -25,6 +25,7 @@ from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, erm
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     "start": "linear_probe",
     "epochs": 3,

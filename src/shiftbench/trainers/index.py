@@ -15,6 +15,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.models._rankers import Collections
 from shiftbench.refs import Ref
 
+TASKS = ("ranking",)
 PARAMS: dict[str, object] = {}
 READS_SOURCES = True  # the encoder's
 

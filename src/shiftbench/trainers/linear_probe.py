@@ -34,6 +34,7 @@ from shiftbench.inference import batching, nets
 from shiftbench.refs import Ref
 from shiftbench.trainers import _logistic, _sgd_head
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     "learnt_from": "imagenet",
     "start": "pretrained",

@@ -36,6 +36,7 @@ from shiftbench.trainers import _exposure, _loop, _mixing, _outliers, erm, finet
 
 MIXES = ("mixup", "cutmix")
 PRESETS = ("paper", "openood")
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **_exposure.OPTIONS,
     "preset": "paper",

@@ -18,6 +18,7 @@ from shiftbench.losses import cross_entropy
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _attack, _loop, erm
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 12,
     "batch_size": 128,

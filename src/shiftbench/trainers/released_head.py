@@ -23,6 +23,7 @@ from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.trainers import linear_probe
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "path": "",
     "weight": "fc.weight",

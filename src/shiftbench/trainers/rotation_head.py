@@ -22,6 +22,7 @@ from shiftbench.losses import cross_entropy
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _exposure, _loop, erm, finetune
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **{name: value for name, value in _exposure.OPTIONS.items() if name != "outliers"},
     "weight": 0.5,

@@ -34,6 +34,7 @@ from shiftbench.metrics import auroc
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 
 

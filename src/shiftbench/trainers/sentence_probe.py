@@ -20,6 +20,7 @@ from shiftbench.refs import Ref
 from shiftbench.trainers import _logistic
 
 READS_SOURCES = True
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": [0.1, 1.0, 10.0], "most": None}
 """`c` to choose from; `most`: of train and of val at most so many samples, the first by key."""
 

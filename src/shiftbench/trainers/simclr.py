@@ -22,6 +22,7 @@ from shiftbench.losses import nt_xent
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop, _projected, _views
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 30,
     "batch_size": 256,

@@ -13,6 +13,7 @@ from shiftbench.errors import ModelError
 from shiftbench.models import _tfidf, tfidf
 from shiftbench.trainers import _logistic
 
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": 5.0}
 
 

@@ -24,6 +24,7 @@ from shiftbench.inference import nets
 from shiftbench.models import _pairs
 from shiftbench.refs import Ref
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "learnt_from": "fashion_mnist",
     "start": "contrastive",

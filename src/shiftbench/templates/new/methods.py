@@ -17,6 +17,7 @@ from shiftbench.sample import Sample
 Predictor = Callable[[list[Sample]], dict[str, np.ndarray]]
 
 SEES = "sample"  # each sample is answered on its own
+TASKS = ("classification",)  # others are refused by the plan
 PARAMS: dict[str, object] = {}
 
 

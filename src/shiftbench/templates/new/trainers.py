@@ -17,6 +17,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
+TASKS = ("classification",)  # others are refused by the plan
 PARAMS: dict[str, object] = {
     "epochs": 12,
     "batch_size": 128,

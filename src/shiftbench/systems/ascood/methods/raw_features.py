@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from shiftbench.refs import Ref
 
 SEES = "sample"
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {}
 P = TypeVar("P", bound=Callable[..., Any])
 

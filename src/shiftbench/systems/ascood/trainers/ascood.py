@@ -36,6 +36,7 @@ from shiftbench.rng import RandomStream
 from shiftbench.systems.ascood.trainers import _attribution
 from shiftbench.trainers import _attack, _loop, erm
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 12,
     "batch_size": 128,

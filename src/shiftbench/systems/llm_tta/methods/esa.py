@@ -23,6 +23,7 @@ from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import _recorded
 
 SEES = "sample"
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
 
 

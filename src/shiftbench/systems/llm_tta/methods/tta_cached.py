@@ -38,6 +38,7 @@ COLUMNS = ("prompt_hash", "prompt", "rewrites")
 STYLES = ("plain", "icr", "paraphrase")
 EXAMPLES, INPUT = "### Style Examples ###", "### Input Text ###"
 """Headings of the released templates: over the examples of one with some, and over the text."""
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {
     **_tta.PARAMS,
     "path": "",

@@ -14,6 +14,7 @@ from shiftbench.sample import Sample
 from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {**_tta.PARAMS}
 
 

@@ -25,6 +25,7 @@ from shiftbench.systems.llm_tta.methods import _rewriting, _tta
 SEES = "sample"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {
     **_tta.PARAMS,
     "llm": "smollm2_135m",

@@ -18,6 +18,7 @@ from shiftbench.shifts import _wordnet
 from shiftbench.systems.llm_tta.methods import _replacing, _tta
 
 SEES = "sample"
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {**_tta.PARAMS, "share": 0.3}
 
 

@@ -15,6 +15,7 @@ from shiftbench.errors import ParamsError
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
+TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
 
 

@@ -36,6 +36,7 @@ from shiftbench.systems.m_hood.methods import _box_scores
 from shiftbench.systems.m_hood.methods._box_scores import Detections, Filter, Outputs
 
 SEES = "sample"
+TASKS = ("detection",)
 PARAMS: dict[str, object] = {
     "fit_on": "",
     "calibration": "",

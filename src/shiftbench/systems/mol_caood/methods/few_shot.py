@@ -28,6 +28,7 @@ from shiftbench.sample import Sample
 SEES = "stream"
 NEEDS = ("net",)
 MODES = ("continual", "reset")
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {"steps": 3, "rate": None, "mode": "continual", "weight": 0.5}
 
 

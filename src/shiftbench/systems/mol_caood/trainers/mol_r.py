@@ -37,6 +37,7 @@ from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 
 REGULARISERS = ("uniform", "energy")
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "outliers": "animal_shape",
     "weight": 0.5,

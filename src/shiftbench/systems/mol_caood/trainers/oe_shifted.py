@@ -28,6 +28,7 @@ from shiftbench.rng import RandomStream
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _loop, _outliers
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **_drift.PARAMS,
     "strengths": 8,

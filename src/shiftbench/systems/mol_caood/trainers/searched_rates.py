@@ -20,6 +20,7 @@ from shiftbench.refs import Ref
 from shiftbench.systems.mol_caood.trainers import _drift
 from shiftbench.trainers import _outliers
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {**_drift.PARAMS, "start": "oe_shifted"}
 uses = _drift.uses
 

@@ -12,6 +12,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
+TASKS = ("ranking",)
 PARAMS: dict[str, object] = {
     "leaves": 31,
     "lr": 0.05,

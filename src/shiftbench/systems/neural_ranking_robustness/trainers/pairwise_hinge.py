@@ -21,6 +21,7 @@ from shiftbench.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models._interactions import Net, Scorer
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
+TASKS = ("ranking",)
 PARAMS: dict[str, object] = {"epochs": 8, "batch": 8, "pairs": 8, "lr": 0.003, "patience": 3}
 READS_SOURCES = True
 needs = _ranking.needs

@@ -18,6 +18,7 @@ from shiftbench.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models import linear_ranker
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
+TASKS = ("ranking",)
 PARAMS: dict[str, object] = {"pairs": 40, "c": [0.0001, 0.001, 0.01, 0.1]}
 READS_SOURCES = True
 needs = _ranking.needs

@@ -42,6 +42,7 @@ from shiftbench.systems.palm.losses import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.trainers import _loop, _projected, _views
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 10,
     "batch_size": 256,

@@ -36,6 +36,7 @@ from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.trainers import _loop, _projected, _views
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 10,
     "batch_size": 256,

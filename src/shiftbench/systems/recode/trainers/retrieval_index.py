@@ -16,6 +16,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.refs import Ref
 from shiftbench.systems.recode.models import _bodies
 
+TASKS = ("generation",)
 PARAMS: dict[str, object] = {}
 HOLDS_TESTED = "a solution is looked up; asked is whether it is still found for another wording"
 

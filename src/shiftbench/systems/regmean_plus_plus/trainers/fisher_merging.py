@@ -27,6 +27,7 @@ from shiftbench.inference import nets
 from shiftbench.inference.nets import State
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _tasks
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     **_merging.CALIBRATED,
     "squares": "sample",

@@ -28,6 +28,7 @@ from shiftbench.sample import Sample
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 from shiftbench.trainers import _loop
 
+TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "start": "",
     "tasks": [],

@@ -14,6 +14,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging
 
+TASKS = ("classification", "text_classification")
 PARAMS = _grams.PARAMS
 needs = _merging.needs
 

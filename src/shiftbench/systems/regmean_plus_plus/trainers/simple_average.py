@@ -11,6 +11,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
+TASKS = ("classification", "text_classification")
 PARAMS = _merging.PARAMS
 needs = _merging.needs
 

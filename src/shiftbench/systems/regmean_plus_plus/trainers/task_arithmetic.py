@@ -11,6 +11,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.inference.nets import State
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3}
 needs = _merging.needs
 

@@ -18,6 +18,7 @@ from shiftbench.errors import ParamsError, near
 from shiftbench.inference.nets import State
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {**_merging.PARAMS, "scale": 0.3, "keep": 0.2, "how": "sum"}
 needs = _merging.needs
 HOW = ("sum", "mean")

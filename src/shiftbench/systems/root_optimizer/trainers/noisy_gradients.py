@@ -24,6 +24,7 @@ from shiftbench.losses import cross_entropy
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     "epochs": 1,
     "batch_size": 64,

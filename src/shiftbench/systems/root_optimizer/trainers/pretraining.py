@@ -36,6 +36,7 @@ from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
+TASKS = ("language_modelling",)
 PARAMS: dict[str, object] = {
     "tokens": 10_000_000_000,
     "length": 2048,

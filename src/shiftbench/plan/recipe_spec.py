@@ -1,0 +1,24 @@
+"""A recipe spec: what decides one output, before what is upstream and the digests of the code are in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.plan.resolved_plugin import Content
+from shiftbench.refs import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSpec:
+    """What a plugin or a parameter says of one output.
+
+    Attributes:
+        content: its part of the recipe.
+        inputs: what it is made from.
+        code: source files whose digests, imports included, belong into the recipe.
+    """
+
+    content: Content
+    inputs: list[Ref]
+    code: tuple[Path, ...] = ()

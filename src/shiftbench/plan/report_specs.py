@@ -1,0 +1,134 @@
+"""What decides the pages and the claims: which tables, previews and samples they show, and what a card asks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from shiftbench import plugins, refs
+from shiftbench.plan import cards, resolved_plugin
+from shiftbench.plan.evaluation_points import EvaluationPoints
+from shiftbench.plan.params import Params
+from shiftbench.plan.recipe_spec import RecipeSpec
+from shiftbench.plan.resolved_plugin import Content
+from shiftbench.plan.unavailable import Unavailable
+from shiftbench.refs import Ref
+
+INDEX = Ref("report", "index")
+_JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSpecs:
+    """The recipe specs of the report, of the pages of samples beside it, and of a system's claims."""
+
+    params: Params
+    points: EvaluationPoints
+    unavailable_sources: tuple[Unavailable, ...] = ()
+
+    def report(self, ref: Ref) -> RecipeSpec:
+        """The report: all tables, with the previews that may be shown; beside it, samples of each campaign."""
+        if ref != INDEX:
+            return self.samples(ref)
+        campaigns = self.points.campaigns
+        shown = {place.preview for place in self.points.all() if self.points.here(place)}
+        previews = [preview for preview in sorted(shown) if not preview.local]
+        content = {
+            "campaigns": {
+                name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
+            },
+            "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
+            "metrics": {name: self._measure(name) for name in self.params.metrics},
+            "unavailable": [asdict(original) for original in self.unavailable_sources],
+            "samples": [page.parts[1] for page in self.pages()],
+        }
+        tables = [Ref("tables", name) for name in campaigns]
+        if self.params.system:
+            content["system"] = self._card()
+            tables.append(Ref("claims", self.params.system.slug))
+        proofs = [
+            Ref("overlaps", name)
+            for name, campaign in campaigns.items()
+            if campaign.detectors and campaign.ood_groups
+        ]
+        needs = [*tables, *proofs, *previews, *self._that_skip(shown)]
+        return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
+
+    def _that_skip(self, shown: set[Ref]) -> list[Ref]:
+        """Return the shards of datasets that may skip samples: the report tells how many."""
+        places = {(ref.parts[0], ref.parts[1]) for ref in shown}
+        return [
+            self.points.resolve(refs.shards(dataset, split))
+            for dataset, split in sorted(places)
+            if self.params.dataset(dataset).on_error == "skip"
+        ]
+
+    def samples(self, ref: Ref) -> RecipeSpec:
+        """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
+        _, name, _ = ref.parts
+        rows: list[Content] = []
+        inputs: list[Ref] = []
+        for row in self._sampled(name):
+            record = Ref("records", row["records"])
+            point = self.points.named(record)
+            shown = point.golden is None and not point.data.local
+            kept = ("weights", "method", "dataset", "split", "shift", "severity", "records")
+            own = {key: row[key] for key in kept}
+            named = {"shards": point.data.name if shown else None, "private": point.data.local}
+            rows.append({**own, **named})
+            inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
+        content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
+
+    def pages(self) -> list[Ref]:
+        """Return the pages, beside the report, of the samples behind each campaign's numbers."""
+        found = [name for name in self.points.campaigns if self._sampled(name)]
+        return [Ref("report", f"samples/{name}/index") for name in found]
+
+    def _sampled(self, name: str) -> list[Content]:
+        """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
+        campaign = self.params.campaigns[name]
+        dataset = plugins.find("datasets", self.params.use("datasets", campaign.dataset))
+        task = plugins.find("tasks", dataset.TASK)
+        if any(_JUDGED - set(form.names) for form in task.FORMATS):
+            return []
+        return [
+            row
+            for row in self.points.rows(campaign)
+            if row["detector"] is None and row["step"] is None and row["split"] == campaign.split
+        ]
+
+    def claims(self) -> RecipeSpec:
+        """Claims of a system, judged from the tables of all its campaigns."""
+        asked = self.params.system
+        assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
+        card = cards.load(asked.slug)
+        content = {
+            "system": asked.slug,
+            "scale": asked.scale,
+            "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
+            "higher_is_better": {
+                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
+            },
+        }
+        tables = [Ref("tables", name) for name in self.points.campaigns]
+        return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
+
+    def _card(self) -> Content:
+        asked = self.params.system
+        assert asked is not None  # noqa: S101 - the caller looked; tells mypy
+        about = cards.load(asked.slug).model_dump(mode="json", exclude={"params"})
+        order = list(about["claims"])  # a recipe sorts its keys
+        return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
+
+    def _measure(self, name: str) -> Content:
+        module = plugins.find("metrics", self.params.use("metrics", name))
+        return {
+            "unit": module.UNIT,
+            "higher_is_better": module.HIGHER_IS_BETTER,
+            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
+            "options": resolved_plugin.plain(self.params.options("metrics", name)),
+        }
+
+    def _about(self, dataset: str) -> Content:
+        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        return {"licence": module.LICENCE, "citation": module.CITATION}

@@ -1,0 +1,102 @@
+"""What goes together, drawn: every part of the package on every task, and nets that are looked into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError
+from shiftbench.plan import params_pairs
+from shiftbench.plan.params import Params
+
+DATASETS = {
+    "classification": "fashion_mnist",
+    "detection": "photo_boxes",
+    "generation": "human_eval",
+    "language_modelling": "fineweb_edu",
+    "ranking": "lee_news",
+    "text_classification": "vader_amazon",
+}
+MODELS = {
+    "classification": "convnet",
+    "detection": "centre_points",
+    "generation": "code_llm",
+    "language_modelling": "llama",
+    "ranking": "bm25",
+    "text_classification": "tfidf",
+}
+
+
+def check(task: str, weights: dict[str, Any] | None = None, **campaign: Any) -> None:
+    asked = {"models": [MODELS[task]], "trainers": ["given"], **(weights or {})}
+    content = {"dataset": DATASETS[task], "weights": [asked], **campaign}
+    place = {"fineweb_edu": {"path": "texts"}}
+    params = Params.model_validate({"datasets": place, "campaigns": {"c": content}})
+    params_pairs.check("p.yaml", params)
+
+
+def test_each_task_is_drawn() -> None:
+    tasks = plugins.names("tasks")
+    assert list(DATASETS) == list(MODELS) == tasks
+    assert [plugins.find("datasets", name).TASK for name in DATASETS.values()] == tasks
+    assert [plugins.find("models", name).TASK for name in MODELS.values()] == tasks
+    for task in tasks:
+        check(task)
+
+
+@pytest.mark.parametrize("task", DATASETS)
+@pytest.mark.parametrize("family", ["trainers", "methods"])
+def test_a_part_of_other_tasks_is_refused(family: str, task: str) -> None:
+    key = f"p.yaml: campaigns.c.weights.0.{family}"
+    for name in plugins.names(family):
+        part = plugins.find(family, name)
+        if task in getattr(part, "TASKS", (task,)):
+            if "net" not in getattr(part, "NEEDS", ()):
+                check(task, {family: [name]})
+            continue
+        with pytest.raises(ParamsError) as refused:
+            check(task, {family: [name]})
+        said = str(refused.value)
+        assert said.startswith(f"{key}: {name!r} is for {part.TASKS[0]}"), said
+        fitting = said.rpartition("for it: ")[2].split(", ")
+        assert fitting
+        assert name not in fitting
+
+
+@pytest.mark.parametrize("task", DATASETS)
+def test_a_model_of_another_task_is_refused(task: str) -> None:
+    for name in plugins.names("models"):
+        other = plugins.find("models", name).TASK
+        if other != task:
+            with pytest.raises(ParamsError, match=rf"weights\.0\.models: '{name}' is of the task"):
+                check(task, {"models": [name]})
+
+
+@pytest.mark.parametrize("task", DATASETS)
+def test_detectors_score_logits(task: str) -> None:
+    if task in ("classification", "text_classification"):
+        check(task, detectors=["msp"])
+        return
+    with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):
+        check(task, detectors=["msp"])
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        (family, name)
+        for family in ("methods", "detectors")
+        for name in plugins.names(family)
+        if "net" in getattr(plugins.find(family, name), "NEEDS", ())
+    ],
+)
+def test_no_black_box_is_looked_into(family: str, name: str) -> None:
+    asked: dict[str, Any] = {family: [name]}
+    if family == "detectors":
+        asked["ood"] = ["mnist"]
+    check("classification", **asked)
+    for model in ("onnx", "predictions", "torchscript"):
+        with pytest.raises(ParamsError, match=rf"'{name}' of {family} looks into a torch net"):
+            check("classification", {"models": ["convnet", model]}, **asked)

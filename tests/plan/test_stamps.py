@@ -1,0 +1,103 @@
+"""Recipe files and their stamps: what Snakemake is told of what stands, is stale or is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from makers import planned_campaign
+from shiftbench.files import write_json
+from shiftbench.plan.plan import OLD
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a plugin of each family."""
+    planned_campaign.make(tmp_path)
+    return tmp_path
+
+
+def stale(root: Path) -> set[str]:
+    """Return the jobs whose recipe is stamped newer than any output."""
+    folder = root / "recipes"
+    files = folder.rglob("*.json")
+    return {
+        f.relative_to(folder).with_suffix("").as_posix() for f in files if f.stat().st_mtime != OLD
+    }
+
+
+def test_what_is_missing_or_fresh_is_stamped_old(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    plan.write(home)
+    assert stale(home) == set()
+    planned_campaign.settle(plan, home, ("shards", "weights", "records"))
+    plan.write(home)
+    assert stale(home) == set()
+    assert set(plan.status(home)["train/shapes/perceptron-mixup-s0"].values()) == {"fresh"}
+
+
+def test_what_is_stale_is_stamped_now_with_the_reason(home: Path) -> None:
+    planned_campaign.settle(planned_campaign.plan(home), home, ("shards", "weights", "records"))
+    plan = planned_campaign.plan(home, trainers__mixup__epochs=2)
+    plan.write(home)
+    assert stale(home) == {
+        *(f"train/shapes/perceptron-mixup-s{seed}" for seed in (0, 1)),
+        *(f"evaluate/shapes/perceptron-mixup-s{seed}/plain" for seed in (0, 1)),
+    }
+    ref = Ref("weights", "shapes/perceptron-mixup-s0")
+    state = plan.status(home)["train/shapes/perceptron-mixup-s0"][ref]
+    assert state == "recipe changed: trainer.options.epochs: 1 -> 2"
+
+
+def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    planned_campaign.settle(plan, home, ("shards", "weights", "records"))
+    retrained = Ref("weights", "shapes/perceptron-mixup-s0")
+    receipt = recipe.receipt(home, retrained)
+    assert receipt
+    made = {Path(retrained.path).name: "0" * 64}
+    write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
+    plan.write(home)
+    assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}
+
+
+def test_recipe_files_change_only_with_their_content(home: Path) -> None:
+    planned_campaign.plan(home).write(home)
+    file = home / "recipes/aggregate/small.json"
+    before = file.stat().st_ino
+    planned_campaign.plan(home).write(home)
+    assert file.stat().st_ino == before
+    planned_campaign.plan(home, campaigns__small__shifts=[]).write(home)
+    assert file.stat().st_ino != before
+    assert not (home / "recipes/shift/shapes/test/bright.json").exists()
+
+
+def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    plan.write(home)
+    for file in (home / "recipes").rglob("*.json"):
+        text = file.read_text()
+        assert str(home) not in text
+        assert os.uname().nodename not in text
+        job = recipe.Job.read(file)
+        assert job.text() == text
+        assert all(
+            recipe.fingerprint(artifact.recipe) == artifact.fingerprint
+            for artifact in job.artifacts
+        )
+    settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
+    assert settings == {"plugins": ["mine"]}
+
+
+def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
+    before = planned_campaign.plan(home)
+    after = planned_campaign.plan(home, shards__stream="mirror")
+    assert planned_campaign.fingerprints(after) == planned_campaign.fingerprints(before)
+    streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
+    assert streaming == {"shift", "train", "evaluate", "score", "report"}
+    assert not [job for job in before.jobs.values() if "stream" in job.settings]
