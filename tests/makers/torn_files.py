@@ -29,16 +29,16 @@ _DEPTHS = (300, 900, 1000, 100_000)
 
 
 def draw(check: Callable[[st.DataObject], None]) -> None:
-    """Call `check` with what it draws from, again and again, each round from another seed."""
+    """Call `check` with what it draws from: the same draws in each run of the tests, others for FUZZ_SECONDS."""
+    seconds = float(os.environ.get("FUZZ_SECONDS", "0")) / TARGETS
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     run = settings(
         max_examples=ROUND,
         deadline=None,
         suppress_health_check=quiet,
         database=None,
-        derandomize=False,
+        derandomize=not seconds,
     )(given(st.data())(check))
-    seconds = float(os.environ.get("FUZZ_SECONDS", "0")) / TARGETS
     end, rounds = time.monotonic() + seconds, 1
     run()
     while time.monotonic() < end:
