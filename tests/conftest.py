@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -116,6 +117,9 @@ def _no_registry() -> str | None:
 
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from what stays until the end: libraries and the tests themselves."""
+    importlib.import_module(
+        "hypothesis"
+    )  # which looks, when it is imported, for who refers to what
     gc.collect()
     gc.freeze()
 
