@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench import plugins
-from shiftbench.data import boxes
+from shiftbench.data import boxes, poses
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
@@ -22,6 +22,8 @@ from shiftbench.sample import Sample
 
 TORCH = "shifts_torch"
 """The family of torch implementations of shifts."""
+FOLLOW = {"boxes": boxes.moved, "poses": poses.moved}
+"""Fields of places in the image, and how they follow pixels that are moved."""
 
 
 def name_in_torch(shift: ModuleType) -> str | None:
@@ -119,7 +121,7 @@ def shift_sample(
         DataError: the sample lacks the field that the shift changes.
         ShiftbenchError: from the shift, with the sample's key in front.
     """
-    field, start = module.FIELD, copy.deepcopy(rng) if moves_boxes(sample, module) else None
+    field, start = module.FIELD, copy.deepcopy(rng) if moves_marks(sample, module) else None
     if field is not None and field not in sample.fields:
         raise DataError(
             f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
@@ -131,25 +133,25 @@ def shift_sample(
             return shifted
         value = module.apply(sample.fields[field], severity, rng, **options)
         if start is not None and severity:
-            sample = _with_boxes(sample, module, severity, options, start)
+            sample = _with_marks(sample, module, severity, options, start)
     except ShiftbenchError as error:
         raise type(error)(f"{sample.key}: {error}") from error
     return sample.with_field(field, value)
 
 
-def moves_boxes(sample: Sample, module: ModuleType) -> bool:
-    """Tell whether a shift moves pixels (`MOVES`) of a sample with boxes, so that these must follow."""
-    return bool(getattr(module, "MOVES", False)) and "boxes" in sample.fields
+def moves_marks(sample: Sample, module: ModuleType) -> bool:
+    """Tell whether a shift moves pixels (`MOVES`) of a sample with boxes or joints, so that these must follow."""
+    return bool(getattr(module, "MOVES", False)) and any(name in sample.fields for name in FOLLOW)
 
 
-def _with_boxes(
+def _with_marks(
     sample: Sample,
     module: ModuleType,
     severity: float,
     options: Mapping[str, Any],
     rng: RandomStream,
 ) -> Sample:
-    """Return the sample with its boxes where the shift takes their pixels; those that left the image are gone."""
+    """Return the sample with its boxes and joints where the shift takes their pixels, without what left the image."""
     outside = {"border": "constant", "fill": 0}  # a mirror image beyond the edge is no object
     own = {**options, **{name: value for name, value in outside.items() if name in options}}
     move = getattr(module, "follow", module.apply)
@@ -159,4 +161,6 @@ def _with_boxes(
         return where
 
     shape = sample.fields["image"].shape
-    return sample.with_field("boxes", boxes.moved(sample.fields["boxes"], shape, moved))
+    for name in FOLLOW.keys() & sample.fields.keys():
+        sample = sample.with_field(name, FOLLOW[name](sample.fields[name], shape, moved))
+    return sample

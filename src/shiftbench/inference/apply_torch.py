@@ -18,7 +18,7 @@ from shiftbench import plugins, rng, rng_torch
 from shiftbench.inference.apply_shift import (
     TORCH,
     Shifter,
-    moves_boxes,
+    moves_marks,
     name_in_torch,
 )
 from shiftbench.sample import Sample
@@ -90,7 +90,7 @@ class OnDevice:
     def __call__(self, samples: list[Sample]) -> list[Sample] | None:
         """Return the samples with their images shifted; None where these differ in shape, or have boxes to move."""
         shifter, images = self._shifter, [sample.fields["image"] for sample in samples]
-        if len({image.shape for image in images}) > 1 or moves_boxes(samples[0], shifter.module):
+        if len({image.shape for image in images}) > 1 or moves_marks(samples[0], shifter.module):
             return None
         words = [shifter.words(sample.key) for sample in samples]
         batch = to_tensor(images, self._device)

@@ -1,4 +1,6 @@
-"""Average recall: over classes and ten overlaps, of at most 100 detections per image and class.
+"""Average recall: over classes and ten overlaps, of at most 100 detections per image and class; of keypoints, of 20.
+
+Overlaps are of boxes (IoU), or of the joints of persons (OKS).
 
 Source: Lin et al. 2014, "Microsoft COCO", arXiv:1405.0312; pycocotools, `COCOeval` (equal to 1e-9 on the data as they
 are). Options: `_precision.PARAMS`.

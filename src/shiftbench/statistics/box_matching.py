@@ -57,38 +57,54 @@ def match(boxes: Floats, scores: Floats, classes: Ints, truth: Truth) -> tuple[I
     Returns:
         (matched, ignored), each int64 (n,): bits as `bit` numbers them, in the order of the predictions.
     """
-    order = np.argsort(-scores, kind="stable")
-    matched, ignored = np.zeros((2, len(scores)), dtype=np.int64)
+    overlaps = _overlaps(np.ascontiguousarray(boxes), truth.xywh, truth.crowd)
+    sizes = boxes[:, 2] * boxes[:, 3]
+    return match_by(Similar(overlaps, sizes, scores, classes), truth, truth.crowd, MAX_DETS)
+
+
+class Similar(NamedTuple):
+    """Predictions of an image and how similar they are to the true ones.
+
+    Attributes:
+        similarity: of each prediction and each true one, 0 to 1, float64 (n, g).
+        sizes: area of each prediction, float64 (n,).
+        scores: float64 (n,).
+        classes: int64 (n,).
+    """
+
+    similarity: Floats
+    sizes: Floats
+    scores: Floats
+    classes: Ints
+
+
+def match_by(found: Similar, truth: Truth, uncounted: Flags, limit: int) -> tuple[Ints, Ints]:
+    """Match predictions by any similarity, at the thresholds `IOUS`; results as of `match`.
+
+    Args:
+        found: the predictions, in any order.
+        truth: classes, areas and crowds are read.
+        uncounted: which true ones count neither for nor against; crowds among them, bool (g,).
+        limit: how many predictions of a class count, best score first.
+    """
+    order = np.argsort(-found.scores, kind="stable")
+    matched, ignored = np.zeros((2, len(order)), dtype=np.int64)
     if len(order):
-        found = _match(
-            np.ascontiguousarray(boxes[order]), classes[order], *truth, _RANGES, IOUS, MAX_DETS
-        )
-        matched[order], ignored[order] = found
+        similar = np.ascontiguousarray(found.similarity[order])
+        matched[order], ignored[order] = _match(
+            similar, found.sizes[order], found.classes[order], truth.classes, truth.areas, truth.crowd,
+            uncounted, _RANGES, IOUS, limit,
+        )  # fmt: skip
     return matched, ignored
 
 
 @compiled
-def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and scalars only, and calls no other
-    boxes: Floats,
-    classes: Ints,
-    true: Floats,
-    true_classes: Ints,
-    areas: Floats,
-    crowd: Flags,
-    ranges: Floats,
-    ious: Floats,
-    limit: int,
-) -> tuple[Ints, Ints]:
-    n, g = len(boxes), len(true)
-    matched, ignored = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    overlap = np.zeros((n, g))
-    rank = np.zeros(n, np.int64)
-    for i in range(n):
-        for j in range(i):
-            if classes[j] == classes[i]:
-                rank[i] += 1
+def _overlaps(boxes: Floats, true: Floats, crowd: Flags) -> Floats:
+    """Return the IoU of each prediction and each true box, (n, g); of a crowd, the share that lies in it."""
+    overlap = np.zeros((len(boxes), len(true)))
+    for i in range(len(boxes)):
         own = boxes[i, 2] * boxes[i, 3]
-        for j in range(g):
+        for j in range(len(true)):
             w = min(boxes[i, 0] + boxes[i, 2], true[j, 0] + true[j, 2]) - max(
                 boxes[i, 0], true[j, 0]
             )
@@ -98,11 +114,34 @@ def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and s
             if w > 0 and h > 0:
                 union = own if crowd[j] else own + true[j, 2] * true[j, 3] - w * h
                 overlap[i, j] = w * h / union
+    return overlap
+
+
+@compiled
+def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and scalars only, and calls no other
+    overlap: Floats,
+    sizes: Floats,
+    classes: Ints,
+    true_classes: Ints,
+    areas: Floats,
+    crowd: Flags,
+    uncounted: Flags,
+    ranges: Floats,
+    ious: Floats,
+    limit: int,
+) -> tuple[Ints, Ints]:
+    n, g = overlap.shape
+    matched, ignored = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    rank = np.zeros(n, np.int64)
+    for i in range(n):
+        for j in range(i):
+            if classes[j] == classes[i]:
+                rank[i] += 1
     skip, order = np.zeros(g, np.bool_), np.zeros(g, np.int64)
     for a in range(len(ranges)):
         filled = 0
         for j in range(g):
-            skip[j] = crowd[j] or areas[j] < ranges[a, 0] or areas[j] > ranges[a, 1]
+            skip[j] = uncounted[j] or areas[j] < ranges[a, 0] or areas[j] > ranges[a, 1]
         for last in (False, True):  # those that count come first
             for j in range(g):
                 if skip[j] == last:
@@ -130,7 +169,6 @@ def _match(  # noqa: C901, PLR0913, PLR0915 - a compiled loop takes arrays and s
                     if skip[found]:
                         ignored[i] |= flag
                     continue
-                own = boxes[i, 2] * boxes[i, 3]
-                if own < ranges[a, 0] or own > ranges[a, 1]:
+                if sizes[i] < ranges[a, 0] or sizes[i] > ranges[a, 1]:
                     ignored[i] |= flag
     return matched, ignored
