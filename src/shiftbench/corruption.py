@@ -1,4 +1,4 @@
-"""Shifts without the workflow: one image or text, or a batch of tensors.
+"""Shifts without the workflow: one image, sound or text, or a batch of tensors.
 
     from shiftbench import corrupt
     corrupt(image, "fog", severity=3.0, seed=0, key="a")
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftbench import plugins
-from shiftbench.data import codecs
+from shiftbench.data import audio, codecs
 from shiftbench.errors import DataError, ParamsError, RangeError, near
 from shiftbench.inference.apply_shift import shift_sample
 from shiftbench.rng import RandomStream
@@ -37,8 +37,8 @@ def corrupt(
     """Return a shifted copy of one value.
 
     Args:
-        image: uint8 (h, w) or (h, w, 3), RGB; a str for a text shift; a `Sample` for any, and for those
-            that need more than the image (`object_size` needs the mask).
+        image: uint8 (h, w) or (h, w, 3), RGB; int16 (n,) at 16 kHz for a shift of audio; a str for a text shift; a
+            `Sample` for any, and for those that need more (`object_size` needs the mask).
         name: the shift's name, or several joined by `+`.
         severity: 0 (identity) to 5.
         seed: seed of the random words.
@@ -69,8 +69,10 @@ def _checked(field: str | None, name: str, value: object) -> Any:
             f"shift {name!r} takes a whole Sample (image and mask or label); got {type(value).__name__}. "
             'Pass shiftbench.sample.Sample("key", {"image": image, "mask": mask})'
         )
-    if isinstance(value, str) and field != "image":
+    if isinstance(value, str) and field not in ("image", "audio"):
         return value
+    if field == "audio":
+        return audio.checked(value)
     if field == "text":
         raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
     return codecs.image(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import wavfile
 
 from makers import planned_campaign
 from makers.command_line import ends, run, said
@@ -246,13 +247,33 @@ def test_preview_of_a_text_shift_is_text(home: Path) -> None:
     assert len(set(lines)) == 6
 
 
+def test_preview_of_a_sound_is_its_waveform_and_spectrogram(home: Path) -> None:
+    assert "wrote audio_gain.png" in said("preview", "audio_gain")
+    with Image.open("audio_gain.png") as opened:
+        sheet = np.asarray(opened.convert("L"))
+    step = preview.SIDE + preview.GAP
+    top = sheet[preview.HEADER : preview.HEADER + preview.SIDE // 2]
+    ink = [(top[:, 4 + at * step :][:, : preview.SIDE] < 100).sum() for at in range(6)]
+    assert ink == sorted(ink, reverse=True), "ever quieter"
+    wave = np.zeros((4410, 2), np.int16)
+    wave[:, 0] = 9000
+    wavfile.write(home / "own.wav", 44100, wave)
+    assert "wrote mine.png" in said(
+        "preview", "audio_noise", "--sound", "own.wav", "--out", "mine.png"
+    )
+    with pytest.raises(DataError, match=r"own/own: no field 'image'"):
+        run_raising("preview", "bright", "--sound", "own.wav")
+    with pytest.raises(DataError, match=r"none.wav cannot be read as a WAV"):
+        run_raising("preview", "audio_gain", "--sound", "none.wav")
+
+
 def test_preview_refuses_what_it_cannot_show(home: Path) -> None:
     (home / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match=r"cut.png cannot be read as an image"):
         run_raising("preview", "bright", "--image", "cut.png")
     with pytest.raises(DataError, match=r"no test shards of mnist below .*originals are not here"):
         run_raising("preview", "bright", "--dataset", "mnist")
-    with pytest.raises(ParamsError, match=r"give --image or --dataset, not both"):
+    with pytest.raises(ParamsError, match=r"give one of --image, --sound and --dataset"):
         run_raising("preview", "bright", "--dataset", "shapes", "--image", "cut.png")
 
 

@@ -15,6 +15,7 @@ from shiftbench.data import codecs
 from shiftbench.errors import DataError, RangeError
 
 GREY, COLOUR = picture(28, 28), picture(33, 57, 3)
+ARRAY = codecs.encode("npy", np.arange(3.0))
 VALUES = [
     ("png", GREY),
     ("png", COLOUR),
@@ -27,6 +28,10 @@ VALUES = [
     ("cls", 0),
     ("cls", 999),
     ("json", {"b": [1, 2.5, None, True], "a": "ü"}),
+    ("npy", np.arange(6, dtype=np.float32).reshape(2, 3)),
+    ("npy", np.arange(6).reshape(2, 3).T),
+    ("npy", np.zeros((0, 2), bool)),
+    ("query.npy", np.array(0.1)),
 ]
 
 
@@ -44,9 +49,19 @@ def test_other_readers_see_the_same() -> None:
         with Image.open(io.BytesIO(codecs.encode("png", value))) as opened:
             assert np.array_equal(np.asarray(opened), value)
     assert codecs.encode("json", {"b": 1, "a": "ü"}) == '{"a":"ü","b":1}'.encode()
+    for array in (np.arange(6, dtype=">i2").reshape(2, 3).T, np.array([0.5, np.nan])):
+        read = np.load(io.BytesIO(codecs.encode("npy", array)), allow_pickle=False)
+        assert np.array_equal(read, array, equal_nan=True)
+        assert read.dtype.byteorder in "=<"
     assert codecs.encode("cls", np.int64(7)) == b"7"
     assert codecs.decode("title.txt", codecs.encode("title.txt", "ü")) == "ü"
     assert codecs.encode("judged.json", [1, 2]) == codecs.encode("json", [1, 2])
+
+
+def test_npy_bytes_are_the_known_ones() -> None:
+    head = "{'descr': '<i2', 'fortran_order': False, 'shape': (2,), }".ljust(117) + "\n"
+    wanted = b"\x93NUMPY\x01\0\x76\0" + head.encode() + b"\x01\0\x02\0"
+    assert codecs.encode("npy", np.array([1, 2], np.int16)) == wanted
 
 
 def test_png_bytes_are_the_known_ones(golden: Callable[[str, Any], Any]) -> None:
@@ -68,6 +83,9 @@ def test_png_bytes_are_the_known_ones(golden: Callable[[str, Any], Any]) -> None
         ("cls", True, "a label is an int; got bool"),
         ("json", {"a": float("nan")}, "cannot be written as JSON"),
         ("json", {"a": object()}, "cannot be written as JSON"),
+        ("npy", [1.0], "bool, int or float; got list"),
+        ("npy", np.array(["a"]), "bool, int or float; got <U1"),
+        ("npy", np.array([{}]), "bool, int or float; got object"),
         ("pmg", GREY, r"no codec for extension 'pmg' \(did you mean png"),
     ],
 )
@@ -100,6 +118,11 @@ def test_negative_label_is_refused() -> None:
         ("json", b"{", "damaged JSON of 1 bytes"),
         ("json", b"[" * 99_999, "damaged JSON"),
         ("json", b"7" * 5_000, "damaged JSON"),
+        ("npy", b"", "damaged npy of 0 bytes"),
+        ("npy", ARRAY[:-1], "damaged npy"),
+        ("npy", ARRAY + b"\0" * 8, "damaged npy"),
+        ("npy", ARRAY.replace(b"<f8", b"|O8"), "dtype object; expected one of bool, int or float"),
+        ("npy", b"\x93NUMPY\x02" + ARRAY[7:], r"format \(2, 0\); expected \(1, 0\)"),
         ("cls", b"7" * 5_000, "a label is an ASCII decimal"),
         ("png", codecs.encode("webp", COLOUR) + codecs.encode("png", COLOUR)[-8:], "damaged PNG"),
     ],

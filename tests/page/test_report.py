@@ -161,6 +161,32 @@ def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
         gallery.boards({ref: tmp_path / "0.json"})
 
 
+def test_a_sound_has_a_player_that_requests_nothing(tmp_path: Path) -> None:
+    ref, file = Ref("previews", "clips/test/identity/0"), tmp_path / "0.json"
+    wave = np.arange(-3000, 3000, dtype=np.int16)
+    wav = base64.b64encode(codecs.encode("wav", wave)).decode()
+    sample = {"key": "clips/test/0", "label": None, "wav": wav, "text": "so"}
+    three = [{**sample, "key": f"clips/test/{number}"} for number in range(3)]
+    file.write_text(json.dumps({"classes": [], "samples": three, "skipped": []}))
+    assert [bool(one.images[0].wav) for one in gallery.boards({ref: file})[0].strips] == [
+        True,
+        True,
+        False,
+    ]
+    file.write_text(json.dumps({"classes": [], "samples": [sample], "skipped": []}))
+    boards = gallery.boards({ref: file})
+    recipe_ = {"campaigns": {}, "datasets": {"clips": {"licence": "mine", "citation": "me"}}}
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
+    (source,) = re.findall(r'<audio controls [^>]*src="data:audio/wav;base64,([^"]+)"', html)
+    assert np.array_equal(codecs.decode("wav", base64.b64decode(source)), wave)
+    assert "media-src data:;" in html
+    assert boards[0].strips[0].images[0].webp is not None  # drawn above
+    sample["wav"] = wav[:60]
+    file.write_text(json.dumps({"classes": [], "samples": [sample]}))
+    with pytest.raises(DataError, match=r"the sound of 'clips/test/0' is not a WAV"):
+        gallery.boards({ref: file})
+
+
 def test_skipped_samples_are_counted_and_those_of_public_data_told() -> None:
     file = Path("data/photos/manifest.json")
     public = Skipped("photos", "test", 9, ("photos/a/7: <truncated>",), file)

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ from shiftbench.page.chapters import Chapter
 from shiftbench.page.corruptions import corruptions
 from shiftbench.page.leaderboard import IMAGENET_C, Column, Places, columns
 from shiftbench.page.measures import DASH, Measure
-from shiftbench.page.panels import panels
+from shiftbench.page.panels import _pooled, panels
 from shiftbench.provenance import recipe
 from shiftbench.stages import report
 from shiftbench.statistics import bootstrap, reliability
@@ -280,3 +281,18 @@ def test_numbers_are_printed_with_their_unit() -> None:
         },
     )
     assert area.percent
+
+
+def test_a_task_without_confidences_has_no_reliability() -> None:
+    columns = ("weights", "method", "split", "reference", "shift", "bin")
+    table = pl.DataFrame(
+        schema=dict.fromkeys(columns, pl.String)
+        | dict.fromkeys(("severity", "step", "n", "correct", "confidence_e9"), pl.Int64)
+    )
+    chapter = SimpleNamespace(
+        tables=SimpleNamespace(reliability=table),
+        params={"split": "test"},
+        families={"a-s0": "a"},
+        places=SimpleNamespace(who=[("a", "plain")]),
+    )
+    assert _pooled(chapter) == {}

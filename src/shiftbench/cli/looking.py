@@ -106,11 +106,12 @@ def _reflowed(text: str) -> str:
 def preview(
     shift: Annotated[str | None, typer.Argument(help="default: all, on an image of ours")] = None,
     image: Annotated[Path | None, typer.Option(help="an image of yours")] = None,
+    sound: Annotated[Path | None, typer.Option(help="a WAV of yours, for shifts of audio")] = None,
     dataset: Annotated[str | None, typer.Option(help="test samples of a dataset")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="default: SHIFT.png")] = None,
     count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
 ) -> None:
-    """Draw a shift at rising severity, on your own image, a dataset or an image of ours."""
+    """Draw a shift at rising severity, on an image or a sound of yours, a dataset, or what is ours."""
     from shiftbench.tools import preview as previews
 
     use_plugin_folders()
@@ -123,13 +124,14 @@ def preview(
         if lacking:
             out.print(f"for the others: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
         return
-    if image and dataset:
-        raise ParamsError("give --image or --dataset, not both")
-    if getattr(plugins.find("shifts", shift), "FIELD", None) == "text":
+    if sum(map(bool, (image, sound, dataset))) > 1:
+        raise ParamsError("give one of --image, --sound and --dataset")
+    module = plugins.find("shifts", shift)
+    if getattr(module, "FIELD", None) == "text":
         for line in previews.texts(shift):
             out.print(escaped(line), soft_wrap=True)
         return
-    samples = [previews.own_image(image) if image else previews.our_image()]
+    samples = previews.chosen(module, image, sound)
     if dataset:
         samples = previews.from_dataset(dataset, root(), count)
     target = file or Path(f"{shift}.png")

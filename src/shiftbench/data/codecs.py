@@ -2,12 +2,14 @@
 
 | extension            | value                               | bytes                                   |
 | -------------------- | ----------------------------------- | --------------------------------------- |
-| `png`, `mask.png`    | uint8 (h, w) or (h, w, 3) RGB       | PNG: run-length deflate, adaptive filter |
+| `png`, `mask.png`, `frames.png` | uint8 (h, w) or (h, w, 3) RGB | PNG: run-length deflate, adaptive filter |
 | `webp`               | uint8 (h, w, 3) RGB                 | lossless WebP, method 0                 |
+| `wav`                | int16 (n,), 16,000 a second         | WAV (PCM), see `audio.py`               |
 | `txt`                | str                                 | UTF-8                                   |
 | `cls`                | int >= 0                            | ASCII decimal                           |
 | `json`               | None, bool, int, float, str, list, dict with str keys | sorted keys, no spaces |
-| `NAME.txt`, `NAME.json` | as without the name: a sample may have several | likewise               |
+| `npy`                | array of bool, int or float, any shape | NumPy's format 1.0, little-endian, C order |
+| `NAME.txt`, `NAME.json`, `NAME.npy` | as without the name: a sample may have several | likewise |
 
 Encoders are deterministic and lossless. PNG through OpenCV was chosen by measurement (see
 docs/encoding.md): of the candidates whose bytes do not depend on the CPU it has the best trade between
@@ -27,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.data import audio
 from shiftbench.errors import DataError, RangeError, near
 
 _PNG = (
@@ -39,6 +42,7 @@ _PNG_BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # else OpenCV would look for anot
 _PNG_END = b"IEND\xaeB\x60\x82"
 MAX_PIXELS = 80_000_000  # an image above is an accident or an attack; Pillow warns a little higher
 _DIGITS = 18  # of a label, an int64
+_KINDS = "biuf"  # of arrays: what is no object needs no pickle
 
 
 def encode(extension: str, value: object) -> bytes:
@@ -82,7 +86,7 @@ def pixel_digest(value: object) -> str:
 def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     name, _, plain = extension.rpartition(".")
     try:
-        return _CODECS[plain if name and plain in ("txt", "json") else extension]
+        return _CODECS[plain if name and plain in ("txt", "json", "npy") else extension]
     except KeyError:
         raise DataError(
             f"no codec for extension {extension!r} ({near(extension, _CODECS)})"
@@ -203,11 +207,39 @@ def _decode_json(data: bytes) -> Any:
         raise DataError(f"damaged JSON of {len(data)} bytes: {error}") from error
 
 
+def _encode_array(value: object) -> bytes:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in _KINDS:
+        given = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise DataError(f"an array is one of bool, int or float; got {given}")
+    ordered = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, ordered, version=(1, 0))
+    return buffer.getvalue()
+
+
+def _decode_array(data: bytes) -> NDArray[Any]:
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError(f"format {version}; expected (1, 0)")
+        shape, by_column, dtype = np.lib.format.read_array_header_1_0(stream)
+        if dtype.kind not in _KINDS:
+            raise ValueError(f"dtype {dtype}; expected one of bool, int or float")
+        values = np.frombuffer(data, dtype, offset=stream.tell())
+        return values.reshape(shape, order="F" if by_column else "C")
+    except ValueError as error:
+        raise DataError(f"damaged npy of {len(data)} bytes: {error}") from error
+
+
 _CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "png": (_encode_png, _decode_png),
     "mask.png": (_encode_png, _decode_png),
+    "frames.png": (_encode_png, _decode_png),
     "webp": (_encode_webp, _decode_webp),
+    "wav": (audio.encode, audio.decode),
     "txt": (_encode_text, _decode_text),
     "cls": (_encode_label, _decode_label),
     "json": (_encode_json, _decode_json),
+    "npy": (_encode_array, _decode_array),
 }

@@ -69,11 +69,11 @@ def shifts_page() -> str:
     lines += [
         "`torch`: has a torch implementation, for batches on a GPU. Constants are those of levels 1 to 5."
     ]
-    titles = {"image": "Images", None: "Images with a mask", "text": "Texts"}
+    titles = {"image": "Images", "mask": "Images with a mask", "audio": "Sounds", "text": "Texts"}
     for field, title in titles.items():
         lines += ["", f"## {title}", "", "| shift | what it is | levels 1 to 5 | options | torch |"]
         lines += ["| --- | --- | --- | --- | --- |"]
-        lines += [_shift_row(name, one) for name, one in graded.items() if field == one.FIELD]
+        lines += [_shift_row(name, one) for name, one in graded.items() if field == _kind(one)]
     texts = [name for name, module in graded.items() if module.FIELD == "text"]
     lines += ["", "### At level 3", "", f"| | {preview.TEXT} |", "| --- | --- |"]
     lines += [f"| `{name}` | {_cell(corrupt(preview.TEXT, name, 3.0))} |" for name in texts]
@@ -103,6 +103,12 @@ def checks_page() -> str:
         rule = inspect.cleandoc(check.__doc__ or "").partition("\n")[2].strip()
         lines += ["", f"## {check.NUMBER} {run.name_of(check)}", "", rule]
     return "\n".join(lines) + "\n"
+
+
+def _kind(module: ModuleType) -> str:
+    """Return what a shift changes: a field, or `mask` where it takes an image with one."""
+    drawn = preview.draws(module)
+    return "mask" if drawn == "image" and module.FIELD is None else drawn
 
 
 def _shift_row(name: str, module: ModuleType) -> str:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.data import codecs, thumbnails
+from shiftbench.data import codecs, skeletons, sound_pictures, thumbnails
 from shiftbench.errors import DataError
 from shiftbench.page import diffing
 from shiftbench.refs import Ref, ShardsName
 
 SIDE = 128  # px, half as many again as they are shown at
+PLAYED = 2  # samples of a board that have a player: sounds are large
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,29 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Joint:
+    """A joint over an image, in its pixels, and its name."""
+
+    x: float
+    y: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    """One sample at one severity: a WebP in base64 with the size of the original in pixels, or a text, or neither."""
+    """One sample at one severity: a WebP in base64 with the size of the original in pixels, or a text, or neither.
+
+    A sound has a WAV in base64 for a player; its picture is a waveform above a spectrogram.
+    """
 
     webp: str | None = None
     width: int = 0
     height: int = 0
     text: str | None = None
     marks: tuple[Mark, ...] = ()
+    wav: str | None = None
+    joints: tuple[Joint, ...] = ()
+    bones: tuple[tuple[Joint, Joint], ...] = ()
     diff: tuple[diffing.Piece, ...] = ()  # of a text that has a clean partner
 
 
@@ -105,9 +120,9 @@ def _board(dataset: str, split: str, shift: str, shots: dict[float, dict[str, An
         Strip(
             key,
             _label(sample, first["classes"]),
-            _compared(tuple(_image(shots[s], key) for s in severities), severities),
+            _compared(tuple(_image(shots[s], key, number) for s in severities), severities),
         )
-        for key, sample in first["samples"].items()
+        for number, (key, sample) in enumerate(first["samples"].items())
     )
     return Board(dataset, split, shift, severities, strips)
 
@@ -131,13 +146,21 @@ def _label(sample: Mapping[str, Any], classes: list[str]) -> str:
     return str(classes[label]) if isinstance(label, int) and 0 <= label < len(classes) else ""
 
 
-def _image(shot: dict[str, Any], key: str) -> Image:
+def _image(shot: dict[str, Any], key: str, number: int) -> Image:
+    """Return how the `number`-th sample looks."""
     sample = shot["samples"].get(key, {})
     if "png" in sample:
         marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
-        pixels = _pixels(sample["png"], shot["file"], key)
+        joints, bones = _joints(sample.get("poses", []), shot["classes"], shot["file"], key)
+        pixels = _decoded(sample["png"], "png", shot["file"], key)
         height, width = pixels.shape[:2]
-        return Image(thumbnails.webp(pixels, SIDE), width, height, marks=marks)
+        drawn = thumbnails.webp(pixels, SIDE)
+        return Image(drawn, width, height, marks=marks, joints=joints, bones=bones)
+    if "wav" in sample:
+        drawn_sound = sound_pictures.picture(_decoded(sample["wav"], "wav", shot["file"], key))
+        height, width = drawn_sound.shape
+        played = sample["wav"] if number < PLAYED else None
+        return Image(thumbnails.webp(drawn_sound, SIDE), width, height, wav=played)
     return Image(text=sample.get("text"))
 
 
@@ -154,16 +177,37 @@ def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, 
         ) from error
 
 
-def _pixels(png: Any, file: Path, key: str) -> NDArray[np.uint8]:
-    """Return the image of a sample, uint8 (h, w) or (h, w, 3)."""
+def _joints(
+    poses: Any, classes: list[str], file: Path, key: str
+) -> tuple[tuple[Joint, ...], tuple[tuple[Joint, Joint], ...]]:
+    """Return the labelled joints of the persons of a sample, each x, y and visibility, and what joins them."""
+    joints: list[Joint] = []
+    bones: list[tuple[Joint, Joint]] = []
     try:
-        pixels: NDArray[np.uint8] = codecs.decode("png", base64.b64decode(png, validate=True))
+        for pose in poses:
+            own = {
+                at: Joint(float(x), float(y), classes[at]) for at, (x, y, v) in enumerate(pose) if v
+            }
+            joints += own.values()
+            bones += [(own[a], own[b]) for a, b in skeletons.bones(classes) if {a, b} <= set(own)]
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(
+            f"{file}: the poses of {key!r} are not x, y and visibility of each joint; make the preview again"
+        ) from error
+    return tuple(joints), tuple(bones)
+
+
+def _decoded(data: Any, kind: str, file: Path, key: str) -> NDArray[Any]:
+    """Return the image of a sample, uint8 (h, w) or (h, w, 3), or its sound, int16 (n,)."""
+    what = {"png": "the image", "wav": "the sound"}[kind]
+    try:
+        value: NDArray[Any] = codecs.decode(kind, base64.b64decode(data, validate=True))
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{file}: the image of {key!r} is not base64 of a PNG; make the preview again"
+            f"{file}: {what} of {key!r} is not base64 of a {kind.upper()}; make the preview again"
         ) from error
     except DataError as error:
         raise DataError(
-            f"{file}: the image of {key!r} is not a PNG ({error}); make the preview again"
+            f"{file}: {what} of {key!r} is not a {kind.upper()} ({error}); make the preview again"
         ) from error
-    return pixels
+    return value

@@ -35,13 +35,13 @@ def environment(folder: Path) -> Environment:
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy: no request, and no script but these; images are data URLs."""
+    """Return a content security policy: no request, and no script but these; images and sounds are data URLs."""
     digests = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
     )
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; media-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 

@@ -197,7 +197,7 @@ def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
     for weights, method, condition, _, n, correct, confidence in sums.iter_rows():
         if (weights, method) in pooled:
             pooled[weights, method].setdefault(condition, []).append((n, correct, confidence / 1e9))
-    return pooled
+    return {who: bins for who, bins in pooled.items() if bins}  # of other tasks there are none
 
 
 def _condition(cell: Mapping[str, Any]) -> str:

@@ -21,8 +21,13 @@ from shiftbench.release import manifest
 
 Node = dict[str, Any]
 VERSION = "http://mlcommons.org/croissant/1.1"
-_MIME = {"png": "image/png", "txt": "text/plain", "cls": "text/plain"}
-_TYPES = {"image": "sc:ImageObject", "text": "sc:Text", "label": "sc:Integer"}
+_MIME = {"png": "image/png", "wav": "audio/wav", "txt": "text/plain", "cls": "text/plain"}
+_TYPES = {
+    "image": "sc:ImageObject",
+    "audio": "sc:AudioObject",
+    "text": "sc:Text",
+    "label": "sc:Integer",
+}
 
 
 def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> dict[str, Node]:
@@ -90,7 +95,7 @@ def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[N
         "application/vnd.apache.parquet",
         about["index"],
     )
-    payload = next(field for field in about["fields"] if field in ("image", "text"))
+    payload = next(field for field in about["fields"] if field in ("image", "audio", "text"))
     wanted = (payload, "label") if "label" in about["fields"] else (payload,)
     sets = [_members(name, field, about["fields"], tars) for field in wanted]
     return [*tars, index, *sets], _records(

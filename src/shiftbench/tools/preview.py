@@ -1,8 +1,11 @@
-"""`shiftbench preview`: one shift at rising severity, on your own image, a dataset or an image of ours."""
+"""`shiftbench preview`: one shift at rising severity, on an image or a sound of yours, a dataset, or what is ours.
+
+Of sounds the waveform is drawn above the spectrogram.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +17,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
-from shiftbench.data import shards
+from shiftbench.data import audio, shards, sound_pictures
 from shiftbench.data.source_files import kept
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref, number
@@ -23,6 +26,7 @@ from shiftbench.sample import Sample
 Pixels = NDArray[np.uint8]
 SIDE = 160  # an image's longer side on the sheet, pixels
 HEADER, GAP = 18, 4
+JOINT = "#e6007e"
 PER_LINE = 3  # shifts on a line of the overview
 TEXT = "The battery lasts for days, and the screen is bright enough to read outside."
 
@@ -47,6 +51,24 @@ def own_image(file: Path) -> Sample:
     return Sample(f"own/{file.stem.replace('.', '_')}", {"image": np.asarray(image)})
 
 
+def own_sound(file: Path) -> Sample:
+    """Read a WAV of any rate, width and number of channels.
+
+    Raises:
+        DataError: no such file, or no WAV.
+    """
+    return Sample(f"own/{file.stem.replace('.', '_')}", {"audio": audio.read(file)})
+
+
+def our_sound() -> Sample:
+    """Return two seconds that are like a voice: tones of a falling pitch, loud and soft four times a second."""
+    time = np.arange(2 * audio.RATE) / audio.RATE
+    phase = 2 * np.pi * (160 * time - 15 * np.square(time))
+    tones = np.sum([np.sin(k * phase) / k for k in range(1, 25)], axis=0)
+    tones = tones * np.square(np.sin(4 * np.pi * time))
+    return Sample("ours/tones", {"audio": audio.rounded(7000 * tones)})
+
+
 def our_image() -> Sample:
     """Return the image of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
     from sklearn.datasets import load_sample_image
@@ -69,16 +91,32 @@ def our_square(side: int = 112) -> Sample:
     return Sample(whole.key, {**fields, "label": 0})
 
 
+def draws(module: ModuleType) -> str:
+    """Return what a shift is drawn on: `image`, `audio`, `text`; of a whole sample, an image with its mask."""
+    if getattr(module, "TASK", "") == "audio_visual":
+        return "audio"
+    return str(module.FIELD or "image")
+
+
 def pictured() -> tuple[list[str], list[str]]:
     """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
     found = {name: plugins.find("shifts", name) for name in plugins.names("shifts")}
     applied = {
         name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
         for name, module in found.items()
-        if getattr(module, "LEVELS", None) and module.FIELD != "text"
+        if getattr(module, "LEVELS", None) and draws(module) == "image"
     }
     lacking = sorted({source for sources in applied.values() for source in sources})
     return [name for name, sources in applied.items() if not sources], lacking
+
+
+def chosen(module: ModuleType, image: Path | None, sound: Path | None) -> list[Sample]:
+    """Return what a shift is drawn on: the user's image or sound, else ours of the kind that it changes."""
+    if image:
+        return [own_image(image)]
+    if sound:
+        return [own_sound(sound)]
+    return [our_sound() if draws(module) == "audio" else our_image()]
 
 
 def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
@@ -107,12 +145,13 @@ def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
     """Return a contact sheet: a row per sample, a column per severity.
 
     Raises:
-        ParamsError: the shift changes no images.
+        ParamsError: the shift changes texts.
+        DataError: a sample without what the shift changes.
     """
     module = plugins.find("shifts", shift)
     if getattr(module, "FIELD", None) == "text":
         raise ParamsError(f"shift {shift!r} changes texts; it has no images")
-    rows = [[_shown(image) for image in _rising(shift, module, sample, seed)] for sample in samples]
+    rows = [[_shown(one) for one in _rising(shift, module, sample, seed)] for sample in samples]
     width = max(tile.width for row in rows for tile in row) + GAP
     heights = [max(tile.height for tile in row) + GAP for row in rows]
     picture = Image.new("RGB", (len(rows[0]) * width + GAP, HEADER + sum(heights) + GAP), "white")
@@ -154,14 +193,27 @@ def texts(shift: str, text: str = TEXT, seed: int = 0) -> list[str]:
     ]
 
 
-def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterator[Any]:
+def _rising(
+    shift: str, module: ModuleType, sample: Sample, seed: int
+) -> Iterator[Mapping[str, Any]]:
     for severity in severities(module):
-        yield corrupt(sample, shift, severity, seed).fields["image"]
+        yield corrupt(sample, shift, severity, seed).fields
 
 
-def _shown(image: Pixels) -> Image.Image:
-    """Bring an image to the sheet's size; small ones are enlarged without smoothing."""
-    picture = Image.fromarray(image).convert("RGB")
+def _shown(fields: Mapping[str, Any]) -> Image.Image:
+    """Bring an image, its joints as points, or the picture of a sound to the size of a tile; enlarged as pixels."""
+    if "audio" in fields:
+        return Image.fromarray(sound_pictures.picture(fields["audio"], SIDE, SIDE // 2)).convert(
+            "RGB"
+        )
+    picture = Image.fromarray(fields["image"]).convert("RGB")
     scale = SIDE / max(picture.size)
     size = (round(picture.width * scale), round(picture.height * scale))
-    return picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+    smooth = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    picture = picture.resize(size, smooth)
+    draw = ImageDraw.Draw(picture)
+    for pose in fields.get("poses", []):
+        for x, y, visibility in pose["joints"]:
+            if visibility:
+                draw.circle((x * scale, y * scale), 2, fill=JOINT)
+    return picture

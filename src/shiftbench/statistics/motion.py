@@ -1,0 +1,98 @@
+"""How well a motion follows another, how it looks, and how well it goes with the sound: measures of one clip.
+
+Curves are float64 (t,), landmarks float64 (t, k, 2) in pixels, pictures uint8 (t, h, w) or (t, h, w, 3).
+
+Sources: Pearson's correlation; concordance: Lin, "A concordance correlation coefficient to evaluate reproducibility",
+Biometrics 45(1), 1989; LMD: Chen et al., "Lip movements generation at a glance", ECCV 2018, each set less its
+centroid, as ZiqiaoPeng/SyncTalk has it, in pixels; LSE-D, LSE-C and the offset: Chung and Zisserman, "Out of time:
+automated lip sync in the wild", ACCV workshops 2016, as joonson/syncnet_python has them; PSNR and SSIM: Wang et al.,
+"Image quality assessment: from error visibility to structural similarity", IEEE TIP 13(4), 2004, with a window of 7 x
+7, as scikit-image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+WINDOW = 7
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+def correlation(found: Floats, truth: Floats) -> float:
+    """Return Pearson's correlation of two curves; 0 where `found` stands still, NaN where `truth` does."""
+    if np.ptp(truth) == 0:
+        return float("nan")
+    if np.ptp(found) == 0:
+        return 0.0
+    a, b = found - found.mean(), truth - truth.mean()
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+def concordance(found: Floats, truth: Floats) -> float:
+    """Return Lin's coefficient, which also asks for the same mean and size; NaN where `truth` stands still."""
+    if np.ptp(truth) == 0:
+        return float("nan")
+    covariance = ((found - found.mean()) * (truth - truth.mean())).mean()
+    apart = (found.mean() - truth.mean()) ** 2
+    return float(2 * covariance / (found.var() + truth.var() + apart))
+
+
+def amplitude_ratio(found: Floats, truth: Floats) -> float:
+    """Return the standard deviation of `found` as a share of that of `truth`; NaN where `truth` stands still."""
+    return float(found.std() / truth.std()) if np.ptp(truth) else float("nan")
+
+
+def landmark_distance(found: Floats, truth: Floats) -> float:
+    """Return LMD: the mean distance of landmarks, each frame's set less its centroid, in pixels."""
+    own, others = (points - points.mean(axis=1, keepdims=True) for points in (found, truth))
+    return float(np.sqrt(np.square(own - others).sum(axis=2)).mean())
+
+
+def jitter(landmarks: Floats) -> float:
+    """Return the mean size of the second difference over time, in pixels; NaN below three frames."""
+    bends = np.diff(landmarks, n=2, axis=0)
+    return float(np.sqrt(np.square(bends).sum(axis=2)).mean()) if len(bends) else float("nan")
+
+
+def psnr(found: Pixels, truth: Pixels) -> float:
+    """Return -10 log10 of the mean squared error of frames in 0 to 1, mean over frames; equal ones have 100 dB."""
+    error = np.square((found.astype(np.float64) - truth) / 255).reshape(len(truth), -1).mean(axis=1)
+    return float((-10 * np.log10(np.maximum(error, 1e-10))).mean())
+
+
+def ssim(found: Pixels, truth: Pixels) -> float:
+    """Return the mean structural similarity of frames, of colour the mean over channels."""
+    pairs = zip(_channels(found), _channels(truth), strict=True)
+    return float(np.mean([_ssim(own, other) for own, other in pairs]))
+
+
+def _channels(frames: Pixels) -> Floats:
+    """Return each channel of each frame, float64 (n, h, w)."""
+    wide = frames if frames.ndim == 4 else frames[..., None]
+    return np.moveaxis(wide, 3, 1).reshape(-1, *wide.shape[1:3]).astype(np.float64)
+
+
+def _ssim(x: Floats, y: Floats) -> float:
+    count = WINDOW * WINDOW
+    mx, my = uniform_filter(x, WINDOW), uniform_filter(y, WINDOW)
+    unbiased = count / (count - 1)
+    vx = unbiased * (uniform_filter(x * x, WINDOW) - mx * mx)
+    vy = unbiased * (uniform_filter(y * y, WINDOW) - my * my)
+    vxy = unbiased * (uniform_filter(x * y, WINDOW) - mx * my)
+    share = (2 * mx * my + C1) * (2 * vxy + C2) / ((mx * mx + my * my + C1) * (vx + vy + C2))
+    edge = WINDOW // 2
+    return float(share[edge:-edge, edge:-edge].mean())
+
+
+def sync(distances: Floats) -> tuple[float, float, int]:
+    """Return LSE-D, LSE-C and the offset of a curve of mean distances over offsets -k to k, float64 (2k + 1,).
+
+    LSE-D is its least value, LSE-C its median less that, the offset where that is (of equals, the first), in frames.
+    """
+    least = int(np.argmin(distances))
+    low = float(distances[least])
+    return low, float(np.median(distances)) - low, least - len(distances) // 2
