@@ -1,0 +1,39 @@
+"""Tiny meta-trainings on sinusoids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from shiftbench import plugins
+from shiftbench.contracts import TrainJob
+from shiftbench.sample import Sample
+from shiftbench.systems.mpts.datasets import sinusoid_tasks
+from shiftbench.systems.mpts.models import maml_mlp
+from shiftbench.systems.mpts.trainers import _meta
+
+TRAINERS = ("maml_erm", "maml_drm", "maml_gdrm", "maml_mpts", "maml_random", "maml_amplitude")
+SHORT = {"iterations": 6, "every": 2, "validate": 3}
+
+
+def tasks(count: int = 8, split: str = "test", **options: Any) -> list[Sample]:
+    given = {**sinusoid_tasks.PARAMS, "count": count, "query": 50, **options}
+    return list(sinusoid_tasks.samples(split, {}, given))
+
+
+def job(trainer: str, seed: int = 0, **options: Any) -> TrainJob:
+    params = {**plugins.find("trainers", trainer).PARAMS, **SHORT, **options}
+    return TrainJob(
+        "sinusoid_tasks", "maml_mlp", trainer, seed, params, maml_mlp.PARAMS, (), {},
+        lambda split: tasks(8, split),
+    )  # fmt: skip
+
+
+def net(seed: int = 0) -> maml_mlp.Net:
+    torch.manual_seed(seed)
+    return maml_mlp.Net(maml_mlp.PARAMS)
+
+
+def batch(seed: int = 0) -> _meta.Drawn:
+    return next(_meta.drawn_tasks(job("maml_erm", seed)))
