@@ -119,12 +119,18 @@ def test_what_is_judged_is_said_from_the_expression(slug):
 
 def selectors(value: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield the metrics of each selector of an expression."""
+    for leaf in leaves(value):
+        yield leaf["metric"] if isinstance(leaf["metric"], list) else [leaf["metric"]]
+
+
+def leaves(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the selectors of an expression."""
     if "metric" in value:
-        yield value["metric"] if isinstance(value["metric"], list) else [value["metric"]]
+        yield value
         return
     _, operand, _ = statements.parts(value)
     for one in operand if isinstance(operand, list) else [operand]:
-        yield from selectors(one)
+        yield from leaves(one)
 
 
 @pytest.mark.parametrize("slug", BUILT)
@@ -159,7 +165,11 @@ def test_draws_are_enough_for_every_verdict(slug, checkout):
 def looked_at(claim: Claim, params: Params) -> int:
     """Return by how many values of a claim its error is divided, at most; with seeds as units draws decide no tail."""
     if claim.over == "seed":
-        n = max(len(own.seeds) for one in params.campaigns.values() for own in one.weights)
+        assert claim.value is not None
+        asks = [leaf.get("campaign") for leaf in leaves(claim.value)]
+        named = {name for one in asks for name in (one if isinstance(one, list) else [one])}
+        asked = [one for name, one in params.campaigns.items() if None in named or name in named]
+        n = max(len(own.seeds) for one in asked for own in one.weights)
     elif claim.unit == "seed":
         return 0
     elif claim.over is None:

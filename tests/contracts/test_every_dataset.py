@@ -127,7 +127,8 @@ def check(sample: Sample, module: ModuleType) -> None:
     task = plugins.find("tasks", module.TASK)
     assert set(task.REQUIRED) <= sample.fields.keys() <= set(task.FIELDS)
     assert all(type(label) is int for label in labels(sample))
-    task.check(sample, ["any"] * (1 + max(labels(sample), default=0)))
+    joints = [len(pose["joints"]) for pose in sample.fields.get("poses", ())]
+    task.check(sample, ["any"] * max(1 + max(labels(sample), default=0), *joints, 0))
     if "image" in sample.fields:
         image = sample.fields["image"]
         assert image.dtype == np.uint8
@@ -154,7 +155,8 @@ def classified(module: ModuleType) -> bool:
 
 
 def content(sample: Sample) -> str:
-    value = sample.fields.get("image", sample.fields.get("text"))
+    kinds = ("image", "audio", "text", "query")
+    value = next(sample.fields[kind] for kind in kinds if kind in sample.fields)
     raw = (
         f"{value.shape}".encode() + value.tobytes()
         if isinstance(value, np.ndarray)

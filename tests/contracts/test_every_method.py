@@ -68,10 +68,12 @@ def test_one_row_per_sample(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in ALONE if plugins.find("methods", n).SEES == "sample"])
 def test_who_sees_samples_answers_each_on_its_own(name: str) -> None:
     together, given = answers(name, samples()), samples()
+    own_net = "net" in getattr(plugins.find("methods", name), "NEEDS", ())
+    rounding = 1e-5 if own_net else 0  # a net rounds otherwise in another batch
     for at in (0, 5):
         alone = answers(name, [given[at]])
         for output, rows in alone.items():
-            np.testing.assert_array_equal(rows[0], together[output][at])
+            np.testing.assert_allclose(rows[0], together[output][at], rtol=rounding, atol=rounding)
 
 
 @pytest.mark.parametrize("name", ALONE)

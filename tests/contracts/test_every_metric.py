@@ -42,8 +42,13 @@ def records(n: int = N) -> pa.Table:
         table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
     for count in ("raised", "gained", "entered"):
         table = table.append_column(count, pa.array(random.integers(0, 2, n)))
+    table = table.append_column("risk_e9", pa.array(random.integers(0, 10**10, n)))  # of tasks
     table = table.append_column("attacked", pa.array(np.ones(n, dtype=np.int64)))
-    for name, column in boxes(random, n).items():
+    for measure in ("correlation", "concordance", "amplitude", "lse_c", "lse_d"):  # of clips
+        table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
+    table = table.append_column("offset", pa.array(random.integers(-3, 4, n)))
+    found = boxes(random, n)
+    for name, column in {**found, **persons(random, found["true_crowd"])}.items():
         table = table.append_column(name, column)
     return table
 
@@ -62,6 +67,17 @@ def boxes(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
     scores = [random.random(size).tolist() for size in sizes]
     crowd = [[False] * size for size in sizes]
     return found | {"scores": pa.array(scores), "true_crowd": pa.array(crowd)}
+
+
+def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]:
+    """Return what records of keypoints hold of the same persons, of three joints each."""
+    sizes = [len(own) for own in crowd.to_pylist()]
+
+    def lists(each: int, low: int = -1, high: int = 10**9) -> pa.Array:
+        return pa.array([random.integers(low, high, each * size).tolist() for size in sizes])
+
+    found = {f"{name}_e9": lists(1) for name in ("limb_errors", "mpjpe", "pa_mpjpe")}
+    return found | {"errors_e9": lists(3), "missed": lists(1, 0, 2)}
 
 
 def value(
@@ -398,9 +414,39 @@ def test_failure_metrics(name: str) -> None:
         expected = area(name, values[copies], correct[copies])[0]
         assert found[draw] == pytest.approx(expected, abs=1e-12)
     # A score that knows is better; of nothing there is no value.
-    assert area(name, (~correct).astype(float), correct)[0] < whole[0]
+    knows = area(name, (~correct).astype(float), correct)[0]
+    assert knows > whole[0] if metric.HIGHER_IS_BETTER else knows < whole[0]
     assert np.isnan(area(name, values[:0], correct[:0])).all()
     assert np.isnan(area(name, values, correct, weights * np.uint8(0))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("failure_auroc", peer.roc_auc_score),
+        ("failure_aupr", aupr),
+        ("failure_fpr95", lambda truth, score: fpr(1 - truth, -score)),  # right ones positive
+    ],
+)
+def test_failure_detection_agrees_with_scikit_learn(name: str, reference: Any) -> None:
+    values, correct = trusted()
+    for score in (values, np.random.default_rng(5).permutation(120).astype(float), values * 0):
+        expected = reference((~correct).astype(int), score)
+        assert area(name, score, correct) == pytest.approx([expected], abs=1e-12)
+    # All right or all wrong: nothing to tell apart.
+    assert np.isnan(area(name, values, correct | True)).all()
+    assert np.isnan(area(name, values, correct & False)).all()
+
+
+def test_failure_detection_by_hand() -> None:
+    # Wrong at 3 and 1, right at 0, 2 and 0: the wrong ones win 3 + 2 of 6 pairs; all right ones are accepted up to 2,
+    # and with them the wrong one at 1.
+    values, correct = np.array([3.0, 1, 0, 2, 0]), np.array([False, False, True, True, True])
+    found = {name: area(name, values, correct)[0] for name in of_kind("failure")}
+    assert found["failure_auroc"] == pytest.approx(5 / 6, abs=1e-15)
+    assert found["failure_fpr95"] == 0.5
+    # Thresholds 3, 2, 1: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
+    assert found["failure_aupr"] == pytest.approx(1 / 2 + (1 / 2 + 2 / 3) / 4, abs=1e-15)
 
 
 def test_areas_under_risk_and_coverage() -> None:

@@ -25,6 +25,7 @@ from shiftbench.corruption import corrupt
 from shiftbench.errors import DataError, RangeError
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
+from shiftbench.tools import preview as previews
 
 NAMES = plugins.names("shifts")
 APPLIED = shift_digests.applied()
@@ -32,7 +33,14 @@ OURS = [name for name in APPLIED if plugins.file("shifts", name).is_relative_to(
 GRADED = [name for name in APPLIED if plugins.find("shifts", name).LEVELS]
 LEVELLED = [name for name in GRADED if hasattr(plugins.find("shifts", name), "CONTINUOUS")]
 IMAGES = [name for name in GRADED if plugins.find("shifts", name).FIELD == "image"]
-MASKED = [name for name in GRADED if plugins.find("shifts", name).FIELD is None]
+SOUNDS = [name for name in GRADED if previews.draws(plugins.find("shifts", name)) == "audio"]
+TASKS = [name for name in GRADED if hasattr(plugins.find("shifts", name), "TASK")]
+"""Shifts of whole samples that are no images."""
+MASKED = [
+    name
+    for name in GRADED
+    if plugins.find("shifts", name).FIELD is None and name not in {*SOUNDS, *TASKS}
+]
 DOMAIN = [name for name in NAMES if name not in APPLIED]
 SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1), (3, 3, 3)]
 CHAPTER = f"{TEXT} " * 20
@@ -40,7 +48,7 @@ GRID = [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
 
 
 def inputs(shift: ModuleType) -> list[Any]:
-    if getattr(shift, "TASK", "") == "generation":
+    if hasattr(shift, "TASK") or previews.draws(shift) == "audio":
         return list(shift_digests.values(shift))
     if shift.FIELD is None:
         return [masked(*shape) for shape in SHAPES[:2]]
@@ -60,12 +68,27 @@ def same(one: Any, other: Any) -> bool:
 
 
 def damage(one: Any, other: Any) -> float:
-    """Return how far two values are apart: grey levels, or the edits between two texts."""
+    """Return how far two values are apart: levels of pixels or of sounds, or the edits between two texts."""
+    if isinstance(one, Sample) and "query" in one.fields:
+        return float(np.abs(one.fields["query"] - other.fields["query"]).mean())
     if isinstance(one, Sample):
         return damage(one.fields["image"], other.fields["image"])
     if isinstance(one, str):
         return float(edits(one, other))
     return float(np.abs(one.astype(int) - other).mean())
+
+
+def spectral_damage(one: Any, other: Any) -> float:
+    """Return how far the mean frequencies of two sounds are apart, in Hz.
+
+    Where its phases are mixed up, no sample of a sound says how far.
+    """
+    middles = []
+    for value in (one, other):
+        wave = value.fields["audio"] if isinstance(value, Sample) else value
+        size = np.abs(np.fft.rfft(wave.astype(float)))
+        middles.append(float((size * np.fft.rfftfreq(len(wave), 1 / 16000)).sum() / size.sum()))
+    return abs(middles[0] - middles[1])
 
 
 def edits(one: str, other: str) -> int:
@@ -93,8 +116,13 @@ def photos() -> tuple[np.ndarray, ...]:
 
 def clean(shift: ModuleType) -> list[Any]:
     """Return what damage is averaged over."""
+    if hasattr(shift, "TASK"):
+        return list(shift_digests.values(shift))
     if shift.FIELD == "text":
         return [TEXT * 3] * 12
+    if previews.draws(shift) == "audio":
+        voice = previews.our_sound()
+        return [voice if shift.FIELD is None else voice.fields["audio"]]
     if shift.FIELD is None:
         mask = shift_digests.disk(100, 100)
         return [Sample("k", {"image": photo, "mask": mask}) for photo in photos()]
@@ -103,8 +131,9 @@ def clean(shift: ModuleType) -> list[Any]:
 
 def rising(name: str, severities: list[float]) -> list[float]:
     values = clean(plugins.find("shifts", name))
+    apart = spectral_damage if name in ("audio_pitch", "audio_speed") else damage
     return [
-        float(np.mean([damage(v, applied(name, v, level, str(i))) for i, v in enumerate(values)]))
+        float(np.mean([apart(v, applied(name, v, level, str(i))) for i, v in enumerate(values)]))
         for level in severities
     ]
 
@@ -208,7 +237,7 @@ NO_IMAGES = {
 @pytest.mark.parametrize("name", APPLIED)
 def test_what_is_no_image_is_refused(name: str) -> None:
     told = {kind: refusal(corrupt, value, name) for kind, value in NO_IMAGES.items()}
-    wanted = re.compile("DataError: .*(uint8 array|takes a text|takes a whole Sample)")
+    wanted = re.compile("DataError: .*(uint8 array|int16 array|takes a text|takes a whole Sample)")
     assert {kind: why for kind, why in told.items() if not wanted.search(why)} == {}
 
 
@@ -246,7 +275,7 @@ def test_damage_grows_with_severity(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADED)
 def test_sample_without_the_field_is_told(name: str) -> None:
-    with pytest.raises(DataError, match=r"k: .*(no|the) field '(image|text|mask)'"):
+    with pytest.raises(DataError, match=r"k: .*(no|the) field '(image|text|mask|support|audio)'"):
         corrupt(Sample("k", {"label": 1}), name)
 
 

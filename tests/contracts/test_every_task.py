@@ -202,3 +202,11 @@ def test_a_detector_has_one_row_per_image() -> None:
 def test_bad_detections_are_named(outputs: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         plugins.find("tasks", "detection").rows([boxed(OWL)], outputs, SPACE, "full")
+
+
+def test_a_question_asks_something() -> None:
+    task = plugins.find("tasks", "visual_question")
+    asked = {"image": np.zeros((2, 3), np.uint8), "text": "  ", "label": 0}
+    with pytest.raises(DataError, match="toy/test/0: the question is empty"):
+        task.check(Sample("toy/test/0", asked), list(CLASSES))
+    task.check(Sample("toy/test/0", {**asked, "text": "how many owls"}), list(CLASSES))

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from scipy.io import wavfile
 
 from isolation import ROOT
 
@@ -267,6 +268,22 @@ def trec_documents(tmp: Path) -> Made:
     return trec(tmp)
 
 
+def rendered_clips(tmp: Path) -> Made:
+    """Two clips of an external renderer, of ten and of twenty frames, with true frames and landmarks; two rates."""
+    random = np.random.default_rng(0)
+    for name, count, rate in (("may.1", 10, 16000), ("may_2", 20, 22050)):
+        for part in ("frames", "truth"):
+            (tmp / name / part).mkdir(parents=True)
+            for number in range(count):
+                seed = 100 * count + number + (part == "truth")
+                picture(seed, (40, 36)).save(tmp / name / part / f"{number:05d}.png")
+        wave = random.normal(0, 3000, count * rate // 25).astype(np.int16)
+        wavfile.write(tmp / name / "audio.wav", rate, wave)
+        found, truth = random.normal(40, 9, (2, count, 68, 2)).tolist()
+        (tmp / name / "landmarks.json").write_text(json.dumps({"found": found, "truth": truth}))
+    return {}, {"path": str(tmp), "piece": 10, "least": 8}
+
+
 CATEGORIES = ((1, "person"), (3, "car"), (17, "cat"))
 
 
@@ -307,6 +324,43 @@ def coco_json(tmp: Path) -> Made:
     for at, (split, count) in enumerate((("train", 30), ("val", 6))):
         coco_file(root, f"{split}2017", f"annotations/instances_{split}2017.json", count, at)
     return {}, {"root": str(root)}
+
+
+def coco_keypoints(tmp: Path) -> Made:
+    """Thirty images to train, six to validate, with one or two persons, in the layout of COCO 2017."""
+    root, names = tmp / "coco", ["nose", "left_hip", "right_hip"]
+    for at, (split, count) in enumerate((("train", 30), ("val", 6))):
+        images, notes = [], []
+        for n in range(count):
+            file = root / f"{split}2017" / f"{n:012d}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            image = picture(700 + 100 * at + n)
+            image.save(file)
+            images.append(
+                {"id": n, "file_name": file.name, "width": image.width, "height": image.height}
+            )
+            for person in range(1 + n % 2):
+                flat = [3 + person, 4, 2, 6.5, 8, 1, 0, 0, 0]
+                notes.append(
+                    {
+                        "id": len(notes),
+                        "image_id": n,
+                        "category_id": 1,
+                        "keypoints": flat,
+                        "num_keypoints": 2,
+                        "bbox": [1, 2, 8.5, 6],
+                        "area": 40.5,
+                        "iscrowd": int(n == 3),
+                    }
+                )
+        content = {
+            "images": images,
+            "annotations": notes,
+            "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
+        }
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / f"annotations/person_keypoints_{split}2017.json").write_text(json.dumps(content))
+    return {}, {"root": str(root)}  # fmt: skip
 
 
 def text_table(tmp: Path) -> Made:
@@ -450,8 +504,9 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         *(recode_release, fineweb_edu),
+        rendered_clips,
         *(trec, trec_documents),
-        *(coco_json, yolo_boxes, rwds),
+        *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
     )
 }

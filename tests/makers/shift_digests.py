@@ -57,6 +57,23 @@ def masked(*shape: int, key: str = "k") -> Sample:
     return Sample(key, {"image": picture(*shape), "mask": disk(*shape[:2]), "label": 0})
 
 
+def sound(samples: int) -> np.ndarray:
+    """Return audio int16 (samples,): two sawtooth tones that come and go, from integers only."""
+    n = np.arange(samples, dtype=np.int64)
+    tones = (n * 97 % 3200 - 1600) * 7 + (n * 311 % 2048 - 1024) * 3
+    wave: np.ndarray = (tones * (n % 4096) // 4096).astype(np.int16)
+    return wave
+
+
+def clip(samples: int = 9000) -> Sample:
+    """Return a clip with audio and two targets for each frame."""
+    count = -(-samples // 640)
+    values = [[at * 37 % 1001, at * 211 % 1001] for at in range(count)]
+    targets = {"names": ["openness", "width"], "values": values}
+    return Sample("k", {"audio": sound(samples), "targets": targets})
+
+
+SOUNDS = (sound(640), sound(9001))
 PICTURES = (picture(28, 28), picture(33, 57, 3), picture(224, 224, 3))
 MASKED = (masked(28, 28), masked(33, 57, 3), masked(96, 96, 3))
 
@@ -98,7 +115,19 @@ def values(module: ModuleType) -> tuple[Any, ...]:
     """Return what a shift is tried on, by its field, or by its task where it takes a whole sample."""
     if getattr(module, "TASK", "") == "generation":
         return (prompt(0), prompt(4))
-    return {"text": (TEXT,), None: MASKED, "label": (0, 3, 9)}.get(module.FIELD, PICTURES)
+    if getattr(module, "TASK", "") == "few_shot_regression":
+        return sinusoids()
+    if getattr(module, "TASK", "") == "audio_visual":
+        return (clip(), clip(1300))
+    by_field = {"text": (TEXT,), None: MASKED, "label": (0, 3, 9), "audio": SOUNDS}
+    return by_field.get(module.FIELD, PICTURES)
+
+
+@cache
+def sinusoids() -> tuple[Sample, ...]:
+    """Return a dozen regression tasks."""
+    dataset = plugins.find("datasets", "sinusoid_tasks")
+    return tuple(dataset.samples("test", {}, {**dataset.PARAMS, "count": 12, "query": 40}))
 
 
 def apply(
@@ -182,6 +211,11 @@ def shift_digest(name: str) -> dict[str, str]:
 
 def digest(value: Any) -> str:
     """Return the digest of an image, a text, a label, a sample's image and mask, or all that a sample without has."""
+    if isinstance(value, Sample) and "query" in value.fields:
+        return "".join(codecs.pixel_digest(value.fields[name]) for name in sorted(value.fields))
+    if isinstance(value, Sample) and "audio" in value.fields:
+        rest = {name: own for name, own in value.fields.items() if name != "audio"}
+        return codecs.pixel_digest(value.fields["audio"]) + codecs.pixel_digest(rest)
     if isinstance(value, Sample) and "image" not in value.fields:
         return codecs.pixel_digest(value.fields)
     if isinstance(value, Sample):

@@ -12,20 +12,28 @@ from shiftbench.plan import params_pairs
 from shiftbench.plan.params import Params
 
 DATASETS = {
+    "audio_visual": "espeak_sentences",
     "classification": "fashion_mnist",
     "detection": "photo_boxes",
+    "few_shot_regression": "sinusoid_tasks",
     "generation": "human_eval",
+    "keypoints": "capsule_bodies",
     "language_modelling": "fineweb_edu",
     "ranking": "lee_news",
     "text_classification": "vader_amazon",
+    "visual_question": "vqa_lite",
 }
 MODELS = {
+    "audio_visual": "mouth_regressor",
     "classification": "convnet",
     "detection": "centre_points",
+    "few_shot_regression": "maml_mlp",
     "generation": "code_llm",
+    "keypoints": "blazepose",
     "language_modelling": "llama",
     "ranking": "bm25",
     "text_classification": "tfidf",
+    "visual_question": "vqa_cnn_gru",
 }
 
 
@@ -76,7 +84,7 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_detectors_score_logits(task: str) -> None:
-    if task in ("classification", "text_classification"):
+    if task in ("classification", "text_classification", "visual_question"):
         check(task, detectors=["msp"])
         return
     with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):

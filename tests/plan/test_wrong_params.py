@@ -272,6 +272,7 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("    shifts: [fog]", "    shifts: [fog, fog]", "campaigns.clothes.shifts = [\"fog\", \"fog\"]: 'fog' stands twic"),
     ("    shifts: [fog]", "    shifts: [fog+nope]", "asks for shifts 'fog+nope'"),
     ("    shifts: [fog]", "    shifts: [char_noise]", "char_noise changes the text of a sample"),
+    ("    shifts: [fog]", "    shifts: [fog+char_noise]", "fog+char_noise changes the text of a sample"),
     ("    shifts: [fog]", "    shifts: [mnist_to_digits]", "'mnist_to_digits' is relative to 'mnist', but the campaig"),
     ("    shifts: [fog]", "    shifts: [domain]", "campaigns.clothes: shifts.domain.dataset is missing"),
     ("    streams: []", "    streams: [raising]", "asks for streams 'raising'"),

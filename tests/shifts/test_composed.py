@@ -8,7 +8,8 @@ import pytest
 from makers.shift_digests import picture
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
-from shiftbench.errors import ParamsError, PluginError, RangeError
+from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
+from shiftbench.sample import Sample
 
 IMAGE = picture(33, 57, 3)
 
@@ -31,6 +32,21 @@ def test_severity_0_is_the_identity() -> None:
     assert np.array_equal(corrupt(IMAGE, "fog+contrast", 0.0), IMAGE)
 
 
+def test_parts_may_change_different_fields_of_a_sample() -> None:
+    asked = Sample("toy/test/0", {"image": IMAGE, "text": "how many bags are there", "label": 2})
+    found = corrupt(asked, "gaussian_noise+char_noise", 3.0)
+    for field, alone in (("image", "gaussian_noise"), ("text", "char_noise")):
+        expected = corrupt(asked, alone, 3.0).fields
+        assert np.array_equal(found.fields[field], expected[field])
+        assert not np.array_equal(found.fields[field], asked.fields[field])
+    assert corrupt(asked, "gaussian_noise+char_noise", 0.0).fields["text"] == asked.fields["text"]
+    with pytest.raises(DataError, match="toy/test/0: no field 'text', which char_noise changes"):
+        corrupt(Sample("toy/test/0", {"image": IMAGE, "label": 2}), "gaussian_noise+char_noise")
+    boxed = asked.with_field("boxes", [{"box": [1.0, 1.0, 5.0, 5.0], "label": 0}])
+    with pytest.raises(DataError, match="toy/test/0: .*boxes would stay behind"):
+        corrupt(boxed, "rotate+char_noise")
+
+
 def test_code_of_all_parts_counts() -> None:
     module = plugins.find("shifts", "fog+contrast")
     assert module.uses({}) == [("shifts", "fog"), ("shifts", "contrast")]
@@ -42,7 +58,7 @@ def test_code_of_all_parts_counts() -> None:
     [
         ("fog+foq", {}, PluginError, "no shifts named 'foq' .*fog"),
         ("fog+fog", {}, ParamsError, "'fog.fog': a part comes twice"),
-        ("fog+char_noise", {}, ParamsError, "different fields .image, text."),
+        ("fog+char_noise", {}, DataError, "takes a whole Sample"),
         ("fog+mnist_to_digits", {}, ParamsError, "mnist_to_digits is a domain shift"),
         (
             "fog+occlusion",

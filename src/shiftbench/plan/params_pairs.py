@@ -17,6 +17,8 @@ _PLACES = ("path", "root", "ids")
 """Options of datasets that say where data of the user's own lie; `ids` are those of the package ir_datasets."""
 _PUBLISHED = "alexnet"
 """A normaliser whose errors are published, so that nobody evaluates it."""
+_TOLD = 12
+"""Parts that fit which a message names, at most."""
 
 
 def check(where: str, params: Params) -> None:
@@ -93,10 +95,11 @@ def _check_parts(where: str, params: Params, campaign: Campaign) -> None:
     for family, key, name in _parts(campaign):
         tasks = getattr(_module(params, family, name), "TASKS", None)
         if tasks is not None and task not in tasks:
-            fitting = (one for one in plugins.names(family) if _fits(family, one, task))
+            fitting = [one for one in plugins.names(family) if _fits(family, one, task)]
+            more = f" and {len(fitting) - _TOLD} more" if len(fitting) > _TOLD else ""
             raise ParamsError(
                 f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {campaign.dataset!r} is of the task "
-                f"{task}; {family} for it: {', '.join(fitting)}"
+                f"{task}; {family} for it: {', '.join(fitting[:_TOLD])}{more}"
             )
 
 
@@ -161,8 +164,9 @@ def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
     task = _module(params, "datasets", campaign.dataset).TASK
     fields = plugins.find("tasks", task).FIELDS
     for name in campaign.shifts:
-        field = getattr(_module(params, "shifts", name), "FIELD", None)
-        if field is not None and field not in fields:
+        module = _module(params, "shifts", name)
+        changed = getattr(module, "FIELDS", {getattr(module, "FIELD", None)}) - {None}
+        for field in sorted(changed - set(fields)):
             raise ParamsError(
                 f"{where}: {name} changes the {field} of a sample, which the {task} of {campaign.dataset!r} has not; "
                 f"it has {', '.join(fields)}"

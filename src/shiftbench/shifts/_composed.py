@@ -2,7 +2,8 @@
 
 Each part draws the words that it draws alone, so that the fog of `fog+jpeg_compression` is the fog of
 `fog`. All parts have the same severity. A part's options stand under its name:
-`fog+occlusion: {occlusion: {kind: bars}}`.
+`fog+occlusion: {occlusion: {kind: bars}}`. Parts may change different fields of a sample, each its own: the image
+and the question of `visual_question` under `gaussian_noise+char_noise`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench import plugins
-from shiftbench.errors import ParamsError, near
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.refs import Ref, sources
 from shiftbench.rng import RandomStream
 
@@ -26,7 +27,7 @@ class Composed(ModuleType):
 
     Raises:
         PluginError: a part does not exist.
-        ParamsError: a part is a domain shift, comes twice, or changes another field.
+        ParamsError: a part is a domain shift, or comes twice.
     """
 
     def __init__(self, name: str) -> None:
@@ -36,8 +37,8 @@ class Composed(ModuleType):
         self._check(name, names)
         super().__init__(f"shiftbench.shifts.{name}", f"{', then '.join(names)}.")
         self.__file__ = __file__
-        fields = {module.FIELD for module in modules}
-        self.FIELD = None if None in fields else fields.pop()
+        self.FIELDS = {module.FIELD for module in modules}
+        self.FIELD = modules[0].FIELD if len(self.FIELDS) == 1 else None  # None: the whole sample
         self.RANGE = (0.0, min(module.RANGE[1] for module in modules))
         self.LEVELS = {level: level for level in (1, 2, 3, 4, 5)}
         self.PARAMS: dict[str, object] = {part: {} for part in names}
@@ -59,11 +60,6 @@ class Composed(ModuleType):
         if len(self._parts) < len(names):
             raise ParamsError(
                 f"shift {name!r}: a part comes twice; each draws its words by its name"
-            )
-        fields = {module.FIELD for module in self._parts.values()} - {None}
-        if len(fields) > 1:
-            raise ParamsError(
-                f"shift {name!r}: its parts change different fields ({', '.join(sorted(fields))})"
             )
 
     def needs(self, params: dict[str, Any]) -> list[Ref]:
@@ -93,12 +89,20 @@ class Composed(ModuleType):
         Raises:
             RangeError: severity outside the range of a part.
             ParamsError: an option that a part does not have.
+            DataError: a whole sample lacks a field that a part changes, or has boxes that would not follow.
         """
+        if self.FIELD is None and self.MOVES and "boxes" in value.fields:
+            raise DataError(
+                f"{self.__name__} moves pixels and takes whole samples, so that boxes would stay behind; "
+                "apply its parts as shifts of their own"
+            )
         for part, module in self._parts.items():
             given = self._options(part, options.get(part, {}))
             files = {"sources": sources or {}} if getattr(module, "SOURCES", ()) else {}
             own = rng.of(part)
             if self.FIELD is None and module.FIELD is not None:
+                if module.FIELD not in value.fields:
+                    raise DataError(f"no field {module.FIELD!r}, which {part} changes")
                 changed = module.apply(value.fields[module.FIELD], severity, own, **given, **files)
                 value = value.with_field(module.FIELD, changed)
             else:

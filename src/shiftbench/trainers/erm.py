@@ -17,7 +17,7 @@ from shiftbench.losses import cross_entropy
 from shiftbench.rng import RandomStream
 from shiftbench.trainers import _loop
 
-TASKS = ("classification", "text_classification")
+TASKS = ("classification", "text_classification", "visual_question")
 PARAMS: dict[str, object] = {
     "epochs": 12,
     "batch_size": 128,
