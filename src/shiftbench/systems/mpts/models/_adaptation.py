@@ -1,0 +1,41 @@
+"""Adaptation by gradient: each task of a batch gets weights of its own, some steps from common ones.
+
+All weights of a net are one vector (p,), those of n tasks the rows of a matrix (n, p), so that a step on all tasks is
+one operation. The net is called as `net.forward(inputs, rows)`, inputs (n, k, d), and answers (n, k).
+
+Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1 and algorithm 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def adapted(
+    net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int, *, through: bool
+) -> torch.Tensor:
+    """Return the weights of each task after gradient steps on the mean squared error of its support points, (n, p).
+
+    Args:
+        net: what the weights belong to.
+        vector: the common weights, (p,).
+        support: (n, k, d + 1), the target last.
+        rate: of the steps.
+        steps: how many.
+        through: whether the result keeps its graph, so that gradients to second order reach `vector`.
+    """
+    rows = vector.expand(len(support), -1)
+    for _ in range(steps):
+        rows = rows if through else rows.detach().requires_grad_()
+        loss = risks(net, support, rows).sum()  # a row is in its own task's risk alone
+        (gradient,) = torch.autograd.grad(loss, rows, create_graph=through)
+        rows = rows - rate * gradient
+    return rows if through else rows.detach()
+
+
+def risks(net: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error of each task over its points (n, k, d + 1), under its weights (n, p); (n,)."""
+    found: torch.Tensor = (net.forward(points[..., :-1], rows) - points[..., -1]).square().mean(1)
+    return found

@@ -1,0 +1,137 @@
+"""An MLP that is adapted to each task by gradient steps on its support, and a model of the risk that then remains.
+
+Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.1; width, ten steps of
+0.001 at test time and the initialisation (torch's) are those of MPTS (thu-rllab/MPTS, sinusoid/backbone_maml.py,
+test.py), whose risk learner is `_risk_model`. Every trainer's weights hold it; it predicts once it has learnt, which it
+does under `maml_mpts` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.mpts.models import _adaptation
+from shiftbench.systems.mpts.models._risk_model import RiskModel
+from shiftbench.tasks import few_shot_regression
+
+TASK = "few_shot_regression"
+PARAMS: dict[str, object] = {
+    "inputs": 1,
+    "width": 40,
+    "identifier": 2,
+    "risk_width": 10,
+    "risk_scale": 0.1,
+    "risk_draws": 20,
+    "steps": 10,
+    "lr": 0.001,
+}
+"""`risk_scale` is 1 / K of the risk model's targets: the released code divides a mean over K points by K again."""
+
+
+class Net(nn.Module):
+    """Three linear layers with ReLU between them, called with weights of each task; `risk_model` beside."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        sizes = (params["inputs"], params["width"], params["width"], 1)
+        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
+        self.risk_model = RiskModel(params["identifier"], params["risk_width"])
+        self.sizes = list(pairwise(sizes))
+        self.parts = [part for before, after in self.sizes for part in (before * after, after)]
+
+    def vector(self) -> torch.Tensor:
+        """Return all weights, cut off from the net, (p,): of each layer weight, then bias."""
+        return parameters_to_vector(self.layers.parameters()).detach()
+
+    def adopt_vector(self, vector: torch.Tensor) -> None:
+        """Take the weights of a vector (p,)."""
+        vector_to_parameters(vector.detach(), self.layers.parameters())
+
+    def forward(self, inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Map inputs (n, k, d) to answers (n, k) under the weights (n, p) of each task."""
+        x, parts = inputs, rows.split(self.parts, dim=1)
+        for at, (before, after) in enumerate(self.sizes):
+            weight, bias = parts[2 * at].view(-1, after, before), parts[2 * at + 1]
+            x = torch.baddbmm(bias[:, None], x.relu() if at else x, weight.transpose(1, 2))
+        return x.squeeze(2)
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return Net(params)
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> nets.Predictor:
+    """Return what adapts to each task and gives `predictions` float32 (n, q) and `predicted_risk` float32 (n,).
+
+    The predicted risk is the mean over fixed draws of z, in the unit of the risk. Computes in float32.
+    """
+    held = nets.pick_device(device)
+    placed: Any = net.to(held).eval()
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        support, query = (
+            torch.from_numpy(stacked(samples, name)).to(held) for name in ("support", "query")
+        )
+        rows = adapt(placed, support, params)
+        with torch.inference_mode():
+            found = placed.forward(query[..., :-1], rows)
+            expected = predicted_risks(placed.risk_model, samples, params).float()
+        return {
+            "predictions": nets.to_numpy(found),
+            "predicted_risk": nets.to_numpy(expected),
+        }
+
+    return predict
+
+
+def adapt(net: Net, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
+    """Return the weights of each task as at test time, (n, p)."""
+    vector, rate, steps = net.vector(), params["lr"], params["steps"]
+    return _adaptation.adapted(net, vector, support, rate, steps, through=False)
+
+
+def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
+    """Return a field of all samples as one array float32 (n, k, d + 1).
+
+    Raises:
+        ModelError: samples differ in their number of points.
+    """
+    found = [sample.fields[name] for sample in samples]
+    for sample, points in zip(samples, found, strict=True):
+        if points.shape != found[0].shape:
+            raise ModelError(
+                f"{sample.key}: {name} is {points.shape}, that of {samples[0].key} {found[0].shape}; tasks of one "
+                "batch have as many points"
+            )
+    return np.stack(found)
+
+
+def predicted_risks(
+    risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]
+) -> torch.Tensor:
+    """Return what the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
+    device = risk_model.posterior_mean.device
+    unknown = [float("nan")] * params["identifier"]
+    named = [few_shot_regression.identifier(sample) or unknown for sample in samples]
+    if not int(risk_model.updates):
+        return torch.full((len(samples),), float("nan"), device=device)
+    rng = RandomStream(0, "maml_mlp", "risk_model", "draws")
+    normal = torch.from_numpy(rng.normal((params["risk_draws"], params["risk_width"]))).to(device)
+    latent = risk_model.posterior_mean + risk_model.posterior_std * normal
+    tasks = torch.tensor(named, dtype=torch.float32, device=device)
+    return risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]  # type: ignore[no-any-return]

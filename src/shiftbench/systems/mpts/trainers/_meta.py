@@ -1,0 +1,242 @@
+"""Meta-training over a distribution of tasks: in each iteration a sampler says which candidates are learnt from.
+
+    candidates -> sampler.choose -> one inner step each -> risks -> sampler.loss -> Adam -> sampler.learn
+
+Candidates, and the points of all of them, are words of (seed, dataset, block of iterations): trainers of one seed see
+the same ones, those of another seed see others. Every `every` iterations the log has what the sampler tells of itself
+and the share of chosen tasks by place (`chosen/AMPLITUDE/PHASE`, fifths of the range); every `validate` iterations the
+mean risk of the val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The
+weights are those of the lowest `val_risk` (`keep: best`) or the last ones. The log ends with `task_evaluations`, the
+number of inner loops.
+
+Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; constants and the sum over risks are those of MPTS
+(thu-rllab/MPTS, sinusoid/main.py, trainer_maml.py). We differ: there candidates are drawn anew from the number of the
+iteration, the same whatever the seed, and the best weights are chosen on the test tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.systems.mpts.datasets import _sinusoids
+from shiftbench.systems.mpts.models import _adaptation, maml_mlp
+from shiftbench.trainers import _loop
+
+PARAMS: dict[str, object] = {
+    "iterations": 20000,
+    "batch_size": 16,
+    "candidates": 32,
+    "shots": 10,
+    "inner_lr": 0.001,
+    "lr": 0.001,
+    "every": 100,
+    "validate": 500,
+    "keep": "best",
+}
+KEEP = ("best", "last")
+BLOCK = 250
+"""Iterations whose tasks are drawn at once."""
+CELLS = 5
+"""Parts of each number's range, of what is logged."""
+
+
+class TaskSampler(Protocol):
+    """What decides which tasks are learnt from, and how much."""
+
+    def choose(self, tasks: torch.Tensor) -> torch.Tensor:
+        """Return which of the candidates float32 (m, d) are evaluated, int64 (b,)."""
+
+    def loss(self, risks: torch.Tensor) -> torch.Tensor:
+        """Return what is minimised, a scalar, of the risks (b,) of the chosen."""
+
+    def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
+        """Be told the chosen tasks (b, d) and their risks (b,), without gradients."""
+
+    def told(self) -> Mapping[str, float]:
+        """Return what is logged of the iterations since it was last asked."""
+
+
+class Uniform:
+    """The first `batch_size` candidates, which are uniform; all count alike."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+
+    def choose(self, tasks: torch.Tensor) -> torch.Tensor:
+        """Return the first."""
+        return torch.arange(len(tasks))[: self.batch_size]
+
+    def loss(self, risks: torch.Tensor) -> torch.Tensor:
+        """Return their sum."""
+        return risks.sum()
+
+    def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
+        """Learn nothing."""
+
+    def told(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the val shards."""
+    return [refs.shards(params["dataset"], "val")]
+
+
+def train(job: TrainJob, sampler: TaskSampler, net: maml_mlp.Net) -> nets.State:
+    """Return the state after meta-training, and log it.
+
+    Args:
+        job: with options PARAMS.
+        sampler: decides what is learnt from.
+        net: from `fresh_net`.
+    """
+    params, val, journal = job.params, _Validation(job, net), _Journal(job, sampler)
+    vector = net.vector().requires_grad_()
+    update = torch.optim.Adam([vector], lr=params["lr"], fused=True)
+    for iteration, drawn in zip(range(1, params["iterations"] + 1), drawn_tasks(job), strict=False):
+        chosen = sampler.choose(drawn.tasks)
+        tasks, support, query = (part[chosen] for part in drawn)
+        rows = _adaptation.adapted(net, vector, support, params["inner_lr"], 1, through=True)
+        risks = _adaptation.risks(net, query, rows)
+        descend(update, sampler.loss(risks))
+        sampler.learn(tasks, risks.detach())
+        journal.add(iteration, tasks)
+        if iteration % params["validate"] == 0 or iteration == params["iterations"]:
+            net.adopt_vector(vector)
+            val.look(iteration)
+    return val.state
+
+
+def descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on nets this small."""
+    (group,) = update.param_groups
+    for parameter, gradient in zip(
+        group["params"], torch.autograd.grad(loss, group["params"]), strict=True
+    ):
+        parameter.grad = gradient
+    update.step()
+
+
+def fresh_net(job: TrainJob) -> maml_mlp.Net:
+    """Return the job's net.
+
+    Raises:
+        ParamsError: an option is out of range, or the model is another.
+    """
+    params = job.params
+    counts = ("iterations", "batch_size", "shots", "every", "validate")
+    small = [name for name in counts if params[name] < 1]
+    if small:
+        raise ParamsError(f"{job.trainer}: {small[0]} is {params[small[0]]}; expected 1 at least")
+    if params["candidates"] < params["batch_size"]:
+        raise ParamsError(
+            f"{job.trainer}: {params['candidates']} candidates for a batch of {params['batch_size']}; "
+            "expected as many at least"
+        )
+    if params["keep"] not in KEEP:
+        raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {near(params['keep'], KEEP)}")
+    net = _loop.fresh_net(job)
+    if not isinstance(net, maml_mlp.Net):
+        raise ParamsError(f"{job.trainer} trains the model maml_mlp alone; got {job.model!r}")
+    return net
+
+
+# ------------------------------------------------------------------ tasks
+
+
+class Drawn(NamedTuple):
+    """Candidates of one iteration: identifiers float32 (m, d), points float32 (m, shots, 2)."""
+
+    tasks: torch.Tensor
+    support: torch.Tensor
+    query: torch.Tensor
+
+
+def drawn_tasks(job: TrainJob) -> Iterator[Drawn]:
+    """Yield the candidates of each iteration, for ever."""
+    shape = (BLOCK, job.params["candidates"])
+    block = 0
+    while True:
+        rng = RandomStream(job.seed, "tasks", job.dataset, f"{block}")
+        tasks = _sinusoids.sample(shape, rng)
+        points = (_sinusoids.make(tasks, job.params["shots"], rng) for _ in range(2))
+        parts = [torch.from_numpy(part) for part in (tasks.astype(np.float32), *points)]
+        yield from map(Drawn, *parts)
+        block += 1
+
+
+# ------------------------------------------------------------------ what is watched
+
+
+class _Validation:
+    """The mean risk of the val tasks, and the state that the weights are made of."""
+
+    def __init__(self, job: TrainJob, net: maml_mlp.Net) -> None:
+        self.job, self.net = job, net
+        self.least, self.state = float("inf"), dict(net.state_dict())
+        samples = job.samples("val")
+        self.support, self.query = (
+            torch.from_numpy(maml_mlp.stacked(samples, name)) for name in ("support", "query")
+        )
+
+    def look(self, iteration: int) -> None:
+        """Log the risk, and keep the state if it is to be kept.
+
+        Raises:
+            ModelError: the risk is not finite.
+        """
+        rows = maml_mlp.adapt(self.net, self.support, self.job.model_params)
+        with torch.no_grad():
+            risk = float(_adaptation.risks(self.net, self.query, rows).mean())
+        if not math.isfinite(risk):
+            raise ModelError(
+                f"{self.job.trainer}: the risk on val is {risk} after {iteration} iterations; lower `lr` or `inner_lr`"
+            )
+        self.job.log(iteration, "val_risk", risk)
+        if risk < self.least or self.job.params["keep"] == "last":
+            self.least = risk
+            self.state = {name: one.clone() for name, one in self.net.state_dict().items()}
+
+
+class _Journal:
+    """What the log says of the chosen tasks."""
+
+    def __init__(self, job: TrainJob, sampler: TaskSampler) -> None:
+        self.job, self.sampler = job, sampler
+        self.chosen: list[torch.Tensor] = []
+        self.evaluations = 0
+
+    def add(self, iteration: int, chosen: torch.Tensor) -> None:
+        """Count the chosen tasks (b, d), and write when it is time."""
+        self.chosen.append(chosen)
+        self.evaluations += len(chosen)
+        last = iteration == self.job.params["iterations"]
+        if iteration % self.job.params["every"] == 0 or last:
+            for name, value in {**self.sampler.told(), **self._shares()}.items():
+                self.job.log(iteration, name, value)
+            self.chosen = []
+        if last:
+            self.job.log(iteration, "task_evaluations", self.evaluations)
+
+    def _shares(self) -> dict[str, float]:
+        """Return which share of the chosen tasks lies in each cell of the distribution."""
+        low, high = np.array(_sinusoids.BOUNDS).T
+        places = (torch.cat(self.chosen).numpy() - low) / (high - low)
+        cells = np.clip((places * CELLS).astype(int), 0, CELLS - 1)
+        counts = np.bincount(cells[:, 0] * CELLS + cells[:, 1], minlength=CELLS**2)
+        return {
+            f"chosen/{at // CELLS}/{at % CELLS}": count / len(cells)
+            for at, count in enumerate(counts.tolist())
+        }

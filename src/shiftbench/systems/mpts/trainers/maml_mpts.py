@@ -1,0 +1,105 @@
+"""MPTS: MAML on the candidates whose risk a model of it, learnt on the way, puts highest; none is evaluated for that.
+
+The score of a task is an upper confidence bound, `mean_weight` m + `std_weight` s, with m and s the mean and the
+standard deviation of the risk model's answers over `draws` draws of z from q(z | the last batch). After each iteration
+the model takes one step on the batch: the sum of squared errors of its mean answers, and KL(q || the q before).
+
+The log has, each the mean over iterations: `selected_correlation`, Pearson's of m and risk over the chosen tasks (left
+out where one does not vary), `score_std`, s over the candidates, and `risk_model_loss`.
+
+Source: MPTS, arXiv 2501.11039; thu-rllab/MPTS, sinusoid/trainer_maml.py and sinusoid/Model/trainer_risklearner.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from shiftbench import rng
+from shiftbench.contracts import TrainJob
+from shiftbench.systems.mpts.models._risk_model import Gauss, RiskModel, divergence
+from shiftbench.systems.mpts.trainers import _meta
+
+TASKS = ("few_shot_regression",)
+PARAMS: dict[str, object] = {
+    **_meta.PARAMS,
+    "mean_weight": 1.0,
+    "std_weight": 3.0,
+    "draws": 20,
+    "risk_lr": 0.0005,
+}
+needs = _meta.needs
+
+
+class Predictive(_meta.Uniform):
+    """The candidates of highest score under a risk model, which learns from their risks.
+
+    Args:
+        job: with options PARAMS; its model's `risk_scale` is the unit of the risk model.
+        risk_model: learns in place.
+    """
+
+    def __init__(self, job: TrainJob, risk_model: RiskModel) -> None:
+        params = job.params
+        super().__init__(params["batch_size"])
+        self.model, self.scale = risk_model, job.model_params["risk_scale"]
+        self.weights, self.count = (params["mean_weight"], params["std_weight"]), params["draws"]
+        self.update = torch.optim.Adam(risk_model.parameters(), lr=params["risk_lr"], fused=True)
+        self.draws = torch.Generator().manual_seed(rng.derive(job.seed, "latent"))
+        self.last: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.foreseen = self.spread = torch.empty(0)
+        self.seen: list[tuple[torch.Tensor, ...]] = []
+
+    def choose(self, tasks: torch.Tensor) -> torch.Tensor:
+        """Return the highest scores; before anything was learnt z is standard normal."""
+        with torch.no_grad():
+            gauss = self.model.posterior(*self.last) if self.last else self._prior()
+            answers = self.model.expected(tasks, self._latent(gauss))
+            spread, mean = torch.std_mean(answers, dim=0)
+            chosen = (
+                (self.weights[0] * mean + self.weights[1] * spread).topk(self.batch_size).indices
+            )
+        self.foreseen, self.spread = mean[chosen], spread.mean()
+        return chosen  # type: ignore[no-any-return]
+
+    def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
+        """Take one step on the batch, and make its posterior the next prior."""
+        targets = risks * self.scale
+        posterior = self.model.posterior(tasks, targets)
+        answers = self.model.expected(tasks, self._latent(posterior)).mean(0)
+        loss = (answers - targets).square().sum() + divergence(posterior, self._prior())
+        _meta.descend(self.update, loss)
+        self.model.remember(posterior)
+        self.last = tasks, targets
+        self.seen.append((self.foreseen, targets, self.spread, loss.detach()))
+
+    def told(self) -> Mapping[str, float]:
+        """Return the means of what was seen, of correlations those that are defined."""
+        foreseen, targets, spreads, losses = map(torch.stack, zip(*self.seen, strict=True))
+        self.seen = []
+        found = {"score_std": float(spreads.mean()), "risk_model_loss": float(losses.mean())}
+        defined = _correlations(foreseen, targets)
+        if len(defined):
+            found["selected_correlation"] = float(defined.mean())
+        return found
+
+    def _prior(self) -> Gauss:
+        return self.model.posterior_mean, self.model.posterior_std
+
+    def _latent(self, gauss: Gauss) -> torch.Tensor:
+        normal = torch.randn(self.count, len(gauss[0]), generator=self.draws)
+        return gauss[0] + gauss[1] * normal
+
+
+def _correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return Pearson's correlation of each row of two (n, b), (m,): where both vary."""
+    a, b = ((side - side.mean(1, keepdim=True)).double() for side in (one, other))
+    scale = (a.square().sum(1) * b.square().sum(1)).sqrt()
+    return ((a * b).sum(1) / scale)[scale > 0]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the kept iteration."""
+    net = _meta.fresh_net(job)
+    return _meta.train(job, Predictive(job, net.risk_model), net)
