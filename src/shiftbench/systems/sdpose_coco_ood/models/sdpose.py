@@ -1,0 +1,177 @@
+"""SDPose as it was released: a folder of diffusers' parts and a head, `sdpose: {path: ...}`, with the trainer `given`.
+
+`path` is the unpacked checkpoint: `unet/`, `vae/`, `text_encoder/`, `tokenizer/`, `scheduler/` as diffusers writes
+them, and `decoder/decoder.safetensors`, the head under MMPose's names. A person's crop of 768 x 1024 pixels, -1 to 1,
+goes through the VAE (times 0.18215; the mode of its distribution, where the released code draws a sample, so that
+results are the same every time), and once through the U-Net at step 999 under the empty prompt, unpadded, and the task
+of pose; the head reads its last block on the way up for 17 joints, the one before for 133. Needs `pip install diffusers
+transformers`. Safetensors alone are read, so that no file can run code.
+
+Joints are the classes of the weights' dataset, in its order. Options of `_heatmaps`: for COCO's files `middle: 0.0`, as
+MMPose counts pixels, and `detections`, the boxes of persons that the paper's numbers are for.
+
+Source: "SDPose", 2025, arXiv:2509.24980; T-S-Liang/SDPose-OOD, `SDPose_Evaluator.py`, `SDPose_D_Pipeline.py`,
+`HeatmapHead.py`, `ModifiedUNet.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.models import _given, _heatmaps
+from shiftbench.refs import Ref
+from shiftbench.systems.sdpose_coco_ood.models import pose_unet
+
+TASK = "keypoints"
+CITATION = "Liang et al., SDPose, 2025, arXiv:2509.24980"
+PARAMS: dict[str, object] = {
+    **_heatmaps.PARAMS,
+    "path": "",
+    "height_px": 1024,
+    "width_px": 768,
+    "timestep": 999,
+    "blur": 11,
+}
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+HEAD = "decoder/decoder.safetensors"
+SCALE = 0.18215
+"""Of the VAE's latents, Stable Diffusion's."""
+BODY = 17
+"""Joints of the checkpoint whose head reads the last block; of others (133) it is the one before."""
+LATENT = 8
+"""Pixels along a side of a latent; heatmaps have two cells there."""
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:
+    """Return what stands for the folder in a weights file.
+
+    Raises:
+        ParamsError: no path is given.
+        ModelError: a part of the folder is not there; names it.
+    """
+    return _given.folder_state(folder(params))
+
+
+def folder(params: Mapping[str, Any]) -> Path:
+    """Return the checkpoint's folder, after all its parts were found."""
+    if not params["path"]:
+        raise ParamsError("sdpose: path is missing; give the folder of the released checkpoint")
+    found = Path(params["path"]).expanduser()
+    lacking = [name for name in (*PARTS, HEAD) if not (found / name).exists()]
+    if lacking:
+        raise ModelError(
+            f"sdpose: {found} has no {lacking[0]}; a checkpoint has {', '.join(PARTS)} and {HEAD}"
+        )
+    return found
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor of a folder.
+
+    Raises:
+        ModelError: the files are others, diffusers is not installed, or the head is of another number of joints.
+    """
+    place = folder(params)
+    _given.check_folder(weights, place)
+    net = Released(place, params, len(classes))
+    named = SimpleNamespace(names=lambda _: tuple(classes))
+    return _heatmaps.PosePredictor(net, named, params, device)  # type: ignore[arg-type]
+
+
+class Released(nn.Module):
+    """The released net: images uint8 (n, 3, H, W) to heatmaps (n, K, H/4, W/4)."""
+
+    def __init__(self, place: Path, params: Mapping[str, Any], joints: int) -> None:
+        super().__init__()
+        try:
+            import diffusers
+            import transformers
+        except ImportError as error:
+            raise ModelError(
+                f"sdpose needs {error.name}; `pip install diffusers transformers`"
+            ) from error
+        safe: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+        told = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+        full = {"low_cpu_mem_usage": False, "device_map": None}  # so that the switch may be new
+        self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(
+            place / "unet", **told, **full, **safe
+        )
+        self.vae: Any = diffusers.AutoencoderKL.from_pretrained(place / "vae", **safe)
+        scheduler = diffusers.DDPMScheduler.from_pretrained(
+            place / "scheduler", local_files_only=True
+        )
+        if scheduler.config.prediction_type != "sample":
+            raise ModelError(
+                f"sdpose: {place}/scheduler predicts {scheduler.config.prediction_type!r}; SDPose predicts 'sample'"
+            )
+        tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(
+            place / "tokenizer", local_files_only=True
+        )
+        text: Any = transformers.CLIPTextModel.from_pretrained(place / "text_encoder", **safe)
+        words = tokenizer("", padding="do_not_pad", truncation=True, return_tensors="pt")
+        text.eval()
+        with torch.no_grad():
+            self.register_buffer("prompt", text(words.input_ids)[0])
+        state = nets.read_state(place / HEAD)
+        self.body = joints == BODY
+        width = state["final_layer.weight"].shape[1]
+        self.head = pose_unet.head(width, joints)
+        nets.load_into(self.head, renamed(state), place / HEAD)
+        self.crop = params["height_px"], params["width_px"]
+        self.heat = (2 * self.crop[0] // LATENT, 2 * self.crop[1] // LATENT)
+        self.blur, self.timestep = params["blur"], params["timestep"]
+
+    def heatmaps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return heatmaps of images uint8 (n, 3, H, W)."""
+        z = SCALE * self.vae.encode(images.float() / 127.5 - 1).latent_dist.mode()
+        made: torch.Tensor = self.head(self.features(z, pose_unet.POSE))
+        return made
+
+    def features(self, z: torch.Tensor, task: tuple[float, float]) -> torch.Tensor:
+        """Return what the head reads, of latents (n, 4, H/8, W/8) under a task."""
+        kept: list[torch.Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, made: kept.append(made))
+            for block in self.unet.up_blocks
+        ]
+        v = torch.tensor(task, device=z.device)
+        switch = torch.cat([v.sin(), v.cos()])[None].expand(len(z), -1)
+        prompt = self.get_buffer("prompt").expand(len(z), -1, -1)
+        try:
+            self.unet(z, self.timestep, prompt, class_labels=switch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return kept[-1 if self.body else -2]
+
+
+def renamed(state: nets.State) -> nets.State:
+    """Return the head's tensors under our names, out of MMPose's: deconv_layers, conv_layers, final_layer."""
+    places = {
+        "deconv_layers.0": "0",
+        "deconv_layers.1": "1",
+        "conv_layers.0": "3",
+        "conv_layers.1": "4",
+        "final_layer": "6",
+    }
+    found = {}
+    for name, tensor in state.items():
+        layer, _, part = name.rpartition(".")
+        if layer not in places:
+            raise ModelError(f"the head has a layer {layer!r}; SDPose's has {', '.join(places)}")
+        found[f"{places[layer]}.{part}"] = tensor
+    return found

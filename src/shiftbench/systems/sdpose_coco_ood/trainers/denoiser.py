@@ -1,0 +1,106 @@
+"""A prior for `pose_unet`: it learns to give back pictures from under noise, in one step, without any label.
+
+Each picture of `steps` batches is mirrored (1 in 2) and gets noise of its own strength, sigma U(0, 1) in latents of -1
+to 1; from this and the time step 999 sigma the U-Net says what was there, under the task of reconstruction. Pictures
+are brought to twice the net's input and cut at random, or to its size (1 in 2). The head learns nothing.
+
+Source: the role is that of Stable Diffusion in SDPose, 2025, arXiv:2509.24980 (x0 is predicted, as there); the noise is
+that of denoising autoencoders (Vincent et al. 2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.trainers import _loop
+
+TASKS = ("keypoints",)
+PARAMS: dict[str, object] = {
+    "steps": 900,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "lr": 0.008,
+    "weight_decay": 0.0001,
+    "schedule": "one_cycle",
+}
+LOGGED = 50
+LAST = 999
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Raises:
+        ModelError: the model reconstructs nothing.
+    """
+    net: Any = _loop.fresh_net(job)
+    if not hasattr(net, "reconstruct"):
+        raise ModelError(f"model {job.model!r} reconstructs nothing; take pose_unet")
+    device = nets.pick_device(job.device)
+    nets.place(net, device).train()
+    update = _loop.optimiser(job, net)
+    rate = _loop.schedule(update, job.params["schedule"], job.params["steps"])
+    total = 0.0
+    for step, images in enumerate(_batches(job, net.crop)):
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"noise/{step}")
+        value = loss(net, torch.from_numpy(images).to(device), rng)
+        update.zero_grad()
+        value.backward()
+        update.step()
+        rate.step()
+        total += value.item()
+        if (step + 1) % LOGGED == 0:
+            job.log(step + 1, "train_loss", total / LOGGED)
+            total = 0.0
+    return dict(net.state_dict())
+
+
+def loss(net: Any, images: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    """Return the mean squared error of what is made of noisy latents; of all zeros it is that of the pictures."""
+    z = net.latents(images)
+    sigma = torch.from_numpy(rng.uniform(len(z))).to(z.device)
+    noise = torch.from_numpy(rng.normal(tuple(z.shape))).to(z.device)
+    made = net.reconstruct(z + sigma[:, None, None, None] * noise, LAST * sigma)
+    value: torch.Tensor = ((made - z) ** 2).mean()
+    return value
+
+
+def _batches(job: TrainJob, shape: tuple[int, int]) -> Iterator[Any]:
+    """Yield `steps` batches uint8 (n, 3, h, w) from shuffled passes."""
+    images = [sample.fields["image"] for sample in job.samples("train")]
+    order: list[int] = []
+    for step in range(job.params["steps"]):
+        if len(order) < job.params["batch_size"]:
+            words = RandomStream(job.seed, job.trainer, job.dataset, f"order/{step}")
+            order += words.choice(len(images)).tolist()
+        own, order = order[: job.params["batch_size"]], order[job.params["batch_size"] :]
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"cut/{step}")
+        yield np.stack([_cut(images[at], shape, rng.uniform(4).tolist()) for at in own])
+
+
+def _cut(image: Any, shape: tuple[int, int], words: list[float]) -> Any:
+    """Return a picture brought to the net's input, or a piece of it at twice that size, mirrored or not; (3, h, w)."""
+    height, width = shape
+    if words[3] < 0.5:
+        whole = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    else:
+        large = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
+        top, left = int(words[0] * (height + 1)), int(words[1] * (width + 1))
+        whole = large[top : top + height, left : left + width]
+    return (whole[:, ::-1] if words[2] < 0.5 else whole).transpose(2, 0, 1)
