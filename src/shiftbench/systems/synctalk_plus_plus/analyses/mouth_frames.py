@@ -1,0 +1,165 @@
+"""Mouths as they would be seen: landmarks, pictures, and whether a motion is one that faces make, for each clip.
+
+From the records of a campaign's weights, with the true targets beside:
+
+- `lmd` (pixels of the 96 x 96 crop): distance of the mouth's 20 landmarks to the true ones, each set less its
+  centroid;
+- `landmark_jitter` (pixels): mean second difference over time;
+- `off_manifold`: share of the motion's snippets of 8 frames that are farther from the nearest snippet of the training
+  motions than 99% of the true snippets of val are;
+- `psnr` (dB) and `ssim` of the rendered crop with the one rendered from the truth, of every `every`-th frame, under
+  `pictured`.
+
+`conditions` names the shifts: a number is its severity, a text the dataset of a domain shift.
+
+Source: LMD, PSNR and SSIM as in `statistics/motion.py`; the manifold test is ours, for the claim that a codebook's
+motion is plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.data import frames
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.shifts import _scikit_photos
+from shiftbench.statistics import motion
+from shiftbench.systems.synctalk_plus_plus.analyses import _face
+from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
+
+PARAMS: dict[str, object] = {"conditions": {}, "pictured": [], "every": 12, "method": "sync_judge"}
+SHARE = 99.0  # percentile of ID motions
+STRIDE = 4  # frames between a motion's snippets
+Floats = NDArray[np.float64]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records and clips of each condition, the clips that were learnt from, and the photo."""
+    places = _places(params)
+    records = [_record(params, name, shift) for name in params["weights"] for shift in places]
+    learnt = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*records, *dict.fromkeys(places.values()), *learnt, refs.sources(_scikit_photos.SOURCE)]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield each clip's measures, for all weights and conditions."""
+    params = job.params
+    manifold = Manifold.of(job)
+    photo = job.inputs[refs.sources(_scikit_photos.SOURCE)].parent
+    square = _face.crop({_scikit_photos.SOURCE: photo})
+    for shift, place in _places(params).items():
+        clips = {sample.key: sample for sample in job.samples(place)}
+        seen = {}
+        if shift in params["pictured"]:
+            seen = {
+                key: _face.render(square, _some(job, frames.targets(one)))
+                for key, one in clips.items()
+            }
+        for name in params["weights"]:
+            for key, moved in _motions(job, _record(params, name, shift)):
+                measures = _measures(clips[key], moved, manifold)
+                if seen:
+                    found = _face.render(square, _some(job, moved))
+                    measures |= {
+                        "psnr": motion.psnr(found, seen[key]),
+                        "ssim": motion.ssim(found, seen[key]),
+                    }
+                for metric, value in measures.items():
+                    yield _observation(params, name, shift, metric, key, value)
+
+
+def _measures(clip: Sample, moved: Floats, manifold: Manifold) -> dict[str, float]:
+    found, truth = (_face.landmarks(one[:, :2]) for one in (moved, frames.targets(clip)))
+    return {
+        "lmd": motion.landmark_distance(found, truth),
+        "landmark_jitter": motion.jitter(found),
+        "off_manifold": manifold.off(moved),
+    }
+
+
+class Manifold:
+    """The snippets of the training motions, and how far ID motions are from them.
+
+    Args:
+        known: of training motions, float64 (n, 8 d).
+        held: of ID motions that were not learnt from, which set the bound.
+    """
+
+    def __init__(self, known: Floats, held: Floats) -> None:
+        self._tree = cKDTree(known)
+        self.bound = float(np.percentile(self._tree.query(held)[0], SHARE))
+
+    @classmethod
+    def of(cls, job: Measurement) -> Manifold:
+        """Return the manifold of a job's training clips, its bound set by those of val."""
+        known, held = (
+            np.concatenate(
+                [
+                    snippets(frames.targets(one))
+                    for one in job.samples(refs.shards(job.params["dataset"], split))
+                ]
+            )
+            for split in ("train", "val")
+        )
+        return cls(known, held)
+
+    def off(self, moved: Floats) -> float:
+        """Return the share of a motion's snippets that are farther than the bound."""
+        return float(np.mean(self._tree.query(snippets(moved)[::STRIDE])[0] > self.bound))
+
+
+def snippets(moved: Floats) -> Floats:
+    """Return every 8 frames of a motion (t, d), float64 (t - 7, 8 d)."""
+    spans = np.lib.stride_tricks.sliding_window_view(moved, SNIPPET, axis=0)
+    return spans.transpose(0, 2, 1).reshape(len(spans), -1)
+
+
+def _some(job: Measurement, moved: Floats) -> Floats:
+    return moved[:: job.params["every"], :2]
+
+
+def _motions(job: Measurement, record: Ref) -> Iterator[tuple[str, Floats]]:
+    """Yield each clip's key and its motion, float64 (t, d)."""
+    for row in job.records(record).select(["key", "motion", "width"]).to_pylist():
+        yield row["key"], np.array(row["motion"], dtype=np.float64).reshape(-1, row["width"])
+
+
+def _places(params: Mapping[str, Any]) -> dict[str, Ref]:
+    """Return each condition's clips, the clean ones first."""
+    dataset, split = params["dataset"], params["split"]
+    found = {"identity": refs.shards(dataset, split)}
+    for shift, where in params["conditions"].items():
+        domain = isinstance(where, str)
+        found[shift] = (
+            refs.shards(where, split) if domain else refs.shards(dataset, split, shift, where)
+        )
+    return found
+
+
+def _severity(params: Mapping[str, Any], shift: str) -> float | None:
+    where = 0 if shift == "identity" else params["conditions"][shift]
+    return None if isinstance(where, str) else float(where)
+
+
+def _record(params: Mapping[str, Any], weights: str, shift: str) -> Ref:
+    severity = _severity(params, shift)
+    step = "1" if severity is None else f"{severity:g}"
+    stream = f"{params['dataset']}/{params['split']}/{shift}"
+    return refs.records(Ref("weights", weights), params["method"], stream, step)
+
+
+def _observation(
+    params: Mapping[str, Any], weights: str, shift: str, metric: str, key: str, value: float
+) -> Observation:
+    return Observation(
+        metric, key, value, weights, params["dataset"], params["split"], params["method"], shift=shift,
+        severity=_severity(params, shift),
+    )  # fmt: skip

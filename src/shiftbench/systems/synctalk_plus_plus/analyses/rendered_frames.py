@@ -1,0 +1,105 @@
+"""Pictures of an external renderer beside the true ones: `psnr`, `ssim`, `lmd` and `landmark_jitter` of each clip.
+
+`path` is a folder of clips as `datasets/rendered_clips.py` has it; rows stand under `renderer`. PSNR and SSIM need
+`truth/`, as many frames of the same size; LMD needs both landmark lists of landmarks.json, jitter the list `found`. A
+clip without one of them has no row of what needs it; one without any is an error. Landmarks are those of the user's
+detector, of which LMD takes the mouth (48 to 67) where there are 68.
+
+Source: ZiqiaoPeng/SyncTalk, nerf_triplane/utils.py (`PSNRMeter`, `LMDMeter`), whose landmarks are FAN's or dlib's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref
+from shiftbench.statistics import motion
+from shiftbench.systems.synctalk_plus_plus.datasets import rendered_clips
+
+PARAMS: dict[str, object] = {"path": "", "renderer": "renderer"}
+MOUTH = slice(48, 68)
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return nothing: the folders are the user's."""
+    return []
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield each clip's measures.
+
+    Raises:
+        DataError: a clip with nothing to compare, or whose parts do not fit each other.
+    """
+    params = job.params
+    weights = f"{params['dataset']}/{params['renderer']}"
+    for folder in rendered_clips.clips(Path(params["path"])):
+        for metric, value in measures(folder).items():
+            yield Observation(
+                metric,
+                folder.name,
+                value,
+                weights,
+                params["dataset"],
+                params["split"],
+                shift="identity",
+                severity=0.0,
+            )
+
+
+def measures(folder: Path) -> dict[str, float]:
+    """Return what can be measured of one clip.
+
+    Raises:
+        DataError: nothing can, or its parts do not fit each other.
+    """
+    found: dict[str, float] = {}
+    if (folder / "truth").is_dir():
+        own, truth = (
+            rendered_clips.opened(rendered_clips.pictures(folder / name))
+            for name in ("frames", "truth")
+        )
+        if own.shape != truth.shape:
+            raise DataError(
+                f"{folder}: frames are {own.shape[:3]}, true ones {truth.shape[:3]}; expected the same"
+            )
+        found |= {"psnr": motion.psnr(own, truth), "ssim": motion.ssim(own, truth)}
+    if (folder / "landmarks.json").is_file():
+        found |= _of_landmarks(folder / "landmarks.json")
+    if not found:
+        raise DataError(
+            f"{folder} has neither truth/ nor landmarks.json; there is nothing to measure"
+        )
+    return found
+
+
+def _of_landmarks(file: Path) -> dict[str, float]:
+    given = json.loads(file.read_text())
+    own = _mouth(given.get("found"), file)
+    found = {"landmark_jitter": motion.jitter(own)}
+    if "truth" in given:
+        truth = _mouth(given["truth"], file)
+        if truth.shape != own.shape:
+            raise DataError(f"{file}: found are {own.shape}, true {truth.shape}; expected the same")
+        found["lmd"] = motion.landmark_distance(own, truth)
+    return found
+
+
+def _mouth(points: Any, file: Path) -> NDArray[np.float64]:
+    try:
+        whole = np.array(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        whole = np.zeros(0)
+    if whole.ndim != 3 or whole.shape[1] not in (20, 68) or whole.shape[2] != 2 or len(whole) < 3:
+        raise DataError(
+            f"{file}: expected 20 or 68 points x, y for each of three frames or more, found {whole.shape}"
+        )
+    return whole[:, MOUTH] if whole.shape[1] == 68 else whole

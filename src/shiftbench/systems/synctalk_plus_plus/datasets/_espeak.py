@@ -1,0 +1,84 @@
+"""Speech by espeak-ng with the time of each phoneme; helper of what is spoken here.
+
+Source: espeak-ng 1.52 (https://github.com/espeak-ng/espeak-ng), its library called as `speak_lib.h` says: phoneme
+events need initialisation with option 1, and are of type 7. It runs in a process of its own (`_espeak_worker.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.errors import DataError
+
+SOURCE = "espeak_ng"
+WORKER = "_espeak_worker.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A sentence: int16 samples, their rate in Hz, and each phoneme with the number of its first sample, in order."""
+
+    wave: NDArray[np.int16]
+    rate: int
+    phonemes: tuple[tuple[int, str], ...]
+
+    def trimmed(self) -> Spoken:
+        """Return the sentence without the pauses before its first sound and behind its last one.
+
+        Raises:
+            DataError: nothing but pauses.
+        """
+        sounds = [at for at, (_, name) in enumerate(self.phonemes) if not is_pause(name)]
+        if not sounds:
+            raise DataError("espeak-ng said nothing")
+        first, last = self.phonemes[sounds[0]][0], sounds[-1] + 1
+        end = self.phonemes[last][0] if last < len(self.phonemes) else len(self.wave)
+        kept = self.phonemes[sounds[0] : last]
+        moved = tuple((start - first, name) for start, name in kept)
+        return Spoken(self.wave[first:end], self.rate, moved)
+
+
+def is_pause(name: str) -> bool:
+    """Tell whether a phoneme is a pause: its name begins with an underscore, or is empty."""
+    return not name or name.startswith("_")
+
+
+def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
+    """Yield what each request says, in order.
+
+    Args:
+        folder: of the source `espeak_ng`.
+        requests: `text`, `voice`, `pitch` (0 to 99, usually 50) and `rate` (words a minute, usually 175).
+
+    Raises:
+        DataError: no such voice, or the library ended.
+    """
+    worker = Path(__file__).with_name(WORKER)
+    command = [sys.executable, "-I", str(worker), str(folder.resolve())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        for request in requests:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            yield _answer(process.stdout, request)
+        process.stdin.close()
+
+
+def _answer(stream: IO[bytes], request: dict[str, Any]) -> Spoken:
+    line = stream.readline()
+    about: dict[str, Any] = {"error": "it could not be loaded on this machine"}
+    if line:
+        about = json.loads(line)
+    if "error" in about:
+        raise DataError(f"espeak-ng: {about['error']}; asked for {request['text']!r}")
+    wave = np.frombuffer(stream.read(2 * about["samples"]), dtype="<i2").astype(np.int16)
+    return Spoken(wave, about["rate"], tuple((at, name) for at, name in about["events"]))

@@ -1,0 +1,102 @@
+"""Sentences of WordNet read aloud by espeak-ng, with the mouth that goes with each sound as the truth.
+
+A clip has `audio` without the pauses at its ends, `targets` (openness and width of the mouth, brow, lids, cheeks; see
+`_visemes.py`) at 25 frames a second, and `text`. `voice` is one of espeak-ng's, with a variant behind a plus
+(`en-us+f3`); of several `voices` each sentence has one, by its number. `pitch` and `rate` are espeak-ng's. A sentence
+has the same key in every voice, so that voices are compared sentence by sentence, and a sentence that is tested in
+one is learnt in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
+the first ones.
+
+Another language reads the English words by its own rules and with its own sounds.
+
+Source: example sentences of WordNet's verbs (Miller 1995) of 6 to 12 words of letters; espeak-ng 1.52.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data import audio, frames
+from shiftbench.errors import DataError
+from shiftbench.sample import Sample
+from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes
+
+TASK = "audio_visual"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("train", "test")
+PART_OF = "espeak_sentences"
+ASSETS = ("_espeak_worker.py",)
+WORDNET = "wordnet"
+SOURCES = (_espeak.SOURCE, WORDNET)
+LICENCE = "WordNet licence (text); spoken by espeak-ng, which asks nothing of what it says"
+CITATION = (
+    "Miller, WordNet: A Lexical Database for English, Communications of the ACM 38(11), 1995; "
+    "espeak-ng 1.52, https://github.com/espeak-ng/espeak-ng"
+)
+REDISTRIBUTE = True
+PARAMS: dict[str, object] = {
+    "voice": "en-us",
+    "voices": [],
+    "pitch": 50,
+    "rate": 175,
+    "sentences": 300,
+    "start": 0.0,
+}
+_SENTENCE = re.compile(rb'"([A-Za-z][A-Za-z\' ,]*)"')
+SHORTEST, LONGEST = 6, 12  # words
+EVERY = 5
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the sentences of a split, spoken.
+
+    Raises:
+        DataError: a source is not there, or espeak-ng has no such voice.
+    """
+    texts = sentences(sources[WORDNET], params["sentences"], params["start"])
+    voices = list(params["voices"]) or [params["voice"]]
+    wanted = {
+        number: {"text": text, "voice": voices[turn % len(voices)], **_manner(params)}
+        for turn, (number, text) in enumerate(texts.items())
+        if (turn % EVERY == EVERY - 1) == (split == "test")
+    }
+    found = _espeak.speak(sources[_espeak.SOURCE], wanted.values())
+    for (number, request), spoken in zip(wanted.items(), found, strict=True):
+        yield clip(f"{PART_OF}/{split}/{number:05d}", request, spoken.trimmed())
+
+
+def _manner(params: dict[str, Any]) -> dict[str, int]:
+    return {name: params[name] for name in ("pitch", "rate")}
+
+
+def clip(key: str, request: dict[str, Any], spoken: _espeak.Spoken) -> Sample:
+    """Return a spoken sentence as a clip."""
+    fields = {
+        "audio": audio.resample(spoken.wave, spoken.rate, audio.RATE),
+        "targets": frames.packed(_visemes.NAMES, _visemes.curves(spoken)),
+        "text": request["text"],
+        "meta": {"voice": request["voice"]},
+    }
+    return Sample(key, fields)
+
+
+def sentences(folder: Path, count: int, start: float = 0.0) -> dict[int, str]:
+    """Return so many example sentences of WordNet's verbs, each once, evenly over the file: number -> text.
+
+    Raises:
+        DataError: the file is missing, or holds fewer.
+    """
+    file = folder / "data.verb"
+    if not file.is_file():
+        raise DataError(f"{file} is missing; `shiftbench fetch {WORDNET}`")
+    quoted = dict.fromkeys(match.decode() for match in _SENTENCE.findall(file.read_bytes()))
+    found = [text for text in quoted if SHORTEST <= len(text.split()) <= LONGEST]
+    if not 0 < count <= len(found) or not 0 <= start < 1:
+        raise DataError(
+            f"sentences is {count}, start {start:g}; WordNet has 1 to {len(found)} sentences, and start is 0 to below 1"
+        )
+    numbers = [int((turn + start) * len(found) / count) for turn in range(count)]
+    return {number: found[number] for number in numbers}

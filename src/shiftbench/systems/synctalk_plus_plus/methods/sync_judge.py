@@ -1,0 +1,76 @@
+"""A judge listens: beside a model's motion its distance to the sound over offsets, by a judge that was trained apart.
+
+The judge hears the sound that drove the model, shifted as it is. `judge` names its weights, DATASET/MODEL-TRAINER, of
+seed 0 for every model, so that one judge has judged all.
+
+Source: the protocol of SyncTalk++ (arXiv:2506.14742) for sound without true frames: LSE-D and LSE-C by a frozen
+SyncNet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.models._boxes import ragged
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
+
+SEES = "sample"
+TASKS = ("audio_visual",)
+PARAMS: dict[str, object] = {"judge": ""}
+MODEL = "mini_syncnet"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the judge's weights.
+
+    Raises:
+        ParamsError: none is named.
+    """
+    return [_judge(params)]
+
+
+def _judge(params: Mapping[str, Any]) -> Ref:
+    dataset, _, name = str(params["judge"]).rpartition("/")
+    model, _, trainer = name.rpartition("-")
+    if not dataset or model != MODEL or not trainer:
+        raise ParamsError(
+            f"sync_judge: judge is {params['judge']!r}; expected DATASET/{MODEL}-TRAINER"
+        )
+    return refs.weights(dataset, model, trainer, 0)
+
+
+def wrap(
+    predictor: Callable[[Sequence[Sample]], nets.Outputs],
+    params: dict[str, Any],
+    inputs: Mapping[Ref, Path],
+) -> Judged:
+    """Return the predictor, judged."""
+    file = inputs[_judge(params)]
+    net = mini_syncnet.build(mini_syncnet.PARAMS, 0)
+    nets.load_into(net, nets.read_state(file), file)
+    return Judged(predictor, mini_syncnet.Judge(net))
+
+
+class Judged:
+    """A model and its judge."""
+
+    def __init__(
+        self, predictor: Callable[[Sequence[Sample]], nets.Outputs], judge: mini_syncnet.Judge
+    ) -> None:
+        self.predictor, self.judge = predictor, judge
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Return the motion, and how it fits the sound."""
+        found = self.predictor(samples)
+        pairs = zip(samples, found["motion"], strict=True)
+        return {
+            **found,
+            "sync": ragged([self.judge.curve(sample, moved) for sample, moved in pairs]),
+        }

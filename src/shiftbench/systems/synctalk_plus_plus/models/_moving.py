@@ -1,0 +1,53 @@
+"""What moves a face to a sound: the predictor around a net with `move`; helper of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from shiftbench.data import frames
+from shiftbench.inference import nets
+from shiftbench.models._boxes import ragged
+from shiftbench.sample import Sample
+from shiftbench.systems.synctalk_plus_plus.models import _mel
+
+VALUES = 5
+"""Openness and width of the mouth, brow, lids, cheeks: as the dataset `espeak_sentences` has them."""
+
+
+def heard(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
+    """Return what a model hears at each frame of a clip, float32 (t, 16, bands): neighbouring bands are averaged."""
+    found = _mel.windows(
+        sample.fields["audio"], frames.count(sample), normalise=params["normalise"]
+    )
+    pooled = found.reshape(*found.shape[:2], params["bands"], -1).mean(axis=3)
+    return torch.from_numpy(pooled)
+
+
+class MotionPredictor:
+    """A net that moves a face, with its weights, on one device; the output is `motion` of the task, in 0 to 1.
+
+    Attributes:
+        net: in evaluation mode; `move(heard float32 (t, 16, bands)) -> (t, 5)`.
+    """
+
+    def __init__(
+        self,
+        net: torch.nn.Module,
+        model: ModuleType,
+        params: Mapping[str, Any],
+        device: str = "auto",
+        precision: str = "float32",  # noqa: ARG002 - nets this small have one
+    ) -> None:
+        self.device = nets.pick_device(device)
+        self.net: Any = nets.place(net, self.device).eval()
+        self.model, self.params = model, params
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Move a face to each clip."""
+        with torch.inference_mode():
+            moved = [self.net.move(heard(one, self.params).to(self.device)) for one in samples]
+        return {"motion": ragged([nets.to_numpy(one.clamp(0, 1)) for one in moved])}

@@ -1,0 +1,55 @@
+"""A mouth out of a codebook: a GRU says, for every 8 frames, which of 64 learnt snippets of motion they are.
+
+Snippets are the centres of k-means over the training motions, so that whatever is said of them lies among what was
+seen. A snippet is chosen when its 8 frames have been heard, each with its window of sound, and follows the one before
+without blending.
+
+Source: a reconstruction: SyncTalk++ (arXiv:2506.14742) has an Expression Generator over a discrete codebook, whose
+architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learnt encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.systems.synctalk_plus_plus.models import _mel, _moving
+
+TASK = "audio_visual"
+SNIPPET = 8  # frames
+PARAMS: dict[str, object] = {"bands": 20, "hidden": 64, "normalise": True, "codes": 64}
+predictor = _moving.MotionPredictor
+
+
+class Codebook(nn.Module):
+    """Windows of sound -> a code for every 8 frames -> motion."""
+
+    codes: torch.Tensor
+
+    def __init__(self, bands: int, hidden: int, codes: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(bands * _mel.WINDOW, hidden)
+        self.memory = nn.GRU(hidden, hidden, batch_first=True)
+        self.leave = nn.Linear(hidden, codes)
+        self.register_buffer("codes", torch.zeros(codes, SNIPPET, _moving.VALUES))
+
+    def forward(self, heard: torch.Tensor) -> torch.Tensor:
+        """Map float32 (n, t, 16, bands), t a multiple of 8, to the codes' logits (n, t / 8, codes)."""
+        states, _ = self.memory(torch.relu(self.enter(heard.flatten(2))))
+        logits: torch.Tensor = self.leave(states[:, SNIPPET - 1 :: SNIPPET])
+        return logits
+
+    def move(self, heard: torch.Tensor) -> torch.Tensor:
+        """Map float32 (t, 16, bands) to (t, 5); the last frames stand for those that lack to a whole snippet."""
+        count = len(heard)
+        wide = torch.cat([heard, heard[-1:].expand(-count % SNIPPET, -1, -1)])
+        chosen = self(wide[None])[0].argmax(dim=1)
+        return self.codes[chosen].flatten(0, 1)[:count]
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net; its codes are nothing until they are learnt."""
+    return Codebook(params["bands"], params["hidden"], params["codes"])

@@ -1,0 +1,44 @@
+"""A mouth straight from the sound: an MLP from a window of 16 mel frames to five values of the face, frame by frame.
+
+The 80 bands are averaged in groups to `bands`. `normalise: true` takes each band's mean over the clip away, and
+divides by the deviation of all. `linear: true` leaves the hidden layers out; with `bands: 1` it then knows the
+loudness alone.
+
+Source: ours, the direct baseline; what is heard is ZiqiaoPeng/SyncTalk's (`_mel.py`). There an encoder trained for
+sync and a renderer follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.systems.synctalk_plus_plus.models import _mel, _moving
+
+TASK = "audio_visual"
+PARAMS: dict[str, object] = {"bands": 20, "hidden": 64, "linear": False, "normalise": False}
+predictor = _moving.MotionPredictor
+
+
+class Regressor(nn.Module):
+    """A window of sound -> five values."""
+
+    def __init__(self, bands: int, hidden: int, *, linear: bool) -> None:
+        super().__init__()
+        inputs = bands * _mel.WINDOW
+        first = [nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]
+        last = nn.Linear(inputs if linear else hidden, _moving.VALUES)
+        self.layers = nn.Sequential(*(() if linear else first), last)
+
+    def move(self, heard: torch.Tensor) -> torch.Tensor:
+        """Map float32 (t, 16, bands) to (t, 5)."""
+        values: torch.Tensor = self.layers(heard.flatten(1))
+        return values
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net."""
+    return Regressor(params["bands"], params["hidden"], linear=params["linear"])

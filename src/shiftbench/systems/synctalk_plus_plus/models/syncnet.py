@@ -1,0 +1,159 @@
+"""SyncNet as released: five frames of a face and 0.2 s of sound in one space of 1,024 values; a judge of lip sync.
+
+    models: {syncnet: {}}
+    trainers: {given: {path: /weights/syncnet_v2.model}}
+
+The file is the released one, a state dict whose tensors have the names that joonson/syncnet_python has. Frames are
+face crops, brought to 224 x 224, in the order blue, green, red and 0 to 255, as its OpenCV reads them; the sound are
+13 MFCC, 100 a second (`_mfcc.py`). Windows begin at each frame but the last five. Distances are over offsets -15 to
+15; beyond the ends the sound counts as zero vectors.
+
+Source: Chung and Zisserman, "Out of time: automated lip sync in the wild", ACCV workshops 2016; layers, windows,
+padding and `vshift` of joonson/syncnet_python (`SyncNetModel.py`, `SyncNetInstance.py`, `run_syncnet.py`). Differs:
+an offset is above 0 where the sound is late, there below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from shiftbench.data import frames
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models._boxes import ragged
+from shiftbench.sample import Sample
+from shiftbench.systems.synctalk_plus_plus.models import _mfcc
+
+TASK = "audio_visual"
+PARAMS: dict[str, object] = {"batch": 20}
+SIDE, SPAN, HEARD = 224, 5, 20  # pixels; frames of a window; MFCC of a window
+OFFSETS = 15
+WIDTH = 1024
+
+
+class SyncNet(nn.Module):
+    """Two encoders, their layers numbered as in the released file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pool, flat = nn.MaxPool2d, nn.BatchNorm2d
+        self.netcnnaud = nn.Sequential(
+            *(nn.Conv2d(1, 64, 3, padding=1), flat(64), nn.ReLU(), pool(1, 1)),
+            *(nn.Conv2d(64, 192, 3, padding=1), flat(192), nn.ReLU(), pool(3, (1, 2))),
+            *(nn.Conv2d(192, 384, 3, padding=1), flat(384), nn.ReLU()),
+            *(nn.Conv2d(384, 256, 3, padding=1), flat(256), nn.ReLU()),
+            *(nn.Conv2d(256, 256, 3, padding=1), flat(256), nn.ReLU(), pool(3, 2)),
+            *(nn.Conv2d(256, 512, (5, 4)), flat(512), nn.ReLU()),
+        )
+        self.netfcaud, self.netfclip = _head(), _head()
+        self.netcnnlip = nn.Sequential(
+            *(nn.Conv3d(3, 96, (5, 7, 7), (1, 2, 2)), nn.BatchNorm3d(96), nn.ReLU()),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *(nn.Conv3d(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1)), nn.BatchNorm3d(256), nn.ReLU()),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            *(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1)), nn.BatchNorm3d(256), nn.ReLU()),
+            *(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1)), nn.BatchNorm3d(256), nn.ReLU()),
+            *(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1)), nn.BatchNorm3d(256), nn.ReLU()),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *(nn.Conv3d(256, 512, (1, 6, 6)), nn.BatchNorm3d(512), nn.ReLU()),
+        )
+
+    def adopt(self, state: nets.State) -> nets.State:
+        """Return a released state dict with the counters of its norms, which files of that age do not have."""
+        counters = {
+            name: value for name, value in self.state_dict().items() if name.endswith("tracked")
+        }
+        return {**counters, **state}
+
+    def of_sound(self, heard: torch.Tensor) -> torch.Tensor:
+        """Map MFCC float32 (n, 1, 13, 20) to (n, 1024)."""
+        return self.netfcaud(self.netcnnaud(heard).flatten(1))  # type: ignore[no-any-return]
+
+    def of_face(self, faces: torch.Tensor) -> torch.Tensor:
+        """Map faces float32 (n, 3, 5, 224, 224) to (n, 1024)."""
+        return self.netfclip(self.netcnnlip(faces).flatten(1))  # type: ignore[no-any-return]
+
+
+def _head() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, WIDTH))
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net."""
+    return SyncNet()
+
+
+def faces(sample: Sample) -> NDArray[np.uint8]:
+    """Return a clip's frames as the net sees them, uint8 (t, 3, 224, 224): blue, green, red."""
+    found = frames.pictures(sample)
+    colour = found if found.ndim == 4 else np.repeat(found[..., None], 3, axis=3)
+    sized = [
+        one
+        if one.shape[:2] == (SIDE, SIDE)
+        else cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        for one in colour
+    ]
+    return np.stack(sized)[..., ::-1].transpose(0, 3, 1, 2)
+
+
+def curve(face: torch.Tensor, sound: torch.Tensor, offsets: int = OFFSETS) -> NDArray[np.float64]:
+    """Return the mean distance at offsets -k to k of vectors float32 (n, d) each, float64 (2k + 1,)."""
+    wide = F.pad(sound, (0, 0, offsets, offsets))
+    spans = wide.unfold(0, 2 * offsets + 1, 1).transpose(1, 2)
+    apart = F.pairwise_distance(face[:, None], spans).mean(dim=0)
+    return nets.to_numpy(apart).astype(np.float64)
+
+
+class Judge:
+    """The net with its weights, in evaluation mode: clips with frames -> distances of sound and face over offsets."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        model: ModuleType,
+        params: Mapping[str, Any],
+        device: str = "auto",
+        precision: str = "float32",  # noqa: ARG002 - as released
+    ) -> None:
+        self.device = nets.pick_device(device)
+        self.net: Any = net.to(self.device).eval()  # `nets.place` knows no 3D convolutions
+        self.model, self.params = model, params
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Judge clips one by one.
+
+        Raises:
+            ModelError: a clip without frames, or with six or fewer.
+        """
+        return {"sync": ragged([self._judged(sample) for sample in samples])}
+
+    def _judged(self, sample: Sample) -> NDArray[np.float64]:
+        if "frames" not in sample.fields:
+            raise ModelError(f"{sample.key} has no frames; SyncNet looks at face crops")
+        seen, heard = faces(sample), _mfcc.mfcc(sample.fields["audio"])
+        count = min(len(seen), len(sample.fields["audio"]) // frames.SAMPLES) - SPAN
+        if count < 1:
+            raise ModelError(
+                f"{sample.key} has {len(seen)} frames; SyncNet needs {SPAN + 1} at least"
+            )
+        face, sound = [], []
+        with torch.inference_mode():
+            for start in range(0, count, self.params["batch"]):
+                rows = range(start, min(count, start + self.params["batch"]))
+                shown = np.stack([seen[at : at + SPAN].transpose(1, 0, 2, 3) for at in rows])
+                told = np.stack([heard[4 * at : 4 * at + HEARD].T[None] for at in rows])
+                face.append(self.net.of_face(torch.from_numpy(shown).float().to(self.device)))
+                sound.append(self.net.of_sound(torch.from_numpy(told).float().to(self.device)))
+        return curve(torch.cat(face), torch.cat(sound))
+
+
+predictor = Judge

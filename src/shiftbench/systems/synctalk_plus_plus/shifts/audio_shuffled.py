@@ -1,0 +1,36 @@
+"""Shuffled sound: pieces of 0.2 s stand in another order, so that a voice stays and nothing belongs to its mouth.
+
+Source: ours, the control of LSE-C (its value for sound that does not belong). Severity 1 shuffles, 0 does not.
+
+Takes 64-bit words: one for each piece.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shiftbench.data.audio import RATE, Wave
+from shiftbench.rng import RandomStream
+from shiftbench.shifts import _levels
+
+FIELD = "audio"
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 1.0)
+PARAMS: dict[str, object] = {}
+PIECE = RATE // 5
+
+
+def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
+    """Return audio with that share of its pieces shuffled, int16 (n,), as long as it was.
+
+    Raises:
+        RangeError: severity outside 0 to 1.
+    """
+    _levels.check(__name__, severity, RANGE)
+    pieces = [value[at : at + PIECE] for at in range(0, len(value), PIECE)]
+    order = rng.choice(len(pieces))
+    moved = sorted(order[: round(severity * len(pieces))].tolist())
+    turned = iter(order[: len(moved)].tolist())
+    return np.concatenate(
+        [pieces[next(turned)] if at in moved else piece for at, piece in enumerate(pieces)]
+    )

@@ -1,0 +1,119 @@
+"""A codebook of motions, and a net that says which: k-means over snippets, cross-entropy of the nearest code.
+
+Clips are cut into snippets from a frame that is drawn for each batch, so that codes do not learn where a clip begins.
+`copies` as for the trainer `motion`.
+
+Source: a reconstruction, see `models/mouth_codebook.py`; k-means by scikit-learn (Lloyd, one k-means++ start of the
+seed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shiftbench import refs, rng
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
+from shiftbench.systems.synctalk_plus_plus.trainers import _clips
+from shiftbench.trainers import _loop
+
+TASKS = ("audio_visual",)
+PARAMS: dict[str, object] = {
+    "steps": 600,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "lr": 0.005,
+    "weight_decay": 0.0001,
+    "copies": 0,
+}
+LOGGED = 100
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step; logs cross-entropy on training snippets and on val.
+
+    Raises:
+        ParamsError: fewer snippets than codes.
+    """
+    params, device = job.params, nets.pick_device(job.device)
+    samples = job.samples("train")
+    net: Any = nets.place(_loop.fresh_net(job), device).train()
+    net.codes.copy_(codebook(job, len(net.codes)))
+    known = _clips.clips(job, _clips.augmented(job, samples, params["copies"]))
+    update = _loop.optimiser(job, net)
+    rate = _loop.schedule(update, "one_cycle", params["steps"])
+    losses = []
+    for step, rows in enumerate(
+        _clips.turns(job, len(known), params["batch_size"], params["steps"]), 1
+    ):
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"first/{step}")
+        loss = _loss(net, [known[row] for row in rows], int(words.integers(0, SNIPPET)), device)
+        update.zero_grad()
+        loss.backward()
+        update.step()
+        rate.step()
+        losses.append(loss.item())
+        if step % LOGGED == 0 or step == params["steps"]:
+            job.log(step, "train_loss", float(np.mean(losses)))
+            losses = []
+    held = _clips.clips(job, job.samples("val"))
+    if held:
+        with torch.inference_mode():
+            job.log(params["steps"], "val_loss", float(_loss(net.eval(), held, 0, device)))
+    return dict(net.state_dict())
+
+
+def codebook(job: TrainJob, count: int) -> torch.Tensor:
+    """Return the centres of the training snippets, float32 (count, 8, 5).
+
+    Raises:
+        ParamsError: there are fewer snippets.
+    """
+    from sklearn.cluster import KMeans
+
+    truths = [clip.truth.numpy() for clip in _clips.clips(job, job.samples("train"))]
+    found = np.concatenate([snippets(truth)[::2] for truth in truths])
+    if len(found) < count:
+        raise ParamsError(
+            f"snippets: {len(found)} snippets for {count} codes; take more clips or fewer codes"
+        )
+    seed = rng.derive(job.seed, job.dataset, "codes") % (1 << 32)
+    centres = KMeans(count, n_init=1, max_iter=50, random_state=seed).fit(found).cluster_centers_
+    return torch.from_numpy(centres.reshape(count, SNIPPET, -1).astype(np.float32))
+
+
+def snippets(motion: np.ndarray) -> np.ndarray:
+    """Return every 8 frames of a motion (t, d), float (t - 7, 8 d)."""
+    spans = np.lib.stride_tricks.sliding_window_view(motion, SNIPPET, axis=0)
+    return spans.transpose(0, 2, 1).reshape(len(spans), -1)
+
+
+def _loss(net: Any, some: list[_clips.Clip], first: int, device: torch.device) -> torch.Tensor:
+    """Return the mean cross-entropy of the nearest codes of clips that are cut into snippets from frame `first` on."""
+    cut = [
+        (clip.heard[first:][:size], clip.truth[first:][:size])
+        for clip in some
+        if (size := (len(clip.truth) - first) // SNIPPET * SNIPPET)
+    ]
+    heard = torch.nn.utils.rnn.pad_sequence([one for one, _ in cut], batch_first=True).to(device)
+    logits = net(heard)
+    told = [logits[at, : len(truth) // SNIPPET] for at, (_, truth) in enumerate(cut)]
+    motions = torch.cat([truth.unflatten(0, (-1, SNIPPET)).flatten(1) for _, truth in cut]).to(
+        device
+    )
+    nearest = torch.cdist(motions, net.codes.flatten(1)).argmin(dim=1)
+    return F.cross_entropy(torch.cat(told), nearest)
