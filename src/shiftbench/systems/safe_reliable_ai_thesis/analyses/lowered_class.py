@@ -1,0 +1,84 @@
+"""A class that a recalibrator makes less sure of itself than it should be: chosen on val, measured on test.
+
+For each weights the class is chosen whose under-confidence the method worsens most on val: by how much min(level, 0)
+falls, the level being the mean of confidence - [right] over the samples of the class (metrics/_class_levels.py). On the
+test split each sample of that class is a unit, and `class_level` under `plain` and under the method its confidence -
+[right]. `chosen_class` is the class's number.
+
+Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023, section 1: common recalibrators worsen
+under-confident predictions. The choice on val is ours: the worst of ten classes on test would always be worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.data.formats import E9
+from shiftbench.refs import Ref, WeightsName, without_seed
+
+PARAMS: dict[str, object] = {"method": "temperature_scaling", "nets": []}
+"""`nets`: names as `dataset/model-trainer` of the weights that are looked at; empty: all of the campaign."""
+Floats = NDArray[np.float64]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records of all weights, as they are and under the method, on val and on the campaign's split."""
+    return [
+        ref
+        for name in _looked_at(params)
+        for method in ("plain", params["method"])
+        for ref in (_val(name, method), _test(params, name, method))
+    ]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the observations of the class that is chosen for each weights."""
+    method = job.params["method"]
+    for name in _looked_at(job.params):
+        before, after = (levels(job.records(_val(name, one))) for one in ("plain", method))
+        chosen = int(np.argmax(np.minimum(before, 0) - np.minimum(after, 0)))
+        where = {"weights": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        where |= {"shift": "identity", "severity": 0.0}
+        yield Observation("chosen_class", "class", float(chosen), method=method, **where)
+        for one in ("plain", method):
+            table = job.records(_test(job.params, name, one))
+            gaps, labels = gaps_of(table)
+            for key, gap, label in zip(table["key"].to_pylist(), gaps, labels, strict=True):
+                if label == chosen:
+                    yield Observation("class_level", key, float(gap), method=one, **where)
+
+
+def gaps_of(table: pa.Table) -> tuple[Floats, NDArray[np.int64]]:
+    """Return confidence - [right] of each record, float64 (n,), and its class, -1: none."""
+    right = table["correct"].fill_null(fill_value=False).to_numpy().astype(float)
+    return table["confidence_e9"].to_numpy() / E9 - right, table["label"].to_numpy()
+
+
+def levels(table: pa.Table) -> Floats:
+    """Return the level of each class, float64 (K,); 0 of one without a sample."""
+    gaps, labels = gaps_of(table)
+    known = labels >= 0
+    number = np.bincount(labels[known])
+    return np.bincount(labels[known], gaps[known]) / np.maximum(number, 1)
+
+
+def _looked_at(params: Mapping[str, Any]) -> list[str]:
+    nets = params["nets"]
+    return [name for name in params["weights"] if not nets or without_seed(name)[0] in nets]
+
+
+def _val(weights: str, method: str) -> Ref:
+    of = Ref("weights", weights)
+    return refs.records(of, method, f"{WeightsName.of(of).dataset}/val/identity", "0")
+
+
+def _test(params: Mapping[str, Any], weights: str, method: str) -> Ref:
+    stream = f"{params['dataset']}/{params['split']}/identity"
+    return refs.records(Ref("weights", weights), method, stream, "0")

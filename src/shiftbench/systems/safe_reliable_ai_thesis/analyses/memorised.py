@@ -1,0 +1,71 @@
+"""Memorisation: how often a net gives training samples the wrong labels that it was shown.
+
+`memorised` of each training sample whose label was flipped is 1 where the net predicts the flipped label;
+`recovered` where it predicts the true one. A trainer with `train_on: label_noise/SHARE` learns from such labels.
+
+Source: Zhang et al. 2017, "Understanding deep learning requires rethinking generalization", arXiv:1611.03530; part of
+requirement (ii) of Ao's thesis (arXiv:2308.03176), whose method was not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref, WeightsName
+
+PARAMS: dict[str, object] = {"trainer": "", "severity": 0.2}
+BATCH = 256
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights of the trainer, and what they learnt from, clean and with flipped labels.
+
+    Raises:
+        ParamsError: no weights are of this trainer.
+    """
+    names = _looked_at(params)
+    if not names:
+        raise ParamsError(
+            f"memorised: no weights of the campaign are of trainer {params['trainer']!r}"
+        )
+    shards = [ref for name in names for ref in _pair(params, name)]
+    return list(dict.fromkeys([*(Ref("weights", name) for name in names), *shards]))
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the two numbers of each flipped sample of all weights."""
+    for name in _looked_at(job.params):
+        clean, shown = (job.samples(ref) for ref in _pair(job.params, name))
+        flipped = [
+            (one, other.fields["label"])
+            for one, other in zip(clean, shown, strict=True)
+            if one.fields["label"] != other.fields["label"]
+        ]
+        predictor = job.predictor(Ref("weights", name))
+        for low in range(0, len(flipped), BATCH):
+            batch = flipped[low : low + BATCH]
+            predictions = predictor([one for one, _ in batch])["logits"].argmax(axis=1)
+            for (one, wrong), prediction in zip(batch, predictions.tolist(), strict=True):
+                where = {"weights": name, "dataset": job.params["dataset"], "split": "train"}
+                true = one.fields["label"]
+                yield Observation("memorised", one.key, float(prediction == wrong), **where)
+                yield Observation("recovered", one.key, float(prediction == true), **where)
+
+
+def _looked_at(params: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name in params["weights"]
+        if WeightsName.of(Ref("weights", name)).trainer == params["trainer"]
+    ]
+
+
+def _pair(params: Mapping[str, Any], name: str) -> tuple[Ref, Ref]:
+    dataset = WeightsName.of(Ref("weights", name)).dataset
+    return refs.shards(dataset, "train"), refs.shards(
+        dataset, "train", "label_noise", params["severity"]
+    )

@@ -1,0 +1,86 @@
+"""Overfitting, from what a trainer logged after each epoch (trainers/watched_erm.py).
+
+Of each weights, one number each, without an interval:
+
+    overfit_epoch    the first epoch in which validation loss (NLL) rises while validation accuracy does not fall:
+                     calibration overfits; one more than there are epochs where there is none
+    overfit          1 where there is such an epoch, else 0
+    nll_gap, accuracy_gap, ece_gap, mcs_gap    validation less training, after the last epoch
+
+Source: reconstructed. Ao's thesis (arXiv:2308.03176) names the identification of overfitting as its requirement (ii);
+its method was not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.data import training_log
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref, WeightsName
+
+PARAMS: dict[str, object] = {"trainers": []}
+"""Trainers whose weights are looked at; empty: all of the campaign."""
+GAPS = ("nll", "accuracy", "ece", "mcs")
+Log = Mapping[str, list[tuple[int, float]]]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights, beside which their logs stand."""
+    return [Ref("weights", name) for name in _looked_at(params)]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the numbers of all weights."""
+    for name in _looked_at(job.params):
+        log = training_log.of(job.inputs[Ref("weights", name)])
+        for metric, value in numbers(log, name).items():
+            where = {"dataset": job.params["dataset"], "split": "val"}
+            yield Observation(metric, "log", value, name, **where)
+
+
+def numbers(log: Log, name: str) -> dict[str, float]:
+    """Return what a log says.
+
+    Args:
+        log: name -> (step, value), in order.
+        name: of the weights, for messages.
+
+    Raises:
+        ParamsError: the trainer does not watch.
+    """
+    wanted = [f"{split}_{one}" for split in ("train", "val") for one in GAPS]
+    lacking = [one for one in wanted if one not in log]
+    if lacking:
+        raise ParamsError(
+            f"overfitting: the log of {name} has no {lacking[0]}; train with watched_erm, or name trainers"
+        )
+    last = {one: log[one][-1][1] for one in wanted}
+    epoch = first_epoch(*([value for _, value in log[f"val_{one}"]] for one in ("nll", "accuracy")))
+    epochs = len(log["val_nll"])
+    found = {f"{one}_gap": last[f"val_{one}"] - last[f"train_{one}"] for one in GAPS}
+    return {"overfit": float(epoch <= epochs), "overfit_epoch": float(epoch), **found}
+
+
+def first_epoch(losses: list[float], accuracies: list[float]) -> int:
+    """Return the first epoch, from 1, whose loss is above that before while accuracy is not below; else the one after.
+
+    Example:
+        >>> first_epoch([0.5, 0.4, 0.45], [0.8, 0.85, 0.85])
+        3
+    """
+    for at in range(1, len(losses)):
+        if losses[at] > losses[at - 1] and accuracies[at] >= accuracies[at - 1]:
+            return at + 1
+    return len(losses) + 1
+
+
+def _looked_at(params: Mapping[str, Any]) -> list[str]:
+    trainers = params["trainers"]
+    return [
+        name
+        for name in params["weights"]
+        if not trainers or WeightsName.of(Ref("weights", name)).trainer in trainers
+    ]

@@ -1,0 +1,39 @@
+"""Monte Carlo dropout at a net's last layer: masks over its features, the same for all samples.
+
+    p_t = softmax(W (m_t * f / (1 - rate)) + b),  m_t in {0, 1}^d, t = 1..passes
+
+Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4. Dropout stands between features and
+head alone (models/convnet_dropout.py), so that passes are made from features, and a mask is one draw of the net: all
+samples see the same `passes` nets, and an answer does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shiftbench.rng import RandomStream
+
+Floats = NDArray[np.float64]
+PARAMS: dict[str, object] = {"rate": 0.5, "passes": 20}
+
+
+def shares(
+    features: NDArray[np.floating], weight: Floats, bias: Floats, rate: float, passes: int
+) -> Iterator[Floats]:
+    """Yield the probabilities of each pass, float64 (n, C).
+
+    Args:
+        features: (n, d), of evaluation: nothing is dropped.
+        weight: float64 (C, d).
+        bias: float64 (C,).
+        rate: of the features that are dropped, from 0 to below 1.
+        passes: how many masks are drawn.
+    """
+    rng = RandomStream(0, "mc_dropout", "masks", str(passes))
+    masks = rng.uniform((passes, features.shape[1])) >= rate
+    for mask in masks:
+        yield softmax(features @ (weight * mask / (1 - rate)).T + bias, axis=1)

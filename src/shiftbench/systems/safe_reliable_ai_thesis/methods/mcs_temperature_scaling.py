@@ -1,0 +1,123 @@
+"""MCS temperature scaling: a temperature for each class, moved from the common one by the class's miscalibration.
+
+    1. T* minimises ECE on the val split (methods/temperature_scaling.py, `by: ece`)
+    2. level_k at T*: mean of confidence - [right] over the val samples of class k (metrics/_class_levels.py)
+    3. levels beyond [q1 - 1.5 IQR, q3 + 1.5 IQR] are set to these ends (midpoint quartiles), then `scale`d
+    4. T_k = T* (1 + g level_k), g of -2, -1.999, ..., 1.999 with the lowest ECE on val; of equals the lowest
+    5. the logit of class k is divided by T_k, so that predictions can change
+
+Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023; AoShuang92/miscalibration_TS, `msc_ts.py`
+(`optimal_T`, `normalized_mcs_t`, `tuning_ece_level_factor`). `scale`: `none` (the default), `max` (levels by the
+largest, which turns their signs round where that is below 0) or `min_max` (to 0 to 1, which loses them); the release
+has no default. `held_out`: the share of the val samples, by the hash of their keys, on which g is chosen, while levels
+are of the others; 0, as released: both on all of val. Differs: levels are not rounded to 0.001 on the way, a g that
+makes some temperature 0 or less is passed over, and a class without a val sample has the level 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shiftbench.data.splits import unit
+from shiftbench.detectors._rows import Rows
+from shiftbench.errors import ParamsError, near
+from shiftbench.methods import _recalibrating, temperature_scaling
+from shiftbench.methods._recalibrating import Logits, Recalibrated
+from shiftbench.refs import Ref
+from shiftbench.statistics.rows import Floats
+
+SEES = "sample"
+TASKS = ("classification", "text_classification", "visual_question")
+PARAMS: dict[str, object] = {"scale": "none", "held_out": 0.0}
+FACTORS = np.arange(-2000, 2000) / 1000
+SCALES = ("none", "max", "min_max")
+
+needs = _recalibrating.needs
+
+
+def wrap(
+    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> Recalibrated:
+    """Return the recalibrated predictor; `predictor` is not called.
+
+    Raises:
+        ParamsError: there is no such scale, or `held_out` leaves nothing to one of the two parts.
+    """
+    if params["scale"] not in SCALES:
+        raise ParamsError(
+            f"mcs_temperature_scaling: scale is {params['scale']!r}; {near(params['scale'], SCALES)}"
+        )
+    if not 0 <= params["held_out"] < 1:
+        raise ParamsError(
+            f"mcs_temperature_scaling: held_out is {params['held_out']:g}; expected a share from 0 to below 1"
+        )
+
+    def fit(rows: Rows) -> Callable[[Logits], Logits]:
+        temperatures = class_temperatures(rows, params["scale"], params["held_out"])
+        return lambda logits: logits / temperatures
+
+    return Recalibrated(fit)
+
+
+def class_temperatures(rows: Rows, scale: str = "none", held_out: float = 0.0) -> Floats:
+    """Return the temperature of each class, float64 (C,).
+
+    Raises:
+        ParamsError: one of the two parts of the val split has no sample.
+    """
+    common = temperature_scaling.best_calibrated(rows)
+    logits, labels = rows.logits.astype(np.float64), rows.labels
+    chosen = np.array([unit("held_out", key) < held_out for key in rows.keys])
+    measured = ~chosen if held_out else ~chosen | True
+    chosen = chosen if held_out else measured
+    if not (chosen.any() and measured.any()):
+        raise ParamsError(
+            f"{rows.name}: {len(rows)} val samples are too few for held_out = {held_out:g}"
+        )
+    found = levels(logits[measured] / common, labels[measured])
+    moved = scaled(clipped(found), scale)
+    return common * (1 + best_factor(logits[chosen], labels[chosen], common, moved) * moved)
+
+
+def levels(logits: Logits, labels: NDArray[np.int32]) -> Floats:
+    """Return the level of each class, float64 (C,); of a class without a sample 0."""
+    shares = softmax(logits, axis=1)
+    gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)
+    classes = logits.shape[1]
+    number = np.bincount(labels, minlength=classes)
+    return np.bincount(labels, gaps, classes) / np.maximum(number, 1)
+
+
+def clipped(found: Floats) -> Floats:
+    """Return levels within one and a half interquartile ranges of their quartiles."""
+    low, high = np.percentile(found, [25, 75], method="midpoint")
+    reach = 1.5 * (high - low)
+    return np.clip(found, low - reach, high + reach)
+
+
+def scaled(found: Floats, scale: str) -> Floats:
+    """Return levels as they are (`none`), divided by the largest (`max`), or stretched to 0 to 1 (`min_max`).
+
+    Raises:
+        ParamsError: they cannot be: the largest is 0, or all are equal.
+    """
+    if scale == "none":
+        return found
+    low, whole = (0.0, found.max()) if scale == "max" else (found.min(), np.ptp(found))
+    if whole == 0:
+        raise ParamsError(f"mcs_temperature_scaling: levels {found} cannot be scaled by {scale!r}")
+    return (found - low) / whole
+
+
+def best_factor(logits: Logits, labels: NDArray[np.int32], common: float, moved: Floats) -> float:
+    """Return the g of FACTORS with the lowest ECE, of equals the lowest; those with a temperature <= 0 are left out."""
+    temperatures = common * (1 + FACTORS[:, None] * moved)
+    allowed = temperatures.min(axis=1) > 0
+    errors = temperature_scaling.eces(logits, labels, temperatures[allowed])
+    return float(FACTORS[allowed][np.argmin(errors)])

@@ -1,0 +1,39 @@
+"""The small convolutional net (models/convnet.py) with dropout between its features and its head.
+
+In evaluation it answers as one net; detectors/mc_dropout_variance.py and methods/mc_dropout.py draw masks anew.
+
+Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.models import convnet
+
+TASK = "classification"
+PARAMS: dict[str, object] = {**convnet.PARAMS, "rate": 0.5}
+
+prepare_batch = convnet.prepare_batch
+
+
+class DropoutNet(convnet.ConvNet):
+    """Images (n, 1, size, size) in 0..255 to features (n, d), of which training drops some, and logits."""
+
+    def __init__(self, rate: float, params: Mapping[str, Any], classes: int) -> None:
+        super().__init__(params["width"], params["norm"], params["features"], classes)
+        self.dropout = nn.Dropout(rate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes)."""
+        logits: torch.Tensor = self.head(self.dropout(self.features(x)))
+        return logits
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return DropoutNet(params["rate"], params, classes)

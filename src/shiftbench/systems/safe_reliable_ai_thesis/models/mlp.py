@@ -1,0 +1,54 @@
+"""Two hidden layers over the pixels: the plainest net of the zoo.
+
+Source: Rumelhart, Hinton and Williams 1986, with rectified units; widths are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shiftbench.models import _images
+from shiftbench.sample import Sample
+
+TASK = "classification"
+PARAMS: dict[str, object] = {"size": 28, "hidden": 256, "features": 96}
+
+
+class MLP(nn.Module):
+    """Images (n, 1, size, size) in 0..255, uint8 or float, to features (n, d) and logits."""
+
+    def __init__(self, size: int, hidden: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(size * size, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, features),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(features, classes)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return penultimate features (n, d)."""
+        pooled: torch.Tensor = self.body(x.float() / 127.5 - 1.0)
+        return pooled
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes)."""
+        logits: torch.Tensor = self.head(self.features(x))
+        return logits
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return MLP(params["size"], params["hidden"], params["features"], classes)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, 1, size, size)."""
+    return _images.grey_batch(samples, params["size"])

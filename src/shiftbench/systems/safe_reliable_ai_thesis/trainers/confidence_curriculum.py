@@ -1,0 +1,190 @@
+"""Label smoothing by the confidence of classes, and a curriculum that begins with easy samples.
+
+    q_j = ((1 - eps) [j = y] + (eps + c_j / w) / K) / sum      smooth_by: model (MCLS, w 500), human (HCLS, w 400)
+    loss of a batch = mean cross-entropy to q over the samples with score >= m
+    m_0 = the largest of 1, 0.999, ... that a share of at least r of the scores lies above;  m <- max(m - m_0 / E, 0)
+
+`smooth_by: uniform` is plain label smoothing (c_j = 0), `rank_by: none` has no curriculum; `rank_by: model` (MC) and
+`human` (HC) rank as `_confidences.py` says. Every net sees each sample once an epoch and takes as many steps: samples
+below m add nothing to the loss. A batch of which no sample counts changes nothing but what the optimiser does by
+itself (there: NaN). From epoch E on, and with r = 1, m is 0.
+
+Source: Ao et al., "Confidence-Aware Calibration and Scoring Functions for Curriculum Learning", 2023;
+AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learnt
+from, the training set evaluated, and the best epoch chosen on it; here the splits are the dataset's, and the last epoch
+is kept. eps 0.09 with w 500 and 0.13 with w 400 are what its scripts with curriculum use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError, near
+from shiftbench.losses import soft_cross_entropy
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
+from shiftbench.trainers import _loop, erm
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **{name: value for name, value in erm.PARAMS.items() if name != "crops"},
+    **_confidences.PARAMS,
+    "smoothing": 0.09,
+    "smooth_by": "uniform",
+    "weight": 500.0,
+    "rank_by": "none",
+    "share": 0.8,
+    "end": 5,
+}
+THRESHOLDS = np.arange(1000, 0, -1) / 1000
+
+
+def kinds(params: Mapping[str, Any]) -> set[str]:
+    """Return the kinds of confidences that are asked for.
+
+    Raises:
+        ParamsError: there is no such kind.
+    """
+    for name, none in (("smooth_by", "uniform"), ("rank_by", "none")):
+        known = (none, *_confidences.KINDS)
+        if params[name] not in known:
+            raise ParamsError(
+                f"confidence_curriculum: {name} is {params[name]!r}; {near(str(params[name]), known)}"
+            )
+    return {params["smooth_by"], params["rank_by"]} & set(_confidences.KINDS)
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, and the weights of judge and raters."""
+    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*own, *_confidences.needs(params, kinds(params))]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the raters' model."""
+    return [("models", params["rater_model"])] if "human" in kinds(params) else []
+
+
+class Curriculum:
+    """Which samples count: those whose score reaches a threshold that falls to 0.
+
+    Args:
+        scores: float64 (n,), higher is easier; None: all count.
+        share: of the samples that count in the first epoch, at least.
+        end: epochs until all count.
+    """
+
+    def __init__(self, scores: npt.NDArray[np.float64] | None, share: float, end: int) -> None:
+        self.scores = np.zeros(1) if scores is None else scores
+        all_count = scores is None or share == 1
+        self.threshold = 0.0 if all_count else first_threshold(self.scores, share)
+        self._step, self._left = self.threshold / max(end, 1), end
+
+    def counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell which of these samples count now."""
+        if self.threshold == 0:
+            return np.ones(len(rows), dtype=bool)
+        found: npt.NDArray[np.bool_] = self.scores[rows] >= self.threshold
+        return found
+
+    def next_epoch(self) -> None:
+        """Lower the threshold."""
+        self._left -= 1
+        self.threshold = max(self.threshold - self._step, 0.0) if self._left > 0 else 0.0
+
+
+def first_threshold(scores: npt.NDArray[np.float64], share: float) -> float:
+    """Return the largest threshold in steps of 0.001 with at least this share of scores above it, or the lowest.
+
+    Raises:
+        ParamsError: a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ParamsError(f"confidence_curriculum: share is {share:g}; expected one in (0, 1]")
+    for threshold in THRESHOLDS:
+        if (scores > threshold).mean() >= share:
+            return float(threshold)
+    return float(THRESHOLDS[-1])
+
+
+def targets(
+    labels: npt.NDArray[np.int64], classes: int, smoothing: float, added: npt.NDArray[np.float64]
+) -> torch.Tensor:
+    """Return q, float32 (n, K), rows that sum to 1; `added` is c_j / w, float64 (K,)."""
+    found = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + added) / classes
+    shares: torch.Tensor = torch.from_numpy(found / found.sum(axis=1, keepdims=True)).float()
+    return shares
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+    samples = job.samples("train")
+    labels = np.array([int(sample.fields["label"]) for sample in samples])
+    found = {kind: _confidences.shares(job, samples, kind) for kind in kinds(job.params)}
+    wanted = _targets(job, labels, found)
+    rank = job.params["rank_by"]
+    ranked = _confidences.scores(found[rank], labels, rank) if rank in found else None
+    curriculum = Curriculum(ranked, job.params["share"], job.params["end"])
+
+    def loss(
+        net: torch.nn.Module, batch: npt.NDArray[Any], rows: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        logits = net(_loop.tensor(seen, net))
+        counts = torch.from_numpy(curriculum.counts(rows.cpu().numpy()))
+        if not counts.any():
+            nothing: torch.Tensor = logits.sum() * 0
+            return nothing
+        return soft_cross_entropy.loss(
+            logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device)
+        )
+
+    numbered = replace(job, samples=_numbered(job, samples), folder=None)
+    validate = _validate(job, curriculum, len(samples))
+    return dict(_loop.fit(numbered, _loop.fresh_net(job), loss, validate=validate).state_dict())
+
+
+def _targets(
+    job: TrainJob, labels: npt.NDArray[np.int64], found: Mapping[str, npt.NDArray[np.float64]]
+) -> torch.Tensor:
+    by, classes = job.params["smooth_by"], len(job.classes)
+    added = np.zeros(classes)
+    if by in found:
+        confidences = _confidences.of_classes(found[by], labels)
+        for name, value in zip(job.classes, confidences, strict=True):
+            job.log(0, f"confidence_{name}", value)
+        added = np.nan_to_num(confidences) / job.params["weight"]
+    return targets(labels, classes, job.params["smoothing"], added)
+
+
+def _numbered(job: TrainJob, samples: list[Sample]) -> Callable[[str], list[Sample]]:
+    """Return the samples of a split, where those of train have their place in the list as the label."""
+    placed = [sample.with_field("label", row) for row, sample in enumerate(samples)]
+    return lambda split: placed if split == "train" else job.samples(split)
+
+
+def _validate(
+    job: TrainJob, curriculum: Curriculum, count: int
+) -> Callable[[torch.nn.Module], float]:
+    """Return what follows each epoch: the share of samples that counted is logged, the threshold falls."""
+    inputs, labels = _loop.inputs(job, "val")
+    steps = -(-count // job.params["batch_size"])
+    epochs = iter(range(1, job.params["epochs"] + 1))
+
+    def after(net: torch.nn.Module) -> float:
+        share = curriculum.counts(np.arange(count)).mean()
+        job.log(next(epochs) * steps, "share", float(share))
+        curriculum.next_epoch()
+        return _loop.accuracy(net, inputs, labels)
+
+    return after
