@@ -157,6 +157,7 @@ def test_an_error_on_purpose_ends_snakemake_without_a_traceback(
 def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> None:
     about: dict[str, object] = {"dataset": "own", "split": "test", "samples": 5, "tars": {}}
     about |= {"fields": {"label": "cls"}, "skipped": ["own/test/1: cut short"]}
+    about |= {"index": "", "pixels": ""}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
     told = io.StringIO()
     shown = Terminal(Console(file=told, width=60))

@@ -92,10 +92,9 @@ def our_square(side: int = 112) -> Sample:
 
 
 def draws(module: ModuleType) -> str:
-    """Return what a shift is drawn on: `image`, `audio`, `text`; of a whole sample, an image with its mask."""
-    if getattr(module, "TASK", "") == "audio_visual":
-        return "audio"
-    return str(module.FIELD or "image")
+    """Return what a shift is drawn on: `image` (with its mask), `audio` or `text`; of other samples their task."""
+    task = getattr(module, "TASK", module.FIELD or "image")
+    return {"audio_visual": "audio"}.get(task, task)
 
 
 def pictured() -> tuple[list[str], list[str]]:
