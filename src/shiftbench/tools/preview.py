@@ -92,9 +92,10 @@ def our_square(side: int = 112) -> Sample:
 
 
 def draws(module: ModuleType) -> str:
-    """Return what a shift is drawn on: `image` (with its mask), `audio` or `text`; of other samples their task."""
-    task = getattr(module, "TASK", module.FIELD or "image")
-    return {"audio_visual": "audio"}.get(task, task)
+    """Return what a shift is drawn on: `image`, `audio`, `text`; of a whole sample, an image with its mask."""
+    if getattr(module, "TASK", "") == "audio_visual":
+        return "audio"
+    return str(module.FIELD or "image")
 
 
 def pictured() -> tuple[list[str], list[str]]:
@@ -103,7 +104,9 @@ def pictured() -> tuple[list[str], list[str]]:
     applied = {
         name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
         for name, module in found.items()
-        if getattr(module, "LEVELS", None) and draws(module) == "image"
+        if getattr(module, "LEVELS", None)
+        and draws(module) == "image"
+        and not hasattr(module, "TASK")  # of samples that are no images
     }
     lacking = sorted({source for sources in applied.values() for source in sources})
     return [name for name, sources in applied.items() if not sources], lacking
