@@ -11,7 +11,7 @@ import numpy as np
 
 from shiftbench.data.formats import E9
 from shiftbench.errors import ParamsError
-from shiftbench.metrics import _people
+from shiftbench.metrics import _of_images, _people
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -32,9 +32,9 @@ def reduce(rows: Rows, *, within: float) -> Contributions:
     if not 0 < within < 1:
         raise ParamsError(f"pck: within is {within:g}; expected torsos, above 0 and below 1")
     images, errors = _people.values(rows, "errors_e9")
-    number = _people.per_image(rows, images, np.ones_like(images))
+    number = _of_images.per_image(rows, images, np.ones_like(images))
     near = (errors <= round(within * E9)).astype(np.int64)
-    return Contributions(np.minimum(number, 1), (_people.per_image(rows, images, near), number))
+    return Contributions(np.minimum(number, 1), (_of_images.per_image(rows, images, near), number))
 
 
 def finish(sums: Sums, *, within: float) -> Floats:

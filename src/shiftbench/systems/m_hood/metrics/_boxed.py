@@ -6,32 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
+from shiftbench.metrics._of_images import flat
 from shiftbench.statistics.rows import Ints, Rows
 
 COLUMNS = ("scores", "filters", "filters_at_recall")
 PARAMS: dict[str, object] = {"confidence": 0.25, "filter": 0, "at_recall": False}
 """`confidence`: lowest score that counts. `filter`: what passes the n-th of the method's filters; 0: everything.
 `at_recall`: in place of `confidence`, that of equal ID recall (`methods/box_filters.py`)."""
-
-
-def flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
-    """Return the row of each element of a column of lists, and the elements; rows without a list have none."""
-    column = table.column(name).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):  # no rows
-        return np.zeros(0, np.int64), np.zeros(0, np.float64)
-    sizes = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.repeat(np.arange(len(sizes)), sizes), column.flatten().to_numpy(zero_copy_only=False)
-
-
-def per_image(rows: Rows, images: Ints, values: Ints) -> Ints:
-    """Return the sum of values over the elements of each row that counts, int64 (n,)."""
-    total = np.zeros(len(rows), dtype=np.int64)
-    np.add.at(total, images, values)
-    return total * rows.counting
 
 
 def counted(rows: Rows, params: Mapping[str, Any]) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.data.formats import E9
+from shiftbench.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -33,12 +34,14 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or no such filter.
     """
-    images, _ = _boxed.flat(rows.table, "scores")
+    images, _ = _of_images.flat(rows.table, "scores")
     those = _boxed.counted(rows, {**params, "filter": 0, "at_recall": False})
     ranks = _boxed.ranks(rows, params["filter"])
     return Contributions(
         rows.counting,
-        tuple(_boxed.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those)),
+        tuple(
+            _of_images.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those)
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from shiftbench.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -32,14 +33,14 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or records without filters.
     """
-    images, _ = _boxed.flat(rows.table, "scores")
+    images, _ = _of_images.flat(rows.table, "scores")
     passed, confident = (
         _boxed.counted(rows, {**params, "filter": number, "at_recall": False})
         for number in (params["filter"], 0)
     )
     return Contributions(
         rows.counting,
-        tuple(_boxed.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident)),
+        tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident)),
     )
 
 

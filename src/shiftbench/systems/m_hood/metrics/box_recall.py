@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.errors import ParamsError, near
+from shiftbench.metrics import _of_images
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
@@ -37,18 +38,18 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     if params["area"] not in box_matching.AREAS:
         raise ParamsError(f"area: {params['area']!r} ({near(params['area'], box_matching.AREAS)})")
     place = box_matching.bit(params["area"], 0)
-    images, _ = _boxed.flat(rows.table, "scores")
+    images, _ = _of_images.flat(rows.table, "scores")
     matched, ignored = (
-        _boxed.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored")
+        _of_images.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored")
     )
     right = (matched & ~ignored) >> place & 1
-    found = _boxed.per_image(rows, images, right * _boxed.counted(rows, params))
-    own, classes = _boxed.flat(rows.table, "true_classes")
-    areas, crowd = (_boxed.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
+    found = _of_images.per_image(rows, images, right * _boxed.counted(rows, params))
+    own, classes = _of_images.flat(rows.table, "true_classes")
+    areas, crowd = (_of_images.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
     low, high = box_matching.AREAS[params["area"]]
     those = (classes >= 0) & ~crowd.astype(bool) & (areas >= low) & (areas <= high)
     return Contributions(
-        rows.counting, (found, _boxed.per_image(rows, own, those.astype(np.int64)))
+        rows.counting, (found, _of_images.per_image(rows, own, those.astype(np.int64)))
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from shiftbench.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -33,12 +34,12 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or records without filters.
     """
-    images, _ = _boxed.flat(rows.table, "scores")
-    found = _boxed.per_image(rows, images, _boxed.counted(rows, params).astype(np.int64))
+    images, _ = _of_images.flat(rows.table, "scores")
+    found = _of_images.per_image(rows, images, _boxed.counted(rows, params).astype(np.int64))
     count = rows.counting
     if params["clean"]:
-        own, classes = _boxed.flat(rows.table, "true_classes")
-        count = count * (_boxed.per_image(rows, own, (classes >= 0).astype(np.int64)) == 0)
+        own, classes = _of_images.flat(rows.table, "true_classes")
+        count = count * (_of_images.per_image(rows, own, (classes >= 0).astype(np.int64)) == 0)
     return Contributions(count, (found * count,))
 
 
