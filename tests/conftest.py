@@ -289,9 +289,10 @@ def _pulled(author: Repository, tmp_path_factory: pytest.TempPathFactory) -> Rep
 @pytest.fixture
 def colleague(_pulled: Repository, tmp_path: Path) -> Repository:
     """A fresh clone after `shiftbench pull`; each test has its own copy with new time stamps."""
-    from makers.repositories import Repository
+    from makers.repositories import Repository, bring_compiled
 
     shutil.copytree(
         _pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True
     )
+    bring_compiled(tmp_path / "repository")
     return Repository(tmp_path / "repository")

@@ -31,9 +31,12 @@ FORKED = Path(__file__).parent / "forked"
 NAMES = ("dvc", "shiftbench", "snakemake")
 SERVER = "shiftbench.cli.warm_server"
 LIBRARIES = (
-    "torch polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba "
-    "pydantic typer rich.console jinja2 snakemake.cli dvc.cli dvc.repo dvc.commands.repro dvc_data.index"
+    "torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 "
+    "PIL.Image scipy.stats sklearn.linear_model numba pydantic typer rich.console jinja2 safetensors.torch webdataset "
+    "snakemake.cli snakemake.report docutils.core smart_open platformdirs yte braceexpand "
+    "dvc.cli dvc.repo dvc.commands.repro dvc_data.index scmrepo.git makers.frozen"
 ).split()
+"""What is imported once for all, last of all what keeps the garbage collector from it: a collection copies each page."""
 
 
 READ_ON_IMPORT = {"KUBECONFIG"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -29,7 +30,11 @@ class Repository:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
         environment = self._environment()
-        if command[0] in ("dvc", "make"):  # what they start is found first among the forked
+        if command[0] in (
+            "dvc",
+            "make",
+            "snakemake",
+        ):  # what they start is found first among the forked
             environment["TESTS_FORK"] = commands.fork_server()
             environment["PATH"] = f"{commands.FORKED}{os.pathsep}{environment['PATH']}"
         done = commands.run(command, self.path, environment)
@@ -85,7 +90,7 @@ class Repository:
 def checkout(path: Path) -> Repository:
     """Copy the tracked files, as they are now, into a new git repository with tiny params."""
     isolation.copy_tracked(path)
-    _bring_compiled(path)
+    bring_compiled(path)
     shutil.copy(TINY, path / "params.yaml")
     repository = Repository(path)
     repository.run("git", "init", "-q", "-b", "main")
@@ -96,14 +101,26 @@ def checkout(path: Path) -> Repository:
     return repository
 
 
-def _bring_compiled(path: Path) -> None:
-    """Copy bytecode and machine code of the package, which each checkout would compile for ten seconds."""
+def bring_compiled(path: Path) -> None:
+    """Copy bytecode and machine code of the package, which each checkout would compile for ten seconds.
+
+    Both are valid for a source of the same time, which a clone's files get where they are the same.
+    """
     for folder in (HOME / "src").rglob("__pycache__"):
-        ignored = shutil.ignore_patterns("*.tmp*", "*.pyc.*")
-        shutil.copytree(folder, path / folder.relative_to(HOME), ignore=ignored)
+        there, ignored = (
+            path / folder.relative_to(HOME),
+            shutil.ignore_patterns("*.tmp*", "*.pyc.*"),
+        )
+        if there.parent.is_dir():
+            shutil.copytree(folder, there, ignore=ignored, dirs_exist_ok=True)
+    for source in (HOME / "src").rglob("*.py"):
+        there = path / source.relative_to(HOME)
+        if there.is_file() and filecmp.cmp(source, there, shallow=False):
+            shutil.copystat(source, there)
 
 
 def clone(author: Repository, path: Path) -> Repository:
     """Clone the author's repository, as a colleague does."""
     author.run("git", "clone", "-q", str(author.path), str(path))
+    bring_compiled(path)
     return Repository(path)

@@ -12,7 +12,7 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,9 +163,9 @@ def _bytes(path: Path, _mtime: int, _size: int) -> str:
 def _parsed(path: Path, _homes: tuple[Path, ...], _mtime: int, _size: int) -> _Source:
     tree = ast.parse(path.read_text(), filename=str(path))
     imports = _Imports(path, tree)
-    hasher = hashlib.sha256()
-    for token in _tokens(tree, imports):
-        hasher.update(token.encode() + b"\0")
+    tokens: list[str] = []
+    _write(tree, imports, tokens)
+    hasher = hashlib.sha256("".join(f"{token}\0" for token in tokens).encode())
     return _Source(hasher.hexdigest()[:32], imports.reached())
 
 
@@ -181,7 +181,7 @@ class _Imports:
         self.order: dict[Path, int] = {}
         self.assets: list[Path] = []
         self.declares = path.parent.name in _DECLARING and not _is_read(_DECLARATION, tree)
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             if isinstance(node, ast.ImportFrom):
                 self._bind_from(node)
             elif isinstance(node, ast.Import):
@@ -228,33 +228,70 @@ class _Imports:
         return (*files, *self.assets)
 
 
-def _tokens(node: object, imports: _Imports) -> Iterator[str]:
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """Return a module and all statements in it, as `ast.walk` would, without their expressions."""
+    found: list[ast.AST] = [tree]
+    for node in found:  # which grows meanwhile
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                found += [one for one in value if isinstance(one, _HOLD_STATEMENTS)]
+    return found
+
+
+_HOLD_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+_REPLACED = frozenset({ast.Import, ast.ImportFrom, ast.Name, ast.Assign})
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_TRIMMED = frozenset({*_DOCUMENTED, ast.JoinedStr})
+
+
+_FIELDS = {
+    kind: tuple(name for name in kind._fields if name not in ("type_comment", "kind", "ctx"))
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+
+
+def _write(node: object, imports: _Imports, tokens: list[str]) -> None:
+    """Add the tokens of a node, of a list of nodes or of a value.
+
+    Every plan and every job digests sources, so this is written for speed: no generators, one look per node's type.
+    """
     if isinstance(node, ast.AST):
-        yield from _node(node, imports)
+        instead = _instead(node, imports) if type(node) in _REPLACED else None
+        if instead is None:
+            _write_fields(node, imports, tokens)
+        else:
+            tokens += instead
     elif isinstance(node, list):
         for item in node:
-            yield from _tokens(item, imports)
+            _write(item, imports, tokens)
     else:
-        yield f"{type(node).__name__}:{node!r}"
+        tokens.append(f"{type(node).__name__}:{node!r}")
 
 
-def _node(node: ast.AST, imports: _Imports) -> Iterator[str]:
+def _write_fields(node: ast.AST, imports: _Imports, tokens: list[str]) -> None:
+    kind = type(node)
+    tokens.append(f"({kind.__name__}")
+    for field in _FIELDS[kind]:
+        value = getattr(node, field, None)
+        if kind in _TRIMMED:
+            value = _significant(node, field, value)
+        if value is not None and value != []:
+            tokens.append(field)
+            _write(value, imports, tokens)
+    tokens.append(")")
+
+
+def _instead(node: ast.AST, imports: _Imports) -> list[str] | None:
+    """Return the tokens that stand for a node, none or one; None where its fields are written."""
     if imports.is_ours(node) or (imports.declares and _is_declaration(node)):
-        return
+        return []
     if isinstance(node, ast.Name) and node.id in imports.bound:
-        yield imports.use(node.id)
-        return
+        return [imports.use(node.id)]
     if isinstance(node, ast.Assign) and _is_assets(node):
-        yield imports.read(node)
-        return
-    yield f"({type(node).__name__}"
-    for field, value in ast.iter_fields(node):
-        kept = _significant(node, field, value)
-        if field in ("type_comment", "kind", "ctx") or kept is None or kept == []:
-            continue
-        yield field
-        yield from _tokens(kept, imports)
-    yield ")"
+        return [imports.read(node)]
+    return None
 
 
 def _is_assets(node: ast.Assign) -> bool:
@@ -287,8 +324,7 @@ def _significant(node: ast.AST, field: str, value: object) -> object:
         return value
     if isinstance(node, ast.JoinedStr):
         return [part for part in value if not (isinstance(part, ast.Constant) and not part.value)]
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    if isinstance(node, documented) and field == "body" and _is_text(value[0]):
+    if isinstance(node, _DOCUMENTED) and field == "body" and _is_text(value[0]):
         return value[1:]
     return value
 
