@@ -36,7 +36,7 @@ LIBRARIES = (
     "snakemake.cli snakemake.report docutils.core smart_open platformdirs yte braceexpand "
     "dvc.cli dvc.repo dvc.commands.repro dvc_data.index scmrepo.git makers.frozen"
 ).split()
-"""What is imported once for all, last of all what keeps the garbage collector from it: a collection copies each page."""
+"""What is imported once for all; last, what keeps the garbage collector from it: a collection copies each page."""
 
 
 READ_ON_IMPORT = {"KUBECONFIG"}

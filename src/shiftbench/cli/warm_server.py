@@ -35,10 +35,10 @@ from typing import Any, NoReturn
 import typer.main
 
 PRELOADED = (
-    "numpy torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 PIL.Image "
-    "scipy.stats sklearn.linear_model numba webdataset safetensors.torch jinja2 shiftbench.cli "
-    "shiftbench.stages.fetch shiftbench.stages.shift shiftbench.stages.train shiftbench.stages.evaluate "
-    "shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report "
+    "numpy torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute "
+    "pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba webdataset safetensors.torch jinja2 "
+    "shiftbench.cli shiftbench.stages.fetch shiftbench.stages.shift shiftbench.stages.train "
+    "shiftbench.stages.evaluate shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report "
     "shiftbench.stages.samples"
 ).split()
 """What jobs spend their start on: libraries, the command line, the stages."""
