@@ -214,7 +214,9 @@ def test_records_without_shards_are_at_rest(author, tmp_path):
     assert partial.planned() == END
     (partial.path / "results/report/index.html").unlink()  # it is made with the tables
     assert partial.planned() == END
-    partial.edit("src/shiftbench/templates/page.html", "<html lang", "<html  lang")  # no shard is read for a page
+    partial.edit(
+        "src/shiftbench/templates/page.html", "<html lang", "<html  lang"
+    )  # no shard is read for a page
     assert partial.planned() == END | {"report_samples_tiny_index"}
 
 

@@ -33,7 +33,12 @@ PANEL = "Looking"
 
 
 @app.command("list", rich_help_panel=PANEL)
-def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+def list_(
+    family: Annotated[
+        str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """List the plugins of a family, or of all; or the published systems (`systems`)."""
     if family == "systems":
         _list_systems(as_json=as_json)
@@ -66,10 +71,15 @@ def _first_line(family: str, name: str) -> str:
 
 
 @app.command(rich_help_panel=PANEL)
-def describe(family: str, name: str, scale: Scale = None) -> None:
+def describe(
+    family: Annotated[str, typer.Argument(help="shift, model, ..., system")],
+    name: Annotated[str, typer.Argument(help="as `list` shows it")],
+    scale: Scale = None,
+) -> None:
     """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
 
-    A stream's schedule is shown, too; with a scale, that of the stream which its params call NAME.
+    A stream's schedule is shown, too; with a scale, that of the stream which
+    its params call NAME.
     """
     if family in ("system", "systems"):
         from shiftbench.cli import systems
