@@ -299,6 +299,9 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
     assert found["disk"]["free_gb"] > 0
     assert found["remotes"] == found["originals"] == found["lock"] == found["problems"] == []
     assert "git" in found["programs"]
+    told = said("doctor").splitlines()
+    assert told[told.index("lock") + 1] == "  -"
+    assert told[-1] == "nothing is in the way of a run"
 
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:

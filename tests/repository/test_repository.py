@@ -195,12 +195,13 @@ def test_dvc_tells_nobody_and_verifies() -> None:
 
 
 def test_the_photo_of_the_readme_can_be_had(tmp_path: Path) -> None:
-    (line,) = re.findall(r"^(cp .*flower\.jpg\" \.)", (ROOT / "README.md").read_text(), re.M)
+    (line,) = re.findall(r"^(cp .*flower\.jpg\" build)", (ROOT / "README.md").read_text(), re.M)
+    (tmp_path / "build").mkdir()
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
     )
-    assert detect_image.read(tmp_path / "flower.jpg").fields["image"].shape == (427, 640, 3)
+    assert detect_image.read(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
 
 
 def test_make_shell_has_the_environments_commands(tmp_path: Path) -> None:
