@@ -53,12 +53,27 @@ def test_time_that_is_left_follows_what_jobs_of_a_stage_took(clock: SimpleNamesp
     assert board.left() == (1 + 4 + 1 + 4) / 2
     clock.at += 5
     assert board.end(1) == (RULES["shift_a"], 8.0)
-    assert (
-        board.left() == (8 + 0 + 8) / 2
-    )  # shifts took twice what was said; of trainings, nothing else is known
+    # A shift took twice what was said; of trainings, nothing else is known.
+    factor = (8 + terminal.PRIOR) / (4 + terminal.PRIOR)
+    assert board.left() == pytest.approx((4 + 0 + 4) * factor / 2)
     assert board.end(2, failed=True) == (RULES["train_a"], 8.0)
     assert (board.done, "train_a" in board.todo) == (1, True)
     assert board.end(9) is None
+
+
+def test_a_slow_download_makes_no_hours_of_minutes(clock: SimpleNamespace) -> None:
+    names = ["fetch_a", *(f"train_{n}" for n in range(20))]
+    board = Board({name: rule(name) for name in names})
+    board.plan(names)
+    before = board.left()
+    board.begin(1, "fetch_a")
+    clock.at += 500
+    board.end(1)
+    assert before - board.left() == 4
+    board.begin(2, "train_0")
+    clock.at += 40
+    board.end(2)
+    assert board.left() < 3 * before
 
 
 def handler(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[LogHandler, io.StringIO]:

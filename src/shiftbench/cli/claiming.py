@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from shiftbench.cli.app import Hanging, Json, app, escaped, out
+from shiftbench.cli.app import Hanging, Json, app, err, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
@@ -54,6 +54,7 @@ def systems(
     for name in names or ():
         scales.load(f"{scales.SYSTEMS}/{name}")
     asked = names or scales.built()
+    err.print(f"planning {', '.join(asked)}")
     begun = time.time()
     status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)

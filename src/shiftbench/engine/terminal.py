@@ -28,6 +28,9 @@ TAIL = 40
 SHOWN = 8
 """Running jobs that a terminal shows."""
 
+PRIOR = 30.0
+"""Seconds of what is expected that count as much as seconds seen: one slow job, a download say, is not all of them."""
+
 _EXPECTED: dict[str, Rule] = {}
 _PAGES: list[str] = []
 
@@ -99,8 +102,10 @@ class Board:
         return sum(needed) / self.width
 
     def _factor(self, verb: str) -> float:
-        pairs = self.took.get(verb) or [pair for pairs in self.took.values() for pair in pairs]
-        return sum(took for took, _ in pairs) / sum(said for _, said in pairs) if pairs else 1.0
+        """Return how many times what was expected a stage takes: as it did, else as others that compute did."""
+        others = (pair for name, own in self.took.items() if name != "fetch" for pair in own)
+        pairs = self.took.get(verb) or list(others)
+        return (sum(took for took, _ in pairs) + PRIOR) / (sum(said for _, said in pairs) + PRIOR)
 
 
 class Terminal:
