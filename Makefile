@@ -26,7 +26,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
 
-setup: ## the virtual environment .venv, from requirements.lock, each file checked by sha256 (does nothing when it is current)
+setup: ## the environment .venv, from requirements.lock, checked by sha256
 	@[ "$$(cat $(STAMP) 2>/dev/null)" = "$(WANTED)" ] || $(MAKE) --no-print-directory .venv
 
 .PHONY: .venv
@@ -46,10 +46,11 @@ setup: ## the virtual environment .venv, from requirements.lock, each file check
 	@$(PIP) --no-compile --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
-shell: setup ## a shell in which `shiftbench`, `snakemake` and `dvc` are commands (or: source .venv/bin/activate)
+shell: setup ## a shell that has the commands (or: source .venv/bin/activate)
 	@exec bash --rcfile <(cat ~/.bashrc 2>/dev/null; echo 'source "$(CURDIR)/$(BIN)/activate"')
 
-validators: setup ## what tests validate Croissant, RO-Crate and CycloneDX with, in an environment of its own (roc-validator wants an older rich)
+# validators: Croissant's, RO-Crate's and CycloneDX's; roc-validator wants an older rich than ours.
+validators: setup ## an environment that tests validate a release with
 	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
 	    python -m venv --clear .venv-validators; \
 	    .venv-validators/bin/pip install --quiet --disable-pip-version-check --requirement tests/release/validators.lock; \
@@ -58,13 +59,13 @@ validators: setup ## what tests validate Croissant, RO-Crate and CycloneDX with,
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
 
-smoke: setup ## a tiny campaign through every rule (params/smoke.yaml), in its own output folder
+smoke: setup ## a tiny campaign through every rule, into build/smoke: a minute
 	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
 
-systems: setup ## every published system that is built, at embedded scale, each with a page (ARGS=palm for one)
+systems: setup ## every published system, with a page each (ARGS=palm for one)
 	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
 
-record: setup ## run, record what was made in dvc.lock, and push it to the remote
+record: setup ## run, record what was made in dvc.lock, push it to the remote
 	@dvc repro
 	@dvc push
 
@@ -72,31 +73,31 @@ record: setup ## run, record what was made in dvc.lock, and push it to the remot
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
 PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal $(ONE_SYSTEM)
 
-pull: setup ## all that was recorded in dvc.lock, checked (ARGS="records tables" for a part)
+pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part)
 	@shiftbench pull $(ARGS)
 
-quick: setup ## lint and the fast tests, within a minute: before each commit
+quick: setup ## lint and the fast tests: before each commit
 	@ruff format --check --quiet
 	@ruff check --quiet
 	@$(PYTEST) --quick --quiet $(ARGS)
 
-test: setup ## the tests, without slow ones, on all cores (SYSTEM=palm for one system's)
+test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
 	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
 
 test-all: setup ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" $(ARGS)
 	@$(MAKE) --no-print-directory fuzz
 
-fuzz: setup ## drawn shards, receipts, releases, params and recorded answers, for FUZZ_SECONDS=60
+fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) pytest tests/fuzz --quiet -rP -o timeout=0
 
-test-cpus: setup ## every shift under emulated CPUs and with older libraries: the same bytes (about 10 minutes)
+test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
-test-slurm: setup ## campaigns through a SLURM that the tests start here (about 10 minutes)
+test-slurm: setup ## campaigns through a SLURM that the tests start (10 minutes)
 	@pytest -m slurm $(ARGS)
 
-golden: setup ## write the golden values in tests/golden/ again (look at the diff before you commit it)
+golden: setup ## write tests/golden again (look at the diff before you commit)
 	@pytest --quiet --update-golden tests $(ARGS)
 
 check: setup ## format, lint and types, with the locked tools
@@ -106,7 +107,8 @@ check: setup ## format, lint and types, with the locked tools
 	@mypy
 	@! snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'conda environment or container' # it is the lock, for all rules
 
-lock: ## write requirements.lock and requirements.hashes again with the newest releases (from Python 3.11; then test on 3.12 and 3.13 too)
+# From Python 3.11; then test on 3.12 and 3.13 too.
+lock: ## write requirements.lock and .hashes with the newest releases
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \

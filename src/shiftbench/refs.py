@@ -17,6 +17,7 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 | analyses | `clothes/ns_error`                                | results/analyses/NAME.parquet                 |
 | tables   | `clothes`                                         | results/tables/NAME/metrics.parquet           |
 | claims   | `palm`                                            | results/claims/NAME/claims.parquet            |
+| samples  | `clothes`                                         | results/samples/NAME.json                     |
 | report   | `index`                                           | results/report/index.html                     |
 """
 
@@ -39,6 +40,7 @@ _PATHS = {
     "analyses": "results/analyses/{}.parquet",
     "tables": "results/tables/{}/metrics.parquet",
     "claims": "results/claims/{}/claims.parquet",
+    "samples": "results/samples/{}.json",
     "report": "results/report/{}.html",
 }
 _LOCAL = {"shards": "data/local/{}/manifest.json", "previews": "data/local/{}.json"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from shiftbench.cli import claiming
+from shiftbench.errors import DataError
 from shiftbench.plan import cards
 
 WIDTH = 80
@@ -38,6 +41,21 @@ def drawn(random: np.random.Generator) -> dict[str, Any]:
         "seeds": int(random.integers(1, 20)) if random.random() < 0.5 else None,
         "reason": words(random) if random.random() < 0.8 else "",
     }
+
+
+def test_what_was_run_at_any_scale_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no system was run here; `make systems` runs all"):
+        claiming._run_here()
+    for slug, scale in (("palm", "smoke"), ("rwds", "embedded")):
+        file = claiming._file(slug, scale)
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert claiming._run_here() == ["palm/smoke", "rwds"]
+    with pytest.raises(DataError, match="`shiftbench systems palm` runs it; run here: palm/smoke"):
+        claiming._verdicts("systems/palm")
 
 
 def test_each_claim_is_a_block_of_eighty_columns() -> None:

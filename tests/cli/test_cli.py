@@ -9,9 +9,11 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from scipy.io import wavfile
 
@@ -25,12 +27,12 @@ from shiftbench.plan import plan
 from shiftbench.sample import Sample
 from shiftbench.tools import cite, doctor, preview
 
-COMMANDS = {
-    "Stages": "fetch shift train evaluate score aggregate report",
-    "The run": "plan why audit prune",
-    "The store": "release pull repair pin",
+COMMANDS = {  # what people type comes before what the workflow calls
+    "The run": "plan why audit prune systems",
     "Looking": "list describe preview doctor cite docs",
     "Yours": "new init",
+    "The store": "release pull repair pin",
+    "Stages": "fetch shift train evaluate score aggregate report",
 }
 
 
@@ -53,8 +55,18 @@ def test_help_lists_every_command_in_its_panel() -> None:
         assert command.callback.__doc__, f"{name} has no help"
     for panel, names in COMMANDS.items():
         assert set(names.split()) <= set(found[panel])
-    assert list(found)[:5] == list(COMMANDS)
+    assert list(found) == list(COMMANDS)
     assert all(panel in said("--help") for panel in COMMANDS)
+
+
+def test_every_word_of_a_command_is_explained() -> None:
+    group = typer.main.get_command(cli.app)
+    commands: dict[str, Any] = group.commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        silent = [param.name for param in command.params if not getattr(param, "help", None)]
+        assert not silent, f"{name}: {silent} without help"
+        _, *further = command.help.split("\n\n")  # whose lines stay as they are
+        assert [line for text in further for line in text.splitlines() if len(line) > 78] == []
 
 
 def test_an_error_on_purpose_is_one_message_and_its_code(
@@ -287,6 +299,9 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
     assert found["disk"]["free_gb"] > 0
     assert found["remotes"] == found["originals"] == found["lock"] == found["problems"] == []
     assert "git" in found["programs"]
+    told = said("doctor").splitlines()
+    assert told[told.index("lock") + 1] == "  -"
+    assert told[-1] == "nothing is in the way of a run"
 
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:

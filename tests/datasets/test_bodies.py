@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import miniature_originals
+from makers import miniature_scenes
 from shiftbench import plugins
 from shiftbench.data import poses
 from shiftbench.data.skeletons import COCO_17
@@ -131,7 +131,7 @@ def test_wrong_options_are_refused(option: str, value: object, message: str) -> 
 
 def changed(tmp_path: Path, change: object) -> dict[str, object]:
     """Return options of the miniature after its file for val was changed."""
-    _, params = miniature_originals.coco_keypoints(tmp_path)
+    _, params = miniature_scenes.coco_keypoints(tmp_path)
     file = Path(str(params["root"])) / "annotations/person_keypoints_val2017.json"
     content = json.loads(file.read_text())
     change(content)  # type: ignore[operator]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.miniature_originals import picture
+from makers.small_files import picture
 from shiftbench.datasets import metadata_table
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
 

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from isolation import ROOT
-from makers import miniature_originals
+from makers import small_files
 from shiftbench import cli, plugins
 from shiftbench.data import pins, shards
 from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
@@ -65,7 +65,7 @@ def make_lists(params: Params, root: Path) -> None:
         for split, file in options["lists"].items():
             labels = [i % 7 if options["classes"] else -1 for i in range(EACH)]
             rows = [(f"{name}/{split}/v1.{i}.png", label) for i, label in enumerate(labels)]
-            miniature_originals.listed(root, file, options["images"], rows, number := number + 1)
+            small_files.listed(root, file, options["images"], rows, number := number + 1)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -204,7 +204,7 @@ def listed(tmp_path: Path, text: str, **options: Any) -> list[Any]:
 
 
 def test_lists_of_one_picture_give_one_key_whatever_the_list(tmp_path: Path) -> None:
-    miniature_originals.picture(0).save(tmp_path / "a b.png")
+    small_files.picture(0).save(tmp_path / "a b.png")
     found = listed(tmp_path, "a b.png -1\r\n\n")
     assert [(sample.key, sample.fields["label"]) for sample in found] == [("image_list/a b", 0)]
     again = listed(tmp_path, "a b.png 1\n", classes=["x", "y"])
@@ -212,7 +212,7 @@ def test_lists_of_one_picture_give_one_key_whatever_the_list(tmp_path: Path) -> 
 
 
 def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
-    picture = miniature_originals.picture(0, (60, 40))
+    picture = small_files.picture(0, (60, 40))
     picture.save(tmp_path / "a.png")
     found = [
         listed(tmp_path, "a.png -1\n", **options)[0].fields["image"]
@@ -248,7 +248,7 @@ def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
 def test_bad_lists_are_refused(
     text: str, options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
-    miniature_originals.picture(0).save(tmp_path / "a.png")
+    small_files.picture(0).save(tmp_path / "a.png")
     with pytest.raises(error, match=message):
         listed(tmp_path, text, **options)
 
@@ -282,7 +282,7 @@ def test_bad_lists_are_refused(
 def test_bad_pictures_and_labels_are_yielded_as_errors(
     row: str, options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    miniature_originals.picture(0).save(tmp_path / "a.png")
+    small_files.picture(0).save(tmp_path / "a.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     first = "a.png 0" if options else "a.png -1"
     found = listed(tmp_path, f"{first}\n{row}\n", **options)
@@ -294,7 +294,7 @@ def test_bad_pictures_and_labels_are_yielded_as_errors(
 def test_classes_are_the_folders_of_a_list_and_a_list_may_leave_others_out(tmp_path: Path) -> None:
     for name in ("DTD/b/b_1.png", "DTD/a/a_1.png", "DTD/a/a_2.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        miniature_originals.picture(0).save(tmp_path / name)
+        small_files.picture(0).save(tmp_path / name)
     (tmp_path / "train.txt").write_text("DTD/b/b_1.png 0\nDTD/a/a_1.png 1\n")
     (tmp_path / "out.txt").write_text("DTD/a/a_2.png -1\nDTD/a/a_1.png -1\n")
     known = {"root": str(tmp_path), "lists": {"train": "train.txt"}, "classes": "folders"}

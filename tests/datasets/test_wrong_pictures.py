@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from makers import planned_campaign
-from makers.miniature_originals import encoded, picture
+from makers.small_files import encoded, picture
 from shiftbench import plugins
 from shiftbench.data import pins, shards, skipped
 from shiftbench.errors import DataError, ShiftbenchError

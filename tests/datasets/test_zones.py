@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from makers import miniature_originals, shift_digests
+from makers import miniature_scenes, shift_digests
 from shiftbench import plugins, refs
 from shiftbench.data import boxes, shards, splits
 from shiftbench.datasets import pooled
@@ -308,7 +308,7 @@ def released(tmp_path: Path, split: str = "test", **options: Any) -> list[Sample
 
 
 def test_the_released_names_of_files_are_read(tmp_path: Path) -> None:
-    _, options = miniature_originals.rwds(tmp_path)
+    _, options = miniature_scenes.rwds(tmp_path)
     found = released(tmp_path, **options)
     assert [sample.key for sample in found] == [f"r/test/{n:012d}" for n in range(3)]
     assert [rwds.group(sample) for sample in found] == ["rwds/CZ/20", "rwds/CZ/20", "rwds/CZ/21"]
@@ -360,14 +360,14 @@ def test_files_have_the_names_of_the_official_configurations(tmp_path: Path) -> 
 def test_the_folder_may_be_spelt_as_in_the_readme(tmp_path: Path) -> None:
     for at, split in enumerate(("train", "val", "test")):
         stem = f"Hurricane_Group_ms_unseen_harvey_{split}"
-        miniature_originals.rwds_split(tmp_path / "RWDS-HE" / split, stem, 10 * at)
+        miniature_scenes.rwds_split(tmp_path / "RWDS-HE" / split, stem, 10 * at)
     assert len(released(tmp_path, part="HE", domain="harvey", setting="unseen")) == 3
 
 
 def test_an_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         first = {"train": 0, "val": 10, "test": 1}[split]  # image 1 is in train, too
-        miniature_originals.rwds_split(tmp_path / "RWDS_CZ" / split, f"Group_A_{split}", first)
+        miniature_scenes.rwds_split(tmp_path / "RWDS_CZ" / split, f"Group_A_{split}", first)
     with pytest.raises(DataError, match="tiles of the image 1 are in train and in test"):
         released(tmp_path)
     assert len(released(tmp_path, leaks="allow")) == 3

@@ -53,12 +53,27 @@ def test_time_that_is_left_follows_what_jobs_of_a_stage_took(clock: SimpleNamesp
     assert board.left() == (1 + 4 + 1 + 4) / 2
     clock.at += 5
     assert board.end(1) == (RULES["shift_a"], 8.0)
-    assert (
-        board.left() == (8 + 0 + 8) / 2
-    )  # shifts took twice what was said; of trainings, nothing else is known
+    # A shift took twice what was said; of trainings, nothing else is known.
+    factor = (8 + terminal.PRIOR) / (4 + terminal.PRIOR)
+    assert board.left() == pytest.approx((4 + 0 + 4) * factor / 2)
     assert board.end(2, failed=True) == (RULES["train_a"], 8.0)
     assert (board.done, "train_a" in board.todo) == (1, True)
     assert board.end(9) is None
+
+
+def test_a_slow_download_makes_no_hours_of_minutes(clock: SimpleNamespace) -> None:
+    names = ["fetch_a", *(f"train_{n}" for n in range(20))]
+    board = Board({name: rule(name) for name in names})
+    board.plan(names)
+    before = board.left()
+    board.begin(1, "fetch_a")
+    clock.at += 500
+    board.end(1)
+    assert before - board.left() == 4
+    board.begin(2, "train_0")
+    clock.at += 40
+    board.end(2)
+    assert board.left() < 3 * before
 
 
 def handler(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[LogHandler, io.StringIO]:
@@ -191,12 +206,34 @@ def test_a_terminal_shows_what_runs_how_far_it_is_and_what_is_left(clock: Simple
     shown.board.begin(1, "train_a")
     shown.board.begin(2, "shift_a")
     clock.at += 3
-    picture = io.StringIO()
-    Console(file=picture, width=120).print(shown._picture())
-    first, *jobs = [line.strip() for line in picture.getvalue().splitlines()]
-    assert first.startswith("train, shift")
-    assert first.endswith("0/4  3 s, about 5 s left")
-    assert jobs == ["train a  3 s", "shift a  3 s"]
+    assert drawn(shown, 120)[0].endswith("0/4  3 s, about 5 s left")
+    assert drawn(shown, 120)[1:] == ["3 s  train a", "3 s  shift a"]
     shown.end(1)
     shown.close()
     assert "1/4" in console.file.getvalue(), "it was shown while it ran"  # type: ignore[attr-defined]
+
+
+def drawn(shown: Terminal, width: int) -> list[str]:
+    picture = io.StringIO()
+    Console(file=picture, width=width).print(shown._picture())
+    return [line.strip() for line in picture.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 160])
+def test_what_is_shown_is_a_line_for_each_job_however_long_its_name_is(width: int) -> None:
+    rules = [
+        replace(rule(f"train_{n}"), title="train " + "m" * 20 * n, seconds=9e4) for n in range(12)
+    ]
+    shown = Terminal(Console(file=io.StringIO(), width=width))
+    shown.board = Board({one.rule: one for one in rules})
+    shown.board.plan([one.rule for one in rules])
+    for number, one in enumerate(rules):
+        shown.board.begin(number, one.rule)
+    shown.begun -= 35_990
+    lines = drawn(shown, width)
+    assert len(lines) == 1 + terminal.SHOWN + 1
+    assert max(map(len, lines)) <= width
+    assert width < 80 or (
+        lines[0].endswith("0/12  9 h 59 min, about 25 h 0 min left"),
+        lines[-1],
+    ) == (True, "and 4 more")

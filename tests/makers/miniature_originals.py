@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import pickle
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
 from scipy.io import wavfile
 
 from isolation import ROOT
-
-Made = tuple[dict[str, Path], dict[str, Any]]
-"""Sources (name -> folder) and options."""
+from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
+from makers.miniature_texts import fineweb_edu, recode_release, text_table, trec, trec_documents
+from makers.small_files import Made, encoded, listed, picture, tar
 
 DATASETS = ROOT / "src/shiftbench/datasets"
+
+
 SYSTEMS = ROOT / "src/shiftbench/systems"
-
-
-def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
-    """Return an image of noise, `size` being width and height."""
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    return Image.fromarray(noise)
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    """Return the bytes of an image file."""
-    stream = io.BytesIO()
-    image.save(stream, kind)
-    return stream.getvalue()
-
-
-def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
-    """Write an archive."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, raw in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(raw)
-            archive.addfile(info, io.BytesIO(raw))
-    return path
 
 
 def _cifar(name: str, members: list[str], label: bytes, classes: int, tmp: Path) -> Made:
@@ -184,15 +156,6 @@ def edited(root: Path, folders: dict[str, str], count: int = 5) -> None:
     (root / "labels.txt").write_text("".join(f"{n}.JPEG\t{i * 200}\n" for i, n in enumerate(ids)))
 
 
-def listed(root: Path, file: str, images: str, rows: list[tuple[str, int]], first: int) -> None:
-    """Write a list of images (path, label) and the images, which no other `first` has."""
-    (root / file).parent.mkdir(parents=True, exist_ok=True)
-    (root / file).write_text("".join(f"{path} {label}\n" for path, label in rows))
-    for at, (path, _) in enumerate(rows):
-        (root / images / path).parent.mkdir(parents=True, exist_ok=True)
-        picture(1000 * first + at, (40, 36)).save(root / images / path)
-
-
 def metadata_table(tmp: Path) -> Made:
     """Thirty images in the layout of Waterbirds: three splits, two classes, two places."""
     root = tmp / "waterbirds"
@@ -234,40 +197,6 @@ def webvision(tmp: Path) -> Made:
     return {}, {"root": str(root)}
 
 
-def trec(tmp: Path) -> Made:
-    """Ten documents of four topics, and in each split three queries; the last two splits have a first stage's run."""
-    topics = ("wooden boats", "garden birds", "mountain roads", "old clocks")
-    lines = [
-        f"FT9{number}.x\tabout {topics[number % 4]}\t{topics[number % 4]} and number{number} again\n"
-        for number in range(10)
-    ]
-    (tmp / "documents.tsv").write_text("".join(lines))
-    for part, split in enumerate(("train", "val", "test")):
-        (tmp / split).mkdir()
-        asked = [(f"{part}0{topic}", f"{topics[topic]} {split}") for topic in range(3)]
-        texts = [json.dumps({"query_id": name, "text": text}) + "\n" for name, text in asked]
-        (tmp / split / "queries.jsonl").write_text("".join(texts))
-        judged = [
-            f"{name} 0 FT9{number}.x {int(number % 4 == topic)}\n"
-            for topic, (name, _) in enumerate(asked)
-            for number in range(8)
-        ]
-        (tmp / split / "qrels.txt").write_text("".join(judged))
-        ranked = [
-            f"{name} Q0 FT9{number}.x 1 {10 - number} first\n"
-            for name, _ in asked
-            for number in range(10)
-        ]
-        if part:
-            (tmp / split / "candidates.run").write_text("".join(ranked))
-    return {}, {"path": str(tmp)}
-
-
-def trec_documents(tmp: Path) -> Made:
-    """The documents of `trec`."""
-    return trec(tmp)
-
-
 def rendered_clips(tmp: Path) -> Made:
     """Two clips of an external renderer, of ten and of twenty frames, with true frames and landmarks; two rates."""
     random = np.random.default_rng(0)
@@ -282,179 +211,6 @@ def rendered_clips(tmp: Path) -> Made:
         found, truth = random.normal(40, 9, (2, count, 68, 2)).tolist()
         (tmp / name / "landmarks.json").write_text(json.dumps({"found": found, "truth": truth}))
     return {}, {"path": str(tmp), "piece": 10, "least": 8}
-
-
-CATEGORIES = ((1, "person"), (3, "car"), (17, "cat"))
-
-
-def coco_file(root: Path, folder: str, annotations: str, count: int, first: int) -> None:
-    """Write images and a JSON file in COCO's layout; numbers and names of files are the same whatever `first` is."""
-    images, notes = [], []
-    for n in range(count):
-        width, height = 40 + 2 * n, 36
-        name = f"{n + 139:012d}.jpg"
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        picture(9000 + 100 * first + n, (width, height)).convert("L" if n == 1 else "RGB").save(
-            root / folder / name
-        )
-        images.append({"id": n + 139, "file_name": name, "width": width, "height": height})
-        for at in range(1 + n % 2):
-            box = [2.5 + at, 3.25, 20.5, 12.0 + n % 8]
-            category = CATEGORIES[(n + at + first) % 3][0]
-            crowd = int(n % 5 == 4)
-            note = {
-                "id": 10 * n + at + 1,
-                "image_id": n + 139,
-                "category_id": category,
-                "bbox": box,
-                "iscrowd": crowd,
-            }
-            notes.append({**note, "area": 0.8 * box[2] * box[3]})
-    categories = [
-        {"id": number, "name": name, "supercategory": "any"} for number, name in CATEGORIES
-    ]
-    content = {"info": {}, "images": images, "annotations": notes, "categories": categories}
-    (root / annotations).parent.mkdir(parents=True, exist_ok=True)
-    (root / annotations).write_text(json.dumps(content))
-
-
-def coco_json(tmp: Path) -> Made:
-    """Thirty images to train, six to validate, in the layout of COCO 2017."""
-    root = tmp / "coco"
-    for at, (split, count) in enumerate((("train", 30), ("val", 6))):
-        coco_file(root, f"{split}2017", f"annotations/instances_{split}2017.json", count, at)
-    return {}, {"root": str(root)}
-
-
-def coco_keypoints(tmp: Path) -> Made:
-    """Thirty images to train, six to validate, with one or two persons, in the layout of COCO 2017."""
-    root, names = tmp / "coco", ["nose", "left_hip", "right_hip"]
-    for at, (split, count) in enumerate((("train", 30), ("val", 6))):
-        images, notes = [], []
-        for n in range(count):
-            file = root / f"{split}2017" / f"{n:012d}.jpg"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            image = picture(700 + 100 * at + n)
-            image.save(file)
-            images.append(
-                {"id": n, "file_name": file.name, "width": image.width, "height": image.height}
-            )
-            for person in range(1 + n % 2):
-                flat = [3 + person, 4, 2, 6.5, 8, 1, 0, 0, 0]
-                notes.append(
-                    {
-                        "id": len(notes),
-                        "image_id": n,
-                        "category_id": 1,
-                        "keypoints": flat,
-                        "num_keypoints": 2,
-                        "bbox": [1, 2, 8.5, 6],
-                        "area": 40.5,
-                        "iscrowd": int(n == 3),
-                    }
-                )
-        content = {
-            "images": images,
-            "annotations": notes,
-            "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
-        }
-        (root / "annotations").mkdir(exist_ok=True)
-        (root / f"annotations/person_keypoints_{split}2017.json").write_text(json.dumps(content))
-    return {}, {"root": str(root)}  # fmt: skip
-
-
-def text_table(tmp: Path) -> Made:
-    """Forty rows in the layout of BOSS: two files, three classes; a row without a text, one without a label."""
-    for split, count in (("train", 40), ("test", 12)):
-        rows = ["Text\tLabel", *(f"text {n} of {split}\t{n % 3}" for n in range(count))]
-        rows[3:3] = ["\t1", "no label\t", f'"a ""quoted""\ttext of {split}"\t1.0']
-        (tmp / f"{split}.tsv").write_text("\n".join(rows) + "\n")
-    files = {"train": "train.tsv", "test": "test.tsv"}
-    options = {"root": str(tmp), "files": files, "counts": {"test": 13}}
-    return {}, {**options, "classes": ["negative", "positive", "neutral"]}
-
-
-def fineweb_edu(tmp: Path) -> Made:
-    """Three files in the layout of a sample of FineWeb-Edu, all ten columns, two row groups each; one text is empty."""
-    words = "the net learns what a text says and a text says what nets learn".split()
-    for number in range(3):
-        said = [" ".join(words[(n + k) % len(words)] for k in range(12)) for n in range(40)]
-        texts = [f"{text} {number} {n}" for n, text in enumerate(said)]
-        texts[5] = ""
-        rows = {
-            "text": texts,
-            "id": [f"<urn:uuid:{number}-{n}>" for n in range(40)],
-            "dump": ["CC-MAIN-2024-10"] * 40,
-            "url": [f"http://example.org/{n}" for n in range(40)],
-            "file_path": ["s3://commoncrawl/warc.gz"] * 40,
-            "language": ["en"] * 40,
-            "language_score": [0.97] * 40,
-            "token_count": [12] * 40,
-            "score": [3.1] * 40,
-            "int_score": [3] * 40,
-        }
-        pq.write_table(pa.table(rows), tmp / f"{number:03d}_00000.parquet", row_group_size=20)
-    return {}, {"path": str(tmp)}
-
-
-def recode_release(tmp: Path) -> Made:
-    """Two problems as a file of ReCode's release has them."""
-    rows = [
-        {
-            "task_id": f"t/{number}",
-            "prompt": f"def f{number}():\n",
-            "entry_point": f"f{number}",
-            "canonical_solution": f"    return {number}\n",
-            "test": f"def check(candidate):\n    assert candidate() == {number}\n",
-        }
-        for number in range(2)
-    ]
-    file = tmp / "HumanEval.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return {}, {"path": str(file)}
-
-
-def yolo_boxes(tmp: Path) -> Made:
-    """Thirty images to train and ten held out in YOLO's layout; of every three the third is background."""
-    root = tmp / "yolo"
-    texts = ("0 0.5 0.5 0.5 0.5\n", "1 0.25 0.25 0.5 0.5\n0 0.95 0.9 0.2 0.3\n", "")
-    for first, (split, count) in enumerate((("train", 30), ("val", 10))):
-        for number in range(count):
-            image = root / "images" / split / "day" / f"{number}.jpg"
-            label = root / "labels" / split / "day" / f"{number}.txt"
-            for file in (image, label):
-                file.parent.mkdir(parents=True, exist_ok=True)
-            picture(7000 + 100 * first + number, (40, 36)).save(image)
-            if number % 3 < 2:
-                label.write_text(texts[number % 3])
-    content = "path: .\ntrain: images/train\nval: images/val\nnames: {0: car, 1: bus}\n"
-    (root / "data.yaml").write_text(content)
-    return {}, {"path": str(root / "data.yaml")}
-
-
-def rwds(tmp: Path) -> Made:
-    """Three tiles a split of one climate zone, with the released names of files."""
-    root = tmp / "rwds"
-    for at, split in enumerate(("train", "val", "test")):
-        rwds_split(root / "RWDS_CZ" / split, f"Group_A_{split}", 10 * at)
-    return {}, {"root": str(root), "part": "CZ", "domain": "A"}
-
-
-def rwds_split(folder: Path, stem: str, first: int) -> None:
-    """Write the JSON file and the folder of images of a split: two tiles of one image, one of another."""
-    images, notes = [], []
-    for n, place in enumerate(("0_0_512_512", "410_0_922_512", "0_0_512_512")):
-        name = f"{first + n // 2}_{place}.png"
-        file = folder / f"{stem}_images_512_02" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        picture(500 + first + n, (48, 48)).save(file)
-        images.append({"id": n, "file_name": name, "width": 48, "height": 48})
-        notes.append(
-            {"id": n, "image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "iscrowd": 0}
-        )
-    categories = [{"id": 0, "name": "Small Car"}, {"id": 1, "name": "Truck Tractor w/ Box Trailer"}]
-    content = {"images": images, "annotations": notes, "categories": categories}
-    (folder / f"{stem}_512_02.json").write_text(json.dumps(content))
 
 
 def food101(tmp: Path) -> Made:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from makers import miniature_originals
+from makers import miniature_texts
 from shiftbench import plugins, refs
 from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
@@ -54,7 +54,7 @@ def write(folder: Path, samples: list[Sample]) -> Path:
 def made(tmp: Path) -> tuple[dict[Ref, Path], dict[str, list[Sample]]]:
     """Return inputs (documents, queries, an encoder's files) and the queries of each split."""
     (tmp / "raw").mkdir()
-    _, given = miniature_originals.trec(tmp / "raw")
+    _, given = miniature_texts.trec(tmp / "raw")
     inputs, queries = {}, {}
     for name, split in (
         ("trec_documents", "test"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from makers import miniature_originals, training_jobs
+from makers import miniature_texts, training_jobs
 from shiftbench import plugins
 from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
 from shiftbench.inference import nets
@@ -58,7 +58,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path: Path) -> None:
 
 
 def test_texts_of_tables(tmp_path: Path) -> None:
-    _, options = miniature_originals.text_table(tmp_path)
+    _, options = miniature_texts.text_table(tmp_path)
     module = plugins.find("datasets", "text_table")
     whole = {**module.PARAMS, **options}
     found = list(module.samples("test", {}, whole))

@@ -19,11 +19,13 @@ from shiftbench.data import codecs, schema, shards
 from shiftbench.files import write_bytes
 from shiftbench.inference import nets
 from shiftbench.page import samples
+from shiftbench.plan import out_of_date
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.stages import samples as stage
+from shiftbench.stages import samples_page
 from shiftbench.tasks import LabelSpace, classification
 
 
@@ -80,7 +82,7 @@ def test_pictures_stay_within_their_limit_and_keys_are_kept(
 
 
 def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
-    """Write shards, records and weights below a root; return the artifact of their samples' page."""
+    """Write shards, records and weights below a root; return the artifact of their samples."""
     weights, clean = Ref("weights", "toy/net-erm-s0"), Ref("shards", "toy/test/identity/0")
     records = Ref("records", "toy/net-erm-s0/plain/toy/test/identity/0")
     for ref in (weights, clean, records):
@@ -101,14 +103,19 @@ def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
     row |= {"shift": "identity", "severity": 0.0, "records": records.name, "private": private}
     row |= {"shards": None if private else clean.name}
     content = {"clean": "toy", "rows": [row], "code": {}}
-    return Artifact.of(Ref("report", "samples/toys/index"), content, (records, weights, clean))
+    return Artifact.of(Ref("samples", "toys"), content, (records, weights, clean))
 
 
-def execute(root: Path, artifact: Artifact) -> str:
-    job = Job("report", artifact.ref.name, (artifact,), {"plugins": []})
-    write_bytes(root / job.recipe_path, job.text().encode())
-    recipe.execute(root / job.recipe_path, lambda run, todo: [stage.run(run, one) for one in todo])
-    return (root / artifact.ref.path).read_text()
+def execute(root: Path, drawn: Artifact) -> str:
+    """Draw the samples, then make the page, from them alone."""
+    page = Artifact.of(Ref("report", "samples/toys/index"), {"clean": "toy"}, (drawn.ref,))
+    for artifact, module in ((drawn, stage), (page, samples_page)):
+        job = Job("report", artifact.ref.name, (artifact,), {"plugins": []})
+        write_bytes(root / job.recipe_path, job.text().encode())
+        recipe.execute(
+            root / job.recipe_path, lambda run, todo, of=module: [of.run(run, one) for one in todo]
+        )
+    return (root / page.ref.path).read_text()
 
 
 def embedded(html: str) -> dict[str, Any]:
@@ -157,16 +164,37 @@ def test_a_campaign_plans_its_samples_and_leaves_out_what_may_not_be_passed_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     planned_campaign.make(tmp_path)
-    page = Ref("report", "samples/small/index")
+    page, drawn = Ref("report", "samples/small/index"), Ref("samples", "small")
     for redistribute in (True, False):
         plan = planned_campaign.plan(tmp_path, datasets__shapes__redistribute=redistribute)
-        artifact = plan.artifacts[page]
+        assert plan.artifacts[page].inputs == (drawn,)
+        artifact = plan.artifacts[drawn]
         kinds = {ref.kind for ref in artifact.inputs}
         assert kinds == {"records", "weights", *(["shards"] if redistribute else [])}
         assert len(artifact.recipe["rows"]) == 2 * 3  # two seeds: clean, and two severities
         assert all((row["shards"] is not None) is redistribute for row in artifact.recipe["rows"])
         assert page not in plan.artifacts[Ref("report", "index")].inputs
         assert plan.artifacts[Ref("report", "index")].recipe["samples"] == ["small"]
+
+
+def test_where_a_page_looks_otherwise_no_shards_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a clone that pulled tables and records alone: pages and previews are here, the shards are not."""
+    monkeypatch.chdir(tmp_path)
+    planned_campaign.make(tmp_path)
+    plan = planned_campaign.plan(tmp_path)
+    jobs, pages = plan.jobs.values(), [ref for ref in plan.artifacts if ref.kind == "report"]
+    states = {
+        ref: "missing" if ref.kind in ("sources", "shards") else "fresh" for ref in plan.artifacts
+    }
+    assert out_of_date.find(plan.artifacts, jobs, states, pages) == set()
+    changed = states | dict.fromkeys(pages, "its code is another")
+    assert out_of_date.find(plan.artifacts, jobs, changed, pages) == set(pages)
+    alone = states | {
+        Ref("samples", "small"): "missing"
+    }  # the page was pulled, and what it was made from was not
+    assert out_of_date.find(plan.artifacts, jobs, alone, pages) == set()
 
 
 def test_a_text_is_shown_from_its_beginning() -> None:

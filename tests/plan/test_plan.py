@@ -17,7 +17,7 @@ from shiftbench.refs import Ref
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
 R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/bright/1.parquet"
-SAMPLES = "results/report/samples/small/index.html"
+SAMPLES = "results/samples/small.json", "results/report/samples/small/index.html"
 CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identity/0.parquet"
 
 
@@ -46,7 +46,7 @@ def test_every_name_is_a_path(home: Path) -> None:
         f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet"
         for seed in (0, 1)
     ]
-    end = ["results/tables/small/metrics.parquet", "results/report/index.html", SAMPLES]
+    end = ["results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES]
     expected = [*shards, *previews, *weights, *records, *scores, *end]
     assert sorted(planned_campaign.fingerprints(planned_campaign.plan(home))) == sorted(expected)
 
@@ -122,7 +122,7 @@ def test_one_severity_more_leaves_the_others(home: Path) -> None:
         planned_campaign.plan(home),
         planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]),
     )
-    end = {"results/tables/small/metrics.parquet", "results/report/index.html", SAMPLES}
+    end = {"results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES}
     assert found == end
 
 

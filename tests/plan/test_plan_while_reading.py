@@ -28,7 +28,7 @@ R_BRIGHT = {
 }
 P_BRIGHT = {f"results/previews/shapes/test/bright/{severity}.json" for severity in ("1", "2.5")}
 END = {"results/tables/small/metrics.parquet", "results/report/index.html"}
-END.add("results/report/samples/small/index.html")
+END |= {"results/samples/small.json", "results/report/samples/small/index.html"}
 
 
 @pytest.mark.parametrize(

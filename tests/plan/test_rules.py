@@ -29,6 +29,7 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
     ]
     ends = ["results/report/index.html", "results/report/samples/small/index.html"]
     assert planned.targets("report") == ends
+    assert planned.pages == (ends[0],)  # a run names it, it leads to the others
     (home / "params.yaml").write_text("campaigns: {}\n")
     for output in planned.of_verb("shift")[0].outputs:
         (home / output).parent.mkdir(parents=True, exist_ok=True)

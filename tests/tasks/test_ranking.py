@@ -10,7 +10,7 @@ import ir_measures
 import numpy as np
 import pytest
 
-from makers import miniature_originals, ranked_collection
+from makers import miniature_texts, ranked_collection
 from shiftbench import plugins
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.models import _rankers
@@ -146,7 +146,7 @@ def test_a_folder_in_trecs_layout(made: Made) -> None:
     ],
 )  # fmt: skip
 def test_bad_collections_are_named(tmp_path: Path, file: str, line: str, message: str) -> None:
-    miniature_originals.trec(tmp_path)
+    miniature_texts.trec(tmp_path)
     with (tmp_path / file).open("a") as stream:
         stream.write(line)
     with pytest.raises(DataError, match=message):
@@ -165,7 +165,7 @@ def test_ids_of_ir_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     import ir_datasets
 
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
-    miniature_originals.trec(tmp_path)
+    miniature_texts.trec(tmp_path)
     rows = [line.split("\t") for line in (tmp_path / "documents.tsv").read_text().splitlines()]
     (tmp_path / "d.tsv").write_text(
         "".join(f"{name}\t{title} {text}\n" for name, title, text in rows)

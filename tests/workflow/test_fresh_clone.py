@@ -18,7 +18,7 @@ pytestmark = pytest.mark.workflow
 NOISE, CONTRAST = "shift_tiny_test_gaussian_noise", "shift_tiny_test_contrast"
 JPEG = "shift_tiny_test_jpeg_compression"  # not stored: golden samples only
 TRAIN = {"train_tiny_convnet_erm_s0", "train_tiny_convnet_erm_s1"}
-SAMPLES = {"report_samples_tiny_index"}  # of the evaluated ones
+SAMPLES = {"report_samples_tiny", "report_samples_tiny_index"}  # of the evaluated ones
 EVALUATE = SAMPLES | {"evaluate_tiny_convnet_erm_s0_plain", "evaluate_tiny_convnet_erm_s1_plain"}
 SCORE = {"score_tiny_convnet_erm_s0_plain", "score_tiny_convnet_erm_s1_plain"}
 OVERLAPS = "score_tiny"
@@ -214,6 +214,10 @@ def test_records_without_shards_are_at_rest(author, tmp_path):
     assert partial.planned() == END
     (partial.path / "results/report/index.html").unlink()  # it is made with the tables
     assert partial.planned() == END
+    partial.edit(
+        "src/shiftbench/templates/page.html", "<html lang", "<html  lang"
+    )  # no shard is read for a page
+    assert partial.planned() == END | {"report_samples_tiny_index"}
 
 
 def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):

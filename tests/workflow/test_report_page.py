@@ -16,8 +16,7 @@ from shiftbench.page import samples
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.stages import report
-from shiftbench.stages import samples as samples_page
+from shiftbench.stages import report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

@@ -11,9 +11,9 @@ from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]
 
-# The order of the help page.
+# The order of the help page: what people type, then what the workflow calls.
 _PANELS = (
-    "stages run answering auditing store releasing looking claiming calibrating detecting yours"
+    "run auditing claiming answering looking calibrating detecting yours store releasing stages"
 )
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")

@@ -115,8 +115,20 @@ def root() -> Path:
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
-def weights_file(root: Path, weights: str) -> Path:
-    """Return the file of weights that a run made.
+def run_of(scale: str | None) -> str:
+    """Return the command that runs a scale.
+
+    Example:
+        >>> run_of(None), run_of("ood"), run_of("systems/palm")
+        ('make run', 'snakemake --config scale=ood', 'snakemake systems/palm')
+    """
+    from shiftbench.plan import scales
+
+    return " ".join(["snakemake", *scales.arguments(scale)]) if scale else "make run"
+
+
+def weights_file(root: Path, weights: str, scale: str | None) -> Path:
+    """Return the file of weights that a run of a scale made.
 
     Raises:
         DataError: there is none of that name.
@@ -127,6 +139,6 @@ def weights_file(root: Path, weights: str) -> Path:
         known = [str(path.relative_to(root / "weights").with_suffix("")) for path in here]
         raise DataError(
             f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
-            "run the campaign, or `shiftbench pull` them"
+            f"`{run_of(scale)}` makes what is planned, `shiftbench pull` brings what was recorded"
         )
     return file

@@ -61,8 +61,9 @@ def audit(
 ) -> None:
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
 
-    CHECKOUT is looked at by this installation, which imports nothing of it and runs its code from level 2 on only, in
-    processes of their own. Without it, the audit is that of the checkout itself, which somebody may have changed.
+    CHECKOUT is looked at by this installation, which imports nothing of it and
+    runs its code from level 2 on only, in processes of their own. Without it,
+    the audit is that of this checkout itself, which somebody may have changed.
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """

@@ -73,7 +73,7 @@ def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: st
     """Return the artifact of the clean records, which says how the model is loaded and what it reads."""
     from shiftbench.refs import Ref
 
-    weights_file(root, weights)
+    weights_file(root, weights, planned.scale)
     ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
     return planned.artifacts[planned.want(ref)]
 

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from shiftbench.cli.app import Hanging, Json, app, escaped, out
+from shiftbench.cli.app import Hanging, Json, app, err, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.refs import Ref
@@ -41,7 +41,7 @@ def claims(
         out.print(_told(name, rows))
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command(rich_help_panel="The run")
 def systems(
     names: Annotated[
         list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")
@@ -54,6 +54,7 @@ def systems(
     for name in names or ():
         scales.load(f"{scales.SYSTEMS}/{name}")
     asked = names or scales.built()
+    err.print(f"planning {', '.join(asked)}")
     begun = time.time()
     status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -70,17 +71,22 @@ def systems(
 
 
 def _run_here() -> list[str]:
-    """Return the built systems that were run at the default scale.
+    """Return what was run of the built systems: slugs, and slug/scale at another scale than the default one.
 
     Raises:
-        DataError: none was.
+        DataError: nothing was.
     """
-    here = [slug for slug in scales.built() if _file(slug, scales.DEFAULT).is_file()]
+    here = [name for slug in scales.built() for name in _scales_here(slug)]
     if not here:
         raise DataError(
-            "no system was run here; `make systems` runs all, `snakemake systems/SLUG` one"
+            "no system was run here; `make systems` runs all, `shiftbench systems palm` one"
         )
     return here
+
+
+def _scales_here(slug: str) -> list[str]:
+    found = [scale for scale in cards.load(slug).params if _file(slug, scale).is_file()]
+    return [slug if scale == scales.DEFAULT else f"{slug}/{scale}" for scale in found]
 
 
 def _file(slug: str, scale: str) -> Path:
@@ -93,8 +99,10 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
     slug, scale = scales.split(name)
     card, file = cards.load(slug), _file(slug, scale)
     if not file.is_file():
+        asked = name.removeprefix(f"{scales.SYSTEMS}/")
+        others = f"; run here: {', '.join(here)}" if (here := _scales_here(slug)) else ""
         raise DataError(
-            f"{name} was not run here ({file} does not exist); `snakemake {name}` runs it"
+            f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
         )
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
     return [row | _asked(card.claims[row["claim"]]) for row in rows]

@@ -40,7 +40,7 @@ def detect(
     from shiftbench.tools import detect_image as detection
 
     planned, root = plans.load(scale)
-    weights_file(root, weights)
+    weights_file(root, weights, scale)
     names = [name.strip() for name in (detectors or "").split(",") if name.strip()]
     answers = detection.detect(planned, root, weights, image, names, device)
     if as_json:

@@ -33,7 +33,12 @@ PANEL = "Looking"
 
 
 @app.command("list", rich_help_panel=PANEL)
-def list_(family: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+def list_(
+    family: Annotated[
+        str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """List the plugins of a family, or of all; or the published systems (`systems`)."""
     if family == "systems":
         _list_systems(as_json=as_json)
@@ -66,10 +71,15 @@ def _first_line(family: str, name: str) -> str:
 
 
 @app.command(rich_help_panel=PANEL)
-def describe(family: str, name: str, scale: Scale = None) -> None:
+def describe(
+    family: Annotated[str, typer.Argument(help="shift, model, ..., system")],
+    name: Annotated[str, typer.Argument(help="as `list` shows it")],
+    scale: Scale = None,
+) -> None:
     """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
 
-    A stream's schedule is shown, too; with a scale, that of the stream which its params call NAME.
+    A stream's schedule is shown, too; with a scale, that of the stream which
+    its params call NAME.
     """
     if family in ("system", "systems"):
         from shiftbench.cli import systems
@@ -163,15 +173,22 @@ def doctor(
         _tell_remotes(doctors.remotes_held(folder), as_json=as_json)
         return
     found = doctors.examine(planned, folder)
+    problems = doctors.problems(found)
     if as_json:
-        out.print_json(json.dumps({**found, "problems": doctors.problems(found)}))
+        out.print_json(json.dumps({**found, "problems": problems}))
         return
+    _tell_found({**found, "sandbox": found["sandbox"] or "ready"})
+    for problem in problems:
+        out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
+    if not problems:
+        out.print("nothing is in the way of a run")
+
+
+def _tell_found(found: dict[str, Any]) -> None:
     for heading, value in found.items():
         out.print(f"[bold]{heading}[/]")
         for line in _lines(value):
             out.print(f"  {escaped(line)}", soft_wrap=True)
-    for problem in doctors.problems(found):
-        out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
 
 
 def _planned(scale: str | None) -> tuple[plans.Plan, Path]:
@@ -199,17 +216,23 @@ def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _lines(value: object) -> list[str]:
-    """Spell a part of the doctor's findings."""
+    """Spell a part of the doctor's findings; where nothing is found, it is a dash."""
     if isinstance(value, dict):
         return [f"{key:14} {_spelled(item)}" for key, item in value.items()]
-    return [_spelled(item) for item in value] or ["-"] if isinstance(value, list) else [str(value)]
+    return (
+        [_spelled(item) for item in value or [None]]
+        if isinstance(value, list)
+        else [_spelled(value)]
+    )
 
 
 def _spelled(item: object) -> str:
-    """Spell a finding on one line; what is not there is a dash."""
+    """Spell a finding on one line: of a row what there is, in columns."""
+    if isinstance(item, list):
+        return ", ".join(map(str, item))
     if isinstance(item, dict):
-        return ", ".join(f"{key} {_spelled(part)}" for key, part in item.items())
-    return "-" if item is None else str(item)
+        return "  ".join(f"{part:18}" for part in item.values() if part is not None).rstrip()
+    return str(item or "-")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -70,7 +70,7 @@ def _list_yours(planned: plans.Plan) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def why(
-    output: str,
+    output: Annotated[str, typer.Argument(help="its path, below the output root or from here")],
     scale: Scale = None,
     whole: Annotated[bool, typer.Option("--whole", help="print long values whole")] = False,
 ) -> None:

@@ -50,7 +50,10 @@ def pull(
 
 
 @app.command(rich_help_panel=PANEL)
-def repair(path: str, scale: Scale = None) -> None:
+def repair(
+    path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")],
+    scale: Scale = None,
+) -> None:
     """Check outputs below PATH and make the damaged ones again."""
     from shiftbench.provenance import trust
     from shiftbench.storage import pull
@@ -83,7 +86,9 @@ def repair(path: str, scale: Scale = None) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def pin(paths: list[str]) -> None:
+def pin(
+    paths: Annotated[list[str], typer.Argument(help="files, folders, patterns, addresses")],
+) -> None:
     """Record the sha256 of files of yours in sources.lock, so that results can be traced to them."""
     from shiftbench.data import pins
 

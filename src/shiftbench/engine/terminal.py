@@ -28,6 +28,9 @@ TAIL = 40
 SHOWN = 8
 """Running jobs that a terminal shows."""
 
+PRIOR = 30.0
+"""Seconds of what is expected that count as much as seconds seen: one slow job, a download say, is not all of them."""
+
 _EXPECTED: dict[str, Rule] = {}
 _PAGES: list[str] = []
 
@@ -99,8 +102,10 @@ class Board:
         return sum(needed) / self.width
 
     def _factor(self, verb: str) -> float:
-        pairs = self.took.get(verb) or [pair for pairs in self.took.values() for pair in pairs]
-        return sum(took for took, _ in pairs) / sum(said for _, said in pairs) if pairs else 1.0
+        """Return how many times what was expected a stage takes: as it did, else as others that compute did."""
+        others = (pair for name, own in self.took.items() if name != "fetch" for pair in own)
+        pairs = self.took.get(verb) or list(others)
+        return (sum(took for took, _ in pairs) + PRIOR) / (sum(said for _, said in pairs) + PRIOR)
 
 
 class Terminal:
@@ -166,18 +171,17 @@ class Terminal:
         self.console.print(Text(text, style), soft_wrap=True)
 
     def _picture(self) -> RenderableType:
-        """Return the stages at work, the bar, the time that is left, and the jobs that run."""
+        """Return the bar, the time that is left, and the jobs that run; no line is longer than the terminal."""
         board, now = self.board, time.monotonic()
         running = sorted(board.running.values(), key=lambda one: one[1])
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ", ".join(dict.fromkeys(rule.verb for rule, _ in running)) or "waiting",
-            ProgressBar(board.total, board.done, width=30),
-            f"{board.done}/{board.total}",
-            f"{spelled(now - self.begun)}, about {spelled(board.left())} left",
-        )
-        jobs = [Text(f"  {rule.title}  {spelled(now - begun)}") for rule, begun in running[:SHOWN]]
-        return Group(line, *jobs)
+        far = f"{board.done}/{board.total}"
+        times = f"{spelled(now - self.begun)}, about {spelled(board.left())} left"
+        lines = [f"{spelled(now - begun):>13}  {rule.title}" for rule, begun in running[:SHOWN]]
+        if len(running) > SHOWN:
+            lines.append(f"{'':13}  and {len(running) - SHOWN} more")
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(board.total, board.done, width=24), _cut(far), _cut(times))
+        return Group(head, *map(_cut, lines))
 
 
 def tail(log: Path) -> list[str]:
@@ -193,17 +197,24 @@ def tail(log: Path) -> list[str]:
 
 
 def spelled(seconds: float) -> str:
-    """Spell a duration.
+    """Spell a duration, from ten minutes on in whole ones.
 
     Example:
-        >>> spelled(4.2), spelled(200), spelled(3900)
-        ('4 s', '3 min 20 s', '1 h 5 min')
+        >>> spelled(4.2), spelled(200), spelled(1812), spelled(3900)
+        ('4 s', '3 min 20 s', '30 min', '1 h 5 min')
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
+    if minutes >= 10:
+        return f"{minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _cut(line: str) -> Text:
+    """Return a line that ends where the terminal does."""
+    return Text(line, no_wrap=True, overflow="ellipsis")
 
 
 def _counted(jobs: int) -> str:

@@ -37,6 +37,7 @@ MEGABYTES = {
     "analyses": 0.05,
     "tables": 4.2,
     "claims": 0.05,
+    "samples": 0.9,
     "report": 1.5,
 }
 """Size of one output of a kind in 10^6 bytes, likewise."""

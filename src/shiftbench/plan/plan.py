@@ -46,6 +46,7 @@ _VERB_OF = {
     "analyses": "score",
     "tables": "aggregate",
     "claims": "aggregate",
+    "samples": "report",
     "report": "report",
 }
 
@@ -241,15 +242,15 @@ def _set_back(output: Path) -> None:
 
 
 def is_target(ref: Ref) -> bool:
-    """Tell whether a user may ask for an output; features are a cache, missed by nobody in a clone."""
-    return ref.kind != "features"
+    """Tell whether a user may ask for an output; nobody misses features, a cache, or samples whose page is here."""
+    return ref.kind not in ("features", "samples")
 
 
 def _job_of(ref: Ref) -> tuple[str, str]:
     """Return (verb, job name): which artifacts are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
-    if ref.kind == "claims":  # a system may be called like one of its campaigns
-        return verb, f"claims/{ref.name}"
+    if ref.kind in ("claims", "samples"):  # a system may be called like one of its campaigns
+        return verb, f"{ref.kind}/{ref.name}"
     length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
 

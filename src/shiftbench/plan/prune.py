@@ -17,7 +17,7 @@ OUTS = {
         "results/analyses",
     ),
     "features": ("results/features",),
-    "tables": ("results/tables", "results/claims", "results/report"),
+    "tables": ("results/tables", "results/claims", "results/samples", "results/report"),
 }
 """What each DVC stage stores, relative to the output root."""
 

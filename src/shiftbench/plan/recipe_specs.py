@@ -358,5 +358,6 @@ _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
     "analyses": RecipeSpecs.analyses,
     "tables": RecipeSpecs.tables,
     "claims": lambda specs, _: specs.reports.claims(),
+    "samples": lambda specs, ref: specs.reports.samples(ref),
     "report": lambda specs, ref: specs.reports.report(ref),
 }

@@ -28,7 +28,7 @@ class ReportSpecs:
     def report(self, ref: Ref) -> RecipeSpec:
         """The report: all tables, with the previews that may be shown; beside it, samples of each campaign."""
         if ref != INDEX:
-            return self.samples(ref)
+            return self.samples_page(ref)
         campaigns = self.points.campaigns
         shown = {place.preview for place in self.points.all() if self.points.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
@@ -62,12 +62,17 @@ class ReportSpecs:
             if self.params.dataset(dataset).on_error == "skip"
         ]
 
+    def samples_page(self, ref: Ref) -> RecipeSpec:
+        """The page that shows the samples of a campaign."""
+        _, name, _ = ref.parts
+        content = {"clean": self.params.campaigns[name].dataset}
+        return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
+
     def samples(self, ref: Ref) -> RecipeSpec:
         """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
-        _, name, _ = ref.parts
         rows: list[Content] = []
         inputs: list[Ref] = []
-        for row in self._sampled(name):
+        for row in self._sampled(ref.name):
             record = Ref("records", row["records"])
             point = self.points.named(record)
             shown = point.golden is None and not point.data.local
@@ -76,7 +81,7 @@ class ReportSpecs:
             named = {"shards": point.data.name if shown else None, "private": point.data.local}
             rows.append({**own, **named})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
-        content = {"clean": self.params.campaigns[name].dataset, "rows": rows}
+        content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows}
         return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
 
     def pages(self) -> list[Ref]:

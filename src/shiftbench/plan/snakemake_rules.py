@@ -18,6 +18,7 @@ from typing import Any
 from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.plan import estimate, out_of_date, plan, scales, unavailable
+from shiftbench.plan.report_specs import INDEX
 from shiftbench.provenance import trust
 from shiftbench.provenance.recipe import Job
 from shiftbench.refs import Ref
@@ -78,7 +79,7 @@ class Rules:
     systems: Mapping[str, list[str]] = field(default_factory=dict)
     """Name of a target, `systems/palm` -> what it makes."""
     pages: tuple[str, ...] = ()
-    """The reports that are asked for."""
+    """The reports that are asked for, without the pages of samples that they lead to."""
 
     def of_verb(self, verb: str) -> list[Rule]:
         """Return the rules of one stage."""
@@ -216,7 +217,7 @@ def of(
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
-    pages = tuple(str(root / ref.path) for ref in sorted(asked) if ref.kind == "report")
+    pages = (str(root / INDEX.path),) if INDEX in asked else ()
     if not system:
         return Rules(tuple(rules), wanted, pages=pages)
     return Rules(tuple(rules), {}, {system: wanted["report"]}, pages)

@@ -1,37 +1,28 @@
-"""Stage report, beside the page: the samples behind a campaign's numbers, on a page of their own.
+"""Stage report, before the page: the samples behind a campaign's numbers, chosen and drawn.
 
-`results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It is made where records and shards are
-at hand and holds all that it shows, so that the report needs neither, and a checkout without shards has both. What may
-not be passed on is neither shown nor named. The same records and shards give the same bytes.
+`results/samples/CAMPAIGN.json` is what the page of samples shows. It is made where records and shards are at hand, so
+that the page needs neither, and can be made again in a checkout without shards. What may not be passed on is neither
+shown nor named. The same records and shards give the same bytes.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from shiftbench.data import schema, shards
 from shiftbench.files import scratch
 from shiftbench.inference import nets
-from shiftbench.page import html, samples
+from shiftbench.page import samples
 from shiftbench.page.samples import At, Rows
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
-ASSETS = (
-    "../templates/page.html",
-    "../templates/samples/index.html",
-    "../templates/samples/samples.js",
-    "../templates/report/style.css",
-)
-_TEMPLATES = Path(__file__).parents[1] / "templates"
-
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Make the page of one campaign."""
+    """Choose and draw the samples of one campaign."""
     paths = run.inputs(artifact)
     rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
     dataset = artifact.recipe["clean"]
@@ -41,10 +32,10 @@ def run(run: Run, artifact: Artifact) -> None:
         + (f" + {row.method}" if methods != {"plain"} else "")
         for row in rows
     }
-    text = page(artifact, samples.content(rows, _drawn(paths, rows), labels))
+    content = samples.content(rows, _drawn(paths, rows), labels)
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         run.commit(artifact, {output.name: temporary})
 
 
@@ -78,17 +69,3 @@ def _drawn(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, st
         for name, own in keys.items()
         for sample in shards.read(paths[Ref("shards", name)].parent, ("image", "text"), own)
     }
-
-
-def page(artifact: Artifact, content: object) -> str:
-    """Return the page's HTML; `content`: what its script reads, see `samples.content`."""
-    script = Markup((_TEMPLATES / "samples/samples.js").read_text())
-    template = html.environment(_TEMPLATES / "samples").get_template("index.html")
-    return template.render(
-        campaign=artifact.ref.parts[1],
-        dataset=artifact.recipe["clean"],
-        style=Markup((_TEMPLATES / "report/style.css").read_text()),
-        script=script,
-        policy=html.policy([script]),
-        content=html.embedded(content),
-    )

@@ -135,17 +135,17 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the static page, or the page of a campaign's samples."""
-    from shiftbench.stages import report as stage
-
+    """Write the static page; or draw the samples behind a campaign's numbers, or write the page that shows them."""
     if run.job.name == "index":
+        from shiftbench.stages import report as stage
+
         stage.run(run, todo)
         return
-    from shiftbench.stages import samples
+    from shiftbench.stages import samples, samples_page
 
     _stream(run)
     for artifact in todo:
-        samples.run(run, artifact)
+        (samples if artifact.ref.kind == "samples" else samples_page).run(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from makers import miniature_originals
+from makers import miniature_scenes
 from makers.repositories import HOME
 from shiftbench import plugins
 from shiftbench.data import schema, shards, splits
@@ -29,7 +29,7 @@ def miniature(root: Path) -> Path:
     """Twelve images in the layout of the archive: two a domain, of the same numbers and names of files."""
     for at, domain in enumerate(DOMAINS):
         folder = root / "ood_coco" / domain
-        miniature_originals.coco_file(
+        miniature_scenes.coco_file(
             folder, "val2017", "annotations/instances_val2017.json", 2, at + 2
         )
     return root / "ood_coco"
@@ -66,7 +66,7 @@ def test_numbers_that_repeat_from_domain_to_domain_do_not_meet(tmp_path: Path) -
 
 
 def test_names_take_some_of_the_categories(tmp_path: Path) -> None:
-    sources, params = miniature_originals.coco_json(tmp_path)
+    sources, params = miniature_scenes.coco_json(tmp_path)
     module = plugins.find("datasets", "coco_json")
     assert module.classes({**module.PARAMS, **params}, sources) == ("person", "car", "cat")
     chosen = read({**params, "names": ["cat", "car"], "limit": 4})
@@ -113,7 +113,7 @@ def change(part: str, **values: Any) -> Callable[[dict[str, Any]], None]:
 def test_what_is_wrong_with_a_file_is_told(
     spoil: Callable[[dict[str, Any]], None], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
-    _, params = miniature_originals.coco_json(tmp_path)
+    _, params = miniature_scenes.coco_json(tmp_path)
     file = tmp_path / "coco/annotations/instances_val2017.json"
     content = json.loads(file.read_text())
     spoil(content)
@@ -155,7 +155,7 @@ def test_the_miniature_is_sharded_and_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = miniature(tmp_path)
-    miniature_originals.coco_json(tmp_path)
+    miniature_scenes.coco_json(tmp_path)
     monkeypatch.chdir(tmp_path)
     own = yaml.safe_load((HOME / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from makers import fake_open_clip, miniature_originals, training_jobs
+from makers import fake_open_clip, small_files, training_jobs
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.data import schema, splits
@@ -322,7 +322,7 @@ def textures(root: Path) -> None:
             line = f"DTD/images/{folder}/{folder}_{n:04d}.jpg"
             file = root / "images_largescale" / line
             file.parent.mkdir(parents=True, exist_ok=True)
-            miniature_originals.picture(100 * label + n, (300, 240)).save(file)
+            small_files.picture(100 * label + n, (300, 240)).save(file)
             split = "ood_0_test" if folder == "banded" else f"id_0_{'train' if n < 20 else 'test'}"
             rows[split].append(f"{line} {-1 if folder == 'banded' else label}")
     rows["ood_0_test"] += [f"{line.split()[0]} -1" for line in rows["id_0_test"][10:]]

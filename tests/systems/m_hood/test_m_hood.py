@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from makers import miniature_originals
+from makers import miniature_scenes
 from shiftbench.datasets import yolo_boxes
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.models import centre_points, faster_rcnn
@@ -144,7 +144,7 @@ def test_pools_are_the_shares_that_the_paper_has() -> None:
 
 
 def test_yolo_s_layout_is_read(tmp_path: Path) -> None:
-    _, given = miniature_originals.yolo_boxes(tmp_path)
+    _, given = miniature_scenes.yolo_boxes(tmp_path)
     params = {**yolo_boxes.PARAMS, **given, "name": "bdd"}
     assert yolo_boxes.classes(params, {}) == ("car", "bus")
     train = list(yolo_boxes.samples("train", {}, params))
@@ -162,7 +162,7 @@ def test_yolo_s_layout_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_yolo_s_layout_is_said(tmp_path: Path) -> None:
-    _, given = miniature_originals.yolo_boxes(tmp_path)
+    _, given = miniature_scenes.yolo_boxes(tmp_path)
     params = {**yolo_boxes.PARAMS, **given, "name": "bdd"}
     with pytest.raises(ParamsError, match="path is missing"):
         yolo_boxes.classes(dict(yolo_boxes.PARAMS), {})

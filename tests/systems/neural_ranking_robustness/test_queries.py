@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from makers import miniature_originals
+from makers import miniature_texts
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError
 
 
 def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) -> None:
     """MS MARCO's layout: a type per query in a file of its own; one type is left out, or tested."""
-    _, given = miniature_originals.trec(tmp_path)
+    _, given = miniature_texts.trec(tmp_path)
     types = tmp_path / "types.tsv"
     types.write_text("200\tLOCATION\n201\tNUMERIC\n202\tLOCATION\n")
     module = plugins.find("datasets", "trec")

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from makers import miniature_originals, training_jobs
+from makers import miniature_texts, training_jobs
 from makers.repositories import HOME
 from shiftbench import plugins, refs
 from shiftbench.contracts import TrainJob
@@ -41,7 +41,7 @@ def inputs(tmp_path: Path) -> dict[Ref, Path]:
     """Shards of the train split of the miniature."""
     files = tmp_path / "files"
     files.mkdir()
-    _, options = miniature_originals.fineweb_edu(files)
+    _, options = miniature_texts.fineweb_edu(files)
     module, folder = plugins.find("datasets", "fineweb_edu"), tmp_path / "shards"
     folder.mkdir()
     fields = plugins.find("tasks", module.TASK).FIELDS
@@ -61,7 +61,7 @@ def job(inputs: dict[Ref, Path], optimizer: str = "muon", **params: Any) -> Trai
 
 def test_files_are_read_row_group_by_row_group_and_the_last_is_held_out(tmp_path: Path) -> None:
     module = plugins.find("datasets", "fineweb_edu")
-    _, options = miniature_originals.fineweb_edu(tmp_path)
+    _, options = miniature_texts.fineweb_edu(tmp_path)
     found = {split: list(module.samples(split, {}, options)) for split in module.NATIVE}
     keys = {split: [sample.key for sample in own] for split, own in found.items()}
     assert len(keys["train"]) == 2 * 39  # an empty text is left out
@@ -224,7 +224,7 @@ def test_the_full_scale_runs_on_a_miniature(
     """The card's own params, with a small net, few tokens, and files of the official names."""
     files = tmp_path / "data/own/fineweb-edu/sample/10BT"
     files.mkdir(parents=True)
-    miniature_originals.fineweb_edu(files)
+    miniature_texts.fineweb_edu(files)
     monkeypatch.chdir(tmp_path)
     own = yaml.safe_load((HOME / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from isolation import ROOT
-from makers import miniature_originals
+from makers import miniature_scenes
 from shiftbench import plugins
 from shiftbench.data import pins, schema
 from shiftbench.plan import cards, plan
@@ -90,9 +90,9 @@ def test_the_results_of_a_detector_are_scored_on_the_released_layout(
 ) -> None:
     """At home all is found (mAP 1), elsewhere one object of two of one class and none of the other (51 / 101 / 2)."""
     monkeypatch.chdir(tmp_path)
-    root = miniature_originals.rwds(tmp_path)[1]["root"]
+    root = miniature_scenes.rwds(tmp_path)[1]["root"]
     for at, split in enumerate(("train", "val", "test")):
-        miniature_originals.rwds_split(
+        miniature_scenes.rwds_split(
             Path(root) / "RWDS_CZ" / split, f"Group_B_{split}", 100 + 10 * at
         )
     results(tmp_path / "theirs/cz_a/cz_a/test.bbox.json", range(3))

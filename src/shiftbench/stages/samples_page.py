@@ -1,0 +1,48 @@
+"""Stage report, beside the page: the samples behind a campaign's numbers, on a page of their own.
+
+`results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It holds all that it shows, and is made
+from what stage `samples` chose and drew: where its design changes, neither records nor shards are read again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from markupsafe import Markup
+
+from shiftbench.files import scratch
+from shiftbench.page import html
+from shiftbench.provenance.recipe import Artifact, Run
+
+ASSETS = (
+    "../templates/page.html",
+    "../templates/samples/index.html",
+    "../templates/samples/samples.js",
+    "../templates/report/style.css",
+)
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def run(run: Run, artifact: Artifact) -> None:
+    """Make the page of one campaign."""
+    (drawn,) = artifact.inputs
+    text = page(artifact, json.loads(run.path(drawn).read_bytes()))
+    output = run.path(artifact.ref)
+    with scratch(output) as temporary:
+        temporary.write_bytes(text.encode())
+        run.commit(artifact, {output.name: temporary})
+
+
+def page(artifact: Artifact, content: object) -> str:
+    """Return the page's HTML; `content`: what its script reads, see `page.samples.content`."""
+    script = Markup((_TEMPLATES / "samples/samples.js").read_text())
+    template = html.environment(_TEMPLATES / "samples").get_template("index.html")
+    return template.render(
+        campaign=artifact.ref.parts[1],
+        dataset=artifact.recipe["clean"],
+        style=Markup((_TEMPLATES / "report/style.css").read_text()),
+        script=script,
+        policy=html.policy([script]),
+        content=html.embedded(content),
+    )

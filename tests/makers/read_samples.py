@@ -1,0 +1,19 @@
+"""What a dataset yields, read as a stage reads it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from makers import small_files
+from shiftbench.sample import Sample
+
+
+def read(module: ModuleType, split: str, made: small_files.Made) -> list[Any]:
+    sources, params = made
+    return list(module.samples(split, sources, {**module.PARAMS, "name": "mine", **params}))
+
+
+def good(samples: list[Any]) -> list[Sample]:
+    assert all(isinstance(sample, Sample) for sample in samples), samples
+    return samples

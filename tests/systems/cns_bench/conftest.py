@@ -1,0 +1,17 @@
+"""CNS-Bench's release in small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from makers import miniature_originals
+from shiftbench.systems.cns_bench.datasets import cns_bench
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> dict[str, Any]:
+    _, options = miniature_originals.cns_bench(tmp_path)
+    return {**cns_bench.PARAMS, **options}
