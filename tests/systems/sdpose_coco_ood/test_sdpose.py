@@ -134,7 +134,7 @@ def test_arms_begin_alike_and_see_the_same() -> None:
     first = next(iter(pairs))
     assert [sample.key for sample, _ in first[0]] == [sample.key for sample, _ in first[1]]
     prior, _ = train_weights(job("denoiser", steps=2, batch_size=2))
-    fresh = poses._loop.fresh_net(job("poses")).state_dict()
+    fresh = poses._steps.begun(job("poses")).state_dict()
     heads = [name for name in fresh if name.startswith("head.")]
     assert all(torch.equal(prior[name], fresh[name]) for name in heads)
     assert not torch.equal(prior["enter.weight"], fresh["enter.weight"])
