@@ -9,8 +9,7 @@ The specification has a concatenation with a two-layer head instead (Antol et al
 at chance on existence and sides within its budget. Words of no training question are one and the same; a sample
 without a `text` is asked nothing.
 
-The net's input is the picture with one row of pixels more: that row's first channel holds the words' numbers (0: none,
-1: unknown), so that one array holds both.
+The net's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ LONGEST = 14
 
 
 class Answerer(nn.Module):
-    """Pictures with a row of words, (n, 3, size + 1, size) in 0..255, to features (n, d) and logits."""
+    """`image` (n, 3, size, size) in 0..255 and `words` (n, 14) to features (n, d) and logits."""
 
     def __init__(self, params: Mapping[str, Any], classes: int) -> None:
         super().__init__()
@@ -56,13 +55,13 @@ class Answerer(nn.Module):
         self.scales = nn.Linear(words, 4 * hidden)
         self.head = nn.Linear(2 * hidden, classes)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
+    def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the largest and the mean answer of the places, (n, d)."""
-        grid = self.picture(x[:, :, :-1].float() / 127.5 - 1.0)
-        asked = self.scales(self._asked(x[:, 0, -1, :LONGEST].long()))[:, :, None, None]
+        grid = self.picture(x["image"].float() / 127.5 - 1.0)
+        asked = self.scales(self._asked(x["words"].long()))[:, :, None, None]
         first, added, second, again = asked.chunk(4, dim=1)
         n, _, height, width = grid.shape
-        axes = (torch.linspace(-1, 1, size, device=x.device) for size in (height, width))
+        axes = (torch.linspace(-1, 1, size, device=grid.device) for size in (height, width))
         where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(n, 2, height, width)
         seen = F.relu(self.inner(torch.cat([grid, where], 1)) * (1 + first) + added)
         seen = F.relu(self.outer(torch.cat([seen, where], 1)) * (1 + second) + again)
@@ -75,7 +74,7 @@ class Answerer(nn.Module):
         found: torch.Tensor = states[torch.arange(len(words), device=words.device), last]
         return found
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
@@ -87,15 +86,14 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size + 1, size): the picture, and below it the row of words."""
+    """Return (n,) of `image` uint8 (3, size, size) and `words` uint8 (14,)."""
     size = params["size"]
-    batch = np.zeros((len(samples), 3, size + 1, size), np.uint8)
-    batch[:, :, :size] = _images.colour_batch(
-        samples, lambda image: _images.resize(image, size, size)
-    )
+    fields = [("image", np.uint8, (3, size, size)), ("words", np.uint8, (LONGEST,))]
+    batch = np.zeros(len(samples), np.dtype(fields))
+    batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     for at, sample in enumerate(samples):
-        numbers = numbered(sample.fields.get("text", ""))[: min(LONGEST, size)]
-        batch[at, 0, size, : len(numbers)] = numbers
+        numbers = numbered(sample.fields.get("text", ""))[:LONGEST]
+        batch["words"][at, : len(numbers)] = numbers
     return batch
 
 
