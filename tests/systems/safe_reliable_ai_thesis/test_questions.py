@@ -111,6 +111,11 @@ def sample(text: str = "how many bags are there") -> Sample:
     return Sample("vqa_lite/test/000001/0", {"image": image, "text": text, "label": 1})
 
 
+def test_a_way_to_join_that_is_none_is_refused() -> None:
+    with pytest.raises(ParamsError, match="vqa_cnn_gru: join is 'added'"):
+        vqa_cnn_gru.build({**vqa_cnn_gru.PARAMS, "join": "added"}, 12)
+
+
 def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
     batch = vqa_cnn_gru.prepare_batch([sample(), sample("")], vqa_cnn_gru.PARAMS)
     assert batch["image"].shape == (2, 3, 32, 32)
@@ -124,10 +129,12 @@ def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
     }
 
 
-def test_a_net_reads_picture_and_question_and_no_padding() -> None:
+@pytest.mark.parametrize("join", vqa_cnn_gru.JOINS)
+def test_a_net_reads_picture_and_question_and_no_padding(join: str) -> None:
     torch.manual_seed(0)
-    net = vqa_cnn_gru.build(vqa_cnn_gru.PARAMS, 12)
-    predict = nets.TorchPredictor(net, vqa_cnn_gru, vqa_cnn_gru.PARAMS, "cpu")
+    params = {**vqa_cnn_gru.PARAMS, "join": join}
+    net = vqa_cnn_gru.build(params, 12)
+    predict = nets.TorchPredictor(net, vqa_cnn_gru, params, "cpu")
     clean = predict([sample()])["logits"]
     for shift in ("gaussian_noise", "char_noise", "gaussian_noise+char_noise"):
         assert not np.array_equal(predict([corrupt(sample(), shift, 5.0)])["logits"], clean), shift
