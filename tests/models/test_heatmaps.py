@@ -214,5 +214,5 @@ def test_boxes_of_a_detector_stand_for_the_true_ones(tmp_path: Path) -> None:
     assert [len(scores) for scores in found["scores"]] == [1, 0]  # the same person twice; nobody
     assert found["joints"][1].shape == (0, 3, 3)
     file.write_text('[{"bbox": 1}]')
-    with pytest.raises(ModelError, match="detections: .* is no list of image_id, bbox and score"):
+    with pytest.raises(ModelError, match="persons.json is no list of image_id, bbox and score"):
         predictor(detections=str(file))

@@ -73,13 +73,13 @@ class TorchPredictor:
         """Predict a batch that `prepare` made.
 
         Args:
-            batch: (n, ...), uint8 or float32 as the model's `prepare` gives it.
+            batch: (n, ...), as the model's `prepare` gives it.
 
         Returns:
             `logits` float32 (n, classes) and `features` float32 (n, d).
         """
         with torch.inference_mode(), self.autocast():
-            features, logits = both(self.net, torch.from_numpy(batch).to(self.device))
+            features, logits = both(self.net, to_inputs(batch, self.device))
         return {"logits": to_numpy(logits), "features": to_numpy(features)}
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -98,8 +98,23 @@ def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     return placed
 
 
-def both(net: Any, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return features and logits; a net whose head needs more than features defines `predict`."""
+def to_inputs(batch: Array, device: torch.device) -> Any:
+    """Return a prepared batch as a net takes it: a tensor (n, ...); of a structured array a dict, one for each field.
+
+    So a model of several inputs, such as a picture and a question, prepares one array of n rows like any other.
+
+    Args:
+        batch: (n, ...) uint8 or float32, or (n,) with fields.
+        device: where the net is.
+    """
+    if batch.dtype.names is None:
+        return torch.from_numpy(batch).to(device)
+    parts = {name: np.ascontiguousarray(batch[name]) for name in batch.dtype.names}
+    return {name: torch.from_numpy(part).to(device) for name, part in parts.items()}
+
+
+def both(net: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return features and logits of `to_inputs`; a net whose head needs more than features defines `predict`."""
     if hasattr(net, "predict"):
         features, logits = net.predict(inputs)
         return features, logits

@@ -6,9 +6,8 @@ both with `images` uint8 (n, 3, h, w) as the model's `prepare_batch` makes them,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from shiftbench.data import boxes
 from shiftbench.inference import nets
 from shiftbench.models import _images
+from shiftbench.models._placed import PlacedNet
 from shiftbench.sample import Sample
 
 Array = npt.NDArray[Any]
@@ -72,34 +72,14 @@ def _scale(sample: Sample, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     return np.array([shape[1] / width, shape[0] / height] * 2)
 
 
-class BoxPredictor:
-    """A net that finds boxes, with its weights, on one device; the outputs are those of `tasks/detection.py`.
-
-    Attributes:
-        net: the module in evaluation mode.
-        device: where it computes.
-    """
-
-    def __init__(
-        self,
-        net: torch.nn.Module,
-        model: ModuleType,
-        params: Mapping[str, Any],
-        device: str = "auto",
-        precision: str = "float32",
-    ) -> None:
-        self.device = nets.pick_device(device)
-        self.net: Any = nets.place(net, self.device).eval()
-        self.model, self.params, self.precision = model, params, precision
+class BoxPredictor(PlacedNet):
+    """A net that finds boxes, with its weights; the outputs are those of `tasks/detection.py`."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Prepare and predict."""
         batch = nets.prepare(self.model, samples, self.params)
         images = torch.from_numpy(batch).to(self.device)
-        autocast = torch.autocast(
-            self.device.type, nets.PRECISIONS[self.precision], enabled=self.precision != "float32"
-        )
-        with torch.inference_mode(), autocast:
+        with self.computing():
             found = self.net.detect(images)
         return outputs(samples, found, batch.shape[2:])
 

@@ -15,7 +15,6 @@ Estimation", arXiv:1911.07524; MMPose as vendored in T-S-Liang/SDPose-OOD: `UDPH
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,10 +27,10 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.data import skeletons
-from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _boxes, _images
-from shiftbench.models.box_predictions import identity
+from shiftbench.models import _boxes, _images, _published
+from shiftbench.models._placed import PlacedNet
+from shiftbench.models._published import identity
 from shiftbench.sample import Sample
 from shiftbench.statistics import pose_errors
 
@@ -197,13 +196,8 @@ def distinct(
     return kept
 
 
-class PosePredictor:
-    """A net of heatmaps with its weights, on one device; the outputs are those of `tasks/keypoints.py`.
-
-    Attributes:
-        net: the module in evaluation mode.
-        device: where it computes.
-    """
+class PosePredictor(PlacedNet):
+    """A net of heatmaps with its weights; the outputs are those of `tasks/keypoints.py`."""
 
     def __init__(
         self,
@@ -213,10 +207,8 @@ class PosePredictor:
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
-        self.device = nets.pick_device(device)
-        self.net: Any = nets.place(net, self.device).eval()
+        super().__init__(net, model, params, device, precision)
         self.names: Sequence[str] = model.names(params)
-        self.params, self.precision = params, precision
         self.boxes = _detections(params["detections"]) if params["detections"] else None
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
@@ -253,10 +245,7 @@ class PosePredictor:
         if not images:
             return []
         batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(self.device)
-        autocast = torch.autocast(
-            self.device.type, nets.PRECISIONS[self.precision], enabled=self.precision != "float32"
-        )
-        with torch.inference_mode(), autocast:
+        with self.computing():
             maps = nets.to_numpy(self._heatmaps(batch))
         return [
             in_picture(decode(own, self.net.crop, self.net.blur), crop, self.net.crop)
@@ -295,14 +284,8 @@ def in_picture(joints: Floats, crop: Crop, shape: tuple[int, int]) -> Floats:
 
 def _detections(path: str) -> dict[str, list[tuple[list[float], float]]]:
     """Return the boxes of persons of each image, by its id, and their scores."""
-    file = Path(path).expanduser()
-    found: dict[str, list[tuple[list[float], float]]] = {}
-    try:
-        for one in json.loads(file.read_text()):
-            box = [float(value) for value in one["bbox"]]
-            found.setdefault(identity(one["image_id"]), []).append((box, float(one["score"])))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"detections: {file} is no list of image_id, bbox and score, COCO's results ({error!r})"
-        ) from error
-    return found
+    return _published.by_image(
+        Path(path).expanduser(),
+        "image_id, bbox and score",
+        lambda one: ([float(value) for value in one["bbox"]], float(one["score"])),
+    )

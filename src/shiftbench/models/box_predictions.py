@@ -19,7 +19,7 @@ Source: none; the layout is that of COCO's results (https://cocodataset.org, "Re
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,8 @@ import polars as pl
 
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.inference import nets
-from shiftbench.models import _boxes, _given
+from shiftbench.models import _boxes, _given, _published
+from shiftbench.models._published import identity
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -58,7 +59,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.Sta
         ParamsError: no path is given.
         ModelError: the folder is not there.
     """
-    return _given.folder_state(_folder(params))
+    return _given.folder_state(_published.folder(params, "box_predictions"))
 
 
 def load(
@@ -73,29 +74,23 @@ def load(
     Raises:
         ModelError: the files are others, one is missing or of another layout, or has no row for an image.
     """
-    folder = _folder(params)
+    folder = _published.folder(params, "box_predictions")
     _given.check_folder(weights, folder)
     numbers = _numbers(params, len(classes))
-    known: dict[str, Answers] = {}
+
+    @functools.lru_cache(maxsize=1)  # one split after the other: only one is held
+    def split(place: str) -> Answers:
+        return read(folder / place, numbers)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         found = []
         for sample in samples:
             place, _, name = sample.key.rpartition("/")
-            if place not in known:
-                known.clear()  # one split after the other: only one is held
-                known[place] = read(folder / place, numbers)
-            found.append(_answer(known[place], name, sample.key))
+            found.append(_answer(split(place), name, sample.key))
         names = found[0].keys()
         return {name: _boxes.ragged([one[name] for one in found]) for name in names}
 
     return predict
-
-
-def _folder(params: Mapping[str, Any]) -> Path:
-    if not params["path"]:
-        raise ParamsError("box_predictions: path is missing; give the folder of the predictions")
-    return Path(params["path"]).expanduser()
 
 
 def _numbers(params: Mapping[str, Any], count: int) -> dict[int, int]:
@@ -132,17 +127,6 @@ def read(place: Path, numbers: Mapping[int, int]) -> Answers:
     )
 
 
-def identity(value: Any) -> str:
-    """Return an image's id as it is compared.
-
-    Example:
-        >>> identity(7), identity("000000000007"), identity("a.1")
-        ('7', '7', 'a_1')
-    """
-    text = str(value).replace(".", "_")
-    return str(int(text)) if text.isdecimal() else text
-
-
 def _answer(answers: Answers, name: str, key: str) -> Answer:
     found = answers.images.get(identity(name), answers.absent)
     if found is None:
@@ -154,32 +138,21 @@ def _answer(answers: Answers, name: str, key: str) -> Answer:
 
 
 def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
-    try:
-        content = json.loads(file.read_text())
-        entries = [
-            (
-                identity(one["image_id"]),
-                [float(x) for x in one["bbox"]],
-                float(one["score"]),
-                int(one["category_id"]),
-            )
-            for one in content
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{file} is no list of image_id, category_id, bbox and score, COCO's results ({error!r})"
-        ) from error
-    grouped: dict[str, list[tuple[list[float], float, int]]] = {}
-    for image, box, score, number in entries:
+    def box(one: Mapping[str, Any]) -> tuple[list[float], float, int]:
+        number = int(one["category_id"])
+        place, score = [float(x) for x in one["bbox"]], float(one["score"])
         if number not in numbers:
             raise ModelError(
-                f"{file}: image {image} has the category {number}; `categories` are {_told(numbers)}"
+                f"{file}: image {identity(one['image_id'])} has the category {number}; `categories` are "
+                f"{_told(numbers)}"
             )
-        grouped.setdefault(image, []).append((box, score, numbers[number]))
-    made = {}
-    for image, own in grouped.items():
-        boxes, scores, classes = zip(*own, strict=True)
-        made[image] = _made(boxes, scores, classes, file)
+        return place, score, numbers[number]
+
+    found = _published.by_image(file, "image_id, category_id, bbox and score", box)
+    made = {
+        image: _made(*zip(*boxes, strict=True), file)  # type: ignore[arg-type]
+        for image, boxes in found.items()
+    }
     return Answers(made, _made([], [], [], file))
 
 

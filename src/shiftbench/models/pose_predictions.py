@@ -14,17 +14,17 @@ Source: none; the layout is that of COCO's results (https://cocodataset.org, "Re
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ModelError, ParamsError
+from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.models import _boxes, _given
-from shiftbench.models.box_predictions import identity
+from shiftbench.models import _boxes, _given, _published
+from shiftbench.models._published import identity
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
@@ -41,7 +41,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.Sta
         ParamsError: no path is given.
         ModelError: the folder is not there.
     """
-    return _given.folder_state(_folder(params))
+    return _given.folder_state(_published.folder(params, "pose_predictions"))
 
 
 def load(
@@ -56,30 +56,24 @@ def load(
     Raises:
         ModelError: the files are others, one is missing or of another layout.
     """
-    folder = _folder(params)
+    folder = _published.folder(params, "pose_predictions")
     _given.check_folder(weights, folder)
-    known: dict[str, dict[str, list[Person]]] = {}
+
+    @functools.lru_cache(maxsize=1)  # one split after the other: only one is held
+    def split(place: str) -> dict[str, list[Person]]:
+        return read(folder / f"{place}.keypoints.json", len(classes))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         joints, scores = [], []
         for sample in samples:
             place, _, name = sample.key.rpartition("/")
-            if place not in known:
-                known.clear()  # one split after the other: only one is held
-                known[place] = read(folder / f"{place}.keypoints.json", len(classes))
-            own = known[place].get(identity(name), [])
+            own = split(place).get(identity(name), [])
             flat = np.array([person for person, _ in own], dtype=np.float32)
             joints.append(flat.reshape(-1, len(classes), 3))
             scores.append(np.array([score for _, score in own], dtype=np.float32))
         return {"joints": _boxes.ragged(joints), "scores": _boxes.ragged(scores)}
 
     return predict
-
-
-def _folder(params: Mapping[str, Any]) -> Path:
-    if not params["path"]:
-        raise ParamsError("pose_predictions: path is missing; give the folder of the predictions")
-    return Path(params["path"]).expanduser()
 
 
 def read(file: Path, count: int) -> dict[str, list[Person]]:
@@ -96,20 +90,14 @@ def read(file: Path, count: int) -> dict[str, list[Person]]:
         raise ModelError(
             f"{file} is not there; published predictions answer for the samples that they were made for alone"
         )
-    found: dict[str, list[Person]] = {}
-    try:
-        for one in json.loads(file.read_text()):
-            flat = [float(value) for value in one["keypoints"]]
-            found.setdefault(identity(one["image_id"]), []).append((flat, float(one["score"])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{file} is no list of image_id, category_id, keypoints and score, COCO's results ({error!r})"
-        ) from error
-    for image, own in found.items():
-        for flat, _ in own:
-            if len(flat) != 3 * count:
-                raise ModelError(
-                    f"{file}: image {image} has a person of {len(flat)} numbers; expected {3 * count}, x, y and "
-                    f"confidence of {count} joints"
-                )
-    return found
+
+    def person(one: Mapping[str, Any]) -> Person:
+        flat = [float(value) for value in one["keypoints"]]
+        if len(flat) != 3 * count:
+            raise ModelError(
+                f"{file}: image {identity(one['image_id'])} has a person of {len(flat)} numbers; expected "
+                f"{3 * count}, x, y and confidence of {count} joints"
+            )
+        return flat, float(one["score"])
+
+    return _published.by_image(file, "image_id, category_id, keypoints and score", person)

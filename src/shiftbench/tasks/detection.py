@@ -21,7 +21,7 @@ from shiftbench.data.formats import Column, Format
 from shiftbench.errors import ModelError
 from shiftbench.sample import Sample
 from shiftbench.statistics import box_matching
-from shiftbench.tasks import _classified, _shown
+from shiftbench.tasks import _classified, _per_image, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"image": "png", "boxes": "boxes.json", "meta": "json"}
@@ -108,21 +108,10 @@ def rows(
         RangeError: a label that the dataset does not have; names the sample.
     """
     _classified.form(outputs_mode)
-    for name in ("boxes", "scores", "classes"):
-        if len(outputs.get(name, ())) != len(samples) or name not in outputs:
-            raise ModelError(
-                f"a detector gives boxes, scores and classes, one entry per image ({len(samples)}); this one gives "
-                f"{ {name: len(value) for name, value in outputs.items()} or 'nothing' }"
-            )
+    _per_image.check(outputs, ("boxes", "scores", "classes"), samples, "a detector")
     found = [_row(sample, at, outputs, space) for at, sample in enumerate(samples)]
-    columns: dict[str, Any] = {name: [row[name] for row in found] for name in (found or [{}])[0]}
-    columns |= {"key": [sample.key for sample in samples], **_classified.metas(samples)}
-    columns |= {name: _optional(name, samples, outputs) for name in OPTIONAL}
-    arrow = RECORDS.arrow
-    return pa.table(
-        {name: pa.array(columns.get(name, []), arrow.field(name).type) for name in arrow.names},
-        schema=arrow,
-    )
+    said = {name: _optional(name, samples, outputs) for name in OPTIONAL}
+    return _per_image.table(RECORDS, samples, found, **said)
 
 
 def _optional(

@@ -26,7 +26,7 @@ from shiftbench.data.formats import E9, Column, Format
 from shiftbench.errors import ModelError
 from shiftbench.sample import Sample
 from shiftbench.statistics import box_matching, pose_errors
-from shiftbench.tasks import _classified, _shown
+from shiftbench.tasks import _classified, _per_image, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 Floats = NDArray[np.float64]
@@ -108,22 +108,12 @@ def rows(
         ModelError: an output is missing, has another shape, or is not finite; names the sample.
     """
     _classified.form(outputs_mode)
-    for name in ("joints", "scores"):
-        if len(outputs.get(name, ())) != len(samples) or name not in outputs:
-            raise ModelError(
-                f"a model of keypoints gives joints and scores, one entry per image ({len(samples)}); this one gives "
-                f"{ {name: len(value) for name, value in outputs.items()} or 'nothing' }"
-            )
-    found = []
-    for at, sample in enumerate(samples):
-        found.append(_row(sample, _predicted(sample.key, at, outputs, space), space))
-    columns: dict[str, Any] = {name: [row[name] for row in found] for name in (found or [{}])[0]}
-    columns |= {"key": [sample.key for sample in samples], **_classified.metas(samples)}
-    arrow = RECORDS.arrow
-    return pa.table(
-        {name: pa.array(columns.get(name, []), arrow.field(name).type) for name in arrow.names},
-        schema=arrow,
-    )
+    _per_image.check(outputs, ("joints", "scores"), samples, "a model of keypoints")
+    found = [
+        _row(sample, _predicted(sample.key, at, outputs, space), space)
+        for at, sample in enumerate(samples)
+    ]
+    return _per_image.table(RECORDS, samples, found)
 
 
 class Predicted(NamedTuple):

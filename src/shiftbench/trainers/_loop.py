@@ -209,7 +209,7 @@ def accuracy(
     with torch.inference_mode():
         hits = [
             (
-                net(torch.from_numpy(inputs[i : i + batch]).to(device)).argmax(1).cpu()
+                net(nets.to_inputs(inputs[i : i + batch], device)).argmax(1).cpu()
                 == labels[i : i + batch]
             ).sum()
             for i in range(0, len(labels), batch)
@@ -217,6 +217,6 @@ def accuracy(
     return float(sum(int(hit) for hit in hits) / len(labels))
 
 
-def tensor(batch: npt.NDArray[Any], net: torch.nn.Module) -> torch.Tensor:
-    """Return a prepared batch as a tensor on the net's device."""
-    return torch.from_numpy(batch).to(next(net.parameters()).device)
+def tensor(batch: npt.NDArray[Any], net: torch.nn.Module) -> Any:
+    """Return a prepared batch as a net takes it (`nets.to_inputs`), on the net's device."""
+    return nets.to_inputs(batch, next(net.parameters()).device)

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import refs
 from shiftbench.contracts import TrainJob
 from shiftbench.data import shards
 from shiftbench.errors import ModelError, ParamsError, near
@@ -29,7 +28,7 @@ from shiftbench.models._boxes import Truth
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("detection",)
 PARAMS: dict[str, object] = {
@@ -49,27 +48,13 @@ PARAMS: dict[str, object] = {
     "in_memory": True,
 }
 AUGMENTATIONS = ("none", "jitter", "edge_mix")
-LOGGED = 50
 Pixels = npt.NDArray[np.uint8]
 Images = list[Sample] | shards.Lookup
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the train and val shards, those of the extra images, and the weights to begin with."""
-    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    if params["extra"]:
-        found.append(refs.shards(params["extra"], "train"))
-    if params["start"]:
-        found.append(_start(params))
-    return found
-
-
-def _start(params: Mapping[str, Any]) -> Ref:
-    dataset, _, name = params["start"].rpartition("/")
-    model, _, trainer = name.rpartition("-")
-    return refs.weights(
-        dataset or params["dataset"], model or params["model"], trainer, params["seed"]
-    )
+    return _steps.needs(params)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -86,41 +71,31 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         )
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on boxes")
-    net: Any = _net(job)
+    net: Any = _steps.begun(job)
     if not hasattr(net, "loss"):
         raise ModelError(f"model {job.model!r} has no loss of boxes; take a detector")
     fit(job, net)
     return dict(net.state_dict())
 
 
-def _net(job: TrainJob) -> torch.nn.Module:
-    net = _loop.fresh_net(job)
-    for ref, path in job.inputs.items():
-        if ref.kind == "weights":
-            nets.load_into(net, nets.read_state(path), path)
-    return net
-
-
 def fit(job: TrainJob, net: Any) -> None:
     """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
-    params, device = job.params, nets.pick_device(job.device)
-    nets.place(net, device).train()
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, params["schedule"], params["steps"])
-    total = 0.0
-    for step, batch in enumerate(_batches(job)):
+    device = nets.pick_device(job.device)
+    _steps.fit(
+        job,
+        net,
+        _drawn(job),
+        lambda batch: net.loss(torch.from_numpy(batch[0]).to(device), batch[1]),
+    )
+    job.log(job.params["steps"], "val_loss", _on_val(job, net, device))
+
+
+def _drawn(job: TrainJob) -> Iterator[tuple[Pixels, list[Truth]]]:
+    """Yield `steps` batches, changed as the options say."""
+    own = _first(_split(job, "train"), job.params["subset"])
+    for step, batch in enumerate(_steps.mixed(job, own, _extra(job))):
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"augment/{step}")
-        images, truths = augmented(*_prepared(job, batch), rng, params)
-        value = net.loss(torch.from_numpy(images).to(device), truths)
-        update.zero_grad()
-        value.backward()
-        update.step()
-        rate.step()
-        total += value.item()
-        if (step + 1) % LOGGED == 0:
-            job.log(step + 1, "train_loss", total / LOGGED)
-            total = 0.0
-    job.log(params["steps"], "val_loss", _on_val(job, net, device))
+        yield augmented(*_prepared(job, batch), rng, job.params)
 
 
 def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
@@ -138,19 +113,6 @@ def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
 def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Truth]]:
     images = nets.prepare(job.plugin, samples, job.model_params)
     return images, [_boxes.truth(sample, images.shape[2:]) for sample in samples]
-
-
-def _batches(job: TrainJob) -> Iterator[list[Sample]]:
-    """Yield `steps` batches; the last places of each are of the extra images."""
-    params = job.params
-    own = _first(_split(job, "train"), params["subset"])
-    extra = _extra(job)
-    several = round(params["batch_size"] * params["extra_share"]) if extra else 0
-    first = _endless(job, own, "order")
-    second = _endless(job, extra, "extra")
-    for _ in range(params["steps"]):
-        batch = [next(first) for _ in range(params["batch_size"] - several)]
-        yield batch + [next(second) for _ in range(several)]
 
 
 def _first(samples: Images, count: int) -> Images:
@@ -171,27 +133,17 @@ def _split(job: TrainJob, split: str) -> Images:
 
 def _extra(job: TrainJob) -> Images:
     """Return the images of the other dataset; none without it."""
-    for ref, path in job.inputs.items():
-        if ref.kind == "shards" and ref.parts[0] != job.dataset:
-            about = shards.manifest(path.parent)
-            if tuple(about["classes"]) != job.classes:
-                raise ParamsError(
-                    f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}"
-                )
-            found = shards.Lookup(path.parent)
-            held = len(found) if job.params["in_memory"] else 0
-            return _first(found, job.params["extra_subset"] or held)
-    return []
-
-
-def _endless(job: TrainJob, samples: Images, name: str) -> Iterator[Sample]:
-    epoch = 0
-    while len(samples):
-        for at in RandomStream(job.seed, job.trainer, job.dataset, f"{name}/{epoch}").choice(
-            len(samples)
-        ):
-            yield samples[at]
-        epoch += 1
+    folder = _steps.extra(job)
+    if folder is None:
+        return []
+    about = shards.manifest(folder)
+    if tuple(about["classes"]) != job.classes:
+        raise ParamsError(
+            f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}"
+        )
+    found = shards.Lookup(folder)
+    held = len(found) if job.params["in_memory"] else 0
+    return _first(found, job.params["extra_subset"] or held)
 
 
 def augmented(

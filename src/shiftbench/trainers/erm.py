@@ -48,11 +48,13 @@ def move(batch: npt.NDArray[Any], rng: RandomStream, shift: int, *, flip: bool) 
     """Shift each image by up to `shift` pixels (edges repeated) and mirror every second one.
 
     Args:
-        batch: (n, channels, h, w).
+        batch: (n, channels, h, w); whatever it is, where nothing is to be moved.
         rng: random words of this step.
         shift: largest shift in pixels; 0 leaves the images where they are.
         flip: mirror left to right with probability one half.
     """
+    if not (shift or flip):
+        return batch
     count, _, height, width = batch.shape
     if flip:
         mirrored = rng.uniform(count) < 0.5

@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import refs
 from shiftbench.contracts import TrainJob
 from shiftbench.data import shards, skeletons
 from shiftbench.errors import ModelError, ParamsError
@@ -34,7 +33,7 @@ from shiftbench.models import _heatmaps
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("keypoints",)
 PARAMS: dict[str, object] = {
@@ -54,7 +53,6 @@ PARAMS: dict[str, object] = {
     "jitter": 0.2,
     "hole": True,
 }
-LOGGED = 50
 GREY = 128
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -72,15 +70,7 @@ class Batch(NamedTuple):
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the train and val shards, those of the extra persons, and the weights to begin with."""
-    found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    if params["extra"]:
-        found.append(refs.shards(params["extra"], "train"))
-    if params["start"]:
-        dataset, _, name = params["start"].rpartition("/")
-        model, _, trainer = name.rpartition("-")
-        who = dataset or params["dataset"], model or params["model"]
-        found.append(refs.weights(*who, trainer, params["seed"]))
-    return found
+    return _steps.needs(params)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -92,39 +82,28 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on joints")
-    if not 0 <= job.params["extra_share"] <= 1:
-        raise ParamsError(f"poses: extra_share is {job.params['extra_share']:g}; expected 0 to 1")
-    net: Any = _loop.fresh_net(job)
+    net: Any = _steps.begun(job)
     if not hasattr(net, "heatmaps"):
         raise ModelError(f"model {job.model!r} has no heatmaps; take a net of joints")
     if job.params["reconstruction"] and not hasattr(net, "reconstruct"):
         raise ModelError(f"model {job.model!r} reconstructs nothing; set reconstruction: 0")
-    for ref, path in job.inputs.items():
-        if ref.kind == "weights":
-            nets.load_into(net, nets.read_state(path), path)
     fit(job, net)
     return dict(net.state_dict())
 
 
 def fit(job: TrainJob, net: Any) -> None:
     """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
-    params, device = job.params, nets.pick_device(job.device)
-    nets.place(net, device).train()
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, params["schedule"], params["steps"])
-    total = 0.0
+    device = nets.pick_device(job.device)
+    weight = job.params["reconstruction"]
+    _steps.fit(job, net, _drawn(job, net, device), lambda batch: loss(net, batch, weight))
+    job.log(job.params["steps"], "val_loss", _on_val(job, net, device))
+
+
+def _drawn(job: TrainJob, net: Any, device: torch.device) -> Iterator[Batch]:
+    """Yield `steps` batches, changed as the options say."""
     for step, persons in enumerate(_batches(job)):
         rng = RandomStream(job.seed, job.trainer, job.dataset, f"augment/{step}")
-        value = loss(net, batch_of(net, persons, job, rng, device), params["reconstruction"])
-        update.zero_grad()
-        value.backward()
-        update.step()
-        rate.step()
-        total += value.item()
-        if (step + 1) % LOGGED == 0:
-            job.log(step + 1, "train_loss", total / LOGGED)
-            total = 0.0
-    job.log(params["steps"], "val_loss", _on_val(job, net, device))
+        yield batch_of(net, persons, job, rng, device)
 
 
 def loss(net: Any, batch: Batch, reconstruction: float) -> torch.Tensor:
@@ -160,32 +139,11 @@ def people(samples: Sequence[Sample]) -> list[Person]:
 
 def _batches(job: TrainJob) -> Iterator[list[Person]]:
     """Yield `steps` batches; the last places of each are of the extra persons."""
-    params = job.params
-    own, extra = people(job.samples("train")), _extra(job)
+    folder = _steps.extra(job)
+    own = people(job.samples("train"))
     if not own:
         raise ParamsError(f"poses: no person of {job.dataset} has a labelled joint")
-    several = round(params["batch_size"] * params["extra_share"]) if extra else 0
-    first, second = _endless(job, own, "order"), _endless(job, extra, "extra")
-    for _ in range(params["steps"]):
-        batch = [next(first) for _ in range(params["batch_size"] - several)]
-        yield batch + [next(second) for _ in range(several)]
-
-
-def _extra(job: TrainJob) -> list[Person]:
-    return [
-        person
-        for ref, path in job.inputs.items()
-        if ref.kind == "shards" and ref.parts[0] != job.dataset
-        for person in people(list(shards.read(path.parent)))
-    ]
-
-
-def _endless(job: TrainJob, persons: Sequence[Person], name: str) -> Iterator[Person]:
-    epoch = 0
-    while persons:
-        words = RandomStream(job.seed, job.trainer, job.dataset, f"{name}/{epoch}")
-        yield from (persons[at] for at in words.choice(len(persons)))
-        epoch += 1
+    return _steps.mixed(job, own, people(list(shards.read(folder))) if folder else [])
 
 
 def batch_of(

@@ -17,7 +17,7 @@ from makers.sinusoid_jobs import TRAINERS, batch, job, net, tasks
 from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.systems.mpts.datasets import _sinusoids, sinusoid_tasks
-from shiftbench.systems.mpts.models import _adaptation, maml_mlp
+from shiftbench.systems.mpts.models import _adaptation, _second_order, maml_mlp
 from shiftbench.systems.mpts.models._risk_model import RiskModel, divergence
 from shiftbench.systems.mpts.trainers import (
     _meta,
@@ -121,22 +121,36 @@ def released_risk(theta: maml_mlp.Net, support: torch.Tensor, query: torch.Tenso
 
 def test_the_batched_inner_loop_is_the_loop_over_tasks_to_second_order() -> None:
     theta, drawn = net(), batch()
-    vector = theta.vector().requires_grad_()
-    rows = _adaptation.adapted(theta, vector, drawn.support, 0.001, 1, through=True)
-    risks = _adaptation.risks(theta, drawn.query, rows)
+    layers = theta.in_layers(theta.vector())
+    points = drawn.support.numpy(), drawn.query.numpy()
+    risks, gradient = _second_order.meta_gradient(layers, *points, 0.001, torch.sum)
     single = torch.stack(
         [released_risk(theta, s, q) for s, q in zip(drawn.support, drawn.query, strict=True)]
     )
     torch.testing.assert_close(risks, single, rtol=1e-5, atol=1e-5)
-    (gradient,) = torch.autograd.grad(risks.sum(), vector)
-    wanted = torch.autograd.grad(single.sum(), list(theta.layers.parameters()))
-    wanted = torch.cat([one.flatten() for one in wanted])
-    torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-4)
+    wanted = torch.autograd.grad(single.sum(), list(theta.layers.parameters()), retain_graph=True)
+    wanted = torch.cat([one.flatten() for one in wanted]).numpy()
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-4)
     # A first-order gradient is another one: the test sees the second derivative.
-    cut = _adaptation.adapted(theta, vector, drawn.support, 0.001, 1, through=False)
-    cut.requires_grad_()
+    cut = _adaptation.adapted(theta, theta.vector(), drawn.support, 0.001, 1).requires_grad_()
     (first,) = torch.autograd.grad(_adaptation.risks(theta, drawn.query, cut).sum(), cut)
-    assert (first.sum(0) - wanted).abs().max() > 1e-3
+    assert np.abs(first.sum(0).numpy() - wanted).max() > 1e-3
+
+
+def test_the_gradient_is_that_of_any_loss_of_the_risks_and_of_large_steps() -> None:
+    """Of the worst half, as DRM has it, with a step at which the curvature is most of the gradient."""
+    theta, drawn = net(), batch()
+    vector = theta.vector().requires_grad_()
+    rows = vector.expand(len(drawn.support), -1)
+    inner = _adaptation.risks(theta, drawn.support, rows).sum()
+    (step,) = torch.autograd.grad(inner, rows, create_graph=True)
+    risks = _adaptation.risks(theta, drawn.query, rows - 0.05 * step)
+    (wanted,) = torch.autograd.grad(maml_drm.Worst(16).loss(risks), vector)
+    layers = theta.in_layers(vector)
+    points = drawn.support.numpy(), drawn.query.numpy()
+    found, gradient = _second_order.meta_gradient(layers, *points, 0.05, maml_drm.Worst(16).loss)
+    torch.testing.assert_close(found, risks.detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradient, wanted.numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_the_predictor_adapts_as_the_released_test_does() -> None:

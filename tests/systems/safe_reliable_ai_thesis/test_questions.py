@@ -111,20 +111,30 @@ def sample(text: str = "how many bags are there") -> Sample:
     return Sample("vqa_lite/test/000001/0", {"image": image, "text": text, "label": 1})
 
 
-def test_the_row_below_the_picture_holds_the_words() -> None:
+def test_a_way_to_join_that_is_none_is_refused() -> None:
+    with pytest.raises(ParamsError, match="vqa_cnn_gru: join is 'added'"):
+        vqa_cnn_gru.build({**vqa_cnn_gru.PARAMS, "join": "added"}, 12)
+
+
+def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
     batch = vqa_cnn_gru.prepare_batch([sample(), sample("")], vqa_cnn_gru.PARAMS)
-    assert batch.shape == (2, 3, 33, 32)
+    assert batch["image"].shape == (2, 3, 32, 32)
     words = vqa_cnn_gru.numbered("how many bags are there")
-    assert batch[0, 0, 32].tolist() == words + [0] * (32 - len(words))
-    assert not batch[:, 1:, 32].any()
-    assert not batch[1, :, 32].any()
-    assert np.array_equal(batch[0, :, :32], batch[1, :, :32])
+    assert batch["words"].tolist() == [words + [0] * (14 - len(words)), [0] * 14]
+    assert np.array_equal(batch["image"][0], batch["image"][1])
+    given = nets.to_inputs(batch[:1], torch.device("cpu"))
+    assert {name: tuple(one.shape) for name, one in given.items()} == {
+        "image": (1, 3, 32, 32),
+        "words": (1, 14),
+    }
 
 
-def test_a_net_reads_picture_and_question_and_no_padding() -> None:
+@pytest.mark.parametrize("join", vqa_cnn_gru.JOINS)
+def test_a_net_reads_picture_and_question_and_no_padding(join: str) -> None:
     torch.manual_seed(0)
-    net = vqa_cnn_gru.build(vqa_cnn_gru.PARAMS, 12)
-    predict = nets.TorchPredictor(net, vqa_cnn_gru, vqa_cnn_gru.PARAMS, "cpu")
+    params = {**vqa_cnn_gru.PARAMS, "join": join}
+    net = vqa_cnn_gru.build(params, 12)
+    predict = nets.TorchPredictor(net, vqa_cnn_gru, params, "cpu")
     clean = predict([sample()])["logits"]
     for shift in ("gaussian_noise", "char_noise", "gaussian_noise+char_noise"):
         assert not np.array_equal(predict([corrupt(sample(), shift, 5.0)])["logits"], clean), shift

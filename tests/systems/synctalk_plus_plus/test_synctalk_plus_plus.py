@@ -131,7 +131,9 @@ def test_weights_of_the_released_layout_are_taken(tmp_path: Path) -> None:
 
 def test_a_mouth_and_its_sound_are_found() -> None:
     """A judge whose vectors are known: the sound's window k says k, and so does the mouth of frame k."""
-    judge = mini_syncnet.Judge(mini_syncnet.build(mini_syncnet.PARAMS, 0))
+    judge = mini_syncnet.Judge(
+        mini_syncnet.build(mini_syncnet.PARAMS, 0), mini_syncnet, mini_syncnet.PARAMS
+    )
     values = np.linspace(0, 1, 40)
     judge.net.of_mouth = lambda some: torch.stack([some[:, 0, 0], 1 - some[:, 0, 0]], 1)
     judge.net.of_sound = lambda _: torch.tensor(
@@ -230,7 +232,7 @@ def test_a_judge_learns_what_belongs_together() -> None:
     job, state = trained("mini_syncnet", "sync_pairs", steps=100)
     net = mini_syncnet.build(job.model_params, 0)
     net.load_state_dict(state)
-    judge = mini_syncnet.Judge(net)
+    judge = mini_syncnet.Judge(net, mini_syncnet, mini_syncnet.PARAMS)
     held = [talking(number, 60) for number in range(50, 56)]
     late = [
         one.with_field("audio", corrupt(one.fields["audio"], "audio_offset", 3.0)) for one in held

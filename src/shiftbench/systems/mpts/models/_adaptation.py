@@ -3,7 +3,8 @@
 All weights of a net are one vector (p,), those of n tasks the rows of a matrix (n, p), so that a step on all tasks is
 one operation. The net is called as `net.forward(inputs, rows)`, inputs (n, k, d), and answers (n, k).
 
-Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1 and algorithm 2.
+Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1. Meta-training, whose gradient goes through the step,
+is in `_second_order.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 
 
 def adapted(
-    net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int, *, through: bool
+    net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int
 ) -> torch.Tensor:
     """Return the weights of each task after gradient steps on the mean squared error of its support points, (n, p).
 
@@ -24,15 +25,14 @@ def adapted(
         support: (n, k, d + 1), the target last.
         rate: of the steps.
         steps: how many.
-        through: whether the result keeps its graph, so that gradients to second order reach `vector`.
     """
     rows = vector.expand(len(support), -1)
     for _ in range(steps):
-        rows = rows if through else rows.detach().requires_grad_()
+        rows = rows.detach().requires_grad_()
         loss = risks(net, support, rows).sum()  # a row is in its own task's risk alone
-        (gradient,) = torch.autograd.grad(loss, rows, create_graph=through)
+        (gradient,) = torch.autograd.grad(loss, rows)
         rows = rows - rate * gradient
-    return rows if through else rows.detach()
+    return rows.detach()
 
 
 def risks(net: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.systems.mpts.models import _adaptation
+from shiftbench.systems.mpts.models import _adaptation, _second_order
 from shiftbench.systems.mpts.models._risk_model import RiskModel
 from shiftbench.tasks import few_shot_regression
 
@@ -58,6 +58,16 @@ class Net(nn.Module):
     def adopt_vector(self, vector: torch.Tensor) -> None:
         """Take the weights of a vector (p,)."""
         vector_to_parameters(vector.detach(), self.layers.parameters())
+
+    def in_layers(self, vector: torch.Tensor) -> list[_second_order.Layer]:
+        """Return weight and bias of each layer of a vector (p,): arrays that share its memory."""
+        whole = vector.detach().numpy()
+        parts = np.split(whole, np.cumsum(self.parts)[:-1])
+        weights = zip(parts[::2], self.sizes, strict=True)
+        return [
+            (weight.reshape(after, before), bias)
+            for (weight, (before, after)), bias in zip(weights, parts[1::2], strict=True)
+        ]
 
     def forward(self, inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Map inputs (n, k, d) to answers (n, k) under the weights (n, p) of each task."""
@@ -102,7 +112,7 @@ def predictor(
 def adapt(net: Net, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
     """Return the weights of each task as at test time, (n, p)."""
     vector, rate, steps = net.vector(), params["lr"], params["steps"]
-    return _adaptation.adapted(net, vector, support, rate, steps, through=False)
+    return _adaptation.adapted(net, vector, support, rate, steps)
 
 
 def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
@@ -134,4 +144,5 @@ def predicted_risks(
     normal = torch.from_numpy(rng.normal((params["risk_draws"], params["risk_width"]))).to(device)
     latent = risk_model.posterior_mean + risk_model.posterior_std * normal
     tasks = torch.tensor(named, dtype=torch.float32, device=device)
-    return risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]  # type: ignore[no-any-return]
+    found: torch.Tensor = risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]
+    return found

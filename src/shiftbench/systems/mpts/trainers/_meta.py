@@ -30,7 +30,7 @@ from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.systems.mpts.datasets import _sinusoids
-from shiftbench.systems.mpts.models import _adaptation, maml_mlp
+from shiftbench.systems.mpts.models import _adaptation, _second_order, maml_mlp
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {
@@ -104,29 +104,22 @@ def train(job: TrainJob, sampler: TaskSampler, net: maml_mlp.Net) -> nets.State:
     """
     params, val, journal = job.params, _Validation(job, net), _Journal(job, sampler)
     vector = net.vector().requires_grad_()
+    layers = net.in_layers(vector)  # which follow the updates of the vector
     update = torch.optim.Adam([vector], lr=params["lr"], fused=True)
     for iteration, drawn in zip(range(1, params["iterations"] + 1), drawn_tasks(job), strict=False):
         chosen = sampler.choose(drawn.tasks)
         tasks, support, query = (part[chosen] for part in drawn)
-        rows = _adaptation.adapted(net, vector, support, params["inner_lr"], 1, through=True)
-        risks = _adaptation.risks(net, query, rows)
-        descend(update, sampler.loss(risks))
-        sampler.learn(tasks, risks.detach())
+        risks, gradient = _second_order.meta_gradient(
+            layers, support.numpy(), query.numpy(), params["inner_lr"], sampler.loss
+        )
+        vector.grad = torch.from_numpy(gradient)
+        update.step()
+        sampler.learn(tasks, risks)
         journal.add(iteration, tasks)
         if iteration % params["validate"] == 0 or iteration == params["iterations"]:
             net.adopt_vector(vector)
             val.look(iteration)
     return val.state
-
-
-def descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on nets this small."""
-    (group,) = update.param_groups
-    for parameter, gradient in zip(
-        group["params"], torch.autograd.grad(loss, group["params"]), strict=True
-    ):
-        parameter.grad = gradient
-    update.step()
 
 
 def fresh_net(job: TrainJob) -> maml_mlp.Net:

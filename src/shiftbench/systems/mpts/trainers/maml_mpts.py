@@ -57,11 +57,10 @@ class Predictive(_meta.Uniform):
             gauss = self.model.posterior(*self.last) if self.last else self._prior()
             answers = self.model.expected(tasks, self._latent(gauss))
             spread, mean = torch.std_mean(answers, dim=0)
-            chosen = (
-                (self.weights[0] * mean + self.weights[1] * spread).topk(self.batch_size).indices
-            )
+            bound = self.weights[0] * mean + self.weights[1] * spread
+            chosen: torch.Tensor = bound.topk(self.batch_size).indices
         self.foreseen, self.spread = mean[chosen], spread.mean()
-        return chosen  # type: ignore[no-any-return]
+        return chosen
 
     def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
         """Take one step on the batch, and make its posterior the next prior."""
@@ -69,7 +68,7 @@ class Predictive(_meta.Uniform):
         posterior = self.model.posterior(tasks, targets)
         answers = self.model.expected(tasks, self._latent(posterior)).mean(0)
         loss = (answers - targets).square().sum() + divergence(posterior, self._prior())
-        _meta.descend(self.update, loss)
+        _descend(self.update, loss)
         self.model.remember(posterior)
         self.last = tasks, targets
         self.seen.append((self.foreseen, targets, self.spread, loss.detach()))
@@ -90,6 +89,16 @@ class Predictive(_meta.Uniform):
     def _latent(self, gauss: Gauss) -> torch.Tensor:
         normal = torch.randn(self.count, len(gauss[0]), generator=self.draws)
         return gauss[0] + gauss[1] * normal
+
+
+def _descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on nets this small."""
+    (group,) = update.param_groups
+    for parameter, gradient in zip(
+        group["params"], torch.autograd.grad(loss, group["params"]), strict=True
+    ):
+        parameter.grad = gradient
+    update.step()
 
 
 def _correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

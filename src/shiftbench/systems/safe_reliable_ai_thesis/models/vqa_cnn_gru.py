@@ -2,15 +2,14 @@
 
 Three strided 3x3 convolutions make a grid of 8 x 8 places, to each of which its own place is added. The last state of
 a GRU (64) over the question's words scales and shifts the grid's channels, twice, each time before a rectified 1x1
-layer; the largest and the mean over places are the features, a linear layer the answer.
+layer; the largest and the mean over places are the features, a linear layer the answer. With `join: concatenated` the
+grid and the GRU's state are laid side by side before a head of two layers, as the specification has it.
 
-Source: Perez et al. 2018, "FiLM: visual reasoning with a general conditioning layer", arXiv:1709.07871, at small size.
-The specification has a concatenation with a two-layer head instead (Antol et al. 2015, arXiv:1505.00468): that stayed
-at chance on existence and sides within its budget. Words of no training question are one and the same; a sample
-without a `text` is asked nothing.
+Source: Perez et al. 2018, "FiLM: visual reasoning with a general conditioning layer", arXiv:1709.07871, at small size;
+concatenated: Antol et al. 2015, "VQA: visual question answering", arXiv:1505.00468. Words of no training question are
+one and the same; a sample without a `text` is asked nothing.
 
-The net's input is the picture with one row of pixels more: that row's first channel holds the words' numbers (0: none,
-1: unknown), so that one array holds both.
+The net's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
 """
 
 from __future__ import annotations
@@ -23,23 +22,36 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.errors import ParamsError, near
 from shiftbench.models import _images
 from shiftbench.sample import Sample
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
 
 TASK = "visual_question"
-PARAMS: dict[str, object] = {"size": 32, "width": 16, "words": 64, "hidden": 64}
+PARAMS: dict[str, object] = {
+    "size": 32,
+    "width": 16,
+    "words": 64,
+    "hidden": 64,
+    "join": "modulated",
+}
+JOINS = ("modulated", "concatenated")
 WORDS = {word: number for number, word in enumerate(_questions.vocabulary(), start=2)}
 LONGEST = 14
 """Words of a question that are read."""
 
 
 class Answerer(nn.Module):
-    """Pictures with a row of words, (n, 3, size + 1, size) in 0..255, to features (n, d) and logits."""
+    """`image` (n, 3, size, size) in 0..255 and `words` (n, 14) to features (n, d) and logits."""
 
     def __init__(self, params: Mapping[str, Any], classes: int) -> None:
         super().__init__()
         width, words, hidden = params["width"], params["words"], params["hidden"]
+        if params["join"] not in JOINS:
+            raise ParamsError(
+                f"vqa_cnn_gru: join is {params['join']!r} ({near(params['join'], JOINS)})"
+            )
+        self.modulated = params["join"] == "modulated"
         layers: list[nn.Module] = []
         for before, after, stride in (
             (3, width, 2),
@@ -51,18 +63,27 @@ class Answerer(nn.Module):
         self.picture = nn.Sequential(*layers)
         self.embedding = nn.Embedding(len(WORDS) + 2, words // 2, padding_idx=0)
         self.question = nn.GRU(words // 2, words, batch_first=True)
-        self.inner = nn.Conv2d(4 * width + 2, hidden, 1)
-        self.outer = nn.Conv2d(hidden + 2, hidden, 1)
-        self.scales = nn.Linear(words, 4 * hidden)
+        if self.modulated:
+            self.inner = nn.Conv2d(4 * width + 2, hidden, 1)
+            self.outer = nn.Conv2d(hidden + 2, hidden, 1)
+            self.scales = nn.Linear(words, 4 * hidden)
+        else:
+            self.both = nn.Linear(4 * width * (params["size"] // 4) ** 2 + words, 2 * hidden)
         self.head = nn.Linear(2 * hidden, classes)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the largest and the mean answer of the places, (n, d)."""
-        grid = self.picture(x[:, :, :-1].float() / 127.5 - 1.0)
-        asked = self.scales(self._asked(x[:, 0, -1, :LONGEST].long()))[:, :, None, None]
+    def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the features (n, d)."""
+        grid = self.picture(x["image"].float() / 127.5 - 1.0)
+        asked = self._asked(x["words"].long())
+        if self.modulated:
+            return self._looked_for(grid, self.scales(asked)[:, :, None, None])
+        return F.relu(self.both(torch.cat([grid.flatten(1), asked], 1)))
+
+    def _looked_for(self, grid: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """Return the largest and the mean answer of the places, under scales and shifts (n, 4 hidden, 1, 1)."""
         first, added, second, again = asked.chunk(4, dim=1)
         n, _, height, width = grid.shape
-        axes = (torch.linspace(-1, 1, size, device=x.device) for size in (height, width))
+        axes = (torch.linspace(-1, 1, size, device=grid.device) for size in (height, width))
         where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(n, 2, height, width)
         seen = F.relu(self.inner(torch.cat([grid, where], 1)) * (1 + first) + added)
         seen = F.relu(self.outer(torch.cat([seen, where], 1)) * (1 + second) + again)
@@ -75,7 +96,7 @@ class Answerer(nn.Module):
         found: torch.Tensor = states[torch.arange(len(words), device=words.device), last]
         return found
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
@@ -87,15 +108,14 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size + 1, size): the picture, and below it the row of words."""
+    """Return (n,) of `image` uint8 (3, size, size) and `words` uint8 (14,)."""
     size = params["size"]
-    batch = np.zeros((len(samples), 3, size + 1, size), np.uint8)
-    batch[:, :, :size] = _images.colour_batch(
-        samples, lambda image: _images.resize(image, size, size)
-    )
+    fields = [("image", np.uint8, (3, size, size)), ("words", np.uint8, (LONGEST,))]
+    batch = np.zeros(len(samples), np.dtype(fields))
+    batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     for at, sample in enumerate(samples):
-        numbers = numbered(sample.fields.get("text", ""))[: min(LONGEST, size)]
-        batch[at, 0, size, : len(numbers)] = numbers
+        numbers = numbered(sample.fields.get("text", ""))[:LONGEST]
+        batch["words"][at, : len(numbers)] = numbers
     return batch
 
 

@@ -13,6 +13,7 @@ import torch
 from scipy.special import log_softmax
 
 from shiftbench.contracts import TrainJob
+from shiftbench.inference import nets
 from shiftbench.methods import temperature_scaling
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mcs_temperature_scaling as mcs
 from shiftbench.trainers import _loop
@@ -67,7 +68,7 @@ def _logits(net: torch.nn.Module, inputs: Inputs, count: int, batch: int = 256) 
     net.eval()
     with torch.inference_mode():
         parts = [
-            net(torch.from_numpy(inputs[low : min(low + batch, count)]).to(device)).double().cpu()
+            net(nets.to_inputs(inputs[low : min(low + batch, count)], device)).double().cpu()
             for low in range(0, count, batch)
         ]
     return torch.cat(parts).numpy()

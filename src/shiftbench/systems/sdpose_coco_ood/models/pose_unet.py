@@ -36,8 +36,8 @@ FEATURES = ("last", "second")
 PARAMS: dict[str, object] = {
     **_heatmaps.PARAMS,
     "width": 16,
-    "sigma": 1.5,
-    "blur": 5,
+    "sigma": 2.0,
+    "blur": 7,
     "height_px": 64,
     "width_px": 48,
     "timestep": 999,

@@ -23,7 +23,7 @@ from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("keypoints",)
 PARAMS: dict[str, object] = {
@@ -34,7 +34,6 @@ PARAMS: dict[str, object] = {
     "weight_decay": 0.0001,
     "schedule": "one_cycle",
 }
-LOGGED = 50
 LAST = 999
 
 
@@ -49,26 +48,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: the model reconstructs nothing.
     """
-    net: Any = _loop.fresh_net(job)
+    net: Any = _steps.begun(job)
     if not hasattr(net, "reconstruct"):
         raise ModelError(f"model {job.model!r} reconstructs nothing; take pose_unet")
-    device = nets.pick_device(job.device)
-    nets.place(net, device).train()
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, job.params["schedule"], job.params["steps"])
-    total = 0.0
-    for step, images in enumerate(_batches(job, net.crop)):
-        rng = RandomStream(job.seed, job.trainer, job.dataset, f"noise/{step}")
-        value = loss(net, torch.from_numpy(images).to(device), rng)
-        update.zero_grad()
-        value.backward()
-        update.step()
-        rate.step()
-        total += value.item()
-        if (step + 1) % LOGGED == 0:
-            job.log(step + 1, "train_loss", total / LOGGED)
-            total = 0.0
+    _steps.fit(job, net, _drawn(job, net.crop), lambda batch: loss(net, *batch))
     return dict(net.state_dict())
+
+
+def _drawn(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor, RandomStream]]:
+    """Yield `steps` batches uint8 (n, 3, h, w), each with the words of its noise."""
+    device = nets.pick_device(job.device)
+    for step, images in enumerate(_batches(job, shape)):
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"noise/{step}")
+        yield torch.from_numpy(images).to(device), rng
 
 
 def loss(net: Any, images: torch.Tensor, rng: RandomStream) -> torch.Tensor:

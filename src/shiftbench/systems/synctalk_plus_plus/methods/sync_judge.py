@@ -55,7 +55,7 @@ def wrap(
     file = inputs[_judge(params)]
     net = mini_syncnet.build(mini_syncnet.PARAMS, 0)
     nets.load_into(net, nets.read_state(file), file)
-    return Judged(predictor, mini_syncnet.Judge(net))
+    return Judged(predictor, mini_syncnet.Judge(net, mini_syncnet, mini_syncnet.PARAMS))
 
 
 class Judged:

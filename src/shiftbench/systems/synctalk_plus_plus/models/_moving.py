@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from shiftbench.data import frames
 from shiftbench.inference import nets
 from shiftbench.models._boxes import ragged
+from shiftbench.models._placed import PlacedNet
 from shiftbench.sample import Sample
 from shiftbench.systems.synctalk_plus_plus.models import _mel
 
@@ -27,24 +27,11 @@ def heard(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
     return torch.from_numpy(pooled)
 
 
-class MotionPredictor:
-    """A net that moves a face, with its weights, on one device; the output is `motion` of the task, in 0 to 1.
+class MotionPredictor(PlacedNet):
+    """A net that moves a face, with its weights; the output is `motion` of the task, in 0 to 1.
 
-    Attributes:
-        net: in evaluation mode; `move(heard float32 (t, 16, bands)) -> (t, 5)`.
+    The net has `move(heard float32 (t, 16, bands)) -> (t, 5)`; it computes in float32.
     """
-
-    def __init__(
-        self,
-        net: torch.nn.Module,
-        model: ModuleType,
-        params: Mapping[str, Any],
-        device: str = "auto",
-        precision: str = "float32",  # noqa: ARG002 - nets this small have one
-    ) -> None:
-        self.device = nets.pick_device(device)
-        self.net: Any = nets.place(net, self.device).eval()
-        self.model, self.params = model, params
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Move a face to each clip."""

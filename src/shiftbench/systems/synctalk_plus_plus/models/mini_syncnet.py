@@ -14,7 +14,6 @@ zero vectors, and an offset has the other sign: here it is above 0 where the sou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from shiftbench.data import frames
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models._boxes import ragged
+from shiftbench.models._placed import PlacedNet
 from shiftbench.sample import Sample
 from shiftbench.systems.synctalk_plus_plus.models import _mel
 
@@ -84,20 +84,8 @@ def mouths(motion: NDArray[np.floating[Any]]) -> torch.Tensor:
     return torch.from_numpy(spans.transpose(0, 2, 1).astype(np.float32))
 
 
-class Judge:
-    """The net with its weights: clips -> distances of sound and mouth over offsets."""
-
-    def __init__(
-        self,
-        net: nn.Module,
-        model: ModuleType | None = None,
-        params: Mapping[str, Any] | None = None,
-        device: str = "auto",
-        precision: str = "float32",  # noqa: ARG002 - nets this small have one
-    ) -> None:
-        self.device = nets.pick_device(device)
-        self.net: Any = nets.place(net, self.device).eval()
-        self.model, self.params = model, params
+class Judge(PlacedNet):
+    """The net with its weights: clips -> distances of sound and mouth over offsets; it computes in float32."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Judge the true mouths of clips.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from shiftbench import refs
@@ -20,7 +19,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {
@@ -44,24 +43,17 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     params, device = job.params, nets.pick_device(job.device)
     known = _clips.clips(job, _clips.augmented(job, job.samples("train"), params["copies"]))
     heard, truth = (torch.cat(parts).to(device) for parts in _split(known))
-    net: Any = nets.place(_loop.fresh_net(job), device).train()
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, "one_cycle", params["steps"])
-    losses = []
-    for step, rows in enumerate(
-        _clips.turns(job, len(truth), params["batch_size"], params["steps"]), 1
-    ):
-        loss = (net.move(heard[rows]) - truth[rows]).square().mean()
-        update.zero_grad()
-        loss.backward()
-        update.step()
-        rate.step()
-        losses.append(loss.item())
-        if step % LOGGED == 0 or step == params["steps"]:
-            job.log(step, "train_loss", float(np.mean(losses)))
-            losses = []
+    net: Any = _steps.begun(job)
+    rows = _clips.turns(job, len(truth), params["batch_size"], params["steps"])
+    _steps.fit(job, net, rows, lambda own: _error(net, heard[own], truth[own]), LOGGED)
     job.log(params["steps"], "val_loss", _on_val(job, net.eval(), device))
     return dict(net.state_dict())
+
+
+def _error(net: Any, heard: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error of what a net moves."""
+    error: torch.Tensor = (net.move(heard) - truth).square().mean()
+    return error
 
 
 def _split(known: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -74,4 +66,4 @@ def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
         return float("nan")
     heard, truth = (torch.cat(parts).to(device) for parts in _split(held))
     with torch.inference_mode():
-        return float((net.move(heard) - truth).square().mean())
+        return float(_error(net, heard, truth))

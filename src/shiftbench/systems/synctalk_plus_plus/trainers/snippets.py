@@ -9,7 +9,7 @@ seed).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {
@@ -51,30 +51,23 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params, device = job.params, nets.pick_device(job.device)
     samples = job.samples("train")
-    net: Any = nets.place(_loop.fresh_net(job), device).train()
+    net: Any = _steps.begun(job)
     net.codes.copy_(codebook(job, len(net.codes)))
     known = _clips.clips(job, _clips.augmented(job, samples, params["copies"]))
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, "one_cycle", params["steps"])
-    losses = []
-    for step, rows in enumerate(
-        _clips.turns(job, len(known), params["batch_size"], params["steps"]), 1
-    ):
-        words = RandomStream(job.seed, job.trainer, job.dataset, f"first/{step}")
-        loss = _loss(net, [known[row] for row in rows], int(words.integers(0, SNIPPET)), device)
-        update.zero_grad()
-        loss.backward()
-        update.step()
-        rate.step()
-        losses.append(loss.item())
-        if step % LOGGED == 0 or step == params["steps"]:
-            job.log(step, "train_loss", float(np.mean(losses)))
-            losses = []
+    _steps.fit(job, net, _drawn(job, known), lambda batch: _loss(net, *batch, device), LOGGED)
     held = _clips.clips(job, job.samples("val"))
     if held:
         with torch.inference_mode():
             job.log(params["steps"], "val_loss", float(_loss(net.eval(), held, 0, device)))
     return dict(net.state_dict())
+
+
+def _drawn(job: TrainJob, known: list[_clips.Clip]) -> Iterator[tuple[list[_clips.Clip], int]]:
+    """Yield `steps` batches of clips, each with the frame from which they are cut."""
+    size, steps = job.params["batch_size"], job.params["steps"]
+    for step, rows in enumerate(_clips.turns(job, len(known), size, steps), 1):
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"first/{step}")
+        yield [known[row] for row in rows], int(words.integers(0, SNIPPET))
 
 
 def codebook(job: TrainJob, count: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ lip sync expert is all you need", ACM Multimedia 2020, section 3.1, with a learn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {
@@ -48,28 +48,26 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last step; logs the loss, and the share of right pairs on val."""
     params, device = job.params, nets.pick_device(job.device)
     known = _Pairs(job.samples("train"), device)
-    net: Any = nets.place(_loop.fresh_net(job), device).train()
-    update = _loop.optimiser(job, net)
-    rate = _loop.schedule(update, "one_cycle", params["steps"])
-    losses = []
-    for step, rows in enumerate(
-        _clips.turns(job, len(known), params["batch_size"], params["steps"]), 1
-    ):
-        words = RandomStream(job.seed, job.trainer, job.dataset, f"offsets/{step}")
-        heard, mouths, right = known.drawn(rows, words)
-        loss = F.binary_cross_entropy_with_logits(net(heard, mouths), right)
-        update.zero_grad()
-        loss.backward()
-        update.step()
-        rate.step()
-        losses.append(loss.item())
-        if step % LOGGED == 0 or step == params["steps"]:
-            job.log(step, "train_loss", float(np.mean(losses)))
-            losses = []
+    net: Any = _steps.begun(job)
+    _steps.fit(job, net, _drawn(job, known), lambda pairs: _loss(net, *pairs), LOGGED)
     held = job.samples("val")
     if held:
         job.log(params["steps"], "val_accuracy", _on_val(job, net.eval(), _Pairs(held, device)))
     return dict(net.state_dict())
+
+
+def _loss(net: Any, heard: torch.Tensor, mouths: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(net(heard, mouths), right)
+
+
+def _drawn(
+    job: TrainJob, known: _Pairs
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield `steps` batches of sounds, mouths, and whether they belong together."""
+    size, steps = job.params["batch_size"], job.params["steps"]
+    for step, rows in enumerate(_clips.turns(job, len(known), size, steps), 1):
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"offsets/{step}")
+        yield known.drawn(rows, words)
 
 
 class _Pairs:

@@ -1,0 +1,157 @@
+"""How options of a system's nets were chosen: trained as in the run, judged on its validation samples alone.
+
+    python benchmarks/choices.py SLUG DATASET METRIC TRIAL... [--root build/systems/SLUG]
+
+A trial is `MODEL-TRAINER:OPTION=VALUE,...`, such as `pose_unet-pose:lr=0.004,width=24`: names and options are those of
+the card at embedded scale, of the net and of its trainer, but for what the trial changes; `start_OPTION` are those of
+the trainer of the weights to begin with. Judged are the samples of the `val` split as they are, by one training of a
+seed that is none of the run's: nothing that is tested is looked at. Originals are read below the root, where a run has
+fetched them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from shiftbench import plugins, refs
+from shiftbench.contracts import TrainJob
+from shiftbench.data import splits
+from shiftbench.inference import nets
+from shiftbench.inference.batching import batches
+from shiftbench.plan import cards
+from shiftbench.sample import Sample
+from shiftbench.stages.train import train_weights
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Rows
+from shiftbench.tasks import LabelSpace
+
+SEED, BATCH = 1000, 100
+Options = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("slug", "dataset", "metric"):
+        parser.add_argument(name)
+    parser.add_argument("trials", nargs="+")
+    parser.add_argument("--root", type=Path)
+    given = parser.parse_args()
+    root = given.root or Path("build/systems") / given.slug
+    card = yaml.safe_load(cards.file(given.slug).read_text())["params"]["embedded"]
+    trials = Trials(card, root)
+    for trial in given.trials:
+        name, _, told = trial.partition(":")
+        pairs = (pair.split("=") for pair in told.split(",") if pair)
+        changes = {option: yaml.safe_load(value) for option, value in pairs}
+        began = time.process_time()
+        found = trials.judged(given.dataset, name, given.metric, changes)
+        took = time.process_time() - began
+        print(f"{trial}: {given.metric} {100 * found:.1f} %, {took:.0f} CPU s", flush=True)
+
+
+class Trials:
+    """Trainings of a card's nets under other options.
+
+    Args:
+        card: the params of a scale.
+        root: where `data/sources` lies.
+    """
+
+    def __init__(self, card: Options, root: Path) -> None:
+        self.card, self.root = card, root
+        self.samples = cache(self._samples)
+        self.folder = tempfile.TemporaryDirectory()
+
+    def judged(self, dataset: str, name: str, metric: str, changes: Mapping[str, Any]) -> float:
+        """Return a metric of one training on the validation samples."""
+        model, state = self._trained(dataset, name, changes)
+        plugin, options = self._plugin("models", model, changes)
+        classes, held = self._classes(dataset), list(self.samples(dataset, "val"))
+        file = self._kept(state, "judged")
+        predict = nets.load_predictor(plugin, file, options, classes, "cpu")
+        task = plugins.find("tasks", plugin.TASK)
+        space = LabelSpace(classes, classes)
+        parts = [task.rows(some, predict(some), space, "full") for some in batches(held, BATCH)]
+        return _value(metric, Rows(pa.concat_tables(parts)))
+
+    def _trained(
+        self, dataset: str, name: str, changes: Mapping[str, Any]
+    ) -> tuple[str, nets.State]:
+        """Return the name of the net and its state after training."""
+        model, _, trainer = name.rpartition("-")
+        options = self._plugin("trainers", trainer, changes)[1]
+        inputs = {}
+        if options.get("start"):
+            where, _, start = options["start"].rpartition("/")
+            first, _, before = start.rpartition("-")
+            first = first or model
+            told = {key[6:]: value for key, value in changes.items() if key.startswith("start_")}
+            own = {
+                key: changes[key] for key in self._plugin("models", first, {})[1] if key in changes
+            }
+            _, state = self._trained(where or dataset, f"{first}-{before}", own | told)
+            inputs = {refs.weights(where or dataset, first, before, 0): self._kept(state, before)}
+        optimizer = plugins.find("optimizers", options["optimizer"])
+        job = TrainJob(
+            dataset=dataset,
+            model=self._use("models", model),
+            trainer=self._use("trainers", trainer),
+            seed=SEED,
+            params=options,
+            model_params=self._plugin("models", model, changes)[1],
+            classes=tuple(self._classes(dataset)),
+            inputs=inputs,
+            optimizer={"use": options["optimizer"], "options": optimizer.PARAMS},
+            samples=lambda split: list(self.samples(dataset, split)),
+        )
+        return model, train_weights(job)[0]
+
+    def _kept(self, state: nets.State, name: str) -> Path:
+        """Return a file of weights."""
+        file = Path(self.folder.name) / f"{name}.safetensors"
+        file.write_bytes(nets.state_bytes(state))
+        return file
+
+    def _use(self, family: str, name: str) -> str:
+        return str((self.card[family].get(name) or {}).get("use", name))
+
+    def _plugin(self, family: str, name: str, changes: Mapping[str, Any]) -> tuple[Any, Options]:
+        """Return a plugin and its options: its defaults under the card's under what a trial changes."""
+        plugin = plugins.find(family, self._use(family, name))
+        own = self.card[family].get(name) or {}
+        return plugin, {
+            key: changes.get(key, own.get(key, default)) for key, default in plugin.PARAMS.items()
+        }
+
+    def _classes(self, dataset: str) -> list[str]:
+        return list(self._plugin("datasets", dataset, {})[0].CLASSES)
+
+    def _samples(self, dataset: str, split: str) -> tuple[Sample, ...]:
+        """Return the samples of a split, drawn anew."""
+        module, options = self._plugin("datasets", dataset, {})
+        sources = {name: self.root / "data/sources" / name for name in module.SOURCES}
+        native = module.samples(splits.native(split, module), sources, {**options, "name": dataset})
+        own = splits.cut(native, split, module)
+        return tuple(sample for sample in own if isinstance(sample, Sample))
+
+
+def _value(name: str, rows: Rows) -> float:
+    metric, weights = plugins.find("metrics", name), np.ones((len(rows), 1), np.uint8)
+    if metric.KIND == "resampled":
+        return float(metric.compute(rows, weights, **metric.PARAMS)[0])
+    (sums,) = weighted([metric.reduce(rows, **metric.PARAMS)], weights)
+    return float(metric.finish(sums, **metric.PARAMS)[0])
+
+
+if __name__ == "__main__":
+    main()
