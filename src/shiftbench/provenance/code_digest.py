@@ -151,7 +151,10 @@ def _read(path: Path) -> _Source:
     if path.suffix != ".py":
         return _Source(digest(path))
     stat = _stat(path)
-    return _parsed(path, plugins.Folders.extra, stat.st_mtime_ns, stat.st_size)
+    now = path, stat.st_mtime_ns, stat.st_size
+    imported = _imported(*now)
+    homes = tuple(folder for folder in plugins.Folders.extra if folder.name in imported)
+    return _parsed(*now, homes)
 
 
 @functools.cache
@@ -159,9 +162,24 @@ def _bytes(path: Path, _mtime: int, _size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
+@functools.lru_cache(maxsize=1)
+def _tree(path: Path, _mtime: int, _size: int) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
 @functools.cache
-def _parsed(path: Path, _homes: tuple[Path, ...], _mtime: int, _size: int) -> _Source:
-    tree = ast.parse(path.read_text(), filename=str(path))
+def _imported(path: Path, mtime: int, size: int) -> frozenset[str]:
+    """Return the top-level packages that a source file imports from."""
+    nodes = _statements(_tree(path, mtime, size))
+    names = [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return frozenset(name.partition(".")[0] for name in names)
+
+
+@functools.cache
+def _parsed(path: Path, mtime: int, size: int, _homes: tuple[Path, ...]) -> _Source:
+    """Read a source file; `_homes`: the user's folders that it imports from, and that decide what a name means."""
+    tree = _tree(path, mtime, size)
     imports = _Imports(path, tree)
     tokens: list[str] = []
     _write(tree, imports, tokens)
