@@ -173,6 +173,8 @@ def test_a_campaign_plans_its_samples_and_leaves_out_what_may_not_be_passed_on(
         assert kinds == {"records", "weights", *(["shards"] if redistribute else [])}
         assert len(artifact.recipe["rows"]) == 2 * 3  # two seeds: clean, and two severities
         assert all((row["shards"] is not None) is redistribute for row in artifact.recipe["rows"])
+        drawing = {file for file in artifact.recipe["code"] if "/page/" in file}
+        assert drawing == {"shiftbench/page/cells.py", "shiftbench/page/samples.py"}
         assert page not in plan.artifacts[Ref("report", "index")].inputs
         assert plan.artifacts[Ref("report", "index")].recipe["samples"] == ["small"]
 

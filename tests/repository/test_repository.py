@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,9 @@ from packaging.utils import canonicalize_name
 
 import isolation
 from isolation import ROOT
+from shiftbench import plugins
+from shiftbench.audit import checks
+from shiftbench.plan import cards
 from shiftbench.tools import detect_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -202,6 +207,25 @@ def test_the_photo_of_the_readme_can_be_had(tmp_path: Path) -> None:
         ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
     )
     assert detect_image.read(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
+
+
+def test_numbers_that_the_readme_states_are_those_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    built = [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
+    tasks = len(plugins.names("tasks"))
+    assert f"{len(built)} of {len(cards.slugs())} are built, on {tasks} tasks" in readme
+    checked = list(Path(checks.__file__).parent.glob("[a-z]*.py"))
+    assert f"{len(checked)} checks go from a printed number" in readme
+    measured = json.loads((ROOT / "src/shiftbench/systems/palm/measured.json").read_text())
+    known = {(row["part"], row["verdict"], _printed(row)) for row in measured["claims"]}
+    shown = re.findall(r"^  (\d)  (\w+)  (.*)$", readme, re.M)
+    assert len(shown) == 3
+    assert set(shown) <= known
+
+
+def _printed(row: dict[str, Any]) -> str:
+    low, high = row["ci_low"], row["ci_high"]
+    return f"{row['value']} [{low}, {high}]"
 
 
 def test_make_shell_has_the_environments_commands(tmp_path: Path) -> None:

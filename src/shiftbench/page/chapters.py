@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from shiftbench.page import samples
+from shiftbench.page.cells import Cell
 from shiftbench.page.figures import Style
-from shiftbench.page.leaderboard import FIFTEEN, Cell, Column, Places, Tables, Who, certain, columns
+from shiftbench.page.leaderboard import FIFTEEN, Column, Places, Tables, Who, certain, columns
 from shiftbench.page.measures import Measure, spell
 from shiftbench.page.ood import Detection
 from shiftbench.page.searches import Search, proof, searches

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from shiftbench.page.cells import Cell
 from shiftbench.page.chapters import Chapter
-from shiftbench.page.leaderboard import Cell, Entry, Who
+from shiftbench.page.leaderboard import Entry, Who
 from shiftbench.page.measures import Measure
 
 CLEAN = ("identity", 0.0)

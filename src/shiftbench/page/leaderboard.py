@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from shiftbench.data import formats
 from shiftbench.metrics._corruption import ALEXNET
+from shiftbench.page.cells import Cell
 from shiftbench.page.measures import Measure, spell
 from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
-Cell = tuple[str, str, str | None, float | None]  # dataset, split, shift, severity
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")
 _IDENTITY = list(formats.METRICS.key)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from shiftbench.data import formats, thumbnails
-from shiftbench.page.leaderboard import Cell
+from shiftbench.page.cells import Cell
 from shiftbench.sample import Sample
 
 COUNT = 4

@@ -249,7 +249,7 @@ def is_target(ref: Ref) -> bool:
 def _job_of(ref: Ref) -> tuple[str, str]:
     """Return (verb, job name): which artifacts are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
-    if ref.kind in ("claims", "samples"):  # a system may be called like one of its campaigns
+    if ref.kind in ("claims", "samples"):  # called like campaigns, or like a page
         return verb, f"{ref.kind}/{ref.name}"
     length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
