@@ -40,7 +40,7 @@ def unit(purpose: str, name: str) -> float:
 
 @functools.cache
 def _hasher(purpose: str) -> hashlib.blake2b:
-    """Return what is copied for each name: a third faster than a new one, of which large datasets ask hundred thousands."""
+    """Return what is copied for each name, which takes a third less time than a new one."""
     return hashlib.blake2b(digest_size=8, person=purpose.encode())
 
 
