@@ -48,15 +48,16 @@ def main() -> None:
     given = parser.parse_args()
     root = given.root or Path("build/systems") / given.slug
     card = yaml.safe_load(cards.file(given.slug).read_text())["params"]["embedded"]
-    trials = Trials(card, root)
-    for trial in given.trials:
-        name, _, told = trial.partition(":")
-        pairs = (pair.split("=") for pair in told.split(",") if pair)
-        changes = {option: yaml.safe_load(value) for option, value in pairs}
-        began = time.process_time()
-        found = trials.judged(given.dataset, name, given.metric, changes)
-        took = time.process_time() - began
-        print(f"{trial}: {given.metric} {100 * found:.1f} %, {took:.0f} CPU s", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trials = Trials(card, root, Path(folder))
+        for trial in given.trials:
+            name, _, told = trial.partition(":")
+            pairs = (pair.split("=") for pair in told.split(",") if pair)
+            changes = {option: yaml.safe_load(value) for option, value in pairs}
+            began = time.process_time()
+            found = trials.judged(given.dataset, name, given.metric, changes)
+            took = time.process_time() - began
+            print(f"{trial}: {given.metric} {100 * found:.1f} %, {took:.0f} CPU s", flush=True)
 
 
 class Trials:
@@ -65,12 +66,12 @@ class Trials:
     Args:
         card: the params of a scale.
         root: where `data/sources` lies.
+        folder: where weights are laid down on the way.
     """
 
-    def __init__(self, card: Options, root: Path) -> None:
-        self.card, self.root = card, root
+    def __init__(self, card: Options, root: Path, folder: Path) -> None:
+        self.card, self.root, self.folder = card, root, folder
         self.samples = cache(self._samples)
-        self.folder = tempfile.TemporaryDirectory()
 
     def judged(self, dataset: str, name: str, metric: str, changes: Mapping[str, Any]) -> float:
         """Return a metric of one training on the validation samples."""
@@ -101,7 +102,10 @@ class Trials:
             }
             _, state = self._trained(where or dataset, f"{first}-{before}", own | told)
             inputs = {refs.weights(where or dataset, first, before, 0): self._kept(state, before)}
-        optimizer = plugins.find("optimizers", options["optimizer"])
+        rule = options.get("optimizer")
+        optimizer = (
+            {"use": rule, "options": plugins.find("optimizers", rule).PARAMS} if rule else {}
+        )
         job = TrainJob(
             dataset=dataset,
             model=self._use("models", model),
@@ -111,14 +115,14 @@ class Trials:
             model_params=self._plugin("models", model, changes)[1],
             classes=tuple(self._classes(dataset)),
             inputs=inputs,
-            optimizer={"use": options["optimizer"], "options": optimizer.PARAMS},
+            optimizer=optimizer,
             samples=lambda split: list(self.samples(dataset, split)),
         )
         return model, train_weights(job)[0]
 
     def _kept(self, state: nets.State, name: str) -> Path:
         """Return a file of weights."""
-        file = Path(self.folder.name) / f"{name}.safetensors"
+        file = self.folder / f"{name}.safetensors"
         file.write_bytes(nets.state_bytes(state))
         return file
 
