@@ -1,0 +1,182 @@
+"""Would a system's claims be supported if nothing were different? Values are exchanged over all arms and samples.
+
+    python benchmarks/null_control.py ROOT... [--times 1]     # build/systems/palm build/systems/coco-o ...
+
+Of a run at ROOT the rows of all its records, the scores of all its detectors and what its analyses observed are permuted,
+each within a campaign: whatever stood under one net, method, detector, shift, severity or seed, known or unknown, may stand
+under any other. Labels go with their predictions, so that all arms are equally right, and all sets equally strange. Tables and
+verdicts are then made as the workflow makes them. Nothing is written to ROOT.
+
+A claim that is not true of equal arms must not be supported; what one says of equal arms is found by giving all metrics
+one value. Each may be all the same once in 40 times m judged claims (`docs/statistics.md`). Two kinds of claims are true
+without an effect, and are told apart: bounds on a loss (`equal`: "costs less than a point"), and what the expression makes
+of chance (`chance`: the worst of many draws is below one of them); the latter shows here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench.data import formats, schema
+from shiftbench.refs import Ref
+from shiftbench.stages import aggregate, judge_claims
+from shiftbench.statistics import claims, expressions
+from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.statements import Claim
+
+STAY = ("key", "cluster", "group")
+"""Columns of records that say which sample it is; all others are exchanged."""
+
+
+class Campaign(NamedTuple):
+    """What the tables of a campaign are made from: cells, files of its analyses, and the recipe of its tables."""
+
+    cells: list[CellRows]
+    observed: list[Path]
+    recipe: dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("roots", nargs="+", type=Path)
+    parser.add_argument("--times", type=int, default=1, help="permutations of each run")
+    options = parser.parse_args()
+    print("| system | judged | true of equal arms | supported in the run | under exchange | false |")
+    print("| --- | ---: | ---: | ---: | ---: | --- |")
+    for root in options.roots:
+        for seed in range(options.times):
+            print(line(root, seed), flush=True)
+
+
+def line(root: Path, seed: int) -> str:
+    """Return the row of a run under one permutation."""
+    (file,) = (root / "results/claims").glob("*/claims.parquet.receipt.json")
+    recipe = json.loads(file.read_text())["recipe"]
+    card = {name: Claim.model_validate(one) for name, one in recipe["card"]["claims"].items()}
+    run = pq.read_table(file.with_name("claims.parquet")).to_pylist()
+    before = {row["claim"]: row["verdict"] for row in run if row["part"] is None}
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = exchanged(campaigns(root), seed, Path(scratch), recipe["higher_is_better"])
+    after = {one.name: one.verdict for one in claims.judge(card, rows, recipe["scale"])}
+    judged = [name for name in card if before[name] in ("supported", "refuted", "inconclusive")]
+    equal = {name for name in judged if true_of_equals(card[name], rows)}
+    supported = [name for name in judged if after[name] == "supported"]
+    counts = (len(judged), len(equal), sum(before[n] == "supported" for n in judged), len(supported))
+    false = ", ".join(name for name in supported if name not in equal) or "none"
+    return f"| {recipe['system']} | {' | '.join(map(str, counts))} | {false} |"
+
+
+def campaigns(root: Path) -> Iterator[Campaign]:
+    """Yield what the campaigns of a run aggregate, as the receipts of their tables say."""
+    place = lambda kind, name: root / Ref(kind, name).path  # noqa: E731
+    for file in sorted((root / "results/tables").glob("*/metrics.parquet.receipt.json")):
+        recipe = json.loads(file.read_text())["recipe"]
+        named = ("weights", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
+        cells = [
+            CellRows(
+                campaign=recipe["campaign"],
+                task=recipe["task"],
+                file=place("scores" if row["detector"] else "records", row["scores"] or row["records"]),
+                step=None if row["step"] is None else int(row["step"]),
+                ood_group=row.get("ood_group"),
+                records=place("records", row["records"]) if row["detector"] else None,
+                **{name: row[name] for name in named},
+            )
+            for row in recipe["rows"]
+        ]
+        yield Campaign(cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe)
+
+
+def exchanged(
+    found: Iterable[Campaign], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
+) -> expressions.Rows:
+    """Return the metric rows of campaigns whose values are exchanged.
+
+    Args:
+        found: the campaigns.
+        seed: of the permutations.
+        scratch: an empty folder.
+        higher_is_better: of each metric.
+    """
+    random, tables = np.random.default_rng(seed), []
+    for number, campaign in enumerate(found):
+        folder, recipe = scratch / str(number), campaign.recipe
+        known = {cell.records or cell.file for cell in campaign.cells if not cell.ood}
+        known |= {cell.file for cell in campaign.cells if not (cell.detector or cell.ood)}
+        moved = permuted(sorted(known), random, folder / "records", STAY)
+        moved |= permuted(sorted({c.file for c in campaign.cells if c.detector}), random, folder / "scores", STAY)
+        observed = [observations(file, random, folder / "analyses") for file in campaign.observed]
+        made = aggregate.aggregate(
+            [
+                replace(cell, file=moved.get(cell.file, cell.file), records=moved.get(cell.records, cell.records))
+                for cell in campaign.cells
+            ],
+            {name: {**used["options"], "use": used["use"]} for name, used in recipe["metrics"].items()},
+            recipe["draws"],
+            recipe["seed"],
+            detection=aggregate.Detection(bool(recipe.get("full_spectrum")), tuple(recipe.get("detectors") or ())),
+            observed=aggregate.Observed(tuple(observed), recipe["campaign"], recipe["task"]),
+        )
+        tables.append(folder / "metrics.parquet")
+        schema.write(made.metrics, tables[-1], "null", formats.METRICS)
+        schema.write(made.replicates, folder / "replicates.parquet", "null", formats.REPLICATES)
+    return judge_claims.read(tables, higher_is_better)
+
+
+def permuted(
+    files: list[Path], random: np.random.Generator, folder: Path, stay: tuple[str, ...]
+) -> dict[Path, Path]:
+    """Write tables of one form whose rows are exchanged between them, but for some columns; return where each is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables, moved, at = [pq.read_table(file) for file in files], {}, 0
+    if not tables:
+        return {}
+    whole = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    free = [name for name in whole.column_names if name not in stay]
+    other = whole.select(free).take(random.permutation(len(whole)))
+    for number, (file, table) in enumerate(zip(files, tables, strict=True)):
+        rows = other.slice(at, len(table))
+        at += len(table)
+        columns = [table[name] if name in stay else rows[name] for name in table.column_names]
+        moved[file] = folder / f"{number}.parquet"
+        pq.write_table(pa.table(columns, schema=table.schema), moved[file])
+    return moved
+
+
+def observations(file: Path, random: np.random.Generator, folder: Path) -> Path:
+    """Write what an analysis observed with the values of each metric exchanged; return where it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pq.read_table(file)
+    values, metrics = table["value_e9"].to_numpy().copy(), np.asarray(table["metric"].to_pylist())
+    for metric in np.unique(metrics):
+        values[metrics == metric] = random.permutation(values[metrics == metric])
+    index = table.column_names.index("value_e9")
+    made = table.set_column(index, table.schema.field(index), pa.array(values, pa.int64()))
+    pq.write_table(made, folder / f"{len(list(folder.iterdir()))}.parquet")
+    return folder / f"{len(list(folder.iterdir())) - 1}.parquet"
+
+
+def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:
+    """Tell whether a claim holds where every metric has one value everywhere."""
+    flat = replace(rows, values=np.full_like(rows.values, 0.5))
+    try:
+        values = [float(one.values[0]) for one in claims.estimates(claim, flat).values()]
+    except expressions.NotEvaluable:
+        return False
+    inside = (abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values)
+    exact = claim.kind == "exact" and all(value == claim.margin for value in values)
+    return exact if claim.kind == "exact" else all(inside)
+
+
+if __name__ == "__main__":
+    main()
