@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from markupsafe import escape
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from isolation import ROOT
 from makers import null_rows
 from shiftbench import cli, plugins
 from shiftbench.data import claim_formats, schema
+from shiftbench.documents import system_pages
 from shiftbench.errors import ParamsError
 from shiftbench.plan import cards, resolved_plugin, scales
 from shiftbench.plan import plan as plans
@@ -98,6 +100,32 @@ def test_what_is_claimed_at_full_scale_can_be_run_there(slug):
     card = cards.load(slug)
     claimed = [name for name, claim in card.claims.items() if claim.scale == "full"]
     assert not claimed or "full" in card.params, f"no params.full, but {', '.join(claimed)}"
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_what_a_full_scale_takes_is_estimated(slug):
+    """Nobody here ran one, so that its hours and memory are numbers of their own, with what they were made from."""
+    card = cards.load(slug)
+    if "full" in card.params:
+        takes = card.resources["full"]
+        assert any(letter.isdigit() for letter in takes.estimated), "from no count, rate or time"
+        assert takes.said() in system_pages.readme(ROOT, slug)
+    assert not [what for what in card.needs["full"].others if "estimat" in what]
+
+
+@pytest.mark.parametrize(
+    ("takes", "why"),
+    [
+        ({"gpu_gb": 8, "cpu_hours": 1}, "gpu_gb and gpu_hours go together"),
+        ({}, "hours are missing: gpu_hours, cpu_hours, or both"),
+        ({"cpu_hours": 1, "memory_gb": 0}, "memory_gb"),
+    ],
+)
+def test_an_estimate_that_is_none_is_refused(takes, why):
+    with pytest.raises(ValidationError, match=why):
+        cards.Resources.model_validate(
+            {"memory_gb": 1, "disk_gb": 1, "estimated": "2 runs"} | takes
+        )
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -260,6 +288,8 @@ def test_cards_are_listed_and_described(in_pristine):
     assert f"{len(SLUGS)} systems" in listed
     assert all(slug in listed for slug in SLUGS)
     claim = next(iter(cards.load(SLUGS[0]).claims))
-    assert f"claim {claim}" in run(cli.app, ["describe", "system", SLUGS[0]]).output
+    described = run(cli.app, ["describe", "system", SLUGS[0]]).output
+    assert f"claim {claim}" in described
+    assert f"full takes {cards.load(SLUGS[0]).resources['full'].said()[:40]}" in described
     wrong = run(cli.app, ["describe", "system", f"{SLUGS[0]}x"]).exception
     assert f"did you mean {SLUGS[0]}" in str(wrong)

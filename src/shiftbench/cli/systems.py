@@ -48,6 +48,8 @@ def show(slug: str) -> None:
     for scale, needs in card.needs.items():
         families = [f"{name} {', '.join(names)}" for name, names in needs if names]
         out.print(f"[bold]{scale}[/] {escaped('; '.join(families))}", soft_wrap=True)
+    for scale, takes in card.resources.items():
+        out.print(f"[bold]{scale} takes[/] {escaped(takes.said())}", soft_wrap=True)
     _claims(card)
     for number in card.reported:
         line = f"{number.what}: {number.metric} {number.value} ({number.where})"

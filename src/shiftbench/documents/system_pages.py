@@ -71,6 +71,12 @@ def listing(repository: Path) -> str:
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         "",
+        "What the full scales take, estimated, since none was run here; from what is in each card and README.md:",
+        "",
+        "| system | GPU, GB | GPU hours | core hours | memory, GB | disk, GB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *_sorted(filter(None, map(_full, _shipped(built=True)))),
+        "",
         "Planned, with a card each:",
         "",
         "| system | field |",
@@ -96,6 +102,17 @@ def _built(repository: Path, slug: str) -> str:
         " ".join(line[1].split()) if line else "",
     )
     return _row(*artifacts)
+
+
+def _full(slug: str) -> str:
+    """Return the row of what the full scale takes; empty where a card has none."""
+    card = cards.load(slug)
+    takes = card.resources.get("full")
+    if takes is None:
+        return ""
+    hours = (takes.gpu_gb, takes.gpu_hours, takes.cpu_hours)
+    numbers = [f"{n:g}" if n else DASH for n in (*hours, takes.memory_gb, takes.disk_gb)]
+    return _row(card.title, *numbers)
 
 
 def _planned(slug: str) -> str:
@@ -193,7 +210,8 @@ def _scales(slug: str, card: Card) -> list[str]:
     for scale in (name for name in cards.SCALES if name in card.params):
         short = slug if scale == scales.DEFAULT else f"{slug}/{scale}"
         needs = card.needs.get(scale) or (card.needs["embedded"] if scale == "smoke" else None)
-        others = "; ".join(needs.others) if needs else ""
+        takes = card.resources.get(scale)
+        others = "; ".join((*(needs.others if needs else ()), *([takes.said()] if takes else ())))
         names = ", ".join(card.params[scale].get("campaigns", {}))
         lines.append(_row(scale, f"`shiftbench systems {short}`", names, others))
     return lines

@@ -69,6 +69,38 @@ class Needs(_Strict):
     )
 
 
+class Resources(_Strict):
+    """What a scale takes that nobody ran here: an estimate, and what it was made from."""
+
+    gpu_gb: Annotated[float, Field(ge=0)] = Field(0.0, description="memory of the GPU; 0: none")
+    gpu_hours: Annotated[float, Field(ge=0)] = Field(0.0, description="on one such GPU, all in all")
+    cpu_hours: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of one core, of what does not wait for a GPU"
+    )
+    memory_gb: Annotated[float, Field(gt=0)] = Field(description="of the largest process")
+    disk_gb: Annotated[float, Field(gt=0)] = Field(
+        description="of what is brought and what is made"
+    )
+    estimated: Text = Field(
+        description="from what: counts, operations at a rate, times that were measured"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Resources:
+        if (self.gpu_gb > 0) != (self.gpu_hours > 0):
+            raise ValueError("a GPU has memory and hours: gpu_gb and gpu_hours go together")
+        if self.gpu_hours + self.cpu_hours <= 0:
+            raise ValueError("hours are missing: gpu_hours, cpu_hours, or both")
+        return self
+
+    def said(self) -> str:
+        """Return the estimate as a sentence."""
+        gpu = f"a GPU of {self.gpu_gb:g} GB for {self.gpu_hours:g} h" if self.gpu_gb else ""
+        cpu = f"{self.cpu_hours:g} h of a core" if self.cpu_hours else ""
+        room = f"{self.memory_gb:g} GB of memory, {self.disk_gb:g} GB of disk"
+        return f"{', '.join(filter(None, (gpu, cpu, room)))}; estimated: {self.estimated.strip()}"
+
+
 class Card(_Strict):
     """One published system."""
 
@@ -78,6 +110,9 @@ class Card(_Strict):
     summary: Text = Field(description="what it is, in two or three sentences")
     paper: Paper
     needs: dict[Scale, Needs]
+    resources: dict[Scale, Resources] = Field(
+        {}, description="of scales that were not run here; a built card has one where it has `full`"
+    )
     claims: dict[Name, Claim]
     reported: tuple[Reported, ...]
     figures: tuple[Figure, ...] = ()

@@ -1,0 +1,223 @@
+"""Would a system's claims be supported if nothing were different? Values are exchanged over all arms and samples.
+
+    python benchmarks/null_control.py ROOT... [--times 1]     # build/systems/palm build/systems/coco-o ...
+
+Of a run at ROOT the rows of all its records, the scores of all its detectors and what its analyses observed are
+permuted, each within a campaign: whatever stood under one net, method, detector, shift, severity or seed, known or
+unknown, may stand under any other. Labels go with their predictions, so that all arms are equally right, and all sets
+equally strange. Tables and verdicts are then made as the workflow makes them. Nothing is written to ROOT.
+
+A claim that is not true of equal arms must not be supported; what one says of equal arms is found by giving all
+metrics one value. With m judged claims each may be all the same, once in 40 m times (docs/statistics.md). Bounds on a
+loss ("costs less than a point") are true of equal arms, and are counted apart. Where the expression itself makes
+something of chance (the worst of many draws is below one of them), the claim shows here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench.data import formats, schema
+from shiftbench.refs import Ref
+from shiftbench.stages import aggregate, judge_claims
+from shiftbench.statistics import claims, expressions
+from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.statements import Claim
+
+STAY = ("key", "cluster", "group")
+"""Columns of records that say which sample it is; all others are exchanged."""
+
+
+class Campaign(NamedTuple):
+    """What the tables of a campaign are made from: cells, files of its analyses, and the recipe of its tables."""
+
+    cells: list[CellRows]
+    observed: list[Path]
+    recipe: dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("roots", nargs="+", type=Path)
+    parser.add_argument("--times", type=int, default=1, help="permutations of each run")
+    options = parser.parse_args()
+    print(
+        "| system | judged | true of equal arms | supported in the run | under exchange | false |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | --- |")
+    for root in options.roots:
+        for seed in range(options.times):
+            print(line(root, seed), flush=True)
+
+
+def line(root: Path, seed: int) -> str:
+    """Return the row of a run under one permutation."""
+    (file,) = (root / "results/claims").glob("*/claims.parquet.receipt.json")
+    recipe = json.loads(file.read_text())["recipe"]
+    card = {name: Claim.model_validate(one) for name, one in recipe["card"]["claims"].items()}
+    run = pq.read_table(file.with_name("claims.parquet")).to_pylist()
+    before = {row["claim"]: row["verdict"] for row in run if row["part"] is None}
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = exchanged(campaigns(root), seed, Path(scratch), recipe["higher_is_better"])
+    after = {one.name: one.verdict for one in claims.judge(card, rows, recipe["scale"])}
+    judged = [name for name in card if before[name] in ("supported", "refuted", "inconclusive")]
+    equal = {name for name in judged if true_of_equals(card[name], rows)}
+    supported = [name for name in judged if after[name] == "supported"]
+    counts = (
+        len(judged),
+        len(equal),
+        sum(before[n] == "supported" for n in judged),
+        len(supported),
+    )
+    false = ", ".join(name for name in supported if name not in equal) or "none"
+    return f"| {recipe['system']} | {' | '.join(map(str, counts))} | {false} |"
+
+
+def campaigns(root: Path) -> Iterator[Campaign]:
+    """Yield what the campaigns of a run aggregate, as the receipts of their tables say."""
+    place = lambda kind, name: root / Ref(kind, name).path  # noqa: E731
+    for file in sorted((root / "results/tables").glob("*/metrics.parquet.receipt.json")):
+        recipe = json.loads(file.read_text())["recipe"]
+        named = (
+            "weights",
+            "method",
+            "dataset",
+            "split",
+            "shift",
+            "severity",
+            "reference",
+            "detector",
+            "ood",
+        )
+        cells = [
+            CellRows(
+                campaign=recipe["campaign"],
+                task=recipe["task"],
+                file=place(
+                    "scores" if row["detector"] else "records", row["scores"] or row["records"]
+                ),
+                step=None if row["step"] is None else int(row["step"]),
+                ood_group=row.get("ood_group"),
+                records=place("records", row["records"]) if row["detector"] else None,
+                **{name: row[name] for name in named},
+            )
+            for row in recipe["rows"]
+        ]
+        yield Campaign(
+            cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe
+        )
+
+
+def exchanged(
+    found: Iterable[Campaign], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
+) -> expressions.Rows:
+    """Return the metric rows of campaigns whose values are exchanged.
+
+    Args:
+        found: the campaigns.
+        seed: of the permutations.
+        scratch: an empty folder.
+        higher_is_better: of each metric.
+    """
+    random = np.random.default_rng(seed)
+    tables = [
+        table(shuffled(one, random, scratch / str(number)), scratch / f"tables/{number}")
+        for number, one in enumerate(found)
+    ]
+    return judge_claims.read(tables, higher_is_better)
+
+
+def shuffled(campaign: Campaign, random: np.random.Generator, folder: Path) -> Campaign:
+    """Return a campaign whose records, scores and observations are written anew below a folder, exchanged."""
+    cells = campaign.cells
+    records = {c.records or c.file for c in cells if not c.ood} | {
+        c.file for c in cells if not (c.detector or c.ood)
+    }
+    scores = {c.file for c in cells if c.detector}
+    moved = permuted(sorted(records), random, folder / "records")
+    moved |= permuted(sorted(scores), random, folder / "scores")
+    own = [
+        replace(
+            c, file=moved.get(c.file, c.file), records=c.records and moved.get(c.records, c.records)
+        )
+        for c in cells
+    ]
+    observed = [
+        observations(file, random, folder / f"analyses/{number}.parquet")
+        for number, file in enumerate(campaign.observed)
+    ]
+    return Campaign(own, observed, campaign.recipe)
+
+
+def table(campaign: Campaign, folder: Path) -> Path:
+    """Write the metric rows of a campaign and their replicates; return where the rows are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe, detectors = campaign.recipe, tuple(campaign.recipe.get("detectors") or ())
+    made = aggregate.aggregate(
+        campaign.cells,
+        {name: {**used["options"], "use": used["use"]} for name, used in recipe["metrics"].items()},
+        recipe["draws"],
+        recipe["seed"],
+        detection=aggregate.Detection(bool(recipe.get("full_spectrum")), detectors),
+        observed=aggregate.Observed(tuple(campaign.observed), recipe["campaign"], recipe["task"]),
+    )
+    schema.write(made.metrics, folder / "metrics.parquet", "null", formats.METRICS)
+    schema.write(made.replicates, folder / "replicates.parquet", "null", formats.REPLICATES)
+    return folder / "metrics.parquet"
+
+
+def permuted(files: list[Path], random: np.random.Generator, folder: Path) -> dict[Path, Path]:
+    """Write tables of one form whose rows are exchanged between them, but for STAY; return where each is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables, moved, at = [pq.read_table(file) for file in files], dict[Path, Path](), 0
+    if not tables:
+        return moved
+    whole = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
+    free = [name for name in whole.column_names if name not in STAY]
+    other = whole.select(free).take(random.permutation(len(whole)))
+    for number, (file, one) in enumerate(zip(files, tables, strict=True)):
+        rows, at = other.slice(at, len(one)), at + len(one)
+        columns = [one[name] if name in STAY else rows[name] for name in one.column_names]
+        moved[file] = folder / f"{number}.parquet"
+        pq.write_table(pa.table(columns, schema=one.schema), moved[file])
+    return moved
+
+
+def observations(file: Path, random: np.random.Generator, to: Path) -> Path:
+    """Write what an analysis observed with the values of each metric exchanged; return where it is."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    found = pq.read_table(file)
+    values, metrics = found["value_e9"].to_numpy().copy(), np.asarray(found["metric"].to_pylist())
+    for metric in np.unique(metrics):
+        values[metrics == metric] = random.permutation(values[metrics == metric])
+    index = found.column_names.index("value_e9")
+    pq.write_table(found.set_column(index, found.schema.field(index), pa.array(values)), to)
+    return to
+
+
+def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:
+    """Tell whether a claim holds where every metric has one value everywhere."""
+    flat = replace(rows, values=np.full_like(rows.values, 0.5))
+    try:
+        values = [float(one.values[0]) for one in claims.estimates(claim, flat).values()]
+    except expressions.NotEvaluable:
+        return False
+    inside = (
+        abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values
+    )
+    exact = claim.kind == "exact" and all(value == claim.margin for value in values)
+    return exact if claim.kind == "exact" else all(inside)
+
+
+if __name__ == "__main__":
+    main()
