@@ -15,6 +15,8 @@ import json
 import multiprocessing
 import os
 import runpy
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -28,13 +30,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 FORKED = Path(__file__).parent / "forked"
+INTERPRETER = FORKED / "interpreter" / "python"
+"""What stands for `sys.executable` where `python -P -m MODULE` may be a fork."""
+PYTHON = Path(sys.executable)
 NAMES = ("dvc", "shiftbench", "snakemake")
 SERVER = "shiftbench.cli.warm_server"
 LIBRARIES = (
     "torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute pyarrow.dataset cv2 "
     "PIL.Image scipy.stats sklearn.linear_model numba pydantic typer rich.console jinja2 safetensors.torch webdataset "
     "snakemake.cli snakemake.report docutils.core smart_open platformdirs yte braceexpand "
-    "dvc.cli dvc.repo dvc.commands.repro dvc_data.index scmrepo.git makers.frozen"
+    "dvc.cli dvc.repo dvc.commands.repro dvc_data.index scmrepo.git dvc_s3 dvc_ssh dvc_http s3fs sshfs makers.frozen"
 ).split()
 """What is imported once for all; last, what keeps the garbage collector from it: a collection copies each page."""
 
@@ -85,9 +90,18 @@ class Started:
         return self._process.exitcode
 
 
+def forking() -> dict[str, str]:
+    """Return the variables of an environment in which the programs of `forked` are found first and work."""
+    return {
+        "TESTS_FORK": fork_server(),
+        "TESTS_PYTHON": str(PYTHON),
+        "PATH": os.pathsep.join([str(FORKED), str(PYTHON.parent), os.environ["PATH"]]),
+    }
+
+
 @functools.cache
 def fork_server() -> str:
-    """Start what the programs in `forked` ask, which `dvc` and `make` find; return its address.
+    """Start what the programs in `forked` ask; return its address.
 
     It ends with this process.
     """
@@ -158,10 +172,18 @@ def _command(
     command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
 ) -> None:
     """Be the command: its folder, environment, streams, path of modules and words."""
-    with_warm_jobs(cwd)
+    name, *words = command
+    if "snakemake" in command or name != "":
+        with_warm_jobs(cwd)
     _become(cwd, environment, streams)
-    sys.argv[:] = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
-    (entry,) = importlib.metadata.entry_points(group="console_scripts", name=command[0])
+    if not name:  # python -P -m MODULE
+        sys.argv[:] = ["-m", *words[1:]]
+        _end_as_interpreter(lambda: runpy.run_module(words[0], run_name="__main__", alter_sys=True))
+        return
+    if name == "shiftbench" and "TESTS_FORK" in environment:
+        sys.executable = str(INTERPRETER)
+    sys.argv[:] = [str(PYTHON.with_name(name)), *words]
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name=name)
     _end_as_interpreter(lambda: sys.exit(entry.load()()))
 
 
@@ -174,12 +196,16 @@ def _opened(said: tuple[Path, Path]) -> list[int]:
 def _become(cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing put another there
     os.fsync = lambda _: None  # as in conftest.py
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    sys.path[:] = [*environment["PYTHONPATH"].split(os.pathsep), *_installed()]
+    sys.path[:] = [
+        *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)),
+        *_installed(),
+    ]
     sys.modules.pop("sitecustomize", None)
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module("sitecustomize")
@@ -199,32 +225,35 @@ def _end_as_interpreter(run: Callable[[], object]) -> None:
 
 
 def _listen(address: str) -> NoReturn:
-    """Be each command that is asked for, in a child of its own."""
+    """Be each command that is asked for, in a child of its own; who asked and is killed takes its command along."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(address)
     listener.listen()
+    asked: dict[int, socket.socket] = {}  # by the child that is the command
+    pids: dict[int, int] = {}  # by a descriptor that tells of the child's end
     while True:
-        asked, _ = listener.accept()
-        if not os.fork():
-            listener.close()
-            _answer(asked)
-        asked.close()
-        with contextlib.suppress(ChildProcessError):  # those that have ended
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-
-
-def _answer(asked: socket.socket) -> NoReturn:
-    """Be one command in a child; answer with its exit status."""
-    words, streams, *_ = socket.recv_fds(asked, 1 << 20, 3)
-    wanted = json.loads(words)
-    pid = os.fork()
-    if not pid:
-        asked.close()
-        os._exit(_status(wanted["command"], Path(wanted["cwd"]), wanted["environment"], streams))
-    _, status = os.waitpid(pid, 0)
-    asked.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
-    os._exit(0)
+        ready, _, _ = select.select([listener, *asked.values(), *pids], [], [])
+        if listener in ready:
+            one, _ = listener.accept()
+            words, streams, *_ = socket.recv_fds(one, 1 << 20, 3)
+            pid = os.fork()
+            if not pid:
+                for inherited in (listener, one, *asked.values()):
+                    inherited.close()
+                wanted = json.loads(words)
+                place = Path(wanted["cwd"])
+                os._exit(_status(wanted["command"], place, wanted["environment"], streams))
+            for stream in streams:
+                os.close(stream)
+            asked[pid], pids[os.pidfd_open(pid)] = one, pid
+        for pid in [pid for pid, one in asked.items() if one in ready]:
+            os.kill(pid, signal.SIGKILL)
+        for ended in [ended for ended in pids if ended in ready]:
+            one = asked.pop(pids[ended])
+            _, status = os.waitpid(pids.pop(ended), 0)
+            os.close(ended)
+            with contextlib.suppress(OSError), one:
+                one.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
 
 
 def _status(
@@ -274,9 +303,10 @@ def with_warm_jobs(cwd: Path) -> None:
 
 def _stand_by(asked: socket.socket, cwd: Path) -> NoReturn:
     """Wait until a server is wanted, then be it; end where none is."""
-    words, (channel, errors), *_ = socket.recv_fds(asked, 1 << 20, 2)
+    words, descriptors, *_ = socket.recv_fds(asked, 1 << 20, 2)
     if not words:
         os._exit(0)
+    channel, errors = descriptors
     nowhere = os.open(os.devnull, os.O_RDWR)
     _become(cwd, json.loads(words)["environment"], (nowhere, nowhere, errors))
     sys.argv[:] = ["-m", str(channel)]

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +29,8 @@ class Repository:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
         environment = self._environment()
-        if command[0] in (
-            "dvc",
-            "make",
-            "snakemake",
-        ):  # what they start is found first among the forked
-            environment["TESTS_FORK"] = commands.fork_server()
-            environment["PATH"] = f"{commands.FORKED}{os.pathsep}{environment['PATH']}"
+        if command[0] != "git":
+            environment |= commands.forking()
         done = commands.run(command, self.path, environment)
         if check and done.returncode:
             raise AssertionError(
@@ -52,7 +46,7 @@ class Repository:
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "PYTHONPATH": f"{self.sources or self.path / 'src'}{os.pathsep}{COUNTING}",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{commands.PYTHON.parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
         }
 

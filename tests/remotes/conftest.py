@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from makers import commands
 from makers.repositories import Repository, clone
 from remotes import servers
 from remotes.servers import HOST, Proxy
@@ -170,6 +172,14 @@ class Reader:
             if path.startswith(output.path) and listing.is_file():
                 return output.files(listing.read_bytes())[path]
         raise AssertionError(path)
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what this process starts by `python -P -m MODULE` be forks that have the libraries."""
+    for name, value in commands.forking().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "executable", str(commands.INTERPRETER))
 
 
 @pytest.fixture

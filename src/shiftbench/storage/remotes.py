@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -83,7 +83,11 @@ def redacted(text: str, home: Path | None = None) -> str:
         >>> redacted("cannot reach https://me:word@example.org/a?X-Amz-Signature=1f2e")
         'cannot reach https://***@example.org/a?***'
     """
-    for secret in sorted(_secrets(home), key=len, reverse=True):
+    return _without(_secrets(home), text)
+
+
+def _without(secrets: Collection[str], text: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     text = _USER.sub(_without_user, text)  # first: a password may have a `?`
     return _KEY_ID.sub("***", _QUERY.sub(r"\1?***", text))
@@ -263,7 +267,7 @@ def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]
         line.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    limit = ANSWER
+    limit, secrets = ANSWER, _secrets(home)
     while True:
         try:
             text = line.get(timeout=limit)
@@ -272,11 +276,11 @@ def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]
             return False
         if text is None:
             return True
-        yield {key: _shown(value, home) for key, value in json.loads(text).items()}
+        yield {key: _shown(value, secrets) for key, value in json.loads(text).items()}
         limit = STALL
 
 
-def _shown(value: Any, home: Path) -> Any:
+def _shown(value: Any, secrets: Collection[str]) -> Any:
     if isinstance(value, list):
-        return [_shown(item, home) for item in value]
-    return redacted(value, home) if isinstance(value, str) else value
+        return [_shown(item, secrets) for item in value]
+    return _without(secrets, value) if isinstance(value, str) else value
