@@ -53,6 +53,7 @@ SLOW = (
     "tests/metrics/test_average_precision.py",
     "tests/models/test_box_models.py",
     "tests/models/test_released_weights.py",
+    "tests/plan/test_drawn_params.py",
     "tests/plan/test_plan_while_reading.py",
     "tests/plan/test_wrong_params.py",
     "tests/release",
