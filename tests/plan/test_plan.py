@@ -66,6 +66,7 @@ def test_a_job_covers_all_severities(home: Path) -> None:
         "score/shapes/perceptron-mixup-s1/plain",
         "aggregate/small",
         "report/index",
+        "report/samples/small",
         "report/samples/small/index",
     ]
     job = jobs["evaluate/shapes/perceptron-mixup-s0/plain"]
