@@ -133,7 +133,7 @@ def test_results_of_another_history_fail(recorded):
     stamp(recorded.root, "0123456789" * 4)
     (finding,) = recorded.findings("commit")
     assert (finding.verdict, finding.found) == ("failed", "0123456789" * 4)
-    assert "52 outputs were made at a commit that is not in this repository" in finding.why
+    assert "53 outputs were made at a commit that is not in this repository" in finding.why
 
 
 def test_a_shallow_clone_cannot_tell(recorded, tmp_path, monkeypatch):

@@ -116,5 +116,5 @@ def test_the_smoke_campaign_has_the_bytes_of_a_local_run_though_a_pod_was_evicte
     os.killpg(cluster.pods[cluster.named(rule)[0]].pid, signal.SIGKILL)
     assert run.wait() == 0, Path(f"{campaign.path}.log").read_text()[-3000:]
     assert len(cluster.named(rule)) == 2
-    assert len(cluster.jobs) == 13, "two of the 13 jobs are one pod, one came twice"
+    assert len(cluster.jobs) == 15, "two of the 15 jobs are one pod, one came twice"
     assert campaign.bytes(*FOLDERS) == local.bytes(*FOLDERS)

@@ -125,7 +125,7 @@ def test_the_run_is_a_valid_workflow_run_crate(released: Repository) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "57 of 57 checks passed\n18 actions" in done.stdout
+    assert "57 of 57 checks passed\n19 actions" in done.stdout
     graph = json.loads((folder / "ro-crate-metadata.json").read_text())["@graph"]
     job = next(node for node in graph if node["@id"] == "#job/shift/tiny/test/contrast")
     assert job["instrument"] == {"@id": "#shiftbench-shift"}

@@ -47,7 +47,7 @@ def plan(home: Path) -> Plan:
             "results/scores/shapes/perceptron-mixup-s0",
             "weights/shapes/perceptron-mixup-s0",
         ]),
-        ("small", ["results/tables/small"]),
+        ("small", ["results/samples/small", "results/tables/small"]),
     ],
 )  # fmt: skip
 def test_words_ask_for_planned_paths(plan: Plan, asked: str, expected: list[str]) -> None:

@@ -145,7 +145,8 @@ def report(run: Run, todo: list[Artifact]) -> None:
 
     _stream(run)
     for artifact in todo:
-        (samples if artifact.ref.kind == "samples" else samples_page).run(run, artifact)
+        drawn = artifact.ref.kind == "samples"
+        (samples.run if drawn else samples_page.run)(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {
