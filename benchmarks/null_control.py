@@ -179,20 +179,36 @@ def table(campaign: Campaign, folder: Path) -> Path:
 
 
 def permuted(files: list[Path], random: np.random.Generator, folder: Path) -> dict[Path, Path]:
-    """Write tables of one form whose rows are exchanged between them, but for STAY; return where each is."""
+    """Write tables whose rows are exchanged, but for STAY, among those that have the same columns filled.
+
+    Returns:
+        Where each is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tables, moved, at = [pq.read_table(file) for file in files], dict[Path, Path](), 0
-    if not tables:
-        return moved
-    whole = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
-    free = [name for name in whole.column_names if name not in STAY]
-    other = whole.select(free).take(random.permutation(len(whole)))
-    for number, (file, one) in enumerate(zip(files, tables, strict=True)):
-        rows, at = other.slice(at, len(one)), at + len(one)
-        columns = [one[name] if name in STAY else rows[name] for name in one.column_names]
-        moved[file] = folder / f"{number}.parquet"
-        pq.write_table(pa.table(columns, schema=one.schema), moved[file])
+    alike: dict[frozenset[str], list[Path]] = {}
+    for file in files:
+        alike.setdefault(filled(pq.read_table(file)), []).append(file)
+    moved: dict[Path, Path] = {}
+    for some in alike.values():
+        tables, at = [pq.read_table(file) for file in some], 0
+        whole = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
+        free = [name for name in whole.column_names if name not in STAY]
+        other = whole.select(free).take(random.permutation(len(whole)))
+        for file, one in zip(some, tables, strict=True):
+            rows, at = other.slice(at, len(one)), at + len(one)
+            columns = [one[name] if name in STAY else rows[name] for name in one.column_names]
+            moved[file] = folder / f"{len(moved)}.parquet"
+            pq.write_table(pa.table(columns, schema=one.schema), moved[file])
     return moved
+
+
+def filled(table: pa.Table) -> frozenset[str]:
+    """Return the columns that hold something: a record of a method may have what others lack."""
+    return frozenset(
+        name
+        for name in table.column_names
+        if name not in STAY and table[name].null_count < len(table)
+    )
 
 
 def observations(file: Path, random: np.random.Generator, to: Path) -> Path:
