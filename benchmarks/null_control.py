@@ -3,14 +3,15 @@
     python benchmarks/null_control.py ROOT... [--times 1]     # build/systems/palm build/systems/coco-o ...
 
 Of a run at ROOT the rows of all its records, the scores of all its detectors and what its analyses observed are
-permuted, each within a campaign: whatever stood under one net, method, detector, shift, severity or seed, known or
-unknown, may stand under any other. Labels go with their predictions, so that all arms are equally right, and all sets
+permuted: whatever stood under one campaign, net, method, detector, shift, severity or seed, known or unknown, may
+stand under any other. Labels go with their predictions, so that all arms are equally right, and all sets
 equally strange. Tables and verdicts are then made as the workflow makes them. Nothing is written to ROOT.
 
 A claim that is not true of equal arms must not be supported; what one says of equal arms is found by giving all
 metrics one value. With m judged claims each may be all the same, once in 40 m times (docs/statistics.md). Bounds on a
 loss ("costs less than a point") are true of equal arms, and are counted apart. Where the expression itself makes
-something of chance (the worst of many draws is below one of them), the claim shows here, and nowhere else.
+something of chance (the worst of many draws is below one of them), the claim shows here, and nowhere else. A claim
+that compares nothing, of a level alone, is no matter of arms and shows, too.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def campaigns(root: Path) -> Iterator[Campaign]:
 def exchanged(
     found: Iterable[Campaign], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
 ) -> expressions.Rows:
-    """Return the metric rows of campaigns whose values are exchanged.
+    """Return the metric rows of campaigns whose values are exchanged, over all of them.
 
     Args:
         found: the campaigns.
@@ -129,34 +130,35 @@ def exchanged(
         scratch: an empty folder.
         higher_is_better: of each metric.
     """
-    random = np.random.default_rng(seed)
+    random, campaigns = np.random.default_rng(seed), list(found)
+    cells = [cell for one in campaigns for cell in one.cells]
+    records = {c.records or c.file for c in cells if not c.ood} | {
+        c.file for c in cells if not (c.detector or c.ood)
+    }
+    moved = permuted(sorted(records), random, scratch / "records")
+    moved |= permuted(sorted({c.file for c in cells if c.detector}), random, scratch / "scores")
     tables = [
-        table(shuffled(one, random, scratch / str(number)), scratch / f"tables/{number}")
-        for number, one in enumerate(found)
+        table(relocated(one, moved, random, scratch / f"analyses/{number}"), scratch / str(number))
+        for number, one in enumerate(campaigns)
     ]
     return judge_claims.read(tables, higher_is_better)
 
 
-def shuffled(campaign: Campaign, random: np.random.Generator, folder: Path) -> Campaign:
-    """Return a campaign whose records, scores and observations are written anew below a folder, exchanged."""
-    cells = campaign.cells
-    records = {c.records or c.file for c in cells if not c.ood} | {
-        c.file for c in cells if not (c.detector or c.ood)
-    }
-    scores = {c.file for c in cells if c.detector}
-    moved = permuted(sorted(records), random, folder / "records")
-    moved |= permuted(sorted(scores), random, folder / "scores")
-    own = [
+def relocated(
+    campaign: Campaign, moved: Mapping[Path, Path], random: np.random.Generator, folder: Path
+) -> Campaign:
+    """Return a campaign that reads what was exchanged; what its analyses observed is exchanged, too."""
+    cells = [
         replace(
             c, file=moved.get(c.file, c.file), records=c.records and moved.get(c.records, c.records)
         )
-        for c in cells
+        for c in campaign.cells
     ]
     observed = [
-        observations(file, random, folder / f"analyses/{number}.parquet")
+        observations(file, random, folder / f"{number}.parquet")
         for number, file in enumerate(campaign.observed)
     ]
-    return Campaign(own, observed, campaign.recipe)
+    return Campaign(cells, observed, campaign.recipe)
 
 
 def table(campaign: Campaign, folder: Path) -> Path:
@@ -177,20 +179,36 @@ def table(campaign: Campaign, folder: Path) -> Path:
 
 
 def permuted(files: list[Path], random: np.random.Generator, folder: Path) -> dict[Path, Path]:
-    """Write tables of one form whose rows are exchanged between them, but for STAY; return where each is."""
+    """Write tables whose rows are exchanged, but for STAY, among those that have the same columns filled.
+
+    Returns:
+        Where each is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tables, moved, at = [pq.read_table(file) for file in files], dict[Path, Path](), 0
-    if not tables:
-        return moved
-    whole = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
-    free = [name for name in whole.column_names if name not in STAY]
-    other = whole.select(free).take(random.permutation(len(whole)))
-    for number, (file, one) in enumerate(zip(files, tables, strict=True)):
-        rows, at = other.slice(at, len(one)), at + len(one)
-        columns = [one[name] if name in STAY else rows[name] for name in one.column_names]
-        moved[file] = folder / f"{number}.parquet"
-        pq.write_table(pa.table(columns, schema=one.schema), moved[file])
+    alike: dict[frozenset[str], list[Path]] = {}
+    for file in files:
+        alike.setdefault(filled(pq.read_table(file)), []).append(file)
+    moved: dict[Path, Path] = {}
+    for some in alike.values():
+        tables, at = [pq.read_table(file) for file in some], 0
+        whole = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
+        free = [name for name in whole.column_names if name not in STAY]
+        other = whole.select(free).take(random.permutation(len(whole)))
+        for file, one in zip(some, tables, strict=True):
+            rows, at = other.slice(at, len(one)), at + len(one)
+            columns = [one[name] if name in STAY else rows[name] for name in one.column_names]
+            moved[file] = folder / f"{len(moved)}.parquet"
+            pq.write_table(pa.table(columns, schema=one.schema), moved[file])
     return moved
+
+
+def filled(table: pa.Table) -> frozenset[str]:
+    """Return the columns that hold something: a record of a method may have what others lack."""
+    return frozenset(
+        name
+        for name in table.column_names
+        if name not in STAY and table[name].null_count < len(table)
+    )
 
 
 def observations(file: Path, random: np.random.Generator, to: Path) -> Path:
