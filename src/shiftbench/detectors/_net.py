@@ -65,7 +65,7 @@ class Net:
     # ------------------------------------------------------------------ samples
 
     def batches(self) -> Iterator[Tensor]:
-        """Yield the net's input in key order, float32 (n, channels, h, w) on the net's device.
+        """Yield the net's input in key order, float32 (n, channels, h, w), or by its parts, on the net's device.
 
         Raises:
             ChecksumError: damaged shards.
@@ -74,7 +74,7 @@ class Net:
         read = map(self.transform, read) if self.transform else read
         for prepared in batching.ahead(map(self.predictor.prepare, read)):
             self.seen += len(prepared)
-            yield torch.from_numpy(prepared).to(self.predictor.device).float()
+            yield _floats(nets.to_inputs(prepared, self.predictor.device))
 
     def each(self, function: PerSample) -> Iterator[tuple[Floats, ...]]:
         """Yield what a function gives for each batch: tensors with a row per sample, as float64.
@@ -225,7 +225,7 @@ class Net:
                 found.append((name, tuple(output.shape)))
 
         names = [name for name, _ in self.module.named_modules() if name]
-        x = torch.from_numpy(self._first).to(self.predictor.device).float()
+        x = _floats(nets.to_inputs(self._first, self.predictor.device))
         with torch.no_grad(), _hooked(self.module, names, note):
             self.logits(x)
         return found
@@ -269,3 +269,10 @@ def _halving(function: PerSample, x: Tensor) -> tuple[Tensor, ...]:
     half = len(x) // 2
     parts = _halving(function, x[:half]), _halving(function, x[half:])
     return tuple(torch.cat(pair) for pair in zip(*parts, strict=True))
+
+
+def _floats(inputs: Any) -> Any:
+    """Return a net's input, or each part of it, as float32."""
+    if isinstance(inputs, dict):
+        return {name: part.float() for name, part in inputs.items()}
+    return inputs.float()

@@ -149,10 +149,10 @@ def _of_results(file: Path, numbers: Mapping[int, int]) -> Answers:
         return place, score, numbers[number]
 
     found = _published.by_image(file, "image_id, category_id, bbox and score", box)
-    made = {
-        image: _made(*zip(*boxes, strict=True), file)  # type: ignore[arg-type]
-        for image, boxes in found.items()
-    }
+    made = {}
+    for image, boxes in found.items():
+        places, scores, classes = zip(*boxes, strict=True)
+        made[image] = _made(places, scores, classes, file)
     return Answers(made, _made([], [], [], file))
 
 
