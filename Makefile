@@ -112,7 +112,7 @@ lock: ## write requirements.lock and .hashes with the newest releases
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
-	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,generation,llm,dev]'; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,search,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock; \
 	"$$scratch/bin/uv" pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \

@@ -22,6 +22,7 @@ MODELS = {
     "tfidf_logreg": "tfidf",
     "tfidf_logreg_part": "tfidf",
     "autoencoding": "autoencoder",
+    **dict.fromkeys(("examiner", "random_search", "cma_search"), "heatmap_net"),
 }
 """Trainers of one model only."""
 
@@ -38,7 +39,8 @@ def test_file_says_what_it_is(name: str) -> None:
     assert "Source" in trainer.__doc__
     assert isinstance(trainer.PARAMS, dict)
     assert callable(trainer.train)
-    needs = trainer.needs(trainer.PARAMS | CONTEXT) if hasattr(trainer, "needs") else []
+    context = CONTEXT | {"model": MODELS.get(name, CONTEXT["model"])}
+    needs = trainer.needs(trainer.PARAMS | context) if hasattr(trainer, "needs") else []
     reads = name in ALONE or any(ref.kind == "shards" for ref in needs)
     assert set(getattr(trainer, "TASKS", () if reads else TASKS)).intersection(TASKS), "of no task"
     assert all(isinstance(ref, Ref) for ref in needs)

@@ -1,0 +1,122 @@
+"""Poses drawn from the regions that searchers found (`trainers/_pose_search.py`), or as many from the prior.
+
+    datasets:
+      net_failures: {use: failure_regions, model: heatmap_net, trainer: examiner, searchers: [0, 1, 2]}
+      prior_poses: {use: failure_regions, searchers: [0, 1, 2]}
+
+Each searcher in `searchers` gives `train` and `test` poses (in the paper 500 each), uniform in its box, which is
+widened by 0.2 rad on each side first where it is narrower than 0.08 rad on average (`widen`), as for fine-tuning in
+the paper. Without a `trainer` the poses are of the prior. They stand on pieces of photos, in random colours, turned a
+little; with `plain`, on white, as the search sees them. With `worst` there is one pose of each searcher instead, that
+of the largest error among those that the search measured. Samples are grouped and resampled by searcher; `meta` has
+the angles in degrees.
+
+Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
+`train_advTraining.py`); bodies as in `capsule_bodies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.datasets import capsule_bodies
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.pose_examiner.datasets import _examined
+from shiftbench.trainers._regions import Limits, Region
+
+TASK = "keypoints"
+CLASSES = capsule_bodies.CLASSES
+NATIVE = ("train", "test")
+SOURCES = capsule_bodies.SOURCES
+LICENCE, CITATION = capsule_bodies.LICENCE, capsule_bodies.CITATION
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    **capsule_bodies.PARAMS,
+    "train": 20,
+    "test": 20,
+    "of": "capsule_bodies",
+    "model": "heatmap_net",
+    "trainer": "",
+    "searchers": list(range(10)),
+    "widen": True,
+    "plain": False,
+    "worst": False,
+}
+NARROW, WIDER = 0.08, 0.2
+"""Radians: the mean side of a box that is widened, and by how much on each side."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return what the searchers found."""
+    if not params["trainer"]:
+        return []
+    named = params["of"], params["model"], params["trainer"]
+    return [refs.weights(*named, seed) for seed in params["searchers"]]
+
+
+def samples(
+    split: str,
+    sources: dict[str, Path],
+    params: dict[str, Any],
+    inputs: Mapping[Ref, Path] = MappingProxyType({}),
+) -> Iterator[Sample]:
+    """Yield `train` or `test`: `image`, `poses`, and `meta` with the searcher and the angles.
+
+    Raises:
+        ParamsError: an option of the pictures is out of range.
+    """
+    capsule_bodies.check(params)
+    name = params.get("name", "failure_regions")
+    found = {int(ref.name.rpartition("-s")[2]): inputs[ref] for ref in needs(params)}
+    for searcher in sorted(params["searchers"]):
+        words = RandomStream(0, "poses", "failure_regions", f"{name}/{split}/{searcher}")
+        poses = _poses(words, params[split], found.get(searcher), params)
+        for number, pose in enumerate(poses):
+            key = f"{name}/{split}/{searcher:03d}_{number:06d}"
+            made = _picture(key, pose, split, sources, params)
+            yield made.with_field("meta", _meta(searcher, pose))
+
+
+def _poses(
+    words: RandomStream, count: int, found: Path | None, params: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    if found is None:
+        return np.array([_examined.from_prior(words) for _ in range(count)])
+    limits = Limits(_examined.LOW, _examined.HIGH)
+    kept = safetensors.numpy.load_file(found)
+    if params["worst"]:
+        worst: NDArray[np.float64] = kept["samples"][[int(kept["errors"].argmax())]]
+        return worst
+    region = Region(kept["centre"], kept["low"], kept["high"])
+    if params["widen"] and (region.high - region.low).mean() < NARROW:
+        region = region.widened(WIDER, limits)
+    return region.drawn(words, count)
+
+
+def _picture(
+    key: str,
+    pose: NDArray[np.float64],
+    split: str,
+    sources: dict[str, Path],
+    params: dict[str, Any],
+) -> Sample:
+    if params["plain"]:
+        return _examined.plain(key, pose, (params["height"], params["width"]), params["share"])
+    return _examined.on_photo(key, pose, split, sources, params)
+
+
+def _meta(searcher: int, pose: NDArray[np.float64]) -> dict[str, Any]:
+    named = f"searcher_{searcher:03d}"
+    degrees = [round(float(angle), 3) for angle in pose / _examined.DEGREE]
+    return {"group": None, "cluster": named, "angles": degrees}

@@ -1,0 +1,196 @@
+"""PoseExaminer: a searcher looks for a pose at which a model errs, and grows a region of such poses around it.
+
+One training is one searcher, and its seed the searcher's number; the weights that come out are what it found, so a
+search that was killed goes on with the searchers that have none yet. What is tested are the weights `tested[MODEL]`
+of the same dataset, with the seed `tested_seed`. An error is that of `joint_error`: mean over arms and legs, in
+torsos, 1 for a person that was not found; bodies are on white (`datasets/_examined.py`).
+
+1. `searcher` (`trainers/_searchers.py`) looks at no more than `points` points of the prior, one picture each.
+   `reinforce` stops before when it looked at more than 20 and the smallest error of the last `recent` exceeds
+   `threshold` + `margin`; the others have their whole budget. The pose found is the centre; where the model errs
+   there by less than the threshold, the searcher is given up and its box stays as small as it was.
+2. The box grows (`trainers/_regions.py`).
+3. `samples` poses of the box, and as many of the prior, are measured.
+
+Tensors: `latent` (16,) and `centre`, `low`, `high` (16,) in radians; `samples` (n, 16) and `errors` (n,);
+`prior_errors` (n,); `found` (4,): the error at the centre, evaluations in both phases, persons not found among the
+samples. The log has the errors of phase 1, and of each iteration of phase 2 the smallest error, the width of the
+shell, the faces moved, the size.
+
+Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
+`train_advTesting.py`, `test_advTesting.py`). Differs: errors in torsos of joints in the picture in both phases (there
+pixels, then millimetres in space); the pose of the mean is the centre (the code draws the centre anew in each
+iteration); the searcher that ends below the threshold is given up whenever it ends (the code: after more than 100
+points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.systems.pose_examiner.datasets import _examined
+from shiftbench.tasks import keypoints
+from shiftbench.tasks._classes import LabelSpace
+from shiftbench.trainers import _regions, _searchers
+
+Floats = NDArray[np.float64]
+TASKS = ("keypoints",)
+READS_SOURCES = True  # what the tested model reads
+PARAMS: dict[str, object] = {
+    "tested": {"heatmap_net": "poses", "blazepose": "pretrained"},
+    "tested_seed": 0,
+    "searcher": "reinforce",
+    "points": 300,
+    "recent": 10,
+    "threshold": 0.10,
+    "margin": 0.01,
+    "half": 0.03,
+    "iterations": 300,
+    "redraw": 3,
+    "faces": 5,
+    "poses": 10,
+    "slow": 0.105,
+    "fast": 0.13,
+    "samples": 200,
+    "height": 192,
+    "width": 144,
+    "share": 0.85,
+}
+AT_LEAST = 20
+LIMITS = _regions.Limits(_examined.LOW, _examined.HIGH)
+PRIOR = _regions.Prior(LIMITS, _examined.plausible)
+BATCH = 20
+
+
+def tested(params: Mapping[str, Any]) -> Ref:
+    """Return the weights that are tested.
+
+    Raises:
+        ParamsError: `tested` does not name the trainer of the model's weights.
+    """
+    trainer = params["tested"].get(params["model"])
+    if trainer is None:
+        raise ParamsError(
+            f"pose_search: tested names no trainer of {params['model']!r}; it has {', '.join(params['tested'])}"
+        )
+    return refs.weights(params["dataset"], params["model"], trainer, params["tested_seed"])
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights that are tested."""
+    return [tested(params)]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return what one searcher found."""
+    model, params = Tested(job), job.params
+    words = RandomStream(job.seed, "pose_search", job.dataset, "points")
+    one = _searchers.searcher(params["searcher"], _examined.DIMS, words, _examined.BOUND)
+    looked = _searchers.search(
+        one,
+        lambda latent: float(model.errors(_examined.decode(latent)[None])[0]),
+        params["points"],
+        lambda errors: params["searcher"] == "reinforce" and enough(errors, params),
+    )
+    latent = one.found()
+    region = _regions.Region.around(_examined.decode(latent), params["half"], LIMITS)
+    centre = float(model.errors(region.centre[None])[0])
+    steps: list[_regions.Step] = []
+    if centre >= params["threshold"]:
+        words = RandomStream(job.seed, "pose_search", job.dataset, "region")
+        region, steps = _regions.grow(region, model.errors, PRIOR, growth(params), centre, words)
+    _log(job, looked, steps)
+    evaluations = (
+        len(looked),
+        len(steps) * min(params["faces"], 2 * _examined.DIMS) * params["poses"],
+    )
+    return {
+        "latent": torch.from_numpy(latent),
+        "centre": torch.from_numpy(region.centre),
+        "low": torch.from_numpy(region.low),
+        "high": torch.from_numpy(region.high),
+        **measured(job, model, region, (centre, *evaluations)),
+    }
+
+
+def enough(errors: Sequence[float], params: Mapping[str, Any]) -> bool:
+    """Tell whether the first phase may end."""
+    last = errors[-params["recent"] :]
+    return len(errors) > AT_LEAST and min(last) > params["threshold"] + params["margin"]
+
+
+def growth(params: Mapping[str, Any]) -> _regions.Growth:
+    """Return the constants of the second phase."""
+    width = _regions.Width(params["slow"], params["fast"])
+    named = {name: params[name] for name in ("threshold", "iterations", "redraw", "faces", "poses")}
+    return _regions.Growth(width=width, **named)
+
+
+def measured(
+    job: TrainJob, model: Tested, region: _regions.Region, found: tuple[float, int, int]
+) -> dict[str, torch.Tensor]:
+    """Return poses of the region and their errors, and those of as many poses of the prior."""
+    count = job.params["samples"]
+    words = RandomStream(job.seed, "pose_search", job.dataset, "samples")
+    samples = region.drawn(words, count)
+    words = RandomStream(job.seed, "pose_search", job.dataset, "prior")
+    prior = np.array([_examined.from_prior(words) for _ in range(count)])
+    errors = model.errors(samples)
+    missed = float(model.missed)
+    return {
+        "samples": torch.from_numpy(samples),
+        "errors": torch.from_numpy(errors),
+        "prior_errors": torch.from_numpy(model.errors(prior)),
+        "found": torch.tensor([*found, missed], dtype=torch.float64),
+    }
+
+
+def _log(job: TrainJob, looked: Sequence[float], steps: Sequence[_regions.Step]) -> None:
+    for number, error in enumerate(looked):
+        job.log(number, "point_error", error)
+    for number, step in enumerate(steps):
+        for name, value in step._asdict().items():
+            job.log(number, name, value)
+
+
+class Tested:
+    """The model that is tested.
+
+    Attributes:
+        missed: persons that were not found, of the last poses.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        weights = next(path for ref, path in job.inputs.items() if ref.kind == "weights")
+        classes = nets.classes_of(weights)
+        self._predict = nets.load_predictor(
+            job.plugin, weights, job.model_params, classes, job.device, inputs=job.inputs
+        )
+        self._space = LabelSpace(tuple(classes), job.classes)
+        self._size = job.params["height"], job.params["width"]
+        self._share, self.missed = job.params["share"], 0
+
+    def errors(self, poses: Floats) -> Floats:
+        """Return the error of the model at each of poses (n, 16), float64 (n,)."""
+        found: list[float] = []
+        self.missed = 0
+        for at in range(0, len(poses), BATCH):
+            samples = [
+                _examined.plain(f"pose/{number:06d}", pose, self._size, self._share)
+                for number, pose in enumerate(poses[at : at + BATCH])
+            ]
+            rows = keypoints.rows(samples, self._predict(samples), self._space, "full")
+            found += [own[0] / 1e9 for own in rows["limb_errors_e9"].to_pylist()]
+            self.missed += sum(own[0] for own in rows["missed"].to_pylist())
+        return np.array(found)

@@ -1,0 +1,282 @@
+"""What was found is drawn from, summarised and read: data sets of regions, the summary, the release's own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from makers import shift_digests
+from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
+from shiftbench.errors import DataError
+from shiftbench.inference import nets
+from shiftbench.systems.pose_examiner.analyses import region_summary, released_searches
+from shiftbench.systems.pose_examiner.datasets import _examined, failure_regions
+
+CENTRE = _examined.decode(np.zeros(16))
+
+
+def write(path: Path, half: float, errors: list[float], prior: list[float]) -> Path:
+    """Write what a searcher found: a box of `half` to both sides, cut off at the limits."""
+    low = np.maximum(CENTRE - half, _examined.LOW)
+    high = np.minimum(CENTRE + half, _examined.HIGH)
+    steps = np.linspace(0.1, 0.9, len(errors))[:, None]
+    tensors = {
+        "centre": CENTRE, "low": low, "high": high, "samples": low + steps * (high - low),
+        "errors": np.array(errors), "prior_errors": np.array(prior),
+        "found": np.array([0.2, 21.0, 100.0, 1.0]),
+    }  # fmt: skip
+    state = {name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}
+    path.write_bytes(nets.state_bytes(state, {}))
+    return path
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> dict[Any, Path]:
+    """A narrow box, which did not grow, and a wide one."""
+    refs_of = [refs.weights("capsule_bodies", "heatmap_net", "examiner", n) for n in range(2)]
+    return {
+        refs_of[0]: write(tmp_path / "0", 0.03, [0.05, 0.3, 0.1, 0.09], [0.06] * 4),
+        refs_of[1]: write(tmp_path / "1", 0.06, [0.15, 0.25, 0.2, 0.4], [0.05] * 4),
+    }
+
+
+def regions(found: dict[Any, Path], split: str = "test", **options: Any) -> list[Any]:
+    params = {
+        **failure_regions.PARAMS,
+        "name": "regions",
+        "trainer": "examiner",
+        "test": 6,
+        "train": 6,
+    }
+    params |= {"searchers": [0, 1], "height": 64, "width": 48, **options}
+    return list(failure_regions.samples(split, shift_digests.originals(), params, found))
+
+
+def angles(samples: list[Any]) -> np.ndarray:
+    return np.array([one.fields["meta"]["angles"] for one in samples]) * _examined.DEGREE
+
+
+def test_narrow_boxes_are_widened_wide_ones_are_not(found: dict[Any, Path]) -> None:
+    half = [np.abs(angles(regions(found)) - CENTRE).reshape(2, 6, 16).max(axis=(1, 2))]
+    assert 0.06 < half[0][0] <= 0.2301
+    assert half[0][1] <= 0.0601
+    kept = np.abs(angles(regions(found, widen=False, plain=True)) - CENTRE).reshape(2, -1)
+    assert kept[0].max() <= 0.0301
+
+
+def test_samples_are_resampled_by_searcher_and_keep_the_limits(found: dict[Any, Path]) -> None:
+    samples = regions(found)
+    clusters = [one.fields["meta"]["cluster"] for one in samples]
+    assert clusters == ["searcher_000"] * 6 + ["searcher_001"] * 6
+    assert [one.key for one in samples] == sorted({one.key for one in samples})
+    assert (angles(samples) >= _examined.LOW - 1e-4).all()
+    assert (angles(samples) <= _examined.HIGH + 1e-4).all()
+
+
+def test_poses_to_learn_from_and_to_test_on_differ(found: dict[Any, Path]) -> None:
+    learnt = {tuple(row) for row in angles(regions(found, "train"))}
+    assert not learnt & {tuple(row) for row in angles(regions(found))}
+    assert len(learnt) == 12
+
+
+def test_plain_pictures_are_those_of_the_search_and_others_stand_on_photos(
+    found: dict[Any, Path],
+) -> None:
+    for one in regions(found, plain=True, searchers=[0]):
+        assert (one.fields["image"][0] == 255).all()
+    for one in regions(found, searchers=[0]):
+        assert (one.fields["image"][0] == 255).mean() < 0.5
+
+
+def test_the_worst_pose_of_each_searcher_is_that_of_the_largest_error(
+    found: dict[Any, Path],
+) -> None:
+    worst = regions(found, worst=True, plain=True)
+    assert len(worst) == 2
+    low, high = CENTRE - 0.03, np.minimum(CENTRE + 0.03, _examined.HIGH)
+    low = np.maximum(low, _examined.LOW)
+    share = np.linspace(0.1, 0.9, 4)[1]
+    np.testing.assert_allclose(angles(worst)[0], low + share * (high - low), atol=1e-4)
+
+
+def test_without_a_trainer_poses_are_of_the_prior(found: dict[Any, Path]) -> None:
+    assert failure_regions.needs({**failure_regions.PARAMS}) == []
+    samples = regions({}, trainer="", plain=True)
+    assert np.abs(angles(samples) - CENTRE).max() > 0.3
+    with pytest.raises(KeyError):
+        regions({}, plain=True)
+
+
+def summary(
+    found: dict[Any, Path], **options: Any
+) -> dict[tuple[str, int, str | None], list[float]]:
+    params = {**region_summary.PARAMS, "searches": {"heatmap_net": ["examiner"]}, "searchers": 2}
+    job = Measurement({**params, "dataset": "capsule_bodies", **options}, found, 0, {})
+    rows: dict[tuple[str, int, str | None], list[float]] = {}
+    for one in region_summary.measure(job):
+        searcher = int(one.weights[-1])
+        rows.setdefault((one.metric, searcher, one.group), []).append(one.value)
+    return rows
+
+
+def test_the_summary_by_hand(found: dict[Any, Path]) -> None:
+    rows = summary(found)
+    assert rows["success", 0, None] == [0.0]  # 0.24 or less
+    assert rows["success", 1, None] == [1.0]
+    assert rows["region_error", 0, None] == [0.05, 0.3, 0.1, 0.09]
+    assert rows["prior_error", 1, None] == [0.05] * 4
+    assert rows["evaluations", 0, None] == [121.0]
+    assert rows["missed", 0, None] == [0.25]
+    assert rows["centre_error", 0, None] == [0.2]
+    assert not [key for key in rows if key[1] == 0 and key[2]], "a searcher that failed is averaged"
+    assert rows["error_min", 1, "successful"] == [0.15]
+    assert rows["error_max", 1, "successful"] == [0.4]
+    assert rows["error_median", 1, "successful"] == [pytest.approx(0.225)]
+    assert rows["easy_share", 1, "successful"] == [0.0] * 4
+
+
+def test_an_error_at_the_threshold_is_no_easy_one(found: dict[Any, Path]) -> None:
+    rows = summary(found, size=0.01, threshold=0.1)
+    assert rows["easy_share", 0, "successful"] == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_a_success_is_as_wide_a_box_as_in_the_paper() -> None:
+    assert region_summary.PARAMS["size"] == pytest.approx(0.6 / np.sqrt(63) * np.sqrt(16))
+
+
+EVALUATION = (
+    " ### iter [9999] / NormGap [{gap}] / PARE_MPJPE(RL target) [0.0] / OUTPUT_MPJPE(real error mean) [{mean}] / "
+    "OUTPUT_MPJPE(real error min) [91.5] / OUTPUT_MPJPE(real error max) [230.0] / "
+    "OUTPUT_MPJPE(real error median) [140.0] / Per_C(percent of samples < 90) [{easy}] \n"
+)
+FIRST = (
+    " ### iter [{at}] / Baseline [40.1] / Embedding distance  [41.0] / Policy_loss [3.1] / 10*Gap [0.6] / "
+    "PARE_MPJPE(RL target) [88.0] / OUTPUT_MPJPE(real error) [{error}] / timeNeeds [1.0] \n"
+)
+SECOND = (
+    " ### iter [200] / Baseline [0.0] / Embedding distance  [2.0] / OUTPUT_MPJPE(real error) [99.0] / "
+    "InvVposer(weight_zgen) [5.0]  / InvVposer+JointRange(weight) [5.0000] / grad[-3.1] \n"
+)
+TESTS = (
+    "##### Now testing checkpoints : [ ./Methods/PARE/master/hrnet_w32_conv_pare.pth ] \n"
+    "------------------- [ 3dpw ] -------------------\n"
+    "MPJPE : 81.81 \nPA-MPJPE : 50.78 \nPVE : 102.27 \n"
+    "---------------------------------------------------------\n"
+    "##### Now testing checkpoints : [ ./Methods/PARE/ours/exp_best_pare.pth ] \n"
+    "------------------- [ advTraining_loop_6-3dpw ] -------------------\n"
+    "MPJPE : 73.65 \nPA-MPJPE : 47.25 \nPVE : 91.29 \n"
+)
+"""As tools/test.py writes them; the numbers are those of the repository's README."""
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """Two searchers of PARE in the layout of the official code, one of which succeeded."""
+    for number, (gap, mean, easy) in enumerate(((0.476, 95.0, 0.4), (1.32, 150.0, 0.05)), 1):
+        for folder, value in (("exps", mean), ("random_poses", 70.0)):
+            place = tmp_path / "pare" / folder / f"Proc_{number}_evaluation"
+            place.mkdir(parents=True)
+            text = EVALUATION.format(gap=gap, mean=value, easy=easy)
+            (place / "evaluation_error.txt").write_text(text)
+        place = tmp_path / "pare/exps" / f"Proc_{number}_training"
+        place.mkdir()
+        lines = FIRST.format(at=0, error=80.0) + FIRST.format(at=1, error=110.5) + SECOND
+        (place / "training_loss.txt").write_text(lines)
+    (tmp_path / "evaluation_results.txt").write_text(TESTS)
+    return tmp_path
+
+
+def read(folder: Path) -> dict[tuple[str, str, str | None], float]:
+    params = {**released_searches.PARAMS, "path": str(folder), "models": ["pare"]}
+    job = Measurement(params, {}, 0, {})
+    return {(o.metric, o.weights, o.group): o.value for o in released_searches.measure(job)}
+
+
+def test_what_the_official_code_writes_is_read(released: Path) -> None:
+    rows = read(released)
+    one, two = (f"smpl_bodies/pare-examiner-s{n}" for n in range(2))
+    assert rows["success", one, None] == 0
+    assert rows["success", two, None] == 1
+    assert rows["region_error", two, None] == 150.0
+    assert rows["prior_error", two, None] == 70.0
+    assert rows["centre_error", one, None] == 110.5
+    assert rows["easy_share", two, "successful"] == 0.05
+    assert rows["error_median", two, "successful"] == 140.0
+    assert ("error_median", one, "successful") not in rows
+    assert rows["region_error_of", "smpl_bodies/pare-pretrained-s0", None] == 150.0
+    assert rows["mpjpe_mm", "smpl_bodies/pare-pretrained-s0", None] == 81.81
+    assert rows["mpjpe_mm", "smpl_bodies/pare-failures-s0", None] == 73.65
+    assert rows["pve_mm", "smpl_bodies/pare-failures-s0", None] == 91.29
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("evaluation_results.txt", "exp_best_pare", "other", "'other' is none of the checkpoints"),
+        (
+            "evaluation_results.txt",
+            "loop_6-3dpw",
+            "loop_6-h36m",
+            "line 8: 'h36m' is none of the tests",
+        ),
+        (
+            "evaluation_results.txt",
+            TESTS[:60],
+            "MPJPE : 1.0\n" + TESTS[:60],
+            "before the checkpoint",
+        ),
+        (
+            "pare/exps/Proc_1_evaluation/evaluation_error.txt",
+            "NormGap",
+            "Gap",
+            "nothing of NormGap",
+        ),
+        (
+            "pare/exps/Proc_2_evaluation/evaluation_error.txt",
+            "[1.32]",
+            "[x]",
+            "NormGap is 'x', no number",
+        ),
+        (
+            "pare/exps/Proc_1_training/training_loss.txt",
+            "timeNeeds",
+            "InvVposer",
+            "no line of the first",
+        ),
+    ],
+)
+def test_what_it_does_not_write_is_refused(
+    released: Path, file: str, old: str, new: str, message: str
+) -> None:
+    place = released / file
+    place.write_text(place.read_text().replace(old, new))
+    with pytest.raises(DataError, match=message):
+        read(released)
+
+
+@pytest.mark.parametrize(
+    "lacking", ["evaluation_results.txt", "pare/exps/Proc_1_training/training_loss.txt"]
+)
+def test_a_file_that_is_missing_is_named(released: Path, lacking: str) -> None:
+    (released / lacking).unlink()
+    with pytest.raises(DataError, match=f"{Path(lacking).name} does not exist"):
+        read(released)
+
+
+def test_a_model_without_searches_is_refused(released: Path) -> None:
+    params = {**released_searches.PARAMS, "path": str(released)}
+    with pytest.raises(DataError, match=r"spin/exps has no Proc_N_evaluation"):
+        list(released_searches.measure(Measurement(params, {}, 0, {})))
+
+
+def test_every_part_is_found_by_its_name() -> None:
+    for family, name in (
+        *(("trainers", arm) for arm in ("examiner", "random_search", "cma_search")),
+        *(("analyses", one) for one in ("region_summary", "released_searches")),
+    ):
+        assert plugins.find(family, name).__doc__
