@@ -397,6 +397,20 @@ def fineweb_edu(tmp: Path) -> Made:
     return {}, {"path": str(tmp)}
 
 
+def questions(tmp: Path) -> Made:
+    """Forty questions each in train.jsonl and test.jsonl, as GSM8K has them."""
+    for first, split in enumerate(("train", "test")):
+        asked = [
+            {
+                "question": f"What is {n} and {first + 1}?",
+                "answer": f"They add up.\n#### {n + first + 1}",
+            }
+            for n in range(40)
+        ]
+        (tmp / f"{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    return {}, {"path": str(tmp)}
+
+
 def recode_release(tmp: Path) -> Made:
     """Two problems as a file of ReCode's release has them."""
     rows = [
@@ -503,7 +517,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
-        *(recode_release, fineweb_edu),
+        *(recode_release, fineweb_edu, questions),
         rendered_clips,
         *(trec, trec_documents),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
