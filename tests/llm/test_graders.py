@@ -28,6 +28,11 @@ CHOICES = ["red", "blue", "dark green"]
         ("number", "it is 7", {"answer": "-7"}, False),
         ("number", r"\boxed{12} of 40", {"answer": "12"}, True),
         ("number", "none", {"answer": "12"}, None),
+        ("boxed", r"\boxed{3} or \boxed{\frac{1}{2}}.", {"answer": r"\frac{1} {2}"}, True),
+        ("boxed", r"\boxed{-\frac{1}{2}}", {"answer": r"\frac{1}{2}"}, False),
+        ("boxed", r"\frac{1}{2}", {"answer": r"\frac{1}{2}"}, None),
+        ("boxed", r"\boxed{\frac{1}{2}", {"answer": r"\frac{1}{2}"}, None),  # never closed
+        ("number", r"\boxed{x = 12} of 40", {"answer": "12"}, True),
         ("choice", "The answer is B.", {"answer": "B"}, True),
         ("choice", "(A) no, rather (C)", {"answer": "C"}, True),
         ("choice", "B", {"answer": "C"}, False),

@@ -57,6 +57,17 @@ def test_questions_under_other_names(tmp_path: Path) -> None:
     }
 
 
+def test_questions_with_choices(tmp_path: Path) -> None:
+    row = {"question": "Which?", "answer": "B", "options": ["one", "two"]}
+    lines(tmp_path / "test.jsonl", [row])
+    (found,) = asked(tmp_path, answer_mark="", choices="options", graders=["choice"])
+    free_text.check(found, [])
+    lines(tmp_path / "test.jsonl", [{**row, "options": None}])
+    (found,) = asked(tmp_path, answer_mark="", choices="options", graders=["choice"])
+    with pytest.raises(DataError, match="needs meta.choices"):
+        free_text.check(found, [])
+
+
 def test_what_is_no_question_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="option path is missing"):
         list(questions.samples("test", {}, dict(questions.PARAMS)))

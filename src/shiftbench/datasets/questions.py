@@ -2,7 +2,8 @@
 
 `path` holds `train.jsonl` and `test.jsonl`, or one of them, a question a line; `question` and `answer` name its fields.
 Of the answer counts what follows `answer_mark`, where there is one: GSM8K's solutions end in `#### 72`. `graders` judge
-it, of what stands behind `answer_after` in a completion. The key ends in the number of the line, from 0.
+it, of what stands behind `answer_after` in a completion; `choices` names a field with the texts of choices A, B, ...
+The key ends in the number of the line, from 0.
 
 Source: the files of GSM8K (openai/grade-school-math, grade_school_math/data: `train.jsonl` of 7,473 and `test.jsonl` of
 1,319 lines, fields `question` and `answer`). MATH-500 on the hub has `test.jsonl` with `problem` and `answer`.
@@ -33,6 +34,7 @@ PARAMS: dict[str, object] = {
     "answer_mark": "####",
     "answer_after": "</think>",
     "graders": ["number", "exact"],
+    "choices": "",
 }
 
 
@@ -64,15 +66,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise DataError(f"{file} does not exist; expected a question a line")
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream):
-            question, answer = _read(line, f"{file}, line {number + 1}", params)
-            meta: dict[str, Any] = {"answer": answer, "graders": list(params["graders"])}
-            if params["answer_after"]:
-                meta["answer_after"] = params["answer_after"]
-            yield Sample(f"questions/{split}/{number:06d}", {"text": question, "meta": meta})
+            found = _read(line, f"{file}, line {number + 1}", params)
+            fields = {"text": found[params["question"]], "meta": _meta(found, params)}
+            yield Sample(f"questions/{split}/{number:06d}", fields)
 
 
-def _read(line: str, where: str, params: dict[str, Any]) -> tuple[str, str]:
-    """Return question and final answer of a line."""
+def _read(line: str, where: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the object of a line."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -82,6 +82,17 @@ def _read(line: str, where: str, params: dict[str, Any]) -> tuple[str, str]:
         raise DataError(
             f"{where}: expected a JSON object with the texts {named[0]} and {named[1]}; got {line[:60]!r}"
         )
-    question, answer = (found[name] for name in named)
-    mark = params["answer_mark"]
-    return question, (answer.rpartition(mark)[2] if mark else answer).strip()
+    return found
+
+
+def _meta(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    answer, mark = found[params["answer"]], params["answer_mark"]
+    meta = {
+        "answer": (answer.rpartition(mark)[2] if mark else answer).strip(),
+        "graders": list(params["graders"]),
+    }
+    if params["answer_after"]:
+        meta["answer_after"] = params["answer_after"]
+    if params["choices"]:
+        meta["choices"] = found.get(params["choices"])
+    return meta

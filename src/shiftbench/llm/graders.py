@@ -2,6 +2,7 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
 
     exact     the text is the reference, but for case, white space and ( ) . , -
     number    the last number of the text (that of the last \boxed{} where there is one) equals the reference
+    boxed     what stands in the last \boxed{} is the reference, but for white space
     choice    the letter that is named, or the one choice whose text occurs, is the reference's
     phrases   one of the reference's phrases occurs, whatever the case
     judge     what a language model, whose recorded answer comes with the completion, said of it (`judged`)
@@ -34,7 +35,6 @@ Meta = Mapping[str, Any]
 
 JUDGE = "judge"
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
-_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _LETTER = re.compile(
     r"\(([A-Z])\)|(?:answer|option|choice)(?: is)?:? ?([A-Z])\b|^ *([A-Z])\b(?:[.):]|$)",
     re.MULTILINE,
@@ -60,9 +60,15 @@ def exact(text: str, meta: Meta) -> Verdict:
 
 def number(text: str, meta: Meta) -> Verdict:
     """Tell whether the last number of a text equals the reference; None where there is no number."""
-    boxed = _BOXED.findall(text)
-    found = _NUMBER.findall(boxed[-1] if boxed else text)
+    inside = _in_box(text)
+    found = _NUMBER.findall(text if inside is None else inside)
     return _decimal(found[-1]) == _decimal(meta["answer"]) if found else None
+
+
+def boxed(text: str, meta: Meta) -> Verdict:
+    """Tell whether the last box of a text holds the reference; None where there is no box."""
+    found = _in_box(text)
+    return None if found is None else "".join(found.split()) == "".join(meta["answer"].split())
 
 
 def choice(text: str, meta: Meta) -> Verdict:
@@ -83,12 +89,14 @@ def phrases(text: str, meta: Meta) -> Verdict:
 GRADERS: dict[str, Callable[[str, Meta], Verdict]] = {
     "exact": exact,
     "number": number,
+    "boxed": boxed,
     "choice": choice,
     "phrases": phrases,
 }
 NEEDED = {
     "exact": ("answer",),
     "number": ("answer",),
+    "boxed": ("answer",),
     "choice": ("answer", "choices"),
     "phrases": ("phrases",),
     JUDGE: (),
@@ -140,6 +148,17 @@ def check(meta: Meta, where: str) -> None:
         raise DataError(
             f"{where}: meta.answer is {meta['answer']!r}; expected one of the letters of {len(meta['choices'])} choices"
         )
+
+
+def _in_box(text: str) -> str | None:
+    """Return what stands in the last box whose braces are closed."""
+    _, mark, rest = text.rpartition(r"\boxed{")
+    depth = 1
+    for at, letter in enumerate(rest if mark else ""):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if not depth:
+            return rest[:at]
+    return None
 
 
 def _folded(text: str) -> str:
