@@ -14,7 +14,7 @@ from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.models import _decoding, decoder
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.trainers import _grpo
+from shiftbench.trainers import _rollouts
 
 END = len(WORDS)
 
@@ -33,7 +33,7 @@ def sampled(policy: Any, count: int = 64, temperature: float = 1.0) -> tuple[tor
 def test_sampling_with_a_cache_equals_the_whole_pass(seed: int) -> None:
     policy = net(seed)
     read, found = sampled(policy)
-    whole = _grpo.log_probabilities(policy, read, found, 1.0)
+    whole = _rollouts.log_probabilities(policy, read, found, 1.0)
     assert found.inside.sum() > 100
     assert (whole - found.log_probabilities)[found.inside].abs().max() < 1e-4
     logs = policy.response_logits(read, found.tokens).log_softmax(-1)

@@ -17,8 +17,8 @@ from shiftbench.inference import nets
 from shiftbench.models import _decoding, decoder
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _grpo, _policy_loss, grpo, sft
-from shiftbench.trainers._grpo import Rollout
+from shiftbench.trainers import _grpo, _policy_loss, _rollouts, grpo, sft
+from shiftbench.trainers._rollouts import Rollout
 
 # ------------------------------------------------------------------ arithmetic
 
@@ -208,13 +208,13 @@ def test_who_resamples_learns_from_as_many_telling_groups(tmp_path: Path) -> Non
     _grpo.train(job("grpo", start(tmp_path), samples=samples, **options), rare)
     drawn = [sample.key for some in seen for sample in some]
     assert len(seen) > 1  # the other prompts told nothing
-    assert drawn.count("toy/train/0") >= 2 * 4 or len(seen) == _grpo.TRIES
+    assert drawn.count("toy/train/0") >= 2 * 4 or len(seen) == _rollouts.TRIES
 
 
 def test_trainers_of_one_seed_see_the_same_prompts_and_draws(tmp_path: Path) -> None:
     inputs, seen = start(tmp_path), {}
 
-    def watch(name: str) -> _grpo.Reward:
+    def watch(name: str) -> _rollouts.Reward:
         def reward(rollout: Rollout) -> dict[str, np.ndarray]:
             seen.setdefault(name, (rollout.samples, rollout.texts))
             return constant(rollout)
@@ -259,6 +259,7 @@ def test_what_it_begins_with() -> None:
         ({"group_size": 1}, "grpo: group_size is 1; expected 2 at least"),
         ({"updates": 0}, "updates is 0; expected 1 at least"),
         ({"zero_variance": "drop"}, "zero_variance = 'drop'"),
+        ({"temperature": 0.0}, "temperature is 0.0; expected more than 0"),
         ({"loss_norm": "mean"}, "loss_norm = 'mean'"),
         ({"groups": ["7"]}, r"no training prompt is of the groups \['7'\]"),
     ],

@@ -20,25 +20,19 @@ DAPO's dynamic sampling, arXiv:2503.14476, section 3.2. Differs: the reference i
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from shiftbench import refs
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
-from shiftbench.llm.token_statistics import TokenStatistics
-from shiftbench.models import _decoding
-from shiftbench.models._decoding import Responses
 from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.trainers import _loop, _policy_loss
+from shiftbench.trainers import _loop, _policy_loss, _rollouts
 from shiftbench.trainers._prompts import Prompts
 
 PARAMS: dict[str, object] = {
@@ -63,26 +57,7 @@ PARAMS: dict[str, object] = {
     "zero_variance": "keep",
     "every": 10,
 }
-TRIES = 8
 ZERO_VARIANCE = ("keep", "skip", "resample")
-
-
-class Rollout(NamedTuple):
-    """Responses as a reward sees them.
-
-    Attributes:
-        samples: the prompt of each response.
-        texts: what each says.
-        statistics: of the tokens of each, under the policy that sampled it.
-    """
-
-    samples: list[Sample]
-    texts: list[str]
-    statistics: list[TokenStatistics]
-
-
-Reward = Callable[[Rollout], Mapping[str, NDArray[np.floating]]]
-"""Gives `reward`, float (n,), and what else is to be logged of each response, by name."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -92,7 +67,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [start, refs.shards(params["dataset"], "train")]
 
 
-def train(job: TrainJob, reward: Reward) -> nets.State:
+def train(job: TrainJob, reward: _rollouts.Reward) -> nets.State:
     """Return the state dict after the last update.
 
     Raises:
@@ -104,7 +79,7 @@ def train(job: TrainJob, reward: Reward) -> nets.State:
     reference = copy.deepcopy(policy).requires_grad_(requires_grad=False)
     prompts, update, journal = Prompts(job), _loop.optimiser(job, policy), _Journal(job)
     for number in range(1, params["updates"] + 1):
-        batch = _batch(job, policy, prompts, reward, number)
+        batch = _rollouts.batch(job, policy, prompts, reward, number)
         journal.add(batch.told)
         if len(batch.advantages):
             told = _step(policy, reference, batch, update, params)
@@ -139,6 +114,10 @@ def checked(job: TrainJob) -> Mapping[str, Any]:
             raise ParamsError(
                 f"{job.trainer}: {name} = {params[name]!r}; {near(params[name], allowed)}"
             )
+    if params["temperature"] <= 0:
+        raise ParamsError(
+            f"{job.trainer}: temperature is {params['temperature']}; expected more than 0"
+        )
     return params
 
 
@@ -153,124 +132,23 @@ def _begin(job: TrainJob) -> Any:
     return policy
 
 
-# ------------------------------------------------------------------ a batch
-
-
-class _Batch(NamedTuple):
-    """Responses that are learnt from: prompts (n, ...), n responses, advantages (n,); and what is told of all."""
-
-    prompts: torch.Tensor
-    responses: Responses
-    advantages: torch.Tensor
-    told: Mapping[str, NDArray[np.floating]]
-
-
-def _batch(job: TrainJob, policy: Any, prompts: Prompts, reward: Reward, number: int) -> _Batch:
-    """Return the batch of an update, without the groups that tell nothing where they are not kept."""
-    params, way = job.params, job.params["zero_variance"]
-    rng = RandomStream(job.seed, "prompts", job.dataset, f"{number}")
-    drawn = prompts.drawn(params["prompts"] * (TRIES if way == "resample" else 1), rng)
-    batches = []
-    for at in range(0, len(drawn), params["prompts"]):
-        some = drawn[at : at + params["prompts"]]
-        batches.append(_rolled(job, policy, some, reward, f"{number}/{at}"))
-        if sum(len(one.advantages) for one in batches) >= params["prompts"] * params["group_size"]:
-            break
-    return _joined(batches, params["prompts"] * params["group_size"], job)
-
-
-def _rolled(
-    job: TrainJob, policy: Any, samples: list[Sample], reward: Reward, words: str
-) -> _Batch:
-    """Roll out a group of responses to each prompt."""
-    params, model = job.params, job.plugin
-    size, most = params["group_size"], params["max_new_tokens"]
-    repeated = [sample for sample in samples for _ in range(size)]
-    stream = RandomStream(job.seed, "rollout", job.dataset, words)
-    uniforms = _decoding.uniforms([stream] * len(repeated), most)
-    device = next(policy.parameters()).device
-    inputs = torch.from_numpy(model.prepare_batch(repeated, job.model_params)).to(device)
-    found = _decoding.sample(
-        policy,
-        inputs,
-        torch.from_numpy(uniforms).to(device),
-        model.end(job.model_params),
-        params["temperature"],
-    )
-    rollout = Rollout(repeated, *_decoding.told(found, model, job.model_params, most))
-    parts = reward(rollout)
-    rewards = torch.from_numpy(np.asarray(parts["reward"], np.float64)).view(-1, size)
-    telling = _policy_loss.telling(rewards)
-    learnt = telling | (params["zero_variance"] == "keep")
-    rows = learnt.repeat_interleave(size)
-    advantages = _policy_loss.advantages(rewards, by_std=params["by_std"]).flatten().float()
-    told = {
-        **parts,
-        "tokens": found.inside.sum(1).cpu().numpy(),
-        "truncated": np.array([one.truncated for one in rollout.statistics]),
-        "equal_groups": 1 - telling.float().numpy(),
-    }
-    return _Batch(
-        inputs[rows], Responses(*(part[rows] for part in found)), advantages[rows].to(device), told
-    )
-
-
-def _joined(batches: list[_Batch], most: int, job: TrainJob) -> _Batch:
-    """Return batches as one of `most` responses at most; short responses are filled up behind their end."""
-    if len(batches) == 1:
-        return batches[0]
-    length = max(one.responses.tokens.shape[1] for one in batches)
-    fill = (job.plugin.end(job.model_params), 0, 0, 0)
-    parts = [
-        [
-            F.pad(part, (0, length - part.shape[1]), value=value)
-            for part, value in zip(one.responses, fill, strict=True)
-        ]
-        for one in batches
-    ]
-    responses = Responses(*(torch.cat(part)[:most] for part in zip(*parts, strict=True)))
-    told = {name: np.concatenate([one.told[name] for one in batches]) for name in batches[0].told}
-    return _Batch(
-        torch.cat([one.prompts for one in batches])[:most],
-        responses,
-        torch.cat([one.advantages for one in batches])[:most],
-        told,
-    )
-
-
 # ------------------------------------------------------------------ a step
-
-
-def log_probabilities(
-    policy: Any, prompts: torch.Tensor, responses: Responses, temperature: float
-) -> torch.Tensor:
-    """Return the log-probability of each token of responses as it is sampled, in one pass, (n, t).
-
-    Args:
-        policy: reads the responses.
-        prompts: (n, ...).
-        responses: n of t tokens.
-        temperature: of the sampling; 0 counts as 1.
-    """
-    logits = policy.response_logits(prompts, responses.tokens) / (temperature or 1.0)
-    found: torch.Tensor = logits.log_softmax(-1).gather(-1, responses.tokens[..., None])[..., 0]
-    return found
 
 
 def _step(
     policy: Any,
     reference: Any,
-    batch: _Batch,
+    batch: _rollouts.Batch,
     update: torch.optim.Optimizer,
     params: Mapping[str, Any],
 ) -> dict[str, float]:
     """Learn from a batch, and tell of its last step."""
     at, inside = params["temperature"], batch.responses.inside
     with torch.no_grad():
-        base = log_probabilities(reference, batch.prompts, batch.responses, at)
+        base = _rollouts.log_probabilities(reference, batch.prompts, batch.responses, at)
     old, found = None, {}
     for _ in range(params["steps_per_batch"]):
-        new = log_probabilities(policy, batch.prompts, batch.responses, at)
+        new = _rollouts.log_probabilities(policy, batch.prompts, batch.responses, at)
         old = new.detach() if old is None else old
         kl = _policy_loss.divergence(new, base)
         gain = _policy_loss.objective(new, old, batch.advantages, params["clip"])

@@ -12,7 +12,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.llm import graders
 from shiftbench.trainers import _grpo
-from shiftbench.trainers._grpo import Rollout
+from shiftbench.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {**_grpo.PARAMS, "score": 1.0, "format_score": 0.0}

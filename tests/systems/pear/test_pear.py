@@ -22,7 +22,7 @@ from shiftbench.stages.train import train_weights
 from shiftbench.systems.pear.datasets import chain_arithmetic
 from shiftbench.systems.pear.trainers import pear
 from shiftbench.tasks import free_text
-from shiftbench.trainers._grpo import Rollout
+from shiftbench.trainers._rollouts import Rollout
 
 # ------------------------------------------------------------------ the reward
 

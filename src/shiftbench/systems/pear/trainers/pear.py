@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from shiftbench.contracts import TrainJob
 from shiftbench.llm.token_statistics import phase_means
 from shiftbench.trainers import _grpo, grpo
-from shiftbench.trainers._grpo import Rollout
+from shiftbench.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {**grpo.PARAMS, "alpha": 1.0, "clip_low": None}
