@@ -69,7 +69,7 @@ def _prompts(split: str, number: int, params: dict[str, Any]) -> list[str]:
     """Return the prompts of a split with a number of operations, in the order in which they are first drawn."""
     rng = RandomStream(params["seed"], "chain_arithmetic", "prompts", f"{number}")
     found: dict[str, None] = {}
-    for _ in range(TRIES * params["count"]):
+    for _ in range(TRIES * min(params["count"], 10 * len(OPERATIONS) ** number)):
         words = rng.raw(number + 1)
         steps = [OPERATIONS[int(word % len(OPERATIONS))] for word in words[1:]]
         prompt = " ".join([str(int(words[0] % 10)), *steps, "="])
