@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ import pyarrow as pa
 import pytest
 
 from shiftbench import plugins
+from shiftbench.data import schema, shards
 from shiftbench.errors import DataError, ModelError
 from shiftbench.llm.token_statistics import TokenStatistics
 from shiftbench.sample import Sample
+from shiftbench.stages import evaluate
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
 from shiftbench.tasks import LabelSpace
@@ -147,6 +150,27 @@ def test_questions_are_checked_and_shown() -> None:
     with pytest.raises(DataError, match="toy/test/0: there is no grader 'bleu'"):
         task.check(sample(graders=["bleu"]), [])
     assert task.shown(sample())["text"] == "2 + 2 ="
+
+
+def test_records_come_out_of_shards_and_files_as_they_went_in(tmp_path: Path) -> None:
+    texts = ("答案是 4", "الجواب 4")
+    samples = [sample(at).with_field("text", f"{text}?") for at, text in enumerate(texts)]
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    about = {"classes": [], "task": "free_text", "dataset": "toy", "split": "test"}
+    shards.write(samples, folder, task.FIELDS, about, 1_000_000)
+
+    def echo(asked: list[Sample]) -> dict[str, np.ndarray]:
+        said = [one.fields["text"] for one in asked]
+        statistics = cells(*[(told([0.5, 0.25], 0),)] * len(said))
+        return {"completions": cells(*[(text,) for text in said]), "statistics": statistics}
+
+    found, _, _ = evaluate.evaluate_shards(echo, folder, [], 1)
+    schema.write(found, tmp_path / "records.parquet", "f")
+    read = schema.read(tmp_path / "records.parquet")
+    assert read.equals(found)
+    assert read["completions"].to_pylist() == [[f"{text}?"] for text in texts]
+    assert read["answer_entropy_e9"].to_pylist() == [[25 * 10**7]] * 2
 
 
 def test_texts_in_any_script_survive() -> None:
