@@ -242,6 +242,16 @@ def test_only_the_groups_that_are_named_are_learnt_from(tmp_path: Path) -> None:
     assert seen == {"0", "1"}
 
 
+def test_what_is_told_of_no_response_is_not_logged(tmp_path: Path) -> None:
+    def reward(rollout: Rollout) -> dict[str, np.ndarray]:
+        return {**constant(rollout), "of_right_ones": np.zeros(0)}
+
+    own = job("grpo", start(tmp_path), **SHORT)
+    _grpo.train(own, reward)
+    assert "reward" in {name for _, name, _ in own.rows}
+    assert "of_right_ones" not in {name for _, name, _ in own.rows}
+
+
 def test_the_binary_reward() -> None:
     rollout = Rollout(small_policies.prompts(2), ["left", "right"], [])
     assert grpo.correct(rollout).tolist() == [True, False]

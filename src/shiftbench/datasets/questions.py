@@ -87,7 +87,7 @@ def _read(line: str, where: str, params: dict[str, Any]) -> dict[str, Any]:
 
 def _meta(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     answer, mark = found[params["answer"]], params["answer_mark"]
-    meta = {
+    meta: dict[str, Any] = {
         "answer": (answer.rpartition(mark)[2] if mark else answer).strip(),
         "graders": list(params["graders"]),
     }

@@ -125,7 +125,7 @@ def told(
     for tokens, inside, logs, entropies in zip(*columns, strict=True):
         ids = tokens[inside]
         texts.append(model.decoded([int(one) for one in ids if one != end], params))
-        places = np.flatnonzero(ids == closing) if closing is not None else ()
+        places = np.flatnonzero(ids == (-1 if closing is None else closing))
         statistics.append(
             TokenStatistics(
                 entropies[inside],

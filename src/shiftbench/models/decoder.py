@@ -110,7 +110,7 @@ class Decoder(nn.Module):
             raise ModelError(
                 f"a sequence of {stop} tokens; the decoder has {len(self.positions)} positions (its option `length`)"
             )
-        x, cache = self.embed(tokens) + self.positions[start:stop], []
+        x, cache = self.embed(tokens) + self.positions[start:stop], Cache()
         for block, own in zip(self.blocks, past or itertools.repeat(None), strict=False):
             x, kept = block(x, own)
             cache.append(kept)

@@ -146,7 +146,8 @@ def _step(
     at, inside = params["temperature"], batch.responses.inside
     with torch.no_grad():
         base = _rollouts.log_probabilities(reference, batch.prompts, batch.responses, at)
-    old, found = None, {}
+    old: torch.Tensor | None = None
+    found: dict[str, float] = {}
     for _ in range(params["steps_per_batch"]):
         new = _rollouts.log_probabilities(policy, batch.prompts, batch.responses, at)
         old = new.detach() if old is None else old
@@ -185,5 +186,7 @@ class _Journal:
         if number % self.job.params["every"] and number != self.job.params["updates"]:
             return
         for name, values in self.seen.items():
-            self.job.log(number, name, float(np.concatenate(values).mean(dtype=np.float64)))
+            together = np.concatenate(values)
+            if len(together):  # what is told of right answers alone may be of none
+                self.job.log(number, name, float(together.mean(dtype=np.float64)))
         self.seen = {}

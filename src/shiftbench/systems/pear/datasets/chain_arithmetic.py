@@ -94,7 +94,7 @@ def _sample(split: str, prompt: str, params: dict[str, Any]) -> Sample:
     rng = RandomStream(params["seed"], "chain_arithmetic", split, key)
     meta = {
         "answer": values[-1],
-        "graders": ["number", "exact"],
+        "graders": ["number"],
         "answer_after": CLOSING,
         "group": str(len(steps)),
     }
