@@ -99,7 +99,8 @@ def _drawn(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> 
 
 def entropy(logs: torch.Tensor) -> torch.Tensor:
     """Return the entropy in nats of log-probabilities (..., v), over the whole vocabulary."""
-    return torch.special.entr(logs.exp()).sum(-1)
+    found: torch.Tensor = torch.special.entr(logs.exp()).sum(-1)
+    return found
 
 
 def uniforms(streams: Sequence[RandomStream], count: int) -> NDArray[np.float64]:
