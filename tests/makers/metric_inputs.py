@@ -42,7 +42,7 @@ def records(n: int = N) -> pa.Table:
     for measure in ("correlation", "concordance", "amplitude", "lse_c", "lse_d"):  # of clips
         table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
     table = table.append_column("offset", pa.array(random.integers(-3, 4, n)))
-    found = boxes(random, n)
+    found = boxes(random, n) | completions(random, n)
     for name, column in {**found, **persons(random, found["true_crowd"])}.items():
         table = table.append_column(name, column)
     return table
@@ -62,6 +62,20 @@ def boxes(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
     scores = [random.random(size).tolist() for size in sizes]
     crowd = [[False] * size for size in sizes]
     return found | {"scores": pa.array(scores), "true_crowd": pa.array(crowd)}
+
+
+def completions(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
+    """Return what records of free text hold of two completions of each prompt, judged by two graders."""
+    sizes = {"tokens": 30, "thinking_tokens": 20, "answer_tokens": 9, "thinking_entropy_e9": 10**9}
+    sizes |= {"answer_entropy_e9": 10**9, "completion_nll_e9": 10**9, "closed": 2, "truncated": 2}
+    found = {
+        name: pa.array(random.integers(0, high, (n, 2)).tolist()) for name, high in sizes.items()
+    }
+    said = [None, False, True]
+    verdicts = [
+        [[said[at] for at in each] for each in own] for own in random.integers(0, 3, (n, 2, 2))
+    ]
+    return {**found, "verdicts": pa.array(verdicts)}
 
 
 def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]:

@@ -79,6 +79,20 @@ def fineweb_edu(tmp: Path) -> Made:
     return {}, {"path": str(tmp)}
 
 
+def questions(tmp: Path) -> Made:
+    """Forty questions each in train.jsonl and test.jsonl, as GSM8K has them."""
+    for first, split in enumerate(("train", "test")):
+        asked = [
+            {
+                "question": f"What is {n} and {first + 1}?",
+                "answer": f"They add up.\n#### {n + first + 1}",
+            }
+            for n in range(40)
+        ]
+        (tmp / f"{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    return {}, {"path": str(tmp)}
+
+
 def recode_release(tmp: Path) -> Made:
     """Two problems as a file of ReCode's release has them."""
     rows = [

@@ -9,7 +9,6 @@ Results that the tests compare with literals are compared once more outside of i
 
 from __future__ import annotations
 
-import hashlib
 import keyword
 from typing import Any
 
@@ -17,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.data.formats import Column, Format
-from shiftbench.errors import DataError, ModelError
+from shiftbench.errors import DataError
 from shiftbench.sample import Sample
 from shiftbench.sandbox import Limits, Outcome, pool
-from shiftbench.tasks import _outside, _shown
+from shiftbench.tasks import _completions, _outside, _shown
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"text": "txt", "meta": "json"}
@@ -92,7 +91,7 @@ def rows(
         ModelError: other completions than that; names the sample.
         SandboxError: nothing can be run here.
     """
-    found = _completions(samples, outputs)
+    found = _completions.checked(samples, outputs)
     pairs = [(sample, text) for sample, texts in zip(samples, found, strict=True) for text in texts]
     outcomes = iter(_outcomes(pairs))
     judged = [[next(outcomes) for _ in texts] for texts in found]
@@ -142,29 +141,4 @@ def _tests(sample: Sample) -> str:
 
 
 def _prompt_digest(sample: Sample) -> int:
-    content = f"{sample.fields['meta']['entry_point']}\n{sample.fields['text']}".encode()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
-
-
-def _completions(samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[list[str]]:
-    if "completions" not in outputs:
-        given = ", ".join(sorted(outputs)) or "nothing"
-        raise ModelError(f"the model gives no completions (it gives {given})")
-    found = [list(texts) for texts in outputs["completions"]]
-    if len(found) != len(samples):
-        raise ModelError(
-            f"{len(found)} completions for {len(samples)} prompts; expected one list for each"
-        )
-    for sample, texts in zip(samples, found, strict=True):
-        if not texts or len(texts) != len(found[0]):
-            raise ModelError(
-                f"sample {sample.key!r} has {len(texts)} completions; expected {len(found[0]) or 1}, as all others have"
-            )
-        if not all(isinstance(text, str) for text in texts):
-            raise ModelError(f"sample {sample.key!r}: a completion is no text")
-    return [[_storable(text) for text in texts] for texts in found]
-
-
-def _storable(text: str) -> str:
-    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
-    return text.encode(errors="replace").decode()
+    return _completions.digest(f"{sample.fields['meta']['entry_point']}\n{sample.fields['text']}")
