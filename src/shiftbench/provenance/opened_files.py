@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench import __version__, plugins
+from shiftbench import plugins
 from shiftbench.provenance import installed
 
 SYSTEM = tuple("/proc/ /sys/ /etc/ /usr/ /lib/ /lib32/ /lib64/ /bin/ /sbin/ /run/".split())
@@ -51,11 +51,10 @@ class Watch:
     """
 
     def __init__(self, allowed: Iterable[str], code: Iterable[Path] = ()) -> None:
-        packages = (str(plugins.PACKAGE), os.path.realpath(plugins.PACKAGE))
+        packages = (plugins.PACKAGE, plugins.PACKAGE.resolve())
         # Beside it what its installer noted: libraries ask every package on the path for entry points.
-        own = (
-            f"{place}{end}" for place in packages for end in (os.sep, f"-{__version__}.dist-info/")
-        )
+        notes = [note for place in packages for note in place.parent.glob("shiftbench-*.dist-info")]
+        own = (f"{place}{os.sep}" for place in (*packages, *notes))
         caches = (sys.pycache_prefix, os.environ.get("NUMBA_CACHE_DIR"))
         self._caches = tuple(f"{os.path.abspath(place)}{os.sep}" for place in caches if place)  # noqa: PTH100
         self._allowed = (*SYSTEM, *own, *allowed)
