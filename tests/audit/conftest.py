@@ -33,6 +33,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         made = checkout(home / "checkout")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(made.root)
+            forget()
             run_local.make(made.plan(), made.root)
 
     return Made(made_once(tmp_path_factory, "made", make) / "checkout")

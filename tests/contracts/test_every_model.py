@@ -61,7 +61,7 @@ def test_features_then_head_are_the_logits(name: str) -> None:
     model, net, params = built(name, 7)
     for colour in (False, True):
         samples = training_jobs.pictures(3, size=40, colour=colour)
-        batch = torch.from_numpy(nets.prepare(model, samples, params))
+        batch = nets.to_inputs(nets.prepare(model, samples, params), torch.device("cpu"))
         with torch.inference_mode():
             features, logits = nets.both(net, batch)
             direct = net(batch)
@@ -90,7 +90,8 @@ def test_images_of_several_sizes_make_one_batch(name: str) -> None:
     mixed = [*training_jobs.pictures(1, size=28), *training_jobs.pictures(1, size=90, colour=True)]
     batch = nets.prepare(model, mixed, params)
     assert len(batch) == 2
-    assert batch.dtype in (np.uint8, np.float32)
+    parts = [batch.dtype[name].base for name in batch.dtype.names or ()] or [batch.dtype]
+    assert all(part in (np.uint8, np.float32) for part in parts)
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -29,7 +29,7 @@ class Repository:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
         environment = self._environment()
-        if command[0] != "git":
+        if command[0] != "git" and not commands.READ_ON_IMPORT & environment.keys():
             environment |= commands.forking()
         done = commands.run(command, self.path, environment)
         if check and done.returncode:
@@ -38,10 +38,20 @@ class Repository:
             )
         return done
 
-    def start(self, *command: str) -> commands.Started:
+    def start(self, *command: str) -> commands.Started | subprocess.Popen[bytes]:
         """Start a command in a process group of its own, so that a test can kill all of it."""
-        log = self.path.parent / f"{self.path.name}.log"
-        return commands.Started(command, self.path, self._environment(), (log, log))
+        log, environment = self.path.parent / f"{self.path.name}.log", self._environment()
+        if commands.READ_ON_IMPORT & environment.keys():
+            with log.open("wb") as said:
+                return subprocess.Popen(
+                    command,
+                    cwd=self.path,
+                    env=environment,
+                    stdout=said,
+                    stderr=said,
+                    start_new_session=True,
+                )
+        return commands.Started(command, self.path, environment, (log, log))
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {

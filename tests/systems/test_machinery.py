@@ -146,7 +146,7 @@ def test_claims_are_printed(home: Path) -> None:
     told = CliRunner().invoke(cli.app, ["claims", SLUG, "--json"]).output
     assert "energy beats MSP by nine tenths" in told
     missing = CliRunner().invoke(cli.app, ["claims", f"{SLUG}/smoke"]).exception
-    assert "`snakemake systems/toy/smoke` runs it" in str(missing)
+    assert "`shiftbench systems toy/smoke` runs it" in str(missing)
 
 
 @pytest.mark.workflow

@@ -59,7 +59,7 @@ def test_warm_jobs_make_the_bytes_of_cold_ones_and_a_line_each(tmp_path: Path) -
     assert processes(warm.path) == []
     ended = re.findall(r"^\[ *\d+/(\d+)\] +[\d.]+ s  \w+ \S+$", said, re.MULTILINE)
     assert ended == [str(len(ended))] * len(ended)
-    assert len(ended) == 9
+    assert len(ended) == 10
     assert len(said.splitlines()) < len(ended) + 8
     assert re.search(r"Complete log\(s\): \S+\.snakemake\.log$", said.strip())
     cold = slow(tmp_path / "cold")
