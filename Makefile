@@ -71,7 +71,8 @@ record: setup ## run, record what was made in dvc.lock, push it to the remote
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal $(ONE_SYSTEM)
+# One worker more than there are cores: tests wait for servers, signals and clusters a fifth of their time.
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $$(nproc) + 1) --dist worksteal $(ONE_SYSTEM)
 
 pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part)
 	@shiftbench pull $(ARGS)
@@ -79,7 +80,7 @@ pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part
 quick: setup ## lint and the fast tests: before each commit
 	@ruff format --check --quiet
 	@ruff check --quiet
-	@$(PYTEST) --quick --quiet $(ARGS)
+	@$(PYTEST) -n auto --quick --quiet $(ARGS)
 
 test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
 	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
