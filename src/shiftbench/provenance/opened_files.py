@@ -52,9 +52,10 @@ class Watch:
 
     def __init__(self, allowed: Iterable[str], code: Iterable[Path] = ()) -> None:
         packages = (plugins.PACKAGE, plugins.PACKAGE.resolve())
-        # Beside it what its installer noted: libraries ask every package on the path for entry points.
-        notes = [note for place in packages for note in place.parent.glob("shiftbench-*.dist-info")]
-        own = (f"{place}{os.sep}" for place in (*packages, *notes))
+        # Beside it one note of its installer: libraries ask every package on the path for entry points.
+        asked = "shiftbench-*.dist-info/entry_points.txt"
+        notes = (str(note) for place in packages for note in place.parent.glob(asked))
+        own = (*(f"{place}{os.sep}" for place in packages), *notes)
         caches = (sys.pycache_prefix, os.environ.get("NUMBA_CACHE_DIR"))
         self._caches = tuple(f"{os.path.abspath(place)}{os.sep}" for place in caches if place)  # noqa: PTH100
         self._allowed = (*SYSTEM, *own, *allowed)

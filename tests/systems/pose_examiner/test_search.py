@@ -47,11 +47,11 @@ class Known:
 def known(monkeypatch: pytest.MonkeyPatch) -> list[Known]:
     made: list[Known] = []
 
-    def tested(_job: Any) -> Known:
+    def stand_in(_job: Any) -> Known:
         made.append(Known())
         return made[-1]
 
-    monkeypatch.setattr(_pose_search, "Tested", tested)
+    monkeypatch.setattr(_pose_search, "Tested", stand_in)
     return made
 
 
@@ -201,10 +201,11 @@ def test_a_pose_within_the_limits_has_the_latent_that_it_came_from() -> None:
 
 def test_poses_of_the_prior_keep_the_limits_of_bodies() -> None:
     words = RandomStream(0, "prior", "test", "a")
-    for _ in range(50):
-        _examined.body(_examined.from_prior(words)).check()
-    for end in (_examined.LOW, _examined.HIGH):
-        _examined.body(end).check()
+    drawn = np.array([_examined.from_prior(words) for _ in range(50)])
+    assert ((drawn >= _examined.LOW) & (drawn <= _examined.HIGH)).all()
+    assert np.unique(drawn, axis=0).shape == drawn.shape
+    for pose in (*drawn, _examined.LOW, _examined.HIGH):
+        _examined.body(pose).check()  # refuses a body that is bent too far
 
 
 def test_the_same_pose_gives_the_same_picture_on_white() -> None:
