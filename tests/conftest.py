@@ -83,6 +83,18 @@ SLOW = (
     "tests/workflow",
 )
 """What `make quick` leaves out, folders and files; a new test is in unless it lies in one of these."""
+LONG = (
+    "tests/contracts/test_every_card.py::test_a_rehearsal_judges_every_embedded_claim",
+    "tests/workflow",
+    "tests/remotes",
+    "tests/clusters",
+    "tests/audit",
+    "tests/release",
+    "tests/systems/test_machinery.py",
+    "tests/repository/test_wheel.py",
+)
+"""Tests that take seconds each: of these every worker has a share, which it begins with. Names with `::` are dealt one
+by one, the others by file."""
 SLOW_MARKERS = ("browser", "gpu", "network", "slow", "workflow")
 
 
@@ -155,15 +167,41 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not asked for, and let all that shares the author's campaign run first: it takes a minute.
-
-    Workers begin with equal stretches of the list and steal from its end (`--dist worksteal`), so that neighbours share
-    their session's fixtures and no file is tied to one worker.
-    """
-    items.sort(key=lambda item: "author" not in getattr(item, "fixturenames", ()))
+    """Leave out what is not asked for, and deal what is long to all workers."""
     asked = {item: _asked_for(item, config) for item in items}
     config.hook.pytest_deselected(items=[item for item in items if not asked[item]])
-    items[:] = [item for item in items if asked[item]]
+    kept = [item for item in items if asked[item]]
+    items[:] = dealt(kept, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Order tests so that each worker begins with a share of the long ones, and none ends with them.
+
+    Workers begin with equal stretches of the list and steal from the ends of others' (`--dist worksteal`), so that
+    neighbours share their session's fixtures and no file is tied to one worker.
+    """
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    long: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        long.setdefault(_dealt_with(item), []).append(item)
+    short = long.pop("", [])
+    for number, together in enumerate(long.values()):
+        hands[number % workers] += together
+    order: list[pytest.Item] = []
+    for number, hand in enumerate(hands):
+        stretch = (len(items) - len(order)) // (workers - number)
+        rest = max(stretch - len(hand), 0)
+        order += [*hand, *short[:rest]]
+        del short[:rest]
+    return [*order, *short]
+
+
+def _dealt_with(item: pytest.Item) -> str:
+    """Return with what a long test is dealt: by itself, or with its file; "" of a short one."""
+    file = item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
+    if item.nodeid.startswith(tuple(name for name in LONG if "::" in name)):
+        return item.nodeid
+    return file if f"{file}/".startswith(tuple(f"{name}/" for name in LONG)) else ""
 
 
 def _asked_for(item: pytest.Item, config: pytest.Config) -> bool:

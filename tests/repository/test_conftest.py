@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,3 +106,25 @@ def test_browser_runs_a_page(browser: WebDriver, tmp_path: Path) -> None:
     page.write_text("<p id=a></p><script>document.getElementById('a').textContent = 6 * 7</script>")
     browser.get(page.as_uri())
     assert browser.find_element("id", "a").text == "42"
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_every_worker_begins_with_a_share_of_the_long_tests(
+    workers: int, request: pytest.FixtureRequest
+) -> None:
+    conftest = request.config.pluginmanager.get_plugin(str(ROOT / "tests/conftest.py"))
+    files = [f"tests/workflow/test_{n}.py" for n in range(7)] + [
+        f"tests/base/test_{n}.py" for n in range(90)
+    ]
+    items = [
+        SimpleNamespace(path=ROOT / file, nodeid=f"{file}::{n}") for file in files for n in range(3)
+    ]
+    order = conftest.dealt(items, workers)
+    assert sorted(order, key=items.index) == items
+    assert workers != 1 or order == items
+    begun = 0
+    for number in range(workers):  # as pytest-xdist cuts the list
+        stretch = order[begun : begun + (len(items) - begun) // (workers - number)]
+        begun += len(stretch)
+        long = [at for at, item in enumerate(stretch) if "workflow" in item.nodeid]
+        assert long == list(range(3 * len(range(number, 7, workers))))

@@ -6,8 +6,10 @@ library has them (equal on a test's sentences). Special tokens that are spelled 
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 LONGEST = 100  # characters of a word; a longer one is unknown
 _CJK = (
@@ -18,9 +20,8 @@ _CJK = (
 
 def tokens(text: str, vocabulary: Mapping[str, int], length: int) -> list[int]:
     """Return the ids of a text between [CLS] and [SEP], at most `length` of them."""
-    found = [piece for word in words(text) for piece in pieces(word, vocabulary)]
-    inner = [vocabulary[piece] for piece in found[: length - 2]]
-    return [vocabulary["[CLS]"], *inner, vocabulary["[SEP]"]]
+    found = (vocabulary[piece] for word in words(text) for piece in pieces(word, vocabulary))
+    return [vocabulary["[CLS]"], *islice(found, length - 2), vocabulary["[SEP]"]]
 
 
 def words(text: str) -> Iterator[str]:
@@ -28,15 +29,14 @@ def words(text: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFD", text.lower())
     word = ""
     for character in plain:
-        if character in "\t\n\r" or unicodedata.category(character) == "Zs":
+        kind = _kind(character)
+        if kind == "space":
             yield from [word] if word else []
             word = ""
-        elif unicodedata.category(character) in ("Mn", "Cc", "Cf", "Co", "Cs", "Cn"):
-            continue
-        elif _alone(character):
+        elif kind == "mark":
             yield from [word, character] if word else [character]
             word = ""
-        else:
+        elif kind == "letter":
             word += character
     if word:
         yield word
@@ -59,8 +59,17 @@ def pieces(word: str, vocabulary: Mapping[str, int]) -> list[str]:
     return found if start else ["[UNK]"]
 
 
-def _alone(character: str) -> bool:
-    code = ord(character)
+@functools.cache
+def _kind(character: str) -> str:
+    """Return how a character is read: as a space, a mark of its own, a letter, or not at all."""
+    category = unicodedata.category(character)
+    if character in "\t\n\r" or category == "Zs":
+        return "space"
+    if category in ("Mn", "Cc", "Cf", "Co", "Cs", "Cn"):
+        return "nothing"
+    return "mark" if _alone(ord(character), category) else "letter"
+
+
+def _alone(code: int, category: str) -> bool:
     ascii_mark = 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126
-    mark = ascii_mark or unicodedata.category(character).startswith("P")
-    return mark or any(low <= code <= high for low, high in _CJK)
+    return ascii_mark or category[0] == "P" or any(low <= code <= high for low, high in _CJK)
