@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from makers import commands
 
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 
@@ -84,8 +85,17 @@ class Kube:
     def _environment(self) -> dict[str, str]:
         """A pod sees the image, here the interpreter's folder, and nothing of the main process's environment."""
         kept = ("HOME", "PYTHONPATH", "LANG", "OMP_NUM_THREADS")
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
-        return {key: os.environ[key] for key in kept if key in os.environ} | {"PATH": path}
+        programs = (
+            commands.INTERPRETER.parent,
+            commands.FORKED,
+            commands.PYTHON.parent,
+            os.defpath,
+        )
+        return {
+            **{key: os.environ[key] for key in kept if key in os.environ},
+            **commands.forking(),
+            "PATH": os.pathsep.join(map(str, programs)),
+        }
 
 
 @contextmanager

@@ -44,15 +44,15 @@ LIBRARIES = (
 """What is imported once for all; last, what keeps the garbage collector from it: a collection copies each page."""
 
 
-READ_ON_IMPORT = {"KUBECONFIG"}
-"""Variables that a library reads when it is imported, so that a fork comes too late."""
+READ_ON_IMPORT = {"KUBECONFIG": ("kubernetes.config.kube_config", "KUBE_CONFIG_DEFAULT_LOCATION")}
+"""Variables that a library reads when it is imported, and what it makes of them: a fork comes too late."""
 
 
 def run(
     command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as `subprocess.run` would."""
-    if command[0] not in NAMES or READ_ON_IMPORT & environment.keys():
+    if command[0] not in NAMES:
         return subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
@@ -201,6 +201,9 @@ def _become(cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    for variable in READ_ON_IMPORT.keys() & environment.keys():
+        module, name = READ_ON_IMPORT[variable]
+        setattr(importlib.import_module(module), name, environment[variable])
     time.tzset()
     sys.path[:] = [
         *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)),

@@ -29,7 +29,7 @@ class Repository:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout, its sources first on the path."""
         environment = self._environment()
-        if command[0] != "git" and not commands.READ_ON_IMPORT & environment.keys():
+        if command[0] != "git":
             environment |= commands.forking()
         done = commands.run(command, self.path, environment)
         if check and done.returncode:
@@ -38,19 +38,9 @@ class Repository:
             )
         return done
 
-    def start(self, *command: str) -> commands.Started | subprocess.Popen[bytes]:
+    def start(self, *command: str) -> commands.Started:
         """Start a command in a process group of its own, so that a test can kill all of it."""
         log, environment = self.path.parent / f"{self.path.name}.log", self._environment()
-        if commands.READ_ON_IMPORT & environment.keys():
-            with log.open("wb") as said:
-                return subprocess.Popen(
-                    command,
-                    cwd=self.path,
-                    env=environment,
-                    stdout=said,
-                    stderr=said,
-                    start_new_session=True,
-                )
         return commands.Started(command, self.path, environment, (log, log))
 
     def _environment(self) -> dict[str, str]:
