@@ -39,16 +39,15 @@ class Written(NamedTuple):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Written:
         """Read the first completion of a row of records."""
-        first = {name: row[name][0] if row[name] else None for name in _LISTS}
-        phases = ("thinking", "answer")
-        tokens = tuple(first[f"{phase}_tokens"] for phase in phases)
-        means = tuple(first[f"{phase}_entropy_e9"] for phase in phases)
+        first: dict[str, Any] = {name: row[name][0] if row[name] else None for name in _LISTS}
+        counts = first["thinking_tokens"], first["answer_tokens"]
+        means = first["thinking_entropy_e9"], first["answer_entropy_e9"]
         return cls(
             row["key"],
             first["completions"],
             row["correct"],
-            None if None in tokens else tokens,
-            None if None in means else tuple(mean / formats.E9 for mean in means),
+            None if None in counts else counts,
+            None if None in means else (means[0] / formats.E9, means[1] / formats.E9),
             bool(first["closed"]),
             bool(first["truncated"]),
         )
