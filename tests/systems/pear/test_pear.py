@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isolation import ROOT
 from makers import small_policies
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
@@ -16,6 +18,8 @@ from shiftbench.inference import nets
 from shiftbench.llm import graders
 from shiftbench.llm.token_statistics import TokenStatistics
 from shiftbench.models import decoder
+from shiftbench.plan import plan as plans
+from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
@@ -118,6 +122,29 @@ def test_each_reward_gives_another_policy(tmp_path: Path) -> None:
     assert first[1]["penalty"] < first[2]["penalty"]
     again, _ = train_weights(small_policies.job("pear", inputs, **short))
     assert nets.state_bytes(again) == states[1]
+
+
+# ------------------------------------------------------------------ the campaign
+
+
+def test_completions_stand_behind_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    planned, _ = plans.load("systems/pear/smoke")
+    page, chosen = Ref("report", "samples/chains/index"), Ref("samples", "chains")
+    assert planned.artifacts[page].inputs == (chosen,)
+    for ref in (page, chosen):
+        assert planned.artifacts[ref].recipe["shows"] == "completions"
+    code = planned.artifacts[chosen].recipe["code"]
+    assert {file for file in code if "/page/" in file} == {
+        "shiftbench/page/cells.py",
+        "shiftbench/page/completions.py",
+    }
+    assert planned.artifacts[Ref("report", "index")].recipe["samples"] == ["chains"]
+    others, _ = plans.load("systems/llm-tta/smoke")
+    assert not any("shows" in artifact.recipe for artifact in others.artifacts.values())
 
 
 # ------------------------------------------------------------------ the problems
