@@ -4,9 +4,9 @@
 
 A trial is `MODEL-TRAINER:OPTION=VALUE,...`, such as `pose_unet-pose:lr=0.004,width=24`: names and options are those of
 the card at embedded scale, of the net and of its trainer, but for what the trial changes; `start_OPTION` are those of
-the trainer of the weights to begin with. Judged are the samples of the `val` split as they are, by one training of a
-seed that is none of the run's: nothing that is tested is looked at. Originals are read below the root, where a run has
-fetched them.
+the trainer of the weights to begin with, `data_OPTION` those of the dataset. METRIC may be several, joined with commas.
+Judged are the samples of the `val` split as they are, by one training of a seed that is none of the run's: nothing that
+is tested is looked at. Originals are read below the root, where a run has fetched them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(card, root, Path(folder))
         for trial in given.trials:
-            name, _, told = trial.partition(":")
-            pairs = (pair.split("=") for pair in told.split(",") if pair)
-            changes = {option: yaml.safe_load(value) for option, value in pairs}
+            name, _, options = trial.partition(":")
+            changes = told(options)
             began = time.process_time()
-            found = trials.judged(given.dataset, name, given.metric, changes)
+            found = trials.judged(given.dataset, name, given.metric.split(","), changes)
             took = time.process_time() - began
-            print(f"{trial}: {given.metric} {100 * found:.1f} %, {took:.0f} CPU s", flush=True)
+            said = ", ".join(f"{metric} {value:.4g}" for metric, value in found.items())
+            print(f"{trial}: {said}, {took:.0f} CPU s", flush=True)
+
+
+def told(options: str) -> Options:
+    """Return what a trial changes: `lr=0.1,groups=[1, 2]`."""
+    found: Options = yaml.safe_load(f"{{{options.replace('=', ': ')}}}")
+    return found
 
 
 class Trials:
@@ -72,9 +78,15 @@ class Trials:
     def __init__(self, card: Options, root: Path, folder: Path) -> None:
         self.card, self.root, self.folder = card, root, folder
         self.samples = cache(self._samples)
+        self.data: Options = {}
+        self.begun: dict[str, nets.State] = {}
 
-    def judged(self, dataset: str, name: str, metric: str, changes: Mapping[str, Any]) -> float:
-        """Return a metric of one training on the validation samples."""
+    def judged(
+        self, dataset: str, name: str, metrics: Sequence[str], changes: Mapping[str, Any]
+    ) -> dict[str, float]:
+        """Return metrics of one training on the validation samples."""
+        self.data = {key[5:]: value for key, value in changes.items() if key.startswith("data_")}
+        self.samples = cache(self._samples)
         model, state = self._trained(dataset, name, changes)
         plugin, options = self._plugin("models", model, changes)
         classes, held = self._classes(dataset), list(self.samples(dataset, "val"))
@@ -83,7 +95,8 @@ class Trials:
         task = plugins.find("tasks", plugin.TASK)
         space = LabelSpace(classes, classes)
         parts = [task.rows(some, predict(some), space, "full") for some in batches(held, BATCH)]
-        return _value(metric, Rows(pa.concat_tables(parts)))
+        rows = Rows(pa.concat_tables(parts))
+        return {metric: _value(metric, rows) for metric in metrics}
 
     def _trained(
         self, dataset: str, name: str, changes: Mapping[str, Any]
@@ -100,7 +113,7 @@ class Trials:
             own = {
                 key: changes[key] for key in self._plugin("models", first, {})[1] if key in changes
             }
-            _, state = self._trained(where or dataset, f"{first}-{before}", own | told)
+            state = self._begun(where or dataset, f"{first}-{before}", own | told)
             inputs = {refs.weights(where or dataset, first, before, 0): self._kept(state, before)}
         rule = options.get("optimizer")
         optimizer = (
@@ -119,6 +132,13 @@ class Trials:
             samples=lambda split: list(self.samples(dataset, split)),
         )
         return model, train_weights(job)[0]
+
+    def _begun(self, dataset: str, name: str, changes: Options) -> nets.State:
+        """Return the state of weights to begin with; trials that share it train it once."""
+        asked = repr((dataset, name, changes, self.data))
+        if asked not in self.begun:
+            self.begun[asked] = self._trained(dataset, name, changes)[1]
+        return self.begun[asked]
 
     def _kept(self, state: nets.State, name: str) -> Path:
         """Return a file of weights."""
@@ -144,7 +164,8 @@ class Trials:
         """Return the samples of a split, drawn anew."""
         module, options = self._plugin("datasets", dataset, {})
         sources = {name: self.root / "data/sources" / name for name in module.SOURCES}
-        native = module.samples(splits.native(split, module), sources, {**options, "name": dataset})
+        options = {**options, **self.data, "name": dataset}
+        native = module.samples(splits.native(split, module), sources, options)
         own = splits.cut(native, split, module)
         return tuple(sample for sample in own if isinstance(sample, Sample))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from makers import forgeries
 from shiftbench.audit.checks import aggregates
 from shiftbench.audit.recompute import metric_rows
+from shiftbench.data import schema
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.tasks import LabelSpace, free_text
 
 ACCURACY = (pl.col("metric") == "accuracy") & (pl.col("shift") == "contrast") & (
     pl.col("weights").str.ends_with("-s0") & (pl.col("severity") == 3)
@@ -36,6 +41,30 @@ def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
     assert finding.numbers == (
         f"tiny: accuracy of convnet-erm-s0 on tiny/test/contrast/3 = {true + 0.0001:.6g}",
     )
+
+
+def test_records_of_texts_are_counted_anew(tmp_path):
+    """They have `correct` and groups, and no loss."""
+    name = "sums/net-sft-s0/plain/sums/test/identity/0"
+    file = tmp_path / Ref("records", name).path
+    file.parent.mkdir(parents=True)
+    meta = {"answer": "3", "graders": ["number"]}
+    samples = [
+        Sample(f"k{at}", {"text": "a", "meta": {**meta, "group": str(at % 2)}}) for at in range(4)
+    ]
+    texts = np.empty(4, object)
+    texts[:] = [("3",), ("3",), ("3",), ("4",)]
+    table = free_text.rows(samples, {"completions": texts}, LabelSpace((), ()), "full")
+    schema.write(table, file, "0" * 64)
+    row = {"weights": "sums/net-sft-s0", "records": name, "detector": None, "ood": False}
+    used = {"use": "accuracy", "options": {}}
+    spec = {"campaign": "c", "task": "free_text", "rows": [row], "metrics": {"accuracy": used}}
+    found = dict(metric_rows.Second(tmp_path, spec).values(["weights", "group", "metric"]))
+    assert found == {
+        ("sums/net-sft-s0", None, "accuracy"): (0.75, 4),
+        ("sums/net-sft-s0", "0", "accuracy"): (1.0, 2),
+        ("sums/net-sft-s0", "1", "accuracy"): (0.5, 2),
+    }
 
 
 @pytest.mark.parametrize(

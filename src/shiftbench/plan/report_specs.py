@@ -15,6 +15,7 @@ from shiftbench.refs import Ref
 
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
+_WRITTEN = {"completions", "correct", "closed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ class ReportSpecs:
     def samples_page(self, ref: Ref) -> RecipeSpec:
         """The page that shows the samples of a campaign."""
         _, name, _ = ref.parts
-        content = {"clean": self.params.campaigns[name].dataset}
-        return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
+        content = {"clean": self.params.campaigns[name].dataset, **self._shows(name)}
+        code = resolved_plugin.code_of(f"{content.get('shows', 'samples')}_page")
+        return RecipeSpec(content, [Ref("samples", name)], code)
 
     def samples(self, ref: Ref) -> RecipeSpec:
         """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
@@ -81,20 +83,29 @@ class ReportSpecs:
             named = {"shards": point.data.name if shown else None, "private": point.data.local}
             rows.append({**own, **named})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
-        content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of("samples"))
+        shows = self._shows(ref.name)
+        content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows, **shows}
+        return RecipeSpec(content, inputs, resolved_plugin.code_of(shows.get("shows", "samples")))
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each campaign's numbers."""
         found = [name for name in self.points.campaigns if self._sampled(name)]
         return [Ref("report", f"samples/{name}/index") for name in found]
 
+    def _shows(self, name: str) -> dict[str, str]:
+        """Return `shows: completions` of a campaign whose records hold texts with their phases."""
+        return {"shows": "completions"} if self._has(name, _WRITTEN) else {}
+
+    def _has(self, name: str, columns: set[str]) -> bool:
+        """Tell whether the records of a campaign have some columns."""
+        used = self.params.use("datasets", self.params.campaigns[name].dataset)
+        task = plugins.find("tasks", plugins.find("datasets", used).TASK)
+        return all(columns <= set(form.names) for form in task.FORMATS)
+
     def _sampled(self, name: str) -> list[Content]:
         """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
         campaign = self.params.campaigns[name]
-        dataset = plugins.find("datasets", self.params.use("datasets", campaign.dataset))
-        task = plugins.find("tasks", dataset.TASK)
-        if any(_JUDGED - set(form.names) for form in task.FORMATS):
+        if not (self._has(name, _JUDGED) or self._has(name, _WRITTEN)):
             return []
         return [
             row

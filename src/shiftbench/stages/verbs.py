@@ -135,18 +135,22 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the static page; or draw the samples behind a campaign's numbers, or write the page that shows them."""
+    """Write the static page; or choose what stands behind a campaign's numbers, or write the page that shows it."""
     if run.job.name == "index":
         from shiftbench.stages import report as stage
 
         stage.run(run, todo)
         return
-    from shiftbench.stages import samples, samples_page
+    from shiftbench.stages import completions, completions_page, samples, samples_page
 
+    stages = {
+        "samples": (samples, samples_page),
+        "completions": (completions, completions_page),
+    }
     _stream(run)
     for artifact in todo:
-        drawn = artifact.ref.kind == "samples"
-        (samples.run if drawn else samples_page.run)(run, artifact)
+        chosen, page = stages[artifact.recipe.get("shows", "samples")]
+        (chosen if artifact.ref.kind == "samples" else page).run(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {

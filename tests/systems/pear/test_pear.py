@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isolation import ROOT
 from makers import small_policies
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
@@ -16,11 +18,13 @@ from shiftbench.inference import nets
 from shiftbench.llm import graders
 from shiftbench.llm.token_statistics import TokenStatistics
 from shiftbench.models import decoder
+from shiftbench.plan import plan as plans
+from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.pear.datasets import chain_arithmetic
-from shiftbench.systems.pear.trainers import pear
+from shiftbench.systems.pear.trainers import lcpo, pear
 from shiftbench.tasks import free_text
 from shiftbench.trainers._rollouts import Rollout
 
@@ -80,24 +84,67 @@ def test_right_answers_that_are_all_alike_to_the_binary_reward_are_told_apart() 
     assert rewarded([0.2, 9.0, 0.2], 1) > rewarded([0.8, 9.0, 0.2], 1)
 
 
-def test_alpha_of_another_value_gives_another_policy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("length", "right", "options", "reward"),
+    [
+        (8, True, {}, 1 - 0.1 * 3),
+        (8, False, {}, -0.1 * 3),  # of wrong answers, too
+        (3, True, {}, 1 - 0.1 * 2),  # shorter than the target is no better than longer
+        (5, True, {}, 1.0),
+        (8, True, {"gamma": 0.5, "target": 7}, 0.5),
+        (8, False, {"format_score": -1.0, "gamma": 0.0}, -1.0),
+    ],
+)
+def test_rewards_of_a_controlled_length_by_hand(
+    length: int, right: bool, options: dict[str, Any], reward: float
+) -> None:
+    statistics = [TokenStatistics(np.ones(length), np.zeros(length), None, truncated=False)]
+    rollout = Rollout([Sample("a", {})], ["text"], statistics)
+    found = lcpo.parts(rollout, np.array([right]), {**lcpo.PARAMS, **options})
+    assert found["reward"].tolist() == pytest.approx([reward])
+
+
+def test_each_reward_gives_another_policy(tmp_path: Path) -> None:
     inputs = small_policies.start(tmp_path)
     short = {"updates": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "every": 1}
     jobs = {
         "grpo": small_policies.job("grpo", inputs, **short),
         "pear": small_policies.job("pear", inputs, **short),
         "pear 0": small_policies.job("pear", inputs, **short, alpha=-1.0),
+        "lcpo": small_policies.job("lcpo", inputs, **short, target=2),
     }
     made = {name: train_weights(job) for name, job in jobs.items()}
     states = [nets.state_bytes(state) for state, _ in made.values()]
-    assert len(set(states)) == 3
+    assert len(set(states)) == 4
     # The first batch is the same: the arms differ by their rewards alone.
     first = [{name: value for step, name, value in log if step == 1} for _, log in made.values()]
-    assert first[0]["correct"] == first[1]["correct"] == first[2]["correct"]
-    assert first[0]["tokens"] == first[1]["tokens"] == first[2]["tokens"]
+    assert len({one["correct"] for one in first}) == len({one["tokens"] for one in first}) == 1
     assert first[1]["penalty"] < first[2]["penalty"]
     again, _ = train_weights(small_policies.job("pear", inputs, **short))
     assert nets.state_bytes(again) == states[1]
+
+
+# ------------------------------------------------------------------ the campaign
+
+
+def test_completions_stand_behind_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    planned, _ = plans.load("systems/pear/smoke")
+    page, chosen = Ref("report", "samples/chains/index"), Ref("samples", "chains")
+    assert planned.artifacts[page].inputs == (chosen,)
+    for ref in (page, chosen):
+        assert planned.artifacts[ref].recipe["shows"] == "completions"
+    code = planned.artifacts[chosen].recipe["code"]
+    assert {file for file in code if "/page/" in file} == {
+        "shiftbench/page/cells.py",
+        "shiftbench/page/completions.py",
+    }
+    assert planned.artifacts[Ref("report", "index")].recipe["samples"] == ["chains"]
+    others, _ = plans.load("systems/llm-tta/smoke")
+    assert not any("shows" in artifact.recipe for artifact in others.artifacts.values())
 
 
 # ------------------------------------------------------------------ the problems

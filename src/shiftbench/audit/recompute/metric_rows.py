@@ -40,8 +40,12 @@ class Second:
         self._frame = functools.lru_cache(maxsize=64)(self._read)
 
     def _read(self, kind: str, name: str) -> pl.DataFrame:
-        columns = ["key", "score"] if kind == "scores" else _COLUMNS
-        return pl.read_parquet(self.root / Ref(kind, name).path, columns=columns)
+        file = self.root / Ref(kind, name).path
+        there = pl.read_parquet_schema(file)  # records of texts have neither loss nor Brier score
+        columns = (
+            ["key", "score"] if kind == "scores" else [one for one in _COLUMNS if one in there]
+        )
+        return pl.read_parquet(file, columns=columns)
 
     def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         """Yield the key (values of `columns`) and the value of each row that is covered, but for means."""
