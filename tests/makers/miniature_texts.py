@@ -108,3 +108,32 @@ def recode_release(tmp: Path) -> Made:
     file = tmp / "HumanEval.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return {}, {"path": str(file)}
+
+
+def realbench(root: Path) -> Made:
+    """Write two benchmarks in the official layout: folders BENCHMARK/VARIANT/SPLIT.jsonl."""
+    rows = {
+        "Deepfake/no_attack/train.jsonl": [
+            ("A human text.", "0", "human", 1),
+            ("A machine's.", "1", "GPT2-XL", 2),
+        ],
+        "Deepfake/no_attack/valid.jsonl": [("Another.", "0", "human", 3)],
+        "Deepfake/polish/train.jsonl": [("Polished.", "1", "human_polish_glm4_9b", 4)],
+        "OUTFOX/no_attack/test.jsonl": [
+            ("Third.", "1", "chatGPT", 5),
+            ("Fourth \u00e9.", "0", "human", 6),
+        ],
+    }
+    for name, lines in rows.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        keys = ("text", "label", "src", "id")
+        file.write_text(
+            "".join(json.dumps(dict(zip(keys, line, strict=True))) + "\n" for line in lines)
+        )
+    files = {
+        "train": ["Deepfake/*/train.jsonl"],
+        "val": ["*/*/valid.jsonl"],
+        "test": ["OUTFOX/no_attack/test.jsonl"],
+    }
+    return {}, {"root": str(root), "files": files}

@@ -163,6 +163,7 @@ def originals() -> dict[str, Path]:
         stamp.putalpha(Image.fromarray(disk(*size)))
         _save(home / _cutouts.SOURCE / name, stamp)
     _wordnet(home / "wordnet")
+    _codespell(home / "codespell")
     return {folder.name: folder for folder in home.iterdir()}
 
 
@@ -176,6 +177,15 @@ def _wordnet(folder: Path) -> None:
         (folder / f"index.{part}").write_text(index)
         (folder / f"data.{part}").write_text(f"{line} 000 | so\n" if words else "")
         (folder / f"{part}.exc").write_text("")
+
+
+def _codespell(folder: Path) -> None:
+    """Write lists in which two words of the text are misspelt and two are spelt otherwise."""
+    folder.mkdir()
+    (folder / "dictionary.txt").write_text(
+        "quik->quick\nqick->quick\nlasy->lazy\nteh->the, then,\n"
+    )
+    (folder / "dictionary_en-GB_to_en-US.txt").write_text("browne->brown\ndogges->dogs\n")
 
 
 def _save(file: Path, image: Image.Image) -> None:

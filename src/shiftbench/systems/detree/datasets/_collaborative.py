@@ -1,0 +1,133 @@
+"""Texts by people and by n-gram generators, alone or edited, of 90 words; `part` says whose, and what is unseen.
+
+Every way in which a text came about is a class of its own (`group` of the records): `human`, `mk1` and `mk2` (Markov
+chains of order 1 and 2), and what was done to either: `polish` (a fifth of the words replaced by synonyms) and
+`extend` (the second half written on by the chain of order 2). The label is coarse, as in DETree's databases: what no
+person wrote alone is `machine`.
+
+| part | documents | classes |
+| --- | --- | --- |
+| prose | nine genres of prose | human, human_polish, human_extend, mk1, mk2, mk1_polish, mk2_polish |
+| fiction | six genres of fiction and humour | human, and of a generator that is unseen in training: mk3, mk3_polish |
+
+Machine texts are as many of each class as edited ones, and a generator learns from documents of its own genres, so
+that what is written about tells nothing. Of one document at most 8 passages are human and 4 for each edit, of other
+passages; what comes from one document is one cluster of the bootstrap, and one split.
+
+Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (a class for each way of collaboration). Differs: n-gram
+generators in place of language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.shifts import _wordnet
+from shiftbench.systems.detree.datasets import _brown, _generators
+
+TASK = "text_classification"
+CLASSES = ("human", "machine")
+NATIVE = ("train", "val", "test")
+SOURCES = (_brown.SOURCE, _wordnet.SOURCE)
+LICENCE = "the Brown corpus: redistribution permitted (its README); WordNet licence"
+CITATION = (
+    "Francis and Kucera, A Standard Corpus of Present-Day Edited American English, Brown University, 1964; Miller, "
+    "WordNet: A Lexical Database for English, Communications of the ACM 38(11), 1995"
+)
+REDISTRIBUTE = True
+PARAMS: dict[str, object] = {"part": "", "words": 90, "human": 8, "edited": 4, "learnt": None}
+"""`human` and `edited` texts of a document; `learnt`: a generator learns from at most so many documents."""
+NAMES = {"prose": "brown_collaborative", "fiction": "brown_fiction"}
+GENRES = {"prose": _brown.PROSE, "fiction": _brown.FICTION}
+ORDERS = {"prose": (1, 2), "fiction": (3,)}
+EDITS = {"prose": ("polish", "extend"), "fiction": ()}
+"""Edits of human texts."""
+SHARE = 0.2
+"""Of words that a polish replaces."""
+SEED = 0
+
+
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return whose texts they are."""
+    return {"PART": options["part"]}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield a split: `text` str, `label` 0 (human) or 1 (machine), `meta` with `group` (the class) and `cluster`."""
+    writer, part = Writer(sources, params), params["part"]
+    known = _brown.documents(sources[_brown.SOURCE], GENRES[part], split)
+    for document, sentences in known.items():
+        for name, key, words in writer.of(document, sentences):
+            cluster = document if name.startswith("human") else key
+            fields = {"text": _brown.text(words), "label": int(name != "human")}
+            fields["meta"] = {"group": name, "cluster": cluster}
+            yield Sample(f"{NAMES[part]}/{split}/{key}", fields)
+
+
+def group(sample: Sample) -> str:
+    """Return what may not be in two splits: the document that a text is from, or the text that a machine wrote."""
+    cluster: str = sample.fields["meta"]["cluster"]
+    return cluster
+
+
+class Writer:
+    """Who edits and writes texts, by class.
+
+    Args:
+        sources: folders of the corpus and of WordNet.
+        params: see PARAMS.
+    """
+
+    def __init__(self, sources: Mapping[str, Path], params: Mapping[str, Any]) -> None:
+        self._folder, self._params = sources[_brown.SOURCE], params
+        self._wordnet = _wordnet.load(sources[_wordnet.SOURCE])
+        part, edited = params["part"], params["edited"]
+        self._edited = {"human": params["human"], **{f"human_{one}": edited for one in EDITS[part]}}
+        self._written = [f"mk{order}{edit}" for order in ORDERS[part] for edit in ("", "_polish")]
+
+    def of(
+        self, document: str, sentences: Sequence[_brown.Sentence]
+    ) -> Iterator[tuple[str, str, _brown.Sentence]]:
+        """Yield class, key and words of the texts of a document, and of as many machine texts as it has edited ones."""
+        passages = list(_brown.passages(sentences, self._params["words"]))
+        places = iter(_stream(document, "order").choice(len(passages)).tolist())
+        for name, count in self._edited.items():
+            for number, place in enumerate(islice(places, count)):
+                key = f"{document}_{name}_{number}"
+                yield name, key, self._edit(name, passages[place], _stream(key, name))
+        for name in self._written:
+            for number in range(self._params["edited"]):
+                key = f"{document}_{name}_{number}"
+                yield name, key, self._write(name, _stream(key, name))
+
+    def _edit(self, name: str, words: _brown.Sentence, rng: RandomStream) -> _brown.Sentence:
+        if name == "human_polish":
+            return _generators.polished(words, SHARE, self._wordnet, rng)
+        if name == "human_extend":
+            return self._chain(2).write(words[: len(words) // 2], len(words), rng)
+        return words
+
+    def _write(self, name: str, rng: RandomStream) -> _brown.Sentence:
+        written = self._chain(int(name[2])).write((), self._params["words"], rng)
+        polishes = name.endswith("polish")
+        return _generators.polished(written, SHARE, self._wordnet, rng) if polishes else written
+
+    def _chain(self, order: int) -> _generators.Chain:
+        return chain(self._folder, GENRES[self._params["part"]], order, self._params["learnt"])
+
+
+@cache
+def chain(folder: Path, genres: str, order: int, learnt: int | None) -> _generators.Chain:
+    """Return the generator of an order that learnt from its documents of some genres; once in a process."""
+    known = _brown.documents(folder, genres, "generator", learnt)
+    return _generators.Chain(order, (one for sentences in known.values() for one in sentences))
+
+
+def _stream(key: str, purpose: str) -> RandomStream:
+    return RandomStream(SEED, purpose, "brown", key)

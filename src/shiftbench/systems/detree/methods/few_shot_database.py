@@ -1,0 +1,100 @@
+"""Few-shot adaptation without training: a few labelled target texts, embedded by the same net, join the database.
+
+`shots` texts of each side are drawn from `split` of the dataset `support`, anew for each training seed; none of them is
+tested, which the splits of that dataset must see to. `mode: add` puts them into the database, each with `weight` times
+the vote of a centre; `replace` leaves nothing else in it. The threshold stays that of the weights: the AUROC does not
+depend on it.
+
+Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4 (few-shot adaptation by retrieval, 5 to 10 texts a side).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import refs
+from shiftbench.data import shards
+from shiftbench.errors import DataError, ModelError, ParamsError, near
+from shiftbench.refs import Ref, WeightsName
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.detree.models._database import Database, Voter
+
+SEES = "sample"
+TASKS = ("text_classification",)
+MODES = ("add", "replace")
+PARAMS: dict[str, object] = {
+    "support": "",
+    "split": "train",
+    "shots": 10,
+    "mode": "add",
+    "weight": 1.0,
+    "seed": 0,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards that support is drawn from; none where no dataset is named, which `wrap` refuses."""
+    return [refs.shards(params["support"], params["split"])] if params["support"] else []
+
+
+def wrap(
+    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> Voter:
+    """Return the predictor with another database.
+
+    Raises:
+        ModelError: the predictor has no database.
+        ParamsError: no `support`, another `mode`, or a weight or number of shots that is not above 0.
+        DataError: the support has fewer texts of a side than `shots`.
+    """
+    if not isinstance(predictor, Voter):
+        raise ModelError("few_shot_database adds texts to a database, and this model has none")
+    _check(params)
+    wanted = refs.shards(params["support"], params["split"])
+    folder = next((path.parent for ref, path in inputs.items() if ref == wanted), None)
+    if folder is None:
+        raise ParamsError(
+            "few_shot_database: name under `support` the dataset that target texts come from"
+        )
+    weights = next(ref for ref in inputs if ref.kind == "weights")
+    seed = str(WeightsName.of(weights).seed)
+    words = RandomStream(params["seed"], "few_shot", params["support"], seed)
+    texts = drawn(list(shards.read(folder)), params["shots"], words)
+    human = np.array([sample.fields["label"] == 0 for sample in texts])
+    target = Database.of(predictor.embed(texts), human, params["weight"])
+    adds = params["mode"] == "add"
+    return replace(predictor, database=predictor.database.with_texts(target) if adds else target)
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    if params["mode"] not in MODES:
+        raise ParamsError(
+            f"few_shot_database: mode is {params['mode']!r}; {near(params['mode'], MODES)}"
+        )
+    for name in ("weight", "shots"):
+        if params[name] <= 0:
+            raise ParamsError(f"few_shot_database: {name} is {params[name]}; expected more than 0")
+
+
+def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:
+    """Return `shots` texts of each side, in random order; human ones first.
+
+    Raises:
+        DataError: a side has fewer.
+    """
+    found = []
+    for side in (0, 1):
+        own = [sample for sample in samples if (sample.fields["label"] == 0) == (side == 0)]
+        if len(own) < shots:
+            name = "machine" if side else "human"
+            raise DataError(
+                f"few_shot_database: {shots} {name} texts are wanted, and support has {len(own)}"
+            )
+        found += [own[at] for at in rng.choice(len(own), shots)]
+    return found

@@ -1,0 +1,173 @@
+"""Training on a tree over classes, and what of it makes a detector: database and threshold; helper of two trainers.
+
+Each epoch shows every text as it is or, with probability `attacked`, under the one of the nine attacks that was drawn
+for it (at the released rate; one attacked copy of each text for a training seed). The database is of training texts as
+they are, the threshold that of `fpr` on human validation texts.
+
+Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4; scripts/train_detree.sh of heyongxin233/DETree:
+temperature 0.07, AdamW with betas 0.9 and 0.99 and eps 1e-6, weight decay 1e-4, attacks with probability 0.5. Differs:
+rate, epochs and batch are those of a small net (README.md has what they were chosen from).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shiftbench import refs, rng
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import DataError, ModelError
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.detree.losses import tree_contrastive as loss
+from shiftbench.systems.detree.losses._tree import Tree
+from shiftbench.systems.detree.models import _stylometry, stylometric_mlp
+from shiftbench.systems.detree.models._database import Database, Voter, threshold
+from shiftbench.systems.detree.shifts import _edits
+from shiftbench.trainers import _loop
+
+TASKS = ("text_classification",)
+PARAMS: dict[str, object] = {
+    "epochs": 5,
+    "batch_size": 256,
+    "optimizer": "adamw",
+    "lr": 1e-2,
+    "weight_decay": 1e-4,
+    "schedule": "one_cycle",
+    "temperature": 0.07,
+    "official_mask": False,
+    "attacked": 0.5,
+    "centres": 30,
+    "fpr": 0.05,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards and the lists of the attacks; the corpus is the model's need."""
+    shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [*shards, refs.sources(_edits.LISTS)] if params["attacked"] else shards
+
+
+class Texts:
+    """Texts of a split as features, with their classes.
+
+    Attributes:
+        features: float32 (n, d).
+        classes: the class of each, `group` of its `meta`.
+        human: bool (n,).
+    """
+
+    def __init__(self, samples: Sequence[Sample], features: _stylometry.Stylometry) -> None:
+        self.samples, self._features = samples, features
+        self.features = features([sample.fields["text"] for sample in samples])
+        self.classes = [str((sample.fields.get("meta") or {}).get("group")) for sample in samples]
+        self.human = np.array([sample.fields["label"] == 0 for sample in samples])
+
+    def attacked(self, job: TrainJob) -> NDArray[np.float32]:
+        """Return the features of the attacked copies, float32 (n, d)."""
+        lists = {ref.name: path.parent for ref, path in job.inputs.items() if ref.kind == "sources"}
+        return self._features([_attacked(sample, job, lists) for sample in self.samples])
+
+
+def _attacked(sample: Sample, job: TrainJob, lists: Mapping[str, Path]) -> str:
+    words = RandomStream(job.seed, "detree_attack", job.dataset, sample.key)
+    name = list(_edits.ATTACKS)[int(words.integers(0, len(_edits.ATTACKS), 1)[0])]
+    return _edits.edited(sample.fields["text"], name, 1.0, words, lists)
+
+
+def texts(job: TrainJob, split: str) -> Texts:
+    """Return the texts of a split.
+
+    Raises:
+        ModelError: the job's model is another.
+    """
+    if "temperature" not in job.model_params or "hidden" not in job.model_params:
+        raise ModelError(f"{job.trainer} trains the model `stylometric_mlp`, not {job.model!r}")
+    return Texts(job.samples(split), stylometric_mlp.features_of(job.inputs, job.model_params))
+
+
+class Learner(nn.Module):
+    """Encoder and prototypes."""
+
+    def __init__(self, known: Texts, tree: Tree, job: TrainJob) -> None:
+        super().__init__()
+        torch.manual_seed(rng.derive(job.seed, job.model, "init"))
+        rows = torch.from_numpy(known.features)
+        self.encoder = stylometric_mlp.Encoder(rows.mean(0), rows.std(0) + 1e-6, job.model_params)
+        self.prototypes = nn.Parameter(torch.empty(len(tree.nodes), job.model_params["size"]))
+        nn.init.xavier_uniform_(self.prototypes)
+
+
+def train(job: TrainJob, known: Texts, tree: Tree) -> dict[str, torch.Tensor]:
+    """Return `encoder.*`, `prototypes`, `database.*`, `threshold` and `tree`, its text in UTF-8.
+
+    Raises:
+        DataError: a training text is of a class that the tree has not.
+    """
+    learner = Learner(known, tree, job)
+    _fit(job, learner, known, tree)
+    learner.eval()
+    held = texts(job, "val")
+    with torch.inference_mode():
+        vectors, others = (
+            learner.encoder(torch.from_numpy(one.features)).numpy() for one in (known, held)
+        )
+    database = Database.balanced(vectors, known.human, job.params["centres"], job.seed)
+    options = job.model_params
+    voter = Voter(lambda _: others, database, 0.5, options["k"], options["temperature"])
+    shares = voter.machine_share(others)
+    at = threshold(shares[held.human], job.params["fpr"])
+    job.log(job.params["epochs"], "val_auroc", _auroc(shares, held.human))
+    return {
+        **learner.state_dict(),
+        "database.vectors": torch.from_numpy(database.vectors),
+        "database.human": torch.from_numpy(database.human.astype(np.uint8)),
+        "threshold": torch.tensor(at, dtype=torch.float64),
+        "tree": torch.frombuffer(bytearray(tree.text().encode()), dtype=torch.uint8),
+    }
+
+
+def _fit(job: TrainJob, learner: Learner, known: Texts, tree: Tree) -> None:
+    params, levels = job.params, loss.Levels.of(tree)
+    both = [known.features, known.attacked(job) if params["attacked"] else known.features]
+    rows, leaves = torch.from_numpy(np.stack(both)), _leaves(known, tree)
+    steps = -(-len(leaves) // params["batch_size"])
+    update = _loop.optimiser(job, learner)
+    rate = _loop.schedule(update, params["schedule"], params["epochs"] * steps)
+    for epoch in range(params["epochs"]):
+        words = RandomStream(job.seed, "detree", job.dataset, f"{epoch}")
+        order, copy = words.choice(len(leaves)), words.uniform(len(leaves)) < params["attacked"]
+        losses = []
+        for at in np.array_split(order, steps):
+            queries = learner.encoder(rows[copy[at].astype(int), at])
+            value = loss.loss(
+                queries, leaves[at], learner.prototypes, levels, params["temperature"],
+                official_mask=params["official_mask"],
+            )  # fmt: skip
+            update.zero_grad()
+            value.backward()
+            update.step()
+            rate.step()
+            losses.append(value.item())
+        job.log(epoch, "train_loss", float(np.mean(losses)))
+
+
+def _leaves(known: Texts, tree: Tree) -> torch.Tensor:
+    places = {leaf: at for at, leaf in enumerate(tree.names)}
+    new = sorted(set(known.classes) - set(tree.leaf_of))
+    if new:
+        raise DataError(f"the tree has no class {new[0]!r}; it has {', '.join(tree.leaf_of)}")
+    return torch.tensor([places[tree.leaf_of[name]] for name in known.classes])
+
+
+def _auroc(shares: NDArray[np.float64], human: NDArray[np.bool_]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(~human, shares)) if 0 < human.sum() < len(human) else float("nan")

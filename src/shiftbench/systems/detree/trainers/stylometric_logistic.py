@@ -1,0 +1,66 @@
+"""Logistic regression on the same stylometric features: the simple baseline (model `stylometric_mlp`).
+
+Source: Gehrmann et al. 2019, "GLTR", https://arxiv.org/abs/1906.04043, section 4 (a logistic regression on statistics
+of word probabilities); classes weighted by the inverse of their frequency. The penalty is chosen on val by the AUROC.
+It sees no attacked copies. The solution depends on no training seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref
+from shiftbench.systems.detree.models import stylometric_mlp
+from shiftbench.systems.detree.trainers import _contrastive
+from shiftbench.trainers import _logistic
+
+READS_SOURCES = True
+TASKS = ("text_classification",)
+PARAMS: dict[str, object] = {"c": [0.001, 0.01, 0.1, 1.0]}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards; the corpus is the model's need."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return `head.weight` float32 (2, d), `head.bias`, `mean` and `deviation`.
+
+    Raises:
+        ParamsError: the grid `c` is empty.
+    """
+    if not job.params["c"]:
+        raise ParamsError("stylometric_logistic's `c` is empty; expected a list of numbers above 0")
+    from sklearn.metrics import roc_auc_score  # takes a second, and is not needed to plan
+
+    known, held = (_contrastive.texts(job, split) for split in ("train", "val"))
+    rows = torch.from_numpy(known.features)
+    mean, deviation = rows.mean(0), rows.std(0) + 1e-6
+    seen, other = (
+        stylometric_mlp.standardised(torch.from_numpy(one.features), mean, deviation)
+        .double()
+        .numpy()
+        for one in (known, held)
+    )
+    labels, heads = (~known.human).astype(np.int64), []
+    for c in job.params["c"]:
+        weight, bias = _logistic.fit(seen, labels, 2, c, balanced=True, threads=job.threads)
+        margins = other @ (weight[1] - weight[0])
+        heads.append((float(roc_auc_score(~held.human, margins)), c, weight, bias))
+    area, c, weight, bias = max(heads, key=lambda found: found[0])
+    job.log(0, "c", c)
+    job.log(0, "val_auroc", area)
+    return {
+        "head.weight": torch.from_numpy(weight.astype(np.float32)),
+        "head.bias": torch.from_numpy(bias.astype(np.float32)),
+        "mean": mean,
+        "deviation": deviation,
+    }
