@@ -41,6 +41,8 @@ def records(n: int = N) -> pa.Table:
     table = table.append_column("attacked", pa.array(np.ones(n, dtype=np.int64)))
     for measure in ("correlation", "concordance", "amplitude", "lse_c", "lse_d"):  # of clips
         table = table.append_column(f"{measure}_e9", pa.array(random.integers(0, 10**9 + 1, n)))
+    for count, high in (("executed", 2), ("rounds", 5)):  # of queries about tables
+        table = table.append_column(count, pa.array(random.integers(0, high, n)))
     table = table.append_column("offset", pa.array(random.integers(-3, 4, n)))
     found = boxes(random, n) | completions(random, n)
     for name, column in {**found, **persons(random, found["true_crowd"])}.items():

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from isolation import ROOT
+from makers import small_table_sources
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
     fineweb_edu,
@@ -262,6 +263,56 @@ def imagenet_concepts(tmp: Path) -> Made:
     return {}, {"root": str(tmp / "val"), "per_class": 2}
 
 
+def table_claims(tmp: Path) -> Made:
+    """What claims about tables are made from."""
+    return small_table_sources.make(tmp), {}
+
+
+def tabfact(tmp: Path) -> Made:
+    """Twelve tables for each split, with three statements each, in the folders of the release."""
+    (tmp / "tokenized_data").mkdir()
+    (tmp / "data/all_csv").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        asked = {}
+        for n in range(12):
+            name = f"2-{split}-{n}.html.csv"
+            (tmp / "data/all_csv" / name).write_text(f"name#area\n{split}{n}#{n}\nbea#{n + 1}\n")
+            asked[name] = [[f"{split} {n} be {k}" for k in range(3)], [1, 1, 0], f"isles {n}"]
+        (tmp / f"tokenized_data/{split}_examples.json").write_text(json.dumps(asked))
+    return {}, {"path": str(tmp)}
+
+
+def wiki_table_questions(tmp: Path) -> Made:
+    """Sixty questions of each split about twenty tables, in the folders of the release."""
+    (tmp / "data").mkdir()
+    for at, file in enumerate(("training", "pristine-unseen-tables")):
+        (tmp / f"csv/20{at}-csv").mkdir(parents=True)
+        lines = ["id\tutterance\tcontext\ttargetValue"]
+        for n in range(60):
+            context = f"csv/20{at}-csv/{n % 20}"
+            (tmp / f"{context}.tsv").write_text(f"Name\tArea\nAda {at}\t{n % 20}\nBea\t7\n")
+            lines.append(f"n{at}-{n}\twhich isle {n} of {at}?\t{context}.csv\tAda {at}|Bea")
+        (tmp / f"data/{file}.tsv").write_text("\n".join(lines) + "\n")
+    return {}, {"path": str(tmp)}
+
+
+def pantabfact(tmp: Path) -> Made:
+    """Ninety statements about thirty tables, as the card of the dataset describes its file."""
+    rows = [
+        {
+            "table_text": f"name#area\nada#{n % 30}\nbea#7",
+            "table_caption": "isles",
+            "statement": f"statement {n}",
+            "label": n % 2,
+            "pandas_code": "df['area'].max() > 3",
+            "pandas_eval": True,
+        }
+        for n in range(90)
+    ]
+    (tmp / "pantabfact.json").write_text(json.dumps(rows))
+    return {}, {"path": str(tmp / "pantabfact.json")}
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
@@ -270,7 +321,12 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(recode_release, fineweb_edu, questions, realbench),
         rendered_clips,
         *(trec, trec_documents),
+        *(tabfact, wiki_table_questions, pantabfact),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
     )
 }
+MAKERS |= {
+    f"{name}claims": table_claims for name in ("table_", "wikipedia_", "wikipedia_question_")
+}
+MAKERS["wikipedia_question_claims_balanced"] = table_claims

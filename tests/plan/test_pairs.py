@@ -21,6 +21,7 @@ DATASETS = {
     "keypoints": "capsule_bodies",
     "language_modelling": "fineweb_edu",
     "ranking": "lee_news",
+    "table_question": "wikipedia_claims",
     "text_classification": "vader_amazon",
     "visual_question": "vqa_lite",
 }
@@ -34,6 +35,7 @@ MODELS = {
     "keypoints": "blazepose",
     "language_modelling": "llama",
     "ranking": "bm25",
+    "table_question": "table_grammar",
     "text_classification": "tfidf",
     "visual_question": "vqa_cnn_gru",
 }

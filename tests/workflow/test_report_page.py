@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from makers import synthetic_outputs
-from shiftbench.page import samples
+from shiftbench.page import completions, samples
+from shiftbench.page.completions import Written
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.stages import report, samples_page
+from shiftbench.stages import completions_page, report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -330,6 +331,40 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     assert page.driver.get_log("browser") == []
     page.one(".brand").click()
     assert page.texts("h1") == ["Robustness under distribution shift"]
+
+
+def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> None:
+    """Prompts and completions are anybody's: thinking and answer are told apart, and nothing becomes markup."""
+    nasty = synthetic_outputs.NASTY
+    written = [
+        Written("k", f"hmm {nasty} </think> so 3", True, (7, 3), (0.5, 0.25), True, False),
+        Written("l", f"hmm {nasty}", False, (32, 0), (3.0, 0.0), False, True),
+    ]
+    counts, picked = completions.pick(written)
+    rows = [
+        completions.Rows("decoder-pear-s0", ("d", "test", shift, level), "r.parquet", "s", counts, picked)
+        for shift, level in (("identity", 0.0), ("five", None))
+    ]  # fmt: skip
+    prompts = {("s", "k"): {"text": f"1 +2 {nasty}", "mark": "</think>", "answer": "3"}}
+    prompts[("s", "l")] = prompts["s", "k"]
+    artifact = Artifact.of(Ref("report", "samples/chains/index"), {"clean": "d"}, ())
+    file = root / artifact.ref.path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(completions_page.page(artifact, completions.content(rows, prompts)))
+    page.driver.get_log("browser")
+    page.driver.get(f"{file.as_uri()}#weights=decoder-pear-s0&set=d/five")
+    assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
+    assert page.texts("#shown .prompt") == [f"1 +2 {nasty}"] * 2
+    assert page.texts("#shown .thinking") == [f"hmm {nasty} </think>", f"hmm {nasty}"]
+    answers = page.run(
+        "return [...document.querySelectorAll('.answer')].map(one => one.textContent)"
+    )
+    assert answers == [" so 3", ""]
+    told = page.texts("#shown figcaption")
+    assert "thinking: 7 tokens, 0.500 nat" in told[0]
+    assert "thinking not closed" in told[1]
+    assert "cut at the most tokens" in told[1]
+    assert page.driver.get_log("browser") == []
 
 
 def test_every_picture_says_what_it_shows(page: Page) -> None:

@@ -1,0 +1,99 @@
+"""Claims about real tables, true and false ones alike often; entries say of which tables, and how they are worded.
+
+Each table gives `per_table` claims, drawn by its id (`_drawn.py`). `kind` is `claims`, of all operations, or what a
+question and its answer become as a statement (lookups and counts): `questions`, all of them true as in WikiFact, or
+`balanced`, as many with the answer altered. `paraphrases` are those that sentences are drawn from.
+
+Tables of one file, or page, are in one split. `meta.group` is the operation, of questions `all_true` or `all_false`;
+`meta.template` the paraphrase; `meta.cluster` the table; `meta.query` an expression that tells the truth.
+
+Source: ours; WikiFact's all-true claims and the balanced set are RePanda's, arXiv 2503.11921.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data.tables import typed
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
+
+TASK = "table_question"
+NATIVE = ("all",)
+CITATION = "RePanda (arXiv 2503.11921) for the task; tables as their sources say"
+LICENCE = "as the sources of the tables"
+REDISTRIBUTE = True
+CLASSES: tuple[str, ...] = ()
+KINDS = {
+    "claims": tuple(_forms.OPERATIONS),
+    "questions": ("lookup", "count"),
+    "balanced": ("lookup", "count"),
+}
+PARAMS: dict[str, object] = {
+    "pools": ["countries", "statistics"],
+    "kind": "claims",
+    "paraphrases": [0, 1],
+    "per_table": 40,
+    "tests_alone": False,
+    "seed": 0,
+}
+
+
+def facts(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return sources, licence and splits, which follow from the pools and from whether all tables are tested."""
+    pools = [pool for pool in _pools.SOURCES if pool in options["pools"]]
+    return {
+        "SOURCES": tuple(_pools.SOURCES[pool] for pool in pools),
+        "LICENCE": "; ".join(_pools.LICENCES[pool] for pool in pools),
+        "REDISTRIBUTE": "statistics" not in pools,
+        "NATIVE": ("test",) if options["tests_alone"] else NATIVE,
+    }
+
+
+def group(sample: Sample) -> str:
+    """Return the file or page that the table of a claim is from; what is drawn from one shares rows."""
+    table = str(sample.fields["meta"]["cluster"])
+    return table.rpartition("-")[0] or table
+
+
+def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the claims about all tables, table by table.
+
+    Raises:
+        ParamsError: there is no such kind, paraphrase or pool.
+    """
+    if params["kind"] not in KINDS:
+        raise ParamsError(f"claims of the kind {params['kind']!r}; {near(params['kind'], KINDS)}")
+    if not set(params["paraphrases"]) <= {0, 1, 2} or not params["paraphrases"]:
+        raise ParamsError(f"paraphrases are {params['paraphrases']}; expected some of 0, 1 and 2")
+    for pool in params["pools"]:
+        for name, table in _pools.read(pool, sources, params["seed"]):
+            yield from _of_table(name, table, params)
+
+
+def _of_table(name: str, table: dict[str, Any], params: dict[str, Any]) -> Iterator[Sample]:
+    rng = RandomStream(params["seed"], "table_claims", params["kind"], name)
+    drawer = _drawn.Drawer(table, rng)
+    kinds = {column.name: column.kind for column in typed(table)}
+    count, asked = params["per_table"], KINDS[params["kind"]]
+    found = drawer.drawn(count * (2 if params["kind"] == "questions" else 1), asked)
+    words = rng.raw(len(found))
+    for number, (form, true) in enumerate(found):
+        if params["kind"] == "questions" and not true:
+            continue
+        paraphrase = params["paraphrases"][int(words[number] % len(params["paraphrases"]))]
+        groups = {"claims": form.operation}
+        meta = {
+            "answer": true,
+            "group": groups.get(params["kind"], "all_true" if true else "all_false"),
+            "template": f"{form.operation}/{paraphrase}",
+            "cluster": name,
+            "query": _forms.query(form, kinds),
+        }
+        key = f"{params['name']}/{name.replace('/', '_')}_{number:02d}"
+        fields = {"text": _forms.said(form, paraphrase), "table": table, "meta": meta}
+        yield Sample(key, fields)

@@ -1,0 +1,69 @@
+"""A query is run and, while it fails, repaired: the loop of all models that answer by queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shiftbench.data.tables import Column
+from shiftbench.inference import nets
+from shiftbench.sandbox import pandas_queries
+from shiftbench.sandbox.pandas_queries import Answer
+
+Said = bool | list[str]
+Repair = Callable[[str, str], str | None]
+"""Takes a query and its error, gives another query; None: there is none. It sees no label."""
+
+
+class Verdict(NamedTuple):
+    """What became of a claim: the answer (None: none), the last query, its status, and the repairs."""
+
+    answer: Said | None
+    query: str | None
+    status: str | None
+    rounds: int | None
+
+
+def executed(
+    query: str,
+    columns: Sequence[Column],
+    repair: Repair,
+    read: Callable[[Answer], Said | None] = pandas_queries.truth,
+) -> Verdict:
+    """Return the verdict of a query that is repaired until it runs, or `repair` gives no other.
+
+    Args:
+        query: the first.
+        columns: of the table.
+        repair: what writes the next.
+        read: what an answer means; `type` is the status of one that means nothing.
+
+    Raises:
+        SandboxError: nothing can be run here.
+    """
+    rounds = 0
+    while True:
+        (answer,) = pandas_queries.run([(query, columns)])
+        better = None if answer.status == "ok" else repair(query, answer.error)
+        if better is None:
+            break
+        query, rounds = better, rounds + 1
+    said = read(answer)
+    if answer.status != "ok":
+        return Verdict(None, query, answer.error.partition(":")[0] or answer.status, rounds)
+    return Verdict(said, query, "ok" if said is not None else "type", rounds)
+
+
+def outputs(found: Sequence[Verdict]) -> nets.Outputs:
+    """Return what a predictor gives of verdicts."""
+    names = {"answers": "answer", "queries": "query", "status": "status", "rounds": "rounds"}
+    return {name: _cells([getattr(one, field) for one in found]) for name, field in names.items()}
+
+
+def _cells(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    found = np.empty(len(values), object)
+    for at, value in enumerate(values):
+        found[at] = value
+    return found

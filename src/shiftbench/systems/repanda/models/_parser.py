@@ -1,0 +1,93 @@
+"""A semantic parser of claims about tables: slots by patterns of two wordings, columns and rows by what they share.
+
+Each wording that may be known becomes a pattern. Where several match, or one in several ways, that is taken whose slots
+are found best in the table: a column by its name, else by the share of words in common; a row by its cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+from shiftbench.data.tables import Column
+from shiftbench.systems.repanda.datasets import _forms
+from shiftbench.systems.repanda.datasets._forms import Form
+
+KNOWN = (0, 1)
+"""Wordings of which patterns are made; the third is held out."""
+LEAST = 0.5
+"""Share of words that a column's name has in common with what is said."""
+_SLOT = re.compile(r"\{(\w+)\}")
+_NUMBER = ("highest", "lowest", "mean_above", "difference", "all_above", "count")
+
+
+def parsed(claim: str, columns: Sequence[Column]) -> Form | None:
+    """Return the form of a claim that fits its table best; None where none fits."""
+    found = [one for one in _candidates(claim, columns) if one is not None]
+    return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def _candidates(
+    claim: str, columns: Sequence[Column]
+) -> Iterator[tuple[tuple[float, int], Form] | None]:
+    for operation, literal, pattern in _patterns():
+        for slots in _ways(pattern, claim):
+            yield _linked(operation, literal, slots, columns)
+
+
+@cache
+def _patterns() -> list[tuple[str, int, re.Pattern[str]]]:
+    """Return operation, letters outside of slots, and pattern of each known wording."""
+    made = []
+    for operation, wordings in _forms.OPERATIONS.items():
+        for wording in (wordings[at] for at in KNOWN):
+            parts = _SLOT.split(wording)
+            text = "".join(
+                f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+            )
+            made.append((operation, sum(map(len, parts[::2])), re.compile(text)))
+    return made
+
+
+def _ways(pattern: re.Pattern[str], claim: str) -> Iterator[Mapping[str, str]]:
+    """Yield the ways in which a claim has a pattern: slots as short as can be from the left, and as long."""
+    for text in (pattern.pattern, pattern.pattern.replace(".+?", ".+")):
+        found = re.fullmatch(text, claim)
+        if found:
+            yield found.groupdict()
+
+
+def _linked(
+    operation: str, literal: int, slots: Mapping[str, str], columns: Sequence[Column]
+) -> tuple[tuple[float, int], Form] | None:
+    """Return how well slots fit a table, and the form; None where a column or a row is missing, or a number is none."""
+    share, column = max((_likeness(slots["column"], one.name), one.name) for one in columns)
+    if share < LEAST or (operation in _NUMBER and not _is_number(slots["value"])):
+        return None
+    form = Form(
+        operation, column, **{name: text for name, text in slots.items() if name != "column"}
+    )
+    if operation in ("lookup", "not_lookup", "superlative", "difference"):
+        key = next((one.name for one in columns if one.name != column and _has(one, form)), None)
+        if key is None:
+            return None
+        form = form._replace(key=key)
+    return (share, literal), form
+
+
+def _has(column: Column, form: Form) -> bool:
+    named = {form.entity, form.other} - {""}
+    return column.kind == "text" and named <= set(column.values)
+
+
+def _likeness(said: str, name: str) -> float:
+    """Return the share of words in common, 0 to 1; more than 1 where the name is said as it is."""
+    if said == name:
+        return 2.0
+    one, other = (set(re.findall(r"\w+", text.casefold())) for text in (said, name))
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+\N{MINUS SIGN}]?[\d,]*\.?\d+", text))

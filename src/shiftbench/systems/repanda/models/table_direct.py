@@ -1,0 +1,100 @@
+"""A classifier of claims that writes no query: TF-IDF of the claim beside what it shares with the table.
+
+Source: the stand-in for RePanda's fine-tuned direct model (arXiv 2503.11921), which reads claim and table and says true
+or false; TF-IDF as in `models/tfidf.py`. All of its parameters are tensors: `idf`, `head.weight`, `head.bias`; trained
+by `table_logreg`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _tfidf
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+TASK = "table_question"
+PARAMS: dict[str, object] = {"columns": 4096, "ngrams": 2}
+OVERLAPS = 5
+_WORD = re.compile(r"\w+(?:[.,]\d+)*")
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that gives `answers`.
+
+    Raises:
+        ModelError: weights of another number of columns.
+    """
+    state = nets.read_state(weights)
+    wanted = (2, params["columns"] + OVERLAPS)
+    found = tuple(state["head.weight"].shape) if "head.weight" in state else None
+    if found != wanted:
+        raise ModelError(
+            f"{weights}: head.weight is {found}, expected {wanted}; train with table_logreg"
+        )
+    idf, weight, bias = (state[name].numpy() for name in ("idf", "head.weight", "head.bias"))
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        rows = features(samples, idf, params)
+        answers = np.empty(len(samples), object)
+        answers[:] = [bool(one) for one in (rows @ weight.T + bias).argmax(1)]
+        return {"answers": answers}
+
+    return predict
+
+
+def counted(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
+    """Return how often each hashed word of the claims occurs, sparse (n, columns)."""
+    texts = [sample.fields["text"] for sample in samples]
+    return _tfidf.counts(texts, params["columns"], params["ngrams"])
+
+
+def features(samples: Sequence[Sample], idf: NDArray[np.float64], params: Mapping[str, Any]) -> Any:
+    """Return TF-IDF of the claims and OVERLAPS with their tables, sparse float64 (n, columns + OVERLAPS)."""
+    overlaps = np.array([overlap(sample) for sample in samples]).reshape(-1, OVERLAPS)
+    return sparse.hstack([_tfidf.weigh(counted(samples, params), idf), overlaps]).tocsr()
+
+
+def overlap(sample: Sample) -> list[float]:
+    """Return what a claim shares with its table.
+
+    The share of its words that occur there, of its numbers, of those words in one row (the best), whether a column is
+    named, and whether it has a number at all.
+    """
+    table, claim = sample.fields["table"], sample.fields["text"].casefold()
+    rows = [_words(" ".join(cell or "" for cell in row)) for row in table["rows"]]
+    header, said = _words(" ".join(table["header"])), _words(claim)
+    everywhere = header.union(*rows)
+    numbers = {word for word in said if word[0].isdigit()}
+    best = max((len(said & row) for row in rows), default=0)
+    named = any(name.casefold() in claim for name in table["header"])
+    return [
+        _share(said & everywhere, said),
+        _share(numbers & everywhere, numbers),
+        best / max(len(said), 1),
+        float(named),
+        float(bool(numbers)),
+    ]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.casefold()))
+
+
+def _share(part: set[str], whole: set[str]) -> float:
+    return len(part) / len(whole) if whole else 0.0

@@ -1,0 +1,100 @@
+"""Queries that a language model wrote elsewhere, as a model: `theirs: {use: table_queries, path: q.jsonl}`.
+
+A JSON object a line: `key`, the end of a sample's key or all of it, and `queries`, the one that was written and those
+of each repair, in order; or `answer`, true, false or a list of texts, of a model that writes none. A query is run in
+the sandbox; while one fails, the next is, up to `rounds` repairs. Trainer `given`. It answers for the samples in it, as
+they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so.
+
+Source: RePanda, arXiv 2503.11921 (at most four rounds of error correction at inference).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data.tables import typed
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _given
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.sandbox import pandas_queries
+from shiftbench.systems.repanda.models import _execution
+
+TASK = "table_question"
+REEVALUABLE = False
+PARAMS: dict[str, object] = {"path": "", "rounds": 4}
+Line = Mapping[str, Any]
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
+
+    Raises:
+        ModelError: the file is another one, a line is none of that form, or a sample has none.
+    """
+    file = _given.check(weights, params["path"])
+    known = read(file)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        return _execution.outputs([_judged(one, known, file, params) for one in samples])
+
+    return predict
+
+
+def read(file: Path) -> dict[str, Line]:
+    """Return the line of each key.
+
+    Raises:
+        ModelError: a line of another form; names file and line.
+    """
+    known: dict[str, Line] = {}
+    with file.open(encoding="utf-8") as stream:
+        for number, text in enumerate(stream, 1):
+            found = _line(text, f"{file}, line {number}")
+            known[found["key"]] = found
+    return known
+
+
+def _line(text: str, where: str) -> Line:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("key"), str):
+        raise ModelError(f"{where}: expected a JSON object with key; got {text[:60]!r}")
+    queries = found.get("queries")
+    several = isinstance(queries, list) and queries and all(isinstance(one, str) for one in queries)
+    if not several and "answer" not in found:
+        raise ModelError(f"{where}: expected queries, a list of texts, or answer")
+    return found
+
+
+def _judged(
+    sample: Sample, known: Mapping[str, Line], file: Path, params: Mapping[str, Any]
+) -> _execution.Verdict:
+    line = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
+    if line is None:
+        raise ModelError(
+            f"{file} has nothing for {sample.key!r}; it can only be evaluated on what it was asked"
+        )
+    if "queries" not in line:
+        return _execution.Verdict(line["answer"], None, None, None)
+    first, *others = line["queries"]
+    repairs = iter(others[: params["rounds"]])
+
+    def repair(query: str, error: str) -> str | None:
+        return next(repairs, None)
+
+    claims = isinstance(sample.fields["meta"]["answer"], bool)
+    read = pandas_queries.truth if claims else pandas_queries.texts
+    return _execution.executed(first, typed(sample.fields["table"]), repair, read)

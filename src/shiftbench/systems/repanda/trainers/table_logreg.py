@@ -1,0 +1,50 @@
+"""Logistic regression of true and false claims on TF-IDF and overlaps; for the model `table_direct`.
+
+Source: as `models/table_direct.py`; scikit-learn's logistic regression, see `trainers/_logistic.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import DataError, ModelError
+from shiftbench.models import _tfidf
+from shiftbench.systems.repanda.models import table_direct
+from shiftbench.trainers import _logistic
+
+TASKS = ("table_question",)
+PARAMS: dict[str, object] = {"c": 1.0}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return `idf` float64 (columns,), `head.weight` (2, columns + overlaps) and `head.bias` float64.
+
+    Raises:
+        ModelError: the model is not `table_direct`.
+        DataError: a sample is a question.
+    """
+    if "columns" not in job.model_params:
+        raise ModelError(f"table_logreg trains the model `table_direct`, not {job.model!r}")
+    samples = job.samples("train")
+    truths = [sample.fields["meta"]["answer"] for sample in samples]
+    asks = next((at for at, one in enumerate(truths) if not isinstance(one, bool)), None)
+    if asks is not None:
+        raise DataError(f"{samples[asks].key}: table_logreg learns from claims, not from questions")
+    idf = _tfidf.idf(table_direct.counted(samples, job.model_params))
+    rows = table_direct.features(samples, idf, job.model_params)
+    labels = np.array(truths, np.int64)
+    weight, bias = _logistic.fit(
+        rows, labels, 2, job.params["c"], balanced=False, threads=job.threads
+    )
+    held = job.samples("val")
+    if held:
+        found = (table_direct.features(held, idf, job.model_params) @ weight.T + bias).argmax(1)
+        right = [
+            one is bool(given)
+            for one, given in zip((s.fields["meta"]["answer"] for s in held), found, strict=True)
+        ]
+        job.log(0, "val_accuracy", float(np.mean(right)))
+    arrays = {"idf": idf, "head.weight": weight, "head.bias": bias}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
