@@ -50,6 +50,16 @@ def cifar10(tmp: Path) -> Made:
     return _cifar("cifar10", members, b"labels", 10, tmp)
 
 
+def cifar10h(tmp: Path) -> Made:
+    """CIFAR-10's twenty test images with shares of fifty people, the first fourteen of them to learn from."""
+    sources, _ = cifar10(tmp)
+    words = np.random.default_rng(1)
+    odds = 0.02 + 0.8 * np.eye(10)
+    counts = [words.multinomial(50, odds[i % 10]) for i in range(20)]
+    np.save(tmp / "cifar10h-probs.npy", np.array(counts) / 50)
+    return sources, {"path": str(tmp / "cifar10h-probs.npy"), "first": 14}
+
+
 def cifar100(tmp: Path) -> Made:
     """Two batches of twenty."""
     return _cifar(
@@ -316,7 +326,7 @@ def pantabfact(tmp: Path) -> Made:
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
-        *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
+        *(cifar10, cifar10h, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
         *(recode_release, fineweb_edu, questions, realbench),
         rendered_clips,

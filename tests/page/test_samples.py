@@ -204,3 +204,10 @@ def test_a_text_is_shown_from_its_beginning() -> None:
     assert len(long) == samples.LETTERS
     assert long.endswith("…")
     assert samples.drawn(Sample("k", {"text": "short"})) == {"text": "short"}
+
+
+def test_a_question_stands_below_its_picture() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    asked = samples.drawn(Sample("k", {"image": picture, "text": "how many"}))
+    assert asked == {**samples.drawn(Sample("k", {"image": picture})), "text": "how many"}
+    assert set(asked) == {"webp", "text"}

@@ -7,17 +7,19 @@ import re
 from typing import Literal
 
 Piece = tuple[Literal["kept", "gone", "new"], str]
-_TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
+_TOKEN = re.compile(r"\s+|(?<![\w.])-?\d+\.\d+(?!\w|\.\d)|\w+|[^\w\s]")
 
 
 def words(before: str, after: str) -> tuple[Piece, ...]:
     """Return the pieces of two texts in order; kept and new ones make `after`, kept and gone ones `before`.
 
-    Words, marks and runs of white space are compared as wholes.
+    Words, decimal numbers, marks and runs of white space are compared as wholes.
 
     Example:
         >>> words("a red fox", "a rde fox")
         (('kept', 'a '), ('gone', 'red'), ('new', 'rde'), ('kept', ' fox'))
+        >>> words("at -3.53, 1.2.3", "at -4.18, 1.2.4")[1:3]
+        (('gone', '-3.53'), ('new', '-4.18'))
     """
     one, two = _TOKEN.findall(before), _TOKEN.findall(after)
     found: list[Piece] = []

@@ -99,11 +99,12 @@ def wanted(rows: Iterable[Rows], count: int = COUNT) -> dict[At, None]:
 
 
 def drawn(sample: Sample) -> dict[str, str]:
-    """Return a sample's picture as a small WebP in base64, or the beginning of its text."""
-    if "image" in sample.fields:
-        return {"webp": thumbnails.webp(sample.fields["image"], SIDE)}
-    text = str(sample.fields.get("text", ""))
-    return {"text": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
+    """Return a sample's picture as a small WebP in base64, the beginning of its text, or both."""
+    image, text = sample.fields.get("image"), str(sample.fields.get("text", ""))
+    found = {} if image is None else {"webp": thumbnails.webp(image, SIDE)}
+    if text or image is None:
+        found["text"] = text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+    return found
 
 
 def content(

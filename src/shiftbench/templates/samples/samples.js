@@ -27,6 +27,7 @@
     else if (own.text !== undefined) element(figure, "blockquote", own.text);
     else element(figure, "p", "not shown", { class: "muted" });
     const caption = element(figure, "figcaption");
+    if (own.webp && own.text) element(caption, "span", own.text);
     if (truth !== null) element(caption, "span", content.names[truth]);
     if (truth === null || wrong) element(caption, "strong", content.names[prediction]);
     element(caption, "span", `${confidence}%`, { class: "muted" });

@@ -1,0 +1,87 @@
+"""CIFAR-10H: the test images of CIFAR-10, each with what about fifty people said that it shows.
+
+`path` is the authors' `data/cifar10h-probs.npy`, float64 (10000, 10), in the order of CIFAR-10's test batch: the shares
+of people, which become `meta.human` of a sample. Nothing is downloaded. The first `first` images of the batch are
+`train`, the others `test`, as one variant of the release of (B) cuts them; keys are those of `cifar10`, whose test set
+these are, so that no image is learnt from here and tested there unnoticed. A file in which people give the images' own
+classes less than half of their votes belongs to other images, or lies in another order, and is refused.
+
+Source: Peterson et al. 2019, "Human uncertainty makes classification more robust", arXiv:1908.07086;
+https://github.com/jcpeterson/cifar-10h. The cut: AoShuang92/Confidence_Calibration_CL, `main.py` (`CIFAR10H_split`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shiftbench.datasets import _cifar, cifar10
+from shiftbench.errors import DataError
+from shiftbench.sample import Sample
+
+TASK = "classification"
+CLASSES = cifar10.CLASSES
+NATIVE = ("train", "test")
+SOURCES = cifar10.SOURCES
+LICENCE = f"CC BY-NC-SA 4.0 (what people said); images: {_cifar.LICENCE}"
+CITATION = (
+    "Peterson, Battleday, Griffiths and Russakovsky, Human uncertainty makes classification more robust, ICCV 2019, "
+    "arXiv:1908.07086"
+)
+REDISTRIBUTE = False
+PART_OF = "cifar10"
+PARAMS: dict[str, object] = {"path": "", "first": 8000}
+LEAST = 0.5
+"""Mean share of an image's own class; it is 0.95 in the authors' file."""
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return the file that the user brings."""
+    return {str(params["path"]): "data/cifar10h-probs.npy, from jcpeterson/cifar-10h"}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test`: `image` uint8 (32, 32, 3), `label` 0 to 9, `meta.human` ten shares.
+
+    Raises:
+        DataError: the file is not as published, has no row for an image, or is of other images.
+    """
+    path = Path(str(params["path"]))
+    said, own = shares(path), list[float]()
+    archive = sources["cifar10"] / "cifar-10-python.tar.gz"
+    for sample in _cifar.samples(PART_OF, "test", archive, cifar10.MEMBERS, b"labels"):
+        at = int(sample.key.rpartition("/")[2])
+        if at >= len(said):
+            raise DataError(f"{path.name} has {len(said)} rows, and none of image {at}")
+        own.append(float(said[at, sample.fields["label"]]))
+        if (at < params["first"]) == (split == "train"):
+            yield sample.with_field("meta", {"human": said[at].tolist()})
+    if own and np.mean(own) < LEAST:
+        raise DataError(
+            f"{path.name}: people give the images' own classes {np.mean(own):.2f} of their votes, and should give more "
+            f"than {LEAST}; the rows belong to the images of CIFAR-10's test batch, in its order"
+        )
+
+
+def shares(path: Path) -> npt.NDArray[np.float64]:
+    """Return what the file says, float64 (n, 10), rows that sum to 1.
+
+    Raises:
+        DataError: it is no such array.
+    """
+    try:
+        found: Any = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not the array of CIFAR-10H: {error}") from error
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] != len(CLASSES):
+        shape = getattr(found, "shape", "none")
+        raise DataError(f"{path.name} has shape {shape}; expected (n, {len(CLASSES)})")
+    if (found < 0).any() or not np.allclose(found.sum(axis=1), 1, atol=1e-6):
+        raise DataError(
+            f"{path.name}: its rows are not shares that sum to 1; take cifar10h-probs.npy, not the counts"
+        )
+    return found.astype(np.float64)
