@@ -14,7 +14,10 @@ from scipy.io import wavfile
 from isolation import ROOT
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
+    aime,
     fineweb_edu,
+    gsm8k,
+    omni_math,
     questions,
     recode_release,
     text_table,
@@ -266,7 +269,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     for made in (
         *(cifar10, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
-        *(recode_release, fineweb_edu, questions),
+        *(recode_release, fineweb_edu, questions, gsm8k, aime, omni_math),
         rendered_clips,
         *(trec, trec_documents),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
