@@ -18,8 +18,8 @@ CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
 TASKS = plugins.names("tasks")
 ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
-WRITING = ("sft",)
-"""Of them those of models that write, for whom tests/trainers/test_grpo.py has prompts."""
+WRITING = ("sft", "direct", "scratchpad", "adaptive")
+"""Of them those of models that write, for whom tests/trainers/test_grpo.py and tests/systems have prompts."""
 MODELS = {
     "tfidf_logreg": "tfidf",
     "tfidf_logreg_part": "tfidf",
