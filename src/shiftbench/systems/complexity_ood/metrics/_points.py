@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shiftbench.errors import ParamsError
 from shiftbench.statistics.rows import Floats, Row
@@ -48,13 +49,13 @@ class Curve:
         """Return a row for the whole curve, values float64 (1 + draws,)."""
         return self.rows[0].derived(self.rows, values, severity=None, group=None)
 
-    def below(self, threshold: float) -> Floats:
+    def below(self, threshold: float) -> NDArray[np.bool_]:
         """Return which points lie up to a threshold, bool (p,).
 
         Raises:
             ParamsError: all of them do, or none.
         """
-        found = self.complexities <= threshold
+        found: NDArray[np.bool_] = self.complexities <= threshold
         if found.all() or not found.any():
             first, last = self.complexities[[0, -1]]
             raise ParamsError(

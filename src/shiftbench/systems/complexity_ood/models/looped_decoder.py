@@ -44,6 +44,8 @@ class LoopedDecoder(decoder.Decoder):
         loops: how often, whatever the question is; 0: as often as it has counted words.
     """
 
+    counted: torch.Tensor
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params)
         words = list(params["vocabulary"])
@@ -56,8 +58,7 @@ class LoopedDecoder(decoder.Decoder):
         """Return how many loops sequences (n, t) take, int64 (n,)."""
         if self.loops:
             return torch.full_like(tokens[:, 0], self.loops)
-        counted = self.counted[tokens]  # type: ignore[index] - a buffer
-        found: torch.Tensor = counted.sum(1).clamp(min=1)
+        found: torch.Tensor = self.counted[tokens].sum(1).clamp(min=1)
         return found
 
     def run(self, tokens: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:

@@ -36,7 +36,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
         raise RangeError(
             f"shift 'complexity': severity {severity:g} is no number of steps; expected 1, 2, ..."
         )
-    meta = sample.fields.get("meta") or {} if isinstance(sample, Sample) else {}
+    meta = getattr(sample, "fields", {}).get("meta") or {}  # `corrupt` may be given anything
     if "program" not in meta:
         raise DataError(
             "this takes a whole Sample with the field 'text' and a program in its meta; there is none"
