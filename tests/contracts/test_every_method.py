@@ -55,7 +55,13 @@ def test_declarations(name: str) -> None:
     assert "Source:" in module.__doc__
 
 
-ALONE = [name for name in NAMES if not hasattr(plugins.find("methods", name), "needs")]
+ALONE = [
+    name
+    for name in NAMES
+    if not hasattr(plugins.find("methods", name), "needs")
+    and "classification" in getattr(plugins.find("methods", name), "TASKS", ("classification",))
+]
+"""Methods around images that need nothing but the predictor."""
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -15,7 +15,10 @@ from isolation import ROOT
 from makers import small_table_sources
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
+    aime,
     fineweb_edu,
+    gsm8k,
+    omni_math,
     questions,
     realbench,
     recode_release,
@@ -328,7 +331,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     for made in (
         *(cifar10, cifar10h, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
-        *(recode_release, fineweb_edu, questions, realbench),
+        *(recode_release, fineweb_edu, questions, realbench, gsm8k, aime, omni_math),
         rendered_clips,
         *(trec, trec_documents),
         *(tabfact, wiki_table_questions, pantabfact),

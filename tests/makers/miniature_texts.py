@@ -93,6 +93,46 @@ def questions(tmp: Path) -> Made:
     return {}, {"path": str(tmp)}
 
 
+def gsm8k(tmp: Path) -> Made:
+    """Three problems in train.jsonl and test.jsonl, of one, two and an unknown number of operations."""
+    for first, split in enumerate(("train", "test")):
+        solutions = [
+            "It is 4+5 = <<4+5=9>>9.\n#### 9",
+            "It is 4+5 = <<4+5=9>>9, twice <<9*2=18>>18.\n#### 18",
+            "It says so.\n#### 1,200",
+        ]
+        rows = [
+            {"question": f"What is it, {split} {first}{n}?", "answer": text}
+            for n, text in enumerate(solutions)
+        ]
+        (tmp / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {}, {"path": str(tmp)}
+
+
+def _contest(lengths: tuple[int, ...] = (20, 220, 3)) -> list[dict[str, object]]:
+    """Return problems with solutions of so many words."""
+    return [
+        {"id": n, "problem": f"Find ${n} + 1$.", "solution": "so " * words, "answer": str(n + 1)}
+        for n, words in enumerate(lengths)
+    ]
+
+
+def aime(tmp: Path) -> Made:
+    """Three problems in the one Parquet file that the hub has."""
+    (tmp / "data").mkdir()
+    rows = [{**row, "url": "https://example.org/wiki"} for row in _contest()]
+    pq.write_table(pa.Table.from_pylist(rows), tmp / "data/train-00000-of-00001.parquet")
+    return {}, {"path": str(tmp)}
+
+
+def omni_math(tmp: Path) -> Made:
+    """Three problems in test.jsonl."""
+    about = {"domain": ["Mathematics -> Algebra -> Other"], "difficulty": 4.5, "source": "made"}
+    rows = [{**about, **row} for row in _contest()]
+    (tmp / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {}, {"path": str(tmp)}
+
+
 def recode_release(tmp: Path) -> Made:
     """Two problems as a file of ReCode's release has them."""
     rows = [

@@ -119,6 +119,8 @@ def values(module: ModuleType) -> tuple[Any, ...]:
         return sinusoids()
     if getattr(module, "TASK", "") == "audio_visual":
         return (clip(), clip(1300))
+    if getattr(module, "TASK", "") == "free_text":
+        return chains()
     by_field = {"text": (TEXT,), None: MASKED, "label": (0, 3, 9), "audio": SOUNDS}
     return by_field.get(module.FIELD, PICTURES)
 
@@ -128,6 +130,14 @@ def sinusoids() -> tuple[Sample, ...]:
     """Return a dozen regression tasks."""
     dataset = plugins.find("datasets", "sinusoid_tasks")
     return tuple(dataset.samples("test", {}, {**dataset.PARAMS, "count": 12, "query": 40}))
+
+
+@cache
+def chains() -> tuple[Sample, ...]:
+    """Return questions of which each carries a program of twelve steps."""
+    dataset = plugins.find("datasets", "chain_mod")
+    options = {"name": "chain_mod", "most": 12, "lengths": [12], "test_count": 6}
+    return tuple(dataset.samples("test", {}, {**dataset.PARAMS, **options}))
 
 
 def apply(

@@ -1,0 +1,232 @@
+"""Questions of known complexity, trained on below a threshold and tested above it; entries name the generator.
+
+`train` and `val` have c of 1 to `threshold`, each as often, in each of `lengths` slots; `test` likewise, in as many
+slots as the longest has, and each of its samples carries the program of `most` steps that the shift `complexity` cuts
+at any c. `meta.traces` are what a model may learn to write: `direct`, the answer; `scratchpad`, the value after each
+slot, then the answer; `adaptive`, the value after each step, then the answer. `meta.group` is c.
+
+A hash of a question says to which split it belongs (half train, a tenth val, the rest test): of test programs all
+prefixes up to the threshold do, so that no question is on two sides at any c. Test programs come in pairs that differ
+in their beginning alone, where there are several: `meta.cluster`, the template.
+
+Contrast sets are test sets alone. `length`: c of 1 to the shortest of `lengths`, in each of these, so that c and the
+number of words do not go together; the group is c/words. `composition`: c of the threshold, of neighbouring steps that
+stand together nowhere else (a hash holds out one pair in `held_out`), so that the combination is new and c is not.
+
+Source: protocol steps 1 and 3 of arXiv 2510.06274, reconstructed; what `contrast` separates is asked for by reviewers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import RandomStream, unit_hash
+from shiftbench.sample import Sample
+from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_word
+from shiftbench.systems.complexity_ood.datasets._items import Item, Program
+
+TASK = "free_text"
+SOURCES: tuple[str, ...] = ()
+LICENCE = "CC0-1.0"
+CITATION = (
+    "Samiei Paqaleh et al., Bridging Reasoning to Learning: Unmasking Illusions using Complexity Out of Distribution "
+    "Generalization, arXiv:2510.06274"
+)
+REDISTRIBUTE = True
+CLASSES: tuple[str, ...] = ()
+PARAMS: dict[str, object] = {
+    "generator": "chain_mod",
+    "contrast": "",
+    "threshold": 2,
+    "most": 6,
+    "lengths": [4, 6],
+    "count": 3000,
+    "test_count": 400,
+    "held_out": 6,
+    "seed": 0,
+}
+GENERATORS: dict[str, ModuleType] = {
+    "chain_mod": _chain_mod,
+    "khop": _khop,
+    "perm_word": _perm_word,
+}
+CONTRASTS = ("", "composition", "length")
+MISSES = 2000
+"""Programs in a row that are none, or were there before, after which there are no more: of few steps there are few."""
+
+
+def facts(options: dict[str, Any]) -> dict[str, object]:
+    """Return the native splits: a contrast set is a test set."""
+    return {"NATIVE": ("test",) if options["contrast"] else ("train", "val", "test")}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the questions of a split.
+
+    Raises:
+        ParamsError: an option out of range.
+    """
+    _check(params)
+    made = _Made(split, params)
+    if split != "test":
+        yield from made.learnt()
+    elif params["contrast"] == "length":
+        yield from made.lengths()
+    else:
+        yield from made.tested()
+
+
+def _check(params: dict[str, Any]) -> None:
+    """Refuse options out of range."""
+    for key, allowed in (("generator", GENERATORS), ("contrast", CONTRASTS)):
+        if params[key] not in allowed:
+            raise ParamsError(
+                f"{params['name']}: {key} = {params[key]!r}; {near(params[key], allowed)}"
+            )
+    threshold, most, lengths = params["threshold"], params["most"], params["lengths"]
+    if threshold < 1 or threshold > min(lengths) or not 2 * threshold <= most <= max(lengths):
+        raise ParamsError(
+            f"{params['name']}: threshold {threshold}, most {most}, lengths {lengths}; expected most to be twice "
+            "the threshold at least, a slot for each of its steps in the longest, and for the threshold's in each"
+        )
+
+
+def generator(meta: dict[str, Any]) -> ModuleType:
+    """Return the generator of a sample's program."""
+    return GENERATORS[meta["generator"]]
+
+
+def asked(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the question of a program at a complexity: text, and meta with its answer.
+
+    Args:
+        program: of that many steps at least.
+        complexity: how many of them.
+        meta: what else is known, `generator` among it.
+    """
+    found: Item = generator(meta).item(program, complexity)
+    own = {**meta, "answer": found.answer, "graders": ["number"], "group": str(complexity)}
+    return {"text": found.text, "meta": own}
+
+
+def traces(found: Item) -> dict[str, str]:
+    """Return what a model may learn to write, by name."""
+    written = {"direct": (), "scratchpad": found.slots, "adaptive": found.steps}
+    return {name: " ".join([*values, found.answer]) for name, values in written.items()}
+
+
+def split_of(text: str) -> str:
+    """Return the one split that a question may be in."""
+    tenth = unit_hash("complexity_ood", text) * 10 >> 64
+    return "train" if tenth < 5 else "val" if tenth == 5 else "test"
+
+
+def is_held_out(pair: tuple[str, ...], held_out: int) -> bool:
+    """Tell whether two neighbouring steps stand together in the set `composition` alone."""
+    return unit_hash("complexity_ood", *pair) * held_out >> 64 == 0
+
+
+class _Made:
+    """A split being made; questions that are there once are not made twice."""
+
+    def __init__(self, split: str, params: dict[str, Any]) -> None:
+        self.split, self.params = split, params
+        self.made: ModuleType = GENERATORS[params["generator"]]
+        self.seen = set[str]()
+
+    def learnt(self) -> Iterator[Sample]:
+        """Yield questions up to the threshold, with traces: `count` in all for train, a tenth of that for val."""
+        threshold, lengths = self.params["threshold"], self.params["lengths"]
+        whole = self.params["count"] // (1 if self.split == "train" else 10)
+        each = max(1, whole // (threshold * len(lengths)))
+        for slots in lengths:
+            for complexity in range(1, threshold + 1):
+                for number, program in enumerate(
+                    self._programs(complexity, slots, each, (complexity,))
+                ):
+                    found = self.made.item(program, complexity)
+                    fields = asked(program, complexity, self._about(program))
+                    fields["meta"]["traces"] = traces(found)
+                    yield self._sample(f"{slots:02d}_{complexity}_{number:05d}", fields)
+
+    def tested(self) -> Iterator[Sample]:
+        """Yield `test_count` questions up to the threshold with their programs; combinations at the threshold."""
+        threshold, slots = self.params["threshold"], max(self.params["lengths"])
+        known = range(1, threshold + 1)
+        contrast = self.params["contrast"] == "composition"
+        steps = threshold if contrast else self.params["most"]
+        many = self.params["test_count"]
+        for number, program in enumerate(self._programs(steps, slots, many, known)):
+            complexity = threshold if contrast else 1 + number // 2 % threshold
+            fields = asked(program, complexity, self._about(program))
+            fields["meta"]["program"] = program
+            yield self._sample(f"{number:05d}", fields)
+
+    def lengths(self) -> Iterator[Sample]:
+        """Yield questions whose complexity and length are crossed, an equal number of each pair."""
+        each, threshold = self.params["test_count"], self.params["threshold"]
+        most, lengths = min(self.params["lengths"]), self.params["lengths"]
+        for slots in lengths:
+            for complexity in range(1, most + 1):
+                known = range(1, min(complexity, threshold) + 1)
+                for number, program in enumerate(self._programs(complexity, slots, each, known)):
+                    fields = asked(program, complexity, self._about(program))
+                    fields["meta"]["group"] = f"{complexity}/{len(fields['text'].split())}"
+                    yield self._sample(f"{slots:02d}_{complexity}_{number:05d}", fields)
+
+    def _sample(self, name: str, fields: dict[str, Any]) -> Sample:
+        return Sample(f"{self.params['name']}/{self.split}/{name}", fields)
+
+    def _about(self, program: Program) -> dict[str, Any]:
+        about: dict[str, Any] = {"generator": self.params["generator"]}
+        return about | ({"cluster": program["cluster"]} if "cluster" in program else {})
+
+    def _programs(
+        self, steps: int, slots: int, count: int, known: range | tuple[int, ...]
+    ) -> list[Program]:
+        """Return programs whose questions of the complexities `known` are of this split, no two of them alike.
+
+        Of programs that begin otherwise than another, two are kept, one behind the other, as a cluster.
+        """
+        kind = self.params["contrast"] or "plain"
+        words = (self.params["generator"], self.split, kind, f"{steps}/{slots}")
+        rng = RandomStream(self.params["seed"], "complexity_ood", *words[:1], "/".join(words[1:]))
+        found: list[Program] = []
+        number = missed = 0
+        while len(found) < count and missed < MISSES:
+            number, missed = number + 1, missed + 1
+            drawn = self.made.draw(rng, steps, slots)
+            fitting = [one for one in self._begun(drawn, rng) if self._fits(one, steps, known)]
+            if self.split == "test" and self.made.STARTS and len(fitting) < 2:
+                continue
+            for one in fitting[:2]:
+                missed = 0
+                self.seen.add(self.made.item(one, steps).text)
+                found.append(
+                    one
+                    | ({"cluster": f"{kind}-{slots}-{steps}-{number}"} if self.made.STARTS else {})
+                )
+        return found[:count]
+
+    def _begun(self, program: Program, rng: RandomStream) -> list[Program]:
+        """Return a program with all its beginnings, in any order; of training questions with its own."""
+        starts = self.made.STARTS
+        if not starts or self.split != "test":
+            return [program]
+        return [program | {"start": starts[int(at)]} for at in rng.choice(len(starts))]
+
+    def _fits(self, program: Program, steps: int, known: range | tuple[int, ...]) -> bool:
+        """Tell whether a program is of this split and set, and new."""
+        held = [
+            is_held_out(pair, self.params["held_out"]) for pair in self.made.pairs(program, steps)
+        ]
+        wanted = (
+            all(held) and bool(held) if self.params["contrast"] == "composition" else not any(held)
+        )
+        if not wanted or self.made.item(program, steps).text in self.seen:
+            return False
+        return all(split_of(self.made.item(program, at).text) == self.split for at in known)

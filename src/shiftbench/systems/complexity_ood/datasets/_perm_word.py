@@ -1,0 +1,90 @@
+"""Words of permutations: an element of {1, ..., 5}, then transpositions of neighbours; where does it go?
+
+`s1` exchanges what stands at the first and second place, and so on up to `s4`. Words are reduced: no shorter word gives
+the same permutation, so that c is the length of the permutation, its number of inversions.
+
+Source: ours; word problems of S_5 are complete for NC1 (Barrington 1989), so that no constant depth solves all lengths.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from shiftbench.rng import RandomStream
+from shiftbench.systems.complexity_ood.datasets._items import (
+    END,
+    NOOP,
+    Item,
+    Program,
+    below,
+    by_slot,
+    laid_out,
+    order,
+)
+
+STARTS = tuple(map(str, range(1, 6)))
+GENERATORS = ("s1", "s2", "s3", "s4")
+VOCABULARY = (*STARTS, *GENERATORS, NOOP, END)
+Permutation = tuple[int, ...]
+
+
+def draw(rng: RandomStream, most: int, slots: int) -> Program:
+    """Return a program; each step lengthens the permutation."""
+    start, steps, whole = STARTS[below(rng, 5)], list[str](), tuple(range(5))
+    while len(steps) < most:
+        longer = [step for step in GENERATORS if inversions(applied(whole, step)) > len(steps)]
+        steps.append(longer[below(rng, len(longer))])
+        whole = applied(whole, steps[-1])
+    return {"start": start, "steps": steps, "places": order(rng, slots)}
+
+
+def item(program: Program, complexity: int) -> Item:
+    """Return the item of a complexity."""
+    steps, places = program["steps"][:complexity], program["places"]
+    values = list(itertools.accumulate(steps, after, initial=program["start"]))
+    text = " ".join([program["start"], *laid_out(steps, places), END])
+    slots = by_slot(program["start"], values[1:], places)
+    return Item(text, values[-1], tuple(values[1:]), slots)
+
+
+def after(value: str, step: str) -> str:
+    """Return where a step takes an element.
+
+    Example:
+        >>> after("2", "s1"), after("2", "s2"), after("2", "s4")
+        ('1', '3', '2')
+    """
+    place, element = int(step[1:]), int(value)
+    return str({place: place + 1, place + 1: place}.get(element, element))
+
+
+def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
+    """Return the neighbouring steps."""
+    return list(itertools.pairwise(program["steps"][:complexity]))
+
+
+def applied(permutation: Permutation, step: str) -> Permutation:
+    """Return where all elements (from 0) go, once a step follows."""
+    return tuple(int(after(str(value + 1), step)) - 1 for value in permutation)
+
+
+def inversions(permutation: Permutation) -> int:
+    """Return the number of pairs in the wrong order: the fewest transpositions of neighbours that make it."""
+    return sum(a > b for a, b in itertools.combinations(permutation, 2))
+
+
+def fewest(program: Program, complexity: int) -> int:
+    """Return how many generators make the same permutation, by search over all shorter words."""
+    identity = tuple(range(5))
+    goal = _product(identity, program["steps"][:complexity])
+    for length in range(complexity):
+        tries = itertools.product(GENERATORS, repeat=length)
+        if any(_product(identity, list(steps)) == goal for steps in tries):
+            return length
+    return complexity
+
+
+def _product(permutation: Permutation, steps: list[str]) -> Permutation:
+    for step in steps:
+        permutation = applied(permutation, step)
+    return permutation

@@ -1,0 +1,125 @@
+"""A decoder of one block that is applied as many times as the question has steps: depth that adapts.
+
+The words of a question that are in `counted` say how often, at least once; with `loops` above 0 it is that often
+whatever the question is. What enters each loop is the last one's output and the embedded tokens once more. The rest is
+`models/decoder.py`. The method `loops` asks trained weights at another depth.
+
+Source: Dehghani et al. 2019, "Universal Transformers", arXiv:1807.03819 (weights tied over depth); Fan et al. 2024,
+"Looped Transformers for Length Generalization", arXiv:2409.15647, section 4 (as many loops as steps, known at test
+time; the input enters each loop). Differs: learnt positions and one length, there none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.models import decoder
+from shiftbench.sample import Sample
+
+TASK = "free_text"
+PARAMS: dict[str, object] = {**decoder.PARAMS, "depth": 1, "counted": [], "loops": 0}
+prepare_batch, of_one_length = decoder.prepare_batch, decoder.of_one_length
+encoded, decoded = decoder.encoded, decoder.decoded
+size, end, closing = decoder.size, decoder.end, decoder.closing
+
+
+class Kept(NamedTuple):
+    """What generation keeps: keys and values of each loop, and how many loops each sequence takes, int64 (n,)."""
+
+    loops: decoder.Cache
+    depths: torch.Tensor
+
+
+class LoopedDecoder(decoder.Decoder):
+    """A decoder whose blocks are run as often as `depths` of the tokens says.
+
+    Attributes:
+        loops: how often, whatever the question is; 0: as often as it has counted words.
+    """
+
+    counted: torch.Tensor
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        words = list(params["vocabulary"])
+        counted = torch.zeros(decoder.size(params), dtype=torch.bool)
+        counted[[words.index(word) for word in params["counted"]]] = True
+        self.register_buffer("counted", counted, persistent=False)
+        self.loops = int(params["loops"])
+
+    def depths(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return how many loops sequences (n, t) take, int64 (n,)."""
+        if self.loops:
+            return torch.full_like(tokens[:, 0], self.loops)
+        found: torch.Tensor = self.counted[tokens].sum(1).clamp(min=1)
+        return found
+
+    def run(self, tokens: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
+        """Return the tokens (n, t, width) after each sequence's own number of loops, and what is kept.
+
+        Raises:
+            ModelError: the sequence is longer than the positions that the net has.
+        """
+        depths = self.depths(tokens) if past is None else past.depths
+        start = past.loops[0][0].shape[2] if past is not None else 0
+        stop = start + tokens.shape[1]
+        if stop > len(self.positions):
+            raise ModelError(
+                f"a sequence of {stop} tokens; the decoder has {len(self.positions)} positions (`length`)"
+            )
+        given = self.embed(tokens) + self.positions[start:stop]
+        x, found, kept = torch.zeros_like(given), torch.zeros_like(given), decoder.Cache()
+        for loop in range(int(depths.max())):
+            x = x + given
+            for at, block in enumerate(self.blocks):
+                own = past.loops[loop * len(self.blocks) + at] if past is not None else None
+                x, cache = block(x, own)
+                kept.append(cache)
+            found = torch.where((depths == loop + 1)[:, None, None], x, found)
+        return found, Kept(kept, depths)
+
+
+class LoopedPredictor:
+    """Answers with a net's own number of loops, or with a number that is given (`at_depth`)."""
+
+    def __init__(self, predict: nets.Predictor, net: LoopedDecoder, loops: int) -> None:
+        self._predict, self._net, self._loops = predict, net, loops
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Return completions and statistics."""
+        self._net.loops = self._loops
+        return self._predict(samples)
+
+    def at_depth(self, loops: int) -> LoopedPredictor:
+        """Return what answers with that many loops."""
+        return LoopedPredictor(self._predict, self._net, loops)
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator.
+
+    Raises:
+        ParamsError: a counted word is not in the vocabulary.
+    """
+    unknown = [word for word in params["counted"] if word not in params["vocabulary"]]
+    if unknown:
+        raise ParamsError(
+            f"looped_decoder: counted names {unknown[0]!r}, which is not in vocabulary"
+        )
+    return LoopedDecoder(params)
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> LoopedPredictor:
+    """Return what gives `completions` and `statistics`, as the decoder does."""
+    assert isinstance(net, LoopedDecoder)  # noqa: S101 - `build` made it; tells mypy
+    predict = decoder.predictor(net, model, params, device, precision)
+    return LoopedPredictor(predict, net, net.loops)

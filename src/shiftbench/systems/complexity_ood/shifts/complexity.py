@@ -1,0 +1,51 @@
+"""Complexity: the question of a sample's program at c steps; the severity is c itself, and 0 the sample as it is.
+
+Every test sample of `chain_mod`, `perm_word` and `khop` carries a program; its first c steps are the question of
+complexity c, in as many words whatever c is. Curves over severity are thus one program that grows. Severities up to the
+generator's threshold are questions such as were trained on, those above are out of distribution by complexity alone.
+Takes no random words.
+
+Source: arXiv 2510.06274, computational complexity OoD: K(y | x) of a test item above that of all training items, with
+the number of steps of a minimal program for K.
+"""
+
+from __future__ import annotations
+
+from shiftbench.errors import DataError, RangeError
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels
+from shiftbench.systems.complexity_ood.datasets import _generated
+
+FIELD = None
+TASK = "free_text"
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 12.0)
+PARAMS: dict[str, object] = {}
+
+
+def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
+    """Return the question of the sample's program at `severity` steps.
+
+    Raises:
+        RangeError: no whole number, or more steps than the program has.
+        DataError: a sample without a program.
+    """
+    _levels.check(__name__, severity, RANGE)
+    if severity != int(severity):
+        raise RangeError(
+            f"shift 'complexity': severity {severity:g} is no number of steps; expected 1, 2, ..."
+        )
+    meta = getattr(sample, "fields", {}).get("meta") or {}  # `corrupt` may be given anything
+    if "program" not in meta:
+        raise DataError(
+            "this takes a whole Sample with the field 'text' and a program in its meta; there is none"
+        )
+    most = len(meta["program"]["steps"])
+    if severity > most:
+        raise RangeError(
+            f"shift 'complexity': severity {severity:g}, and the program has {most} steps; raise `most` of the dataset"
+        )
+    if not severity:
+        return sample
+    return Sample(sample.key, _generated.asked(meta["program"], int(severity), meta))

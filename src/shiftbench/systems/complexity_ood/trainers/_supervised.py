@@ -1,0 +1,144 @@
+"""Learning to write one of a question's traces: token by token, batches in which each complexity is as frequent.
+
+Each step sees questions of one length. Which ones, is told by (seed, dataset, step) alone, so that trainers of one seed
+see the same questions in the same order, and differ by what they learn to write. The log has `train_loss` in nats per
+token, and at the end of val `val_loss` and `val_accuracy`, the share of questions whose whole trace is the most likely,
+token by token; that is what the options of the card were chosen by.
+
+Source: as `trainers/sft.py`, of one trace each; tokens are made once, since nets as small wait for Python otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import DataError, ModelError
+from shiftbench.inference import nets
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.trainers import _loop, _steps
+
+PARAMS: dict[str, object] = {
+    "steps": 1000,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "weight_decay": 0.01,
+    "schedule": "one_cycle",
+}
+AT_ONCE = 512
+IGNORED = -100
+"""What stands for a token behind a trace's end: cross_entropy passes it over."""
+
+
+class Learnt(NamedTuple):
+    """Questions of one length, tokens int64.
+
+    Attributes:
+        prompts: (n, p).
+        targets: (n, t), IGNORED behind the end.
+        inputs: (n, t), the same with the end's token there.
+        groups: which questions have each complexity.
+    """
+
+    prompts: torch.Tensor
+    targets: torch.Tensor
+    inputs: torch.Tensor
+    groups: list[NDArray[np.int64]]
+
+
+def train(job: TrainJob, trace: str) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Args:
+        job: the training.
+        trace: which of `meta.traces` is learnt.
+
+    Raises:
+        ModelError: the model does not write token by token.
+        DataError: a sample has no such trace.
+    """
+    if not hasattr(job.plugin, "closing"):
+        raise ModelError(
+            f"{job.trainer} trains models that write token by token; {job.model!r} is none"
+        )
+    net: Any = _loop.fresh_net(job)
+    sets = [_tokens(job, some, trace) for some in _of_one_length(job, "train")]
+    device = nets.pick_device(job.device)
+
+    def loss(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        prompts, inputs, targets = (part.to(device) for part in batch)
+        return F.cross_entropy(
+            net.response_logits(prompts, inputs).flatten(0, 1), targets.flatten()
+        )
+
+    _steps.fit(job, net, _batches(job, sets), loss, logged=100)
+    held = [_tokens(job, some, trace) for some in _of_one_length(job, "val")]
+    for name, value in _on_val(net.eval(), held, device).items():
+        job.log(job.params["steps"], name, value)
+    return dict(net.state_dict())
+
+
+def _of_one_length(job: TrainJob, split: str) -> Iterator[list[Sample]]:
+    samples = job.samples(split)
+    for places in job.plugin.of_one_length(samples, job.model_params):
+        yield [samples[at] for at in places]
+
+
+def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Learnt:
+    model, options = job.plugin, job.model_params
+    lacking = [
+        sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())
+    ]
+    if lacking:
+        raise DataError(
+            f"{lacking[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write"
+        )
+    texts = [sample.fields["meta"]["traces"][trace] for sample in samples]
+    rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
+    most = max(map(len, rows))
+    targets = torch.tensor([row + [IGNORED] * (most - len(row)) for row in rows])
+    names = np.array([sample.fields["meta"]["group"] for sample in samples])
+    groups = [np.flatnonzero(names == name) for name in np.unique(names)]
+    prompts = torch.from_numpy(model.prepare_batch(samples, options))
+    return Learnt(prompts, targets, targets.where(targets != IGNORED, model.end(options)), groups)
+
+
+def _batches(job: TrainJob, sets: list[Learnt]) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Yield prompts, inputs and targets of `batch_size` questions of one length, each complexity as often."""
+    for step in range(1, job.params["steps"] + 1):
+        rng = RandomStream(job.seed, "complexity_ood", job.dataset, f"{step}")
+        own = sets[int(rng.raw(1)[0] % np.uint64(len(sets)))]
+        words = rng.raw(job.params["batch_size"])
+        which = [own.groups[at % len(own.groups)] for at in range(len(words))]
+        rows = torch.tensor(
+            [int(of[int(word % np.uint64(len(of)))]) for of, word in zip(which, words, strict=True)]
+        )
+        yield own.prompts[rows], own.inputs[rows], own.targets[rows]
+
+
+@torch.no_grad()
+def _on_val(net: Any, sets: list[Learnt], device: torch.device) -> dict[str, float]:
+    """Return loss and share of right traces; NaN where val is empty."""
+    losses, right = [], []
+    for own in sets:
+        for at in range(0, len(own.prompts), AT_ONCE):
+            some = (part[at : at + AT_ONCE] for part in (own.prompts, own.inputs, own.targets))
+            prompts, inputs, targets = (part.to(device) for part in some)
+            logits = net.response_logits(prompts, inputs)
+            each = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+            losses.append(each[targets != IGNORED])
+            right.append(((logits.argmax(-1) == targets) | (targets == IGNORED)).all(1))
+    if not losses:
+        return {"val_loss": float("nan"), "val_accuracy": float("nan")}
+    return {
+        "val_loss": float(torch.cat(losses).double().mean()),
+        "val_accuracy": float(torch.cat(right).double().mean()),
+    }

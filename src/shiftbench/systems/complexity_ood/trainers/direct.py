@@ -1,0 +1,20 @@
+"""Supervised training to write the answer alone, so that all steps are taken within the net's fixed depth.
+
+Source: Nye et al. 2021, "Show Your Work: Scratchpads for Intermediate Computation", arXiv:2112.00114, whose baseline is
+direct answers; one of the model classes of arXiv 2510.06274, reconstructed.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from shiftbench.contracts import TrainJob
+from shiftbench.systems.complexity_ood.trainers import _supervised
+
+TASKS = ("free_text",)
+PARAMS = _supervised.PARAMS
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step."""
+    return _supervised.train(job, "direct")

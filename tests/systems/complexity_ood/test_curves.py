@@ -1,0 +1,212 @@
+"""Metrics of curves over complexity: on made curves of which the truth is known, and against other implementations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import binomtest, spearmanr
+from sklearn.linear_model import LogisticRegression
+
+from makers.metric_inputs import value
+from shiftbench import plugins
+from shiftbench.errors import ParamsError
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.rows import Row
+from shiftbench.systems.complexity_ood.metrics import _logistic, _points
+
+CHANCE = {"chain_mod": 0.1}
+
+
+def row(at: float, values: Any, n: int = 1000, **changes: Any) -> Row:
+    """Return a row of the shift at a severity."""
+    values = np.atleast_1d(np.asarray(values, float))
+    made = Row(
+        campaign="c", task="free_text", weights="chain_mod/decoder-direct-s0", method="plain", detector=None,
+        dataset="chain_mod", split="test", reference="chain_mod/test/identity/0", shift="complexity", severity=at,
+        group=None, step=None, metric="accuracy", value=float(values[0]), draws=values[1:], n=n, seed=0, unit="key",
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def grouped(group: str, values: Any, n: int = 1000, **changes: Any) -> Row:
+    return row(0, values, n, reference=None, shift="identity", group=group, **changes)
+
+
+def computed(name: str, rows: list[Row], **options: Any) -> list[Row]:
+    module = plugins.find("metrics", name)
+    given = {**module.PARAMS, **options}
+    assert module.sources(given) == (given["of"],)
+    found: list[Row] = module.compute(rows, **given)
+    return found
+
+
+def one(name: str, rows: list[Row], **options: Any) -> float:
+    (found,) = computed(name, rows, **options)
+    assert (found.severity, found.group) == (None, None)
+    return found.value
+
+
+def logistic(c: Any, intercept: float, slope: float) -> Any:
+    return 1 / (1 + np.exp(-(intercept + slope * np.asarray(c, float))))
+
+
+# ------------------------------------------------------------------ values by hand
+
+
+def test_sides_retention_and_illusion_by_hand() -> None:
+    rows = [row(c, acc) for c, acc in zip(range(1, 5), (1.0, 0.9, 0.4, 0.1), strict=True)]
+    rows.append(row(0, 0.95, reference=None, shift="identity"))  # the mixture is no point
+    assert one("accuracy_below", rows) == pytest.approx(0.95)
+    assert one("accuracy_above", rows) == pytest.approx(0.25)
+    # Corrected: 1, 8/9, 1/3, 0; means 17/18 and 1/6.
+    assert one("retention", rows, chance=CHANCE) == pytest.approx((1 / 6) / (17 / 18))
+    # Of four a quarter is one: 0.6 - 0.1.
+    assert one("illusion_index", rows) == pytest.approx(0.5)
+    six = [row(c, acc) for c, acc in zip(range(1, 7), (1, 1, 1, 0, 0.2, 0.4), strict=True)]
+    assert one("illusion_index", six) == pytest.approx(
+        0.6 - 0.3
+    )  # two of six are a quarter at least
+    uneven = [row(1, 1.0, 100), row(2, 0.5, 100), row(3, 0.0, 800)]
+    assert one("illusion_index", uneven) == pytest.approx(0.15 - 0.0)
+
+
+def test_a_dataset_without_chance_and_one_side_alone() -> None:
+    rows = [row(1, 1.0), row(2, 0.5)]
+    assert computed("retention", rows, chance={"khop": 0.1}) == []
+    assert computed("half_complexity", rows, chance={}) == []
+    assert computed("accuracy_above", rows) == []
+    with pytest.raises(ParamsError, match="complexities 1 to 2 on chain_mod lie on one side"):
+        computed("retention", rows, chance=CHANCE)
+    assert np.isnan(one("retention", [row(1, 0.1), row(3, 0.3)], chance=CHANCE))
+
+
+@pytest.mark.parametrize(("intercept", "slope"), [(6.0, -1.5), (3.0, -0.6), (8.0, -1.1)])
+def test_slope_half_and_retention_of_a_known_curve_are_recovered(
+    intercept: float, slope: float
+) -> None:
+    """Within 5 % on 2,000 drawn answers at each complexity; the slope of curves whose chance is 0."""
+    random, c = np.random.default_rng(1), np.arange(1, 13)
+    shares = logistic(c, intercept, slope)
+    plain = [
+        row(at, random.binomial(2000, share) / 2000, 2000)
+        for at, share in zip(c, shares, strict=True)
+    ]
+    assert one("complexity_slope", plain) == pytest.approx(slope, rel=0.05)
+    guessed = [
+        row(at, random.binomial(2000, 0.1 + 0.9 * share) / 2000, 2000)
+        for at, share in zip(c, shares, strict=True)
+    ]
+    known = shares[:3].mean()
+    half = (np.log(known / 2 / (1 - known / 2)) - intercept) / slope
+    options = {"threshold": 3, "chance": CHANCE}
+    assert one("half_complexity", guessed, **options) == pytest.approx(half, rel=0.05)
+    assert one("retention", guessed, **options) == pytest.approx(
+        shares[3:].mean() / known, rel=0.05
+    )
+
+
+def test_what_does_not_fall_has_its_half_beyond() -> None:
+    rows = [row(c, acc) for c, acc in zip(range(1, 5), (0.9, 0.91, 0.9, 0.92), strict=True)]
+    assert one("half_complexity", rows, chance=CHANCE) == 5
+
+
+# ------------------------------------------------------------------ against other implementations
+
+
+def test_the_fit_is_that_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(12, 2))
+    counts = random.integers(20, 60, 12)
+    right = random.binomial(counts, logistic(x[:, 0] - 0.5 * x[:, 1], 0.3, -1.2))
+    found = _logistic.fit(x, (right / counts)[:, None], counts.astype(float))[:, 0]
+    labels = np.repeat([1, 0] * 12, np.stack([right, counts - right], 1).ravel())
+    places = np.repeat(np.repeat(x, 2, 0), np.stack([right, counts - right], 1).ravel(), 0)
+    peer = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(places, labels)
+    assert found == pytest.approx([peer.intercept_[0], *peer.coef_[0]], abs=1e-5)
+    assert _logistic.predicted(x, found[:, None])[:, 0] == pytest.approx(
+        peer.predict_proba(x)[:, 1], abs=1e-6
+    )
+
+
+def test_answers_that_are_separated_have_no_slope() -> None:
+    rows = [row(1, 1.0), row(2, 1.0), row(3, 0.0), row(4, 0.0)]
+    assert np.isnan(one("complexity_slope", rows))
+    assert np.isnan(one("half_complexity", [row(c, 1.0) for c in range(1, 5)], chance=CHANCE))
+    curve = [row(c, [acc, 1 - acc, 1.0]) for c, acc in ((1, 0.9), (2, 0.6), (3, 0.2))]
+    (found,) = computed("complexity_slope", curve)
+    assert found.value == pytest.approx(-found.draws[0], abs=1e-6)
+    assert np.isnan(found.draws[1])
+
+
+def test_complexity_and_length_are_told_apart_by_groups() -> None:
+    pairs = [(c, n) for c in (1, 2, 3, 4) for n in (6, 8)]
+    rows = [grouped(f"{c}/{n}", logistic(c, 4.0 - 0.1 * n, -0.9)) for c, n in pairs]
+    rows.append(grouped("unknown", 0.5))
+    assert one("complexity_slope", rows) == pytest.approx(-0.9, abs=1e-6)
+    assert one("length_slope", rows) == pytest.approx(-0.1, abs=1e-6)
+    plain = [grouped(f"{c}", logistic(c, 3.0, -0.7)) for c in (1, 2, 5, 10)]
+    assert one("complexity_slope", plain) == pytest.approx(-0.7, abs=1e-6)
+    assert computed("length_slope", plain) == []
+
+
+def test_severities_go_before_groups() -> None:
+    rows = [row(c, 1 - c / 10) for c in (1, 2, 3)] + [grouped(str(c), 0.5) for c in (1, 2)]
+    (curve,) = _points.curves(rows, "accuracy")
+    assert curve.complexities.tolist() == [1, 2, 3]
+    assert curve.row(np.array([0.5])).shift == "complexity"
+    assert _points.curves(rows[:1], "accuracy") == []
+
+
+def test_clusters_widen_intervals_as_the_sandwich_says() -> None:
+    """Errors of the bootstrap over clusters against Liang and Zeger's estimate, written out."""
+    random, clusters, size = np.random.default_rng(3), 300, 6
+    c = np.tile(np.arange(1, size + 1), clusters)
+    unit = np.repeat(np.arange(clusters), size)
+    common = np.repeat(random.normal(scale=1.5, size=clusters), size)
+    right = (random.random(len(c)) < logistic(c, 3.0 + common, -0.8)).astype(float)
+    matrix = bootstrap.weights(pa.array([f"u{at}" for at in unit]), 1000, 0).astype(float)
+    at = [c == level for level in range(1, size + 1)]
+    counts = np.array([matrix[some].sum(axis=0) for some in at])
+    shares = np.array([right[some] @ matrix[some] for some in at]) / counts
+    x = np.arange(1.0, size + 1)[:, None]
+    slopes = _logistic.fit(x, shares, counts[:, 0])[1]
+
+    places = np.column_stack([np.ones(len(c)), c])
+    peer = LogisticRegression(C=np.inf, tol=1e-10).fit(c[:, None], right)
+    p = peer.predict_proba(c[:, None])[:, 1]
+    bread = np.linalg.inv(places.T @ (places * (p * (1 - p))[:, None]))
+    scores = np.zeros((clusters, 2))
+    np.add.at(scores, unit, places * (right - p)[:, None])
+    sandwich = np.sqrt((bread @ scores.T @ scores @ bread)[1, 1])
+    assert slopes[0] == pytest.approx(peer.coef_[0, 0], abs=1e-5)
+    assert slopes[1:].std() == pytest.approx(sandwich, rel=0.1)
+
+
+def test_the_rank_is_that_of_scipy() -> None:
+    random, c = np.random.default_rng(0), [1, 2, 3, 4, 5]
+    values = random.integers(0, 4, (5, 8)).astype(float)  # many ties
+    rows = [row(at, own, metric="tokens") for at, own in zip(c, values, strict=True)]
+    (found,) = computed("tokens_complexity_rank", rows)
+    peers = [spearmanr(c, values[:, draw]).statistic for draw in range(8)]
+    assert found.all == pytest.approx(peers)
+    assert one("tokens_complexity_rank", [row(at, 2.0, metric="tokens") for at in c]) == 0
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 7), (3, 10), (299, 300), (12, 12)])
+def test_ends_are_wilsons(right: int, n: int) -> None:
+    table = pa.table(
+        {
+            "key": [f"k{at}" for at in range(n)],
+            "group": pa.nulls(n, pa.string()),
+            "correct": [at < right for at in range(n)],
+        }
+    )
+    peer = binomtest(right, n).proportion_ci(method="wilson")
+    ends = [
+        float(value(plugins.find("metrics", f"wilson_{end}"), table)[0]) for end in ("low", "high")
+    ]
+    assert ends == pytest.approx([peer.low, peer.high], abs=1e-12)
