@@ -52,8 +52,9 @@ shell: setup ## a shell that has the commands (or: source .venv/bin/activate)
 # validators: Croissant's, RO-Crate's and CycloneDX's; roc-validator wants an older rich than ours.
 validators: setup ## an environment that tests validate a release with
 	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
-	    python -m venv --clear .venv-validators; \
-	    .venv-validators/bin/pip install --quiet --disable-pip-version-check --requirement tests/release/validators.lock; \
+	    python -m venv --clear --without-pip .venv-validators; \
+	    uv pip install --quiet --python .venv-validators/bin/python --native-tls --link-mode copy $(INDEX) --requirement tests/release/validators.lock || \
+	        { python -m venv --clear .venv-validators; .venv-validators/bin/pip install --quiet --requirement tests/release/validators.lock; }; \
 	    cp tests/release/validators.lock .venv-validators/lock; }
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
