@@ -450,6 +450,8 @@ def test_recorded_queries_are_run_until_one_runs(tmp_path: Path) -> None:
     assert recorded(tmp_path, frame)(given)["status"][0] == "type"  # it runs, and says nothing
     with pytest.raises(ModelError, match="has nothing for 'toy/test/c'"):
         recorded(tmp_path, lines[:2])(given)
+    with pytest.raises(ModelError, match="line 4: a second line for"):
+        recorded(tmp_path, [*lines, lines[0]])
 
 
 @pytest.mark.parametrize(

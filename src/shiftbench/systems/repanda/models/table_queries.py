@@ -55,12 +55,14 @@ def read(file: Path) -> dict[str, Line]:
     """Return the line of each key.
 
     Raises:
-        ModelError: a line of another form; names file and line.
+        ModelError: a line of another form, or a second one for a key; names file and line.
     """
     known: dict[str, Line] = {}
     with file.open(encoding="utf-8") as stream:
         for number, text in enumerate(stream, 1):
             found = _line(text, f"{file}, line {number}")
+            if found["key"] in known:
+                raise ModelError(f"{file}, line {number}: a second line for {found['key']!r}")
             known[found["key"]] = found
     return known
 
