@@ -12,6 +12,7 @@ from shiftbench.plan.recipe_spec import RecipeSpec
 from shiftbench.plan.resolved_plugin import Content
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import Ref
+from shiftbench.statistics.interval_kind import interval_kind
 
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
@@ -118,13 +119,13 @@ class ReportSpecs:
         asked = self.params.system
         assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
         card = cards.load(asked.slug)
+        known = {name: self._measure(name) for name in self.params.metrics}
         content = {
             "system": asked.slug,
             "scale": asked.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
-            "higher_is_better": {
-                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
-            },
+            "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
+            "kinds": {name: one["kind"] for name, one in known.items()},
         }
         tables = [Ref("tables", name) for name in self.points.campaigns]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
@@ -141,6 +142,7 @@ class ReportSpecs:
         return {
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
+            "kind": interval_kind(module),
             "meaning": (module.__doc__ or "").strip().partition("\n")[0],
             "options": resolved_plugin.plain(self.params.options("metrics", name)),
         }
