@@ -93,7 +93,12 @@ ABOUT = {
         "higher_is_better": True,
         "meaning": "Share of samples whose prediction is the label.",
     },
-    "error": {"unit": "share", "kind": "share", "higher_is_better": False, "meaning": "1 - accuracy."},
+    "error": {
+        "unit": "share",
+        "kind": "share",
+        "higher_is_better": False,
+        "meaning": "1 - accuracy.",
+    },
     "ece": {
         "unit": "probability",
         "kind": "biased",

@@ -1,4 +1,4 @@
-"""What is printed of a metric has the interval of its kind, wherever it is printed: in tables, boards, figures, beside reports."""
+"""What is printed of a metric has the interval of its kind wherever it is printed: tables, boards, figures, reports."""
 
 from __future__ import annotations
 
