@@ -29,6 +29,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
 FORKED = Path(__file__).parent / "forked"
 INTERPRETER = FORKED / "interpreter" / "python"
 """What stands for `sys.executable` where `python -P -m MODULE` may be a fork."""
@@ -97,6 +99,13 @@ def forking() -> dict[str, str]:
         "TESTS_PYTHON": str(PYTHON),
         "PATH": os.pathsep.join([str(FORKED), str(PYTHON.parent), os.environ["PATH"]]),
     }
+
+
+def fork_what_python_starts(patch: pytest.MonkeyPatch) -> None:
+    """Let what this process starts by `python -P -m MODULE` be forks that have the libraries."""
+    for name, value in forking().items():
+        patch.setenv(name, value)
+    patch.setattr(sys, "executable", str(INTERPRETER))
 
 
 @functools.cache

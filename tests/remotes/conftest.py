@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -176,10 +175,7 @@ class Reader:
 
 @pytest.fixture(autouse=True)
 def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what this process starts by `python -P -m MODULE` be forks that have the libraries."""
-    for name, value in commands.forking().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "executable", str(commands.INTERPRETER))
+    commands.fork_what_python_starts(monkeypatch)
 
 
 @pytest.fixture

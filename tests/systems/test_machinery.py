@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from makers import forgeries
+from makers import commands, forgeries
 from makers.repositories import HOME
 from shiftbench import cli, plugins
 from shiftbench.audit import run
@@ -151,8 +151,9 @@ def test_claims_are_printed(home: Path) -> None:
 
 @pytest.mark.workflow
 def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
-    home: Path, capfd: pytest.CaptureFixture[str]
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    commands.fork_what_python_starts(monkeypatch)
     for name in ("Snakefile", "workflow/rules/jobs.smk", "profiles/default/config.yaml"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HOME / name, home / name)
