@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators run smoke systems record pull quick test test-all fuzz test-cpus test-slurm golden check lock clean
+.PHONY: help setup shell validators run smoke systems record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -102,11 +102,15 @@ test-slurm: setup ## campaigns through a SLURM that the tests start (10 minutes)
 golden: setup ## write tests/golden again (look at the diff before you commit)
 	@pytest --quiet --update-golden tests $(ARGS)
 
-check: setup ## format, lint and types, with the locked tools
+check: lint types ## format, lint and types, with the locked tools
+
+types: setup
+	@mypy
+
+lint: setup
 	@ruff format --check
 	@ruff check
 	@snakefmt --check --compact-diff Snakefile workflow
-	@mypy
 	@! snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'conda environment or container' # it is the lock, for all rules
 
 # From Python 3.11; then test on 3.12 and 3.13 too.
