@@ -104,10 +104,10 @@ golden: setup ## write tests/golden again (look at the diff before you commit)
 
 check: lint types ## format, lint and types, with the locked tools
 
-types: setup
+types: setup ## types alone
 	@mypy
 
-lint: setup
+lint: setup ## format and lint alone
 	@ruff format --check
 	@ruff check
 	@snakefmt --check --compact-diff Snakefile workflow
