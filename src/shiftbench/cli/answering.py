@@ -25,12 +25,12 @@ def answers(
     from shiftbench.tools import record_answers
 
     def make(model: str) -> Generator:
-        from shiftbench.llm import endpoint, local_model
+        from shiftbench.llm import endpoint, option_model
 
         if model.startswith(endpoint.PREFIX):
             return endpoint.Endpoint(model.removeprefix(endpoint.PREFIX), url)
         fetch.keep(model)
-        return local_model.Local(model, source_files.kept(model), batch, threads)
+        return option_model.OptionModel(model, source_files.kept(model), batch, threads)
 
     for name, (needed, asked) in record_answers.record(scale, make).items():
         out.print(f"{name}: {needed} answers, {asked} asked now")
