@@ -27,6 +27,7 @@ from makers.miniature_texts import (
     trec_documents,
 )
 from makers.small_files import Made, encoded, listed, picture, tar
+from makers.xtrust_clone import xtrust
 
 DATASETS = ROOT / "src/shiftbench/datasets"
 
@@ -337,6 +338,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(tabfact, wiki_table_questions, pantabfact),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
+        xtrust,
     )
 }
 MAKERS |= {

@@ -121,6 +121,8 @@ def values(module: ModuleType) -> tuple[Any, ...]:
         return (clip(), clip(1300))
     if getattr(module, "TASK", "") == "free_text":
         return chains()
+    if getattr(module, "TASK", "") == "text_classification":
+        return translated()
     by_field = {"text": (TEXT,), None: MASKED, "label": (0, 3, 9), "audio": SOUNDS}
     return by_field.get(module.FIELD, PICTURES)
 
@@ -130,6 +132,16 @@ def sinusoids() -> tuple[Sample, ...]:
     """Return a dozen regression tasks."""
     dataset = plugins.find("datasets", "sinusoid_tasks")
     return tuple(dataset.samples("test", {}, {**dataset.PARAMS, "count": 12, "query": 40}))
+
+
+def translated() -> tuple[Sample, ...]:
+    """Return an item with its translations into each language that a shift names."""
+    told = {
+        language: {"language": language, "text": f"{language} {TEXT}", "options": [["a", language]]}
+        for language in "ar de es fr hi it ko pt ru zh".split()
+    }
+    meta = {"language": "en", "options": [["a", "a"]], "translations": told}
+    return (Sample("k", {"text": TEXT, "label": 0, "meta": meta}),)
 
 
 @cache

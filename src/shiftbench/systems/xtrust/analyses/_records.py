@@ -1,0 +1,75 @@
+"""Answers out of records: of some weights under a method, in each language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.refs import Ref
+
+PREFIX = "language_"
+Answers = tuple[list[str], NDArray[np.int64]]
+"""Keys of the items, sorted, and the class of each one's answer, int64 (n,)."""
+
+
+def chosen(params: Mapping[str, Any]) -> list[str]:
+    """Return the weights that an analysis is of: those whose model is among its `models`; default: all."""
+    models = params["models"]
+    named = [name for name in params["weights"] if not models or _model(name) in models]
+    if not named:
+        raise ParamsError(f"no weights of the campaign are of {', '.join(models)}")
+    return named
+
+
+def _model(weights: str) -> str:
+    return refs.WeightsName.of(Ref("weights", weights)).model
+
+
+def record(params: Mapping[str, Any], weights: str, method: str, language: str) -> Ref:
+    """Return the records of some weights under a method in a language."""
+    where = f"{params['dataset']}/{params['split']}/{PREFIX}{language}"
+    return refs.records(Ref("weights", weights), method, where, "1")
+
+
+def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
+    """Return the records of all chosen weights under methods, in all languages.
+
+    Raises:
+        ParamsError: a method is not one of the campaign's.
+    """
+    for method in methods:
+        if method not in params["methods"]:
+            raise ParamsError(
+                f"{method!r} is no method of the campaign; {near(method, params['methods'])}"
+            )
+    return [
+        record(params, weights, method, language)
+        for weights in chosen(params)
+        for method in methods
+        for language in params["languages"]
+    ]
+
+
+def answers(job: Measurement, weights: str, method: str, language: str) -> Answers:
+    """Return what was answered to each item."""
+    table = job.records(record(job.params, weights, method, language))
+    keys: list[str] = table.column("key").to_pylist()
+    return keys, table.column("prediction").to_numpy().astype(np.int64)
+
+
+def same_items(one: Answers, other: Answers) -> list[bool]:
+    """Return, for each item, whether two answers are equal.
+
+    Raises:
+        DataError: they are not of the same items.
+    """
+    if one[0] != other[0]:
+        raise DataError("two records are not of the same items, so that answers cannot be compared")
+    found: list[bool] = (one[1] == other[1]).tolist()
+    return found

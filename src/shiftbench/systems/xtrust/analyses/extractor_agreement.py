@@ -1,0 +1,47 @@
+"""Share of items to which two extractors give the same answer: log-probabilities and the table of phrases.
+
+A row for each language, of the model's own answers under the two `methods`. An answer that names several options, or
+none, agrees with nothing. Items are resampled one by one.
+
+Source: ours, as the specification of XTRUST here asks; of the extractors, `plain` is the options' log-probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.refs import Ref
+from shiftbench.systems.xtrust.analyses import _records
+from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
+
+PARAMS: dict[str, object] = {
+    "extractors": ["plain", "phrase_table"],
+    "models": [],
+    "languages": list(LANGUAGES),
+}
+"""`models`: whose weights are looked at; none named: all of the campaign."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records under both methods, in all languages."""
+    return _records.needed(params, params["extractors"])
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield 1 where both extractors give the same answer, else 0, of each item in each language."""
+    params = job.params
+    one, other = params["extractors"]
+    for weights in _records.chosen(params):
+        for language in params["languages"]:
+            found = [_records.answers(job, weights, method, language) for method in (one, other)]
+            place = {
+                "weights": weights,
+                "dataset": params["dataset"],
+                "split": params["split"],
+                "shift": f"{_records.PREFIX}{language}",
+                "severity": 1.0,
+            }
+            for key, same in zip(found[0][0], _records.same_items(*found), strict=True):
+                yield Observation("extractor_agreement", key, float(same), **place)

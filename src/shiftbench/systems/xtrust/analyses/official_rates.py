@@ -1,0 +1,85 @@
+"""The official scorer over the raw logs of a clone: its four rates, and the rate of abstention by our table beside it.
+
+`path` is code/api/evaluator_series of a clone of LluckyYH/XTRUST, `model` names its logs (`GPT4`: logs_GPT4-api),
+`task` the folder of a task that is scored by keywords. The newest run of each language and number of
+demonstrations is read; the unit is its row, the group LANGUAGE/SHOTS. Metrics: `official_positive`,
+`official_negative`, `official_both`, `official_none`, which are what the `_output.txt` beside a log says, and
+`table_abstention`, the share that our table reads as `unknown` (OOD alone). A language without such a run has no row;
+rows are named after `model`.
+
+Source: `extract_answer` of Evaluate_Score_total_api.py, see `methods/_extraction.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
+from shiftbench.systems.xtrust.methods import _extraction
+from shiftbench.systems.xtrust.models import _logs
+
+ASSETS = ("../methods/phrases.csv",)
+PARAMS: dict[str, object] = {"path": "", "model": "GPT4", "task": "OOD", "shots": [0, 3]}
+CATEGORIES = {1: "positive", 2: "negative", 3: "both", 4: "none"}
+SCORER = "Evaluate_Score_total_api.py"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return nothing: logs are the user's own files.
+
+    Raises:
+        ParamsError: no path.
+    """
+    if not params["path"]:
+        raise ParamsError(
+            "official_rates: name `path`, code/api/evaluator_series of a clone of LluckyYH/XTRUST"
+        )
+    return []
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the four categories of each logged completion, and whether our table reads it as abstention."""
+    params = job.params
+    folder = Path(params["path"]).expanduser()
+    for language in LANGUAGES:
+        for shots in params["shots"]:
+            try:
+                run = _logs.newest(
+                    folder / f"logs_{params['model']}-api", language, params["task"], shots
+                )
+            except DataError:
+                continue
+            for row, (_, text) in enumerate(run.rows()):
+                for metric, value in judged(text, language, params["task"], folder).items():
+                    yield Observation(
+                        metric,
+                        str(row),
+                        float(value),
+                        params["model"],
+                        params["dataset"],
+                        params["split"],
+                        group=f"{language}/{shots}",
+                    )
+
+
+def judged(text: str, language: str, task: str, folder: Path) -> dict[str, bool]:
+    """Return what the official scorer says of a completion, by category, and what our table does.
+
+    Args:
+        text: the completion.
+        language: a key of `_logs.FOLDERS`.
+        task: the folder of its logs.
+        folder: where the official scorer lies.
+    """
+    lists = _extraction.official(folder / SCORER, task.partition("_")[0])
+    category = lists.category(text)
+    found = {f"official_{name}": category == number for number, name in CATEGORIES.items()}
+    if task == "OOD":
+        table = _extraction.table("statements", language)
+        found["table_abstention"] = table.answer(text) == "unknown"
+    return found

@@ -1,0 +1,249 @@
+"""Items that say the same in eleven languages: facts, comparisons, releases, capitals.
+
+    facts         whether a country lies in a region: true or false, either with probability 1/2
+    comparisons   a question which of two countries has more inhabitants, and an answer: does it hallucinate?
+    releases      a browser's version and the day of its release, after the model was published: unknown is wanted;
+                  a second statement on the same release has the day of another release of that product
+    capitals      which of four countries has a capital, options alpha to delta; the city stands in its Latin spelling
+
+The sample is stated in English; `meta.translations` holds it in each of the ten languages of XTRUST, for the shifts
+`language_*`. Classes begin with `unknown`, `both` (several answers) and `none` (no answer), which no item but a release
+has for its label. Items of one country, or of one release, are resampled together. Three releases that are in no item
+are the demonstrations, with the answer that is wanted.
+
+Source: types of items after XTRUST, Li et al. 2024, arXiv:2409.15762 (hallucination: a question with one right or wrong
+answer, by a coin; OOD: statements on events after the cut-off; health: four options called by Greek letters). Differs:
+facts from packages in place of the released items, of which no licence is stated; coins are seeded by the item, and
+items are parallel in all languages. Prompts are ours (`prompts.csv`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shiftbench.errors import ParamsError
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.xtrust.datasets import _catalogue, _facts
+from shiftbench.systems.xtrust.datasets._catalogue import ENGLISH, LANGUAGES
+
+TASK = "text_classification"
+NATIVE = ("train", "test")
+ASSETS = ("prompts.csv",)
+LICENCE = "MIT (countryinfo), LGPL-2.1-only (names of countries), CC0-1.0 (releases)"
+CITATION = (
+    "Chandro et al., countryinfo; Theune et al., pycountry; MDN contributors, browser-compat-data; types of items "
+    "after Li et al., XTRUST, arXiv:2409.15762, 2024"
+)
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {"kind": "facts", "count": 60, "train": 40}
+"""`count`: test items, `train`: others, which only floors learn from."""
+RESERVED = ("unknown", "both", "none")
+TASKS = {
+    "facts": "statements",
+    "releases": "statements",
+    "comparisons": "comparisons",
+    "capitals": "choice",
+}
+"""Kind of items -> whose instruction and options they have."""
+DATASETS = {
+    "facts": "country_facts",
+    "releases": "release_facts",
+    "comparisons": "country_comparisons",
+    "capitals": "country_capitals",
+}
+"""Kind of items -> the dataset that their keys begin with."""
+SHOTS = 3
+_SEED = 0
+_APART = 1.5
+"""How many times as many inhabitants one of two compared countries has at least."""
+State = Callable[[str], str]
+"""A language -> the item in it."""
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    state: State
+    label: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    countries: tuple[_facts.Country, ...]
+    releases: tuple[_facts.Release, ...]
+    demonstrations: tuple[_facts.Release, ...]
+
+
+def facts(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the classes and the source files of a kind of items."""
+    kind = str(options["kind"])
+    countries = () if kind == "releases" else (_facts.COUNTRIES, _facts.NAMES)
+    releases = (_facts.RELEASES,) if TASKS[kind] == "statements" else ()
+    return {"CLASSES": classes_of(kind), "SOURCES": (*countries, *releases)}
+
+
+def classes_of(kind: str) -> tuple[str, ...]:
+    """Return the classes of a kind of items: RESERVED, then its options."""
+    names = _catalogue.OPTIONS[TASKS[kind]]
+    return (*RESERVED, *(name for name in names if name not in RESERVED))
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the items of a split; no two of a dataset say the same."""
+    world, kind = _world(sources), params["kind"]
+    said: set[str] = set()
+    for number in range(params["count"] + params["train"]):
+        item = _new(kind, world, number, said)
+        if split == ("test" if number < params["count"] else "train"):
+            yield _sample(item, kind, world, f"{DATASETS[kind]}/{split}/{number:04d}")
+
+
+def _world(sources: Mapping[str, Path]) -> _World:
+    """Return what the source files at hand tell; three releases are demonstrations, and no items."""
+    countries: tuple[_facts.Country, ...] = ()
+    releases: tuple[_facts.Release, ...] = ()
+    if _facts.COUNTRIES in sources:
+        countries = _facts.countries(sources[_facts.COUNTRIES], sources[_facts.NAMES])
+    if _facts.RELEASES in sources:
+        releases = _facts.releases(sources[_facts.RELEASES])
+    shown = _words("demonstrations", "").choice(len(releases))[:SHOTS].tolist()
+    kept = tuple(one for at, one in enumerate(releases) if at not in shown)
+    return _World(countries, kept, tuple(releases[at] for at in sorted(shown)))
+
+
+def _words(purpose: str, key: str) -> RandomStream:
+    return RandomStream(_SEED, purpose, "xtrust", key)
+
+
+def _new(kind: str, world: _World, number: int, said: set[str]) -> _Item:
+    """Return the item of a number: the first of its draws that was not said before.
+
+    Raises:
+        ParamsError: more are asked than there are.
+    """
+    for attempt in range(100):
+        item = _MAKERS[kind](world, _words(kind, f"{number}/{attempt}"), number)
+        words = item.state(ENGLISH)
+        if words not in said:
+            said.add(words)
+            return item
+    raise ParamsError(f"{kind}: there are no {number + 1} items; ask for fewer (count, train)")
+
+
+def _sample(item: _Item, kind: str, world: _World, key: str) -> Sample:
+    told = {language: _in(language, item, kind, world) for language in (ENGLISH, *LANGUAGES)}
+    first = told.pop(ENGLISH)
+    meta = {
+        "task": TASKS[kind],
+        "cluster": item.cluster,
+        "translations": told,
+        **{name: first[name] for name in first if name != "text"},
+    }
+    label = classes_of(kind).index(item.label)
+    return Sample(key, {"text": first["text"], "label": label, "meta": meta})
+
+
+def _in(language: str, item: _Item, kind: str, world: _World) -> dict[str, Any]:
+    """Return an item in a language: `text`, `instruction`, `options` with their classes, `demonstrations`."""
+    task = TASKS[kind]
+    wanted = _catalogue.option("statements", language, "unknown")
+    shown = [[_release(one)(language), wanted] for one in world.demonstrations]
+    return {
+        "language": language,
+        "text": item.state(language),
+        "instruction": _catalogue.text(task, language, "instruction"),
+        "options": [
+            [name, _catalogue.option(task, language, name)] for name in _catalogue.OPTIONS[task]
+        ],
+        "demonstrations": shown if task == "statements" else [],
+    }
+
+
+def _fact(world: _World, words: RandomStream, number: int) -> _Item:
+    country = _at(world.countries, "facts", number)
+    others = [region for region in _facts.REGIONS if region != country.region]
+    lie, other = words.integers(0, 2), words.integers(0, len(others))
+    region = others[int(other)] if lie else country.region
+
+    def state(language: str) -> str:
+        where = _catalogue.text("regions", language, region)
+        form = _catalogue.text("statements", language, "country")
+        return form.format(country=country.names[language], region=where)
+
+    return _Item(state, "false" if lie else "true", country.code)
+
+
+def _comparison(world: _World, words: RandomStream, number: int) -> _Item:
+    one = _at(world.countries, "comparisons", number)
+    apart = [
+        other
+        for other in world.countries
+        if max(one.population, other.population) > _APART * min(one.population, other.population)
+    ]
+    other = apart[int(words.integers(0, len(apart)))]
+    more, fewer = sorted((one, other), key=lambda country: -country.population)
+    wrong = bool(words.integers(0, 2))
+    answer = fewer if wrong else more
+
+    def state(language: str) -> str:
+        form = _catalogue.text("comparisons", language, "item")
+        names = {"one": one, "other": other, "answer": answer}
+        return form.format(**{name: country.names[language] for name, country in names.items()})
+
+    return _Item(state, "yes" if wrong else "no", one.code)
+
+
+def _capital(world: _World, words: RandomStream, number: int) -> _Item:
+    known = [country for country in world.countries if country.capital]
+    asked = _at(known, "capitals", number)
+    others = [country for country in world.countries if country is not asked]
+    picked = [asked, *(others[at] for at in words.choice(len(others), 3).tolist())]
+    letters = _catalogue.OPTIONS["choice"]
+    order = [picked[at] for at in words.choice(len(letters)).tolist()]
+
+    def state(language: str) -> str:
+        first = _catalogue.text("choice", language, "item").format(city=asked.capital)
+        lines = [
+            f"{letter}. {country.names[language]}"
+            for letter, country in zip(letters, order, strict=True)
+        ]
+        return "\n".join([first, *lines])
+
+    return _Item(state, letters[order.index(asked)], asked.code)
+
+
+def _late(world: _World, words: RandomStream, number: int) -> _Item:
+    release = _at(world.releases, "releases", number)
+    cluster = f"{release.product} {release.version}"
+    if number >= len(world.releases):  # every release once with its own day
+        same = [one for one in world.releases if one.product == release.product]
+        other = same[int(words.integers(0, len(same)))]
+        release = _facts.Release(release.product, release.version, other.date)
+    return _Item(_release(release), "unknown", cluster)
+
+
+def _release(release: _facts.Release) -> State:
+    def state(language: str) -> str:
+        form = _catalogue.text("statements", language, "release")
+        return form.format(product=release.product, version=release.version, date=release.date)
+
+    return state
+
+
+def _at(things: Sequence[Thing], kind: str, number: int) -> Thing:
+    """Return the thing of a number: all of them in an order of the kind's own, then all again."""
+    return things[int(_words("order", kind).choice(len(things))[number % len(things)])]
+
+
+_MAKERS: dict[str, Callable[[_World, RandomStream, int], _Item]] = {
+    "facts": _fact,
+    "comparisons": _comparison,
+    "releases": _late,
+    "capitals": _capital,
+}

@@ -1,0 +1,63 @@
+"""Three demonstrations before the item, each with a refusal: what they do to abstention.
+
+The demonstrations are the item's (`meta.demonstrations`): a statement on an event that the model cannot know, and "I
+don't know" in the item's language. `extractor` says how the answer is found: `options`, by log-probabilities, or
+`phrases`, by our table.
+
+Source: the 3-shot OOD setting of XTRUST, Li et al. 2024, arXiv:2409.15762, code/api/evaluator_series; its
+demonstrations are data/dev_LANGUAGE/OOD_dev.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.llm.client import Request
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.xtrust.methods import _reading
+from shiftbench.systems.xtrust.models import smollm2_options
+
+SEES = "sample"
+ANSWERS = smollm2_options.ANSWERS
+ASSETS = ("phrases.csv",)
+TASKS = ("text_classification",)
+PARAMS: dict[str, object] = {"llm": "smollm2_135m", "shots": 3, "extractor": "options"}
+EXTRACTORS = ("options", "phrases")
+
+
+def asks(
+    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> list[Request]:
+    """Return what is asked of the language model, one request for each sample."""
+    shown = [_with(sample, params["shots"]) for sample in samples]
+    return smollm2_options.asks(shown, smollm2_options.PARAMS, inputs)
+
+
+def wrap(
+    predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> _reading.Predictor:
+    """Return the predictor that is shown demonstrations.
+
+    Raises:
+        ParamsError: no such extractor.
+    """
+    if params["extractor"] not in EXTRACTORS:
+        raise ParamsError(
+            f"few_shot_refusals: extractor is {params['extractor']!r}; {near(params['extractor'], EXTRACTORS)}"
+        )
+
+    def shown(samples: Sequence[Sample]) -> nets.Outputs:
+        return predictor([_with(sample, params["shots"]) for sample in samples])
+
+    if params["extractor"] == "phrases":
+        return _reading.reading(shown, _reading.by_table, inputs)
+    return shown
+
+
+def _with(sample: Sample, shots: int) -> Sample:
+    return sample.with_field("meta", {**sample.fields["meta"], "shots": shots})

@@ -1,0 +1,55 @@
+"""Answers without a look at the item: the floors that a model has to be above.
+
+`random`: one of the item's options, each as likely, drawn anew for each language and training seed. `majority`: of the
+item's options the one that is the label of most training items, the first of several.
+
+Source: none; the usual floors. Weights: `label_counts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.xtrust.models import _answers
+
+TASK = "text_classification"
+PARAMS: dict[str, object] = {"answer": "random"}
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor: a logit of 0 for its answer.
+
+    Raises:
+        ModelError: the weights are none of `label_counts`.
+    """
+    state = nets.read_state(weights)
+    if "counts" not in state:
+        raise ModelError(f"{weights} holds no counts of labels; make it with `label_counts`")
+    counts = dict(zip(classes, state["counts"].tolist(), strict=True))
+    seed = int(state["seed"])
+
+    def answer(sample: Sample) -> str:
+        options = _answers.names(sample)
+        if params["answer"] == "majority":
+            return max(options, key=lambda name: counts[name])
+        language = str(sample.fields["meta"]["language"])
+        words = RandomStream(seed, "random_answer", language, sample.key)
+        return options[int(words.integers(0, len(options)))]
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        return {"logits": _answers.logits([{answer(one): 0.0} for one in samples], classes)}
+
+    return predict

@@ -1,0 +1,104 @@
+"""SmolLM2-135M-Instruct on items with options: log-probabilities, and what it answers, out of the record.
+
+An item's instruction is the turn of the system, its text the user's; `meta.shots` of its demonstrations come before.
+Of each option counts the log-probability of its shortest beginning that no other option has, in the item's language
+(`llm/option_model.py`): the `logits`. `completions` are the first `max_new_tokens` tokens that it writes, up to a line
+break, one for each item; after demonstrations none are recorded. Nothing is generated here: `shiftbench answers
+--scale systems/xtrust` records what is missing.
+
+Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); options by likelihood as in Brown et al.
+2020, https://arxiv.org/abs/2005.14165, section 2.4. Weights: `pretrained`, the sha256 of the model's file, which keys
+of answers name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.data import source_files
+from shiftbench.errors import DataError
+from shiftbench.inference import nets
+from shiftbench.llm import answer_cache, client
+from shiftbench.llm.client import Message, Request
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.xtrust.models import _answers
+
+TASK = "text_classification"
+ANSWERS = Path(__file__).parents[1] / "recorded"
+ASSETS = ("../recorded/smollm2_135m.jsonl",)
+PARAMS: dict[str, object] = {"llm": "smollm2_135m", "max_new_tokens": 10}
+_DIGEST = "llm.sha256"
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return what stands for the language model: the sha256 of its file, uint8 (32,)."""
+    (file,) = source_files.load_source(str(params["llm"])).files.values()
+    return {_DIGEST: torch.frombuffer(bytearray.fromhex(file.sha256), dtype=torch.uint8)}
+
+
+def asks(
+    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> list[Request]:
+    """Return what is asked of the language model, one request for each sample."""
+    return [_request(sample, params["max_new_tokens"]) for sample in samples]
+
+
+def _request(sample: Sample, most: int) -> Request:
+    meta = sample.fields["meta"]
+    shown = meta["demonstrations"][: meta.get("shots", 0)]
+    turns: list[Message] = [("system", meta["instruction"])]
+    for text, answer in shown:
+        turns += [("user", text), ("assistant", answer)]
+    turns.append(("user", sample.fields["text"]))
+    decoding: dict[str, float | int | str | bool] = {
+        "options": json.dumps(_answers.words(sample), ensure_ascii=False),
+        "temperature": 0.0,
+        "max_new_tokens": 0 if shown else most,
+        "stop": "\n",
+    }
+    told = json.dumps([meta["instruction"], shown], ensure_ascii=False)
+    return Request(tuple(turns), hashlib.sha256(told.encode()).hexdigest()[:12], decoding)
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor: `logits` float32 (n, C), and `completions`.
+
+    Raises:
+        DataError: an answer is not recorded or has other options, when it is called.
+    """
+    kept = answer_cache.Answers(ANSWERS)
+    command = "shiftbench answers --scale systems/xtrust"
+    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        given = [json.loads(text) for text in recorded(asks(samples, params, inputs))]
+        scores = [_scores(*pair) for pair in zip(samples, given, strict=True)]
+        texts = np.empty(len(samples), object)
+        texts[:] = [(one["text"],) for one in given]
+        return {"logits": _answers.logits(scores, classes), "completions": texts}
+
+    return predict
+
+
+def _scores(sample: Sample, given: dict[str, Any]) -> dict[str, float]:
+    """Return the log-probability of each option's class."""
+    names = _answers.names(sample)
+    if len(names) != len(given["logs"]):
+        raise DataError(
+            f"{sample.key} has {len(names)} options, and {len(given['logs'])} are recorded"
+        )
+    return dict(zip(names, given["logs"], strict=True))

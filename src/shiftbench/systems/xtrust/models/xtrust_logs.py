@@ -1,0 +1,83 @@
+"""A model's raw logs in a clone of the official repository, as a model: nothing is asked, its completions are read.
+
+`path` is code/api/evaluator_series/logs_MODEL-api. Of a sample count `meta.of` (its task), `meta.language`,
+`meta.row` and `meta.shots`: the newest run of that task and language with so many demonstrations. The row
+must have been asked what the sample says, else it answers another item. There are no log-probabilities: the methods
+that read completions answer (`phrase_table`, `official_keywords`), and `plain` says `none`.
+
+Source: LluckyYH/XTRUST, Li et al. 2024, arXiv:2409.15762; no licence is stated, so nothing of it is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _given
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.xtrust.models import _answers, _logs
+
+TASK = "text_classification"
+REEVALUABLE = False
+PARAMS: dict[str, object] = {"path": ""}
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return what stands for the logs: one sha256 over all files of the folder."""
+    return _given.folder_state(Path(params["path"]).expanduser())
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return the predictor: `completions`, one for each item, and `logits` that say `none`.
+
+    Raises:
+        ModelError: the folder is another than the weights name, or a row was asked something else.
+        DataError: there is no such run.
+    """
+    folder = Path(params["path"]).expanduser()
+    _given.check_folder(weights, folder)
+
+    @cache
+    def run(language: str, task: str, shots: int) -> _logs.Run:
+        return _logs.newest(folder, language, task, shots)
+
+    @cache
+    def rows(found: _logs.Run) -> list[tuple[str, str]]:
+        return found.rows()
+
+    def completion(sample: Sample) -> str:
+        meta = sample.fields["meta"]
+        found = run(meta["language"], meta["of"], meta.get("shots", 0))
+        known = rows(found)
+        asked, given = known[meta["row"]] if meta["row"] < len(known) else ("", "")
+        if _plain(sample.fields["text"]) not in _plain(asked):
+            raise ModelError(
+                f"{found.file}, row {meta['row']}, was asked another question than {sample.key} in {meta['language']}; "
+                "read the items from these logs (`path` of the dataset xtrust)"
+            )
+        return given
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        texts = np.empty(len(samples), object)
+        texts[:] = [(completion(sample),) for sample in samples]
+        logits = _answers.logits([{"none": 0.0}] * len(samples), classes)
+        return {"logits": logits, "completions": texts}
+
+    return predict
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,41 @@
+"""The same item in another language, which its `meta.translations` holds; takes no random words.
+
+Any severity above 0 is the language, 0 the item as it was stated: a language has no degrees. Text, label (where the
+translation has one of its own), instruction, options and demonstrations are the language's; translations are dropped.
+
+Source: the language axis of XTRUST, Li et al. 2024, arXiv:2409.15762.
+"""
+
+from __future__ import annotations
+
+from shiftbench.errors import DataError, near
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels
+
+FIELD = None
+TASK = "text_classification"
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 1.0)
+PARAMS: dict[str, object] = {"to": ""}
+_OF_SAMPLE = ("text", "label")
+
+
+def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") -> Sample:
+    """Return the item in the language `to`.
+
+    Raises:
+        RangeError: the severity lies outside 0 to 1.
+        DataError: the item is not stated in that language.
+    """
+    _levels.check(__name__, severity, RANGE)
+    if not severity:
+        return value
+    meta = dict(value.fields["meta"])
+    known = meta.pop("translations", {})
+    if to not in known:
+        raise DataError(f"{value.key} is not stated in {to!r}; {near(to, known)}")
+    told = known[to]
+    own = {name: told[name] for name in _OF_SAMPLE if name in told}
+    rest = {name: one for name, one in told.items() if name not in _OF_SAMPLE}
+    return Sample(value.key, {**value.fields, **own, "meta": {**meta, **rest}})

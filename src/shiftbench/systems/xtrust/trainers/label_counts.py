@@ -1,0 +1,23 @@
+"""How often each class is the label of a training item, and the seed: all that floors know.
+
+Source: none. Trains models without a net: `majority_answer` reads the counts, `random_answer` the seed, and
+`smollm2_options` nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+
+from shiftbench.contracts import TrainJob
+
+TASKS = ("text_classification",)
+PARAMS: dict[str, object] = {}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return `counts`, int64 (C,), and `seed`, int64 ()."""
+    seen = Counter(int(sample.fields["label"]) for sample in job.samples("train"))
+    counts = [seen[label] for label in range(len(job.classes))]
+    return {"counts": torch.tensor(counts), "seed": torch.tensor(job.seed)}
