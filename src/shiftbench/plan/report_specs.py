@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from shiftbench import plugins, refs
@@ -16,6 +17,7 @@ from shiftbench.refs import Ref
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
 _WRITTEN = {"completions", "correct", "closed"}
+_QUERIED = {"answer", "correct", "query", "status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class ReportSpecs:
         """The page that shows the samples of a campaign."""
         _, name, _ = ref.parts
         content = {"clean": self.params.campaigns[name].dataset, **self._shows(name)}
-        code = resolved_plugin.code_of(f"{content.get('shows', 'samples')}_page")
+        code = resolved_plugin.code_of(f"{_stage(content)}_page")
         return RecipeSpec(content, [Ref("samples", name)], code)
 
     def samples(self, ref: Ref) -> RecipeSpec:
@@ -85,7 +87,7 @@ class ReportSpecs:
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
         shows = self._shows(ref.name)
         content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows, **shows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of(shows.get("shows", "samples")))
+        return RecipeSpec(content, inputs, resolved_plugin.code_of(_stage(shows)))
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each campaign's numbers."""
@@ -93,8 +95,10 @@ class ReportSpecs:
         return [Ref("report", f"samples/{name}/index") for name in found]
 
     def _shows(self, name: str) -> dict[str, str]:
-        """Return `shows: completions` of a campaign whose records hold texts with their phases."""
-        return {"shows": "completions"} if self._has(name, _WRITTEN) else {}
+        """Return `shows: completions` of a campaign whose records hold texts, `shows: queries` where queries answer."""
+        kinds = {"completions": _WRITTEN, "queries": _QUERIED}
+        found = [kind for kind, columns in kinds.items() if self._has(name, columns)]
+        return {"shows": found[0]} if found else {}
 
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
@@ -105,7 +109,7 @@ class ReportSpecs:
     def _sampled(self, name: str) -> list[Content]:
         """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
         campaign = self.params.campaigns[name]
-        if not (self._has(name, _JUDGED) or self._has(name, _WRITTEN)):
+        if not (self._has(name, _JUDGED) or self._shows(name)):
             return []
         return [
             row
@@ -148,3 +152,8 @@ class ReportSpecs:
     def _about(self, dataset: str) -> Content:
         module = plugins.find("datasets", self.params.use("datasets", dataset))
         return {"licence": module.LICENCE, "citation": module.CITATION}
+
+
+def _stage(content: Mapping[str, object]) -> str:
+    """Return the stage that chooses what a page of samples shows, whose name with `_page` makes the page."""
+    return "completions" if "shows" in content else "samples"

@@ -146,6 +146,7 @@ def report(run: Run, todo: list[Artifact]) -> None:
     stages = {
         "samples": (samples, samples_page),
         "completions": (completions, completions_page),
+        "queries": (completions, completions_page),
     }
     _stream(run)
     for artifact in todo:

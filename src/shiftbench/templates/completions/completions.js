@@ -19,10 +19,20 @@
   offer(weights, content.rows.map((row) => row.who));
   offer(set, content.rows.map((row) => row.set));
 
+  function tabulated(parent, table) { // of a claim about one
+    const made = element(element(parent, "div", undefined, { class: "tabulated" }), "table");
+    element(made, "caption", table.caption);
+    table.cells.forEach((line, number) => {
+      const row = element(made, "tr");
+      for (const cell of line) element(row, number ? "td" : "th", cell);
+    });
+  }
+
   function completion(parent, one) {
     const prompt = content.prompts[one.prompt];
     const figure = element(parent, "figure");
     element(figure, "blockquote", prompt.text ?? "(the prompt is not shown)", { class: "prompt" });
+    if (prompt.table) tabulated(figure, prompt.table);
     const text = element(figure, "blockquote");
     const at = prompt.mark ? one.text.lastIndexOf(prompt.mark) : -1;
     const cut = prompt.mark ? (at < 0 ? one.text.length : at + prompt.mark.length) : 0; // without the mark nothing is graded
