@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 
 from makers import synthetic_outputs
-from shiftbench.page import completions, samples
+from shiftbench.page import completions, queries, samples
 from shiftbench.page.completions import Written
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.stages import completions_page, report, samples_page
+from shiftbench.sample import Sample
+from shiftbench.stages import report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -315,7 +316,9 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     ]  # fmt: skip
     labels = {("d/convnet-erm-s0", "plain"): "convnet-erm-s0"}
     content = samples.content(rows, {("s", "l"): {"text": f"a text {nasty}"}}, labels)
-    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"clean": "d"}, ())
+    artifact = Artifact.of(
+        Ref("report", "samples/clothes/index"), {"clean": "d", "shows": "samples"}, ()
+    )
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, content))
@@ -347,10 +350,12 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     ]  # fmt: skip
     prompts = {("s", "k"): {"text": f"1 +2 {nasty}", "mark": "</think>", "answer": "3"}}
     prompts[("s", "l")] = prompts["s", "k"]
-    artifact = Artifact.of(Ref("report", "samples/chains/index"), {"clean": "d"}, ())
+    artifact = Artifact.of(
+        Ref("report", "samples/chains/index"), {"clean": "d", "shows": "completions"}, ()
+    )
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(completions_page.page(artifact, completions.content(rows, prompts)))
+    file.write_text(samples_page.page(artifact, completions.content(rows, prompts)))
     page.driver.get_log("browser")
     page.driver.get(f"{file.as_uri()}#weights=decoder-pear-s0&set=d/five")
     assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
@@ -364,6 +369,32 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     assert "thinking: 7 tokens, 0.500 nat" in told[0]
     assert "thinking not closed" in told[1]
     assert "cut at the most tokens" in told[1]
+    assert page.driver.get_log("browser") == []
+
+
+def test_claims_about_tables_are_shown_with_table_and_query(page: Page, root: Path) -> None:
+    """Cells and queries are anybody's: nothing becomes markup."""
+    nasty = synthetic_outputs.NASTY
+    answered = {"answer": "true", "status": "ok", "query": f"df['{nasty}'].max() == 3"}
+    written = [queries.of({"key": key, "correct": key == "k", **answered}) for key in ("k", "l")]
+    counts, picked = completions.pick(written)
+    row = completions.Rows("a", ("d", "test", "identity", 0.0), "r.parquet", "s", counts, picked)
+    table = {"header": ["Name", nasty], "rows": [["Ada", "3"]], "caption": "isles"}
+    fields = {"text": f"is {nasty}", "table": table, "meta": {"answer": True}}
+    prompts = {("s", key): queries.asked(Sample(key, fields)) for key in ("k", "l")}
+    artifact = Artifact.of(
+        Ref("report", "samples/tables/index"), {"clean": "d", "shows": "queries"}, ()
+    )
+    file = root / artifact.ref.path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(samples_page.page(artifact, completions.content([row], prompts)))
+    page.driver.get_log("browser")
+    page.driver.get(file.as_uri())
+    assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
+    assert page.texts("#shown .claim") == [f"is {nasty}"] * 2
+    assert page.texts("#shown th") == ["Name", nasty] * 2
+    assert page.texts("#shown td") == ["Ada", "3"] * 2
+    assert page.texts("#shown pre")[0].splitlines()[0] == f"df['{nasty}'].max() == 3"
     assert page.driver.get_log("browser") == []
 
 

@@ -31,7 +31,6 @@ def asked(sample: Sample) -> dict[str, Any]:
     caption = table["caption"] + (f" ({more} more rows)" if more > 0 else "")
     return {
         "text": completions.shortened(sample.fields["text"]),
-        "mark": "",
         "answer": json.dumps(sample.fields["meta"]["answer"], ensure_ascii=False),
         "table": {"caption": caption, "cells": cells},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from shiftbench import plugins, refs
@@ -13,6 +12,7 @@ from shiftbench.plan.recipe_spec import RecipeSpec
 from shiftbench.plan.resolved_plugin import Content
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import Ref
+from shiftbench.statistics.interval_kind import interval_kind
 
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
@@ -68,9 +68,8 @@ class ReportSpecs:
     def samples_page(self, ref: Ref) -> RecipeSpec:
         """The page that shows the samples of a campaign."""
         _, name, _ = ref.parts
-        content = {"clean": self.params.campaigns[name].dataset, **self._shows(name)}
-        code = resolved_plugin.code_of(f"{_stage(content)}_page")
-        return RecipeSpec(content, [Ref("samples", name)], code)
+        content = {"clean": self.params.campaigns[name].dataset, "shows": self._shows(name)}
+        return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
         """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
@@ -86,19 +85,21 @@ class ReportSpecs:
             rows.append({**own, **named})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
         shows = self._shows(ref.name)
-        content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows, **shows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of(_stage(shows)))
+        clean = self.params.campaigns[ref.name].dataset
+        content = {"clean": clean, "rows": rows, "shows": shows}
+        stage = "samples" if shows == "samples" else "completions"
+        return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each campaign's numbers."""
         found = [name for name in self.points.campaigns if self._sampled(name)]
         return [Ref("report", f"samples/{name}/index") for name in found]
 
-    def _shows(self, name: str) -> dict[str, str]:
-        """Return `shows: completions` of a campaign whose records hold texts, `shows: queries` where queries answer."""
-        kinds = {"completions": _WRITTEN, "queries": _QUERIED}
-        found = [kind for kind, columns in kinds.items() if self._has(name, columns)]
-        return {"shows": found[0]} if found else {}
+    def _shows(self, name: str) -> str:
+        """Return what records of a campaign hold: `completions`, or `queries` about tables, else `samples`."""
+        if self._has(name, _WRITTEN):
+            return "completions"
+        return "queries" if self._has(name, _QUERIED) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
@@ -109,7 +110,7 @@ class ReportSpecs:
     def _sampled(self, name: str) -> list[Content]:
         """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
         campaign = self.params.campaigns[name]
-        if not (self._has(name, _JUDGED) or self._shows(name)):
+        if self._shows(name) == "samples" and not self._has(name, _JUDGED):
             return []
         return [
             row
@@ -122,13 +123,13 @@ class ReportSpecs:
         asked = self.params.system
         assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
         card = cards.load(asked.slug)
+        known = {name: self._measure(name) for name in self.params.metrics}
         content = {
             "system": asked.slug,
             "scale": asked.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
-            "higher_is_better": {
-                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
-            },
+            "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
+            "kinds": {name: one["kind"] for name, one in known.items()},
         }
         tables = [Ref("tables", name) for name in self.points.campaigns]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
@@ -145,6 +146,7 @@ class ReportSpecs:
         return {
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
+            "kind": interval_kind(module),
             "meaning": (module.__doc__ or "").strip().partition("\n")[0],
             "options": resolved_plugin.plain(self.params.options("metrics", name)),
         }
@@ -152,8 +154,3 @@ class ReportSpecs:
     def _about(self, dataset: str) -> Content:
         module = plugins.find("datasets", self.params.use("datasets", dataset))
         return {"licence": module.LICENCE, "citation": module.CITATION}
-
-
-def _stage(content: Mapping[str, object]) -> str:
-    """Return the stage that chooses what a page of samples shows, whose name with `_page` makes the page."""
-    return "completions" if "shows" in content else "samples"
