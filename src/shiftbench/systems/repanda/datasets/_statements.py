@@ -35,7 +35,7 @@ QUERY = "pandas_code"
 
 def facts(options: Mapping[str, Any]) -> dict[str, object]:
     """Return the splits, and the licence where the tables are WikiTableQuestions'."""
-    alone = {"NATIVE": ("test",), "LICENCE": "CC BY-SA 4.0 (tables)"}
+    alone: dict[str, object] = {"NATIVE": ("test",), "LICENCE": "CC BY-SA 4.0 (tables)"}
     return alone if options["tests_alone"] else {}
 
 
