@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from makers.small_table_sources import ISLANDS
 from makers.synthetic_outputs import NASTY
 from shiftbench.data import schema, shards
 from shiftbench.files import write_bytes
@@ -20,6 +19,11 @@ from shiftbench.sample import Sample
 from shiftbench.stages import verbs
 from shiftbench.tasks import LabelSpace, table_question
 
+ISLANDS = {
+    "header": ["Name", "Area", "Kind"],
+    "rows": [["Ada", "1,200", "x"], ["Bea", "300.5", "y"], ["Cleo", "-", "x"]],
+    "caption": "islands",
+}
 LONG = {"header": ["a"], "rows": [["1"], [None]] * 10, "caption": "long"}
 
 
