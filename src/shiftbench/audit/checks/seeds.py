@@ -21,6 +21,8 @@ from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref, ShardsName, WeightsName
 
 NUMBER, LEVEL = "A5", 0
+DECIDES_NOTHING = "shiftbench/sandbox/"
+"""Draws a secret that no output holds; the generator of a program that it runs is seeded with 0."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -35,7 +37,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         for name in content.get("code", {}):
             users.setdefault(name, ref)
     yield from case.grouped(wrong)
-    files = [name for name in users if name.endswith(".py")]
+    files = [n for n in users if n.endswith(".py") and not n.startswith(DECIDES_NOTHING)]
     for name in files:
         yield from _drawn(case, name, users[name])
     yield Note(
