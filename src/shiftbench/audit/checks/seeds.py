@@ -21,8 +21,13 @@ from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref, ShardsName, WeightsName
 
 NUMBER, LEVEL = "A5", 0
-DECIDES_NOTHING = "shiftbench/sandbox/"
-"""Draws a secret that no output holds; the generator of a program that it runs is seeded with 0."""
+DECIDES_NOTHING = frozenset(
+    {
+        ("shiftbench/sandbox/server.py", "os.urandom"),  # a secret that no output holds
+        ("shiftbench/sandbox/running.py", "random.seed"),  # with 0, before a program of others runs
+    }
+)
+"""Calls of the sandbox that no result depends on."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -37,7 +42,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         for name in content.get("code", {}):
             users.setdefault(name, ref)
     yield from case.grouped(wrong)
-    files = [n for n in users if n.endswith(".py") and not n.startswith(DECIDES_NOTHING)]
+    files = [name for name in users if name.endswith(".py")]
     for name in files:
         yield from _drawn(case, name, users[name])
     yield Note(
@@ -89,6 +94,8 @@ def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
         return
     training = file.parent.name in random_calls.TRAINING
     for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
+        if (name, call) in DECIDES_NOTHING:
+            continue
         why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
         yield case.failed(user, why, file=name, expected="random words by key", found=call)
 
