@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shiftbench import plugins
+from shiftbench.audit.checks import seeds
 from shiftbench.audit.evidence import random_calls
 
 
@@ -69,3 +71,14 @@ def test_a_training_may_use_torchs_generator_but_not_numpys(tmp_path):
     file = tmp_path / "net.py"
     file.write_text("import numpy as np\nimport torch\ntorch.randn(3)\nnp.random.rand()")
     assert list(random_calls.found(file, training=True)) == [(4, "numpy.random.rand")]
+
+
+def test_what_decides_nothing_is_called_where_it_is_excused_and_nowhere_else():
+    """Of the sandbox, whose secret and whose seed of the programs it runs are in no output."""
+    files = sorted((plugins.PACKAGE / "sandbox").glob("*.py"))
+    called = {
+        (f"shiftbench/sandbox/{file.name}", name)
+        for file in files
+        for _, name in random_calls.found(file, training=False)
+    }
+    assert called == seeds.DECIDES_NOTHING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -71,11 +72,22 @@ def damage(one: Any, other: Any) -> float:
     """Return how far two values are apart: levels of pixels or of sounds, or the edits between two texts."""
     if isinstance(one, Sample) and "query" in one.fields:
         return float(np.abs(one.fields["query"] - other.fields["query"]).mean())
+    if isinstance(one, Sample) and "table" in one.fields:
+        return float(cells(one.fields["table"], other.fields["table"]))
     if isinstance(one, Sample):
         return damage(one.fields["image"], other.fields["image"])
     if isinstance(one, str):
         return float(edits(one, other))
     return float(np.abs(one.astype(int) - other).mean())
+
+
+def cells(one: dict[str, Any], other: dict[str, Any]) -> int:
+    """Return how many cells and names of columns of two tables differ; of one with fewer rows, how many are gone."""
+    lines, changed = ([table["header"], *table["rows"]] for table in (one, other))
+    if len(lines) != len(changed):
+        return (len(lines) - len(changed)) * len(one["header"])
+    flat = (list(itertools.chain(*own)) for own in (lines, changed))
+    return sum(a != b for a, b in zip(*flat, strict=True))
 
 
 def spectral_damage(one: Any, other: Any) -> float:
@@ -275,7 +287,9 @@ def test_damage_grows_with_severity(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADED)
 def test_sample_without_the_field_is_told(name: str) -> None:
-    with pytest.raises(DataError, match=r"k: .*(no|the) field '(image|text|mask|support|audio)'"):
+    with pytest.raises(
+        DataError, match=r"k: .*(no|the) field '(image|text|mask|support|audio|table)'"
+    ):
         corrupt(Sample("k", {"label": 1}), name)
 
 

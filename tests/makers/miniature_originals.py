@@ -327,6 +327,11 @@ def pantabfact(tmp: Path) -> Made:
     return {}, {"path": str(tmp / "pantabfact.json")}
 
 
+def wikifact(tmp: Path) -> Made:
+    """The same statements in a file of the user's."""
+    return pantabfact(tmp)
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     made.__name__: made
     for made in (
@@ -335,7 +340,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(recode_release, fineweb_edu, questions, realbench, gsm8k, aime, omni_math),
         rendered_clips,
         *(trec, trec_documents),
-        *(tabfact, wiki_table_questions, pantabfact),
+        *(tabfact, wiki_table_questions, pantabfact, wikifact),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
         xtrust,

@@ -123,6 +123,8 @@ def values(module: ModuleType) -> tuple[Any, ...]:
         return chains()
     if getattr(module, "TASK", "") == "text_classification":
         return translated()
+    if getattr(module, "TASK", "") == "table_question":
+        return claims()
     by_field = {"text": (TEXT,), None: MASKED, "label": (0, 3, 9), "audio": SOUNDS}
     return by_field.get(module.FIELD, PICTURES)
 
@@ -150,6 +152,25 @@ def chains() -> tuple[Sample, ...]:
     dataset = plugins.find("datasets", "chain_mod")
     options = {"name": "chain_mod", "most": 12, "lengths": [12], "test_count": 6}
     return tuple(dataset.samples("test", {}, {**dataset.PARAMS, **options}))
+
+
+@cache
+def claims() -> tuple[Sample, ...]:
+    """Return claims about tables of twenty rows, with as many columns of texts as of numbers."""
+    found = []
+    for number in range(6):
+        header = [f"Sum of {letter}" for letter in "abcdefgh"] + [f"Size {n}" for n in range(8)]
+        rows = [
+            [f"{letter}{row} name" for letter in "abcdefgh"]
+            + [f"{1000 * row + n}" for n in range(8)]
+            for row in range(20)
+        ]
+        table = {"header": header, "rows": rows, "caption": f"table {number}"}
+        form = {"operation": "highest", "column": "Size 3", "value": "19003"}
+        meta = {"answer": True, "group": "highest", "form": form}
+        fields = {"text": "the highest Size 3 is 19003", "table": table, "meta": meta}
+        found.append(Sample(f"k{number}", fields))
+    return tuple(found)
 
 
 def apply(

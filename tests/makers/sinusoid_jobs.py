@@ -11,7 +11,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.sample import Sample
 from shiftbench.systems.mpts.datasets import sinusoid_tasks
 from shiftbench.systems.mpts.models import maml_mlp
-from shiftbench.systems.mpts.trainers import _meta
+from shiftbench.systems.mpts.trainers import _candidates
 
 TRAINERS = ("maml_erm", "maml_drm", "maml_gdrm", "maml_mpts", "maml_random", "maml_amplitude")
 SHORT = {"iterations": 6, "every": 2, "validate": 3}
@@ -35,5 +35,5 @@ def net(seed: int = 0) -> maml_mlp.Net:
     return maml_mlp.Net(maml_mlp.PARAMS)
 
 
-def batch(seed: int = 0) -> _meta.Drawn:
-    return next(_meta.drawn_tasks(job("maml_erm", seed)))
+def batch(seed: int = 0) -> _candidates.Points:
+    return next(iter(_candidates.Sinusoids(job("maml_erm", seed))))

@@ -1,12 +1,22 @@
-"""Miniatures of what tables are read from: countryinfo, vega-datasets, and two dumps of Wikipedia."""
+"""Miniatures of what tables are read from (countryinfo, vega-datasets, dumps of Wikipedia), and claims about them."""
 
 from __future__ import annotations
 
 import bz2
 import json
 from pathlib import Path
+from typing import Any
 
+from shiftbench import plugins
+from shiftbench.data import splits
+from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _pools
+
+ISLANDS = {
+    "header": ["Name", "Area", "Kind"],
+    "rows": [["Ada", "1,200", "x"], ["Bea", "300.5", "y"], ["Cleo", "-", "x"]],
+    "caption": "islands",
+}
 
 LAKES = """{| class="wikitable"
 |+ '''Lakes''' of the north
@@ -82,3 +92,13 @@ def _page(title: str, text: str) -> str:
     from xml.sax.saxutils import escape
 
     return f"<page><title>{title}</title><revision><text>{escape(text)}</text></revision></page>"
+
+
+def claims(
+    name: str, sources: dict[str, Path], split: str = "test", **options: Any
+) -> list[Sample]:
+    """Return the claims of a split of one of RePanda's datasets."""
+    module = plugins.find("datasets", name)
+    params = {**module.PARAMS, "name": name, **options}
+    native = module.samples(splits.native(split, module), sources, params)
+    return [one for one in splits.cut(native, split, module) if isinstance(one, Sample)]

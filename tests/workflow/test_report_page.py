@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from makers import synthetic_outputs
-from shiftbench.page import completions, samples
+from shiftbench.page import completions, queries, samples
 from shiftbench.page.completions import Written
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
+from shiftbench.sample import Sample
 from shiftbench.stages import report, samples_page
 
 if TYPE_CHECKING:
@@ -368,6 +369,32 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     assert "thinking: 7 tokens, 0.500 nat" in told[0]
     assert "thinking not closed" in told[1]
     assert "cut at the most tokens" in told[1]
+    assert page.driver.get_log("browser") == []
+
+
+def test_claims_about_tables_are_shown_with_table_and_query(page: Page, root: Path) -> None:
+    """Cells and queries are anybody's: nothing becomes markup."""
+    nasty = synthetic_outputs.NASTY
+    answered = {"answer": "true", "status": "ok", "query": f"df['{nasty}'].max() == 3"}
+    written = [queries.of({"key": key, "correct": key == "k", **answered}) for key in ("k", "l")]
+    counts, picked = completions.pick(written)
+    row = completions.Rows("a", ("d", "test", "identity", 0.0), "r.parquet", "s", counts, picked)
+    table = {"header": ["Name", nasty], "rows": [["Ada", "3"]], "caption": "isles"}
+    fields = {"text": f"is {nasty}", "table": table, "meta": {"answer": True}}
+    prompts = {("s", key): queries.asked(Sample(key, fields)) for key in ("k", "l")}
+    artifact = Artifact.of(
+        Ref("report", "samples/tables/index"), {"clean": "d", "shows": "queries"}, ()
+    )
+    file = root / artifact.ref.path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(samples_page.page(artifact, completions.content([row], prompts)))
+    page.driver.get_log("browser")
+    page.driver.get(file.as_uri())
+    assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
+    assert page.texts("#shown .claim") == [f"is {nasty}"] * 2
+    assert page.texts("#shown th") == ["Name", nasty] * 2
+    assert page.texts("#shown td") == ["Ada", "3"] * 2
+    assert page.texts("#shown pre")[0].splitlines()[0] == f"df['{nasty}'].max() == 3"
     assert page.driver.get_log("browser") == []
 
 

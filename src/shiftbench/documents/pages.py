@@ -69,7 +69,8 @@ def shifts_page() -> str:
     lines += [
         "`torch`: has a torch implementation, for batches on a GPU. Constants are those of levels 1 to 5."
     ]
-    titles = {"image": "Images", "mask": "Images with a mask", "audio": "Sounds", "text": "Texts"}
+    titles = {"image": "Images", "mask": "Images with a mask", "audio": "Sounds", "table": "Tables"}
+    titles |= {"text": "Texts"}
     for field, title in titles.items():
         lines += ["", f"## {title}", "", "| shift | what it is | levels 1 to 5 | options | torch |"]
         lines += ["| --- | --- | --- | --- | --- |"]
@@ -106,7 +107,9 @@ def checks_page() -> str:
 
 
 def _kind(module: ModuleType) -> str:
-    """Return what a shift changes: a field, or `mask` where it takes an image with one."""
+    """Return what a shift changes: a field; `mask`, of an image with one; `table`, of a claim about one."""
+    if getattr(module, "TASK", "") == "table_question":
+        return "table"
     drawn = preview.draws(module)
     return "mask" if drawn == "image" and module.FIELD is None else drawn
 

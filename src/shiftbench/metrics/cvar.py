@@ -22,7 +22,7 @@ from shiftbench.statistics.rows import Floats, Rows
 
 KIND = "resampled"
 PARAMS: dict[str, object] = {"column": "risk_e9", "level": 0.9}
-UNIT = "squared unit"
+UNIT = "squared unit or nat"
 RANGE = (None, None)
 HIGHER_IS_BETTER = False
 _LIMIT = 1 << 62

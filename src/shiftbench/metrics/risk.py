@@ -1,4 +1,4 @@
-"""Mean risk over tasks: what is expected of a task after adaptation, in squared units.
+"""Mean risk over tasks: what is expected of a task after adaptation, in squared units (regression) or nats (classes).
 
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, equation 1.
 """
@@ -12,7 +12,7 @@ from shiftbench.statistics.rows import Floats, Rows
 KIND = "sample"
 COLUMNS = ("risk_e9",)
 PARAMS: dict[str, object] = {}
-UNIT = "squared unit"
+UNIT = "squared unit or nat"
 RANGE = (0.0, None)
 HIGHER_IS_BETTER = False
 

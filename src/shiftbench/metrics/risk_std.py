@@ -15,7 +15,7 @@ from shiftbench.statistics.rows import Floats, Rows
 KIND = "resampled"
 COLUMNS = ("risk_e9",)
 PARAMS: dict[str, object] = {}
-UNIT = "squared unit"
+UNIT = "squared unit or nat"
 RANGE = (0.0, None)
 HIGHER_IS_BETTER = False
 

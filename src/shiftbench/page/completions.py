@@ -19,6 +19,8 @@ COLUMNS = (
     *("thinking_entropy_e9", "answer_entropy_e9"),
 )
 """What records say of completions; the first of each prompt is shown."""
+FIELDS = ("text", "meta")
+"""What is read of a prompt."""
 _LISTS = [name for name in COLUMNS if name not in ("key", "correct")]
 
 At = tuple[str, str]
@@ -51,6 +53,9 @@ class Written(NamedTuple):
             bool(first["closed"]),
             bool(first["truncated"]),
         )
+
+
+of = Written.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def shortened(text: str) -> str:
     return f"{text[:half]} … {text[-half:]}"
 
 
-def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, str]]) -> dict[str, Any]:
+def content(rows: Sequence[Rows], prompts: Mapping[At, Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the page's script reads; each prompt stands there once, and is named by its number."""
     numbers = {at: number for number, at in enumerate(dict.fromkeys(wanted(rows)))}
     return {

@@ -17,6 +17,7 @@ from shiftbench.statistics.interval_kind import interval_kind
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
 _WRITTEN = {"completions", "correct", "closed"}
+_QUERIED = {"answer", "correct", "query", "status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class ReportSpecs:
         shows = self._shows(ref.name)
         clean = self.params.campaigns[ref.name].dataset
         content = {"clean": clean, "rows": rows, "shows": shows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of(shows))
+        stage = "samples" if shows == "samples" else "completions"
+        return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each campaign's numbers."""
@@ -94,8 +96,10 @@ class ReportSpecs:
         return [Ref("report", f"samples/{name}/index") for name in found]
 
     def _shows(self, name: str) -> str:
-        """Return `completions` of a campaign whose records hold texts with their phases, else `samples`."""
-        return "completions" if self._has(name, _WRITTEN) else "samples"
+        """Return what records of a campaign hold: `completions`, or `queries` about tables, else `samples`."""
+        if self._has(name, _WRITTEN):
+            return "completions"
+        return "queries" if self._has(name, _QUERIED) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
@@ -106,7 +110,7 @@ class ReportSpecs:
     def _sampled(self, name: str) -> list[Content]:
         """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
         campaign = self.params.campaigns[name]
-        if not (self._has(name, _JUDGED) or self._has(name, _WRITTEN)):
+        if self._shows(name) == "samples" and not self._has(name, _JUDGED):
             return []
         return [
             row

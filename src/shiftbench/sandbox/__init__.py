@@ -26,7 +26,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from shiftbench.errors import SandboxError
 from shiftbench.sandbox import messages, server
@@ -99,8 +99,11 @@ class Sandbox:
         SandboxError: the kernel, or who runs this, does not allow what isolation needs.
     """
 
+    SERVER: ClassVar[str] = str(server.__file__)
+    """The file that is run."""
+
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        command = [sys.executable, "-s", "-P", "-B", str(server.__file__)]
+        command = [sys.executable, "-s", "-P", "-B", self.SERVER]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -17,13 +17,11 @@ from __future__ import annotations
 import ast
 import atexit
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from shiftbench.data.tables import Column
-from shiftbench.sandbox import _ENVIRONMENT, Limits, Outcome, Sandbox, pandas_server
+from shiftbench.sandbox import Limits, Outcome, Sandbox, pandas_server
 
 LIMITS = Limits(cpu=5, wall=30.0, memory=1 << 30, disk=0, processes=4)
 LONGEST = 4000
@@ -210,22 +208,10 @@ class PandasSandbox(Sandbox):
         SandboxError: the kernel, or who runs this, does not allow what isolation needs.
     """
 
+    SERVER = str(pandas_server.__file__)
+
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", str(pandas_server.__file__)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
-        try:
-            self._send({"preload": ["pandas"]})
-            self._receive()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(["pandas"])
 
 
 _OPEN: list[Sandbox] = []

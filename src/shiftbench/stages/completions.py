@@ -1,7 +1,8 @@
 """Stage report, before the page: completions behind a campaign's numbers, chosen from records, with their prompts.
 
-`results/samples/CAMPAIGN.json` is what the page of completions shows, where records hold texts and no classes. Of what
-may not be passed on nothing but counts is told. The same records and shards give the same bytes.
+`results/samples/CAMPAIGN.json` is what the page of completions shows, where records hold texts and no classes: what was
+written to prompts, or queries and answers to claims about tables. Of what may not be passed on nothing but counts is
+told. The same records and shards give the same bytes.
 """
 
 from __future__ import annotations
@@ -9,25 +10,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from shiftbench.data import schema, shards
 from shiftbench.files import scratch
-from shiftbench.page import completions
-from shiftbench.page.completions import At, Rows, Written
+from shiftbench.page import completions, queries
+from shiftbench.page.completions import At, Rows
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
+
+KINDS: dict[str, ModuleType] = {"completions": completions, "queries": queries}
+"""What is shown -> which columns of records say it, and how a row and its sample are read."""
 
 
 def run(run: Run, artifact: Artifact) -> None:
     """Choose the completions of one campaign."""
     paths = run.inputs(artifact)
     plain = {row["method"] for row in artifact.recipe["rows"]} == {"plain"}
+    kind = KINDS[artifact.recipe["shows"]]
     rows = [
-        _rows(paths, row, _who(row, artifact.recipe["clean"], plain=plain))
+        _rows(paths, row, kind, _who(row, artifact.recipe["clean"], plain=plain))
         for row in artifact.recipe["rows"]
     ]
-    content = completions.content(rows, _asked(paths, rows))
+    content = completions.content(rows, _asked(paths, rows, kind))
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
         temporary.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
@@ -40,22 +46,24 @@ def _who(row: Mapping[str, Any], dataset: str, *, plain: bool) -> str:
     return name if plain else f"{name} + {row['method']}"
 
 
-def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], who: str) -> Rows:
+def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], kind: ModuleType, who: str) -> Rows:
     records = Ref("records", row["records"])
-    table = schema.read(paths[records], completions.COLUMNS)
-    counts, picked = completions.pick(Written.of(one) for one in table.to_pylist())
+    table = schema.read(paths[records], kind.COLUMNS)
+    counts, picked = completions.pick(kind.of(one) for one in table.to_pylist())
     cell = (row["dataset"], row["split"], row["shift"], row["severity"])
     return Rows(who, cell, records.path, row["shards"], counts, {} if row["private"] else picked)
 
 
-def _asked(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
+def _asked(
+    paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType
+) -> dict[At, dict[str, Any]]:
     """Read the chosen prompts, each folder of shards once."""
     keys: dict[str, set[str]] = {}
     for name, key in completions.wanted(rows):
         if name:
             keys.setdefault(name, set()).add(key)
     return {
-        (name, sample.key): completions.asked(sample)
+        (name, sample.key): kind.asked(sample)
         for name, own in keys.items()
-        for sample in shards.read(paths[Ref("shards", name)].parent, ("text", "meta"), own)
+        for sample in shards.read(paths[Ref("shards", name)].parent, kind.FIELDS, own)
     }

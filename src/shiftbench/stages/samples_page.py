@@ -23,6 +23,8 @@ ASSETS = (
     "../templates/behind/samples/shown.js",
     "../templates/behind/completions/index.html",
     "../templates/behind/completions/shown.js",
+    "../templates/behind/queries/index.html",
+    "../templates/behind/queries/shown.js",
     "../templates/report/style.css",
 )
 _TEMPLATES = Path(__file__).parents[1] / "templates"

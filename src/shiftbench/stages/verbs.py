@@ -143,7 +143,7 @@ def report(run: Run, todo: list[Artifact]) -> None:
         return
     from shiftbench.stages import completions, samples, samples_page
 
-    stages = {"samples": samples, "completions": completions}
+    stages = {"samples": samples, "completions": completions, "queries": completions}
     _stream(run)
     for artifact in todo:
         chosen = artifact.ref.kind == "samples"

@@ -17,44 +17,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.data.formats import E9, NLL_LIMIT, Column, Format
 from shiftbench.errors import DataError, ModelError
 from shiftbench.sample import Sample
-from shiftbench.tasks import _classified
+from shiftbench.tasks import _episodes
 from shiftbench.tasks._classes import LabelSpace
 
 FIELDS = {"support": "support.npy", "query": "query.npy", "meta": "json"}
 REQUIRED = ("support", "query")
-METRICS = (
-    "risk",
-    "risk_std",
-    "cvar",
-    "cvar10",
-    "cvar30",
-    "cvar50",
-    "cvar70",
-    "cvar90",
-    "risk_correlation",
+METRICS = _episodes.METRICS
+RISK_LIMIT = _episodes.RISK_LIMIT
+RECORDS = _episodes.form(
+    "few_shot_regression",
+    "how far off its query points were after adaptation",
+    "mean squared error",
+    "squared unit",
 )
-RISK_LIMIT = NLL_LIMIT
-"""562,949.95 squared units in billionths; what is worse counts as this bad, so that sums stay exact."""
-
-RECORDS = Format(
-    "records/few_shot_regression",
-    "One row per task of an evaluation artifact: how far off its query points were after adaptation.",
-    ("key",),
-    (
-        Column("key", pa.string(), "", "sample key"),
-        Column("group", pa.string(), "", "group of the sample", nullable=True),
-        Column("cluster", pa.string(), "", "what is resampled together", nullable=True),
-        Column("identifier", pa.list_(pa.float64()), "", "the task's place in its distribution", nullable=True),
-        Column("risk_e9", pa.int64(), "1e-9 squared unit", "mean squared error over the query", 0, RISK_LIMIT),
-        Column(
-            "predicted_risk_e9", pa.int64(), "1e-9 squared unit", "what the model expected it to be",
-            -RISK_LIMIT, RISK_LIMIT, nullable=True,
-        ),
-    ),
-)  # fmt: skip
 FORMATS = (RECORDS,)
 
 
@@ -92,14 +69,8 @@ def shown(sample: Sample) -> dict[str, Any]:
     points = [
         " ".join(f"{value:.3g}" for value in row) for row in sample.fields["support"].tolist()
     ]
-    numbers = ", ".join(f"{value:.3g}" for value in identifier(sample) or ())
+    numbers = ", ".join(f"{value:.3g}" for value in _episodes.identifier(sample) or ())
     return {"label": None, "text": "\n".join([f"identifier: {numbers}", "support:", *points])}
-
-
-def identifier(sample: Sample) -> list[float] | None:
-    """Return the task's place in its distribution, if it says so."""
-    found: list[float] | None = (sample.fields.get("meta") or {}).get("identifier")
-    return found
 
 
 def rows(
@@ -117,14 +88,7 @@ def rows(
         ModelError: other outputs than that, or some that are not finite; names the sample.
     """
     risks = [_risk(*pair) for pair in zip(samples, _predictions(samples, outputs), strict=True)]
-    columns = {
-        "key": [sample.key for sample in samples],
-        **_classified.metas(samples),
-        "identifier": pa.array(map(identifier, samples), pa.list_(pa.float64())),
-        "risk_e9": _e9(np.array(risks, np.float64)),
-        "predicted_risk_e9": _predicted(samples, outputs),
-    }
-    return pa.table(columns, schema=RECORDS.arrow)
+    return _episodes.rows(samples, risks, outputs, RECORDS)
 
 
 def _predictions(samples: list[Sample], outputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -145,15 +109,3 @@ def _risk(sample: Sample, predictions: NDArray[Any]) -> float:
             "finite, one for each query point"
         )
     return float(np.square(predictions.astype(np.float64) - targets).mean())
-
-
-def _predicted(samples: list[Sample], outputs: dict[str, np.ndarray]) -> pa.Array:
-    found = np.asarray(outputs.get("predicted_risk", np.full(len(samples), np.nan)), np.float64)
-    if found.shape != (len(samples),):
-        raise ModelError(f"predicted_risk has the shape {found.shape}; expected ({len(samples)},)")
-    missing = np.isnan(found)
-    return pa.array(_e9(np.where(missing, 0, found)), mask=missing)
-
-
-def _e9(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.clip(np.rint(values * E9), -RISK_LIMIT, RISK_LIMIT).astype(np.int64)

@@ -17,10 +17,10 @@ from makers.sinusoid_jobs import TRAINERS, batch, job, net, tasks
 from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.systems.mpts.datasets import _sinusoids, sinusoid_tasks
-from shiftbench.systems.mpts.models import _adaptation, _second_order, maml_mlp
+from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order, maml_mlp
 from shiftbench.systems.mpts.models._risk_model import RiskModel, divergence
 from shiftbench.systems.mpts.trainers import (
-    _meta,
+    _candidates,
     maml_amplitude,
     maml_drm,
     maml_gdrm,
@@ -94,10 +94,10 @@ def test_seeds_see_other_tasks_and_arms_of_a_seed_the_same() -> None:
     one, other, again = batch(0), batch(1), batch(0)
     assert not torch.isin(one.tasks, other.tasks).any()
     assert torch.equal(one.query, again.query)
-    streams = [_meta.drawn_tasks(job(name, seed=3)) for name in TRAINERS]
+    streams = [iter(_candidates.Sinusoids(job(name, seed=3))) for name in TRAINERS]
     first = [next(stream).support for stream in streams]
     assert all(torch.equal(first[0], support) for support in first)
-    drawn = [one for _, one in zip(range(2 * _meta.BLOCK), streams[0], strict=False)]
+    drawn = [one for _, one in zip(range(2 * _candidates.BLOCK), streams[0], strict=False)]
     assert len(torch.stack([one.tasks for one in drawn]).flatten(0, 1).unique(dim=0)) > 15_000
 
 
@@ -123,7 +123,7 @@ def test_the_batched_inner_loop_is_the_loop_over_tasks_to_second_order() -> None
     theta, drawn = net(), batch()
     layers = theta.in_layers(theta.vector())
     points = drawn.support.numpy(), drawn.query.numpy()
-    risks, gradient = _second_order.meta_gradient(layers, *points, 0.001, torch.sum)
+    risks, gradient = _second_order.meta_gradient(theta, layers, *points, 0.001, torch.sum)
     single = torch.stack(
         [released_risk(theta, s, q) for s, q in zip(drawn.support, drawn.query, strict=True)]
     )
@@ -148,7 +148,8 @@ def test_the_gradient_is_that_of_any_loss_of_the_risks_and_of_large_steps() -> N
     (wanted,) = torch.autograd.grad(maml_drm.Worst(16).loss(risks), vector)
     layers = theta.in_layers(vector)
     points = drawn.support.numpy(), drawn.query.numpy()
-    found, gradient = _second_order.meta_gradient(layers, *points, 0.05, maml_drm.Worst(16).loss)
+    worst = maml_drm.Worst(16).loss
+    found, gradient = _second_order.meta_gradient(theta, layers, *points, 0.05, worst)
     torch.testing.assert_close(found, risks.detach(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradient, wanted.numpy(), rtol=1e-3, atol=1e-3)
 
@@ -176,7 +177,7 @@ def test_the_predictor_adapts_as_the_released_test_does() -> None:
 def test_tasks_of_one_batch_have_as_many_points() -> None:
     mixed = [*tasks(1), *tasks(1, shots=5)]
     with pytest.raises(ModelError, match=r"000000: support is \(5, 2\), that of .* \(10, 2\)"):
-        maml_mlp.stacked(mixed, "support")
+        _meta_net.stacked(mixed, "support")
 
 
 # ------------------------------------------------------------------ samplers

@@ -22,7 +22,8 @@ from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.mpts.analyses import released_returns, risk_surface, task_sampling
-from shiftbench.systems.mpts.models import _adaptation, maml_mlp
+from shiftbench.systems.mpts.datasets import _sinusoids
+from shiftbench.systems.mpts.models import _adaptation, _meta_net, maml_mlp
 from shiftbench.systems.mpts.trainers import _meta
 from shiftbench.tasks import LabelSpace, few_shot_regression
 
@@ -62,8 +63,8 @@ def test_weights_are_those_of_the_lowest_validation_risk() -> None:
     risks = [row[2] for row in log if row[1] == "val_risk"]
     theta = net()
     theta.load_state_dict(kept)
-    points = [torch.from_numpy(maml_mlp.stacked(tasks(8, "val"), n)) for n in ("support", "query")]
-    rows = maml_mlp.adapt(theta, points[0], maml_mlp.PARAMS)
+    points = [torch.from_numpy(_meta_net.stacked(tasks(8, "val"), n)) for n in ("support", "query")]
+    rows = _meta_net.adapt(theta, points[0], maml_mlp.PARAMS)
     risk = float(_adaptation.risks(theta, points[1], rows).mean())
     assert risk == pytest.approx(min(risks), rel=1e-5)
     assert min(risks) < risks[-1]
@@ -95,11 +96,11 @@ def test_what_the_risk_model_learnt_is_told_in_the_unit_of_the_risk() -> None:
     )
     theta, samples = net(), tasks(30)
     theta.load_state_dict(state)
-    found = maml_mlp.predicted_risks(theta.risk_model, samples, maml_mlp.PARAMS).detach().numpy()
+    found = _meta_net.predicted_risks(theta.risk_model, samples, maml_mlp.PARAMS).detach().numpy()
     amplitudes = np.array([one.fields["meta"]["identifier"][0] for one in samples])
     assert np.corrcoef(found, amplitudes)[0, 1] > 0.5
     nameless = [samples[0].with_field("meta", {}), samples[1]]
-    told = maml_mlp.predicted_risks(theta.risk_model, nameless, maml_mlp.PARAMS).detach().numpy()
+    told = _meta_net.predicted_risks(theta.risk_model, nameless, maml_mlp.PARAMS).detach().numpy()
     assert np.isnan(told[0])
     assert told[1] == pytest.approx(found[1], rel=1e-5)
 
@@ -149,7 +150,13 @@ def test_what_is_no_sinusoid_is_refused() -> None:
 # ------------------------------------------------------------------ analyses
 
 NAME = "sinusoid_tasks/maml_mlp-maml_mpts-s0"
-CONTEXT = {"dataset": "sinusoid_tasks", "split": "test", "weights": [NAME], "methods": ["plain"]}
+CONTEXT = {
+    "distribution": "sinusoids",
+    "dataset": "sinusoid_tasks",
+    "split": "test",
+    "weights": [NAME],
+    "methods": ["plain"],
+}
 
 
 @pytest.fixture
@@ -203,8 +210,9 @@ def test_the_surface_has_the_mean_risk_of_each_cell(measurement: Measurement) ->
     chosen = found["cell_chosen"]
     assert len({(one.severity, one.group) for one in chosen}) == 25
     assert np.mean([one.value for one in chosen]) == pytest.approx(1)
-    assert risk_surface.cell_of([5.0, math.pi]) == (4, 4)
-    assert risk_surface.cell_of([0.1, 0.0]) == (0, 0)
+    bounds = _sinusoids.BOUNDS
+    assert risk_surface.cell_of([5.0, math.pi], bounds) == (4, 4)
+    assert risk_surface.cell_of([0.1, 0.0], bounds) == (0, 0)
 
 
 def lines(file: Path, **changes: Any) -> Measurement:

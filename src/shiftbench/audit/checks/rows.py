@@ -130,6 +130,11 @@ class _Look:
             yield from judged_records.metas_wrong(table, truth.metas)
             self.counts["records without labels"] += len(table)
             return
+        if not truth.labelled:  # claims and questions: what is true stands in `meta`
+            yield from judged_records.answers_wrong(table, truth.metas)
+            yield from judged_records.metas_wrong(table, truth.metas)
+            self.counts["records judged by their answers"] += len(table)
+            return
         dataset, name, *_ = ref.parts
         weights = Ref("weights", f"{dataset}/{name}")
         classes = self.evidence.classes(weights)

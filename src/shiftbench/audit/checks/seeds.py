@@ -21,6 +21,13 @@ from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref, ShardsName, WeightsName
 
 NUMBER, LEVEL = "A5", 0
+DECIDES_NOTHING = frozenset(
+    {
+        ("shiftbench/sandbox/server.py", "os.urandom"),  # a secret that no output holds
+        ("shiftbench/sandbox/running.py", "random.seed"),  # with 0, before a program of others runs
+    }
+)
+"""Calls of the sandbox that no result depends on."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -87,6 +94,8 @@ def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
         return
     training = file.parent.name in random_calls.TRAINING
     for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
+        if (name, call) in DECIDES_NOTHING:
+            continue
         why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
         yield case.failed(user, why, file=name, expected="random words by key", found=call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,12 +39,14 @@ class Truth:
         keys: of the samples, in order.
         labels: indices into `classes`; None: the tars are not here.
         metas: of samples with a group or a cluster, by key; None likewise.
+        labelled: whether they have a field of labels at all.
     """
 
     classes: Sequence[str]
     keys: list[str]
     labels: list[int] | None
     metas: Mapping[str, dict[str, Any]] | None
+    labelled: bool = True
 
 
 def truth(case: Case, ref: Ref) -> Truth | None:
@@ -69,7 +72,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
                 meta = json.loads(fields.get("json", b"null")) or {}
                 if "group" in meta or "cluster" in meta:
                     metas[entry.key] = meta
-    return Truth(manifest["classes"], keys, labels, metas)
+    return Truth(manifest["classes"], keys, labels, metas, "label" in manifest["fields"])
 
 
 def _mapped(handle: int) -> mmap.mmap:
@@ -202,6 +205,24 @@ def metas_wrong(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterato
             if expected != found:
                 yield key, name, str(expected), str(found)
                 break
+
+
+def answers_wrong(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterator[Wrong]:
+    """Yield the first row whose label is not the sample's answer, and the first claim that is judged otherwise.
+
+    A claim is labelled 1 or 0, true or false, and right where the prediction is its label; a question is labelled 2.
+    """
+    columns = (table.column(name).to_pylist() for name in ("key", "label", "prediction", "correct"))
+    rows = list(zip(*columns, strict=True))
+    truths = {key: metas.get(key, {}).get("answer") for key, *_ in rows}
+    labels = {key: int(one) if isinstance(one, bool) else 2 for key, one in truths.items()}
+    mislabelled = ((key, label) for key, label, _, _ in rows if label != labels[key])
+    for key, label in itertools.islice(mislabelled, 1):
+        yield key, "label", str(labels[key]), str(label)
+    claims = (row for row in rows if isinstance(truths[row[0]], bool))
+    misjudged = (row for row in claims if row[3] != (row[2] == labels[row[0]]))
+    for key, _, prediction, right in itertools.islice(misjudged, 1):
+        yield key, "correct", str(prediction == labels[key]), str(right)
 
 
 def _exact(

@@ -1,9 +1,10 @@
 """The risk over amplitude and phase, as it was and as the model expected it, beside the tasks that were chosen.
 
 A place is a cell of the training range, a fifth of each number: `severity` is the middle of its amplitudes, `group`
-names its phases. `cell_risk` and `cell_predicted_risk` are means over the test tasks in it (a unit is a task); a place
-without tasks has no row. `cell_chosen` is the cell's share of the chosen tasks in the second half of training, times
-the number of cells: 1 is as often as by chance (a unit is an entry of the log).
+names its phases; under `distribution: pictures` these are angles and contrasts. `cell_risk` and `cell_predicted_risk`
+are means over the test tasks in it (a unit is a task); a place without tasks has no row. `cell_chosen` is the cell's
+share of the chosen tasks in the second half of training, times the number of cells: 1 is as often as by chance (a unit
+is an entry of the log).
 
 Source: the surfaces that MPTS draws (thu-rllab/MPTS, sinusoid/utils.py, `plot_3d_data_train`).
 """
@@ -17,10 +18,10 @@ from shiftbench.contracts import Measurement, Observation
 from shiftbench.data import training_log
 from shiftbench.data.formats import E9
 from shiftbench.refs import Ref, records
-from shiftbench.systems.mpts.datasets import _sinusoids
+from shiftbench.systems.mpts.trainers import _candidates
 from shiftbench.systems.mpts.trainers._meta import CELLS
 
-PARAMS: dict[str, object] = {}
+PARAMS: dict[str, object] = {"distribution": "sinusoids"}
 COLUMNS = {"cell_risk": "risk_e9", "cell_predicted_risk": "predicted_risk_e9"}
 
 
@@ -46,8 +47,9 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _risks(job: Measurement, name: str) -> Iterator[Observation]:
+    bounds = _candidates.named(job.params["distribution"]).bounds
     for row in job.records(_records(name, job.params)).to_pylist():
-        at = cell_of(row["identifier"])
+        at = cell_of(row["identifier"], bounds)
         for metric, column in COLUMNS.items():
             if row[column] is not None:
                 yield _at(job, name, metric, row["key"], row[column] / E9, at)
@@ -61,20 +63,21 @@ def _records(name: str, params: Mapping[str, Any]) -> Ref:
 def _at(
     job: Measurement, name: str, metric: str, key: str, value: float, cell: tuple[int, int]
 ) -> Observation:
-    (low, high), (first, last) = _sinusoids.BOUNDS
+    drawn = _candidates.named(job.params["distribution"])
+    (low, high), (first, last) = drawn.bounds
     middle = low + (cell[0] + 0.5) / CELLS * (high - low)
     ends = (first + part / CELLS * (last - first) for part in (cell[1], cell[1] + 1))
-    group = "phase {:.2f} to {:.2f}".format(*ends)
+    group = "{} {:.2f} to {:.2f}".format(drawn.names[1], *ends)
     return Observation(
         metric, key, value, name, job.params["dataset"], job.params["split"],
         severity=round(middle, 2), group=group,
     )  # fmt: skip
 
 
-def cell_of(identifier: list[float]) -> tuple[int, int]:
-    """Return the cell of a task of the training range: which fifth of the amplitudes, and of the phases."""
+def cell_of(identifier: list[float], bounds: _candidates.Bounds) -> tuple[int, int]:
+    """Return the cell of a task of the training range: which fifth of the first number, and of the second."""
     parts = [
         int((value - low) / (high - low) * CELLS)
-        for value, (low, high) in zip(identifier, _sinusoids.BOUNDS, strict=True)
+        for value, (low, high) in zip(identifier, bounds, strict=False)
     ]
     return min(parts[0], CELLS - 1), min(parts[1], CELLS - 1)

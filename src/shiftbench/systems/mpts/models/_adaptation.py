@@ -1,7 +1,8 @@
 """Adaptation by gradient: each task of a batch gets weights of its own, some steps from common ones.
 
 All weights of a net are one vector (p,), those of n tasks the rows of a matrix (n, p), so that a step on all tasks is
-one operation. The net is called as `net.forward(inputs, rows)`, inputs (n, k, d), and answers (n, k).
+one operation. The net is called as `net.forward(inputs, rows)`, inputs (n, k, d), answers (n, k), and says what its
+`risks` are.
 
 Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1. Meta-training, whose gradient goes through the step,
 is in `_second_order.py`.
@@ -17,7 +18,7 @@ import torch
 def adapted(
     net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int
 ) -> torch.Tensor:
-    """Return the weights of each task after gradient steps on the mean squared error of its support points, (n, p).
+    """Return the weights of each task after gradient steps on the risk of its support points, (n, p).
 
     Args:
         net: what the weights belong to.
@@ -36,6 +37,6 @@ def adapted(
 
 
 def risks(net: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of each task over its points (n, k, d + 1), under its weights (n, p); (n,)."""
-    found: torch.Tensor = (net.forward(points[..., :-1], rows) - points[..., -1]).square().mean(1)
+    """Return the risk of each task over its points (n, k, d + 1), under its weights (n, p); (n,)."""
+    found: torch.Tensor = net.risks(net.forward(points[..., :-1], rows), points[..., -1])
     return found

@@ -1,5 +1,7 @@
 """MAML's gradient to second order, written out for a net of linear layers with ReLU between them.
 
+What enters a layer may be patches of what left the one before (`_links`): a convolution is a linear layer, too.
+
 One inner step on each task's support, its risk on the query, and the gradient of a loss of these risks with respect to
 the common weights w: the sum over tasks of (I - rate H) v, where v is the gradient of the loss at the task's adapted
 weights and H the Hessian of its support's risk at w. H v is the derivative of the support's gradient in the direction
@@ -13,32 +15,72 @@ Hessian", Neural Computation 6(1), for H v.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from shiftbench.systems.mpts.models._links import Floats, Link
+
 Layer = tuple[Floats, Floats]
 """Weight (after, before) and bias (after,); of n tasks apart (n, after, before) and (n, 1, after)."""
 
 
-class Pass(NamedTuple):
-    """What a batch left in a net, by layer.
+class Loss(NamedTuple):
+    """The loss of outputs (n, k, 1) of n tasks.
 
     Attributes:
-        entering: what enters each, (n, k, before).
-        leaving: the gradient of the task's risk by what leaves each, (n, k, after).
-        risks: the mean squared error of each task, (n,).
+        risks: its mean over the points of each task, (n,).
+        slopes: the gradient of a task's risk by its outputs, (n, k, 1).
+        bends: the second derivative of a task's risk by each of its outputs, (n, k, 1) or one for all.
+    """
+
+    risks: Floats
+    slopes: Floats
+    bends: Floats | np.float32
+
+
+class Body(Protocol):
+    """What a net is, but for its weights."""
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """What is before each layer."""
+
+    def loss(self, outputs: Floats, targets: Floats) -> Loss:
+        """Return the loss of outputs and targets (n, k, 1)."""
+
+
+class Pass(NamedTuple):
+    """What a batch left in a net, by layer; a layer's rows are points, or places in their maps.
+
+    Attributes:
+        entering: what enters each, (n, rows, before).
+        leaving: the gradient of the task's risk by what leaves each, (n, rows, after).
+        loss: of the outputs.
     """
 
     entering: list[Floats]
     leaving: list[Floats]
-    risks: Floats
+    loss: Loss
+
+
+def squared(outputs: Floats, targets: Floats) -> Loss:
+    """Return the squared error."""
+    error, bend = outputs - targets, np.float32(2 / outputs.shape[1])
+    return Loss(np.square(error).mean((1, 2)), error * bend, bend)
+
+
+def logistic(outputs: Floats, targets: Floats) -> Loss:
+    """Return the cross-entropy of log-odds and targets of 0 or 1, in nats."""
+    likely = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * outputs))
+    risks = (np.logaddexp(np.float32(0), outputs) - targets * outputs).mean((1, 2))
+    share = np.float32(1 / outputs.shape[1])
+    return Loss(risks, (likely - targets) * share, likely * (1 - likely) * share)
 
 
 def meta_gradient(
+    net: Body,
     layers: Sequence[Layer],
     support: Floats,
     query: Floats,
@@ -48,6 +90,7 @@ def meta_gradient(
     """Return the risks after one step of each task, (n,), and the gradient of their loss by the common weights, (p,).
 
     Args:
+        net: what the weights belong to.
         layers: the common weights.
         support: points (n, k, d + 1), the target last.
         query: likewise.
@@ -55,35 +98,36 @@ def meta_gradient(
         loss: of the risks, a scalar.
     """
     step = np.float32(rate)
-    seen = passed(layers, support)
+    seen = passed(net, layers, support)
     adapted = [
         (weight - step * steep, bias - step * moved)
         for (weight, bias), (steep, moved) in zip(
             layers, gradients(seen.entering, seen.leaving), strict=True
         )
     ]
-    asked = passed(adapted, query)
-    risks = torch.from_numpy(asked.risks).requires_grad_()
+    asked = passed(net, adapted, query)
+    risks = torch.from_numpy(asked.loss.risks).requires_grad_()
     (told,) = torch.autograd.grad(loss(risks), risks)
     weights = told.numpy()[:, None, None]
     towards = gradients(asked.entering, [one * weights for one in asked.leaving])
     first = [part.sum(0) for pair in towards for part in pair]
-    second = curvature(layers, seen, towards)
+    second = curvature(net, layers, seen, towards)
     parts = [one.ravel() - step * two.ravel() for one, two in zip(first, second, strict=True)]
     return risks.detach(), np.concatenate(parts)
 
 
-def passed(layers: Sequence[Layer], points: Floats) -> Pass:
+def passed(net: Body, layers: Sequence[Layer], points: Floats) -> Pass:
     """Send points (n, k, d + 1) through, and the gradients of the tasks' risks back."""
-    entering = [points[..., :-1]]
-    for weight, bias in layers[:-1]:
-        entering.append(np.maximum(entering[-1] @ weight.mT + bias, 0))
+    entering = [net.links[0].forth(points[..., :-1])]
+    for (weight, bias), link in zip(layers[:-1], net.links[1:], strict=True):
+        entering.append(np.maximum(link.forth(entering[-1] @ weight.mT + bias), 0))
     weight, bias = layers[-1]
-    error = entering[-1] @ weight.mT + bias - points[..., -1:]
-    leaving = [error * np.float32(2 / points.shape[1])]
-    for (weight, _), after in zip(layers[:0:-1], entering[:0:-1], strict=True):
-        leaving.append((leaving[-1] @ weight) * (after > 0))
-    return Pass(entering, leaving[::-1], np.square(error).mean((1, 2)))
+    loss = net.loss(entering[-1] @ weight.mT + bias, points[..., -1:])
+    leaving = [loss.slopes]
+    back = zip(layers[:0:-1], entering[:0:-1], net.links[:0:-1], strict=True)
+    for (weight, _), after, link in back:
+        leaving.append(link.back((leaving[-1] @ weight) * (after > 0)))
+    return Pass(entering, leaving[::-1], loss)
 
 
 def gradients(entering: Sequence[Floats], leaving: Sequence[Floats]) -> list[Layer]:
@@ -94,10 +138,13 @@ def gradients(entering: Sequence[Floats], leaving: Sequence[Floats]) -> list[Lay
     ]
 
 
-def curvature(layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]) -> list[Floats]:
+def curvature(
+    net: Body, layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]
+) -> list[Floats]:
     """Return the sum over tasks of H v: of each layer that of the weight, then that of the bias.
 
     Args:
+        net: what the weights belong to.
         layers: the common weights.
         seen: of the support, under these.
         towards: v, of each task its own.
@@ -105,11 +152,13 @@ def curvature(layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]) -> 
     entering = [np.zeros_like(seen.entering[0])]  # all from here on are derivatives towards v
     for at, (known, (weight, bias)) in enumerate(zip(seen.entering, towards, strict=True)):
         moved = known @ weight.mT + entering[at] @ layers[at][0].T + bias
-        entering.append(moved * (seen.entering[at + 1] > 0) if at + 1 < len(layers) else moved)
-    leaving = [entering.pop() * np.float32(2 / seen.entering[0].shape[1])]
+        if at + 1 < len(layers):
+            moved = net.links[at + 1].forth(moved) * (seen.entering[at + 1] > 0)
+        entering.append(moved)
+    leaving = [entering.pop() * seen.loss.bends]
     for at in range(len(layers) - 1, 0, -1):
         moved = leaving[0] @ layers[at][0] + seen.leaving[at] @ towards[at][0]
-        leaving.insert(0, moved * (seen.entering[at] > 0))
+        leaving.insert(0, net.links[at].back(moved * (seen.entering[at] > 0)))
     parts = []
     for at, moved in enumerate(leaving):
         weight = _over_all(moved, seen.entering[at]) + _over_all(seen.leaving[at], entering[at])

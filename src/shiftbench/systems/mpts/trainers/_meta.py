@@ -3,11 +3,12 @@
     candidates -> sampler.choose -> one inner step each -> risks -> sampler.loss -> Adam -> sampler.learn
 
 Candidates, and the points of all of them, are words of (seed, dataset, block of iterations): trainers of one seed see
-the same ones, those of another seed see others. Every `every` iterations the log has what the sampler tells of itself
-and the share of chosen tasks by place (`chosen/AMPLITUDE/PHASE`, fifths of the range); every `validate` iterations the
-mean risk of the val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The
-weights are those of the lowest `val_risk` (`keep: best`) or the last ones. The log ends with `task_evaluations`, the
-number of inner loops.
+the same ones, those of another seed see others; the option `distribution` says of what (`_candidates`). Every `every`
+iterations the log has what the sampler tells of itself and the share of chosen tasks by place, fifths of two numbers'
+ranges (`chosen/AMPLITUDE/PHASE`, of pictures `chosen/ANGLE/CONTRAST`); every `validate` iterations the mean risk of the
+val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The weights are those
+of the lowest `val_risk` (`keep: best`) or the last ones. The log ends with `task_evaluations`, the number of inner
+loops.
 
 Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; constants and the sum over risks are those of MPTS
 (thu-rllab/MPTS, sinusoid/main.py, trainer_maml.py). We differ: there candidates are drawn anew from the number of the
@@ -17,8 +18,8 @@ iteration, the same whatever the seed, and the best weights are chosen on the te
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,12 +29,14 @@ from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
 from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.systems.mpts.datasets import _sinusoids
-from shiftbench.systems.mpts.models import _adaptation, _second_order, maml_mlp
+from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order
+from shiftbench.systems.mpts.trainers import _candidates
 from shiftbench.trainers import _loop
 
+TASKS = ("few_shot_regression", "few_shot_classification")
+
 PARAMS: dict[str, object] = {
+    "distribution": "sinusoids",
     "iterations": 20000,
     "batch_size": 16,
     "candidates": 32,
@@ -45,8 +48,6 @@ PARAMS: dict[str, object] = {
     "keep": "best",
 }
 KEEP = ("best", "last")
-BLOCK = 250
-"""Iterations whose tasks are drawn at once."""
 CELLS = 5
 """Parts of each number's range, of what is logged."""
 
@@ -90,11 +91,16 @@ class Uniform:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the val shards."""
-    return [refs.shards(params["dataset"], "val")]
+    """Return the val shards, and the sources that tasks are drawn from.
+
+    Raises:
+        ParamsError: no such distribution.
+    """
+    drawn = _candidates.named(params["distribution"])
+    return [refs.shards(params["dataset"], "val"), *map(refs.sources, drawn.SOURCES)]
 
 
-def train(job: TrainJob, sampler: TaskSampler, net: maml_mlp.Net) -> nets.State:
+def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.State:
     """Return the state after meta-training, and log it.
 
     Args:
@@ -102,15 +108,16 @@ def train(job: TrainJob, sampler: TaskSampler, net: maml_mlp.Net) -> nets.State:
         sampler: decides what is learnt from.
         net: from `fresh_net`.
     """
-    params, val, journal = job.params, _Validation(job, net), _Journal(job, sampler)
+    params, val = job.params, _Validation(job, net)
+    candidates = _candidates.named(params["distribution"])(job)
+    journal = _Journal(job, sampler, candidates.bounds)
     vector = net.vector().requires_grad_()
     layers = net.in_layers(vector)  # which follow the updates of the vector
     update = torch.optim.Adam([vector], lr=params["lr"], fused=True)
-    for iteration, drawn in zip(range(1, params["iterations"] + 1), drawn_tasks(job), strict=False):
-        chosen = sampler.choose(drawn.tasks)
-        tasks, support, query = (part[chosen] for part in drawn)
+    for iteration, drawn in zip(range(1, params["iterations"] + 1), candidates, strict=False):
+        tasks, support, query = drawn.of(sampler.choose(drawn.tasks))
         risks, gradient = _second_order.meta_gradient(
-            layers, support.numpy(), query.numpy(), params["inner_lr"], sampler.loss
+            net, layers, support, query, params["inner_lr"], sampler.loss
         )
         vector.grad = torch.from_numpy(gradient)
         update.step()
@@ -122,7 +129,7 @@ def train(job: TrainJob, sampler: TaskSampler, net: maml_mlp.Net) -> nets.State:
     return val.state
 
 
-def fresh_net(job: TrainJob) -> maml_mlp.Net:
+def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
     """Return the job's net.
 
     Raises:
@@ -140,34 +147,13 @@ def fresh_net(job: TrainJob) -> maml_mlp.Net:
         )
     if params["keep"] not in KEEP:
         raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {near(params['keep'], KEEP)}")
-    net = _loop.fresh_net(job)
-    if not isinstance(net, maml_mlp.Net):
-        raise ParamsError(f"{job.trainer} trains the model maml_mlp alone; got {job.model!r}")
+    net, wanted = _loop.fresh_net(job), _candidates.named(params["distribution"]).net
+    if not isinstance(net, wanted):
+        raise ParamsError(
+            f"{job.trainer} trains the model {wanted.__module__.rpartition('.')[2]} on {params['distribution']}; got "
+            f"{job.model!r}"
+        )
     return net
-
-
-# ------------------------------------------------------------------ tasks
-
-
-class Drawn(NamedTuple):
-    """Candidates of one iteration: identifiers float32 (m, d), points float32 (m, shots, 2)."""
-
-    tasks: torch.Tensor
-    support: torch.Tensor
-    query: torch.Tensor
-
-
-def drawn_tasks(job: TrainJob) -> Iterator[Drawn]:
-    """Yield the candidates of each iteration, for ever."""
-    shape = (BLOCK, job.params["candidates"])
-    block = 0
-    while True:
-        rng = RandomStream(job.seed, "tasks", job.dataset, f"{block}")
-        tasks = _sinusoids.sample(shape, rng)
-        points = (_sinusoids.make(tasks, job.params["shots"], rng) for _ in range(2))
-        parts = [torch.from_numpy(part) for part in (tasks.astype(np.float32), *points)]
-        yield from map(Drawn, *parts)
-        block += 1
 
 
 # ------------------------------------------------------------------ what is watched
@@ -176,12 +162,12 @@ def drawn_tasks(job: TrainJob) -> Iterator[Drawn]:
 class _Validation:
     """The mean risk of the val tasks, and the state that the weights are made of."""
 
-    def __init__(self, job: TrainJob, net: maml_mlp.Net) -> None:
+    def __init__(self, job: TrainJob, net: _meta_net.MetaNet) -> None:
         self.job, self.net = job, net
         self.least, self.state = float("inf"), dict(net.state_dict())
         samples = job.samples("val")
         self.support, self.query = (
-            torch.from_numpy(maml_mlp.stacked(samples, name)) for name in ("support", "query")
+            torch.from_numpy(net.points(samples, name)) for name in ("support", "query")
         )
 
     def look(self, iteration: int) -> None:
@@ -190,7 +176,7 @@ class _Validation:
         Raises:
             ModelError: the risk is not finite.
         """
-        rows = maml_mlp.adapt(self.net, self.support, self.job.model_params)
+        rows = _meta_net.adapt(self.net, self.support, self.job.model_params)
         with torch.no_grad():
             risk = float(_adaptation.risks(self.net, self.query, rows).mean())
         if not math.isfinite(risk):
@@ -206,8 +192,8 @@ class _Validation:
 class _Journal:
     """What the log says of the chosen tasks."""
 
-    def __init__(self, job: TrainJob, sampler: TaskSampler) -> None:
-        self.job, self.sampler = job, sampler
+    def __init__(self, job: TrainJob, sampler: TaskSampler, bounds: _candidates.Bounds) -> None:
+        self.job, self.sampler, self.bounds = job, sampler, bounds
         self.chosen: list[torch.Tensor] = []
         self.evaluations = 0
 
@@ -225,8 +211,8 @@ class _Journal:
 
     def _shares(self) -> dict[str, float]:
         """Return which share of the chosen tasks lies in each cell of the distribution."""
-        low, high = np.array(_sinusoids.BOUNDS).T
-        places = (torch.cat(self.chosen).numpy() - low) / (high - low)
+        low, high = np.array(self.bounds).T
+        places = (torch.cat(self.chosen)[:, :2].numpy() - low) / (high - low)
         cells = np.clip((places * CELLS).astype(int), 0, CELLS - 1)
         counts = np.bincount(cells[:, 0] * CELLS + cells[:, 1], minlength=CELLS**2)
         return {

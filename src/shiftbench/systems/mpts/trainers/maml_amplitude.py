@@ -10,7 +10,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
-TASKS = ("few_shot_regression",)
+TASKS = _meta.TASKS
 PARAMS = _meta.PARAMS
 needs = _meta.needs
 

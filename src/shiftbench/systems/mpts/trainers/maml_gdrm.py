@@ -15,7 +15,7 @@ import torch
 from shiftbench.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
-TASKS = ("few_shot_regression",)
+TASKS = _meta.TASKS
 PARAMS: dict[str, object] = {**_meta.PARAMS, "eta": 0.001}
 needs = _meta.needs
 

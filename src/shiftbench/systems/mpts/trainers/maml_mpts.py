@@ -21,7 +21,7 @@ from shiftbench.contracts import TrainJob
 from shiftbench.systems.mpts.models._risk_model import Gauss, RiskModel, divergence
 from shiftbench.systems.mpts.trainers import _meta
 
-TASKS = ("few_shot_regression",)
+TASKS = _meta.TASKS
 PARAMS: dict[str, object] = {
     **_meta.PARAMS,
     "mean_weight": 1.0,

@@ -5,7 +5,8 @@ question and its answer become as a statement (lookups and counts): `questions`,
 `balanced`, as many with the answer altered. `paraphrases` are those that sentences are drawn from.
 
 Tables of one file, or page, are in one split. `meta.group` is the operation, of questions `all_true` or `all_false`;
-`meta.template` the paraphrase; `meta.cluster` the table; `meta.query` an expression that tells the truth.
+`meta.template` the paraphrase; `meta.cluster` the table; `meta.query` an expression that tells the truth,
+`meta.form` the slots of the claim.
 
 Source: ours; WikiFact's all-true claims and the balanced set are RePanda's, arXiv 2503.11921.
 """
@@ -93,6 +94,7 @@ def _of_table(name: str, table: dict[str, Any], params: dict[str, Any]) -> Itera
             "template": f"{form.operation}/{paraphrase}",
             "cluster": name,
             "query": _forms.query(form, kinds),
+            "form": form._asdict(),
         }
         key = f"{params['name']}/{name.replace('/', '_')}_{number:02d}"
         fields = {"text": _forms.said(form, paraphrase), "table": table, "meta": meta}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,17 @@ def folder(params: dict[str, Any]) -> Path:
             f"{params['name']}: option path is missing; name the folder, or file, of the release"
         )
     return Path(params["path"]).expanduser()
+
+
+def wanted(params: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+    """Return what the user must bring: path -> what it is; nothing where no folder is named.
+
+    Args:
+        params: with the option `path`.
+        files: what lies below it -> what it is.
+    """
+    root = Path(params["path"]).expanduser()
+    return {str(root / file): what for file, what in files.items()} if params["path"] else {}
 
 
 def text_of(file: Path) -> str:

@@ -18,6 +18,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,13 +110,19 @@ def _joined(value: object) -> str:
 
 def _wikipedia(folder: Path, seed: int) -> Iterator[Named]:
     for dump in DUMPS:
-        with bz2.open(folder / dump) as stream:
-            for title, text in _pages(stream.read()):
-                for number, table in enumerate(_of_page(text)):
-                    yield (
-                        f"{_slug(title)}-{number}",
-                        {**table, "caption": table["caption"] or title},
-                    )
+        yield from _of_dump(folder / dump)
+
+
+@cache
+def _of_dump(file: Path) -> list[Named]:
+    """Return the tables of a dump; several datasets of a process are about the same ones."""
+    with bz2.open(file) as stream:
+        pages = list(_pages(stream.read()))
+    return [
+        (f"{_slug(title)}-{number}", {**table, "caption": table["caption"] or title})
+        for title, text in pages
+        for number, table in enumerate(_of_page(text))
+    ]
 
 
 def _pages(raw: bytes) -> Iterator[tuple[str, str]]:

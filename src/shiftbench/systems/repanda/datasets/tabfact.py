@@ -30,13 +30,11 @@ PARAMS: dict[str, object] = {"path": ""}
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
-    if not params["path"]:
-        return {}
-    root = Path(params["path"]).expanduser()
-    return {
-        str(root / f"tokenized_data/{split}_examples.json"): "statements of TabFact by table",
-        str(root / "data/all_csv"): "tables of TabFact, cells between #",
+    files = {
+        f"tokenized_data/{split}_examples.json": "statements of TabFact by table",
+        "data/all_csv": "tables of TabFact, cells between #",
     }
+    return _official.wanted(params, files)
 
 
 def group(sample: Sample) -> str:

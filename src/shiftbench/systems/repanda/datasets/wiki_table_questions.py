@@ -32,13 +32,8 @@ _ESCAPED = {r"\n": "\n", r"\p": "|", r"\\": "\\"}
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
-    if not params["path"]:
-        return {}
-    root = Path(params["path"]).expanduser()
-    return {
-        str(root / FILES[split]): "questions of WikiTableQuestions",
-        str(root / "csv"): "its tables, as TSV",
-    }
+    files = {FILES[split]: "questions of WikiTableQuestions", "csv": "its tables, as TSV"}
+    return _official.wanted(params, files)
 
 
 def group(sample: Sample) -> str:

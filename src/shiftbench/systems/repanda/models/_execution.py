@@ -9,6 +9,7 @@ import numpy as np
 
 from shiftbench.data.tables import Column
 from shiftbench.inference import nets
+from shiftbench.sample import Sample
 from shiftbench.sandbox import pandas_queries
 from shiftbench.sandbox.pandas_queries import Answer
 
@@ -54,6 +55,16 @@ def executed(
     if answer.status != "ok":
         return Verdict(None, query, answer.error.partition(":")[0] or answer.status, rounds)
     return Verdict(said, query, "ok" if said is not None else "type", rounds)
+
+
+def is_claim(sample: Sample) -> bool:
+    """Tell whether a sample is a claim, true or false, and no question: what is asked for, not what is right."""
+    return isinstance(sample.fields["meta"]["answer"], bool)
+
+
+def reader(sample: Sample) -> Callable[[Answer], Said | None]:
+    """Return how what a query yields is read: as a truth value of a claim, as texts of a question."""
+    return pandas_queries.truth if is_claim(sample) else pandas_queries.texts
 
 
 def outputs(found: Sequence[Verdict]) -> nets.Outputs:

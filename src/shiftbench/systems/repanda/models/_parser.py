@@ -1,7 +1,7 @@
 """A semantic parser of claims about tables: slots by patterns of two wordings, columns and rows by what they share.
 
 Each wording that may be known becomes a pattern. Where several match, or one in several ways, that is taken whose slots
-are found best in the table: a column by its name, else by the share of words in common; a row by its cell.
+are found best in the table: a column as `_linking.py` finds it, a row by its cell.
 """
 
 from __future__ import annotations
@@ -13,27 +13,33 @@ from functools import cache
 from shiftbench.data.tables import Column
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
+from shiftbench.systems.repanda.models import _linking
+from shiftbench.systems.repanda.models._linking import Link
 
 KNOWN = (0, 1)
 """Wordings of which patterns are made; the third is held out."""
-LEAST = 0.5
-"""Share of words that a column's name has in common with what is said."""
 _SLOT = re.compile(r"\{(\w+)\}")
 _NUMBER = ("highest", "lowest", "mean_above", "difference", "all_above", "count")
 
 
-def parsed(claim: str, columns: Sequence[Column]) -> Form | None:
-    """Return the form of a claim that fits its table best; None where none fits."""
-    found = [one for one in _candidates(claim, columns) if one is not None]
+def parsed(claim: str, columns: Sequence[Column], link: Link = _linking.by_words) -> Form | None:
+    """Return the form of a claim that fits its table best; None where none fits.
+
+    Args:
+        claim: the sentence.
+        columns: of the table.
+        link: what finds the column that is meant.
+    """
+    found = [one for one in _candidates(claim, columns, link) if one is not None]
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def _candidates(
-    claim: str, columns: Sequence[Column]
+    claim: str, columns: Sequence[Column], link: Link
 ) -> Iterator[tuple[tuple[float, int], Form] | None]:
     for operation, literal, pattern in _patterns():
         for slots in _ways(pattern, claim):
-            yield _linked(operation, literal, slots, columns)
+            yield _linked((operation, literal), slots, columns, link)
 
 
 @cache
@@ -59,12 +65,16 @@ def _ways(pattern: re.Pattern[str], claim: str) -> Iterator[Mapping[str, str]]:
 
 
 def _linked(
-    operation: str, literal: int, slots: Mapping[str, str], columns: Sequence[Column]
+    wording: tuple[str, int], slots: Mapping[str, str], columns: Sequence[Column], link: Link
 ) -> tuple[tuple[float, int], Form] | None:
     """Return how well slots fit a table, and the form; None where a column or a row is missing, or a number is none."""
-    share, column = max((_likeness(slots["column"], one.name), one.name) for one in columns)
-    if share < LEAST or (operation in _NUMBER and not _is_number(slots["value"])):
+    operation, literal = wording
+    if operation in _NUMBER and not _is_number(slots["value"]):
         return None
+    found = link(slots["column"], [one.name for one in columns])
+    if found is None:
+        return None
+    share, column = found
     form = Form(
         operation, column, **{name: text for name, text in slots.items() if name != "column"}
     )
@@ -79,14 +89,6 @@ def _linked(
 def _has(column: Column, form: Form) -> bool:
     named = {form.entity, form.other} - {""}
     return column.kind == "text" and named <= set(column.values)
-
-
-def _likeness(said: str, name: str) -> float:
-    """Return the share of words in common, 0 to 1; more than 1 where the name is said as it is."""
-    if said == name:
-        return 2.0
-    one, other = (set(re.findall(r"\w+", text.casefold())) for text in (said, name))
-    return len(one & other) / len(one | other) if one | other else 0.0
 
 
 def _is_number(text: str) -> bool:

@@ -3,9 +3,10 @@
     query = parse(claim, table)
     up to `rounds` times, while it fails: query = repair(query, error, table)
 
-A query that yields no Boolean, and a claim that is not understood, are no answer (`status` says why). `noise` is the
-probability with which each way to break a query is taken (`_noise.py`), so that the repair has something to do: the
-stand-in for a language model that writes queries. Repairs see no label.
+A column is linked by its words and, with `linking: meaning`, where these do not tell, by all-MiniLM-L6-v2
+(`_linking.py`). A query that yields no Boolean, and a claim that is not understood, are no answer (`status` says why).
+`noise` is the probability with which each way to break a query is taken (`_noise.py`), so that the repair has something
+to do: the stand-in for a language model that writes queries. Repairs see no label.
 
 Source: RePanda, arXiv 2503.11921 (execution, and at most four rounds of error correction at inference). Differs: rules
 write and repair the queries, where the paper asks a model of 7B parameters.
@@ -17,17 +18,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftbench import refs
 from shiftbench.data.tables import TYPING, Column, typed
+from shiftbench.errors import ParamsError, near
 from shiftbench.inference import nets
+from shiftbench.models import _sentences
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _forms
-from shiftbench.systems.repanda.models import _execution, _noise, _parser
+from shiftbench.systems.repanda.models import _execution, _linking, _noise, _parser
 from shiftbench.systems.repanda.models._execution import Verdict
+from shiftbench.systems.repanda.models._linking import Link
 
 TASK = "table_question"
-PARAMS: dict[str, object] = {"rounds": 0, "noise": 0.0, "seed": 0}
+ENCODER = refs.sources(_sentences.SOURCE)
+PARAMS: dict[str, object] = {"rounds": 0, "noise": 0.0, "seed": 0, "linking": "words"}
+LINKING = ("words", "meaning")
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the encoder's source, where columns are linked by meaning.
+
+    Raises:
+        ParamsError: no such way to link.
+    """
+    if params["linking"] not in LINKING:
+        raise ParamsError(f"linking is {params['linking']!r} ({near(params['linking'], LINKING)})")
+    return [ENCODER] if params["linking"] == "meaning" else []
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
@@ -45,21 +63,22 @@ def load(
     inputs: Mapping[Ref, Path],
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`, `queries`, `status` and `rounds`."""
+    link = _linking.by_meaning(inputs[ENCODER].parent) if needs(params) else None
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        return _execution.outputs([judged(sample, params) for sample in samples])
+        return _execution.outputs([judged(sample, params, link) for sample in samples])
 
     return predict
 
 
-def judged(sample: Sample, params: Mapping[str, Any]) -> Verdict:
+def judged(sample: Sample, params: Mapping[str, Any], link: Link | None = None) -> Verdict:
     """Return the verdict on one claim.
 
     Raises:
         SandboxError: nothing can be run here.
     """
     columns = typed(sample.fields["table"])
-    query = written(sample.fields["text"], columns)
+    query = written(sample.fields["text"], columns, link)
     if query is None:
         return Verdict(None, "", "not understood", 0)
     rng = RandomStream(params["seed"], "table_grammar", "noise", sample.key)
@@ -71,9 +90,17 @@ def judged(sample: Sample, params: Mapping[str, Any]) -> Verdict:
     return _execution.executed(_noise.broken(query, params["noise"], rng), columns, repair)
 
 
-def written(claim: str, columns: Sequence[Column]) -> str | None:
-    """Return the query of a claim; None where it is not understood."""
+def written(claim: str, columns: Sequence[Column], link: Link | None = None) -> str | None:
+    """Return the query of a claim; None where it is not understood.
+
+    Args:
+        claim: the sentence.
+        columns: of its table.
+        link: what finds columns where their words do not tell.
+    """
     form = _parser.parsed(claim, columns)
+    if form is None and link is not None:
+        form = _parser.parsed(claim, columns, link)
     kinds = {column.name: column.kind for column in columns}
     try:
         return None if form is None else _forms.query(form, kinds)

@@ -21,7 +21,6 @@ from shiftbench.inference import nets
 from shiftbench.models import _given
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
-from shiftbench.sandbox import pandas_queries
 from shiftbench.systems.repanda.models import _execution
 
 TASK = "table_question"
@@ -97,6 +96,6 @@ def _judged(
     def repair(query: str, error: str) -> str | None:
         return next(repairs, None)
 
-    claims = isinstance(sample.fields["meta"]["answer"], bool)
-    read = pandas_queries.truth if claims else pandas_queries.texts
-    return _execution.executed(first, typed(sample.fields["table"]), repair, read)
+    return _execution.executed(
+        first, typed(sample.fields["table"]), repair, _execution.reader(sample)
+    )

@@ -1,8 +1,8 @@
-"""PanTabFact: statements of TabFact's training tables with a pandas expression each, from the released JSON file.
+"""Statements about tables in a JSON file of PanTabFact's form; entries say whose, and whether each has a query.
 
 `path` is that file, a list of objects with `table_text` (cells between `#`), `table_caption`, `statement`, `label` (1
-entailed, 0 refuted) and `pandas_code`, which is `meta.query` here. It has no split of its own and no licence, so that
-nothing of it is passed on; statements are in one split by their table.
+entailed, 0 refuted) and, with `queries`, `pandas_code`, which is `meta.query` here. `meta.group` is `all_true` or
+`all_false`. The file has no split of its own; statements are in one split by their table, or all of them are tested.
 
 Source: the card of AtoosaChegini/PanTabFact on Hugging Face; RePanda, arXiv 2503.11921. What was filtered by the label
 may be right for the wrong reason: whether a query answers its statement is not known.
@@ -24,17 +24,24 @@ from shiftbench.systems.repanda.datasets import _official
 TASK = "table_question"
 NATIVE = ("all",)
 SOURCES: tuple[str, ...] = ()
-LICENCE = "unknown: the card of the dataset leaves it blank"
+LICENCE = "unknown: the card of PanTabFact leaves it blank"
 CITATION = "Malemir Chegini et al., RePanda: Pandas-powered Tabular Verification and Reasoning, arXiv:2503.11921"
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
-PARAMS: dict[str, object] = {"path": ""}
-FIELDS = ("table_text", "table_caption", "statement", "label", "pandas_code")
+PARAMS: dict[str, object] = {"path": "", "queries": True, "tests_alone": False}
+FIELDS = ("table_text", "table_caption", "statement", "label")
+QUERY = "pandas_code"
+
+
+def facts(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return the splits, and the licence where the tables are WikiTableQuestions'."""
+    alone: dict[str, object] = {"NATIVE": ("test",), "LICENCE": "CC BY-SA 4.0 (tables)"}
+    return alone if options["tests_alone"] else {}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring: path -> what it is."""
-    return {params["path"]: "PanTabFact, a JSON file"} if params["path"] else {}
+    return _official.wanted(params, {"": "statements in PanTabFact's form, a JSON file"})
 
 
 def group(sample: Sample) -> str:
@@ -50,18 +57,19 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         DataError: the file is missing, or a row is none of that form.
     """
     file = _official.folder(params)
+    named = (*FIELDS, QUERY) if params["queries"] else FIELDS
     for number, row in enumerate(json.loads(_official.text_of(file))):
         where = f"{file}, row {number}"
-        lacking = [name for name in FIELDS if name not in row]
+        lacking = [name for name in named if name not in row]
         if lacking:
-            raise DataError(f"{where}: no {lacking[0]}; expected {', '.join(FIELDS)}")
+            raise DataError(f"{where}: no {lacking[0]}; expected {', '.join(named)}")
         lines = [line.split(DELIMITER) for line in row["table_text"].splitlines()]
         table = _official.table(lines, row["table_caption"], where)
         meta = {
             "answer": row["label"] == 1,
+            "group": "all_true" if row["label"] == 1 else "all_false",
             "cluster": tables.digest(table),
-            "query": row["pandas_code"],
         }
-        yield Sample(
-            f"pantabfact/all/{number:06d}", {"text": row["statement"], "table": table, "meta": meta}
-        )
+        meta |= {"query": row[QUERY]} if params["queries"] else {}
+        fields = {"text": row["statement"], "table": table, "meta": meta}
+        yield Sample(f"{params['name']}/{split}/{number:06d}", fields)

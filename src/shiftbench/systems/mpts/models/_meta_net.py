@@ -1,0 +1,161 @@
+"""A net that is adapted to each task by gradient steps on its support, and a model of the risk that then remains.
+
+All weights of a net are one vector (p,), those of n tasks the rows of a matrix (n, p); its layers are linear, with ReLU
+between them, of what `_links` makes of what left the layer before. The risk model beside is part of every trainer's
+weights; it predicts once it has learnt, which it does under `maml_mpts` alone.
+
+Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, equation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.mpts.models import _adaptation, _second_order
+from shiftbench.systems.mpts.models._links import Floats, Link
+from shiftbench.systems.mpts.models._risk_model import RiskModel
+from shiftbench.tasks import _episodes
+
+
+class MetaNet(nn.Module):
+    """Linear layers, called with weights of each task; `risk_model` beside.
+
+    Args:
+        sizes: how many numbers enter and leave each layer.
+        links: what is before each layer.
+        params: of the model, for the risk model.
+    """
+
+    ANSWERS: ClassVar[str]
+    """What the task calls the outputs of a predictor."""
+
+    def __init__(
+        self, sizes: Sequence[tuple[int, int]], links: Sequence[Link], params: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in sizes)
+        self.risk_model = RiskModel(params["identifier"], params["risk_width"])
+        self.sizes, self.links = list(sizes), list(links)
+        self.parts = [part for before, after in self.sizes for part in (before * after, after)]
+
+    def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
+        """Return the loss of outputs and targets (n, k, 1)."""
+        raise NotImplementedError
+
+    def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the risk of each task (n,), of outputs and targets (n, k)."""
+        raise NotImplementedError
+
+    def points(self, samples: Sequence[Sample], name: str) -> Floats:
+        """Return `support` or `query` of samples, float32 (n, k, d + 1), the target last."""
+        raise NotImplementedError
+
+    def answers(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return what the task expects of outputs (n, q)."""
+        raise NotImplementedError
+
+    def vector(self) -> torch.Tensor:
+        """Return all weights, cut off from the net, (p,): of each layer weight, then bias."""
+        return parameters_to_vector(self.layers.parameters()).detach()
+
+    def adopt_vector(self, vector: torch.Tensor) -> None:
+        """Take the weights of a vector (p,)."""
+        vector_to_parameters(vector.detach(), self.layers.parameters())
+
+    def in_layers(self, vector: torch.Tensor) -> list[_second_order.Layer]:
+        """Return weight and bias of each layer of a vector (p,): arrays that share its memory."""
+        whole = vector.detach().numpy()
+        parts = np.split(whole, np.cumsum(self.parts)[:-1])
+        weights = zip(parts[::2], self.sizes, strict=True)
+        return [
+            (weight.reshape(after, before), bias)
+            for (weight, (before, after)), bias in zip(weights, parts[1::2], strict=True)
+        ]
+
+    def forward(self, inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Map inputs (n, k, d) to outputs (n, k) under the weights (n, p) of each task."""
+        x, parts = inputs, rows.split(self.parts, dim=1)
+        for at, ((before, after), link) in enumerate(zip(self.sizes, self.links, strict=True)):
+            weight, bias = parts[2 * at].view(-1, after, before), parts[2 * at + 1]
+            entering = link.tensor(x.relu() if at else x)
+            x = torch.baddbmm(bias[:, None], entering, weight.transpose(1, 2))
+        return x.squeeze(2)
+
+
+def chain(*widths: int) -> list[tuple[int, int]]:
+    """Return the sizes of layers that follow each other directly."""
+    return list(pairwise(widths))
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> nets.Predictor:
+    """Return what adapts to each task and gives its answers to the query, and `predicted_risk` float32 (n,).
+
+    The predicted risk is the mean over fixed draws of z, in the unit of the risk. Computes in float32.
+    """
+    held = nets.pick_device(device)
+    placed: Any = net.to(held).eval()
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        support, query = (
+            torch.from_numpy(placed.points(samples, name)).to(held) for name in ("support", "query")
+        )
+        rows = adapt(placed, support, params)
+        with torch.inference_mode():
+            found = placed.answers(placed.forward(query[..., :-1], rows))
+            expected = predicted_risks(placed.risk_model, samples, params).float()
+        return {placed.ANSWERS: nets.to_numpy(found), "predicted_risk": nets.to_numpy(expected)}
+
+    return predict
+
+
+def adapt(net: MetaNet, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
+    """Return the weights of each task as at test time, (n, p)."""
+    vector, rate, steps = net.vector(), params["lr"], params["steps"]
+    return _adaptation.adapted(net, vector, support, rate, steps)
+
+
+def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
+    """Return a field of all samples as one array (n, k, ...).
+
+    Raises:
+        ModelError: samples differ in their number of points.
+    """
+    found = [sample.fields[name] for sample in samples]
+    for sample, points in zip(samples, found, strict=True):
+        if points.shape != found[0].shape:
+            raise ModelError(
+                f"{sample.key}: {name} is {points.shape}, that of {samples[0].key} {found[0].shape}; tasks of one "
+                "batch have as many points"
+            )
+    return np.stack(found)
+
+
+def predicted_risks(
+    risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]
+) -> torch.Tensor:
+    """Return what the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
+    device = risk_model.posterior_mean.device
+    unknown = [float("nan")] * params["identifier"]
+    named = [_episodes.identifier(sample) or unknown for sample in samples]
+    if not int(risk_model.updates):
+        return torch.full((len(samples),), float("nan"), device=device)
+    rng = RandomStream(0, "maml_mlp", "risk_model", "draws")
+    normal = torch.from_numpy(rng.normal((params["risk_draws"], params["risk_width"]))).to(device)
+    latent = risk_model.posterior_mean + risk_model.posterior_std * normal
+    tasks = torch.tensor(named, dtype=torch.float32, device=device)
+    found: torch.Tensor = risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]
+    return found

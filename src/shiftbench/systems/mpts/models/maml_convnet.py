@@ -1,0 +1,83 @@
+"""A convnet of two layers that is adapted to tell a task's two classes apart, and a model of the risk that remains.
+
+Two convolutions of 3 x 3 at a stride of 2 with ReLU, and a linear layer whose output are the log-odds of label 1; the
+risk is the cross-entropy. Grey levels enter as -1 to 1.
+
+Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.2 and appendix A.1:
+the strided convolutions of their Omniglot net, its inner rate of 0.4 (cbfinn/maml, main.py) and three steps at test
+time. We differ: two layers instead of four, fewer filters, no batch normalisation, pictures of 14 x 14, two classes by
+one output. The risk learner is that of MPTS, as in `maml_mlp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shiftbench.sample import Sample
+from shiftbench.systems.mpts.models import _meta_net, _second_order
+from shiftbench.systems.mpts.models._links import Flat, Floats, Patches
+
+TASK = "few_shot_classification"
+PARAMS: dict[str, object] = {
+    "side": 14,
+    "filters": [8, 16],
+    "identifier": 12,
+    "risk_width": 10,
+    "risk_scale": 0.1,
+    "risk_draws": 20,
+    "steps": 3,
+    "lr": 0.4,
+}
+"""`risk_scale` is 1 / K of the risk model's targets, as in `maml_mlp`; K is ten pictures here, too."""
+predictor = _meta_net.predictor
+
+
+class Net(_meta_net.MetaNet):
+    """Two convolutions and a linear layer with ReLU between them; the risk is the cross-entropy."""
+
+    ANSWERS = "logits"
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        first, second = params["filters"]
+        patches = Patches(params["side"], 1), Patches((params["side"] + 1) // 2, first)
+        left = patches[1].out ** 2
+        sizes = [(9, first), (9 * first, second), (left * second, 1)]
+        super().__init__(sizes, [*patches, Flat(left, second)], params)
+
+    def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
+        """Return the cross-entropy."""
+        return _second_order.logistic(outputs, targets)
+
+    def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean cross-entropy of each task in nats, (n,)."""
+        found = nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
+        return found.mean(1)
+
+    def points(self, samples: Sequence[Sample], name: str) -> Floats:
+        """Return the pictures' levels and, last, their labels."""
+        pictures = _meta_net.stacked(samples, name)
+        return points(pictures, _meta_net.stacked(samples, f"{name}_labels"))
+
+    def answers(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the logits of both classes, (n, q, 2)."""
+        return torch.stack([torch.zeros_like(outputs), outputs], dim=2)
+
+
+def points(pictures: np.ndarray, labels: np.ndarray) -> Floats:
+    """Return pictures uint8 (n, k, h, w) and labels uint8 (n, k) as float32 (n, k, h w + 1)."""
+    n, k = labels.shape
+    found = np.empty((n, k, pictures[0, 0].size + 1), np.float32)
+    found[..., :-1] = pictures.reshape(n, k, -1)
+    found[..., :-1] = (found[..., :-1] - 128) / 128
+    found[..., -1] = labels
+    return found
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return Net(params)

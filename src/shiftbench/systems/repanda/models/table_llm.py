@@ -1,0 +1,168 @@
+"""A language model that is asked about a table: for a query, which is run and sent back if it fails, or the answer.
+
+    q = model(header, rows as `#`-CSV, caption, claim)
+    up to `rounds` times, while it fails: q = model(the same, q, its error)
+
+`ask: query` takes what the query yields for the answer; `ask: direct` the model's own word. Answers are recorded
+(`recorded/MODEL.jsonl`), nothing is generated here. `shiftbench answers --scale SCALE` asks what is missing: the first
+time for queries, each further time for one more repair of those that fail. No request holds a label.
+
+Source: RePanda, arXiv 2503.11921 (at most four rounds of error correction at inference; ZeroShot-Pandas and
+ZeroShot-Direct are an untuned model, asked in the two ways). Differs: the paper's prompts were not found, these are
+ours. Weights: `pretrained`, of which nothing is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.data import tables
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.llm import answer_cache, client
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.repanda.models import _execution, table_grammar
+from shiftbench.systems.repanda.models._execution import Said, Verdict
+
+TASK = "table_question"
+ANSWERS = Path(__file__).parents[1] / "recorded"
+ASSETS = ("../recorded/smollm2_135m.jsonl",)
+PARAMS: dict[str, object] = {
+    "llm": "smollm2_135m",
+    "ask": "query",
+    "rounds": 4,
+    "max_new_tokens": 96,
+}
+TABLE = "A table, cells between #, the first line has the names of its columns:\n\n{caption}\n{table}\n\n"
+CLAIM = {
+    "query": "It is the pandas DataFrame `df`. Write one pandas expression that is True if this statement is true of "
+    "the table, else False. Answer with the expression alone.\n\nStatement: {text}",
+    "direct": "Is this statement true of the table? Answer with one word, True or False.\n\nStatement: {text}",
+}
+QUESTION = {
+    "query": "It is the pandas DataFrame `df`. Write one pandas expression that gives the answer to this question. "
+    "Answer with the expression alone.\n\nQuestion: {text}",
+    "direct": "Answer this question by the table, several answers with | between them and nothing else.\n\n"
+    "Question: {text}",
+}
+REPAIR = "This expression fails: {error}\nWrite another one. Answer with the expression alone."
+OPENING = {"query": "```python\n", "direct": ""}
+WORDS = {"true": True, "yes": True, "false": False, "no": False}
+TEMPLATE = hashlib.sha256(repr((TABLE, CLAIM, QUESTION, REPAIR, OPENING)).encode()).hexdigest()[:12]
+Recall = Callable[[client.Request], str | None]
+"""Gives the answer to a request; None: there is none yet."""
+pretrained = table_grammar.pretrained
+
+
+def asks(
+    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> list[client.Request]:
+    """Return what is asked for samples, as far as what is recorded tells: a repair follows from a query that fails.
+
+    Raises:
+        ParamsError: no such way to ask.
+        SandboxError: recorded queries cannot be run here.
+    """
+    kept, model = answer_cache.Answers(ANSWERS), client.identity(params["llm"])
+    found: list[client.Request] = []
+
+    def recall(request: client.Request) -> str | None:
+        found.append(request)
+        return kept.get(request.key(model))
+
+    for sample in samples:
+        judged(sample, params, recall)
+    return found
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
+
+    Raises:
+        DataError: an answer is not recorded, when it is called.
+    """
+    kept = answer_cache.Answers(ANSWERS)
+    command = "shiftbench answers --scale SCALE"
+    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = [judged(one, params, lambda request: recorded([request])[0]) for one in samples]
+        return _execution.outputs(found)
+
+    return predict
+
+
+def judged(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict:
+    """Return the verdict on a claim, or the answer to a question, as far as answers are recorded.
+
+    Raises:
+        ParamsError: no such way to ask.
+        SandboxError: nothing can be run here.
+    """
+    said = recall(request(sample, params))
+    if params["ask"] == "direct":
+        return Verdict(None if said is None else word(said, sample), None, None, None)
+    if said is None:
+        return Verdict(None, None, None, None)
+    left = iter(range(params["rounds"]))
+
+    def repair(failed: str, error: str) -> str | None:
+        better = (
+            None if next(left, None) is None else recall(request(sample, params, failed, error))
+        )
+        return None if better is None else cut(better)
+
+    return _execution.executed(
+        cut(said), tables.typed(sample.fields["table"]), repair, _execution.reader(sample)
+    )
+
+
+def request(
+    sample: Sample, params: Mapping[str, Any], failed: str = "", error: str = ""
+) -> client.Request:
+    """Return what is asked of a sample; with a query that failed, for another one.
+
+    Raises:
+        ParamsError: no such way to ask.
+    """
+    way, table = params["ask"], sample.fields["table"]
+    if way not in OPENING:
+        raise ParamsError(f"ask is {way!r} ({near(str(way), OPENING)})")
+    asked = (CLAIM if _execution.is_claim(sample) else QUESTION)[way]
+    text = TABLE.format(caption=table["caption"], table=tables.as_text(table))
+    turns = [("user", text + asked.format(text=sample.fields["text"]))]
+    if failed:
+        turns.append(("assistant", f"{OPENING[way]}{failed}\n```"))
+        turns.append(("user", REPAIR.format(error=error)))
+    opening = [("assistant", OPENING[way])] if OPENING[way] else []
+    decoding = {"temperature": 0.0, "max_new_tokens": params["max_new_tokens"], "stop": "```"}
+    return client.Request((*turns, *opening), TEMPLATE, decoding)
+
+
+def cut(text: str) -> str:
+    r"""Return the query in an answer, without the fence around it.
+
+    Example:
+        >>> cut("```python\ndf['a'].max() == 3\n```\nIt is so.")
+        "df['a'].max() == 3"
+    """
+    return re.sub(r"^\s*```(?:python)?\n", "", text).partition("```")[0].strip()
+
+
+def word(text: str, sample: Sample) -> Said | None:
+    """Return a direct answer: of a claim what its first word says, if it is one of WORDS, of a question its texts."""
+    if _execution.is_claim(sample):
+        first = re.search(r"[a-z]+", text.casefold())
+        return WORDS.get(first[0]) if first else None
+    return [one.strip() for one in text.split("|")]

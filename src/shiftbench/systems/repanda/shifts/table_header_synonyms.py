@@ -1,0 +1,71 @@
+"""Header synonyms: names of columns in other words, while the claim keeps its own.
+
+In each name that is touched one word gives way to a synonym of WordNet: a noun's, one of those of its frequent senses.
+Its senses are not told apart, so that `Capital` may become `Uppercase`. Names without a known noun stay, and so does a
+name that would be there twice. The claim is about the column all the
+same, so that its truth is that of the table as it was; `meta.query` still has the old name.
+
+Source: RePanda, arXiv 2503.11921 (headers of other tables call the same things otherwise); synonyms of Miller 1995
+(WordNet), `shifts/_wordnet.py`. Differs: ours, no table of the paper measures it.
+
+Takes one 16-bit word, one raw word per name that has a synonym, then one 16-bit word for each (which).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError
+from shiftbench.rng import RandomStream
+from shiftbench.shifts import _levels, _texts, _wordnet
+from shiftbench.systems.repanda.shifts import _tables
+
+FIELD = "table"
+TASK = "table_question"
+LEVELS = _tables.ALL
+RANGE = _levels.RANGE
+SOURCES = (_wordnet.SOURCE,)
+PARAMS: dict[str, object] = {}
+MOST = 3
+_WORD = re.compile(r"[A-Za-z]+")
+
+
+def apply(
+    value: Mapping[str, Any], severity: float, rng: RandomStream, *, sources: Mapping[str, Path]
+) -> Mapping[str, Any]:
+    """Return a table some of whose columns have other names.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+        DataError: WordNet is not here.
+    """
+    (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    if _wordnet.SOURCE not in sources:
+        raise DataError("synonyms need WordNet; `shiftbench fetch wordnet` brings it")
+    known, header = _wordnet.load(sources[_wordnet.SOURCE]), list(value["header"])
+    options = {at: found for at, name in enumerate(header) if (found := _others(name, known))}
+    places = list(options)
+    order = _texts.touched(share, len(places), rng)
+    picks = rng.uniform(len(places))
+    for index in order:
+        name = _texts.pick(options[places[index]], float(picks[index]))
+        if name.casefold() not in {one.casefold() for one in header}:
+            header[places[index]] = name
+    return _tables.with_header(value, header)
+
+
+def _others(name: str, known: _wordnet.WordNet) -> list[str]:
+    """Return what else a column may be called: its first word that has synonyms, in up to MOST other words."""
+    for found in _WORD.finditer(name):
+        others = known.synonyms(found[0], ("noun",))[:MOST]
+        if others:
+            before, behind = name[: found.start()], name[found.end() :]
+            return [before + _like(one, found[0]) + behind for one in others]
+    return []
+
+
+def _like(word: str, model: str) -> str:
+    return word.capitalize() if model[0].isupper() else word

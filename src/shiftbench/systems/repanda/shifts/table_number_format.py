@@ -1,0 +1,69 @@
+"""Number format: columns of numbers are written otherwise, `1200` as `1,200 units`.
+
+In each column of numbers that is touched, commas separate thousands (where they did, they do not any more), and a
+unit stands behind each number; `unit: ""` leaves it out. By the rule of `data/tables.py` a number with a unit is a
+text, which no query compares with a number. What a claim says stays as true as it was.
+
+Source: RePanda, arXiv 2503.11921 (cells are texts, and how they are typed decides verdicts). Differs: ours, no table of
+the paper measures it.
+
+Takes one 16-bit word, then one raw word per column of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shiftbench.data import tables
+from shiftbench.rng import RandomStream
+from shiftbench.shifts import _levels, _texts
+from shiftbench.systems.repanda.shifts import _tables
+
+FIELD = "table"
+TASK = "table_question"
+LEVELS = _tables.ALL
+RANGE = _levels.RANGE
+PARAMS: dict[str, object] = {"unit": "units"}
+
+
+def apply(
+    value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units"
+) -> Mapping[str, Any]:
+    """Return a table some of whose columns of numbers are written otherwise.
+
+    Raises:
+        RangeError: severity outside 0 to 5.
+    """
+    (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
+    columns = tables.typed(value)
+    places = [at for at, column in enumerate(columns) if column.kind != "text"]
+    changed = {
+        (row, places[index]): written(value["rows"][row][places[index]], unit)
+        for index in _texts.touched(share, len(places), rng)
+        for row, cell in enumerate(columns[places[index]].values)
+        if cell is not None
+    }
+    return _tables.with_cells(value, changed)
+
+
+def written(cell: str, unit: str) -> str:
+    """Return a number as a column writes it that was touched.
+
+    Example:
+        >>> written("1200.5", "km"), written("1,200", "")
+        ('1,200.5 km', '1200')
+    """
+    plain = cell.strip()
+    whole, point, rest = plain.partition(".")
+    digits = whole.lstrip("+-\N{MINUS SIGN}")
+    sign = whole.removesuffix(digits)
+    grouped = digits.replace(",", "") if "," in digits else _grouped(digits)
+    return f"{sign}{grouped}{point}{rest} {unit}".strip()
+
+
+def _grouped(digits: str) -> str:
+    """Return digits with a comma before each three from the right."""
+    first = len(digits) % 3
+    parts = [digits[:first], *(digits[at : at + 3] for at in range(first, len(digits), 3))]
+    return ",".join(filter(None, parts))
