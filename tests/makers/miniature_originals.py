@@ -13,6 +13,7 @@ from scipy.io import wavfile
 
 from isolation import ROOT
 from makers import small_table_sources
+from makers.hub_miniature import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
     aime,
@@ -337,6 +338,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(tabfact, wiki_table_questions, pantabfact),
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
+        *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
     )
 }
 MAKERS |= {
