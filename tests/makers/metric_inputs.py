@@ -77,7 +77,8 @@ def completions(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
     verdicts = [
         [[said[at] for at in each] for each in own] for own in random.integers(0, 3, (n, 2, 2))
     ]
-    return {**found, "verdicts": pa.array(verdicts)}
+    texts = [[f'{{"clip_score": {score:.3f}}}'] for score in random.random(n)]
+    return {**found, "verdicts": pa.array(verdicts), "completions": pa.array(texts)}
 
 
 def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]:

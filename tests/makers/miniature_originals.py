@@ -13,6 +13,7 @@ from scipy.io import wavfile
 
 from isolation import ROOT
 from makers import small_table_sources
+from makers.hub_miniature import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
     aime,
@@ -344,6 +345,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(coco_json, coco_keypoints, yolo_boxes, rwds),
         *(food101, oxford_pet, imagenet_concepts),
         xtrust,
+        *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
     )
 }
 MAKERS |= {

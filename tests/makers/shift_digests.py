@@ -211,14 +211,18 @@ def originals() -> dict[str, Path]:
 
 
 def _wordnet(folder: Path) -> None:
-    """Write a database of two senses: check and verify, sum and total."""
+    """Write a database of three senses: sum and total, dog and tyke; check and verify."""
     folder.mkdir()
-    senses = {"noun": ("sum", "total"), "verb": ("check", "verify"), "adj": (), "adv": ()}
-    for part, words in senses.items():
-        index = "".join(f"{word} {part[0]} 1 0 1 0 00000000\n" for word in words)
-        line = f"00000000 00 {part[0]} {len(words):02x} " + " ".join(f"{word} 0" for word in words)
+    senses = {"noun": (("sum", "total"), ("dog", "tyke")), "verb": (("check", "verify"),)}
+    for part in ("noun", "verb", "adj", "adv"):
+        index = data = ""
+        for words in senses.get(part, ()):
+            named = " ".join(f"{word} 0" for word in words)
+            line = f"{len(data):08d} 00 {part[0]} {len(words):02x} {named} 000 | so\n"
+            index += "".join(f"{word} {part[0]} 1 0 1 0 {len(data):08d}\n" for word in words)
+            data += line
         (folder / f"index.{part}").write_text(index)
-        (folder / f"data.{part}").write_text(f"{line} 000 | so\n" if words else "")
+        (folder / f"data.{part}").write_text(data)
         (folder / f"{part}.exc").write_text("")
 
 

@@ -1,8 +1,9 @@
 """A question is answered in free text, perhaps after thinking; graders decide whether an answer is right.
 
-A sample is `text`, the prompt, and `meta`: `graders` and what these compare with (`llm/graders.py`). A model gives
-`completions`: for each sample the same number n of texts. It may give `statistics`, for each text what is known of its
-tokens (`llm/token_statistics.py`), and `judge`, for each text what a language model said of it.
+A sample is `text`, the prompt, perhaps about an `image`, and `meta`: `graders` and what these compare with
+(`llm/graders.py`). A model gives `completions`: for each sample the same number n of texts. It may give `statistics`,
+for each text what is known of its tokens (`llm/token_statistics.py`), and `judge`, for each text what a language model
+said of it.
 
 Records hold all completions; `correct` is of the first, as in Pass@1. Code that is judged by running it is the task
 `generation`.
@@ -26,7 +27,7 @@ from shiftbench.sample import Sample
 from shiftbench.tasks import _classified, _completions, _shown
 from shiftbench.tasks._classes import LabelSpace
 
-FIELDS = {"text": "txt", "meta": "json"}
+FIELDS = {"image": "png", "text": "txt", "meta": "json"}
 REQUIRED = ("text", "meta")
 METRICS = (
     *("accuracy", "error", "pass_at_k", "grader_disagreement"),

@@ -1,0 +1,99 @@
+"""Pictures of named objects on photos: what scenes are made of, and what the renderer draws.
+
+An object is an emoji of 64 pixels, brought to its side, in its own colours or painted in one. Behind lies a piece of
+one of scikit-image's photos, darkened; scenes of test have pieces of right halves, all others of left ones. Bytes are
+the same on every CPU: Pillow's resizing, and integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shiftbench.data.resizing import resize
+from shiftbench.errors import DataError
+from shiftbench.models._images import to_grey
+from shiftbench.rng import RandomStream
+from shiftbench.shifts import _scikit_photos
+from shiftbench.systems.mmdt.datasets import _words
+
+Pixels = NDArray[np.uint8]
+EMOJI = "emoji_twitter"
+SOURCES = (EMOJI, _scikit_photos.SOURCE)
+LICENCE = (
+    "CC BY 4.0 (emoji, Twemoji); CC0 or public domain (photos; of moon and page nothing is stated)"
+)
+CITATION = (
+    "Twemoji, Twitter and contributors; van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, "
+    "2014, doi:10.7717/peerj.453"
+)
+SIDE = 64
+DARKEST, BRIGHTEST = 90, 180
+"""How much light of a photo is left, in 256ths."""
+
+
+class Item(NamedTuple):
+    """An object: its name, colour (None: its own), side in pixels, and its upper left corner."""
+
+    name: str
+    colour: str | None
+    side: int
+    left: int
+    top: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.left + self.side, self.top + self.side
+
+
+def ground(rng: RandomStream, sources: Mapping[str, Path], half: str, side: int = SIDE) -> Pixels:
+    """Return a darkened piece of a photo, uint8 (side, side, 3)."""
+    light = int(rng.integers(DARKEST, BRIGHTEST + 1))
+    shape, photos = (side, side, 3), _scikit_photos.TRAINING
+    piece = _scikit_photos.crop(shape, rng, sources, photos, half).pixels
+    return (piece.astype(np.uint16) * np.uint16(light) >> 8).astype(np.uint8)
+
+
+def drawn(image: Pixels, items: Sequence[Item], folder: Path) -> Pixels:
+    """Return an image with objects laid over it, in their order."""
+    found = image.astype(np.int64)
+    for item in items:
+        rgba = sprite(str(folder), item.name, item.side).astype(np.int64)
+        colours, cover = painted(rgba[..., :3], item.colour), rgba[..., 3:]
+        here = np.s_[item.top : item.top + item.side, item.left : item.left + item.side]
+        found[here] = (found[here] * (255 - cover) + colours * cover + 127) // 255
+    return found.astype(np.uint8)
+
+
+def painted(colours: NDArray[np.int64], colour: str | None) -> NDArray[np.int64]:
+    """Return pixels (h, w, 3) in one colour, lit as they were, from two fifths up."""
+    if colour is None:
+        return colours
+    light = 102 + to_grey(colours.astype(np.uint8)).astype(np.int64) * 153 // 255
+    found: NDArray[np.int64] = light[..., None] * np.array(_words.COLOURS[colour]) // 255
+    return found
+
+
+@lru_cache(maxsize=1024)
+def sprite(folder: str, name: str, side: int) -> Pixels:
+    """Return an object at a size, uint8 (side, side, 4).
+
+    Raises:
+        DataError: its picture is not there.
+    """
+    file = Path(folder) / "img/twitter/64" / f"{_words.KINDS[name]}.png"
+    if not file.is_file():
+        raise DataError(
+            f"{file} is not there; run `shiftbench fetch {EMOJI}`, which brings the {name}"
+        )
+    with Image.open(file) as picture:
+        found = np.array(resize(picture.convert("RGBA"), side, side))
+    found.flags.writeable = False
+    return found

@@ -1,0 +1,74 @@
+"""MMDT's OOD images with a question each, from the Parquet files of the hub: one scenario.
+
+`path` is the folder of AI-Secure/MMDecodingTrust-I2T, `scenario` one of `original`, three styles and three corruptions.
+`group` is the task; questions about one image share a `cluster`. `meta.row` is the place of the question among those
+of its task, by which stored answers are found (`models/mmdt_results.py`).
+
+Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/generate_image_to_text.py: config `ood`, columns img_id,
+image, task, question, answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.sample import Sample
+from shiftbench.systems.mmdt.datasets import _hub
+from shiftbench.systems.mmdt.metrics import _answers, _ood
+
+TASK = "free_text"
+CLASSES: tuple[str, ...] = ()
+NATIVE = _hub.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {"path": "", "scenario": _ood.ORIGINAL}
+SCENARIOS = (_ood.ORIGINAL, *_ood.STYLES, *_ood.CORRUPTIONS)
+COLUMNS = ("img_id", "image", "task", "question", "answer")
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring."""
+    about = f"MMDT's images, {params['scenario']}-*.parquet among them"
+    return {_hub.folder(params["path"], "ood"): about} if params["path"] else {}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield questions: `image` uint8 (h, w, 3), `text`, the question with what is asked behind it, and `meta`.
+
+    Raises:
+        ParamsError: no path, or another scenario.
+        DataError: a task that is unknown, or a count whose answer is no dictionary; names the row.
+    """
+    scenario, seen = params["scenario"], Counter[str]()
+    if scenario not in SCENARIOS:
+        raise ParamsError(f"mmdt_i2t: scenario is {scenario!r}; {near(scenario, SCENARIOS)}")
+    for number, row in enumerate(_hub.rows(params["path"], "ood", scenario, COLUMNS)):
+        where, task = f"{params['path']}, {scenario}, row {number}", row["task"]
+        if task not in _ood.SUFFIXES:
+            raise DataError(f"{where}: task is {task!r}; {near(task, _ood.SUFFIXES)}")
+        if task == "count":
+            _answers.wanted(row["answer"])
+        meta = {
+            "group": task,
+            "task": task,
+            "cluster": str(row["img_id"]),
+            "graders": ["judge"],
+            "answer": row["answer"],
+            "question": row["question"],
+            "scenario": scenario,
+            "img_id": str(row["img_id"]),
+            "row": seen[task],
+        }
+        seen[task] += 1
+        fields = {
+            "image": _hub.picture(row["image"], where),
+            "text": row["question"] + _ood.SUFFIXES[task],
+            "meta": meta,
+        }
+        yield Sample(f"{params['name']}/{split}/{number:06d}", fields)

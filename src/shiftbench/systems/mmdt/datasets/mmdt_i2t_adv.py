@@ -1,0 +1,74 @@
+"""MMDT's adversarial images with a question each, from the Parquet files of the hub: three tasks, which are groups.
+
+`path` is the folder of AI-Secure/MMDecodingTrust-I2T. The judge tells whether an answer is robust; `phrases` whether
+it is the attack's (of `attribute`, whether the second answer, to the question about the target, is yes:
+`mmdt_results` writes it behind `SECOND`). `meta.surrogate` and `meta.algorithm` say against which net an image was
+made, and how.
+
+Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/generate_image_to_text.py and eval_image_to_text.py: config
+`adv`, splits object, attribute and spatial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.sample import Sample
+from shiftbench.systems.mmdt.datasets import _hub
+from shiftbench.systems.mmdt.metrics import _adversarial
+
+TASK = "free_text"
+CLASSES: tuple[str, ...] = ()
+NATIVE = _hub.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE, CITATION = _hub.LICENCE, _hub.CITATION
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {"path": ""}
+SECOND = "Asked about the target:"
+_COMMON = ("id", "image", "label", "surrogate_model", "algorithm")
+COLUMNS = {
+    "object": (*_COMMON, "origin_object"),
+    "attribute": (*_COMMON, "object", "origin_attribute"),
+    "spatial": (*_COMMON, "object_a", "object_b", "origin_relation"),
+}
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring."""
+    about = f"MMDT's adversarial images, {{{','.join(_adversarial.TASKS)}}}-*.parquet"
+    return {_hub.folder(params["path"], "adv"): about} if params["path"] else {}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield questions about adversarial images: `image`, `text`, `meta`.
+
+    Raises:
+        ParamsError: no path.
+        DataError: a file or column is missing.
+    """
+    for task in sorted(_adversarial.TASKS):
+        for number, row in enumerate(_hub.rows(params["path"], "adv", task, COLUMNS[task])):
+            origin, target = row[f"origin_{_WORD[task]}"], row["label"]
+            meta = {
+                "group": task,
+                "task": task,
+                "graders": ["judge", "phrases"],
+                "phrases": [f"{SECOND} yes" if task == "attribute" else target],
+                "answer": origin,
+                "target": target,
+                "id": str(row["id"]),
+                "surrogate": row["surrogate_model"],
+                "algorithm": row["algorithm"],
+            }
+            fields = {
+                "image": _hub.picture(row["image"], f"{params['path']}, {task}, row {number}"),
+                "text": _adversarial.QUESTIONS[task].format(**{**row, "word": origin}),
+                "meta": meta,
+            }
+            yield Sample(f"{params['name']}/{split}/{task}/{number:06d}", fields)
+
+
+_WORD = {"object": "object", "attribute": "attribute", "spatial": "relation"}

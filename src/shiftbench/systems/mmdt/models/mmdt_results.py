@@ -1,0 +1,165 @@
+"""A model's stored results in the folders that MMDT's scripts write, as a model: nothing is generated again.
+
+`path` is the folder `results`, `model` the name that the model's folder has there. Which file an answer is in follows
+from the sample:
+
+    image-to-text/ood/SCENARIO/TASK/MODEL/generation.csv (img_id, response) and evaluation.csv (generation: the judge)
+    image_to_text/adv/MODEL/TASK/output_responses/ID.txt (of attribute: output_responses_origin and _target)
+    text-to-image/ood/STYLE/TASK/MODEL/results_dict_{0,1,2}.json (objects with `answer`, clip_score, error)
+
+`rules` says how a judge's yes and a word are read. Its trainer is `given`.
+
+Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood and adv. Rows are looked up by the place of the question
+among those of its task, as there, and the image's id must be the same, which is not looked at there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _given, _published
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.mmdt.datasets.mmdt_i2t_adv import SECOND
+from shiftbench.systems.mmdt.metrics import _adversarial, _answers, _ood
+from shiftbench.systems.mmdt.models.scene_renderer import verdict
+
+TASK = "free_text"
+REEVALUABLE = False
+PARAMS: dict[str, object] = {"path": "", "model": "", "rules": "ours"}
+Told = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return what stands for the folder: the sha256 over its files."""
+    return _given.folder_state(_published.folder(params, "mmdt_results"))
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that gives `completions` and `judge`.
+
+    Raises:
+        ModelError: the folder is another one, or an answer is not there; names the file.
+    """
+    folder = _published.folder(params, "mmdt_results")
+    _given.check_folder(weights, folder)
+    model, rules = str(params["model"]), str(params["rules"])
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
+        for at, sample in enumerate(samples):
+            found["completions"][at], found["judge"][at] = told(sample, folder, model, rules)
+        return found
+
+    return predict
+
+
+def told(sample: Sample, folder: Path, model: str, rules: str) -> Told:
+    """Return a sample's stored answers, and what the judge says of each."""
+    meta = sample.fields["meta"]
+    kind = next((name for name in _READ if name in meta), "id")
+    return _READ.get(kind, _adversarial_answer)(meta, folder, model, rules)
+
+
+def _ood_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+    place = folder / "image-to-text/ood" / meta["scenario"] / meta["task"] / model
+    answer = _row(place / "generation.csv", meta)["response"]
+    said = _row(place / "evaluation.csv", meta)["generation"]
+    right = _answers.right(meta["task"], meta["answer"], said, rules)
+    return (answer,), (_yes(right=right),)
+
+
+def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+    place, task = folder / "image_to_text/adv" / model / meta["task"], meta["task"]
+    if task != "attribute":
+        answer = _text(place / "output_responses" / f"{meta['id']}.txt")
+        return (answer,), (_yes(right=_adversarial.robust(task, answer, meta["answer"], rules)),)
+    origin, target = (
+        _text(place / f"output_responses_{one}" / f"{meta['id']}.txt")
+        for one in ("origin", "target")
+    )
+    yes = _yes(right=_adversarial.attacked(task, target, meta["target"], rules))
+    robust = _adversarial.robust(task, origin, meta["answer"], rules)
+    return (f"{origin}\n{SECOND} {yes}, {target}",), (_yes(right=robust),)
+
+
+def _pictures(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+    place = folder / "text-to-image/ood" / meta["style"] / meta["task"] / model
+    seen = [
+        _seen(place / f"results_dict_{trial}.json", meta["id"], meta["task"])
+        for trial in range(_ood.TRIALS)
+    ]
+    return tuple(json.dumps(one, sort_keys=True) for one in seen), tuple(map(verdict, seen))
+
+
+_READ: dict[str, Callable[[Mapping[str, Any], Path, str, str], Told]] = {
+    "scenario": _ood_answer,
+    "style": _pictures,
+}
+"""What reads a sample's answer, by a field of its `meta` that no other kind has."""
+
+
+def _seen(file: Path, number: str, task: str) -> dict[str, Any]:
+    """Return what was judged of a picture: its CLIPScore, which parts are right, or that it was refused."""
+    found = _dictionary(file).get(number)
+    if found is None:
+        raise ModelError(f"{file} has no item {number!r}")
+    if "error" in found:
+        return {"refused": True, "parts": []}
+    if task == "helpfulness":
+        return {"clip_score": float(found["clip_score"])}
+    return {"parts": [one.get("answer") == "Correct" for one in found["objects"]]}
+
+
+def _row(file: Path, meta: Mapping[str, Any]) -> dict[str, str]:
+    rows = _table(file)
+    if meta["row"] >= len(rows) or rows[meta["row"]]["img_id"] != meta["img_id"]:
+        raise ModelError(
+            f"{file}: row {meta['row']} is not of the image {meta['img_id']!r}; expected a row for each question "
+            "of the task, in the data set's order"
+        )
+    found: dict[str, str] = rows[meta["row"]]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _table(file: Path) -> list[dict[str, str]]:
+    with _opened(file) as stream:
+        return list(csv.DictReader(stream))
+
+
+@lru_cache(maxsize=64)
+def _dictionary(file: Path) -> dict[str, Any]:
+    with _opened(file) as stream:
+        found: dict[str, Any] = json.load(stream)
+    return found
+
+
+def _text(file: Path) -> str:
+    with _opened(file) as stream:
+        return str(stream.read())
+
+
+def _opened(file: Path) -> Any:
+    if not file.is_file():
+        raise ModelError(f"{file} does not exist; expected what MMDT's scripts store of this model")
+    return file.open(encoding="utf-8", newline="")
+
+
+def _yes(*, right: bool) -> str:
+    return "yes" if right else "no"

@@ -1,0 +1,176 @@
+"""A small net that answers questions about scenes in text: four convolutional blocks, four heads.
+
+A question is read by its words and picks the head: sixteen objects and six colours from the pooled grid; a number 0
+to 4 for each of two objects, from the sum of a density over the grid; the place of each of two objects, the mean over
+an attention of its own, whose differences are the scores of the four sides. All heads give two slots of sixteen
+logits; what a head does not have is -10,000. Each answer is put into words and judged by rules (_judge.py); the
+predictor gives `completions` and `judge`.
+
+The net's input has the fields `image`, uint8 (3, 64, 64), and `asked`, uint8 (3,): the task and two objects.
+
+Source: ours, in the place of a vision-language model; the design is that of the specification of MMDT at small scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench.inference import nets
+from shiftbench.models import _images
+from shiftbench.sample import Sample
+from shiftbench.systems.mmdt.datasets import _words
+from shiftbench.systems.mmdt.metrics import _answers, _ood
+from shiftbench.systems.mmdt.models import _judge
+
+TASK = "free_text"
+PARAMS: dict[str, object] = {"size": 64, "width": 24}
+KINDS, COLOURS = tuple(_words.KINDS), tuple(_words.COLOURS)
+TASKS = _ood.I2T_TASKS
+SLOTS, LENGTH, NONE = 2, 16, -1
+"""Slots of an answer, logits of each, and the label of a slot that is not asked."""
+_NEVER = -1e4
+
+
+class SceneNet(nn.Module):
+    """`image` (n, 3, 64, 64) in 0..255 and `asked` (n, 3) to logits (n, 2, 16)."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        width = params["width"]
+        layers: list[nn.Module] = []
+        channels, strides = (3, width, 2 * width, 3 * width, 4 * width), (2, 2, 2, 1)
+        for before, after, stride in zip(channels, channels[1:], strides, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+        self.blocks = nn.Sequential(*layers)
+        self.kind = nn.Linear(8 * width, len(KINDS))
+        self.colour = nn.Linear(8 * width, len(COLOURS))
+        self.density = nn.Conv2d(4 * width, len(KINDS), 1)
+        self.place = nn.Conv2d(4 * width, len(KINDS), 1)
+        self.sharpness = nn.Parameter(torch.tensor([4.0, 8.0]))  # of numbers, of sides
+
+    def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return logits (n, 2, 16)."""
+        grid = self.blocks(x["image"].float() / 127.5 - 1.0)
+        pooled = torch.cat([grid.amax(dim=(2, 3)), grid.mean(dim=(2, 3))], 1)
+        task, each = x["asked"][:, 0].long(), torch.arange(len(grid), device=grid.device)
+        first, second = (x["asked"][:, at].long() for at in (1, 2))
+        numbers = self._numbers(grid)
+        heads = (
+            (self.kind(pooled),),
+            (self.colour(pooled),),
+            (numbers[each, first], numbers[each, second]),
+            (self._sides(grid, first, second),),
+        )
+        found = torch.full((len(TASKS), len(grid), SLOTS, LENGTH), _NEVER, device=grid.device)
+        for at, slots in enumerate(heads):
+            for slot, logits in enumerate(slots):
+                found[at, :, slot, : logits.shape[1]] = logits
+        return found[task, each]
+
+    def _numbers(self, grid: torch.Tensor) -> torch.Tensor:
+        """Return the scores of 0 to 4 objects of each kind, (n, kinds, 5): how near each is to the sum over places."""
+        number = F.softplus(self.density(grid)).sum(dim=(2, 3)) / 32  # of fresh weights, 1.4
+        steps = torch.arange(_words.MOST + 1, device=grid.device)
+        return -self.sharpness[0] * (number[..., None] - steps).square()
+
+    def _sides(self, grid: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Return the scores of left, right, above and below, (n, 4)."""
+        n, _, height, width = grid.shape
+        shares = F.softmax(self.place(grid).flatten(2), 2).view(n, -1, height, width)
+        axis = torch.linspace(-1, 1, height, device=grid.device)
+        across, down = shares.sum(2) @ axis, shares.sum(3) @ axis
+        each = torch.arange(n, device=grid.device)
+        x, y = (one[each, second] - one[each, first] for one in (across, down))
+        return self.sharpness[1] * torch.stack([x, -x, y, -y], 1)
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return SceneNet(params)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return (n,) of `image` uint8 (3, size, size) and `asked` uint8 (3,)."""
+    size = params["size"]
+    batch = np.zeros(
+        len(samples), [("image", np.uint8, (3, size, size)), ("asked", np.uint8, (3,))]
+    )
+    batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
+    for at, sample in enumerate(samples):
+        asked = _words.read(sample.fields["text"])
+        names = [KINDS.index(name) if name in KINDS else 0 for name in asked.names]
+        batch["asked"][at, : 1 + len(names)] = [TASKS.index(asked.task), *names]
+    return batch
+
+
+def labels(sample: Sample, which: str = "answer") -> tuple[int, int]:
+    """Return the two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
+    task, answer = sample.fields["meta"]["task"], sample.fields["meta"][which]
+    if task == "count":
+        first, second = _answers.wanted(answer).values()
+        return first, second
+    return _options(task).index(answer), NONE
+
+
+def _options(task: str) -> tuple[str, ...]:
+    return {"identification": KINDS, "attribute": COLOURS, "spatial": _words.SIDES}[task]
+
+
+def words(sample: Sample, slots: Sequence[int]) -> str:
+    """Return the text of an answer, from the place of the largest logit of each slot."""
+    asked = _words.read(sample.fields["text"])
+    answers = slots if asked.task == "count" else [_options(asked.task)[slots[0]]]
+    return _words.said(asked, answers)
+
+
+class Answerer:
+    """Answers samples by a net, and has the answers judged.
+
+    Attributes:
+        net: placed, in evaluation mode.
+        params: the model's options.
+        device: where the net is.
+    """
+
+    def __init__(self, net: nn.Module, params: Mapping[str, Any], device: torch.device) -> None:
+        self.net, self.params, self.device = net.to(device).eval(), params, device
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Return `completions` and `judge`, one text each for every sample."""
+        return self.answers(samples, self.inputs(samples))
+
+    def inputs(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        """Return the net's input on its device."""
+        batch = prepare_batch(samples, self.params)
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(batch[name])).to(self.device)
+            for name in ("image", "asked")
+        }
+
+    @torch.no_grad()
+    def answers(
+        self, samples: Sequence[Sample], inputs: Mapping[str, torch.Tensor]
+    ) -> nets.Outputs:
+        """Return what the net says to its inputs."""
+        best = self.net(inputs).argmax(2).tolist()
+        completions, judge = (np.empty(len(samples), object) for _ in range(2))
+        for at, (sample, slots) in enumerate(zip(samples, best, strict=True)):
+            text, meta = words(sample, slots), sample.fields["meta"]
+            completions[at] = (text,)
+            judge[at] = (_judge.verdict(meta["task"], meta["answer"], text),)
+        return {"completions": completions, "judge": judge}
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> Answerer:
+    """Return what answers. Computes in float32."""
+    return Answerer(net, params, nets.pick_device(device))

@@ -1,0 +1,186 @@
+"""A renderer of prompts in place of a text-to-image model, with its detector and judge: rules and templates.
+
+A prompt is understood by rules (_prompts.py) and drawn three times, with seeds 42, 43 and 44: nine cells of 32 pixels
+on a piece of a photo, an object each. The detector (_detector.py) then looks for what the sample asks for, and MMDT's
+rules judge it. A completion is what was seen in one picture, as JSON: `boxes` by object, `colours`, `parts` (which
+parts of the item are right) and, of helpfulness, `clip_score`. Its `judge` says yes where all parts are right.
+
+CLIP is not among what packages bring. In its place stands the cosine of two bags of the sixteen objects: those that
+the detector sees in the picture, and those that the original prompt names; MMDT's formula is over that.
+
+Its weights are the seeds; needs the emoji and the photos. Source: ours, after the specification of MMDT at small
+scale; rules of AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/eval_text_to_image.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench import refs
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.mmdt.datasets import _pictures, _words
+from shiftbench.systems.mmdt.datasets._pictures import Item
+from shiftbench.systems.mmdt.metrics import _boxes, _ood
+from shiftbench.systems.mmdt.models import _detector, _prompts
+
+TASK = "free_text"
+PARAMS: dict[str, object] = {"threshold": 0.96, "rules": "ours"}
+PRETRAINED_ON = "nothing"
+SEEDS = (42, 43, 44)
+CELL, ACROSS = 32, 3
+PLAIN, LARGE, SMALL = 20, 28, 16
+KINDS = tuple(_words.KINDS)
+Pixels = NDArray[np.uint8]
+_FIRST = {"left": 3, "right": 5, "above": 1, "below": 7}
+"""The cell of an object that stands somewhere of another, which has the middle."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return what is drawn with."""
+    return [refs.sources(name) for name in _pictures.SOURCES]
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[str, torch.Tensor]:
+    """Return the seeds of the three pictures, int64 (3,)."""
+    return {"seeds": torch.tensor(SEEDS)}
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that gives `completions` and `judge`, three for each prompt."""
+    sources = {ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+    seeds = nets.read_state(weights)["seeds"].tolist()
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
+        for at, sample in enumerate(samples):
+            seen = [
+                looked(rendered(sample, seed, sources), sample.fields["meta"], sources, params)
+                for seed in seeds
+            ]
+            found["completions"][at] = tuple(json.dumps(one, sort_keys=True) for one in seen)
+            found["judge"][at] = tuple(verdict(one) for one in seen)
+        return found
+
+    return predict
+
+
+def verdict(seen: Mapping[str, Any]) -> str:
+    """Return yes or no; of what has a score in place of parts, neither."""
+    if "parts" not in seen:
+        return "a score alone"
+    return "yes" if _ood.item_right(seen["parts"]) else "no"
+
+
+# ------------------------------------------------------------------ drawing
+
+
+def rendered(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
+    """Return the picture of a prompt, uint8 (96, 96, 3)."""
+    rng = RandomStream(seed, "renderer", "mmdt_prompts", sample.key)
+    under = _pictures.ground(rng, sources, "whole", CELL * ACROSS)
+    items = laid_out(_prompts.understood(sample.fields["text"]), rng)
+    return _pictures.drawn(under, items, sources[_pictures.EMOJI])
+
+
+def laid_out(asked: _prompts.Understood, rng: RandomStream) -> list[Item]:
+    """Return the objects of a picture, each in a cell of its own; those for which there is no cell are left out."""
+    free = [int(cell) for cell in rng.choice(ACROSS**2)]
+    each = [(wanted.name, wanted.colour) for wanted in asked.objects for _ in range(wanted.number)]
+    cells, sides = _cells(asked.relation, free), _sides(asked.relation)
+    items = []
+    for number, ((name, colour), cell) in enumerate(zip(each, cells, strict=False)):
+        side = sides[number] if number < len(sides) else PLAIN
+        left, top = (int(one) for one in rng.integers(0, CELL - side + 1, 2))
+        items.append(
+            Item(name, colour, side, cell % ACROSS * CELL + left, cell // ACROSS * CELL + top)
+        )
+    return items
+
+
+def _cells(relation: str, free: list[int]) -> list[int]:
+    """Return the cells of objects in their order: those of a relation, then the others at random."""
+    side = _boxes.WORDS.get(relation)
+    fixed = [_FIRST[side], 4] if side else [4, 3, 5] if relation == "between" else []
+    return fixed + [cell for cell in free if cell not in fixed]
+
+
+def _sides(relation: str) -> tuple[int, ...]:
+    if relation in _boxes.LARGER:
+        return LARGE, SMALL
+    return (SMALL, LARGE) if relation in _boxes.SMALLER else ()
+
+
+# ------------------------------------------------------------------ looking
+
+
+def looked(
+    image: Pixels, meta: Mapping[str, Any], sources: Mapping[str, Path], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what was seen in a picture of what a sample asks for, as JSON holds it."""
+    folder, threshold = str(sources[_pictures.EMOJI]), params["threshold"]
+    helpful, coloured = (meta["task"] == task for task in ("helpfulness", "color"))
+    looks = _detector.LOOKS if coloured else _detector.OWN
+    places = {
+        name: _detector.found(image, name, folder, threshold, looks)
+        for name in (KINDS if helpful else _named(meta["objects"]))
+    }
+    boxes = {name: [place.box for place in own] for name, own in places.items() if own}
+    if helpful:
+        return {"clip_score": _score(boxes, meta["prompt"]), "boxes": boxes}
+    seen: dict[str, Any] = {"boxes": boxes}
+    if coloured:
+        seen["colours"] = {name: own[0].colour for name, own in places.items() if own}
+    seen["parts"] = judged(meta["task"], meta["objects"], seen, params["rules"])
+    return seen
+
+
+def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the objects that an item names, each once."""
+    names = [
+        name
+        for one in objects
+        for name in (
+            *(one[key] for key in ("object", "object1", "object2") if key in one),
+            *one.get("objs", ()),
+        )
+    ]
+    return list(dict.fromkeys(names))
+
+
+def judged(
+    task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, Any], rules: str
+) -> list[bool]:
+    """Tell which parts of an item are right."""
+    found = seen["boxes"]
+    if task == "count":
+        return _boxes.counted(found, {one["object"]: int(one["counts"]) for one in objects})
+    if task == "color":
+        return [seen["colours"].get(one["object"]) == one["color"] for one in objects]
+    if task == "size":
+        return [_boxes.sized(found, one["object1"], one["object2"], one["size"]) for one in objects]
+    target, *others = objects[0]["objs"]
+    return [_boxes.related(found, target, others, objects[0]["rel"], rules)]
+
+
+def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
+    """Return the stand-in's CLIPScore, rounded to billionths."""
+    named = {wanted.name: wanted.number for wanted in _prompts.understood(prompt).objects}
+    picture = np.array([[len(found.get(name, ())) for name in KINDS]], np.float64)
+    text = np.array([[named.get(name, 0) for name in KINDS]], np.float64)
+    return round(float(_ood.clip_score(picture, text)[0]), 9)

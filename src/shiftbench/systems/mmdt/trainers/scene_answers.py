@@ -1,0 +1,80 @@
+"""Training of an answerer of scenes: the cross-entropy of the slots of its answers, all tasks mixed.
+
+Batches come from shuffled passes over the train split. The log has `train_loss`, and at the end `val_accuracy`, the
+share of val answers with all slots right.
+
+Source: ours; the loop is `_steps.fit`, AdamW under one cycle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError
+from shiftbench.sample import Sample
+from shiftbench.trainers import _loop, _steps
+
+TASKS = ("free_text",)
+PARAMS: dict[str, object] = {
+    "steps": 600,
+    "batch_size": 64,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.01,
+    "schedule": "one_cycle",
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Raises:
+        ModelError: the model has no slots.
+    """
+    if not hasattr(job.plugin, "SLOTS"):
+        raise ModelError(f"scene_answers trains scene_cnn; {job.model!r} answers otherwise")
+    net = _loop.fresh_net(job)
+    samples = job.samples("train")
+    inputs, wanted = _prepared(job, samples)
+
+    def loss(places: list[int]) -> torch.Tensor:
+        at = torch.tensor(places)
+        device = next(net.parameters()).device
+        batch = {name: value[at].to(device) for name, value in inputs.items()}
+        return slot_loss(net(batch), wanted[at].to(device), job.plugin.NONE) / len(places)
+
+    batches = _steps.mixed(job, range(len(samples)), [])
+    _steps.fit(job, net, batches, loss, logged=100)
+    job.log(job.params["steps"], "val_accuracy", _accuracy(job, net.eval()))
+    return dict(net.state_dict())
+
+
+def slot_loss(logits: torch.Tensor, wanted: torch.Tensor, none: int) -> torch.Tensor:
+    """Return the sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
+    return F.cross_entropy(
+        logits.flatten(0, 1), wanted.flatten(), ignore_index=none, reduction="sum"
+    )
+
+
+def _prepared(job: TrainJob, samples: list[Sample]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    batch = job.plugin.prepare_batch(samples, job.model_params)
+    inputs = {
+        name: torch.from_numpy(np.ascontiguousarray(batch[name])) for name in batch.dtype.names
+    }
+    return inputs, torch.tensor([job.plugin.labels(sample) for sample in samples])
+
+
+@torch.no_grad()
+def _accuracy(job: TrainJob, net: torch.nn.Module) -> float:
+    """Return the share of val samples of which every slot that is asked is right."""
+    samples = job.samples("val")
+    if not samples:
+        return float("nan")
+    inputs, wanted = _prepared(job, samples)
+    device = next(net.parameters()).device
+    found = net({name: value.to(device) for name, value in inputs.items()}).argmax(2).cpu()
+    right = (found == wanted) | (wanted == job.plugin.NONE)
+    return float(right.all(1).float().mean())
