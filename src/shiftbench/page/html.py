@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Iterable
@@ -16,10 +17,11 @@ from shiftbench.page.links import linked, slug
 from shiftbench.page.measures import DASH, spell
 
 
+@functools.cache
 def environment(*folders: Path) -> Environment:
     """Return the environment of the templates in some folders, and of those above the last that all pages share.
 
-    Everything is escaped, nothing may be undefined.
+    Everything is escaped, nothing may be undefined. A process has one of each kind, since it keeps what it compiled.
     """
     made = Environment(
         loader=FileSystemLoader([*folders, folders[-1].parent]),
