@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -242,15 +243,29 @@ def test_empty_shards_are_refused(tmp_path: Path) -> None:
 LEARNT: dict[str, Any] = {"datasets__shapes": {"count": 400}, "trainers__mixup": {"epochs": 12}}
 
 
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's repository with shards and weights that a run made; to be read alone."""
+    folder = tmp_path_factory.mktemp("learnt")
+    planned_campaign.make(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        planned = planned_campaign.plan(folder, **LEARNT)
+        planned.write(folder)
+        for verb in ("shift", "train"):
+            for job in sorted(planned.of_verb(verb), key=lambda job: "identity" not in job.name):
+                said(verb, "--recipe", str(folder / job.recipe_path))
+    return folder
+
+
 @pytest.fixture
-def trained(home: Path) -> Path:
-    """The user's repository with shards and weights that a run made."""
-    planned = planned_campaign.plan(home, **LEARNT)
-    planned.write(home)
-    for verb in ("shift", "train"):
-        for job in sorted(planned.of_verb(verb), key=lambda job: "identity" not in job.name):
-            said(verb, "--recipe", str(home / job.recipe_path))
-    return home
+def trained(learnt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that repository, entered."""
+    shutil.copytree(learnt, tmp_path, dirs_exist_ok=True)
+    planned_campaign.load(tmp_path, **LEARNT)
+    monkeypatch.chdir(tmp_path)
+    plan._code.cache_clear()
+    return tmp_path
 
 
 ASK = "calibrate bright --weights shapes/perceptron-mixup-s0 --split test".split()
