@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,9 @@ BUILT = [name for name in NAMES if hasattr(plugins.find("models", name), "build"
 NETS = [name for name in BUILT if not hasattr(plugins.find("models", name), "predictor")]
 """Those whose answers are logits; others bring a predictor of their own."""
 BOXES = [name for name in NAMES if name not in BUILT]
+BY_NET = pytest.mark.parametrize("name", NETS, scope="module")
+"""All tests of a net in a row, so that one of pytest's workers builds it, once."""
+CLASSES = 7
 CONTEXT = {"dataset": "tiny", "model": "any", "seed": 0}
 
 
@@ -28,14 +32,21 @@ def small(model: ModuleType) -> dict[str, Any]:
     return model.PARAMS | ({"size": 64} if model.PARAMS.get("size", 0) > 64 else {})
 
 
-def built(name: str, classes: int) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
+def built(name: str) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
     if "efficientnet" in name or name == "timm":
         pytest.importorskip("timm")
     if name == "open_clip":
         fake_open_clip.install()
     model = plugins.find("models", name)
+    return model, net_of(name), small(model)
+
+
+@functools.lru_cache(maxsize=1)
+def net_of(name: str) -> torch.nn.Module:
+    model = plugins.find("models", name)
     torch.manual_seed(0)
-    return model, model.build(small(model), classes).eval(), small(model)
+    net: torch.nn.Module = model.build(small(model), CLASSES).eval()
+    return net
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,9 +67,9 @@ def test_black_box_is_loaded_with_the_same_arguments(name: str) -> None:
     assert parameters == ["weights", "params", "classes", "device", "inputs"]
 
 
-@pytest.mark.parametrize("name", NETS)
+@BY_NET
 def test_features_then_head_are_the_logits(name: str) -> None:
-    model, net, params = built(name, 7)
+    model, net, params = built(name)
     for colour in (False, True):
         samples = training_jobs.pictures(3, size=40, colour=colour)
         batch = nets.to_inputs(nets.prepare(model, samples, params), torch.device("cpu"))
@@ -68,14 +79,14 @@ def test_features_then_head_are_the_logits(name: str) -> None:
             assert torch.allclose(net.features(batch), features, atol=1e-4)
             assert torch.allclose(net.head(features), logits, atol=1e-4)
         assert features.ndim == 2
-        assert logits.shape == (3, 7)
+        assert logits.shape == (3, CLASSES)
         assert torch.equal(direct, logits)
-        assert net.head.weight.shape == (7, features.shape[1])
+        assert net.head.weight.shape == (CLASSES, features.shape[1])
 
 
-@pytest.mark.parametrize("name", NETS)
+@BY_NET
 def test_answers_do_not_depend_on_the_batch(name: str) -> None:
-    model, net, params = built(name, 4)
+    model, net, params = built(name)
     predictor = nets.TorchPredictor(net, model, params, "cpu")
     samples = training_jobs.pictures(3, size=40)
     whole = predictor(samples)["logits"]
@@ -84,9 +95,10 @@ def test_answers_do_not_depend_on_the_batch(name: str) -> None:
     assert whole.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", NETS)
+@BY_NET
 def test_images_of_several_sizes_make_one_batch(name: str) -> None:
-    model, _, params = built(name, 4)
+    model = plugins.find("models", name)
+    params = small(model)
     mixed = [*training_jobs.pictures(1, size=28), *training_jobs.pictures(1, size=90, colour=True)]
     batch = nets.prepare(model, mixed, params)
     assert len(batch) == 2
@@ -94,10 +106,10 @@ def test_images_of_several_sizes_make_one_batch(name: str) -> None:
     assert all(part in (np.uint8, np.float32) for part in parts)
 
 
-@pytest.mark.parametrize("name", NETS)
+@BY_NET
 def test_weights_survive_their_file(name: str, tmp_path: Any) -> None:
-    _, net, _ = built(name, 4)
-    state = net.state_dict()
+    _, net, _ = built(name)
+    state = {key: value.clone() for key, value in net.state_dict().items()}
     file = training_jobs.write(tmp_path / "w.safetensors", state)
     nets.load_into(net, nets.read_state(file), file)
     assert nets.state_bytes(net.state_dict()) == nets.state_bytes(state)
