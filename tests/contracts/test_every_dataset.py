@@ -112,23 +112,25 @@ def read(name: str) -> dict[str, list[Seen]]:
     module = plugins.find("datasets", name)
     group = getattr(module, "group", lambda sample: sample.key)
     found: dict[str, list[Seen]] = {split: [] for split in offered(module)}
+    task = plugins.find("tasks", module.TASK)
     for native in {splits.native(split, module) for split in found}:
         cuts = [split for split in found if splits.native(split, module) == native]
         for sample in module.samples(native, sources, params, **made_from(module, params, native)):
             assert isinstance(sample, Sample), sample
-            check(sample, module)
+            check(sample, task)
             seen = Seen(sample.key, labels(sample), group(sample), content(sample))
             for split in cuts:
-                found[split] += [seen for _ in splits.cut([sample], split, module)]
+                if splits.belongs(split, seen.group, module.NATIVE):
+                    found[split].append(seen)
     return found
 
 
-def check(sample: Sample, module: ModuleType) -> None:
-    task = plugins.find("tasks", module.TASK)
-    assert set(task.REQUIRED) <= sample.fields.keys() <= set(task.FIELDS)
-    assert all(type(label) is int for label in labels(sample))
+def check(sample: Sample, task: ModuleType) -> None:
+    assert set(task.REQUIRED) <= sample.fields.keys() <= task.FIELDS.keys()
+    known = labels(sample)
+    assert all(type(label) is int for label in known)
     joints = [len(pose["joints"]) for pose in sample.fields.get("poses", ())]
-    task.check(sample, ["any"] * max(1 + max(labels(sample), default=0), *joints, 0))
+    task.check(sample, ["any"] * max(1 + max(known, default=0), *joints, 0))
     if "image" in sample.fields:
         image = sample.fields["image"]
         assert image.dtype == np.uint8
