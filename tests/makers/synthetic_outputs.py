@@ -89,12 +89,19 @@ def _preview(root: Path, name: str, classes: list[str], samples: list[dict[str, 
 ABOUT = {
     "accuracy": {
         "unit": "share",
+        "kind": "share",
         "higher_is_better": True,
         "meaning": "Share of samples whose prediction is the label.",
     },
-    "error": {"unit": "share", "higher_is_better": False, "meaning": "1 - accuracy."},
+    "error": {
+        "unit": "share",
+        "kind": "share",
+        "higher_is_better": False,
+        "meaning": "1 - accuracy.",
+    },
     "ece": {
         "unit": "probability",
+        "kind": "biased",
         "higher_is_better": False,
         "meaning": "Expected calibration error.",
         "options": {"bins": 15},
@@ -115,21 +122,25 @@ ABOUT = {
     },
     "auc_severity": {
         "unit": "share",
+        "kind": "share",
         "higher_is_better": True,
         "meaning": "Area under the severity curve.",
     },
     "auroc": {
         "unit": "share",
+        "kind": "share",
         "higher_is_better": True,
         "meaning": "Area under the ROC curve, OOD positive.",
     },
     "fpr95": {
         "unit": "share",
+        "kind": "share",
         "higher_is_better": False,
         "meaning": "False positives at 95% true positives.",
     },
     "aurc": {
         "unit": "share",
+        "kind": "share",
         "higher_is_better": False,
         "meaning": "Area under the risk-coverage curve.",
     },

@@ -108,7 +108,9 @@ def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
 
 def execute(root: Path, drawn: Artifact) -> str:
     """Draw the samples, then make the page, from them alone."""
-    page = Artifact.of(Ref("report", "samples/toys/index"), {"clean": "toy"}, (drawn.ref,))
+    page = Artifact.of(
+        Ref("report", "samples/toys/index"), {"clean": "toy", "shows": "samples"}, (drawn.ref,)
+    )
     for artifact, module in ((drawn, stage), (page, samples_page)):
         job = Job("report", artifact.ref.name, (artifact,), {"plugins": []})
         write_bytes(root / job.recipe_path, job.text().encode())

@@ -17,7 +17,7 @@ from shiftbench.page.completions import Written
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
-from shiftbench.stages import completions_page, report, samples_page
+from shiftbench.stages import report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -315,7 +315,9 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     ]  # fmt: skip
     labels = {("d/convnet-erm-s0", "plain"): "convnet-erm-s0"}
     content = samples.content(rows, {("s", "l"): {"text": f"a text {nasty}"}}, labels)
-    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"clean": "d"}, ())
+    artifact = Artifact.of(
+        Ref("report", "samples/clothes/index"), {"clean": "d", "shows": "samples"}, ()
+    )
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, content))
@@ -347,10 +349,12 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     ]  # fmt: skip
     prompts = {("s", "k"): {"text": f"1 +2 {nasty}", "mark": "</think>", "answer": "3"}}
     prompts[("s", "l")] = prompts["s", "k"]
-    artifact = Artifact.of(Ref("report", "samples/chains/index"), {"clean": "d"}, ())
+    artifact = Artifact.of(
+        Ref("report", "samples/chains/index"), {"clean": "d", "shows": "completions"}, ()
+    )
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(completions_page.page(artifact, completions.content(rows, prompts)))
+    file.write_text(samples_page.page(artifact, completions.content(rows, prompts)))
     page.driver.get_log("browser")
     page.driver.get(f"{file.as_uri()}#weights=decoder-pear-s0&set=d/five")
     assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]

@@ -16,13 +16,13 @@ from shiftbench.page.links import linked, slug
 from shiftbench.page.measures import DASH, spell
 
 
-def environment(folder: Path) -> Environment:
-    """Return the environment of the templates in a folder, and of those above it that all pages share.
+def environment(*folders: Path) -> Environment:
+    """Return the environment of the templates in some folders, and of those above the last that all pages share.
 
     Everything is escaped, nothing may be undefined.
     """
     made = Environment(
-        loader=FileSystemLoader([folder, folder.parent]),
+        loader=FileSystemLoader([*folders, folders[-1].parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

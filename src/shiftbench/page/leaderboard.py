@@ -21,7 +21,7 @@ from shiftbench.metrics._corruption import ALEXNET
 from shiftbench.page.cells import Cell
 from shiftbench.page.measures import Measure, spell
 from shiftbench.refs import without_seed
-from shiftbench.statistics import bootstrap
+from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
@@ -279,7 +279,7 @@ def _column(
 ) -> Column:
     series = {
         who: one.undefined() if who in undefined else one
-        for who, one in _series(tables, rows).items()
+        for who, one in _series(tables, rows, measure.kind).items()
     }
     entries = {who: one.entry for who, one in series.items()}
     means = sorted(
@@ -308,35 +308,34 @@ def _column(
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """Mean over positions: the value and its replicates, float64 (1 + draws,), NaN where not defined."""
+    """Mean over positions: the value and its replicates, float64 (1 + draws,), NaN where not defined; its interval."""
 
     values: NDArray[np.float64]
     n: int
-    given: tuple[float | None, float | None] | None = (
-        None  # the row's own interval, where it is one row
-    )
+    low: float | None = None
+    high: float | None = None
 
     @property
     def entry(self) -> Entry:
-        low, high = self.given or _ends(self.values)
-        return Entry(_maybe(self.values[0]), low, high, self.n)
+        return Entry(_maybe(self.values[0]), self.low, self.high, self.n)
 
     def undefined(self) -> _Series:
         """Return what has no value, for as many samples."""
         return _Series(np.full(len(self.values), np.nan), self.n)
 
 
-def _series(tables: Tables, rows: pl.DataFrame) -> dict[Who, _Series]:
+def _series(tables: Tables, rows: pl.DataFrame, kind: str) -> dict[Who, _Series]:
     """Return the mean over all positions per weights and method; not defined where a position is missing."""
     whole = rows.select(PLACE).unique().height
     joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
     parts = joined.partition_by("weights", "method", as_dict=True, maintain_order=True)
     return {
-        (str(weights), str(method)): _mean(part, whole) for (weights, method), part in parts.items()
+        (str(weights), str(method)): _mean(part, whole, kind)
+        for (weights, method), part in parts.items()
     }
 
 
-def _mean(part: pl.DataFrame, whole: int) -> _Series:
+def _mean(part: pl.DataFrame, whole: int, kind: str) -> _Series:
     draws = [
         np.asarray(one if one is not None else [], dtype=np.float64)
         for one in part["draws"].to_list()
@@ -349,15 +348,22 @@ def _mean(part: pl.DataFrame, whole: int) -> _Series:
     if part.height != whole:
         return _Series(np.full(len(rows[0]), np.nan), n)
     values = np.add.accumulate(rows)[-1] / whole  # one after another: the same sum everywhere
-    given = (part["ci_low"][0], part["ci_high"][0]) if whole == 1 else None
-    return _Series(values, n, given)
+    ends = part.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
+    low, high = ends[0] if whole == 1 else intervals.of_mean(kind, values, ends)
+    return _Series(values, n, _maybe(low), _maybe(high))
 
 
 def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
     values = one.values - two.values
-    low, high = _ends(values)
+    low, high = bootstrap.interval(values[1:])
     return Difference(
-        a, b, _maybe(values[0]), low, high, _maybe(bootstrap.p_value(values[1:])), min(one.n, two.n)
+        a,
+        b,
+        _maybe(values[0]),
+        _maybe(low),
+        _maybe(high),
+        _maybe(bootstrap.p_value(values[1:])),
+        min(one.n, two.n),
     )
 
 
@@ -380,11 +386,6 @@ def _best(means: list[Who], entries: dict[Who, Entry], measure: Measure) -> froz
         return frozenset()
     top = (max if measure.higher_is_better else min)(values.values())
     return frozenset(who for who, value in values.items() if value == top)
-
-
-def _ends(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    low, high = bootstrap.interval(values[1:])
-    return _maybe(low), _maybe(high)
 
 
 def _maybe(value: Any) -> float | None:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from shiftbench import plugins
+from shiftbench.statistics.interval_kind import interval_kind
 
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
@@ -43,6 +44,7 @@ def _plugin(name: str) -> dict[str, Any]:
     return {
         "unit": module.UNIT,
         "higher_is_better": module.HIGHER_IS_BETTER,
+        "kind": interval_kind(module),
         "meaning": meaning,
         "options": {key: value for key, value in module.PARAMS.items() if value is not None},
     }
@@ -58,6 +60,7 @@ class Measure:
         higher_is_better: None where it is not known.
         meaning: one sentence.
         options: what params.yaml says of it.
+        kind: of its intervals, see `interval_kind`.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Measure:
     higher_is_better: bool | None = None
     meaning: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    kind: str = "draws"
 
     @classmethod
     def of(cls, name: str, about: Mapping[str, Mapping[str, Any]]) -> Measure:

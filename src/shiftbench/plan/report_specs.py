@@ -12,6 +12,7 @@ from shiftbench.plan.recipe_spec import RecipeSpec
 from shiftbench.plan.resolved_plugin import Content
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.refs import Ref
+from shiftbench.statistics.interval_kind import interval_kind
 
 INDEX = Ref("report", "index")
 _JUDGED = {"label", "prediction", "correct", "confidence_e9"}  # columns of records
@@ -66,9 +67,8 @@ class ReportSpecs:
     def samples_page(self, ref: Ref) -> RecipeSpec:
         """The page that shows the samples of a campaign."""
         _, name, _ = ref.parts
-        content = {"clean": self.params.campaigns[name].dataset, **self._shows(name)}
-        code = resolved_plugin.code_of(f"{content.get('shows', 'samples')}_page")
-        return RecipeSpec(content, [Ref("samples", name)], code)
+        content = {"clean": self.params.campaigns[name].dataset, "shows": self._shows(name)}
+        return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
         """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
@@ -84,17 +84,18 @@ class ReportSpecs:
             rows.append({**own, **named})
             inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
         shows = self._shows(ref.name)
-        content = {"clean": self.params.campaigns[ref.name].dataset, "rows": rows, **shows}
-        return RecipeSpec(content, inputs, resolved_plugin.code_of(shows.get("shows", "samples")))
+        clean = self.params.campaigns[ref.name].dataset
+        content = {"clean": clean, "rows": rows, "shows": shows}
+        return RecipeSpec(content, inputs, resolved_plugin.code_of(shows))
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each campaign's numbers."""
         found = [name for name in self.points.campaigns if self._sampled(name)]
         return [Ref("report", f"samples/{name}/index") for name in found]
 
-    def _shows(self, name: str) -> dict[str, str]:
-        """Return `shows: completions` of a campaign whose records hold texts with their phases."""
-        return {"shows": "completions"} if self._has(name, _WRITTEN) else {}
+    def _shows(self, name: str) -> str:
+        """Return `completions` of a campaign whose records hold texts with their phases, else `samples`."""
+        return "completions" if self._has(name, _WRITTEN) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
@@ -118,13 +119,13 @@ class ReportSpecs:
         asked = self.params.system
         assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
         card = cards.load(asked.slug)
+        known = {name: self._measure(name) for name in self.params.metrics}
         content = {
             "system": asked.slug,
             "scale": asked.scale,
             "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
-            "higher_is_better": {
-                name: self._measure(name)["higher_is_better"] for name in self.params.metrics
-            },
+            "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
+            "kinds": {name: one["kind"] for name, one in known.items()},
         }
         tables = [Ref("tables", name) for name in self.points.campaigns]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
@@ -141,6 +142,7 @@ class ReportSpecs:
         return {
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
+            "kind": interval_kind(module),
             "meaning": (module.__doc__ or "").strip().partition("\n")[0],
             "options": resolved_plugin.plain(self.params.options("metrics", name)),
         }

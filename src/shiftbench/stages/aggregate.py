@@ -31,7 +31,6 @@ from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import (
     analysis_rows,
-    bootstrap,
     detector_comparisons,
     failure_prediction,
     intervals,
@@ -44,6 +43,7 @@ from shiftbench.statistics import (
     spectrum_rows,
 )
 from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Metric
+from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.statistics.rows import Floats, Row
 
 
@@ -214,17 +214,9 @@ def _ends(rows: list[Row], modules: Mapping[str, ModuleType]) -> tuple[Floats, F
     draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
     values = np.array([row.value for row in rows], dtype=np.float64)
     units = np.array([row.units or row.n for row in rows], dtype=np.int64)
-    ends = np.stack(bootstrap.interval(draws))
-    found = [modules.get(row.metric) for row in rows]
-    of = np.array([module is not None and _is_share(module) for module in found], dtype=bool)
-    ends[:, of] = intervals.share(values[of], draws[of], units[of])
-    of = np.array([getattr(module, "BIASED", False) for module in found], dtype=bool)
-    ends[:, of] = intervals.biased(values[of], draws[of])
-    return ends[0], ends[1]
-
-
-def _is_share(module: ModuleType) -> bool:
-    return bool(module.UNIT == "share" and module.RANGE == (0.0, 1.0))
+    kinds = [interval_kind(modules.get(row.metric)) for row in rows]
+    low, high = intervals.of_rows(kinds, values, draws, units)
+    return low, high
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:

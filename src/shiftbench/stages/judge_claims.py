@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,12 @@ from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.files import scratch
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
-from shiftbench.statistics import bootstrap
 from shiftbench.statistics.claims import Judged, judge
 from shiftbench.statistics.expressions import (
     NotEvaluable,
     Rows,
     evaluate,
-    scalar,
+    only,
 )
 from shiftbench.statistics.statements import Claim, Figure, Reported
 
@@ -36,7 +36,7 @@ def run(run: Run, artifact: Artifact) -> None:
     """Judge the claims of one system."""
     card, scale = artifact.recipe["card"], artifact.recipe["scale"]
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
-    rows = read(tables, artifact.recipe["higher_is_better"])
+    rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
     made = {
         "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
@@ -52,15 +52,19 @@ def run(run: Run, artifact: Artifact) -> None:
         run.commit(artifact, files)
 
 
-def read(tables: list[Path], higher_is_better: Mapping[str, bool | None]) -> Rows:
-    """Return the rows of several campaigns, with their replicates; which direction of a metric is better."""
+def read(
+    tables: list[Path],
+    higher_is_better: Mapping[str, bool | None],
+    kinds: Mapping[str, str] = MappingProxyType({}),
+) -> Rows:
+    """Return the rows of several campaigns, with their replicates and what is known of their metrics, see `Rows`."""
     frames = {}
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
         frame = pl.from_arrow(pa.concat_tables(read))
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
         frames[name] = frame
-    return Rows.of(frames["metrics"], frames["replicates"], higher_is_better)
+    return Rows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
 
 def _claims(judged: list[Judged]) -> pa.Table:
@@ -92,7 +96,7 @@ def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Tabl
         if expression is None or stated.scale != wanted:
             continue
         try:
-            found = _numbers(scalar(evaluate(rows, expression))[None])[0] | {"reason": None}
+            found = _numbers(only(evaluate(rows, expression)))[0] | {"reason": None}
         except NotEvaluable as reason:
             found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
         lines.append({"number": number, **found})
@@ -115,7 +119,7 @@ def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
         places = found.places
         x = places[figure.x].cast(pl.String)
         colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
-        for at, numbers in enumerate(_numbers(found.values)):
+        for at, numbers in enumerate(_numbers(found)):
             lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
     return schema.table(lines, claim_formats.FIGURES)
 
@@ -126,22 +130,20 @@ def _scattered(number: int, colour: str, sides: dict[str, Rows]) -> list[Line]:
     return [
         {"figure": number, "colour": name, "x": axis, **numbers}
         for axis, side in sides.items()
-        for name, numbers in zip(
-            side.places[colour].cast(pl.String), _numbers(side.values), strict=True
-        )
+        for name, numbers in zip(side.places[colour].cast(pl.String), _numbers(side), strict=True)
         if name in names[0] & names[1]
     ]
 
 
-def _numbers(values: np.ndarray) -> list[Line]:
-    """Return value and 95% interval of each row of (rows, 1 + draws)."""
-    low, high = bootstrap.interval(values[:, 1:])
+def _numbers(rows: Rows) -> list[Line]:
+    """Return value and 95% interval of each row."""
+    low, high = rows.intervals
     return [
         {
             name: None if np.isnan(number) else float(number)
             for name, number in zip(("value", "ci_low", "ci_high"), numbers, strict=True)
         }
-        for numbers in zip(values[:, 0], low, high, strict=True)
+        for numbers in zip(rows.values[:, 0], low, high, strict=True)
     ]
 
 

@@ -1,7 +1,7 @@
-"""Stage report, beside the page: the samples behind a campaign's numbers, on a page of their own.
+"""Stage report, beside the page: the samples, or the completions, behind a campaign's numbers, on a page of their own.
 
 `results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It holds all that it shows, and is made
-from what stage `samples` chose and drew: where its design changes, neither records nor shards are read again.
+from what stage `samples` or `completions` chose: where its design changes, neither records nor shards are read again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from shiftbench.provenance.recipe import Artifact, Run
 
 ASSETS = (
     "../templates/page.html",
-    "../templates/samples/index.html",
-    "../templates/samples/samples.js",
+    "../templates/behind/frame.html",
+    "../templates/behind/chooser.js",
+    "../templates/behind/samples/index.html",
+    "../templates/behind/samples/shown.js",
+    "../templates/behind/completions/index.html",
+    "../templates/behind/completions/shown.js",
     "../templates/report/style.css",
 )
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -26,8 +30,8 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 def run(run: Run, artifact: Artifact) -> None:
     """Make the page of one campaign."""
-    (drawn,) = artifact.inputs
-    text = page(artifact, json.loads(run.path(drawn).read_bytes()))
+    (chosen,) = artifact.inputs
+    text = page(artifact, json.loads(run.path(chosen).read_bytes()))
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
         temporary.write_bytes(text.encode())
@@ -35,9 +39,12 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 def page(artifact: Artifact, content: object) -> str:
-    """Return the page's HTML; `content`: what its script reads, see `page.samples.content`."""
-    script = Markup((_TEMPLATES / "samples/samples.js").read_text())
-    template = html.environment(_TEMPLATES / "samples").get_template("index.html")
+    """Return the page's HTML; `content`: what its script reads, see `content` of page.samples and page.completions."""
+    behind = _TEMPLATES / "behind"
+    shows = artifact.recipe["shows"]
+    scripts = (behind / "chooser.js", behind / shows / "shown.js")
+    script = Markup("".join(file.read_text() for file in scripts))
+    template = html.environment(behind / shows, behind).get_template("index.html")
     return template.render(
         campaign=artifact.ref.parts[1],
         dataset=artifact.recipe["clean"],

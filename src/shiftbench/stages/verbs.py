@@ -141,16 +141,13 @@ def report(run: Run, todo: list[Artifact]) -> None:
 
         stage.run(run, todo)
         return
-    from shiftbench.stages import completions, completions_page, samples, samples_page
+    from shiftbench.stages import completions, samples, samples_page
 
-    stages = {
-        "samples": (samples, samples_page),
-        "completions": (completions, completions_page),
-    }
+    stages = {"samples": samples, "completions": completions}
     _stream(run)
     for artifact in todo:
-        chosen, page = stages[artifact.recipe.get("shows", "samples")]
-        (chosen if artifact.ref.kind == "samples" else page).run(run, artifact)
+        chosen = artifact.ref.kind == "samples"
+        (stages[artifact.recipe["shows"]] if chosen else samples_page).run(run, artifact)
 
 
 RUN: dict[str, Callable[..., None]] = {

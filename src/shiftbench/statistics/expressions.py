@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.stats import rankdata
 
 from shiftbench.data import formats
 from shiftbench.errors import near
+from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.statements import TWO, parts
 
 Floats = NDArray[np.float64]
@@ -36,19 +38,24 @@ class Rows:
         values: float64 (rows, 1 + draws): the value, then under each draw.
         named: the columns that a selector fixed, which do not tell rows apart.
         higher_is_better: of each metric; None, or not there: not known.
+        kinds: of each metric's interval, see `interval_kind`.
+        ends: of 95% intervals, float64 (rows, 2): the tables' own, and of means; None of other combinations.
     """
 
     places: pl.DataFrame
     values: Floats
     named: frozenset[str] = frozenset()
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    ends: Floats | None = None
 
     @classmethod
     def of(
         cls,
         metrics: pl.DataFrame,
         replicates: pl.DataFrame,
-        higher_is_better: Mapping[str, bool | None] | None = None,
+        higher_is_better: Mapping[str, bool | None] = MappingProxyType({}),
+        kinds: Mapping[str, str] = MappingProxyType({}),
     ) -> Rows:
         """Join the tables METRICS and REPLICATES of campaigns."""
         both = metrics.join(replicates, on=list(KEY), nulls_equal=True, how="inner")
@@ -56,12 +63,23 @@ class Rows:
         if len(both):
             draws = np.array(both["draws"].to_list(), dtype=np.float64)
             values = np.column_stack([both["value"].cast(pl.Float64).to_numpy(), draws])
-        return cls(both.select(*KEY, "seed"), values, NONE, higher_is_better or {})
+        ends = both.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
+        return cls(both.select(*KEY, "seed"), values, NONE, higher_is_better, kinds, ends)
 
     def take(self, keep: pl.Series, named: frozenset[str]) -> Rows:
         """Return some of the rows."""
-        places, values = self.places.filter(keep), self.values[keep.to_numpy()]
-        return replace(self, places=places, values=values, named=named)
+        at = keep.to_numpy()
+        ends = None if self.ends is None else self.ends[at]
+        return replace(
+            self, places=self.places.filter(keep), values=self.values[at], named=named, ends=ends
+        )
+
+    @property
+    def intervals(self) -> Floats:
+        """The ends of 95% intervals, float64 (2, rows); of what is neither a row nor a mean, percentiles."""
+        return (
+            np.stack(bootstrap.interval(self.values[:, 1:])) if self.ends is None else self.ends.T
+        )
 
 
 # ------------------------------------------------------------------ expressions
@@ -151,7 +169,14 @@ def _over(name: str, rows: Rows, column: str) -> Rows:
     made = [_one(name, rows.take(at == place, rows.named)) for place in range(len(places))]
     values = np.concatenate([one.values for one in made])
     combined = pl.concat([one.places for one in made])
-    return replace(rows, places=combined, values=values, named=rows.named | {column})
+    ends = [one.ends for one in made if one.ends is not None]
+    return replace(
+        rows,
+        places=combined,
+        values=values,
+        named=rows.named | {column},
+        ends=np.concatenate(ends) if ends else None,
+    )
 
 
 def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
@@ -180,6 +205,7 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
             places=rows.places[order["at"]],
             values=rows.values[order["at"].to_numpy()],
             named=named,
+            ends=None,
         )
         for rows, order in zip((one, other), orders, strict=True)
     )
@@ -188,11 +214,11 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
 
 def _two(name: str, one: Rows, other: Rows) -> Rows:
     if name == "difference":
-        return replace(one, values=one.values - other.values)
+        return replace(one, values=one.values - other.values, ends=None)
     if name == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(other.values == 0, np.nan, one.values / other.values)
-        return replace(one, values=ratio)
+        return replace(one, values=ratio, ends=None)
     if len(one.places) < 3:
         raise NotEvaluable(f"{name} needs three places at least, found {len(one.places)}")
     correlate = _spearman if name == "spearman" else _kendall
@@ -201,7 +227,7 @@ def _two(name: str, one: Rows, other: Rows) -> Rows:
 
 def _one(name: str, rows: Rows) -> Rows:
     if name == "abs":
-        return replace(rows, values=np.abs(rows.values))
+        return replace(rows, values=np.abs(rows.values), ends=None)
     values = rows.values
     if name in ("area", "slope"):
         return _single(rows, _curve(name, rows))
@@ -211,12 +237,21 @@ def _one(name: str, rows: Rows) -> Rows:
         return _single(
             rows, np.where(np.isnan(values).any(axis=0), np.nan, (values > 0).sum(axis=0))
         )
-    return _single(rows, np.asarray(getattr(np, name)(values, axis=0), dtype=np.float64))
+    made = _single(rows, np.asarray(getattr(np, name)(values, axis=0), dtype=np.float64))
+    return replace(made, ends=_ends_of_mean(rows, made)) if name == "mean" else made
 
 
 def _single(rows: Rows, values: Floats) -> Rows:
     named = frozenset(rows.places.columns)
-    return replace(rows, places=rows.places.head(1), values=values[None], named=named)
+    return replace(rows, places=rows.places.head(1), values=values[None], named=named, ends=None)
+
+
+def _ends_of_mean(rows: Rows, mean: Rows) -> Floats | None:
+    """Return the ends of a mean of rows, where their intervals are of one kind; float64 (1, 2)."""
+    kinds = {rows.kinds.get(metric, "draws") for metric in rows.places["metric"].unique()}
+    if rows.ends is None or len(kinds) > 1:
+        return None
+    return intervals.of_mean(kinds.pop(), mean.values[0], rows.ends)[None]
 
 
 def _worst(rows: Rows) -> Floats:
@@ -281,8 +316,8 @@ def leaves(
     return [leaf for one in operands for leaf in leaves(rows, one, seeded=seeded, free=free)]
 
 
-def scalar(rows: Rows) -> Floats:
-    """Return the values of the one row that there is, float64 (1 + draws,).
+def only(rows: Rows) -> Rows:
+    """Return the one row that there is.
 
     Raises:
         NotEvaluable: there are several.
@@ -291,5 +326,10 @@ def scalar(rows: Rows) -> Floats:
         raise NotEvaluable(
             f"the value has {len(rows.places)} rows; combine them (mean, max, ...) or quantify `over` a column"
         )
-    values: Floats = rows.values[0]
+    return rows
+
+
+def scalar(rows: Rows) -> Floats:
+    """Return the values of the one row that there is, float64 (1 + draws,), as `only` does."""
+    values: Floats = only(rows).values[0]
     return values

@@ -7,12 +7,14 @@
 | `biased` | a metric that noise raises | percentiles, less the bias that the replicates show |
 | `of_seeds` | a claim with `unit: seed` | t over training seeds, and the replicates for samples that they share |
 
+What is printed of a metric has the interval of its kind, `of_rows`, and so has a mean of its rows, `of_mean`.
 docs/statistics.md has how often each holds the truth. Only sums, products and square roots of replicates go into
 them, and quantiles rounded to nine digits, so that tables are the same on any machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +113,39 @@ def _note(draws: Floats, low: float, high: float) -> str:
 
 
 NO_WIDTH = "no draw differs: an interval without width says nothing of what was not seen"
+
+
+def of_rows(
+    kinds: Sequence[str], values: Floats, draws: Floats, units: NDArray[np.int64]
+) -> Floats:
+    """Return the ends of rows' 95% intervals, float64 (2, n), NaN where not defined.
+
+    Args:
+        kinds: of each row's metric, see `interval_kind`.
+        values: float64 (n,), NaN where not defined.
+        draws: their replicates, float64 (n, draws).
+        units: what each is computed from at least, int64 (n,).
+    """
+    ends = np.stack(bootstrap.interval(draws))
+    of = np.array([one == "share" for one in kinds], dtype=bool)
+    ends[:, of] = share(values[of], draws[of], units[of])
+    of = np.array([one == "biased" for one in kinds], dtype=bool)
+    ends[:, of] = biased(values[of], draws[of])
+    return ends
+
+
+def of_mean(kind: str, values: Floats, parts: Floats) -> Floats:
+    """Return the ends of a mean of rows of one kind, float64 (2,); without replicates that differ, the mean of theirs.
+
+    Args:
+        kind: of the rows' metric, see `interval_kind`.
+        values: the mean, then its replicates, float64 (1 + draws,), NaN where not defined.
+        parts: ends of the rows' own intervals, float64 (rows, 2).
+    """
+    defined = values[1:][~np.isnan(values[1:])]
+    if len(defined) > 1 and np.var(defined) <= _ROUNDING:
+        return np.asarray(parts.mean(axis=0))
+    return of_rows([kind], values[:1], values[None, 1:], np.ones(1, dtype=np.int64))[:, 0]
 
 
 def share(values: Floats, draws: Floats, units: NDArray[np.int64]) -> tuple[Floats, Floats]:
