@@ -15,8 +15,9 @@ from makers.metric_inputs import value
 from shiftbench import plugins
 from shiftbench.errors import ParamsError
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.rows import Row
-from shiftbench.systems.complexity_ood.metrics import _logistic, _points
+from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.rows import Row, Rows, SeverityPath
+from shiftbench.systems.complexity_ood.metrics import _logistic, _points, _ranks
 
 CHANCE = {"chain_mod": 0.1}
 
@@ -186,14 +187,54 @@ def test_clusters_widen_intervals_as_the_sandwich_says() -> None:
     assert slopes[1:].std() == pytest.approx(sandwich, rel=0.1)
 
 
-def test_the_rank_is_that_of_scipy() -> None:
-    random, c = np.random.default_rng(0), [1, 2, 3, 4, 5]
-    values = random.integers(0, 4, (5, 8)).astype(float)  # many ties
-    rows = [row(at, own, metric="tokens") for at, own in zip(c, values, strict=True)]
-    (found,) = computed("tokens_complexity_rank", rows)
-    peers = [spearmanr(c, values[:, draw]).statistic for draw in range(8)]
-    assert found.all == pytest.approx(peers)
-    assert one("tokens_complexity_rank", [row(at, 2.0, metric="tokens") for at in c]) == 0
+def test_ranks_are_those_of_scipy_on_as_many_copies() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.integers(1, 5, 40), random.integers(0, 6, 40)  # many ties
+    weights = random.poisson(1, (40, 300))
+    found = _ranks.spearman(x, y, weights)
+    for draw in (0, 1, 249, 250, 299):
+        copies = np.repeat(np.arange(40), weights[:, draw])
+        assert found[draw] == pytest.approx(spearmanr(x[copies], y[copies]).statistic)
+    assert _ranks.spearman([1, 1, 2], [5, 6, 6], np.ones((3, 1)))[0] == pytest.approx(
+        0.5
+    )  # by hand
+    assert _ranks.spearman([1, 2, 3], [7, 7, 7], np.ones((3, 1)))[0] == 0
+    assert np.isnan(_ranks.spearman([2, 2], [1, 3], np.ones((2, 1)))[0])
+    assert np.isnan(_ranks.spearman([1, 2], [1, 3], np.zeros((2, 1), int))[0])
+
+
+def written(tokens: Any, groups: list[str] | None = None) -> Rows:
+    """Return records whose first completions have so many tokens, the second ones 99."""
+    n = len(tokens)
+    lists = [None if one is None else [one, 99] for one in tokens]
+    names = pa.array(groups or [None] * n, pa.string())
+    return Rows(pa.table({"key": [f"k{at}" for at in range(n)], "tokens": lists, "group": names}))
+
+
+def test_tokens_are_ranked_over_questions_and_severities() -> None:
+    random, metric = np.random.default_rng(2), plugins.find("metrics", "tokens_complexity_rank")
+    tokens = random.integers(1, 4, (3, 30)) + np.arange(3)[:, None]
+    weights = random.poisson(1, (30, 20)).astype(np.uint8)
+    path = SeverityPath((0.0, 1.0, 2.0, 4.0), tuple(written(own) for own in (tokens[0], *tokens)))
+    (sums,) = weighted([metric.reduce(path)], weights)
+    found = metric.finish(sums, path)[None]
+    for draw in range(20):
+        copies = np.repeat(np.arange(30), weights[:, draw])
+        severity = np.repeat([1, 2, 4], len(copies))
+        peer = spearmanr(severity, tokens[:, copies].ravel()).statistic
+        assert found[draw] == pytest.approx(peer)
+    gap = [None, *tokens[1, 1:].tolist()]
+    lacking = SeverityPath(path.severities, (*path.rows[:2], written(gap), path.rows[3]))
+    assert metric.reduce(lacking).count.tolist() == [0] + 29 * [1]
+
+
+def test_tokens_are_ranked_over_groups_that_are_numbers() -> None:
+    metric = plugins.find("metrics", "tokens_group_rank")
+    rows = written([5, 9, 7, None, 6, 8], ["1", "3/8", "2", "2", "unknown", "10"])
+    assert metric.compute(rows, np.ones((6, 2), np.uint8)) == pytest.approx(
+        2 * [spearmanr([1, 3, 2, 10], [5, 9, 7, 8]).statistic]
+    )
+    assert np.isnan(metric.compute(written([3, 4]), np.ones((2, 1), np.uint8)))
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 7), (3, 10), (299, 300), (12, 12)])

@@ -88,6 +88,17 @@ def _curve(rows: list[Row]) -> Curve:
     return Curve(ordered, complexities, lengths if lengths.all() else None)
 
 
+def complexity(group: str | None) -> float:
+    """Return the complexity that a group's name tells, NaN where it tells none.
+
+    Example:
+        >>> complexity("3"), complexity("3/8"), complexity("unknown")
+        (3.0, 3.0, nan)
+    """
+    match = _GROUP.fullmatch(group or "")
+    return float(match[1]) if match else float("nan")
+
+
 def _at(row: Row) -> tuple[float, float]:
     """Return complexity and number of words of a row, the latter 0 where it is not told."""
     if row.shift == SHIFT and row.severity:

@@ -1,41 +1,43 @@
-"""Compute allocation: Spearman's correlation of complexity with the mean number of tokens written at it.
+"""Compute allocation: Spearman's correlation, over questions, of complexity with the number of tokens written.
 
-1: more tokens at each complexity than at the one before. A model that writes as many whatever is asked allocates
-nothing: 0.
+A question at each severity of the shift `complexity` is an item: 1 where each question of more steps gets more tokens
+than all of fewer. Who writes as many tokens whatever is asked allocates nothing: 0. Not defined at one severity.
 
-Source: metrics of arXiv 2510.06274's protocol, reconstructed; Spearman 1904, as `scipy.stats.spearmanr`. Over
-complexities, not over questions: its mean at a complexity stands for these.
+Source: metrics of arXiv 2510.06274's protocol, reconstructed. The first completion counts, as for accuracy.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
-from shiftbench.statistics.rows import Floats, Row
-from shiftbench.systems.complexity_ood.metrics import _points
+from shiftbench.statistics.contributions import Contributions, Sums
+from shiftbench.statistics.rows import Floats, SeverityPath
+from shiftbench.systems.complexity_ood.metrics import _ranks
 
-KIND = "curve"
-PARAMS: dict[str, object] = {"of": "tokens"}
+KIND = "path"
+COLUMNS = ("tokens",)
+PARAMS: dict[str, object] = {}
 UNIT = "correlation"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
 
 
-def sources(params: dict[str, object]) -> tuple[str, ...]:
-    """Return the metrics whose rows are needed."""
-    return (str(params["of"]),)
+def reduce(path: SeverityPath) -> Contributions:
+    """Each sample adds 1 to the pair (severity, tokens) of each of its items; of a sample all items count, or none."""
+    written = [_ranks.first(rows.table.column("tokens")) for rows in path.rows[1:]]
+    counting = np.prod([rows.counting for rows in path.rows], axis=0)
+    counting *= np.all([own > 0 for own in written], axis=0)
+    sums = tuple((written[at] == tokens) * counting for at, tokens in _pairs(path))
+    return Contributions(counting, sums)
 
 
-def compute(rows: list[Row], of: str) -> list[Row]:
-    """Return one row per curve."""
-    return [curve.row(rank(curve.complexities, curve.values)) for curve in _points.curves(rows, of)]
+def finish(sums: Sums, path: SeverityPath) -> dict[float | None, Floats]:
+    """Return the correlation, float64 (k,), for the path as a whole (None)."""
+    pairs = np.array(_pairs(path)).reshape(-1, 2)
+    return {None: _ranks.spearman(pairs[:, 0], pairs[:, 1], sums.sums)}
 
 
-def rank(complexities: Floats, values: Floats) -> Floats:
-    """Return the correlation of values (p, k) with complexities (p,), float64 (k,)."""
-    ours, theirs = rankdata(complexities), rankdata(values, axis=0)
-    ours, theirs = ours - ours.mean(), theirs - theirs.mean(axis=0)
-    scale = np.sqrt((ours @ ours) * (theirs * theirs).sum(axis=0))
-    found = np.divide(ours @ theirs, scale, out=np.zeros_like(scale), where=scale > 0)
-    return np.where(np.isnan(values).any(axis=0), np.nan, found)
+def _pairs(path: SeverityPath) -> list[tuple[int, int]]:
+    """Return which numbers of tokens there are at each severity above 0, as (place in the path, tokens)."""
+    columns = [_ranks.first(rows.table.column("tokens")) for rows in path.rows[1:]]
+    return [(at, int(one)) for at, own in enumerate(columns) for one in np.unique(own)]
