@@ -20,7 +20,8 @@ AT_ONCE = 250
 
 def first(lists: pa.ChunkedArray) -> Ints:
     """Return the first number of each list, int64 (n,); 0 where it is not known."""
-    return pc.list_element(lists, 0).fill_null(0).to_numpy().astype(np.int64)
+    found: Ints = pc.list_element(lists, 0).fill_null(0).to_numpy().astype(np.int64)
+    return found
 
 
 def spearman(x: ArrayLike, y: ArrayLike, weights: NDArray[np.integer]) -> Floats:
