@@ -28,7 +28,7 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") ->
         RangeError: the severity lies outside 0 to 1.
         DataError: the item is not stated in that language.
     """
-    _levels.check(__name__, severity, RANGE)
+    _levels.check(f"language_{to}", severity, RANGE)
     if not severity:
         return value
     meta = dict(value.fields["meta"])
