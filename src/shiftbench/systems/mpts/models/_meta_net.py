@@ -9,6 +9,7 @@ Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import ModuleType
@@ -29,7 +30,7 @@ from shiftbench.systems.mpts.models._risk_model import RiskModel
 from shiftbench.tasks import _episodes
 
 
-class MetaNet(nn.Module):
+class MetaNet(nn.Module, ABC):
     """Linear layers, called with weights of each task; `risk_model` beside.
 
     Args:
@@ -50,21 +51,21 @@ class MetaNet(nn.Module):
         self.sizes, self.links = list(sizes), list(links)
         self.parts = [part for before, after in self.sizes for part in (before * after, after)]
 
+    @abstractmethod
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
         """Return the loss of outputs and targets (n, k, 1)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the risk of each task (n,), of outputs and targets (n, k)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
         """Return `support` or `query` of samples, float32 (n, k, d + 1), the target last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return what the task expects of outputs (n, q)."""
-        raise NotImplementedError
 
     def vector(self) -> torch.Tensor:
         """Return all weights, cut off from the net, (p,): of each layer weight, then bias."""
