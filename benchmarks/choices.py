@@ -6,7 +6,8 @@ A trial is `MODEL-TRAINER:OPTION=VALUE,...`, such as `pose_unet-pose:lr=0.004,wi
 the card at embedded scale, of the net and of its trainer, but for what the trial changes; `start_OPTION` are those of
 the trainer of the weights to begin with, `data_OPTION` those of the dataset. METRIC may be several, joined with commas.
 Judged are the samples of the `val` split as they are, by one training of a seed that is none of the run's: nothing that
-is tested is looked at. Originals are read below the root, where a run has fetched them.
+is tested is looked at. Originals are read below the root, where a run has fetched them, and so are the shards of a
+dataset that is made from others.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import yaml
 
 from shiftbench import plugins, refs
 from shiftbench.contracts import TrainJob
-from shiftbench.data import splits
+from shiftbench.data import shards, splits
 from shiftbench.inference import nets
 from shiftbench.inference.batching import batches
 from shiftbench.plan import cards
@@ -163,6 +164,8 @@ class Trials:
     def _samples(self, dataset: str, split: str) -> tuple[Sample, ...]:
         """Return the samples of a split, drawn anew."""
         module, options = self._plugin("datasets", dataset, {})
+        if hasattr(module, "needs"):
+            return tuple(shards.read(self.root / "data/shards" / dataset / split / "identity/0"))
         sources = {name: self.root / "data/sources" / name for name in module.SOURCES}
         options = {**options, **self.data, "name": dataset}
         native = module.samples(splits.native(split, module), sources, options)

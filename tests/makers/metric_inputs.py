@@ -44,10 +44,20 @@ def records(n: int = N) -> pa.Table:
     for count, high in (("executed", 2), ("rounds", 5)):  # of queries about tables
         table = table.append_column(count, pa.array(random.integers(0, high, n)))
     table = table.append_column("offset", pa.array(random.integers(-3, 4, n)))
-    found = boxes(random, n) | completions(random, n)
+    found = boxes(random, n) | completions(random, n) | forgeries(random, n)
     for name, column in {**found, **persons(random, found["true_crowd"])}.items():
         table = table.append_column(name, column)
     return table
+
+
+def forgeries(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
+    """Return what records of forgeries hold: a binary fold, and the pixels of masks of every third image."""
+    found = {name: pa.array(random.integers(0, 2, n).astype(bool)) for name in ("fake", "called")}
+    found["fake_e9"] = pa.array(random.integers(-9, 10, n) * 10**8)
+    for name in ("mask_hit", "mask_false", "mask_missed"):
+        pixels = random.integers(0, 50, n) + (name == "mask_hit")
+        found[name] = pa.array([int(one) if at % 3 == 0 else None for at, one in enumerate(pixels)])
+    return found
 
 
 def boxes(random: np.random.Generator, n: int) -> dict[str, pa.Array]:

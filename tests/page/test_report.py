@@ -161,6 +161,22 @@ def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
         gallery.boards({ref: tmp_path / "0.json"})
 
 
+def test_areas_are_drawn_over_the_picture(tmp_path: Path) -> None:
+    ref, file = Ref("previews", "faces/test/identity/0"), tmp_path / "0.json"
+    png = base64.b64encode(codecs.encode("png", np.zeros((20, 30), np.uint8))).decode()
+    sample = {"key": "faces/test/0", "label": 0, "png": png, "areas": [[2, 3, 10, 8]]}
+    content = {"classes": ["tampered"], "samples": [sample], "skipped": []}
+    file.write_text(json.dumps(content))
+    recipe_ = {"campaigns": {}, "datasets": {"faces": {"licence": "mine", "citation": "me"}}}
+    boards = gallery.boards({ref: file})
+    html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
+    assert '<rect class="area" x="2.0" y="3.0" width="10.0" height="8.0"/>' in html
+    sample["areas"] = [[2, 3, 10]]
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="the areas of 'faces/test/0' are not x, y, w and h"):
+        gallery.boards({ref: file})
+
+
 def test_a_sound_has_a_player_that_requests_nothing(tmp_path: Path) -> None:
     ref, file = Ref("previews", "clips/test/identity/0"), tmp_path / "0.json"
     wave = np.arange(-3000, 3000, dtype=np.int16)

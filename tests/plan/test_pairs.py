@@ -17,6 +17,7 @@ DATASETS = {
     "detection": "photo_boxes",
     "few_shot_classification": "fashion_pairs",
     "few_shot_regression": "sinusoid_tasks",
+    "forgery": "forged_fashion_mnist",
     "free_text": "chain_arithmetic",
     "generation": "human_eval",
     "keypoints": "capsule_bodies",
@@ -32,6 +33,7 @@ MODELS = {
     "detection": "centre_points",
     "few_shot_classification": "maml_convnet",
     "few_shot_regression": "maml_mlp",
+    "forgery": "forgery_net",
     "free_text": "decoder",
     "generation": "code_llm",
     "keypoints": "blazepose",
@@ -90,7 +92,7 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_detectors_score_logits(task: str) -> None:
-    if task in ("classification", "text_classification", "visual_question"):
+    if task in ("classification", "forgery", "text_classification", "visual_question"):
         check(task, detectors=["msp"])
         return
     with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):
@@ -114,3 +116,10 @@ def test_no_black_box_is_looked_into(family: str, name: str) -> None:
     for model in ("onnx", "predictions", "torchscript"):
         with pytest.raises(ParamsError, match=rf"'{name}' of {family} looks into a torch net"):
             check("classification", {"models": ["convnet", model]}, **asked)
+
+
+def test_pixels_of_a_mask_stay_where_they_are() -> None:
+    check("forgery", shifts=["jpeg_compression", "downscale", "gaussian_noise"])
+    for name in ("rotate", "jpeg_compression+translate"):
+        with pytest.raises(ParamsError, match="moves pixels, and the mask of forgery stays where"):
+            check("forgery", shifts=[name])

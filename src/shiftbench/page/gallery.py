@@ -32,6 +32,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of marked pixels over an image, in its pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
 class Joint:
     """A joint over an image, in its pixels, and its name."""
 
@@ -52,6 +62,7 @@ class Image:
     height: int = 0
     text: str | None = None
     marks: tuple[Mark, ...] = ()
+    areas: tuple[Area, ...] = ()
     wav: str | None = None
     joints: tuple[Joint, ...] = ()
     bones: tuple[tuple[Joint, Joint], ...] = ()
@@ -152,10 +163,11 @@ def _image(shot: dict[str, Any], key: str, number: int) -> Image:
     if "png" in sample:
         marks = _marks(sample.get("boxes", []), shot["classes"], shot["file"], key)
         joints, bones = _joints(sample.get("poses", []), shot["classes"], shot["file"], key)
+        areas = _areas(sample.get("areas", []), shot["file"], key)
         pixels = _decoded(sample["png"], "png", shot["file"], key)
         height, width = pixels.shape[:2]
         drawn = thumbnails.webp(pixels, SIDE)
-        return Image(drawn, width, height, marks=marks, joints=joints, bones=bones)
+        return Image(drawn, width, height, marks=marks, areas=areas, joints=joints, bones=bones)
     if "wav" in sample:
         drawn_sound = sound_pictures.picture(_decoded(sample["wav"], "wav", shot["file"], key))
         height, width = drawn_sound.shape
@@ -174,6 +186,16 @@ def _marks(boxes: Any, classes: list[str], file: Path, key: str) -> tuple[Mark, 
     except (ValueError, TypeError, IndexError) as error:
         raise DataError(
             f"{file}: the boxes of {key!r} are not x, y, w, h and a class; make the preview again"
+        ) from error
+
+
+def _areas(rectangles: Any, file: Path, key: str) -> tuple[Area, ...]:
+    """Return the marked pixels of a sample, rectangles x, y, w, h."""
+    try:
+        return tuple(Area(float(x), float(y), float(w), float(h)) for x, y, w, h in rectangles)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{file}: the areas of {key!r} are not x, y, w and h; make the preview again"
         ) from error
 
 

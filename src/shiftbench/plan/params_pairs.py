@@ -160,11 +160,16 @@ def _task(module: ModuleType, default: str) -> str:
 
 
 def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
-    """Refuse shifts of a field that the samples of the dataset do not have."""
+    """Refuse shifts of a field that the samples of the dataset do not have, and of pixels that a field lies on."""
     task = _module(params, "datasets", campaign.dataset).TASK
-    fields = plugins.find("tasks", task).FIELDS
+    fields, still = (getattr(plugins.find("tasks", task), what, ()) for what in ("FIELDS", "STILL"))
     for name in campaign.shifts:
         module = _module(params, "shifts", name)
+        if still and getattr(module, "MOVES", False):
+            raise ParamsError(
+                f"{where}: {name} moves pixels, and the {still[0]} of {task} stays where it is; expected a shift that "
+                "moves none"
+            )
         changed = getattr(module, "FIELDS", {getattr(module, "FIELD", None)}) - {None}
         for field in sorted(changed - set(fields)):
             raise ParamsError(
