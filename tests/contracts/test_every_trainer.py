@@ -24,13 +24,16 @@ MODELS = {
     "tfidf_logreg": "tfidf",
     "tfidf_logreg_part": "tfidf",
     "autoencoding": "autoencoder",
+    "forgery": "forgery_net",
+    "variational": "variational_autoencoder",
     **dict.fromkeys(("examiner", "random_search", "cma_search"), "heatmap_net"),
 }
 """Trainers of one model only."""
 
 
 def job(name: str) -> Any:
-    short = {"epochs": 1} if "epochs" in plugins.find("trainers", name).PARAMS else {}
+    options = plugins.find("trainers", name).PARAMS
+    short = {"epochs": 1} if "epochs" in options else {"steps": 3} if "steps" in options else {}
     return training_jobs.job(MODELS.get(name, "convnet"), name, **short)
 
 

@@ -1,12 +1,15 @@
-"""MMDT's two data sets in small: Parquet files as the hub has them, thirty rows of each split."""
+"""Data sets of the hub in small, MMDT's and So-Fake's: Parquet files as the hub has them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from makers.small_files import Made, encoded, picture
 
@@ -83,3 +86,70 @@ def mmdt_t2i(root: Path) -> Made:
     ]
     parquet(root / "ood/original-00000-of-00001.parquet", rows)
     return {}, {"path": str(root)}
+
+
+SO_FAKE = "0123456789abcdef0123456789abcdef01234567"
+SECOND_ORDER = ("real", "tampered", "full_synthetic")
+"""Names of the integer labels in the second revision of So-Fake-OOD."""
+
+
+def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, Any]]:
+    """Return rows of So-Fake's sets, a third of each class; labels are numbers where `names` gives their order."""
+    rows = []
+    for number in range(count):
+        said = ("real", "full_synthetic", "tampered")[number % 3]
+        mask = np.zeros((48, 64), np.uint8)
+        mask[8:30, 10:40] = 255
+        coded = {"bytes": encoded(Image.fromarray(mask)), "path": None}
+        kind = {"real": "reddit", "full_synthetic": "full_synthetic", "tampered": "flux_tampered"}
+        rows.append(
+            {
+                "image": _image(number),
+                "mask": coded if said == "tampered" else None,
+                "label": said if names is None else names.index(said),
+                "generator": None if said == "real" else ("flux", "imagen")[number // 3 % 2],
+                "source": None,
+                "filename": f"{number:05d}_{kind[said]}.png",
+            }
+        )
+    return rows
+
+
+def so_fake_files(
+    root: Path,
+    split: str,
+    rows: list[dict[str, Any]],
+    names: tuple[str, ...] | None = None,
+    revision: str = SO_FAKE,
+) -> None:
+    """Write a split as a download of the hub leaves it: Parquet with its features, and of which revision it is."""
+    table = pa.Table.from_pylist(rows)
+    if names is not None:
+        feature = {"names": list(names), "_type": "ClassLabel"}
+        info = json.dumps({"info": {"features": {"label": feature}}})
+        table = table.replace_schema_metadata({"huggingface": info})
+    file = f"data/{split}-00000-of-00001.parquet"
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, root / file, row_group_size=8)
+    told = root / ".cache/huggingface/download" / f"{file}.metadata"
+    told.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text(f"{revision}\nabc\n1.0\n")
+
+
+def so_fake_set(root: Path) -> Made:
+    """So-Fake-Set: labels are texts; train and validation."""
+    for split, count in (("train", 60), ("validation", 24)):
+        rows = so_fake_rows(100, None)
+        so_fake_files(root, split, rows[:count] if split == "train" else rows[-count:])
+    return {}, {"path": str(root), "revision": SO_FAKE, "side": 32}
+
+
+def so_fake_ood(root: Path) -> Made:
+    """So-Fake-OOD: labels are numbers, in the order of its second revision."""
+    so_fake_files(root, "test", so_fake_rows(30, SECOND_ORDER), SECOND_ORDER)
+    return {}, {"path": str(root), "revision": SO_FAKE, "side": 32}
+
+
+def forged_fashion_mnist(tmp: Path) -> Made:
+    """Quilts of OpenCV's digits, which are fewer and smaller than garments."""
+    return {}, {"of": "opencv_digits", "square": [6, 10]}

@@ -13,7 +13,14 @@ from scipy.io import wavfile
 
 from isolation import ROOT
 from makers import small_table_sources
-from makers.hub_miniature import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
+from makers.hub_miniature import (
+    forged_fashion_mnist,
+    mmdt_i2t,
+    mmdt_i2t_adv,
+    mmdt_t2i,
+    so_fake_ood,
+    so_fake_set,
+)
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
     aime,
@@ -346,6 +353,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(food101, oxford_pet, imagenet_concepts),
         xtrust,
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
+        *(forged_fashion_mnist, so_fake_set, so_fake_ood),
     )
 }
 MAKERS |= {

@@ -1,0 +1,77 @@
+"""Forged Fashion-MNIST: real garments, a generator's garments, and real ones with a generator's square in them.
+
+    datasets:
+      forged_fashion_mnist: {generators: [ae_0, ae_1, vae_0, vae_1], learnt_from: generator_items}
+      forged_quilt: {use: forged_fashion_mnist, generators: [quilt_left, quilt_top]}
+
+Made from the shards of `of`, split by split, a third of each class (`_forging.py`), by `generators` (`_generators.py`)
+whose nets and components learnt from the train split of `learnt_from` (default: `of`), which is best another slice.
+All variants forge the same pictures in the same places; only the generators differ. `quality` is that of the JPEG
+through which every picture goes, `square` the smallest and largest side of what is replaced. `meta` has the generator
+(also `group`, so that metrics come for each), its family, the source and the donors; generators are resampled as a
+whole (`cluster`), real pictures one by one.
+
+Source: ours, in the place of So-Fake-Set and So-Fake-OOD (arXiv:2505.18660); garments of Xiao et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench import refs
+from shiftbench.data import shards
+from shiftbench.datasets import _made, fashion_mnist
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.so_fake.datasets import _forging, _generators
+
+TASK = "forgery"
+CLASSES = _forging.CLASSES
+NATIVE = _made.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE, CITATION = fashion_mnist.LICENCE, fashion_mnist.CITATION
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "of": "fashion_mnist",
+    "learnt_from": "",
+    "generators": [f"quilt_{pattern}" for pattern in _generators.PATTERNS],
+    "square": [8, 14],
+    "quality": 95,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards of the same split of what is forged, and what the generators are made from."""
+    own = _made.needs(params, [params["of"]])
+    learnt = _generators.needs(params["generators"], params["learnt_from"] or params["of"])
+    return [*own, *(ref for ref in learnt if ref not in own)]
+
+
+def samples(
+    split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> Iterator[Sample]:
+    """Yield one split: `image`, `label`, of tampered ones `mask`, and `meta`.
+
+    Raises:
+        ParamsError: no generator, or sides of squares that no picture has.
+    """
+    low, high = params["square"]
+    if not params["generators"] or not 1 <= low <= high:
+        raise ParamsError(
+            f"forged_fashion_mnist: generators is {params['generators']} and square {params['square']}; expected one "
+            "generator at least, and two sides of which the second is no smaller"
+        )
+    folder = _generators.found(refs.shards(params["of"], split), inputs).parent
+    options = {**params, "learnt_from": params["learnt_from"] or params["of"]}
+    pictures = list(shards.read(folder))
+    yield from _forging.samples(params["name"], split, pictures, options, inputs)
+
+
+def group(sample: Sample) -> str:
+    """Return the picture that a sample was made from."""
+    source: str = sample.fields["meta"]["source"]
+    return source

@@ -1,0 +1,107 @@
+"""Small net for 28 px grey images that tells real, synthetic and tampered ones apart and marks the tampered pixels.
+
+    conv 3x3, 16 - conv 3x3 / 2, 32 - conv 3x3, 32     each with batch norm and ReLU
+    classes: a linear layer on mean and maximum over places, side by side
+    mask: conv 3x3, 16 - twice as large - conv 3x3, 1
+
+Masks come in pixels of the image, as probabilities; an image of another size than the net's is resized for it, and its
+mask back.
+
+Source: ours, in the place of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench.inference import nets
+from shiftbench.models import _boxes, _images
+from shiftbench.models._placed import PlacedNet
+from shiftbench.sample import Sample
+
+TASK = "forgery"
+PARAMS: dict[str, object] = {"width": 16, "size": 28}
+
+
+class ForgeryNet(nn.Module):
+    """Images (n, 1, size, size) in 0..255, uint8 or float, to features, logits and masks; `size` is even."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        wide = 2 * width
+        layers: list[nn.Module] = []
+        for before, after, stride in ((1, width, 1), (width, wide, 2), (wide, wide, 1)):
+            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(2 * wide, classes)
+        self.marker = nn.Sequential(
+            nn.Conv2d(wide, width, 3, 1, 1), nn.ReLU(),
+            nn.Upsample(scale_factor=2), nn.Conv2d(width, 1, 3, 1, 1),
+        )  # fmt: skip
+
+    def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features (n, 4 width) and the logits of masks (n, size, size)."""
+        seen = self.body(x.float() / 127.5 - 1.0)
+        masks: torch.Tensor = self.marker(seen)
+        return torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1), masks[:, 0]
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return features (n, 4 width)."""
+        return self.both(x)[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes)."""
+        logits: torch.Tensor = self.head(self.features(x))
+        return logits
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    return ForgeryNet(params["width"], classes)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, 1, size, size)."""
+    return _images.grey_batch(samples, params["size"])
+
+
+class ForgeryPredictor(PlacedNet):
+    """The net with its weights; the outputs are those of `tasks/forgery.py`."""
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Prepare and predict."""
+        batch = nets.prepare(self.model, samples, self.params)
+        with self.computing():
+            features, marks = self.net.both(torch.from_numpy(batch).to(self.device))
+            logits = self.net.head(features)
+        found = [
+            _resized(mask, sample.fields["image"].shape[:2])
+            for mask, sample in zip(marks.float().sigmoid().cpu(), samples, strict=True)
+        ]
+        return {
+            "logits": nets.to_numpy(logits),
+            "features": nets.to_numpy(features),
+            "masks": _boxes.ragged(found),
+        }
+
+
+def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+    if tuple(mask.shape) == shape:
+        return mask.numpy()
+    larger = F.interpolate(mask[None, None], shape, mode="bilinear", align_corners=False)
+    return larger[0, 0].numpy()
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> nets.Predictor:
+    """Return the predictor around a net."""
+    return ForgeryPredictor(net, model, params, device, precision)

@@ -1,0 +1,136 @@
+"""Training of a net with a class and a mask head: cross-entropy, and the binary cross-entropy of the mask's pixels.
+
+    loss = CE(class) + mask_share mean over real and tampered images of BCE(mask), a marked pixel weighing `marked`
+
+Of a real image nothing is marked; a wholly synthetic one has no mask to be learnt and is left out of that term. Few
+pixels are tampered (a twelfth of those that count), so that a weight decides how much of a mask is found; it and the
+learning rate were chosen on validation pictures (`benchmarks/choices.py`).
+
+The log has `train_loss`, and at the end `val_accuracy` and `val_iou`, the mean IoU over tampered validation images.
+
+Source: the losses of the specification of So-Fake's embedded detector; weighted cross-entropy as in U-Net, Ronneberger
+et al. 2015, arXiv:1505.04597. The loop is `_steps.fit`, AdamW under one cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError
+from shiftbench.losses import cross_entropy
+from shiftbench.models import _images
+from shiftbench.sample import Sample
+from shiftbench.tasks import forgery as task
+from shiftbench.trainers import _loop, _steps
+
+TASKS = ("forgery",)
+PARAMS: dict[str, object] = {
+    "steps": 280,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.01,
+    "weight_decay": 0.01,
+    "schedule": "one_cycle",
+    "mask_share": 1.0,
+    "marked": 3.0,
+}
+
+
+class Known(NamedTuple):
+    """Samples as tensors: images uint8 (n, 1, h, w), labels (n,), masks bool (n, h, w), and of which there is one."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    masks: torch.Tensor
+    masked: torch.Tensor
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Raises:
+        ModelError: the model marks no pixels.
+    """
+    net: Any = _loop.fresh_net(job)
+    if not hasattr(net, "both"):
+        raise ModelError(f"forgery trains nets that mark pixels; {job.model!r} marks none")
+    known = told(job, job.samples("train"))
+    params = job.params
+
+    def loss(places: list[int]) -> torch.Tensor:
+        batch = Known(*(part[places].to(next(net.parameters()).device) for part in known))
+        features, marks = net.both(batch.images)
+        masks = mask_loss(marks, batch.masks, batch.masked, params["marked"])
+        classes = cross_entropy.loss(net.head(features), batch.labels)
+        together: torch.Tensor = classes + params["mask_share"] * masks
+        return together
+
+    batches = _steps.mixed(job, range(len(known.labels)), [])
+    _steps.fit(job, net, batches, loss, logged=70)
+    for name, value in _judged(net.eval(), told(job, job.samples("val"))).items():
+        job.log(params["steps"], name, value)
+    return dict(net.state_dict())
+
+
+def mask_loss(
+    marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, marked: float
+) -> torch.Tensor:
+    """Return the mean over images with a mask, empty ones too, of the mean cross-entropy of a pixel, a scalar.
+
+    Args:
+        marks: logits (n, h, w).
+        masks: bool (n, h, w).
+        masked: bool (n,), of which images the mask is known.
+        marked: weight of a marked pixel; others weigh 1.
+    """
+    weight = torch.where(masks, marked, 1.0)
+    each = F.binary_cross_entropy_with_logits(marks, masks.float(), weight, reduction="none")
+    return (each.mean((1, 2)) * masked).sum() / masked.sum().clamp(min=1)
+
+
+def told(job: TrainJob, samples: Sequence[Sample]) -> Known:
+    """Return samples as tensors, masks in the size of the net's input."""
+    size = job.model_params["size"]
+    images = (
+        job.plugin.prepare_batch(samples, job.model_params)
+        if samples
+        else np.zeros((0, 1, size, size), np.uint8)
+    )
+    masks = np.zeros((len(samples), size, size), bool)
+    for at, sample in enumerate(samples):
+        if "mask" in sample.fields:
+            masks[at] = _images.resize(sample.fields["mask"], size, size, "nearest") > 0
+    masked = [
+        "mask" in sample.fields or job.classes[sample.fields["label"]] == task.REAL
+        for sample in samples
+    ]
+    labels = [sample.fields["label"] for sample in samples]
+    return Known(
+        torch.from_numpy(images),
+        torch.tensor(labels, dtype=torch.int64),
+        torch.from_numpy(masks),
+        torch.tensor(masked, dtype=torch.bool),
+    )
+
+
+@torch.no_grad()
+def _judged(net: Any, known: Known) -> dict[str, float]:
+    """Return accuracy, and mean IoU over images with marked pixels; NaN without one."""
+    device = next(net.parameters()).device
+    right, overlaps = [], []
+    for at in range(0, len(known.labels), 256):
+        images, labels, masks, _ = (part[at : at + 256] for part in known)
+        features, marks = net.both(images.to(device))
+        right += (net.head(features).argmax(1).cpu() == labels).tolist()
+        found = marks.cpu() >= 0
+        whole = (found | masks).sum((1, 2)).clamp(min=1)
+        overlap = (found & masks).sum((1, 2)) / whole
+        overlaps += overlap[masks.any(2).any(1)].tolist()
+    means = {"val_accuracy": right, "val_iou": overlaps}
+    return {name: float(np.mean(each)) if each else float("nan") for name, each in means.items()}

@@ -1,0 +1,65 @@
+"""Variational autoencoding: the net gives its images back from a code with noise, and codes are pulled to a normal.
+
+    loss = sum over pixels of (image - picture)^2, pixels in [0, 1]  +  beta KL(q(code | image) || N(0, 1))
+
+A linear head learns the classes from codes that are cut off from its gradient, as in `autoencoding`.
+
+Source: Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114, equation 10; beta is that of
+Higgins et al., "beta-VAE", ICLR 2017. Differs: squared errors, the likelihood of a normal with a fixed variance.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError
+from shiftbench.losses import cross_entropy
+from shiftbench.rng import RandomStream
+from shiftbench.trainers import _loop
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "epochs": 8,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "weight_decay": 0.0,
+    "beta": 0.5,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ModelError: the model's codes have no spread.
+    """
+    net = _loop.fresh_net(job)
+    if not hasattr(net, "spread"):
+        raise ModelError(
+            f"variational trains codes with a spread; those of {job.model!r} have none"
+        )
+    return dict(_loop.fit(job, net, partial(loss, beta=job.params["beta"])).state_dict())
+
+
+def loss(
+    net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream, beta: float
+) -> torch.Tensor:
+    """Return the mean over the batch of error and divergence of an image, and the head's cross-entropy."""
+    seen = _loop.tensor(batch, net).float()
+    mean, log_variance = net.spread(seen)
+    noise = torch.from_numpy(rng.normal(tuple(mean.shape))).to(mean)
+    decoded = net.decode(mean + (log_variance / 2).exp() * noise)
+    error: torch.Tensor = ((decoded - seen) / 255).square().flatten(1).sum(1).mean()
+    pulled = divergence(mean, log_variance).mean()
+    return error + beta * pulled + cross_entropy.loss(net.head(mean.detach()), labels)
+
+
+def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """Return KL(N(mean, variance) || N(0, 1)) of each code, (n,); means and log-variances (n, d)."""
+    return (log_variance.exp() + mean.square() - 1 - log_variance).sum(1) / 2
