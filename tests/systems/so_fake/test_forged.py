@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics as peer
 
 from makers import training_jobs
 from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement
 from shiftbench.data import codecs, shards
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.inference import nets
@@ -20,6 +22,7 @@ from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.statistics.thresholds import Sides, roc_area
+from shiftbench.systems.so_fake.analyses import header_baseline
 from shiftbench.systems.so_fake.datasets import (
     _forging,
     _generators,
@@ -277,3 +280,30 @@ def test_every_picture_went_through_the_one_path(inputs: dict[Ref, Path]) -> Non
     colour[..., 0] = 200
     red = _forging.encoded(colour, 95)
     assert red[..., 0].min() > 190 > 20 > red[..., 2].max()
+
+
+def test_the_baseline_is_measured_on_the_files_as_stored(
+    inputs: dict[Ref, Path], tmp_path: Path
+) -> None:
+    fields, found = plugins.find("tasks", "forgery").FIELDS, {}
+    for split in ("train", "test"):
+        folder = tmp_path / split
+        folder.mkdir()
+        own = forged(inputs, split, generators=NETS)
+        shards.write(own, folder, fields, {"classes": list(_forging.CLASSES)}, 10**9)
+        found[refs.shards("forged", split)] = folder / "manifest.json"
+    params = {**header_baseline.PARAMS, "dataset": "forged", "split": "test"}
+    assert set(header_baseline.needs(params)) == set(found)
+    rows = list(header_baseline.measure(Measurement(params, found, 0, {})))
+    values = {
+        name: [row.value for row in rows if row.metric == name]
+        for name in ("header_auroc", "size_auroc")
+    }
+    assert len(values["header_auroc"]) == len(values["size_auroc"]) == 80
+    assert 0.45 <= np.mean(values["header_auroc"]) <= 0.55
+    stored = header_baseline.stored(tmp_path / "test")
+    wanted = peer.roc_auc_score(stored.fakes, _headers.sizes(stored.files))
+    assert np.mean(values["size_auroc"]) == pytest.approx(wanted)
+    tested = forged(inputs, "test", generators=NETS)
+    assert stored.keys == [one.key for one in tested]
+    assert stored.files == [data for data, _ in files(tested)]

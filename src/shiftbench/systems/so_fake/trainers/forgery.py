@@ -38,7 +38,7 @@ PARAMS: dict[str, object] = {
     "weight_decay": 0.01,
     "schedule": "one_cycle",
     "mask_share": 1.0,
-    "marked": 3.0,
+    "marked": 6.0,
 }
 
 
