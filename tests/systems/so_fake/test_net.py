@@ -14,11 +14,11 @@ import yaml
 from isolation import ROOT
 from makers import training_jobs
 from shiftbench import plugins
-from shiftbench.errors import ModelError
+from shiftbench.inference import nets
 from shiftbench.sample import Sample
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.so_fake.datasets import _generators
-from shiftbench.systems.so_fake.models import forgery_net
+from shiftbench.systems.so_fake.models import forgery_net, residual_statistics
 from shiftbench.systems.so_fake.trainers import forgery
 from shiftbench.tasks import LabelSpace
 from shiftbench.tasks import forgery as task
@@ -111,8 +111,35 @@ def test_masks_come_in_the_size_of_the_image() -> None:
     predict = forgery_net.predictor(net, forgery_net, forgery_net.PARAMS, "cpu", "float32")
     found = predict([*made(1, size=28), *made(1, size=40)])
     assert [mask.shape for mask in found["masks"]] == [(28, 28), (40, 40)]
-    with pytest.raises(ModelError, match="trains nets that mark pixels; 'convnet' marks none"):
-        train_weights(training_jobs.job("convnet", "forgery", steps=1))
+
+
+def test_the_baseline_learns_classes_and_marks_nothing() -> None:
+    one = job(made(120), steps=80, batch_size=30, lr=0.05)
+    one = dataclasses.replace(
+        one, model="residual_statistics", model_params=residual_statistics.PARAMS
+    )
+    state, _ = train_weights(one)
+    told = {name: value for _, name, value in one.rows}
+    assert told["val_accuracy"] > 0.6
+    assert "val_iou" not in told
+    net = residual_statistics.build(residual_statistics.PARAMS, 3)
+    net.load_state_dict(state)
+    predict = nets.TorchPredictor(net, residual_statistics, residual_statistics.PARAMS, "cpu")
+    table = task.rows(made(6), predict(made(6)), LabelSpace(CLASSES, CLASSES), "full")
+    assert table["mask_hit"].null_count == 6
+
+
+def test_residuals_by_hand() -> None:
+    """A flat picture leaves nothing; one bright pixel leaves 8/9 of itself and 1/9 beside it."""
+    spot = torch.zeros((1, 1, 28, 28))
+    spot[..., 14, 14] = 1.0
+    left = residual_statistics._high(spot)[0, 0]
+    assert float(left[14, 14]) == pytest.approx(8 / 9)
+    assert float(left[13, 15]) == pytest.approx(-1 / 9)
+    assert float(left.abs().sum()) == pytest.approx(16 / 9)
+    assert float(residual_statistics._high(torch.ones((1, 1, 28, 28))).abs().max()) < 1e-6
+    net = residual_statistics.build({}, 3)
+    assert net.features(torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)).shape == (5, 12)
 
 
 def test_labels_are_not_in_the_input() -> None:
@@ -159,6 +186,11 @@ def test_nets_of_the_card_are_trained_alike() -> None:
         for own in campaign["weights"]
     ]
     assert arms[0] == arms[1] == arms[2]
+    assert arms[3] == {
+        **arms[0],
+        "models": ["residual_statistics"],
+        "trainers": ["forgery_baseline"],
+    }
     assert len(arms[0]["seeds"]) >= 3
     options = plugins.find("trainers", "forgery").PARAMS
     assert options["steps"] * options["batch_size"] == pytest.approx(

@@ -2,9 +2,10 @@
 
     loss = CE(class) + mask_share mean over real and tampered images of BCE(mask), a marked pixel weighing `marked`
 
-Of a real image nothing is marked; a wholly synthetic one has no mask to be learnt and is left out of that term. Few
-pixels are tampered (a twelfth of those that count), so that a weight decides how much of a mask is found; it and the
-learning rate were chosen on validation pictures (`benchmarks/choices.py`).
+A net without a mask head (`both`) has the first term alone. Of a real image nothing is marked; a wholly synthetic one
+has no mask to be learnt and is left out of that term. Few pixels are tampered (a twelfth of those that count), so that
+a weight decides how much of a mask is found; it and the learning rate were chosen on validation pictures
+(`benchmarks/choices.py`).
 
 The log has `train_loss`, and at the end `val_accuracy` and `val_iou`, the mean IoU over tampered validation images.
 
@@ -22,7 +23,6 @@ import torch
 import torch.nn.functional as F
 
 from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
 from shiftbench.losses import cross_entropy
 from shiftbench.models import _images
 from shiftbench.sample import Sample
@@ -52,30 +52,33 @@ class Known(NamedTuple):
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
-
-    Raises:
-        ModelError: the model marks no pixels.
-    """
+    """Return the state dict after the last step."""
     net: Any = _loop.fresh_net(job)
-    if not hasattr(net, "both"):
-        raise ModelError(f"forgery trains nets that mark pixels; {job.model!r} marks none")
     known = told(job, job.samples("train"))
     params = job.params
 
     def loss(places: list[int]) -> torch.Tensor:
         batch = Known(*(part[places].to(next(net.parameters()).device) for part in known))
-        features, marks = net.both(batch.images)
-        masks = mask_loss(marks, batch.masks, batch.masked, params["marked"])
-        classes = cross_entropy.loss(net.head(features), batch.labels)
-        together: torch.Tensor = classes + params["mask_share"] * masks
-        return together
+        features, marks = _seen(net, batch.images)
+        total: torch.Tensor = cross_entropy.loss(net.head(features), batch.labels)
+        if marks is not None:
+            masks = mask_loss(marks, batch.masks, batch.masked, params["marked"])
+            total = total + params["mask_share"] * masks
+        return total
 
     batches = _steps.mixed(job, range(len(known.labels)), [])
     _steps.fit(job, net, batches, loss, logged=70)
     for name, value in _judged(net.eval(), told(job, job.samples("val"))).items():
         job.log(params["steps"], name, value)
     return dict(net.state_dict())
+
+
+def _seen(net: Any, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return features, and the logits of masks or None."""
+    if not hasattr(net, "both"):
+        return net.features(images), None
+    features, marks = net.both(images)
+    return features, marks
 
 
 def mask_loss(
@@ -121,16 +124,18 @@ def told(job: TrainJob, samples: Sequence[Sample]) -> Known:
 
 @torch.no_grad()
 def _judged(net: Any, known: Known) -> dict[str, float]:
-    """Return accuracy, and mean IoU over images with marked pixels; NaN without one."""
+    """Return accuracy, and mean IoU over images with marked pixels; each where there is any."""
     device = next(net.parameters()).device
     right, overlaps = [], []
     for at in range(0, len(known.labels), 256):
         images, labels, masks, _ = (part[at : at + 256] for part in known)
-        features, marks = net.both(images.to(device))
+        features, marks = _seen(net, images.to(device))
         right += (net.head(features).argmax(1).cpu() == labels).tolist()
+        if marks is None:
+            continue
         found = marks.cpu() >= 0
         whole = (found | masks).sum((1, 2)).clamp(min=1)
         overlap = (found & masks).sum((1, 2)) / whole
         overlaps += overlap[masks.any(2).any(1)].tolist()
     means = {"val_accuracy": right, "val_iou": overlaps}
-    return {name: float(np.mean(each)) if each else float("nan") for name, each in means.items()}
+    return {name: float(np.mean(each)) for name, each in means.items() if each}
