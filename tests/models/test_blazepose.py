@@ -19,6 +19,7 @@ from shiftbench.models import _tflite
 from shiftbench.sample import Sample
 from shiftbench.stages import fetch
 
+
 class Options:
     """Options of an operator: number of a field -> value."""
 
