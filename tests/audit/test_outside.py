@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import isolation
-from makers import forgeries
+from makers import commands, forgeries
 from makers.made_campaign import Made
 from makers.made_campaign import git as ask
 from shiftbench import __version__, plugins
@@ -24,19 +22,12 @@ from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref
 
 TABLES = Ref("tables", "tiny")
-PROGRAM = "from shiftbench.cli import main; main()"
 
 
 def audited(sources: Path, *words: str, home: Path) -> dict:
     """Return the JSON of an audit by the package below a folder, run in another folder than the checkout's."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "audit", *words, "--json", "-"],
-        cwd=home,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(sources), "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(sources), "HOME": str(home)}
+    done = commands.run(("shiftbench", "audit", *words, "--json", "-"), home, environment)
     assert done.stdout, done.stderr
     found: dict = json.loads(done.stdout)
     return found

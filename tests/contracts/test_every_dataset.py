@@ -24,6 +24,8 @@ from shiftbench.stages.fetch import fetch
 
 NAMES = plugins.names("datasets")
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
+MADE = {"train": 400, "val": 100, "test": 100, "count": 300, "test_count": 60, "sentences": 60}
+"""How many samples at most of what is made, not read: options of these names."""
 TWELVE = [name for name in NAMES if name.startswith("twelve_")]
 
 BY_DATASET = pytest.mark.parametrize("name", NAMES, scope="module")
@@ -67,7 +69,9 @@ def at_hand(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
         if ONLINE:
             raise
         pytest.skip(f"the originals of {name} are not in the cache: {error}".splitlines()[0])
-    return sources, {**plugins.find("datasets", name).PARAMS, **given, "name": name}
+    options = {**plugins.find("datasets", name).PARAMS, **given}
+    fewer = {key: min(most, options[key]) for key, most in MADE.items() if options.get(key)}
+    return sources, {**options, **fewer, "name": name}
 
 
 def made_from(module: ModuleType, params: dict[str, Any], split: str) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from shiftbench.errors import ModelError
 from shiftbench.inference import nets
 from shiftbench.models import _tflite
 from shiftbench.sample import Sample
-
-HERE = kept("blazepose") / "pose_landmark_full.tflite"
+from shiftbench.stages import fetch
 
 
 class Options:
@@ -68,10 +67,11 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             _tflite.Graph(file)
 
 
-@pytest.mark.skipif(not HERE.is_file(), reason="the graph is not in the cache")
+@pytest.mark.network
 def test_blazepose_finds_a_body_in_the_picture_and_in_space(tmp_path: Path) -> None:
+    fetch.keep("blazepose")
     model = plugins.find("models", "blazepose")
-    inputs = {refs.sources("blazepose"): HERE.with_name("manifest.json")}
+    inputs = {refs.sources("blazepose"): kept("blazepose") / "manifest.json"}
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(nets.state_bytes(model.pretrained({}, inputs)))
     one = _bodies.Body(_bodies.REST)

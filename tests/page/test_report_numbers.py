@@ -191,6 +191,14 @@ def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> N
     assert chapter.uncertain == []
 
 
+def test_methods_that_weights_name_for_themselves_are_told_apart() -> None:
+    """The campaign has `plain` alone; what else goes around some weights is in their label, and so in its anchor."""
+    chapter = clothes()
+    assert chapter.params["methods"] == ["plain"]
+    assert chapter._label("fashion_mnist/vit-erm", "plain") == "vit-erm"
+    assert chapter._label("fashion_mnist/vit-erm", "tent") == "vit-erm + tent"
+
+
 # ------------------------------------------------------------------------------------- figures
 
 

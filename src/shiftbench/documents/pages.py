@@ -15,6 +15,7 @@ from shiftbench.documents import system_pages
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
+from shiftbench.stages import fetch
 from shiftbench.tools import preview
 
 
@@ -76,6 +77,8 @@ def shifts_page() -> str:
         lines += ["| --- | --- | --- | --- | --- |"]
         lines += [_shift_row(name, one) for name, one in graded.items() if field == _kind(one)]
     texts = [name for name, module in graded.items() if module.FIELD == "text"]
+    for source in sorted({one for name in texts for one in getattr(modules[name], "SOURCES", ())}):
+        fetch.keep(source)
     lines += ["", "### At level 3", "", f"| | {preview.TEXT} |", "| --- | --- |"]
     lines += [f"| `{name}` | {_cell(corrupt(preview.TEXT, name, 3.0))} |" for name in texts]
     lines += ["", "## Other data over shared classes", "", "| shift | clean | shifted |"]

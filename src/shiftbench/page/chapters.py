@@ -56,7 +56,8 @@ class Chapter:
 
     def _label(self, weights: str, method: str) -> str:
         short = weights.removeprefix(f"{self.params['dataset']}/")
-        return short if self.params["methods"] == ["plain"] else f"{short} + {method}"
+        bare = self.params["methods"] == ["plain"] and method == "plain"  # weights may name others
+        return short if bare else f"{short} + {method}"
 
     # ------------------------------------------------------------------ what was run
 

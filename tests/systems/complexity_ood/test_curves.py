@@ -133,12 +133,23 @@ def test_the_fit_is_that_of_scikit_learn() -> None:
     )
 
 
-def test_answers_that_are_separated_have_no_slope() -> None:
+def test_answers_that_are_separated_have_a_slope_by_halves_alone() -> None:
     rows = [row(1, 1.0), row(2, 1.0), row(3, 0.0), row(4, 0.0)]
-    assert np.isnan(one("complexity_slope", rows))
-    assert np.isnan(one("half_complexity", [row(c, 1.0) for c in range(1, 5)], chance=CHANCE))
+    whole = [row(c, 1.0) for c in range(1, 5)]
+    assert np.isnan(one("complexity_slope", rows, added=0.0))
+    assert np.isnan(one("half_complexity", whole, chance=CHANCE, added=0.0))
+    # Ten right at 1, none of ten at 2; with halves 10.5 and 0.5 of 11.
+    pair = [row(1, 1.0, 10), row(2, 0.0, 10)]
+    assert one("complexity_slope", pair) == pytest.approx(-2 * np.log(21), abs=1e-6)
+    assert one("half_complexity", whole, chance=CHANCE) == 5
+    assert one("complexity_slope", whole) == pytest.approx(0, abs=1e-9)
+    # As many right as if the halves had been answered.
+    added = [row(1, 10.5 / 11, 11), row(2, 8.5 / 11, 11), row(3, 2.5 / 11, 11)]
+    given = [row(1, 1.0, 10), row(2, 0.8, 10), row(3, 0.2, 10)]
+    wanted = one("complexity_slope", added, added=0.0)
+    assert one("complexity_slope", given) == pytest.approx(wanted, abs=1e-9)
     curve = [row(c, [acc, 1 - acc, 1.0]) for c, acc in ((1, 0.9), (2, 0.6), (3, 0.2))]
-    (found,) = computed("complexity_slope", curve)
+    (found,) = computed("complexity_slope", curve, added=0.0)
     assert found.value == pytest.approx(-found.draws[0], abs=1e-6)
     assert np.isnan(found.draws[1])
 
@@ -147,10 +158,12 @@ def test_complexity_and_length_are_told_apart_by_groups() -> None:
     pairs = [(c, n) for c in (1, 2, 3, 4) for n in (6, 8)]
     rows = [grouped(f"{c}/{n}", logistic(c, 4.0 - 0.1 * n, -0.9)) for c, n in pairs]
     rows.append(grouped("unknown", 0.5))
-    assert one("complexity_slope", rows) == pytest.approx(-0.9, abs=1e-6)
-    assert one("length_slope", rows) == pytest.approx(-0.1, abs=1e-6)
+    assert one("complexity_slope", rows, added=0.0) == pytest.approx(-0.9, abs=1e-6)
+    assert one("length_slope", rows, added=0.0) == pytest.approx(-0.1, abs=1e-6)
+    assert one("complexity_slope", rows) == pytest.approx(-0.9, rel=0.01)
+    assert one("length_slope", rows) == pytest.approx(-0.1, rel=0.02)
     plain = [grouped(f"{c}", logistic(c, 3.0, -0.7)) for c in (1, 2, 5, 10)]
-    assert one("complexity_slope", plain) == pytest.approx(-0.7, abs=1e-6)
+    assert one("complexity_slope", plain, added=0.0) == pytest.approx(-0.7, abs=1e-6)
     assert computed("length_slope", plain) == []
 
 
