@@ -28,6 +28,7 @@ from makers.miniature_texts import (
     trec_documents,
 )
 from makers.small_files import Made, encoded, listed, picture, tar
+from makers.spatial_miniature import cv_bench, sat
 from makers.xtrust_clone import xtrust
 
 DATASETS = ROOT / "src/shiftbench/datasets"
@@ -346,6 +347,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(food101, oxford_pet, imagenet_concepts),
         xtrust,
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
+        *(cv_bench, sat),
     )
 }
 MAKERS |= {
