@@ -148,10 +148,13 @@ def translated() -> tuple[Sample, ...]:
 
 def phrasings() -> tuple[Sample, ...]:
     """Return questions about which of two is nearer, of the first and of the second."""
-    text = "Which object is closer to {}, red or blue?"
+    text = "Which object is closer to {}?\n(A) red\n(B) blue"
     return tuple(
-        Sample(answer, {"text": text.format(of), "meta": {"choices": ["red", "blue"], "answer": answer}})
-        for of, answer in (("the camera", "red"), ("green", "blue"))
+        Sample(
+            answer,
+            {"text": text.format(of), "meta": {"choices": ["red", "blue"], "answer": answer}},
+        )
+        for of, answer in (("the camera", "A"), ("green", "B"))
     )
 
 

@@ -47,9 +47,7 @@ def some(sources: dict[str, Path], split: str = "test", **options: Any) -> list[
 
 
 def turned(sample: Sample, severity: float, **options: Any) -> Sample:
-    return question_phrasing.apply(
-        sample, severity, RNG, **{**question_phrasing.PARAMS, **options}
-    )
+    return question_phrasing.apply(sample, severity, RNG, **{**question_phrasing.PARAMS, **options})
 
 
 # ------------------------------------------------------------------ scenes
@@ -60,12 +58,12 @@ def test_the_oracle_is_right_on_all_in_every_phrasing(sources: dict[str, Path]) 
     for one in samples:
         meta = one.fields["meta"]
         assert _questions.oracle(one.fields["text"], meta["graph"]) == meta["answer"]
-        assert meta["answer"] in meta["choices"]
+        assert meta["answer"] in (_questions.LETTERS if meta["choices"] else _questions.NUMBERS)
     assert Counter(one.fields["meta"]["family"] for one in samples) == dict.fromkeys(
         _questions.FAMILIES, 50
     )
     two = [one.fields["meta"] for one in samples if len(one.fields["meta"]["choices"]) == 2]
-    assert 0.35 < np.mean([meta["answer"] == meta["choices"][0] for meta in two]) < 0.65
+    assert 0.35 < np.mean([meta["answer"] == "A" for meta in two]) < 0.65
 
 
 def test_the_oracle_is_right_after_the_shift(sources: dict[str, Path]) -> None:
@@ -110,20 +108,22 @@ def test_answers_by_hand() -> None:
     graph = {"objects": things}
     for text, answer in {
         "How many animals are there?": "2",
-        "Where is blue located with respect to red, left or right?": "right",
-        "Which object is closer to the camera, red or blue?": "red",
-        "Which object is farther from the camera, red or blue?": "blue",
-        "Which object is not closer to the camera, blue or red?": "blue",
+        "Where is blue located with respect to red?\n(A) left\n(B) right": "B",
+        "Which object is closer to the camera?\n(A) red\n(B) blue": "A",
+        "Which object is farther from the camera?\n(A) red\n(B) blue": "B",
+        "Which object is not closer to the camera?\n(A) blue\n(B) red": "A",
         # Pink is 4, 20 and 2 steps (16) off blue: 672. Red is 30, 0 and 5 steps (40): 2500.
-        "Which object is nearer to blue, red or pink?": "pink",
+        "Which object is nearer to blue?\n(A) red\n(B) pink": "B",
     }.items():
         assert _questions.oracle(text, graph) == answer, text
     assert _questions.squared(things[1], things[2]) == 16 + 400 + 256
     with pytest.raises(DataError, match="does not hold"):
-        _questions.oracle("Which object is closer to the camera, red or cyan?", graph)
+        _questions.oracle("Which object is closer to the camera?\n(A) red\n(B) cyan", graph)
     with pytest.raises(DataError, match="none of the questions"):
         _questions.oracle("What is it?", graph)
-    assert _questions.relevant("depth", things[:2]) == "{ red x1 y2 d1 blue x5 y2 d6 red closer blue }"
+    assert (
+        _questions.relevant("depth", things[:2]) == "{ red x1 y2 d1 blue x5 y2 d6 red closer blue }"
+    )
     assert _questions.relevant("count", things[:1]) == "{ red x1 y2 d1 }"
 
 
@@ -136,8 +136,8 @@ def test_what_is_no_family_or_phrasing(sources: dict[str, Path], options: dict[s
 # ------------------------------------------------------------------ phrasings
 
 
-def question(of: str = "the camera", answer: str = "red", **meta: Any) -> Sample:
-    text = f"Which object is closer to {of}, red or blue?"
+def question(of: str = "the camera", answer: str = "A", **meta: Any) -> Sample:
+    text = f"Which object is closer to {of}?\n(A) red\n(B) blue"
     return Sample(
         "a", {"text": text, "meta": {"choices": ["red", "blue"], "answer": answer, **meta}}
     )
@@ -146,16 +146,17 @@ def question(of: str = "the camera", answer: str = "red", **meta: Any) -> Sample
 @pytest.mark.parametrize(
     ("severity", "text", "answer"),
     [
-        (0, "Which object is closer to the camera, red or blue?", "red"),
-        (1, "Which object is nearer to the camera, red or blue?", "red"),
-        (2, "Which object is farther from the camera, red or blue?", "blue"),
-        (3, "Which object is not closer to the camera, red or blue?", "blue"),
-        (4, "Which object is farther from the camera, blue or red?", "blue"),
+        (0, "closer to the camera?\n(A) red\n(B) blue", "A"),
+        (1, "nearer to the camera?\n(A) red\n(B) blue", "A"),
+        (2, "farther from the camera?\n(A) red\n(B) blue", "B"),
+        (3, "not closer to the camera?\n(A) red\n(B) blue", "B"),
+        (4, "farther from the camera?\n(A) blue\n(B) red", "A"),
     ],
 )
 def test_severities_by_hand(severity: int, text: str, answer: str) -> None:
     found = turned(question(), severity)
-    assert (found.fields["text"], found.fields["meta"]["answer"]) == (text, answer)
+    assert found.fields["text"] == f"Which object is {text}"
+    assert found.fields["meta"]["answer"] == answer
     twice = turned(found, severity)
     assert twice == question(), "applied twice it gives back question and answer"
 
@@ -211,7 +212,7 @@ def test_what_it_does_not_take() -> None:
         turned(question(), 1, untriggered="keep")
     with pytest.raises(DataError, match="3 options"):
         turned(question(choices=["a", "b", "c"]), 2)
-    with pytest.raises(DataError, match="is none of"):
+    with pytest.raises(DataError, match="the letters A and B"):
         turned(question(answer="pink"), 2)
     with pytest.raises(DataError, match="does not end in its options"):
         turned(question(choices=["blue", "red"]), 4)
@@ -225,7 +226,9 @@ def test_fine_tuning_sees_no_phrase_of_the_shift(sources: dict[str, Path]) -> No
         assert not any(phrase in one.fields["text"] for one in own), phrase
     assert all(_phrases.TRIGGER in one.fields["text"] for one in own)
     mixture = some(sources, "train", phrasings=[0, 1, 2, 3], train=200)
-    assert {len(set(one.fields["text"].split()) & {"nearer", "farther", "not"}) for one in mixture} == {0, 1}
+    assert {
+        len(set(one.fields["text"].split()) & {"nearer", "farther", "not"}) for one in mixture
+    } == {0, 1}
 
 
 # ------------------------------------------------------------------ the hub's files
@@ -264,12 +267,16 @@ def test_counts_off_by_one(tmp_path: Path) -> None:
 def test_sat(tmp_path: Path) -> None:
     found = read("sat", tmp_path, "train")
     assert len(found) == 24, "a fifth has two images"
-    assert len(read("sat", tmp_path, "train", first=10)) == 8, "rows are counted before they are left out"
+    assert len(read("sat", tmp_path, "train", first=10)) == 8, (
+        "rows are counted before they are left out"
+    )
     assert len(read("sat", tmp_path, "val", first=3)) == 8
     for one in found:
         meta, text = one.fields["meta"], one.fields["text"]
         assert text.startswith("Answer in natural language. Which is closer to the camera")
-        assert text.endswith(f"Choose between the following options: {' or '.join(meta['choices'])}")
+        assert text.endswith(
+            f"Choose between the following options: {' or '.join(meta['choices'])}"
+        )
         assert sorted(meta["choices"]) == ["a cup, blue", "a lamp"]
         assert meta["answer"] in meta["choices"]
         assert meta["group"] == "relative_depth"

@@ -1,10 +1,11 @@
 """Questions about a scene by template, their answers, and the part of the graph that matters to each.
 
     count      How many animals are there?                                       0 to 5
-    relation   Where is the A located with respect to the B, left or right?
-    depth      Which object is closer to the camera, A or B?                      A, B
-    distance   Which object is closer to C, A or B?                               A, B, in three dimensions
+    relation   Where is red located with respect to blue? (A) left (B) right     A, B
+    depth      Which object is closer to the camera? (A) red (B) blue             A, B
+    distance   Which object is closer to green? (A) red (B) blue                  A, B, in three dimensions
 
+Options stand on lines of their own, as CV-Bench has them.
 Only clear ones are asked: middles 5 pixels apart for `relation`, two steps for `depth`, squared distances at a ratio of
 two for `distance` (a step of depth counts as four pixels). `oracle` reads a question and a graph alone, whatever its
 phrasing, and is how answers are checked.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from shiftbench.errors import DataError
@@ -31,6 +33,7 @@ from shiftbench.systems.spatial_vlm_cot_grpo.datasets._scenes import Graph, Thin
 FAMILIES = ("count", "relation", "depth", "distance")
 NUMBERS = tuple(str(n) for n in range(_scenes.MOST + 1))
 SIDES = ("left", "right")
+LETTERS = ("A", "B")
 APART, STEPS, RATIO, STEP = 10, 2, 2, 8
 """Clear: half pixels between middles, steps of depth, ratio of squared distances; half pixels that a step counts."""
 LEVELS = 8
@@ -42,8 +45,8 @@ class Question(NamedTuple):
     Attributes:
         family: one of FAMILIES.
         text: the question.
-        answer: one of `choices`.
-        choices: what may be answered.
+        answer: the letter of one of `choices`; a number where there are none.
+        choices: the options.
         graph: what matters to it, in words.
     """
 
@@ -70,16 +73,9 @@ def ask(rng: RandomStream, graph: Graph, family: str, phrasing: int) -> Question
     things, text, choices = options[word % len(options)]
     if family in ("depth", "distance"):
         text = f"{PHRASES[phrasing]} {text}"
-        if phrasing == 4:
-            text = reordered(text, *choices)
-            choices = choices[::-1]
-    answer = oracle(text, graph)
-    return Question(family, text, answer, choices, relevant(family, things))
-
-
-def reordered(text: str, first: str, second: str) -> str:
-    """Return a question whose two options have changed places."""
-    return text.replace(f"{first} or {second}?", f"{second} or {first}?")
+        choices = choices[::-1] if phrasing == 4 else choices
+    text += "".join(f"\n({letter}) {one}" for letter, one in zip(LETTERS, choices, strict=False))
+    return Question(family, text, oracle(text, graph), choices, relevant(family, things))
 
 
 # ------------------------------------------------------------------ what can be asked
@@ -92,7 +88,7 @@ def _count(things: list[Thing]) -> list[Asked]:
         (
             [thing for thing in things if thing["kind"] == kind],
             f"How many {kind}s are there?",
-            NUMBERS,
+            (),
         )
         for kind in _scenes.KINDS
     ]
@@ -107,7 +103,7 @@ def _relation(things: list[Thing]) -> list[Asked]:
     return [
         (
             pair,
-            f"Where is {pair[0]['name']} located with respect to {pair[1]['name']}, left or right?",
+            f"Where is {pair[0]['name']} located with respect to {pair[1]['name']}?",
             SIDES,
         )
         for pair in pairs
@@ -116,24 +112,21 @@ def _relation(things: list[Thing]) -> list[Asked]:
 
 def _depth(things: list[Thing]) -> list[Asked]:
     pairs = _pairs(things, lambda a, b: abs(a["depth"] - b["depth"]) >= STEPS)
-    return [(pair, f"the camera, {_two(pair)}?", _names(pair)) for pair in pairs]
+    return [(pair, "the camera?", _names(pair)) for pair in pairs]
 
 
 def _distance(things: list[Thing]) -> list[Asked]:
     found = []
     for third in things:
         others = [one for one in things if one is not third]
-        for pair in _pairs(others, lambda a, b, c=third: _clear(squared(a, c), squared(b, c))):
-            found.append(([third, *pair], f"{third['name']}, {_two(pair)}?", _names(pair)))
+        for pair in _pairs(others, partial(_apart, third)):
+            found.append(([third, *pair], f"{third['name']}?", _names(pair)))
     return found
 
 
-def _clear(one: int, other: int) -> bool:
-    return max(one, other) >= RATIO * min(one, other)
-
-
-def _two(pair: Sequence[Thing]) -> str:
-    return f"{pair[0]['name']} or {pair[1]['name']}"
+def _apart(third: Thing, one: Thing, other: Thing) -> bool:
+    near, far = sorted((squared(one, third), squared(other, third)))
+    return far >= RATIO * near
 
 
 def _names(pair: Sequence[Thing]) -> tuple[str, ...]:
@@ -158,8 +151,10 @@ def squared(one: Thing, other: Thing) -> int:
 # ------------------------------------------------------------------ answers from the graph
 
 _NUMBER = re.compile(r"How many (\w+)s are there\?")
-_PLACE = re.compile(r"Where is (\w+) located with respect to (\w+), left or right\?")
-_NEAR = re.compile(r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+), (\w+) or (\w+)\?")
+_PLACE = re.compile(r"Where is (\w+) located with respect to (\w+)\?\n\(A\) left\n\(B\) right")
+_NEAR = re.compile(
+    r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+)\?\n\(A\) (\w+)\n\(B\) (\w+)"
+)
 
 
 def oracle(text: str, graph: Graph) -> str:
@@ -173,13 +168,11 @@ def oracle(text: str, graph: Graph) -> str:
         if found := _NUMBER.fullmatch(text):
             return str(sum(thing["kind"] == found[1] for thing in graph["objects"]))
         if found := _PLACE.fullmatch(text):
-            return SIDES[things[found[1]]["x"] > things[found[2]]["x"]]
+            return LETTERS[things[found[1]]["x"] > things[found[2]]["x"]]
         if found := _NEAR.fullmatch(text):
             severity = next(at for at, phrase in PHRASES.items() if phrase == found[1])
-            near, far = sorted(
-                (found[3], found[4]), key=lambda name: _far(things[name], found[2], things)
-            )
-            return far if severity in TURNING else near
+            first, second = (_far(things[found[at]], found[2], things) for at in (3, 4))
+            return LETTERS[(first > second) != (severity in TURNING)]
     except (KeyError, StopIteration) as error:
         raise DataError(f"{text!r} names what the graph does not hold: {error}") from error
     raise DataError(f"{text!r} is none of the questions about scenes")

@@ -114,8 +114,6 @@ def pools(animals: str, clothes: str, part: str) -> dict[str, Pixels]:
     """
     sources = {"animal_shape": Path(animals)}
     silhouettes = [one.fields["image"] for one in animal_shape.samples("all", sources, {})]
-    kept = [
-        image for at, image in enumerate(silhouettes) if (at % 5 == 0) == (part == "test")
-    ]
+    kept = [image for at, image in enumerate(silhouettes) if (at % 5 == 0) == (part == "test")]
     garments = read_idx(Path(clothes) / f"{_idx.FILES[part]}-images-idx3-ubyte")
     return {"animal": np.stack(kept), "garment": garments}

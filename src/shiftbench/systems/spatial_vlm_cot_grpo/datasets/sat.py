@@ -6,9 +6,9 @@ several images are left out afterwards, so that fewer remain. The prompt is "Ans
 between the following options: a, b or c", its options in an order drawn by the key; the reference is the option's text.
 `group` is the type of question.
 
-Source: Yvonne511/spatial-vlm-investigator, Dataset/SAT/process_dataset.py (`process_data`): columns image_bytes (a list),
-question, answers (a list), correct_answer; question_type by the data set's card at the hub. Differs: the order is ours
-(there Python's random, not seeded), and lists are read as lists, where the script splits their text at commas.
+Source: Yvonne511/spatial-vlm-investigator, Dataset/SAT/process_dataset.py (`process_data`): columns image_bytes (a
+list), question, answers (a list), correct_answer; question_type by the data set's card at the hub. Differs: the order
+is ours (there Python's random, not seeded), and lists are read as lists, where the script splits their text at commas.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ CLASSES: tuple[str, ...] = ()
 NATIVE = ("train", "val", "test")
 SOURCES: tuple[str, ...] = ()
 LICENCE = "MIT"
-CITATION = "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
+CITATION = (
+    "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
+)
 REDISTRIBUTE = False
 IN_ORDER = True
 PARAMS: dict[str, object] = {

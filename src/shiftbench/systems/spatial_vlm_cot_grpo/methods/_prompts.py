@@ -46,10 +46,10 @@ class Prompts(NamedTuple):
 
 FORMS = {
     "words": Prompts(
-        graph="graph: {question}",
-        answer="given {graph}: {question}",
-        single="think: {question}",
-        describe="graph: {question}",
+        graph="{question}\ngraph:",
+        answer="{question}\ngiven {graph}",
+        single="{question}\nthink:",
+        describe="{question}\ngraph:",
         mark=" so ",
     ),
     "paper": Prompts(

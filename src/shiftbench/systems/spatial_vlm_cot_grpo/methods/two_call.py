@@ -54,9 +54,7 @@ def _filled(template: str, sample: Sample, graph: str = "") -> str:
     return template.replace("{graph}", graph).replace("{question}", sample.fields["text"])
 
 
-def said(
-    predictor: nets.Predictor, samples: Sequence[Sample], texts: Sequence[str]
-) -> list[str]:
+def said(predictor: nets.Predictor, samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
     """Return the first completion of each prompt that stands in the place of a sample's text."""
     asked = [one.with_field("text", text) for one, text in zip(samples, texts, strict=True)]
     return [str(own[0]) for own in predictor(asked)["completions"]]

@@ -1,13 +1,14 @@
 """A small image-and-text decoder: sixteen patches, then the words of the prompt, then what it answers.
 
-A picture of 32 x 32 pixels is cut into patches of 8 x 8; each becomes a token by two linear layers. Prompts are read word
-by word from a fixed vocabulary, in lower case; punctuation and words that tell no two questions apart are passed over. Blocks, positions and the output layer are
-those of `models/decoder.py`. A second output, `readout`, reads from a word that names a thing, before the last block,
-where it is and how far away: an auxiliary loss of training, never used to answer.
+A picture of 32 x 32 pixels is cut into patches of 8 x 8; each becomes a token by two linear layers. Prompts are read
+word by word from a fixed vocabulary, in lower case; what tells no two questions apart is passed over (punctuation, the
+letters of options). Blocks, positions and the output layer are those of `models/decoder.py`. A second output,
+`readout`, reads from a word that names a thing, before the last block, where it is and how far away: an auxiliary loss
+of training, never used to answer.
 
 A prompt is answered by one word: first the most likely one, then `samples` that are drawn at `temperature`, by words of
-(the option `seed`, the key), all from one forward pass. A prompt that begins with `graph:` or `think:` is answered by
-the most likely words, up to an end or `max_new_tokens`.
+(the option `seed`, the key), all from one forward pass. A prompt that ends in `graph:` or `think:` is answered by the
+most likely words, up to an end or `max_new_tokens`.
 
 The net's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
 
@@ -51,15 +52,15 @@ PIXELS, PATCHES = CHANNELS * SIDE * SIDE, (SIDE // PATCH) ** 2
 SPREAD = 4.0
 """How much larger weights begin than in `models/decoder.py`; with its own, training stays at chance for long."""
 GRAPH, THINK, GIVEN = "graph", "think", "given"
-"""Words that begin a prompt: write the graph; write it, then the answer; answer, given a graph."""
+"""What stands behind a question: write its graph; write it, then the answer; answer, given this graph."""
 READ = ("x", "y", "depth")
 """What is read out of a thing's name, each from -1 to 1."""
 SO = "so"
 """The word between a graph and the answer after it."""
 PASSED_OVER = frozenset(
-    "which object is the to from or where located with respect how are there".split()
+    "which object is the to from where located with respect how are there".split()
 )
-_WORD = re.compile(r"[a-z0-9]+|[{}]")
+_WORD, _LETTER = re.compile(r"[a-z0-9]+|[{}]"), re.compile(r"\([a-z]\)")
 
 
 @functools.cache
@@ -67,13 +68,15 @@ def vocabulary() -> tuple[str, ...]:
     """Return the words that it reads and writes; the end of a response is one token more."""
     texts = [*_phrases.PHRASES.values(), "camera many animals garments left right"]
     texts += [GRAPH, THINK, GIVEN, SO, "{ }"]
-    texts += [*_scenes.COLOURS, *_questions.NUMBERS]
+    texts += [*_scenes.COLOURS, *_questions.NUMBERS, *_questions.LETTERS]
     texts += [f"{axis}{level}" for axis in "xyd" for level in range(_questions.LEVELS)]
     return tuple(dict.fromkeys(word for text in texts for word in _words_of(text)))
 
 
 def _words_of(text: str) -> list[str]:
-    return [word for word in _WORD.findall(text.lower()) if word not in PASSED_OVER]
+    """Return the words of a text that are read; letters in brackets go with the order of the options."""
+    plain = _LETTER.sub(" ", text.lower())
+    return [word for word in _WORD.findall(plain) if word not in PASSED_OVER]
 
 
 @functools.cache
@@ -95,8 +98,9 @@ def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
 
 
 def decoded(ids: Sequence[int], params: Mapping[str, Any]) -> str:
-    """Return the text of tokens, none of which is the end."""
-    return " ".join(vocabulary()[one] for one in ids)
+    """Return the text of tokens, none of which is the end; the letter of an option is a capital."""
+    words = (vocabulary()[one] for one in ids)
+    return " ".join(word.upper() if word.upper() in _questions.LETTERS else word for word in words)
 
 
 def end(params: Mapping[str, Any]) -> int:
@@ -204,7 +208,8 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     for sample, own in zip(samples, tokens, strict=True):
         if len(own) != len(tokens[0]):
             raise ModelError(
-                f"{sample.key} has {len(own)} words, {samples[0].key} {len(tokens[0])}; prompts of one batch have as many"
+                f"{sample.key} has {len(own)} words, {samples[0].key} {len(tokens[0])}; prompts of one batch have as "
+                "many"
             )
     pixels = _images.colour_batch(samples, lambda image: _images.resize(image, SIDE, SIDE))
     return np.concatenate(
@@ -238,7 +243,9 @@ def predictor(
                 some = [samples[own[at]] for at in places]
                 prompts = torch.from_numpy(model.prepare_batch(some, params)).to(held)
                 texts = (
-                    _written(placed, prompts, params) if long else _words(placed, prompts, some, params)
+                    _written(placed, prompts, params)
+                    if long
+                    else _words(placed, prompts, some, params)
                 )
                 for at, text in zip(places, texts, strict=True):
                     found[own[at]] = text
@@ -248,7 +255,8 @@ def predictor(
 
 
 def _is_long(sample: Sample) -> bool:
-    return sample.fields["text"].startswith((f"{GRAPH}:", f"{THINK}:"))
+    text: str = sample.fields["text"]
+    return text.endswith((f"{GRAPH}:", f"{THINK}:"))
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 `form: words` has the severities 1 to 4 of `datasets/_phrases.py`; an antonym or a negation makes the other of the two
 options right, the reordered ones change places in the text. `form: official` has severity 2 alone and is the paper's
-evaluation, to the letter: "Which object is closer to" becomes "Which object is far away from", and where options have
-letters A and B change places in the gold answer; image and options stay as they are. Severity 0 is the sample as it is.
+evaluation, to the letter: "Which object is closer to" becomes "Which object is far away from", and A and B change
+places in the gold answer; image and options stay as they are. Severity 0 is the sample as it is.
 
 Applied twice, a severity gives back question and gold answer. A question without the trigger is never kept silently:
 `untriggered: error` refuses it, `mark` leaves it as it is in the group `no trigger`, so that tables show how many there
@@ -29,7 +29,7 @@ PARAMS: dict[str, object] = {"form": "words", "untriggered": "error"}
 FORMS = {"words": (1, 2, 3, 4), "official": (2,)}
 """Severities of each form."""
 UNTRIGGERED = ("error", "mark")
-NO_TRIGGER = "no trigger"
+NO_TRIGGER, LETTERS = "no trigger", ("A", "B")
 
 
 def apply(
@@ -38,7 +38,7 @@ def apply(
     """Return the sample in another phrasing.
 
     Args:
-        sample: `text`, and in its `meta` two `choices` and the `answer`, one of them or its letter.
+        sample: `text` with two lettered options, and in its `meta` the `choices` and the letter that is the `answer`.
         severity: a whole one of the form; 0 changes nothing.
         rng: not used.
         form: one of FORMS.
@@ -99,25 +99,23 @@ def _rewritten(sample: Sample, text: str, severity: int) -> Sample:
         raise DataError(
             f"{text[:80]!r} has {len(choices)} options; a phrasing is turned between two of them"
         )
-    answers = ["A", "B"] if meta["answer"] in ("A", "B") else choices
-    if meta["answer"] not in answers:
-        raise DataError(f"the answer {meta['answer']!r} is none of {answers}")
+    if meta["answer"] not in LETTERS:
+        raise DataError(f"the answer is {meta['answer']!r}; expected one of the letters A and B")
     turns = severity in _phrases.TURNING
     if severity == 4:
-        text, turned = _reordered(text, choices), choices[::-1]
-        meta["choices"] = turned
-        turns = turns != (answers == ["A", "B"])  # a letter stays where its option leaves it
+        text, meta["choices"] = _reordered(text, choices), choices[::-1]
+        turns = not turns  # the other option is right, and comes to where the first one was
     if turns:
-        meta["answer"] = answers[1 - answers.index(meta["answer"])]
+        meta["answer"] = LETTERS[1 - LETTERS.index(meta["answer"])]
     if "completions" in meta:
         meta["completions"] = [meta["answer"]]
     return Sample(sample.key, {**sample.fields, "text": text, "meta": meta})
 
 
 def _reordered(text: str, choices: list[str]) -> str:
-    """Return a text in which the two options have changed places: `x or y?`, or behind (A) and (B)."""
+    """Return a text in which the two options behind (A) and (B) have changed places."""
     first, second = choices
-    for form in ("{} or {}?", "(A) {}\n(B) {}"):
-        if form.format(first, second) in text:
-            return text.replace(form.format(first, second), form.format(second, first))
+    form = "(A) {}\n(B) {}"
+    if form.format(first, second) in text:
+        return text.replace(form.format(first, second), form.format(second, first))
     raise DataError(f"{text[:80]!r} does not end in its options {first!r} and {second!r}")

@@ -3,9 +3,10 @@
 The weights to begin with are those of `start`. Which questions a step sees is told by (seed, dataset, step) alone, so
 that the arms of a seed see the same in the same order and differ by their losses; adapters begin alike, too.
 
-Without `match` the weights are those of the last step. With it they are those of the checkpoint, every `every` steps,
-whose accuracy on val is nearest to `match`, the first of several: so two arms are compared where they are equally good
-in distribution. The log has `train_loss`, at each checkpoint `val_accuracy`, and at the end `step` and `matched`.
+Without `match` the weights are those of the last step. With it training ends at the first checkpoint, every `every`
+steps, whose accuracy on val is `match` or more, and the weights are those of the checkpoint that is nearest to it: so
+two arms are compared where they are equally good in distribution. The log has `train_loss`, at each checkpoint
+`val_accuracy`, and at the end `step` and `matched` of the weights that are kept.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from shiftbench import rng
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError
 from shiftbench.inference import nets
-from shiftbench.trainers import _loop, _steps
 from shiftbench.rng import RandomStream
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
+from shiftbench.trainers import _loop, _steps
 
 PARAMS: dict[str, object] = {
     "start": "spatial_scenes/patch_decoder-spatial_base",
@@ -76,6 +77,8 @@ def fit(job: TrainJob, loss: Loss) -> nets.State:
             losses = []
             if params["match"] or step == params["steps"]:
                 best.offer(step, _asked.accuracy(net, val), adapters)
+            if best.reached:
+                break
     return best.told()
 
 
@@ -93,11 +96,13 @@ class _Checkpoint:
         self.job, self.match = job, match
         self.state: nets.State = {}
         self.found = (float("inf"), 0, float("nan"))
+        self.reached = False
 
     def offer(self, step: int, accuracy: float, adapters: Adapters) -> None:
         """Log the accuracy on val of a step, and keep its weights if they are nearer."""
         self.job.log(step, "val_accuracy", accuracy)
         off = abs(accuracy - self.match)
+        self.reached = bool(self.match) and accuracy >= self.match
         if not self.match or off < self.found[0] or not self.state:
             self.found, self.state = (off, step, accuracy), adapters.state()
 
@@ -106,4 +111,3 @@ class _Checkpoint:
         self.job.log(self.job.params["steps"], "step", self.found[1])
         self.job.log(self.job.params["steps"], "matched", self.found[2])
         return self.state
-

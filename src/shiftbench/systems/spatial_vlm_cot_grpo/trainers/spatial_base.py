@@ -4,13 +4,13 @@ It stands for a pretrained vision-language model that knows both polarities impe
 split `questions` of each family are asked, in one of `phrasings` each; batches of one kind, as `shares` has it:
 
     direct    the question                          -> the answer
-    graph     graph: the question                   -> the graph of what is asked about
-    think     think: the question                   -> the graph, then the answer
-    given     given the graph: the question         -> the answer
+    graph     the question, graph:                  -> the graph of what is asked about
+    think     the question, think:                  -> the graph, then the answer
+    given     the question, given the graph         -> the answer
 
 The loss is the cross-entropy of what is said, and `readout` times the squared error of the place and depth of each
-thing that a prompt names. Training ends after `steps`, or as soon as the share of right direct answers on val, looked at
-every `every` steps, reaches `until`; a base below `least` then is refused: it stayed at chance, and nothing that is
+thing that a prompt names. Training ends after `steps`, or as soon as the share of right direct answers on val, looked
+at every `every` steps, reaches `until`; a base below `least` then is refused: it stayed at chance, and nothing that is
 fine-tuned from it would tell anything.
 
 The log has `train_loss`, `readout_loss` and `val_accuracy`.
@@ -82,45 +82,60 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ModelError: the model reads no pictures with words, or stays at chance.
     """
     params = job.params
-    unknown = [kind for kind in params["shares"] if kind not in KINDS]
-    if unknown:
-        raise ParamsError(f"spatial_base: shares names {unknown[0]!r}; {near(unknown[0], KINDS)}")
-    if not hasattr(job.plugin, "PATCHES"):
-        raise ModelError(f"spatial_base trains patch_decoder; {job.model!r} reads no pictures with words")
+    _check(job)
     device = nets.pick_device(job.device)
     net: Any = _loop.fresh_net(job).to(device).train()
     samples = job.samples("train")
-    pictures = torch.from_numpy(job.plugin.prepare_batch(
-        [one.with_field("text", "") for one in samples], job.model_params
-    ))
-    lessons = _lessons(job, samples)
-    held = _held(job)
+    bare = [one.with_field("text", "") for one in samples]
+    pictures = torch.from_numpy(job.plugin.prepare_batch(bare, job.model_params))
+    lessons, held, seen = _lessons(job, samples), _held(job), []
     update = _loop.optimiser(job, net)
     rate = _loop.schedule(update, params["schedule"], params["steps"])
-    seen: list[tuple[float, float]] = []
-    accuracy = float("nan")
     for step in range(1, params["steps"] + 1):
-        lesson, rows = _drawn(job, lessons, step)
-        said, read = _losses(net, pictures, lesson, rows, device)
+        said, read = _losses(net, pictures, *_drawn(job, lessons, step), device)
         update.zero_grad()
         (said + params["readout"] * read).backward()
         update.step()
         rate.step()
         seen.append((said.item(), read.item()))
         if step % params["every"] == 0 or step == params["steps"]:
-            for name, values in zip(("train_loss", "readout_loss"), zip(*seen, strict=True), strict=True):
-                job.log(step, name, float(np.mean(values)))
-            seen, accuracy = [], _asked.accuracy(net, held)
-            job.log(step, "val_accuracy", accuracy)
+            accuracy = _looked(job, step, seen, _asked.accuracy(net, held))
+            seen = []
             if accuracy >= params["until"]:
                 break
     if accuracy < params["least"]:
         raise ModelError(
             f"spatial_base: after {params['steps']} steps the base of seed {job.seed} has {accuracy:.3f} of the val "
-            f"questions right, below `least`, {params['least']}: it stayed at chance. Train longer, lower `lr`, or take "
-            "another seed; nothing that is fine-tuned from it would mean anything"
+            f"questions right, below `least`, {params['least']}: it stayed at chance. Train longer, lower `lr`, or "
+            "take another seed; nothing that is fine-tuned from it would mean anything"
         )
     return dict(net.state_dict())
+
+
+def _check(job: TrainJob) -> None:
+    unknown = [kind for kind in job.params["shares"] if kind not in KINDS]
+    if unknown:
+        raise ParamsError(f"spatial_base: shares names {unknown[0]!r}; {near(unknown[0], KINDS)}")
+    if job.params["steps"] < 1:
+        raise ParamsError(f"spatial_base: steps is {job.params['steps']}; expected 1 at least")
+    if not hasattr(job.plugin, "PATCHES"):
+        raise ModelError(
+            f"spatial_base trains patch_decoder; {job.model!r} reads no pictures with words"
+        )
+
+
+def _looked(
+    job: TrainJob, step: int, seen: Sequence[tuple[float, float]], accuracy: float
+) -> float:
+    """Log the means of losses since the last look, and the accuracy, which is returned."""
+    said, read = np.mean(seen, axis=0)
+    for name, value in (
+        ("train_loss", said),
+        ("readout_loss", read),
+        ("val_accuracy", accuracy),
+    ):
+        job.log(step, name, float(value))
+    return accuracy
 
 
 def _held(job: TrainJob) -> list[_asked.Asked]:
@@ -165,10 +180,10 @@ def _said(kind: str, question: Question, model: Any) -> tuple[str, str]:
     if kind == "direct":
         return question.text, question.answer
     if kind == "graph":
-        return f"{model.GRAPH}: {question.text}", question.graph
+        return f"{question.text}\n{model.GRAPH}:", question.graph
     if kind == "think":
-        return f"{model.THINK}: {question.text}", f"{question.graph} {model.SO} {question.answer}"
-    return f"{model.GIVEN} {question.graph}: {question.text}", question.answer
+        return f"{question.text}\n{model.THINK}:", f"{question.graph} {model.SO} {question.answer}"
+    return f"{question.text}\n{model.GIVEN} {question.graph}", question.answer
 
 
 def _by_length(

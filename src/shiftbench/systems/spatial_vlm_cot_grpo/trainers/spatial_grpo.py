@@ -52,10 +52,10 @@ _STRIPPED = re.compile(r"[().,\-]")
 
 
 def reward(completion: str, reference: str) -> float:
-    """Return the reward of a completion, as released.
+    r"""Return the reward of a completion, as released.
 
     Example:
-        >>> reward("The lamp,\\nleft.", "Left"), reward(" ", "left"), reward("left", "(left)")
+        >>> reward("The lamp,\nleft.", "Left"), reward(" ", "left"), reward("left", "(left)")
         (1.0, -0.2, 0.0)
     """
     if "\n" in completion:
@@ -73,9 +73,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["equal"] not in EQUAL:
-        raise ParamsError(f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}")
+        raise ParamsError(
+            f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}"
+        )
     if params["group_size"] < 2 or params["temperature"] <= 0:
-        raise ParamsError("spatial_grpo: expected a group_size of 2 at least and a temperature above 0")
+        raise ParamsError(
+            "spatial_grpo: expected a group_size of 2 at least and a temperature above 0"
+        )
     group = _Group(job)
 
     def loss(
@@ -107,7 +111,7 @@ class _Group:
         self.job = job
         self.told: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
 
-    def losses(  # noqa: PLR0913 - what a loss is given
+    def losses(
         self, net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
     ) -> list[torch.Tensor]:
         """Return the loss of each question whose rewards differ."""
