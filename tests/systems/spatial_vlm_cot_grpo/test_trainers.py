@@ -338,7 +338,14 @@ def test_options_out_of_range(
 
 # ------------------------------------------------------------------ the base
 
-BASE: dict[str, Any] = {"steps": 4, "batch_size": 8, "every": 2, "least": 0.0, "until": 1.1}
+BASE: dict[str, Any] = {
+    "steps": 4,
+    "batch_size": 8,
+    "every": 2,
+    "least": 0.0,
+    "until": 1.1,
+    "shares": {"direct": 0.3, "graph": 0.1, "think": 0.3, "given": 0.3},
+}
 
 
 def test_the_base_learns_all_kinds_of_lessons() -> None:

@@ -29,10 +29,10 @@ from shiftbench.trainers import _loop, _steps
 
 PARAMS: dict[str, object] = {
     "start": "spatial_scenes/patch_decoder-spatial_base",
-    "steps": 150,
+    "steps": 120,
     "batch_size": 64,
     "optimizer": "adamw",
-    "lr": 0.002,
+    "lr": 0.001,
     "weight_decay": 0.01,
     "gradient_norm": 1.0,
     "rank": 8,
