@@ -40,12 +40,12 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: a column is missing.
     """
-    opened = pq.ParquetFile(file)
-    lacking = sorted(set(columns) - set(opened.schema_arrow.names))
-    if lacking:
-        raise DataError(f"{file} has no column {lacking[0]!r}; expected {', '.join(columns)}")
-    for batch in opened.iter_batches(AT_ONCE, columns=list(columns)):
-        yield from batch.to_pylist()
+    with pq.ParquetFile(file) as opened:
+        lacking = sorted(set(columns) - set(opened.schema_arrow.names))
+        if lacking:
+            raise DataError(f"{file} has no column {lacking[0]!r}; expected {', '.join(columns)}")
+        for batch in opened.iter_batches(AT_ONCE, columns=list(columns)):
+            yield from batch.to_pylist()
 
 
 def picture(value: Any, where: str) -> NDArray[np.uint8]:
