@@ -17,7 +17,7 @@ from shiftbench.statistics.statements import parts
 SLUGS = (
     *("cns-bench", "coco-o", "cooked", "imagenet-e", "m-hood", "mol-caood"),
     *("neural-ranking-robustness", "pt-ood", "rwds"),
-    "synctalk-plus-plus",
+    *("spatial-vlm-cot-grpo", "synctalk-plus-plus"),
 )
 
 

@@ -11,7 +11,8 @@ split `questions` of each family are asked, in one of `phrasings` each; batches 
 The loss is the cross-entropy of what is said, and `readout` times the squared error of the place and depth of each
 thing that a prompt names. Training ends after `steps`, or as soon as the share of right direct answers on val, looked
 at every `every` steps, reaches `until`; a base below `least` then is refused: it stayed at chance, and nothing that is
-fine-tuned from it would tell anything.
+fine-tuned from it would tell anything. With `start` (`trainers/_steps.py`) training goes on from a base that answers,
+to teach it graphs: from nothing, all kinds together stay at chance for longer.
 
 The log has `train_loss`, `readout_loss` and `val_accuracy`.
 
@@ -36,10 +37,11 @@ from shiftbench.sample import Sample
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._questions import Question
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _loop, _steps
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {
+    "start": "",
     "steps": 1000,
     "batch_size": 64,
     "optimizer": "muon",
@@ -55,6 +57,7 @@ PARAMS: dict[str, object] = {
     "least": 0.55,
     "every": 40,
 }
+needs = _steps.needs
 KINDS = ("direct", "graph", "think", "given")
 
 
@@ -84,7 +87,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     params = job.params
     _check(job)
     device = nets.pick_device(job.device)
-    net: Any = _loop.fresh_net(job).to(device).train()
+    net: Any = _steps.begun(job).to(device).train()
     samples = job.samples("train")
     bare = [one.with_field("text", "") for one in samples]
     pictures = torch.from_numpy(job.plugin.prepare_batch(bare, job.model_params))
