@@ -18,7 +18,15 @@ CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
 TASKS = plugins.names("tasks")
 ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
-WRITING = ("sft", "table_logreg", "direct", "scratchpad", "adaptive", "scene_answers")
+WRITING = (
+    "sft",
+    "table_logreg",
+    "direct",
+    "scratchpad",
+    "adaptive",
+    "scene_answers",
+    "spatial_base",
+)
 """Of them those of models that write or judge claims: tests of GRPO and of systems have their samples."""
 MODELS = {
     "tfidf_logreg": "tfidf",

@@ -35,6 +35,7 @@ from makers.miniature_texts import (
     trec_documents,
 )
 from makers.small_files import Made, encoded, listed, picture, tar
+from makers.spatial_miniature import cv_bench, sat
 from makers.xtrust_clone import xtrust
 
 DATASETS = ROOT / "src/shiftbench/datasets"
@@ -354,6 +355,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         xtrust,
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
+        *(cv_bench, sat),
     )
 }
 MAKERS |= {

@@ -120,7 +120,7 @@ def values(module: ModuleType) -> tuple[Any, ...]:
     if getattr(module, "TASK", "") == "audio_visual":
         return (clip(), clip(1300))
     if getattr(module, "TASK", "") == "free_text":
-        return chains()
+        return phrasings() if hasattr(module, "FORMS") else chains()
     if getattr(module, "TASK", "") == "text_classification":
         return translated()
     if getattr(module, "TASK", "") == "table_question":
@@ -144,6 +144,18 @@ def translated() -> tuple[Sample, ...]:
     }
     meta = {"language": "en", "options": [["a", "a"]], "translations": told}
     return (Sample("k", {"text": TEXT, "label": 0, "meta": meta}),)
+
+
+def phrasings() -> tuple[Sample, ...]:
+    """Return questions about which of two is nearer, of the first and of the second."""
+    text = "Which object is closer to {}?\n(A) red\n(B) blue"
+    return tuple(
+        Sample(
+            answer,
+            {"text": text.format(of), "meta": {"choices": ["red", "blue"], "answer": answer}},
+        )
+        for of, answer in (("the camera", "A"), ("green", "B"))
+    )
 
 
 @cache

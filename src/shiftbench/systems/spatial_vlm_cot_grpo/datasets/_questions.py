@@ -1,0 +1,213 @@
+"""Questions about a scene by template, their answers, and the part of the graph that matters to each.
+
+    count      How many animals are there?                                       0 to 5
+    relation   Where is red located with respect to blue? (A) left (B) right     A, B
+    depth      Which object is closer to the camera? (A) red (B) blue             A, B
+    distance   Which object is closer to green? (A) red (B) blue                  A, B, in three dimensions
+
+Options stand on lines of their own, as CV-Bench has them.
+Only clear ones are asked: middles 5 pixels apart for `relation`, two steps for `depth`, squared distances at a ratio of
+two for `distance` (a step of depth counts as four pixels). `oracle` reads a question and a graph alone, whatever its
+phrasing, and is how answers are checked.
+
+`relevant` is a graph as words: of each thing that is asked about its name, and x, y and depth in eight steps, then the
+relation between the two options. It is what a model may write before it answers.
+
+Source: tasks and wording of CV-Bench (Tong et al. 2024, arXiv:2406.16860), ours in fewer words; graphs hold objects,
+attributes and relations that are relevant to the question, as the paper's first prompt asks (section III-C).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from shiftbench.errors import DataError
+from shiftbench.rng import RandomStream
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _scenes
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES, TURNING
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets._scenes import Graph, Thing
+
+FAMILIES = ("count", "relation", "depth", "distance")
+NUMBERS = tuple(str(n) for n in range(_scenes.MOST + 1))
+SIDES = ("left", "right")
+LETTERS = ("A", "B")
+APART, STEPS, RATIO, STEP = 10, 2, 2, 8
+"""Clear: half pixels between middles, steps of depth, ratio of squared distances; half pixels that a step counts."""
+LEVELS = 8
+
+
+class Question(NamedTuple):
+    """A question of a family.
+
+    Attributes:
+        family: one of FAMILIES.
+        text: the question.
+        answer: the letter of one of `choices`; a number where there are none.
+        choices: the options.
+        graph: what matters to it, in words.
+    """
+
+    family: str
+    text: str
+    answer: str
+    choices: tuple[str, ...]
+    graph: str
+
+
+def ask(rng: RandomStream, graph: Graph, family: str, phrasing: int) -> Question | None:
+    """Return a question about a scene; None: the scene has no clear one of that family.
+
+    Args:
+        rng: random words; one is taken.
+        graph: of the scene.
+        family: one of FAMILIES.
+        phrasing: severity of `depth` and `distance`.
+    """
+    options = _CLEAR[family](graph["objects"])
+    word = int(rng.raw(1)[0])
+    if not options:
+        return None
+    things, text, choices = options[word % len(options)]
+    if family in ("depth", "distance"):
+        text = f"{PHRASES[phrasing]} {text}"
+        choices = choices[::-1] if phrasing == 4 else choices
+    text += "".join(f"\n({letter}) {one}" for letter, one in zip(LETTERS, choices, strict=False))
+    return Question(family, text, oracle(text, graph), choices, relevant(family, things))
+
+
+# ------------------------------------------------------------------ what can be asked
+
+Asked = tuple[list[Thing], str, tuple[str, ...]]
+
+
+def _count(things: list[Thing]) -> list[Asked]:
+    return [
+        (
+            [thing for thing in things if thing["kind"] == kind],
+            f"How many {kind}s are there?",
+            (),
+        )
+        for kind in _scenes.KINDS
+    ]
+
+
+def _pairs(things: list[Thing], clear: Callable[[Thing, Thing], bool]) -> list[list[Thing]]:
+    return [[a, b] for a in things for b in things if a is not b and clear(a, b)]
+
+
+def _relation(things: list[Thing]) -> list[Asked]:
+    pairs = _pairs(things, lambda a, b: abs(a["x"] - b["x"]) >= APART)
+    return [
+        (
+            pair,
+            f"Where is {pair[0]['name']} located with respect to {pair[1]['name']}?",
+            SIDES,
+        )
+        for pair in pairs
+    ]
+
+
+def _depth(things: list[Thing]) -> list[Asked]:
+    pairs = _pairs(things, lambda a, b: abs(a["depth"] - b["depth"]) >= STEPS)
+    return [(pair, "the camera?", _names(pair)) for pair in pairs]
+
+
+def _distance(things: list[Thing]) -> list[Asked]:
+    found = []
+    for third in things:
+        others = [one for one in things if one is not third]
+        for pair in _pairs(others, partial(_apart, third)):
+            found.append(([third, *pair], f"{third['name']}?", _names(pair)))
+    return found
+
+
+def _apart(third: Thing, one: Thing, other: Thing) -> bool:
+    near, far = sorted((squared(one, third), squared(other, third)))
+    return far >= RATIO * near
+
+
+def _names(pair: Sequence[Thing]) -> tuple[str, ...]:
+    return tuple(str(one["name"]) for one in pair)
+
+
+_CLEAR: dict[str, Callable[[list[Thing]], list[Asked]]] = {
+    "count": _count,
+    "relation": _relation,
+    "depth": _depth,
+    "distance": _distance,
+}
+
+
+def squared(one: Thing, other: Thing) -> int:
+    """Return the squared distance of two things in three dimensions, in half pixels."""
+    steps = STEP * (one["depth"] - other["depth"])
+    found: int = (one["x"] - other["x"]) ** 2 + (one["y"] - other["y"]) ** 2 + steps**2
+    return found
+
+
+# ------------------------------------------------------------------ answers from the graph
+
+_NUMBER = re.compile(r"How many (\w+)s are there\?")
+_PLACE = re.compile(r"Where is (\w+) located with respect to (\w+)\?\n\(A\) left\n\(B\) right")
+_NEAR = re.compile(
+    r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+)\?\n\(A\) (\w+)\n\(B\) (\w+)"
+)
+
+
+def oracle(text: str, graph: Graph) -> str:
+    """Return the answer to a question in any phrasing, from the graph.
+
+    Raises:
+        DataError: it is none of the questions of this file, or about what is not there.
+    """
+    things = {thing["name"]: thing for thing in graph["objects"]}
+    try:
+        if found := _NUMBER.fullmatch(text):
+            return str(sum(thing["kind"] == found[1] for thing in graph["objects"]))
+        if found := _PLACE.fullmatch(text):
+            return LETTERS[things[found[1]]["x"] > things[found[2]]["x"]]
+        if found := _NEAR.fullmatch(text):
+            severity = next(at for at, phrase in PHRASES.items() if phrase == found[1])
+            first, second = (_far(things[found[at]], found[2], things) for at in (3, 4))
+            return LETTERS[(first > second) != (severity in TURNING)]
+    except (KeyError, StopIteration) as error:
+        raise DataError(f"{text!r} names what the graph does not hold: {error}") from error
+    raise DataError(f"{text!r} is none of the questions about scenes")
+
+
+def _far(thing: Thing, of: str, things: dict[str, Thing]) -> int:
+    """Return how far a thing is from the camera, in steps, or from another, squared."""
+    return int(thing["depth"]) if of == "the camera" else squared(thing, things[of])
+
+
+# ------------------------------------------------------------------ the graph in words
+
+
+def relevant(family: str, things: Sequence[Thing]) -> str:
+    """Return the graph of what is asked about, in words.
+
+    Args:
+        family: one of FAMILIES.
+        things: what is counted; two that are compared; or what they are compared to, and these two.
+    """
+    words = ["{"]
+    for thing in things:
+        words += [
+            thing["name"],
+            f"x{thing['x'] * LEVELS // (2 * _scenes.SIDE)}",
+            f"y{thing['y'] * LEVELS // (2 * _scenes.SIDE)}",
+            f"d{thing['depth']}",
+        ]
+    if family == "count":
+        return " ".join([*words, "}"])
+    one, other = things[-2:]
+    if family == "relation":
+        relation = SIDES[one["x"] > other["x"]]
+    elif family == "depth":
+        relation = "closer" if one["depth"] < other["depth"] else "farther"
+    else:
+        relation = "closer" if squared(one, things[0]) < squared(other, things[0]) else "farther"
+    return " ".join([*words, one["name"], relation, other["name"], "}"])

@@ -1,0 +1,99 @@
+"""CV-Bench from the hub's Parquet files, one of its four tasks: `cv_bench_depth: {use: cv_bench, task: Depth, ...}`.
+
+`path` is the folder of nyu-visionx/CV-Bench with `test_2d.parquet` (Count, Relation) and `test_3d.parquet` (Depth,
+Distance), or the one `test.parquet` of its first release. The text is the column `prompt`, question and lettered
+options; the answer is its letter. `group` is the source, ADE20K, COCO or Omni3D, over which the official score is
+(2-D: mean of the first two; total: mean of 2-D and 3-D), where the paper's total is the mean of the four tasks. Counts
+have a second grader, the letters of options that are off by one (`metrics/close_call_rate.py`).
+
+`batch: 5` leaves out the last items of a task that do not fill a batch, as the official script does; 1 keeps all.
+
+Source: columns by the data set's card at the hub; batches of Yvonne511/spatial-vlm-investigator,
+eval_paligemma_cvbench.py (`evaluate_cvbench`; its notebooks have 50).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.sample import Sample
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _hub
+
+TASK = "free_text"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("test",)
+SOURCES: tuple[str, ...] = ()
+LICENCE = "Apache-2.0"
+CITATION = "Tong et al., Cambrian-1: A Fully Open, Vision-Centric Exploration of Multimodal LLMs, arXiv:2406.16860"
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {"path": "", "task": "Depth", "batch": 1}
+TASKS = ("Count", "Relation", "Depth", "Distance")
+COLUMNS = ("idx", "task", "image", "question", "choices", "answer", "prompt", "source")
+_ANSWER = re.compile(r"\(([A-F])\)")
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring."""
+    about = "CV-Bench, test_2d.parquet and test_3d.parquet"
+    return {str(Path(params["path"]).expanduser()): about} if params["path"] else {}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield questions: `image` uint8 (h, w, 3), `text`, `meta`.
+
+    Raises:
+        ParamsError: no path, or another task.
+        DataError: an answer that is no letter of an option; names the row.
+    """
+    if params["task"] not in TASKS:
+        raise ParamsError(f"cv_bench: task is {params['task']!r}; {near(params['task'], TASKS)}")
+    if params["batch"] < 1:
+        raise ParamsError(f"cv_bench: batch is {params['batch']}; expected 1 at least")
+    full: list[Sample] = []
+    for file in _hub.files(params["path"], "test*.parquet"):
+        for row in _hub.rows(file, COLUMNS):
+            if row["task"] != params["task"]:
+                continue
+            full.append(_sample(row, f"{file}, idx {row['idx']}", split, params))
+            if len(full) == params["batch"]:
+                yield from full
+                full = []
+
+
+def _sample(row: dict[str, Any], where: str, split: str, params: dict[str, Any]) -> Sample:
+    found, choices = _ANSWER.fullmatch(str(row["answer"]).strip()), list(row["choices"])
+    if not found or ord(found[1]) - ord("A") >= len(choices):
+        raise DataError(
+            f"{where}: answer is {row['answer']!r}; expected a letter in brackets of {len(choices)} options"
+        )
+    meta = {
+        "group": row["source"],
+        "family": row["task"].lower(),
+        "graders": ["choice"],
+        "answer": found[1],
+        "choices": choices,
+        "question": row["question"],
+        "idx": row["idx"],
+    }
+    if row["task"] == "Count":
+        meta |= {"graders": ["choice", "phrases"], "phrases": _off_by_one(choices, found[1])}
+    fields = {"image": _hub.picture(row["image"], where), "text": row["prompt"], "meta": meta}
+    return Sample(f"{params['name']}/{split}/{int(row['idx']):06d}", fields)
+
+
+def _off_by_one(choices: list[str], answer: str) -> list[str]:
+    """Return the letters, in brackets, of the options that are off by one; what is never said where there is none."""
+    right = choices[ord(answer) - ord("A")]
+    numbers = [int(one) if str(one).isdigit() else None for one in choices]
+    own = int(right) if str(right).isdigit() else None
+    close = [
+        f"({chr(ord('A') + at)})"
+        for at, number in enumerate(numbers)
+        if own is not None and number is not None and abs(number - own) == 1
+    ]
+    return close or ["(no option is off by one)"]

@@ -1,0 +1,94 @@
+"""SAT from the hub's Parquet files, as the paper's recipe has it: one image, shuffled options, the answer in words.
+
+`path` is the folder of array/SAT with `SAT_train.parquet`, `SAT_static.parquet`, `SAT_val.parquet` and
+`SAT_test.parquet`; of these `files` says which is which split. Of `train` the first `first` rows are taken, rows of
+several images are left out afterwards, so that fewer remain. The prompt is "Answer in natural language. QUESTION Choose
+between the following options: a, b or c", its options in an order drawn by the key; the reference is the option's text.
+`group` is the type of question.
+
+Source: Yvonne511/spatial-vlm-investigator, Dataset/SAT/process_dataset.py (`process_data`): columns image_bytes (a
+list), question, answers (a list), correct_answer; question_type by the data set's card at the hub. Differs: the order
+is ours (there Python's random, not seeded), and lists are read as lists, where the script splits their text at commas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import DataError
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _hub
+
+TASK = "free_text"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("train", "val", "test")
+SOURCES: tuple[str, ...] = ()
+LICENCE = "MIT"
+CITATION = (
+    "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
+)
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "path": "",
+    "first": 15000,
+    "files": {"train": "SAT_train.parquet", "val": "SAT_val.parquet", "test": "SAT_test.parquet"},
+}
+COLUMNS = ("image_bytes", "question", "answers", "question_type", "correct_answer")
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring."""
+    if not params["path"]:
+        return {}
+    return {str(Path(params["path"]).expanduser() / params["files"][split]): "SAT"}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield questions about one image: `image` uint8 (h, w, 3), `text`, `meta`.
+
+    Raises:
+        ParamsError: no path.
+        DataError: no file, or an answer that is no option; names the row.
+    """
+    (file,) = _hub.files(params["path"], params["files"][split])
+    for number, row in enumerate(_hub.rows(file, COLUMNS)):
+        if split == "train" and number >= params["first"]:
+            break
+        if len(row["image_bytes"]) == 1:
+            yield _sample(row, f"{params['name']}/{split}/{number:06d}", f"{file}, row {number}")
+
+
+def _sample(row: dict[str, Any], key: str, where: str) -> Sample:
+    answers, right = [str(one) for one in row["answers"]], str(row["correct_answer"])
+    if right not in answers:
+        raise DataError(f"{where}: the answer {right!r} is none of {answers}")
+    order = RandomStream(0, "options", "sat", key).choice(len(answers))
+    choices = [answers[int(at)] for at in order]
+    meta = {
+        "group": row["question_type"],
+        "graders": ["exact"],
+        "answer": right,
+        "choices": choices,
+        "completions": [right],
+    }
+    fields = {
+        "image": _hub.picture(row["image_bytes"][0], where),
+        "text": prompt(row["question"], choices),
+        "meta": meta,
+    }
+    return Sample(key, fields)
+
+
+def prompt(question: str, choices: list[str]) -> str:
+    """Return the text that a model is asked.
+
+    Example:
+        >>> prompt("Which is taller?", ["a cup", "a lamp", "neither"])
+        'Answer in natural language. Which is taller? Choose between the following options: a cup, a lamp or neither'
+    """
+    options = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    return f"Answer in natural language. {question} Choose between the following options: {options}"

@@ -1,0 +1,93 @@
+"""Spatial questions about small scenes of real cut-outs: count, left or right, depth, distance.
+
+A scene (_scenes.py) has one question (_questions.py), of `families` in turn; `group` is its family. `phrasings` are
+severities of the phrasing (_phrases.py), in turn over `depth` and `distance`: a mixture, [0, 1, 2, 3], is what a base
+learns, and [0], "closer to" alone, what fine-tuning sees. Half of the answers to questions about two things are the
+first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and what matters to the question in words
+(`relevant`). Test scenes have other cut-outs than training scenes.
+
+`train`, `val` and `test` are numbers of scenes.
+
+Source: ours, in the place of SAT and CV-Bench; see _scenes.py and _questions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES
+
+TASK = "free_text"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("train", "val", "test")
+SOURCES = _scenes.SOURCES
+LICENCE, CITATION = _scenes.LICENCE, _scenes.CITATION
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "families": ["count", "relation", "depth", "distance"],
+    "phrasings": [0],
+    "train": 8000,
+    "val": 800,
+    "test": 800,
+}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield questions: `image` uint8 (32, 32, 3), `text`, `meta`.
+
+    Raises:
+        ParamsError: no such family or phrasing.
+    """
+    families, phrasings = params["families"], params["phrasings"]
+    for name, given, known in (
+        ("families", families, _questions.FAMILIES),
+        ("phrasings", phrasings, tuple(PHRASES)),
+    ):
+        wrong = [one for one in given if one not in known]
+        if wrong or not given:
+            hint = near(str(wrong[0]), [str(one) for one in known]) if wrong else "none is given"
+            raise ParamsError(f"{params['name']}: {name} is {given}; {hint}")
+    places = (str(sources[name]) for name in ("animal_shape", "fashion_mnist"))
+    pools = _scenes.pools(*places, "test" if split == "test" else "train")
+    for number in range(params[split]):
+        key = f"{params['name']}/{split}/{number:06d}"
+        family = families[number % len(families)]
+        phrasing = phrasings[number // len(families) % len(phrasings)]
+        rng = RandomStream(0, "scene", params["name"], f"{split}/{number:06d}")
+        image, graph, asked = _found(rng, pools, family, phrasing)
+        meta = {
+            "group": family,
+            "family": family,
+            "graders": ["exact"],
+            "answer": asked.answer,
+            "choices": list(asked.choices),
+            "completions": [asked.answer],
+            "graph": graph,
+            "relevant": asked.graph,
+        }
+        if family == "count":  # whether an answer is off by one, which `close_call_rate` counts
+            meta |= {"graders": ["exact", "phrases"], "phrases": _beside(asked.answer)}
+        yield Sample(key, {"image": image, "text": asked.text, "meta": meta})
+
+
+def _beside(number: str) -> list[str]:
+    """Return the numbers that are off by one."""
+    return [one for one in _questions.NUMBERS if abs(int(one) - int(number)) == 1]
+
+
+def _found(
+    rng: RandomStream, pools: dict[str, _scenes.Pixels], family: str, phrasing: int
+) -> tuple[_scenes.Pixels, _scenes.Graph, _questions.Question]:
+    """Draw scenes until one has a clear question of the family."""
+    while True:
+        image, graph = _scenes.drawn(rng, pools)
+        asked = _questions.ask(rng, graph, family, phrasing)
+        if asked is not None:
+            return image, graph, asked

@@ -1,0 +1,46 @@
+"""The oracle of small scenes: answers each question from the graph of its scene, whatever its phrasing; sees no pixel.
+
+A check of data and shift, no model: it must be right on all. Source: ours; `datasets/_questions.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions
+
+TASK = "free_text"
+PARAMS: dict[str, object] = {}
+PRETRAINED_ON = "nothing"
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return what stands for weights: a zero."""
+    return {"oracle": torch.zeros(1)}
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return what gives one answer for each sample."""
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = np.empty(len(samples), object)
+        for at, sample in enumerate(samples):
+            graph = sample.fields["meta"]["graph"]
+            found[at] = (_questions.oracle(sample.fields["text"], graph),)
+        return {"completions": found}
+
+    return predict

@@ -1,0 +1,112 @@
+"""Replies of a vision-language model that was asked elsewhere, looked up by sample and prompt.
+
+    theirs: {use: vlm_replies, path: data/own/spatial/replies/theirs.jsonl}                trainer `given`
+
+A JSON object a line: `key`, the sample's, `prompt`, the text that it was asked, and `completions`, the greedy one
+first, then those that were drawn. Other phrasings and methods of several calls ask other prompts about the same image,
+each with a line of its own, so that replies can be evaluated under the shifts and methods that they were made for.
+
+`recording` writes such a file: a predictor that asks your function for what is not there yet. Around it any method asks
+all of its calls:
+
+    ask = lambda sample: [my_vlm(sample.fields["image"], sample.fields["text"])]
+    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**two_call.PARAMS, "form": "paper"}, {})(samples)
+
+Source: none; the official scripts keep prompts and replies in one JSON file for each model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.models import _given
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+TASK = "free_text"
+PARAMS: dict[str, object] = {"path": ""}
+Replies = dict[tuple[str, str], tuple[str, ...]]
+Ask = Callable[[Sample], Sequence[str]]
+"""(a sample whose text is the prompt) -> completions, the greedy one first."""
+
+
+def load(
+    weights: Path,
+    params: Mapping[str, Any],
+    classes: Sequence[str],
+    device: str,
+    inputs: Mapping[Ref, Path],
+) -> nets.Predictor:
+    """Return a predictor that looks replies up: `completions`.
+
+    Raises:
+        ModelError: the file is another one, a line is none of that form, or a prompt has no reply.
+    """
+    file = _given.check(weights, params["path"])
+    known = read(file)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        lacking = [one for one in samples if _place(one) not in known]
+        if lacking:
+            raise ModelError(
+                f"{file} has no reply for {lacking[0].key!r} to {lacking[0].fields['text'][:80]!r}, and for "
+                f"{len(lacking) - 1} more; ask the model for them (`recording` of vlm_replies)"
+            )
+        return _outputs(samples, known)
+
+    return predict
+
+
+def recording(file: Path, ask: Ask) -> nets.Predictor:
+    """Return a predictor that asks for what the file lacks, and appends each reply to it."""
+    known = read(file) if file.is_file() else {}
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        with file.open("a", encoding="utf-8") as stream:
+            for sample in samples:
+                if _place(sample) not in known:
+                    known[_place(sample)] = tuple(ask(sample))
+                    key, prompt = _place(sample)
+                    line = {"key": key, "prompt": prompt, "completions": known[_place(sample)]}
+                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return _outputs(samples, known)
+
+    return predict
+
+
+def read(file: Path) -> Replies:
+    """Return the replies of a file.
+
+    Raises:
+        ModelError: a line of another form; names file and line.
+    """
+    known: Replies = {}
+    with file.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                found = json.loads(line)
+                place = (str(found["key"]), str(found["prompt"]))
+                known[place] = tuple(map(str, found["completions"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ModelError(
+                    f"{file}, line {number}: expected a JSON object with key, prompt and completions: {error!r}"
+                ) from None
+    return known
+
+
+def _place(sample: Sample) -> tuple[str, str]:
+    return sample.key, sample.fields["text"]
+
+
+def _outputs(samples: Sequence[Sample], known: Replies) -> nets.Outputs:
+    found = np.empty(len(samples), object)
+    for at, sample in enumerate(samples):
+        found[at] = known[_place(sample)]
+    return {"completions": found}

@@ -1,0 +1,153 @@
+"""GRPO with an exact-match reward, for answers of one word: a group comes from one forward pass.
+
+    reward   -0.2 of an empty completion, 1 of one that is the reference, else 0; read from the completion's last line,
+             ( ) . , - removed, in lower case; the reference is lowered and nothing else
+    A        (r - mean) / (std + 1e-4) within the group, std of n - 1
+    loss     -(exp(logp - stopgrad(logp)) A - beta kl),   kl = exp(d) - d - 1,   d = logp of the reference - logp,
+             mean over tokens, then over completions; one update for each batch, so that nothing is clipped
+
+The reference is the net with its adapters switched off. A group whose rewards have a standard deviation below 1e-5
+contributes nothing, its divergence neither (`equal: skip`, released); `resample` looks for other questions in its place
+(stated by the paper after DAPO, arXiv:2503.14476, not in the released code), up to TRIES batches. Log-probabilities are
+those at temperature 1, whatever is sampled at.
+
+The log also has `reward`, `divergence` and `equal_groups`, means over each `every` steps.
+
+Source: Yvonne511/spatial-vlm-investigator, model/pali_sat_grpo.py (`accuracy_reward`, `normalize_answer`,
+`compute_loss`): group of 4, temperature 0.9 and beta 0.04 there; the paper's table II has temperature 1 and, for its
+second version, beta 0.01. Arithmetic of `trainers/_policy_loss.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError, near
+from shiftbench.models import _decoding
+from shiftbench.rng import RandomStream
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
+from shiftbench.trainers import _policy_loss
+
+TASKS = ("free_text",)
+PARAMS: dict[str, object] = {
+    **_tuning.PARAMS,
+    "group_size": 8,
+    "beta": 0.01,
+    "temperature": 1.0,
+    "equal": "skip",
+}
+needs = _tuning.needs
+EMPTY = -0.2
+EQUAL = ("skip", "resample")
+TRIES = 4
+_STRIPPED = re.compile(r"[().,\-]")
+
+
+def reward(completion: str, reference: str) -> float:
+    r"""Return the reward of a completion, as released.
+
+    Example:
+        >>> reward("The lamp,\nleft.", "Left"), reward(" ", "left"), reward("left", "(left)")
+        (1.0, -0.2, 0.0)
+    """
+    if "\n" in completion:
+        completion = completion.split("\n")[-1].strip()
+    if not completion.strip():
+        return EMPTY
+    return float(_STRIPPED.sub("", completion).lower() == reference.lower())
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict, adapters merged.
+
+    Raises:
+        ParamsError: an option out of range.
+    """
+    params = job.params
+    if params["equal"] not in EQUAL:
+        raise ParamsError(
+            f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}"
+        )
+    if params["group_size"] < 2 or params["temperature"] <= 0:
+        raise ParamsError(
+            "spatial_grpo: expected a group_size of 2 at least and a temperature above 0"
+        )
+    group = _Group(job)
+
+    def loss(
+        net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+    ) -> torch.Tensor | None:
+        tries = TRIES if params["equal"] == "resample" else 1
+        found: list[torch.Tensor] = []
+        for _ in range(tries):
+            found += group.losses(net, adapters, asked, rows, words)
+            if len(found) >= len(rows):
+                break
+            others = words.raw(len(rows)) % np.uint64(len(asked.prompts))
+            rows = torch.from_numpy(others.astype(np.int64))
+        if not found:
+            return None
+        kept = found[: len(rows)]
+        return torch.stack(kept).sum() / (len(rows) if tries == 1 else len(kept))
+
+    state = _tuning.fit(job, loss)
+    for name, values in group.told.items():
+        job.log(params["steps"], name, float(np.mean(values)))
+    return state
+
+
+class _Group:
+    """Groups of sampled answers and their losses; remembers what is told."""
+
+    def __init__(self, job: TrainJob) -> None:
+        self.job = job
+        self.told: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
+
+    def losses(
+        self, net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+    ) -> list[torch.Tensor]:
+        """Return the loss of each question whose rewards differ."""
+        params, model = self.job.params, self.job.plugin
+        device = next(net.parameters()).device
+        prompts = asked.prompts[rows].to(device)
+        logits, _ = net.begin(prompts)
+        with torch.no_grad(), adapters.off():
+            base, _ = net.begin(prompts)
+        numbers = _decoding.uniforms([words], len(rows) * params["group_size"])
+        uniforms = torch.from_numpy(numbers.reshape(len(rows), -1)).to(device)
+        tokens = model.draw(logits.detach(), uniforms, params["temperature"])
+        rewards = torch.from_numpy(self._rewards(tokens.cpu().numpy(), asked, rows)).to(device)
+        telling = _policy_loss.telling(rewards)
+        new, old = (one.log_softmax(-1).gather(-1, tokens) for one in (logits, base))
+        kl = _policy_loss.divergence(new, old)
+        gain = (new - new.detach()).exp() * _policy_loss.advantages(rewards).to(new.dtype)
+        each = -(gain - params["beta"] * kl).mean(1)
+        self.told["reward"].append(float(rewards.mean()))
+        self.told["divergence"].append(float(kl.detach().mean()))
+        self.told["equal_groups"].append(1 - float(telling.double().mean()))
+        return list(each[telling])
+
+    def _rewards(
+        self, tokens: NDArray[np.int64], asked: Asked, rows: torch.Tensor
+    ) -> NDArray[np.float64]:
+        """Return the rewards of tokens (n, group)."""
+        model, options = self.job.plugin, self.job.model_params
+        end = model.end(options)
+        texts = {
+            int(one): "" if one == end else model.decoded([int(one)], options)
+            for one in np.unique(tokens)
+        }
+        return np.array(
+            [
+                [reward(texts[int(one)], asked.answers[row]) for one in own]
+                for own, row in zip(tokens, rows.tolist(), strict=True)
+            ]
+        )

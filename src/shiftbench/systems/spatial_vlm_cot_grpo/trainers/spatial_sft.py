@@ -1,0 +1,41 @@
+"""Supervised fine-tuning on answers: the cross-entropy of the one word that answers, low-rank adapters alone.
+
+With `overwrite` as the released script does it: the answer is written over the last word of the prompt, which is the
+end of the option list, so that an answer is predicted without having read the last option. Tested are both with whole
+prompts. The official target has eight tokens at most; here answers have one.
+
+Source: section IV-B of the paper; Yvonne511/spatial-vlm-investigator, model/pali_sat_sft.py (`compute_loss`), which
+overwrites.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from shiftbench.contracts import TrainJob
+from shiftbench.rng import RandomStream
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
+from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
+
+TASKS = ("free_text",)
+PARAMS: dict[str, object] = {**_tuning.PARAMS, "overwrite": False}
+needs = _tuning.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict, adapters merged."""
+    overwrite = job.params["overwrite"]
+
+    def loss(
+        net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+    ) -> torch.Tensor:
+        device = next(net.parameters()).device
+        prompts = asked.prompts[rows].to(device)
+        logits, _ = net.begin(prompts[:, :-1] if overwrite else prompts)
+        return F.cross_entropy(logits, asked.responses[rows, 0].to(device))
+
+    return _tuning.fit(job, loss)

@@ -1,0 +1,323 @@
+"""SceneGraph CoT: graphs read from replies, prompts of one and two calls, a stub that is asked for both, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from makers import spatial_miniature
+from makers.metric_inputs import value
+from shiftbench import plugins
+from shiftbench.errors import ModelError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.llm import graders
+from shiftbench.models import _given
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import cv_bench
+from shiftbench.systems.spatial_vlm_cot_grpo.methods import (
+    _graphs,
+    _prompts,
+    bare_letter,
+    single_call,
+    two_call,
+)
+from shiftbench.systems.spatial_vlm_cot_grpo.models import patch_decoder, vlm_replies
+from shiftbench.systems.spatial_vlm_cot_grpo.shifts import question_phrasing
+
+# ------------------------------------------------------------------ graphs and answers
+
+GRAPH = '{"objects": [{"name": "lamp"}]}'
+
+
+@pytest.mark.parametrize(
+    ("reply", "graph"),
+    [
+        (f"First ```json\n{{}}\n``` then:\n```\n{GRAPH}\n``` done", GRAPH),  # the last fenced block
+        (f"```json\n{GRAPH}\n``` and {{not this}}", GRAPH),  # fences come before braces
+        (f"One {{a}}, then {GRAPH} and that is all.", GRAPH),  # the last object, nested ones whole
+        ("an open { brace <code> lamp left of sofa </code>", "lamp left of sofa"),  # tagged
+        ("<CODE>one</CODE> <code>two</code>", "two"),
+        ("the lamp is left of the sofa", "the lamp is left of the sofa"),  # the whole reply
+        ("", ""),
+        ("{ red x3 y1 d2 }", "{ red x3 y1 d2 }"),
+    ],
+)
+def test_graphs_by_the_paper(reply: str, graph: str) -> None:
+    assert _graphs.extracted(reply) == graph
+
+
+def released(full_response: str) -> str:
+    """Return what the released function extracts, strategy by strategy in its order."""
+
+    def loads(text: str) -> bool:
+        try:
+            json.loads(text)
+        except ValueError:
+            return False
+        return True
+
+    blocks = list(re.finditer(r"```(?:json)?\s*([\s\S]*?)\s*```", full_response, re.IGNORECASE))
+    if blocks and loads(blocks[-1].group(1).strip()):
+        return blocks[-1].group(1).strip()
+    if loads(full_response):
+        return full_response
+    objects = list(re.finditer(r"({[\s\S]*?})(?:\s*$|\n)", full_response))
+    if objects and loads(objects[-1].group(1)):
+        return objects[-1].group(1)
+    labels = list(re.finditer(r"Scene Graph:?\s*([\s\S]*)", full_response, re.IGNORECASE))
+    if labels and loads(labels[-1].group(1).strip()):
+        return labels[-1].group(1).strip()
+    return "{}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "graph"),
+    [
+        (f"```json\n{GRAPH}\n```", GRAPH),
+        (GRAPH, GRAPH),
+        (f"Here it is:\n{GRAPH}\n", GRAPH),
+        ("Scene Graph: [1, 2]", "[1, 2]"),
+        (f"```\nno json\n```\n{GRAPH}", GRAPH),
+        ("```\nno json\n```", "{}"),
+        ("the lamp is left of the sofa", "{}"),
+        ("{ red x3 y1 d2 }", "{}"),
+    ],
+)
+def test_graphs_by_the_released_script(reply: str, graph: str) -> None:
+    assert _graphs.extracted(reply, "released") == graph == released(reply)
+
+
+def test_answers_of_replies() -> None:
+    assert _graphs.answer("so I think <answer> B </answer>.") == "B"
+    assert _graphs.answer("It is (C), the lamp") == "C"
+    assert _graphs.answer("  the lamp\n") == "the lamp"
+    assert _graphs.answer("{ red x1 } so A", " so ") == "A"
+    assert _graphs.answer("{ red x1 } so so B", " so ") == "B"
+    with pytest.raises(ParamsError, match="graph_rule is 'code'"):
+        _graphs.extracted("", "code")
+    with pytest.raises(ParamsError, match="form is 'official'"):
+        _prompts.of("official")
+
+
+def official_letter(text: str) -> str:
+    """Return what the released `normalize_answer` makes of a completion of a task of CV-Bench."""
+    if not text:
+        return ""
+    text = text.lower().strip()
+    if "\n" in text:
+        text = text.split("\n")[-1].strip()
+    match = re.search(r"\(([a-z])\)", text) or re.search(r"\b([a-z])\b", text)
+    choice = match.group(1).lower() if match else text
+    return choice.lower() if choice and choice.lower() in "abcde" else text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(B) lamp",
+        "B",
+        "it is a lamp",
+        "the lamp",
+        "no\n(D)",
+        "(f) then b",
+        "b. or (a)",
+        "",
+        "I say C",
+    ],
+)
+def test_the_official_reading_of_letters(text: str) -> None:
+    assert bare_letter.letter(text).lower() == official_letter(text) or not text.strip()
+    own = bare_letter.wrap(lambda _: _texts([[text, "x (a)"]]), {}, {})
+    assert own([Sample("a", {})])["completions"][0] == (bare_letter.letter(text), "A")
+
+
+# ------------------------------------------------------------------ calls
+
+
+def _texts(rows: list[list[str]]) -> nets.Outputs:
+    found = np.empty(len(rows), object)
+    for at, row in enumerate(rows):
+        found[at] = tuple(row)
+    return {"completions": found}
+
+
+class Stub:
+    """A vision-language model that writes a graph when it is asked for one, and else an answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sample] = []
+
+    def __call__(self, sample: Sample) -> list[str]:
+        self.asked.append(sample)
+        if "Put it into a fenced code block." in sample.fields["text"]:
+            return [f"Let me see.\n```json\n{GRAPH}\n```"]
+        return [
+            f"I think <answer>({sample.fields['meta']['answer']})</answer>",
+            "(A)",
+            "(B)",
+            "(A)",
+            "(A)",
+        ]
+
+
+def items(root: Path, count: int = 2) -> list[Sample]:
+    _, given = spatial_miniature.cv_bench(root)
+    options = {**cv_bench.PARAMS, **given, "name": "cv_bench_distance", "task": "Distance"}
+    return list(cv_bench.samples("test", {}, options))[:count]
+
+
+def test_a_dry_run_of_both_calls_on_a_stub(tmp_path: Path) -> None:
+    samples, stub, file = items(tmp_path), Stub(), tmp_path / "stub.jsonl"
+    options = {**two_call.PARAMS, "form": "paper"}
+    asking = two_call.wrap(vlm_replies.recording(file, stub), options, {})
+    found = asking(samples)["completions"]
+    assert [
+        graders.correct(own[0], one.fields["meta"]) for own, one in zip(found, samples, strict=True)
+    ] == [True, True]
+    first, second = stub.asked[:2], stub.asked[2:]
+    assert len(stub.asked) == 4, "two calls of two items"
+    for asked, one in zip([*first, *second], samples * 2, strict=True):
+        assert one.fields["text"] in asked.fields["text"]
+        assert (asked.fields["image"] == one.fields["image"]).all()
+    for asked in first:
+        assert "<answer>" not in asked.fields["text"], "the first call never asks for the answer"
+        assert "scene graph in JSON" in asked.fields["text"]
+    assert all(f"Scene Graph: {GRAPH}" in asked.fields["text"] for asked in second)
+    # What was recorded is looked up, under the method and under the shift that it was asked for.
+    loaded = replies(file)
+    assert two_call.wrap(loaded, options, {})(samples)["completions"].tolist() == found.tolist()
+    turned = [
+        question_phrasing.apply(
+            one, 2, RandomStream(0, "q", "d", one.key), form="official", untriggered="error"
+        )
+        for one in samples
+    ]
+    with pytest.raises(ModelError, match=r"has no reply for .*, and for 1 more"):
+        loaded(turned)
+    vlm_replies.recording(file, stub)(turned)
+    again = bare_letter.wrap(replies(file), {}, {})(turned)["completions"]
+    assert [own[0] for own in again] == [one.fields["meta"]["answer"] for one in turned]
+    assert len(again[0]) == 5, "greedy, then four that are drawn"
+    count = len(stub.asked)
+    vlm_replies.recording(file, stub)(turned)
+    assert len(stub.asked) == count, "what is recorded is not asked again"
+
+
+def replies(file: Path) -> nets.Predictor:
+    """Return the predictor of a file of replies, as the trainer `given` brings it."""
+    weights = file.with_suffix(".safetensors")
+    weights.write_bytes(nets.state_bytes(_given.state(str(file)), {"classes": "[]"}))
+    return vlm_replies.load(weights, {"path": str(file)}, (), "cpu", {})
+
+
+def test_replies_of_another_form(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    file.write_text('{"key": "a", "prompt": "p", "completions": ["x"]}\n{"key": "b"}\n')
+    with pytest.raises(ModelError, match="line 2: expected a JSON object with key, prompt"):
+        vlm_replies.read(file)
+
+
+def test_the_description_control(tmp_path: Path) -> None:
+    samples, stub = items(tmp_path), Stub()
+    options = {**two_call.PARAMS, "form": "paper", "describe": True}
+    two_call.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
+    assert all("Describe the objects" in one.fields["text"] for one in stub.asked[:2])
+    assert all("graph in JSON" not in one.fields["text"] for one in stub.asked[:2])
+    assert all("Scene Graph: I think <answer>" in one.fields["text"] for one in stub.asked[2:]), (
+        "all of the reply goes on"
+    )
+
+
+def small() -> nets.Predictor:
+    torch.manual_seed(0)
+    options = {**patch_decoder.PARAMS, "width": 16, "heads": 2, "max_new_tokens": 7}
+    return patch_decoder.predictor(
+        patch_decoder.build(options, 0), patch_decoder, options, "cpu", "float32"
+    )
+
+
+def asked(count: int = 4) -> list[Sample]:
+    image = np.zeros((32, 32, 3), np.uint8)
+    return [
+        Sample(
+            f"toy/test/{at}",
+            {
+                "image": image + 20 * at,
+                "text": f"Which object is {'not ' * (at % 2)}closer to the camera?\n(A) red\n(B) blue",
+                "meta": {"answer": "A", "graders": ["exact"]},
+            },
+        )
+        for at in range(count)
+    ]
+
+
+def test_the_decoder_answers_and_writes() -> None:
+    predict, samples = small(), asked()
+    found = predict(samples)["completions"]
+    assert [len(own) for own in found] == [5] * 4
+    assert all(len(text.split()) <= 1 for own in found for text in own)
+    assert found.tolist() == [predict([one])["completions"][0] for one in samples]
+    long = [one.with_field("text", one.fields["text"] + "\ngraph:") for one in samples]
+    written = predict([*samples[:1], *long])["completions"]
+    assert written[0] == found[0]
+    assert all(len(own) == 1 for own in written[1:])
+    assert max(len(own[0].split()) for own in written[1:]) > 1
+    for module in (two_call, single_call):
+        answers = module.wrap(predict, module.PARAMS, {})(samples)["completions"]
+        assert [len(own) for own in answers] == [1] * 4
+
+
+def test_draws_follow_the_probabilities() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+    uniforms = torch.tensor([[0.0, 0.49, 0.51, 0.76, 0.999]], dtype=torch.float64)
+    assert patch_decoder.draw(logits, uniforms, 1.0).tolist() == [[0, 0, 1, 2, 2]]
+    assert patch_decoder.draw(logits, uniforms, 0.01).tolist() == [[0] * 5]
+
+
+# ------------------------------------------------------------------ metrics
+
+
+def records(passed: list[list[bool]], verdicts: list[list[list[bool | None]]]) -> pa.Table:
+    return pa.table({"passed": passed, "verdicts": verdicts})
+
+
+def test_metrics_by_hand() -> None:
+    passed = [[True] + [False] * 4, [False] * 4 + [True], [False] * 5, [True], [True, True]]
+    # Right; wrong and off by one; wrong and far off; unreadable; of one grader; off by one in the second alone.
+    verdicts: list[list[list[bool | None]]] = [
+        [[True, False]],
+        [[False, True]],
+        [[None, False]],
+        [[False]],
+        [[False, False], [False, True]],
+    ]
+    table = records(passed, verdicts)
+    pass_at_4, close = (plugins.find("metrics", name) for name in ("pass_at_4", "close_call_rate"))
+    # The greedy one does not count where four were drawn; of fewer all do.
+    assert value(pass_at_4, table)[0] == pytest.approx(3 / 5)
+    assert value(pass_at_4, table, k=1)[0] == pytest.approx(3 / 5)
+    assert value(close, table)[0] == pytest.approx(1 / 3)
+
+
+def test_metrics_of_nothing() -> None:
+    table = records([[True]], [[[False]]])
+    assert np.isnan(value(plugins.find("metrics", "close_call_rate"), table)).all()
+
+
+def test_counts_of_the_decoder_are_judged_twice() -> None:
+    meta: dict[str, Any] = {"graders": ["exact", "phrases"], "answer": "2", "phrases": ["1", "3"]}
+    said = {text: [graders.grade(name, text, meta) for name in meta["graders"]] for text in "1245"}
+    assert said == {
+        "1": [False, True],
+        "2": [True, False],
+        "4": [False, False],
+        "5": [False, False],
+    }
