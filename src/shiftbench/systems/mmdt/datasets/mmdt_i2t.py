@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.datasets import _hub_files
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.sample import Sample
 from shiftbench.systems.mmdt.datasets import _hub
@@ -67,7 +68,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         }
         seen[task] += 1
         fields = {
-            "image": _hub.picture(row["image"], where),
+            "image": _hub_files.picture(row["image"], where),
             "text": row["question"] + _ood.SUFFIXES[task],
             "meta": meta,
         }

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.datasets import _hub_files
 from shiftbench.sample import Sample
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _adversarial
@@ -64,7 +65,9 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
                 "algorithm": row["algorithm"],
             }
             fields = {
-                "image": _hub.picture(row["image"], f"{params['path']}, {task}, row {number}"),
+                "image": _hub_files.picture(
+                    row["image"], f"{params['path']}, {task}, row {number}"
+                ),
                 "text": _adversarial.QUESTIONS[task].format(**{**row, "word": origin}),
                 "meta": meta,
             }

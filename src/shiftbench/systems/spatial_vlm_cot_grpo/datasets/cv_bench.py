@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.datasets import _hub_files
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.sample import Sample
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _hub
 
 TASK = "free_text"
 CLASSES: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if params["batch"] < 1:
         raise ParamsError(f"cv_bench: batch is {params['batch']}; expected 1 at least")
     full: list[Sample] = []
-    for file in _hub.files(params["path"], "test*.parquet"):
-        for row in _hub.rows(file, COLUMNS):
+    for file in _hub_files.files(params["path"], "test*.parquet"):
+        for row in _hub_files.rows(file, COLUMNS):
             if row["task"] != params["task"]:
                 continue
             full.append(_sample(row, f"{file}, idx {row['idx']}", split, params))
@@ -82,7 +82,7 @@ def _sample(row: dict[str, Any], where: str, split: str, params: dict[str, Any])
     }
     if row["task"] == "Count":
         meta |= {"graders": ["choice", "phrases"], "phrases": _off_by_one(choices, found[1])}
-    fields = {"image": _hub.picture(row["image"], where), "text": row["prompt"], "meta": meta}
+    fields = {"image": _hub_files.picture(row["image"], where), "text": row["prompt"], "meta": meta}
     return Sample(f"{params['name']}/{split}/{int(row['idx']):06d}", fields)
 
 

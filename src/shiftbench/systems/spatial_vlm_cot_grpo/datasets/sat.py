@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.datasets import _hub_files
 from shiftbench.errors import DataError
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _hub
 
 TASK = "free_text"
 CLASSES: tuple[str, ...] = ()
@@ -54,8 +54,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no path.
         DataError: no file, or an answer that is no option; names the row.
     """
-    (file,) = _hub.files(params["path"], params["files"][split])
-    for number, row in enumerate(_hub.rows(file, COLUMNS)):
+    (file,) = _hub_files.files(params["path"], params["files"][split])
+    for number, row in enumerate(_hub_files.rows(file, COLUMNS)):
         if split == "train" and number >= params["first"]:
             break
         if len(row["image_bytes"]) == 1:
@@ -76,7 +76,7 @@ def _sample(row: dict[str, Any], key: str, where: str) -> Sample:
         "completions": [right],
     }
     fields = {
-        "image": _hub.picture(row["image_bytes"][0], where),
+        "image": _hub_files.picture(row["image_bytes"][0], where),
         "text": prompt(row["question"], choices),
         "meta": meta,
     }
