@@ -21,7 +21,7 @@ def repeated_batches(
 ) -> dict[str, Any]:
     """Return how many torch modules are called for new batches and for the same ones again, and the seconds of both.
 
-    A batch is compared with itself: a decoder that writes up to an end calls its modules as often as it has words to say.
+    A batch is compared with itself: a decoder that writes up to an end calls more for a longer answer.
 
     Args:
         predictor: what computes.
