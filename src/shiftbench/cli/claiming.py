@@ -54,7 +54,8 @@ def systems(
 ) -> None:
     """Make published systems in one run of Snakemake; then show verdicts, and how they stand to published ones.
 
-    `--changed HEAD` makes what is touched by what is not committed yet, `--changed HEAD~1` by the last commit, too.
+    `--changed HEAD` makes what is touched by what is not committed yet,
+    `--changed HEAD~1` by the last commit, too.
     """
     from shiftbench.engine import running
 
