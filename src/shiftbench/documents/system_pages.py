@@ -70,6 +70,7 @@ def listing(repository: Path) -> str:
         "| system | field | s / r / i | CPU min | here |",
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
+        _together(),
         "",
         "What the full scales take, estimated, since none was run here; from what is in each card and README.md:",
         "",
@@ -89,10 +90,7 @@ def listing(repository: Path) -> str:
 def _built(repository: Path, slug: str) -> str:
     card, found, file = cards.load(slug), measured.load(slug), repository / _readme(slug)
     line = _ONE_LINE.search(file.read_text()) if file.is_file() else None
-    verdicts = [row["verdict"] for row in found["claims"] if row["part"] is None] if found else []
-    counted = " / ".join(
-        str(verdicts.count(one)) for one in ("supported", "refuted", "inconclusive")
-    )
+    counted = _counted([found] if found else [])
     minutes = found["cpu_minutes"] if found else None
     artifacts = (
         f"[{card.title}](../{_readme(slug)})",
@@ -102,6 +100,19 @@ def _built(repository: Path, slug: str) -> str:
         " ".join(line[1].split()) if line else "",
     )
     return _row(*artifacts)
+
+
+def _counted(found: Iterable[Measured]) -> str:
+    """Spell how many claims of some systems are supported, refuted, inconclusive."""
+    verdicts = [row["verdict"] for one in found for row in one["claims"] if row["part"] is None]
+    return " / ".join(str(verdicts.count(one)) for one in ("supported", "refuted", "inconclusive"))
+
+
+def _together() -> str:
+    """Return the row of all systems that were measured."""
+    found = [one for slug in _shipped(built=True) if (one := measured.load(slug))]
+    minutes = sum(one["cpu_minutes"] or 0 for one in found)
+    return _row(f"{len(found)} systems", "", _counted(found), f"{minutes:.0f}", "")
 
 
 def _full(slug: str) -> str:
