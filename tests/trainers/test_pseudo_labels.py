@@ -54,15 +54,19 @@ def job(folder: Path, start: Path, told: np.ndarray, *, truth: int = 0, **option
     """Return a job whose target are 48 pictures; their true labels are turned by `truth`."""
     own = [one.with_field("label", (one.fields["label"] + truth) % 4) for one in target()]
     options = OPTIONS | options
-    of = refs.weights("tiny", "convnet", "erm")
+    of = refs.weights("tiny", "convnet", "erm", 0)
     inputs: dict[Ref, Path] = {
         of: start,
         refs.records(of, options.get("method", "plain"), "there/test/identity", "0"): records(
             folder / "records.parquet", own, told
         ),
         refs.shards("there", "test"): write(folder / "there", own),
-        refs.shards("judged", "test"): write(folder / "judged", target(seed=8)),
-        refs.shards("same", "test"): write(folder / "same", target()[:3]),
+        refs.records(of, "plain", "judged/test/identity", "0"): records(
+            folder / "judged.parquet", target(seed=8), told
+        ),
+        refs.records(of, "plain", "same/test/identity", "0"): records(
+            folder / "same.parquet", target()[:3], told[:3]
+        ),
     }
     return training_jobs.job("convnet", "pseudo_labels", inputs=inputs, **options)
 
@@ -136,7 +140,7 @@ def test_it_needs_what_a_method_said_of_the_target() -> None:
         "weights:d/m-erm-s3",
         "records:d/m-erm-s3/tent/t/test/fog/2.5",
         "shards:t/test/fog/2.5",
-        "shards:h/test/identity/0",
+        "records:d/m-erm-s3/plain/h/test/identity/0",
         "shards:d/val/identity/0",
     ]
 

@@ -6,7 +6,8 @@
 The weights `start` (same dataset, model and seed) were asked about `target` (its `split`, under `shift` at `severity`)
 by `method`; the predictions are read from these records, and images whose confidence is below `confidence` are left
 out. True labels are not looked at. Weights must never see what judges them: samples of the datasets `held_out` (same
-`split`) may not be among the target's, by key, which is an error and no filter.
+`split`) may not be among the target's, by key, which is an error and no filter. Of these the keys alone are read, from
+records, so that no image of theirs is at hand.
 
 `trained: encoder` leaves the head as it is, `all` does not. `statistics` of batch normalisation are `learnt` from the
 target's batches or `kept`. Logits are multiplied by `factor` before the loss. The rate goes from `lr` to `floor` times
@@ -71,7 +72,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         start,
         refs.records(start, params["method"], stream, step),
         refs.shards(target, split, params["shift"], params["severity"]),
-        *(refs.shards(name, split) for name in params["held_out"]),
+        *(_kept_apart(start, name, split) for name in params["held_out"]),
         refs.shards(params["dataset"], "val"),
     ]
     return list(dict.fromkeys(found))
@@ -106,7 +107,7 @@ def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
     Raises:
         DataError: none is as confident as asked, the records are not of the target, or some of it are held out.
     """
-    table = schema.read(next(path for ref, path in job.inputs.items() if ref.kind == "records"))
+    table = schema.read(job.inputs[needs(_context(job))[1]])
     keys = [entry.key for entry in shards.index(_target(job))]
     if table.column("key").to_pylist() != keys:
         raise DataError(
@@ -133,14 +134,24 @@ def refuse_held_out(job: TrainJob, keys: set[str]) -> None:
     Raises:
         DataError: some are; names dataset and sample.
     """
+    start = next(ref for ref in job.inputs if ref.kind == "weights")
     for name in job.params["held_out"]:
-        folder = _shards(job, name, "identity", 0)
-        shared = sorted(keys & {entry.key for entry in shards.index(folder)})
+        table = schema.read(job.inputs[_kept_apart(start, name, job.params["split"])])
+        shared = sorted(keys.intersection(table.column("key").to_pylist()))
         if shared:
             raise DataError(
                 f"{job.trainer}: {len(shared)} of {len(keys)} target samples, first {shared[0]!r}, are held out in "
                 f"{name!r}; cut the two apart, with other `slice`"
             )
+
+
+def _kept_apart(start: Ref, name: str, split: str) -> Ref:
+    """Return the records that hold the keys of a set that is held out."""
+    return refs.records(start, "plain", f"{name}/{split}/identity", "0")
+
+
+def _context(job: TrainJob) -> dict[str, Any]:
+    return {**job.params, "dataset": job.dataset, "model": job.model, "seed": job.seed}
 
 
 def rate(step: int, steps: int, floor: float) -> float:
@@ -184,14 +195,7 @@ def _fit(
 
 
 def _target(job: TrainJob) -> Path:
-    target = job.params["target"] or job.dataset
-    return _shards(job, target, job.params["shift"], job.params["severity"])
-
-
-def _shards(job: TrainJob, dataset: str, shift: str, severity: float) -> Path:
-    wanted = refs.shards(dataset, job.params["split"], shift, severity).name
+    wanted = needs(_context(job))[2].name
     return next(
-        path.parent
-        for ref, path in job.inputs.items()
-        if ref.kind == "shards" and ref.name == wanted
+        p.parent for ref, p in job.inputs.items() if (ref.kind, ref.name) == ("shards", wanted)
     )
