@@ -65,13 +65,11 @@ TRAINED = ("encoder", "all")
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights to begin with, their records on the target, its shards, those held out, and val."""
-    target, split = params["target"] or params["dataset"], params["split"]
+    split = params["split"]
     start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
-    stream, step = f"{target}/{split}/{params['shift']}", refs.number(params["severity"])
     found = [
         start,
-        refs.records(start, params["method"], stream, step),
-        refs.shards(target, split, params["shift"], params["severity"]),
+        *_target(start, params, params["dataset"]),
         *(_kept_apart(start, name, split) for name in params["held_out"]),
         refs.shards(params["dataset"], "val"),
     ]
@@ -107,8 +105,9 @@ def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
     Raises:
         DataError: none is as confident as asked, the records are not of the target, or some of it are held out.
     """
-    table = schema.read(job.inputs[needs(_context(job))[1]])
-    keys = [entry.key for entry in shards.index(_target(job))]
+    records, images = _target(_start(job), job.params, job.dataset)
+    table = schema.read(job.inputs[records])
+    keys = [entry.key for entry in shards.index(_folder(job, images))]
     if table.column("key").to_pylist() != keys:
         raise DataError(
             f"{job.trainer}: records and shards of the target hold other samples; evaluate again"
@@ -134,9 +133,8 @@ def refuse_held_out(job: TrainJob, keys: set[str]) -> None:
     Raises:
         DataError: some are; names dataset and sample.
     """
-    start = next(ref for ref in job.inputs if ref.kind == "weights")
     for name in job.params["held_out"]:
-        table = schema.read(job.inputs[_kept_apart(start, name, job.params["split"])])
+        table = schema.read(job.inputs[_kept_apart(_start(job), name, job.params["split"])])
         shared = sorted(keys.intersection(table.column("key").to_pylist()))
         if shared:
             raise DataError(
@@ -150,8 +148,25 @@ def _kept_apart(start: Ref, name: str, split: str) -> Ref:
     return refs.records(start, "plain", f"{name}/{split}/identity", "0")
 
 
-def _context(job: TrainJob) -> dict[str, Any]:
-    return {**job.params, "dataset": job.dataset, "model": job.model, "seed": job.seed}
+def _target(start: Ref, params: Mapping[str, Any], dataset: str) -> tuple[Ref, Ref]:
+    """Return what a method said of the target, and the target's images."""
+    name, split, shift = params["target"] or dataset, params["split"], params["shift"]
+    step = refs.number(params["severity"])
+    said = refs.records(start, params["method"], f"{name}/{split}/{shift}", step)
+    return said, refs.shards(name, split, shift, params["severity"])
+
+
+def _start(job: TrainJob) -> Ref:
+    return next(ref for ref in job.inputs if ref.kind == "weights")
+
+
+def _folder(job: TrainJob, images: Ref) -> Path:
+    """Return where shards lie, which may be those that are not passed on."""
+    return next(
+        path.parent
+        for ref, path in job.inputs.items()
+        if (ref.kind, ref.name) == (images.kind, images.name)
+    )
 
 
 def rate(step: int, steps: int, floor: float) -> float:
@@ -171,7 +186,10 @@ def _fit(
     labels: torch.Tensor,
     mode: Callable[[nn.Module], object],
 ) -> None:
-    params, known = job.params, _loop.prepared(job, _target(job))
+    params, known = (
+        job.params,
+        _loop.prepared(job, _folder(job, _target(_start(job), job.params, job.dataset)[1])),
+    )
     held, truth = _loop.inputs(job, "val")
     steps = -(-len(rows) // params["batch_size"])
     update = _loop.optimiser(job, net)
@@ -192,10 +210,3 @@ def _fit(
             total += loss.item() * len(some)
         job.log((epoch + 1) * steps, "pseudo_loss", total / len(rows))
         job.log((epoch + 1) * steps, "val_accuracy", _loop.accuracy(net, held, truth))
-
-
-def _target(job: TrainJob) -> Path:
-    wanted = needs(_context(job))[2].name
-    return next(
-        p.parent for ref, p in job.inputs.items() if (ref.kind, ref.name) == ("shards", wanted)
-    )
