@@ -26,9 +26,10 @@ FIELDS = {"image": "png", "label": "cls"}
 OPTIONS: dict[str, Any] = {"target": "there", "split": "test", "batch_size": 16}
 
 
-def write(folder: Path, samples: list[Sample]) -> Path:
+def write(folder: Path, samples: list[Sample], classes: tuple[str, ...]) -> Path:
     folder.mkdir(parents=True)
-    shards.write(sorted(samples, key=lambda one: one.key), folder, FIELDS, {}, 10**6)
+    given = sorted(samples, key=lambda one: one.key)
+    shards.write(given, folder, FIELDS, {"classes": classes}, 10**6)
     return folder / shards.MANIFEST
 
 
@@ -50,7 +51,15 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return training_jobs.write(tmp_path_factory.mktemp("begun") / "erm.safetensors", state)
 
 
-def job(folder: Path, start: Path, told: np.ndarray, *, truth: int = 0, **options: Any) -> TrainJob:
+def job(
+    folder: Path,
+    start: Path,
+    told: np.ndarray,
+    *,
+    truth: int = 0,
+    classes: tuple[str, ...] = training_jobs.CLASSES,
+    **options: Any,
+) -> TrainJob:
     """Return a job whose target are 48 pictures; their true labels are turned by `truth`."""
     own = [one.with_field("label", (one.fields["label"] + truth) % 4) for one in target()]
     options = OPTIONS | options
@@ -60,7 +69,7 @@ def job(folder: Path, start: Path, told: np.ndarray, *, truth: int = 0, **option
         refs.records(of, options.get("method", "plain"), "there/test/identity", "0"): records(
             folder / "records.parquet", own, told
         ),
-        refs.shards("there", "test"): write(folder / "there", own),
+        refs.shards("there", "test"): write(folder / "there", own, classes),
         refs.records(of, "plain", "judged/test/identity", "0"): records(
             folder / "judged.parquet", target(seed=8), told
         ),
@@ -91,6 +100,16 @@ def test_it_learns_what_it_is_told_and_the_truth_moves_no_byte(tmp_path: Path, b
     assert nets.state_bytes(one) == nets.state_bytes(two)
     assert right(one, turned) > 0.9
     assert right(nets.read_state(begun), turned) < 0.5
+
+
+def test_the_loss_is_over_classes_that_the_target_has(tmp_path: Path, begun: Path) -> None:
+    """Of two classes the logits of the other two get no gradient, so that rows of a free head stay."""
+    told, options = 1 + 2 * (np.arange(48) % 2), {"trained": "all", "epochs": 1}
+    before, rows = nets.read_state(begun)["head.weight"], {}
+    for name, classes in (("four", training_jobs.CLASSES), ("two", ("d", "b"))):
+        state, _ = train_weights(job(tmp_path / name, begun, told, classes=classes, **options))
+        rows[name] = (state["head.weight"] != before).any(dim=1).tolist()
+    assert rows == {"four": [True] * 4, "two": [False, True, False, True]}
 
 
 def test_head_and_statistics_stay_where_it_is_asked(tmp_path: Path, begun: Path) -> None:

@@ -10,7 +10,8 @@ out. True labels are not looked at. Weights must never see what judges them: sam
 records, so that no image of theirs is at hand.
 
 `trained: encoder` leaves the head as it is, `all` does not. `statistics` of batch normalisation are `learnt` from the
-target's batches or `kept`. Logits are multiplied by `factor` before the loss. The rate goes from `lr` to `floor` times
+target's batches or `kept`. Logits are multiplied by `factor` before the loss, which is over the target's classes alone
+where the model has more. The rate goes from `lr` to `floor` times
 that along a cosine over all steps.
 
 Source: Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", ICML
@@ -38,6 +39,7 @@ from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
+from shiftbench.tasks import LabelSpace
 from shiftbench.trainers import _loop, finetune
 
 TASKS = ("classification",)
@@ -123,6 +125,12 @@ def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
     return rows, torch.from_numpy(table.column("prediction").to_numpy().astype(np.int64))
 
 
+def classes(job: TrainJob, folder: Path) -> npt.NDArray[np.int64]:
+    """Return the classes of the model that the target has, ascending, int64 (A,)."""
+    own = tuple(shards.manifest(folder)["classes"])
+    return LabelSpace(tuple(job.classes), own).allowed.astype(np.int64)
+
+
 def refuse_held_out(job: TrainJob, keys: set[str]) -> None:
     """Refuse target samples that are held out.
 
@@ -186,10 +194,10 @@ def _fit(
     labels: torch.Tensor,
     mode: Callable[[nn.Module], object],
 ) -> None:
-    params, known = (
-        job.params,
-        _loop.prepared(job, _folder(job, _target(_start(job), job.params, job.dataset)[1])),
-    )
+    params, (_, images) = job.params, _target(_start(job), job.params, job.dataset)
+    known = _loop.prepared(job, _folder(job, images))
+    allowed = torch.from_numpy(classes(job, _folder(job, images)))
+    labels = torch.searchsorted(allowed, labels)
     held, truth = _loop.inputs(job, "val")
     steps = -(-len(rows) // params["batch_size"])
     update = _loop.optimiser(job, net)
@@ -202,7 +210,8 @@ def _fit(
         total = 0.0
         for some in np.array_split(rows[words.choice(len(rows))], steps):
             logits = net(_loop.tensor(known.seen(some, words), net)) * params["factor"]
-            loss = cross_entropy.loss(logits, labels[some].to(logits.device))
+            own = logits[:, allowed.to(logits.device)]
+            loss = cross_entropy.loss(own, labels[some].to(own.device))
             update.zero_grad()
             loss.backward()
             update.step()
