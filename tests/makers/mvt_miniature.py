@@ -9,8 +9,8 @@ from isolation import ROOT
 from makers.small_files import Made, picture
 
 SYNSETS = (ROOT / "src/shiftbench/datasets/imagenet_synsets.txt").read_text().split()
-TESTED = "/mnt/data3/datasets/mvt"
-EXEMPLARS = "/mnt/data3/jhuang/datasets"
+TESTED = "/theirs/datasets/mvt"
+EXEMPLARS = "/theirs/jhuang/datasets"
 
 
 def variant(
