@@ -445,7 +445,7 @@ def test_arms_of_the_card_differ_where_they_should_and_are_equal_where_they_shou
         {"epochs": 3, "batch_size": 32, "lr": 0.0003, "split": "test"},
     )
     tuned = [one for one in trainers.values() if one.get("use") == "pseudo_labels"]
-    assert len(tuned) == 6
+    assert len(tuned) == 7
     assert all(base.items() <= one.items() for one in tuned)
     assert {(one["target"], *one["held_out"]) for one in tuned} == {("unlabelled", "fashion_mnist")}
     own, others = trainers["mvt_noise"], ("self_noise", "verifier_noise")
