@@ -124,6 +124,26 @@ def test_what_is_remembered_is_found(made):
     assert "a batch that was seen before is not computed like a new one" in whys
 
 
+WRITES = """
+SEES = "sample"
+PARAMS = {}
+def wrap(predictor, params, inputs):
+    def predict(samples):
+        words = 1 + samples[0].fields["label"]
+        return [predictor(samples) for _ in range(words)][-1]
+    return predict
+"""
+
+
+def test_a_batch_that_takes_more_steps_than_another_is_no_cache(made):
+    """As of a decoder that writes up to an end."""
+    (made.root / "mine/methods/writes.py").write_text(WRITES)
+    audited = case(made, methods={"plain": {"use": "writes"}})
+    assert level3(audited)["A23"] == []
+    counted = [group.answer["caching"]["calls"]["new"] for group in evaluated(audited).groups]
+    assert any(len(set(calls)) > 1 for calls in counted)
+
+
 ADAPTS = """
 SEES = "stream"
 PARAMS = {}

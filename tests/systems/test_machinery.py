@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -15,9 +16,10 @@ from makers.repositories import HOME
 from shiftbench import cli, plugins
 from shiftbench.audit import run
 from shiftbench.data import claim_formats, schema
+from shiftbench.documents import measured, overview
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.page.system import System
-from shiftbench.plan import cards, scales, snakemake_rules
+from shiftbench.plan import cards, scales, snakemake_rules, touched
 from shiftbench.plan import plan as plans
 from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
@@ -161,13 +163,64 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
     (home / "torn").mkdir()
     (home / "torn/card.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
     (home / "params.yaml").write_text("plugins: [toy, torn]\ncampaigns: {}\n")
-    ran = CliRunner().invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
+    ran = CliRunner(env={"COLUMNS": "150"}).invoke(
+        cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"]
+    )
     told = capfd.readouterr().err
     assert re.search(r"torn .*failed: systems/torn train \S+", ran.stdout)
     assert re.search(rf"{SLUG}/smoke +\d+ .* supported", ran.stdout)
+    assert (home / overview.PAGE).read_text().count("/results/report/index.html#claims") == 4
     assert "jobs failed" in str(ran.exception)
     assert re.search(r"failed: systems/torn train \S+ after [\d.]+ s: ended with exit status", told)
     assert "is not finite after training" in told
+
+
+def test_all_that_was_made_is_on_one_page_beside_what_is_published(home: Path) -> None:
+    row = overview.row(SLUG, 7, 90.0)
+    reported = [one for one in row.verdicts if one.verdict == "reported"]
+    assert sum(row.counts) + len(reported) == len(row.verdicts) == 4
+    assert row.beside == "nothing is published"
+    measured.record(SLUG)
+    assert overview.row(SLUG, 7, 90.0).beside == overview.EQUAL
+    assert overview.here() == [SLUG]
+    text = overview.write([overview.row(SLUG, 7, 90.0)]).read_text()
+    assert f'href="{SLUG}/results/report/index.html"' in text
+    assert (home / overview.PAGE.parent / row.page).is_file()
+    assert all(f">{one.name}</a>" in text for one in row.verdicts)
+
+
+def test_what_differs_from_what_is_published_is_said() -> None:
+    claims = [{"claim": name, "part": None, "verdict": "supported"} for name in "ab"]
+    published = {"rules": {"a": "x", "b": "y"}, "row_digests": {"claims": "1"}, "claims": claims}
+    assert overview.compared(published, published) == overview.EQUAL
+    digits = {**published, "row_digests": {"claims": "2"}}
+    assert overview.compared(digits, published) == "equal verdicts, other digits"
+    refuted = {**digits, "claims": [claims[0], {**claims[1], "verdict": "refuted"}]}
+    assert overview.compared(refuted, published) == "b refuted, not supported"
+    for other in ({"rules": {"a": "x", "b": "z"}}, {"claims": claims[:1]}):
+        assert overview.compared({**digits, **other}, published) == "published of other claims"
+
+
+def test_a_change_touches_the_systems_whose_outputs_it_decides(home: Path) -> None:
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "toy"]):
+        subprocess.run([*git, *words], check=True)
+    assert touched.systems([SLUG], "HEAD") == []
+    for name, decides in {
+        "README.md": False,
+        f"{SLUG}/card.yaml": True,
+        f"{SLUG}/analyses/new.py": False,  # which no card names
+        f"{SLUG}/analyses/norms.py": True,
+    }.items():
+        file = home / name
+        kept = file.read_bytes() if file.is_file() else b""
+        file.write_bytes(kept + b"\n# changed\n")
+        assert touched.systems([SLUG], "HEAD") == [SLUG] * decides, name
+        file.write_bytes(kept) if kept else file.unlink()
+    told = CliRunner().invoke(cli.app, ["systems", SLUG, "--changed", "HEAD"]).output
+    assert "nothing that changed since HEAD decides an output" in told
+    with pytest.raises(ParamsError, match="--changed nowhere: git knows no such commit"):
+        touched.systems([SLUG], "nowhere")
 
 
 def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> None:

@@ -14,8 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 from shiftbench.cli.app import Hanging, Json, app, err, escaped, out
+from shiftbench.documents import overview
 from shiftbench.errors import DataError
-from shiftbench.plan import cards, scales
+from shiftbench.plan import cards, scales, touched
 from shiftbench.refs import Ref
 from shiftbench.statistics import sentences
 from shiftbench.statistics.statements import Claim
@@ -47,27 +48,61 @@ def systems(
         list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")
     ] = None,
     cores: Annotated[int, typer.Option(min=1, help="jobs at a time")] = 1,
+    changed: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="those that differ since a revision")
+    ] = None,
 ) -> None:
-    """Make published systems in one run of Snakemake; then show jobs, minutes and verdicts."""
+    """Make published systems in one run of Snakemake; then show verdicts, and how they stand to published ones.
+
+    `--changed HEAD` makes what is touched by what is not committed yet,
+    `--changed HEAD~1` by the last commit, too.
+    """
     from shiftbench.engine import running
 
     for name in names or ():
         scales.load(f"{scales.SYSTEMS}/{name}")
     asked = names or scales.built()
+    if changed is not None:
+        asked = touched.systems(asked, changed)
+        if not asked:
+            err.print(f"nothing that changed since {changed} decides an output of a system")
+            return
     err.print(f"planning {', '.join(asked)}")
     begun = time.time()
     status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("system", "jobs", "min", "verdicts"):
+    for heading in ("system", "jobs", "min", "s / r / i", "beside what is published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "min") else "left")
     for name in asked:
-        scale = f"{scales.SYSTEMS}/{name}"
-        made = running.made(scale, begun)
-        told = f"failed: {made.unfinished[0]}" if made.unfinished else _spelled(_verdicts(scale))
-        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", told)
+        made = running.made(f"{scales.SYSTEMS}/{name}", begun)
+        counts, beside = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _stands(name)
+        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(beside))
     out.print(table)
+    _show_all_made()
     if status:
         raise DataError("jobs failed; what they said stands above, and in their logs")
+
+
+def _stands(name: str) -> tuple[str, str]:
+    """Return how many claims are supported, refuted, inconclusive, and how they stand to the published ones."""
+    slug, scale = scales.split(f"{scales.SYSTEMS}/{name}")
+    if scale != scales.DEFAULT:
+        return _spelled(_verdicts(f"{scales.SYSTEMS}/{name}")), ""
+    row = overview.row(slug, 0, 0.0)
+    return " / ".join(map(str, row.counts)), row.beside
+
+
+def _show_all_made() -> None:
+    """Write the page of all systems that were ever made here, with all that they took."""
+    from shiftbench.engine import running
+
+    rows = []
+    for slug in overview.here():
+        took = running.made(f"{scales.SYSTEMS}/{slug}", 0.0)
+        if not took.unfinished:
+            rows.append(overview.row(slug, took.jobs, took.seconds))
+    if rows:
+        out.print(f"all systems that were made here: {overview.write(rows)}")
 
 
 def _run_here() -> list[str]:

@@ -13,21 +13,23 @@ from shiftbench.inference.batching import Predictor
 from shiftbench.sample import Sample
 
 ROUNDS = 5
-"""New batches that are timed, each beside the repeated one."""
+"""New batches that are counted and timed, each before itself, repeated."""
 
 
 def repeated_batches(
     predictor: Predictor, samples: Sequence[Sample], size: int, before: Callable[[], None]
 ) -> dict[str, Any]:
-    """Return how many torch modules are called for new batches and for a repeated one, and the seconds of both.
+    """Return how many torch modules are called for new batches and for the same ones again, and the seconds of both.
+
+    A batch is compared with itself: a decoder that writes up to an end calls more for a longer answer.
 
     Args:
         predictor: what computes.
-        samples: `ROUNDS + 1` batches; the first one is repeated.
+        samples: `ROUNDS + 1` batches; the first one is only there for what is done once.
         size: samples of a batch.
         before: is called before each batch, so that each meets the same state.
     """
-    repeated, *new = [samples[at : at + size] for at in range(0, len(samples), size)]
+    first, *new = [samples[at : at + size] for at in range(0, len(samples), size)]
     calls: dict[str, list[int]] = {"new": [], "repeated": []}
     seconds: dict[str, list[float]] = {"new": [], "repeated": []}
     with _counted_modules() as count:
@@ -38,10 +40,10 @@ def repeated_batches(
             predictor(list(batch))
             return count[0] - earlier, time.perf_counter() - started
 
-        predict(repeated)  # what is only slow the first time
+        predict(first)
         for batch in new:  # in turn, so that a busy machine slows both
-            for name, one in (("new", batch), ("repeated", repeated)):
-                number, taken = predict(one)
+            for name in ("new", "repeated"):
+                number, taken = predict(batch)
                 calls[name].append(number)
                 seconds[name].append(taken)
     return {"size": size, "calls": calls, "seconds": seconds}
