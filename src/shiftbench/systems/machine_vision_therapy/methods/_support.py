@@ -133,9 +133,10 @@ class Ward:
 
     def images(self) -> list[NDArray[np.uint8]]:
         """Return the images of the support set."""
-        kept = set(self.keys)
         found = {
-            one.key: one.fields["image"] for one in shards.read(self.folder) if one.key in kept
+            one.key: one.fields["image"]
+            for one in shards.read(self.folder)
+            if one.key in set(self.keys)
         }
         return [found[key] for key in self.keys]
 
