@@ -34,6 +34,7 @@ from makers.miniature_texts import (
     trec,
     trec_documents,
 )
+from makers.mvt_miniature import imagenet_variant
 from makers.small_files import Made, encoded, listed, picture, tar
 from makers.spatial_miniature import cv_bench, sat
 from makers.xtrust_clone import xtrust
@@ -356,6 +357,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
         *(cv_bench, sat),
+        imagenet_variant,
     )
 }
 MAKERS |= {

@@ -20,7 +20,7 @@ from shiftbench.llm.answer_cache import Answers
 from shiftbench.llm.client import Cached, Generator, Request
 from shiftbench.plan import plan as plans
 from shiftbench.provenance import recipe
-from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.provenance.recipe import Artifact, Job, Run
 from shiftbench.stages import verbs
 from shiftbench.tools import run_local
 
@@ -52,7 +52,8 @@ def record(
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
-            recipe.execute(file, verbs.RUN[job.verb])
+            if not _stands_on_answers(job):
+                recipe.execute(file, verbs.RUN[job.verb])
         elif job.verb == "evaluate":
             for home, model, request in _asked(Run(file)):
                 identity = client.identity(model)
@@ -65,6 +66,11 @@ def record(
         f"{home.parent.name}/{model}": _record(Answers(home), model, list(requests.values()), make)
         for (home, model), requests in wanted.items()
     }
+
+
+def _stands_on_answers(job: Job) -> bool:
+    """Tell whether a training reads records, as `pseudo_labels` does: none are made here, and nobody asks around it."""
+    return any(need.kind == "records" for artifact in job.artifacts for need in artifact.inputs)
 
 
 def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> tuple[int, int]:

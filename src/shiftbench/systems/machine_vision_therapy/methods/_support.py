@@ -1,0 +1,236 @@
+"""What the methods of Machine Vision Therapy look up: records of the queries and of a labelled support set.
+
+The support set is drawn from `support` (its split `support_split`), under the shift and severity of the evaluation
+point: `budget` images of each class, spread over the vision model's confidence. What the vision model says of queries
+and of support is read from its records (`plain`), the verifier's features from those of the weights `verifier`, written
+DATASET/MODEL-TRAINER, of the same seed. No net runs.
+
+Labels of support images alone are looked at. Where the dataset has fewer classes than the model, probabilities are over
+these (the masks of ImageNet-A, -R and -V); labels here are positions in `allowed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shiftbench import refs
+from shiftbench.data import schema, shards
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.inference import nets
+from shiftbench.refs import RecordsName, Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.machine_vision_therapy.methods import _diagnosis
+from shiftbench.tasks import LabelSpace
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+PARAMS: dict[str, object] = {
+    "support": "support",
+    "support_split": "train",
+    "shifted": True,
+    "budget": 10,
+    "sampling": "even",
+    "verifier": "",
+}
+
+
+def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
+    """Return records and features of queries and support, by the vision model and by the verifier.
+
+    Args:
+        params: options and context of a method.
+        images: the queries are read as they are, so that the verifier's features are not needed.
+    """
+    own = _points(params)
+    vision = Ref("weights", params["weights"])
+    found = [refs.records(vision, "plain", *own[0]), refs.records(vision, "plain", *own[1])]
+    if params.get("retrieval") == "similarity":
+        found += [refs.features(record) for record in found[:2]]
+    if not images:
+        other = verifier(params)
+        for point in own:
+            record = refs.records(other, "plain", *point)
+            found += [record, refs.features(record)]
+    _, split, *where = f"{own[1][0]}/{own[1][1]}".split("/")
+    found.append(Ref("shards", "/".join((str(params["support"]), split, *where))))
+    return list(dict.fromkeys(found))
+
+
+def verifier(params: Mapping[str, Any]) -> Ref:
+    """Return the verifier's weights.
+
+    Raises:
+        ParamsError: none are named.
+    """
+    dataset, _, name = str(params["verifier"]).partition("/")
+    model, _, trainer = name.partition("-")
+    if not (dataset and model and trainer):
+        raise ParamsError(
+            f"verifier is {params['verifier']!r}; expected weights as DATASET/MODEL-TRAINER, of the same seed"
+        )
+    return refs.weights(dataset, model, trainer, params["seed"])
+
+
+def _points(params: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return stream and step of the queries and of the support set."""
+    stream, step = params["stream"], params["step"]
+    shift = stream.rpartition("/")[2] if params["shifted"] else "identity"
+    where = f"{params['support']}/{params['support_split']}/{shift}"
+    return (stream, step), (where, step if params["shifted"] else "0")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a model said of samples: keys with rows, logits (n, C), labels (n,), features (n, d) if they were read."""
+
+    keys: dict[str, int]
+    logits: NDArray[np.float32]
+    labels: Ints
+    features: Floats | None
+
+    def rows(self, samples: Sequence[Sample]) -> list[int]:
+        """Return the rows of samples."""
+        return [self.keys[sample.key] for sample in samples]
+
+
+@dataclass(frozen=True)
+class Ward:
+    """Queries and support set of one evaluation point.
+
+    Attributes:
+        queries, seen: what the vision model said of the queries; of queries by the verifier (None: it is not asked).
+        allowed: classes of the model that the dataset has, ascending, (A,).
+        names: their names.
+        p: probabilities of the support set over `allowed`, (m, A).
+        labels: of the support set, positions in `allowed`, (m,).
+        keys: of the support set.
+        near: features of the support set by the vision model; None where they are not asked for.
+        far: by the verifier, (m, d); None likewise.
+        folder: shards of the support set.
+    """
+
+    queries: Told
+    seen: Told | None
+    allowed: Ints
+    names: list[str]
+    p: Floats
+    labels: Ints
+    keys: list[str]
+    near: Floats | None
+    far: Floats | None
+    folder: Path
+
+    def probabilities(self, samples: Sequence[Sample]) -> Floats:
+        """Return the vision model's probabilities of queries over `allowed`, (n, A)."""
+        return over(self.queries.logits[self.queries.rows(samples)], self.allowed)
+
+    def images(self) -> list[NDArray[np.uint8]]:
+        """Return the images of the support set."""
+        found = {
+            one.key: one.fields["image"]
+            for one in shards.read(self.folder)
+            if one.key in set(self.keys)
+        }
+        return [found[key] for key in self.keys]
+
+
+def over(logits: NDArray[np.float32], allowed: Ints) -> Floats:
+    """Return the softmax over some classes, float64 (n, A)."""
+    found: Floats = softmax(logits[:, allowed].astype(np.float64), axis=1)
+    return found
+
+
+def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
+    """Read what stands at an evaluation point, and draw the support set.
+
+    Args:
+        params: of the method: `budget`, `sampling`.
+        inputs: where its needs lie at this point; the first are the vision model's weights.
+
+    Raises:
+        DataError: no support image has a class of the model.
+    """
+    vision, (folder, allowed, names) = next(iter(inputs)), classes(params, inputs)
+    own, known = _told(inputs, vision, params)
+    others = [name for name in _weights(inputs) if name != vision.name]
+    seen, far = _told(inputs, Ref("weights", others[0]), params) if others else (None, None)
+    some = np.flatnonzero(np.isin(known.labels, allowed))
+    if not len(some):
+        raise DataError(
+            f"{folder}: none of {len(known.labels)} support images has a class of the model"
+        )
+    p, labels = over(known.logits[some], allowed), np.searchsorted(allowed, known.labels[some])
+    chosen = _diagnosis.support(p, labels, params["budget"], params["sampling"])
+    keys = np.array(list(known.keys))[some][chosen]
+    return Ward(
+        queries=own,
+        seen=seen,
+        allowed=allowed,
+        names=names,
+        p=p[chosen],
+        labels=labels[chosen],
+        keys=keys.tolist(),
+        near=None if known.features is None else known.features[some][chosen],
+        far=None
+        if far is None or far.features is None
+        else far.features[[far.keys[k] for k in keys]],
+        folder=folder,
+    )
+
+
+def classes(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> tuple[Path, Ints, list[str]]:
+    """Return the folder of the support shards, and which classes of the model their dataset has, with names."""
+    folder = next(path.parent for ref, path in inputs.items() if _is_support(ref, params))
+    model, dataset = nets.classes_of(inputs[next(iter(inputs))]), shards.manifest(folder)["classes"]
+    allowed = LabelSpace(tuple(model), tuple(dataset)).allowed.astype(np.int64)
+    return folder, allowed, [model[at] for at in allowed]
+
+
+def _is_support(ref: Ref, params: Mapping[str, Any]) -> bool:
+    return (
+        ref.kind == "shards"
+        and ref.parts[0] == params["support"]
+        and ref.parts[1] == params["support_split"]
+    )
+
+
+def _weights(inputs: Mapping[Ref, Path]) -> list[str]:
+    return list(
+        dict.fromkeys(RecordsName.of(ref).weights.name for ref in inputs if ref.kind == "records")
+    )
+
+
+def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Told, Told]:
+    """Return what weights said of the queries and of the support set."""
+    records = [
+        ref
+        for ref in inputs
+        if ref.kind == "records" and RecordsName.of(ref).weights.name == of.name
+    ]
+    where = f"{params['support']}/{params['support_split']}/"
+    known = next(ref for ref in records if RecordsName.of(ref).stream.startswith(where))
+    own = next((ref for ref in records if ref != known), known)
+    return _read(inputs, own), _read(inputs, known)
+
+
+def _read(inputs: Mapping[Ref, Path], record: Ref) -> Told:
+    table = schema.read(inputs[record])
+    if "logits" not in table.column_names:
+        raise ParamsError(
+            f"{record.name} holds the 20 largest logits only; set evaluate.outputs: full"
+        )
+    keys = table.column("key").to_pylist()
+    flat = table.column("logits").combine_chunks().flatten().to_numpy()
+    file = inputs.get(refs.features(record))
+    features = None if file is None else np.load(file).astype(np.float64)
+    labels = table.column("label").to_numpy().astype(np.int64)
+    return Told(
+        {key: at for at, key in enumerate(keys)}, flat.reshape(len(keys), -1), labels, features
+    )

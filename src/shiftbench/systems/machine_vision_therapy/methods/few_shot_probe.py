@@ -1,0 +1,128 @@
+"""Few-shot linear probe: logistic regression on frozen features of the support set, which the therapy sees, too.
+
+`of: vision` takes the vision model's features, `of: verifier` those of the verifier. Features are standardised by the
+support set; the penalty of `c` is that of the least negative log-likelihood in cross-validation over `folds` parts of
+the support set, each with the classes in nearly equal numbers: no query is looked at.
+
+Source: Radford et al., ICML 2021 (CLIP), section 3.1.5 and appendix A.3 (few-shot logistic regression); a baseline of
+ours for the therapy, with the same labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.machine_vision_therapy.methods import _support
+from shiftbench.trainers import _logistic
+
+Floats = NDArray[np.float64]
+SEES = "sample"
+TASKS = ("classification",)
+OF = ("vision", "verifier")
+PARAMS: dict[str, object] = {
+    **_support.PARAMS,
+    "of": "vision",
+    "c": [0.001, 0.01, 0.1, 1.0],
+    "folds": 5,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return what `_support.needs` says, and the features that it is fitted on.
+
+    Raises:
+        ParamsError: `of` is neither.
+    """
+    if params["of"] not in OF:
+        raise ParamsError(f"of is {params['of']!r}; {near(params['of'], OF)}")
+    if params["of"] == "verifier":
+        return _support.needs(params)
+    return _support.needs({**params, "retrieval": "similarity"}, images=True)
+
+
+def wrap(
+    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
+) -> Probe:
+    """Return the probe; the predictor is not called."""
+    return Probe(params)
+
+
+class Probe:
+    """A linear head that is fitted at each evaluation point.
+
+    Args:
+        params: see PARAMS.
+    """
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+
+    def at(self, inputs: Mapping[Ref, Path]) -> None:
+        """Go to an evaluation point: read features, draw the support set, fit.
+
+        Raises:
+            ParamsError: the model gives no features.
+        """
+        ward = _support.ward(self._params, inputs)
+        on_vision = self._params["of"] == "vision"
+        known, told = (ward.near, ward.queries) if on_vision else (ward.far, ward.seen)
+        if known is None or told is None or told.features is None:
+            raise ParamsError(f"few_shot_probe: the {self._params['of']} model gives no features")
+        self._told, self._ward = told, ward
+        c = chosen(known, ward.labels, self._params["c"], self._params["folds"])
+        self._weight, self._bias = fitted(known, ward.labels, c, len(ward.allowed))
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
+        """Return `logits` (n, C)."""
+        ward, told = self._ward, self._told
+        assert told.features is not None  # noqa: S101 - `at` has asked
+        own = told.features[told.rows(samples)] @ self._weight.T + self._bias
+        logits = np.full(
+            (len(samples), ward.queries.logits.shape[1]), _logistic.NEVER, dtype=np.float32
+        )
+        logits[:, ward.allowed] = own
+        return {"logits": logits}
+
+
+def fitted(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tuple[Floats, Floats]:
+    """Return weight (classes, d) and bias (classes,) for features as they are."""
+    mean, std = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+    weight, bias = _logistic.fit((x - mean) / std, labels, classes, c, balanced=False, threads=1)
+    weight = weight / std
+    return weight, bias - weight @ mean
+
+
+def chosen(x: Floats, labels: NDArray[np.int64], grid: Sequence[float], folds: int) -> float:
+    """Return the penalty of `grid` with the least cross-validated negative log-likelihood, the strongest of equals.
+
+    Args:
+        x: features (n, d).
+        labels: (n,); the i-th image of a class is in the fold i modulo `folds`.
+        grid: inverse penalties.
+        folds: at least 2.
+    """
+    turn = np.zeros(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        turn[own] = np.arange(len(own)) % folds
+    losses = {c: _loss(x, labels, c, turn) for c in sorted(grid)}
+    return min(losses, key=losses.__getitem__)
+
+
+def _loss(x: Floats, labels: NDArray[np.int64], c: float, turn: NDArray[np.int64]) -> float:
+    classes, total = int(labels.max()) + 1, 0.0
+    for fold in np.unique(turn):
+        held = turn == fold
+        if len(np.unique(labels[~held])) < 2:
+            continue
+        weight, bias = fitted(x[~held], labels[~held], c, classes)
+        total += _logistic.nll(x[held] @ weight.T + bias, labels[held]) * int(held.sum())
+    return total
