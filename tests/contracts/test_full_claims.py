@@ -17,7 +17,7 @@ from shiftbench.statistics.statements import parts
 SLUGS = (
     *("cns-bench", "coco-o", "cooked", "imagenet-e", "m-hood", "mol-caood"),
     *("complexity-ood", "machine-vision-therapy", "neural-ranking-robustness", "pt-ood", "rwds"),
-    *("so-fake", "spatial-vlm-cot-grpo", "synctalk-plus-plus"),
+    *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
 )
 
 

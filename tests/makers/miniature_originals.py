@@ -21,6 +21,7 @@ from makers.hub_miniature import (
     so_fake_ood,
     so_fake_set,
 )
+from makers.medmnist_miniature import makers as medmnist
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
     aime,
@@ -363,4 +364,5 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
 MAKERS |= {
     f"{name}claims": table_claims for name in ("table_", "wikipedia_", "wikipedia_question_")
 }
+MAKERS |= medmnist()
 MAKERS["wikipedia_question_claims_balanced"] = table_claims

@@ -1,0 +1,60 @@
+"""ViT for images of 64 px: patches of 16 px, so 16 of them, and a class token; needs shiftbench[timm].
+
+`name` is timm's: vit_small_patch16_224 is the paper's ViT-S (384 wide), vit_tiny_patch16_224 what the files *_vit.yaml
+of its code train.
+
+Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, as solo-learn makes it out of timm's (`img_size:
+64`, scripts/pretrain/medmnist/dino_vit.yaml of KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from shiftbench.inference import nets
+from shiftbench.models import _optional, _pretrained
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+
+TASK = "classification"
+PRETRAINED_ON = "imagenet"
+PARAMS: dict[str, object] = {
+    "name": "vit_small_patch16_224",
+    "size": 64,
+    "crop": 1.0,
+    "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights.
+
+    Raises:
+        ModelError: timm is missing.
+    """
+    net = _created(params, num_classes=classes)
+    return _pretrained.Split(net, classes, params["mean"], params["std"])
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return the state dict that timm downloads, its positions resampled to the size."""
+    state: nets.State = _created(params, pretrained=True).state_dict()
+    return state
+
+
+def _created(params: Mapping[str, Any], **options: object) -> nn.Module:
+    timm = _optional.package("timm", "timm")
+    net: nn.Module = timm.create_model(params["name"], img_size=params["size"], **options)
+    return net
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, 3, size, size)."""
+    return _pretrained.prepare_batch(samples, params)
