@@ -13,6 +13,7 @@ from scipy.io import wavfile
 
 from isolation import ROOT
 from makers import small_table_sources
+from makers.compnet_miniature import oodcv, pascal3d
 from makers.hub_miniature import (
     forged_fashion_mnist,
     mmdt_i2t,
@@ -359,6 +360,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
         *(cv_bench, sat),
         imagenet_variant,
+        *(oodcv, pascal3d),
     )
 }
 MAKERS |= {

@@ -1,0 +1,126 @@
+"""Occlusion maps against where occluders lie: intersection over union, and that of a random mask of equal area.
+
+For each image, of the positions of the feature map: the true mask has those of whose pixels at least half differ
+between the clean and the shifted image, the method's mask those that outliers explain better (`compnet`), and the
+random mask as many, drawn. Rows are `occlusion_iou` with the detectors `occlusion_map`, `random_mask` and `all_hidden`
+(each position, which no area limits), under each severity of `shift`. Images whose method's mask is empty count with 0.
+No label is read.
+
+Source: Kaushik, Kortylewski and Yuille 2024, arXiv:2403.07277, section 3 (the position-wise maximum); the released
+`eval_occlusion_localization.py` gives ROC curves over thresholds, where this takes the threshold 0 alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shiftbench import plugins, refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError
+from shiftbench.refs import Ref, WeightsName
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+
+PARAMS: dict[str, object] = {
+    "shift": "occlusion_texture",
+    "severities": [2.0, 4.0],
+    "images": 400,
+    "options": {},
+    "seed": 0,
+}
+Masks = npt.NDArray[np.bool_]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights, clean and shifted shards, and what the method is learnt from."""
+    place = params["dataset"], params["split"]
+    found = [refs.shards(*place), *(_shifted(params, one) for one in params["severities"])]
+    for weights in params["weights"]:
+        found += [Ref("weights", weights), *_method_needs(params, weights)]
+    return list(dict.fromkeys(found))
+
+
+def _shifted(params: Mapping[str, Any], severity: float) -> Ref:
+    return refs.shards(params["dataset"], params["split"], params["shift"], severity)
+
+
+def _options(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {**plugins.find("methods", "compnet").PARAMS, **params["options"]}
+
+
+def _method_needs(params: Mapping[str, Any], weights: str) -> list[Ref]:
+    learnt_from = WeightsName.of(Ref("weights", weights)).dataset
+    context = {**_options(params), "dataset": learnt_from, "stream": "", "step": ""}
+    found: list[Ref] = plugins.find("methods", "compnet").needs(context)
+    return found
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the overlap of each image's masks with its true one.
+
+    Raises:
+        DataError: a shift has other images than the clean shards.
+    """
+    method = plugins.find("methods", "compnet")
+    for weights in job.params["weights"]:
+        ref = Ref("weights", weights)
+        predictor = method.wrap(job.predictor(ref), _options(job.params), job.inputs)
+        wanted = {ref, *_method_needs(job.params, weights)}
+        predictor.at({one: path for one, path in job.inputs.items() if one in wanted})
+        for severity in job.params["severities"]:
+            yield from _at(job, predictor, weights, severity)
+
+
+def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iterator[Observation]:
+    params, most = job.params, job.params["images"]
+    clean = job.samples(refs.shards(params["dataset"], params["split"]))[:most]
+    shifted = job.samples(_shifted(params, severity))[:most]
+    if [one.key for one in clean] != [one.key for one in shifted]:
+        raise DataError(
+            f"occlusion_overlap: {params['shift']} has other images than the clean shards"
+        )
+    maps = (predictor.occlusion(predictor.prepare(shifted)) > 0).numpy()
+    true = hidden(clean, shifted, maps.shape[1:])
+    words = RandomStream(params["seed"], "occlusion_overlap", params["dataset"], weights)
+    masks = {
+        "occlusion_map": maps,
+        "random_mask": shuffled(maps, words),
+        "all_hidden": np.ones_like(maps),
+    }
+    for name, found in masks.items():
+        for sample, value in zip(clean, overlap(found, true), strict=True):
+            yield Observation(
+                "occlusion_iou", sample.key, float(value), weights, params["dataset"], params["split"],
+                "compnet", name, params["shift"], float(severity),
+            )  # fmt: skip
+
+
+def hidden(clean: Sequence[Sample], shifted: Sequence[Sample], shape: tuple[int, ...]) -> Masks:
+    """Return of which positions at least half of the pixels differ, (n, H, W)."""
+    found = []
+    for one, other in zip(clean, shifted, strict=True):
+        differs = one.fields["image"] != other.fields["image"]
+        flat = differs.any(2) if differs.ndim == 3 else differs
+        cells = [
+            [cell.mean() for cell in np.array_split(row, shape[1], 1)]
+            for row in np.array_split(flat, shape[0], 0)
+        ]
+        found.append(np.array(cells) >= 0.5)
+    return np.stack(found)
+
+
+def shuffled(masks: Masks, words: RandomStream) -> Masks:
+    """Return masks with as many positions each, drawn."""
+    flat = masks.reshape(len(masks), -1)
+    return np.stack([row[words.choice(len(row))] for row in flat]).reshape(masks.shape)
+
+
+def overlap(found: Masks, true: Masks) -> npt.NDArray[np.float64]:
+    """Return the intersection over union of each mask, (n,); 1 where both are empty."""
+    both = (found & true).sum((1, 2))
+    either = (found | true).sum((1, 2))
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)

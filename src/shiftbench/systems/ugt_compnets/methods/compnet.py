@@ -1,0 +1,308 @@
+"""CompNet and UGT: a frozen net's feature map is explained by parts, classes by where these are, the rest as outliers.
+
+| `dictionary` | parts are learnt from |
+| --- | --- |
+| source | the source's images (CompNet) |
+| target | unlabelled target images, from nothing: what the released commands of UGT run |
+| warm | unlabelled target images, beginning with the source's parts |
+| temper | likewise, responsibilities tempered by the source's (`weight`, lambda) |
+| map | likewise, directions drawn to the source's (`eta`) |
+
+Spatial coefficients are learnt from the source's labels with that dictionary. `outliers: false` explains every position
+by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
+`confidence` under their predicted class, learns coefficients from these, and then trains both (`_refinement`).
+Logits are `factor` x score. No label of the target is read: its shards are decoded without (`methods/_targets.py`), and
+what is adapted on may be another part of the target than what is answered (`target`).
+
+Source: Kaushik, Kortylewski and Yuille 2024, "A Bayesian Approach to OOD Robustness in Image Classification",
+arXiv:2403.07277, section 3, with the constants of toshi2k2/CompnetDA; CompNets are of Kortylewski et al., CVPR 2020,
+arXiv:2003.04490. Differs: all images have the size that the model takes, also where the dictionary is learnt; of each
+domain `images` are drawn, where the code takes up to 1,000 of each class and so looks at the target's labels; see
+`_vmf`, `_coefficients`, `_scoring`, `_clutter` and `_refinement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench import refs
+from shiftbench.data import shards
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.methods import _targets
+from shiftbench.refs import Ref, WeightsName
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.ugt_compnets.methods import (
+    _clutter,
+    _coefficients,
+    _features,
+    _refinement,
+    _scoring,
+    _vmf,
+)
+from shiftbench.systems.ugt_compnets.methods._scoring import Head
+
+SEES = "sample"
+NEEDS = ("net",)
+TASKS = ("classification",)
+DICTIONARIES = ("source", "target", "warm", "temper", "map")
+PARAMS: dict[str, object] = {
+    "layer": "body.10",
+    "dictionary": "source",
+    "target": "",
+    "kernels": 512,
+    "kappa": 30.0,
+    "positions": 20,
+    "border": 3,
+    "images": 12_000,
+    "weight": 0.3,
+    "eta": 16.0,
+    "source_images": 50_000,
+    "mixtures": 4,
+    "grouping": "spectral",
+    "update": "mean",
+    "outliers": True,
+    "share": 0.6,
+    "factor": 2.0,
+    "scenes": "",
+    "scene_images": 200,
+    "noise_images": 200,
+    "refine": False,
+    "confidence": 0.5,
+    "q": 0.8,
+    "part_weight": 3.0,
+    "score_weight": 3.0,
+    "epochs": 60,
+    "batch_size": 64,
+    "lr": 0.01,
+    "decay": 0.98,
+    "seed": 0,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the source's train shards, the scenes, and the target of the position where it is learnt from."""
+    found = _fixed(params["dataset"], params["scenes"])
+    return [*found, *(_targets.needs(params) if adapts(params) else ())]
+
+
+def _fixed(dataset: str, scenes: str) -> list[Ref]:
+    return [refs.shards(name, "train") for name in (dataset, scenes) if name]
+
+
+def adapts(params: Mapping[str, Any]) -> bool:
+    """Tell whether something is learnt from the target."""
+    return bool(params["dictionary"] != "source" or params["refine"])
+
+
+def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> CompNet:
+    """Return the predictor with `at`.
+
+    Raises:
+        ParamsError: an option is another word, or the net has no such layer.
+        ModelError: a black box.
+    """
+    if params["dictionary"] not in DICTIONARIES:
+        raise ParamsError(
+            f"compnet: dictionary is {params['dictionary']!r}; {near(params['dictionary'], DICTIONARIES)}"
+        )
+    _coefficients.check(params["grouping"], params["update"])
+    return CompNet(predictor, params)
+
+
+class CompNet:
+    """A predictor whose head is that of the position's target; heads that were learnt are kept."""
+
+    def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
+        self.extract = _features.Extractor(predictor, params["layer"])
+        self.predictor, self.params = predictor, params
+        self.head: Head | None = None
+        self._heads: dict[Path | None, Head] = {}
+        self._learner: Learner | None = None
+
+    def at(self, inputs: Mapping[Ref, Path]) -> None:
+        """Go to a position: learn the head for its target, or take the one that was learnt for it."""
+        weights = WeightsName.of(next(ref for ref in inputs if ref.kind == "weights"))
+        source, *scenes = _fixed(weights.dataset, self.params["scenes"])
+        folders = {(ref.kind, ref.name): path.parent for ref, path in inputs.items()}
+        if self._learner is None:
+            own = [folders[one.kind, one.name] for one in (source, *scenes)]
+            self._learner = Learner(self.extract, self.params, own[0], *own[1:], seed=weights.seed)
+        target = None
+        if adapts(self.params):
+            target = _targets.find(inputs, self.params["target"], (source, *scenes)).folder
+        if target not in self._heads:
+            self._heads[target] = self._learner.head(target)
+        self.head = self._heads[target]
+
+    def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
+        """Return the net's input for samples, one row each."""
+        return self.extract.prepare(samples)
+
+    def predict_prepared(self, batch: np.ndarray[Any, Any]) -> nets.Outputs:
+        """Return `logits`, float32 (n, classes), of a batch that `prepare` made."""
+        return {"logits": (self.params["factor"] * self.scores(batch)).numpy()}
+
+    def scores(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Return scores (n, classes) of prepared images."""
+        return torch.cat(
+            [scored(self.extract.of_prepared(rows), self._now) for rows in parts(batch)]
+        )
+
+    def occlusion(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Return the occlusion maps (n, H, W) of prepared images, above 0 where a position is an outlier."""
+        found = []
+        for rows in parts(batch):
+            seen = _scoring.cosines(self.extract.of_prepared(rows), self._now.mu)
+            found.append(_scoring.occlusion(seen, self._now))
+        return torch.cat(found)
+
+    @property
+    def _now(self) -> Head:
+        if self.head is None:
+            raise ParamsError("compnet has no head before `at` told it the position")
+        return self.head
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Prepare and predict."""
+        return self.predict_prepared(self.prepare(samples))
+
+
+def parts(batch: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """Return a batch in pieces of at most 128 images."""
+    return [batch[at : at + _targets.BATCH] for at in range(0, len(batch), _targets.BATCH)]
+
+
+def scored(maps: torch.Tensor, head: Head) -> torch.Tensor:
+    """Return the scores (n, C) of feature maps."""
+    with torch.no_grad():
+        return _scoring.scores(_scoring.cosines(maps, head.mu), head)
+
+
+class Learner:
+    """Learns heads for one net: what depends on the source alone is learnt once.
+
+    Args:
+        extract: makes feature maps.
+        params: the method's options.
+        source: shards of the source's train split.
+        scenes: shards of ordinary scenes, if there are some.
+        seed: of the training that made the net; each has draws of its own.
+    """
+
+    def __init__(
+        self,
+        extract: _features.Extractor,
+        params: Mapping[str, Any],
+        source: Path,
+        scenes: Path | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self._extract, self._params = extract, params
+        self._words = RandomStream(params["seed"], "compnet", "", str(seed))
+        self._source = source
+        rows = _targets.some(source, params["source_images"], self._words.of("source"))
+        labels = [int(sample.fields["label"]) for sample in shards.read(source, ["label"])]
+        self._labels = torch.tensor(labels)[torch.from_numpy(rows)]
+        self._maps = extract.all(_targets.images(source, rows))
+        self._classes = len(shards.manifest(source)["classes"])
+        self._clutter = _clutter.Clutter(
+            extract, _clutter.first(source), scenes, params, self._words
+        )
+        self._own: _vmf.Mixture | None = None
+
+    def head(self, target: Path | None) -> Head:
+        """Return the head for a target; None where nothing is learnt from one."""
+        params = self._params
+        mixture = self._dictionary(target)
+        seen = _scoring.cosines(self._maps, mixture.mu)
+        learnt = self._coefficients(seen, self._labels)
+        head = Head(
+            mixture.mu,
+            learnt,
+            self._clutter(mixture.mu),
+            params["kappa"],
+            params["share"],
+            params["outliers"],
+        )
+        return self._refined(head, target) if params["refine"] and target else head
+
+    def _coefficients(self, seen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        params = self._params
+        return _coefficients.learn(
+            seen,
+            labels,
+            self._classes,
+            params["kappa"],
+            params["mixtures"],
+            self._words.of("groups"),
+            params["grouping"],
+            params["update"],
+        )
+
+    def _source_mixture(self) -> _vmf.Mixture:
+        if self._own is None:
+            found = self._directions(self._source)
+            words = self._words.of("kernels")
+            start = _vmf.drawn(found, self._params["kernels"], words)
+            self._own, _ = _vmf.fit(found, start, self._params["kappa"])
+        return self._own
+
+    def _dictionary(self, target: Path | None) -> _vmf.Mixture:
+        params, kind = self._params, self._params["dictionary"]
+        if kind == "source" or target is None:
+            return self._source_mixture()
+        found = self._directions(target)
+        if kind == "target":
+            start = _vmf.drawn(found, params["kernels"], self._words.of("kernels"))
+            return _vmf.fit(found, start, params["kappa"])[0]
+        source = self._source_mixture()
+        options: dict[str, Any] = {}
+        if kind == "temper":
+            options = {"source": source, "weight": params["weight"]}
+        if kind == "map":
+            options = {"settle": _vmf.settled(source, params["eta"])}
+        return _vmf.fit(found, source, params["kappa"], **options)[0]
+
+    def _directions(self, folder: Path) -> torch.Tensor:
+        params, words = self._params, self._words.of("positions")
+        rows = _targets.some(folder, params["images"], self._words.of("images"))
+        return torch.cat(
+            [
+                _features.directions(
+                    self._extract(batch), params["positions"], params["border"], words
+                )
+                for batch in _targets.images(folder, rows)
+            ]
+        )
+
+    def _refined(self, head: Head, target: Path) -> Head:
+        params = self._params
+        maps, labels = self._pseudo(head, target)
+        if not len(labels):
+            return head
+        learnt = self._coefficients(_scoring.cosines(maps, head.mu), labels)
+        missing = torch.bincount(labels, minlength=self._classes) == 0
+        learnt[missing] = head.coefficients[missing]
+        begun = head._replace(coefficients=learnt)
+        return _refinement.refine(
+            maps, labels, begun, self._clutter, params, self._words.of("epochs")
+        )
+
+    def _pseudo(self, head: Head, target: Path) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the maps of target images that the head is confident of, and their predicted classes int64 (n,)."""
+        kept, labels = [], []
+        for batch in _targets.images(target):
+            maps = self._extract(batch)
+            confidence, predicted = (self._params["factor"] * scored(maps, head)).softmax(1).max(1)
+            sure = confidence >= self._params["confidence"]
+            kept.append(maps[sure])
+            labels.append(predicted[sure])
+        return torch.cat(kept), torch.cat(labels)
