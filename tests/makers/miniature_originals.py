@@ -36,6 +36,7 @@ from makers.miniature_texts import (
 )
 from makers.small_files import Made, encoded, listed, picture, tar
 from makers.spatial_miniature import cv_bench, sat
+from makers.stimuli_miniature import texture_vs_shape
 from makers.xtrust_clone import xtrust
 
 DATASETS = ROOT / "src/shiftbench/datasets"
@@ -356,6 +357,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
         *(cv_bench, sat),
+        texture_vs_shape,
     )
 }
 MAKERS |= {
