@@ -17,7 +17,7 @@ from shiftbench.statistics.statements import parts
 SLUGS = (
     *("cns-bench", "coco-o", "cooked", "imagenet-e", "m-hood", "mol-caood"),
     *("complexity-ood", "neural-ranking-robustness", "pt-ood", "rwds"),
-    *("so-fake", "spatial-vlm-cot-grpo", "synctalk-plus-plus"),
+    *("shape-bias-robust-cnns", "so-fake", "spatial-vlm-cot-grpo", "synctalk-plus-plus"),
 )
 
 

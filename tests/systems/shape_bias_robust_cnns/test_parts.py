@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ def test_cues_alone_are_flat_or_whole(sources: dict[str, Path]) -> None:
     assert (texture["image"] == _cues.GROUND).mean() < 0.1
     with pytest.raises(ParamsError, match="cue is 'both'"):
         made(sources, cue="both")
+    with pytest.raises(ParamsError, match="seen is 'nearly'"):
+        made(sources, seen="nearly")
 
 
 def test_samples_are_the_same_whatever_was_made_before(sources: dict[str, Path]) -> None:
@@ -97,17 +100,37 @@ def test_textures_of_training_and_tests_share_no_pixel(
 ) -> None:
     monkeypatch.setattr(_cues, "equalised", lambda crop: crop)
     for half, low, high in (("left", 0, 127), ("right", 128, 255)):
-        for texture in (0, 1, 2, 3, 5):
+        for texture, seen in itertools.product((0, 1, 2, 3, 5), _cues.SEEN):
             for number in range(6):
-                ink = _cues.texture(texture, RandomStream(0, "t", "d", str(number)), sources, half)
+                words = RandomStream(0, "t", "d", str(number))
+                ink = _cues.texture(texture, words, sources, half, seen)
                 assert low <= ink.min() <= ink.max() <= high
+
+
+def test_near_textures_are_pixels_of_the_photo_and_far_ones_are_means(
+    sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cues, "equalised", lambda crop: crop)
+    words = [RandomStream(0, "t", "d", "k") for _ in _cues.SEEN]
+    near, far = (
+        _cues.texture(0, own, sources, "left", seen).astype(int)
+        for own, seen in zip(words, _cues.SEEN, strict=True)
+    )
+    with Image.open(sources[_scikit_photos.SOURCE] / "brick.png") as file:
+        photo = np.asarray(file)[:, :150]
+    places = np.lib.stride_tricks.sliding_window_view(photo, (28, 28))
+    assert (places == near).all((2, 3)).any()
+    assert not (places == far).all((2, 3)).any()
+    assert far.std() < near.std()  # noise, shrunk
+    board = _cues.texture(4, RandomStream(0, "t", "d", "k"), {}, "right")
+    assert set(np.unique(board).tolist()) == {0, 255}
 
 
 def test_an_equalised_crop_has_every_level_equally_often_and_one_mean() -> None:
     crop = np.random.default_rng(0).permutation(784).reshape(28, 28) % 251
     level = _cues.equalised(crop.astype(np.uint8))
     assert (level.min(), level.max()) == (64, 255)
-    board = _cues._board(RandomStream(0, "t", "d", "k"), "left")
+    board = np.asarray(_cues._board())[:28, :28]
     for image in (crop.astype(np.uint8), board):
         assert _cues.equalised(image).mean() == pytest.approx(159.5, abs=0.5)
     order = np.argsort(crop.ravel(), kind="stable")

@@ -209,11 +209,11 @@ def test_a_list_of_what_both_get_right_is_made_from_records(tmp_path: Path) -> N
 def test_a_released_list_takes_the_place_of_predictions(tmp_path: Path) -> None:
     listed = np.array([f"ILSVRC2012_val_0000000{at}.JPEG" for at in (2, 3)])
     np.save(tmp_path / "list.npy", listed)
-    rows = pair(tmp_path, released=str(tmp_path / "list.npy"))
+    rows = pair(tmp_path, path=str(tmp_path / "list.npy"))
     assert {row.key[-1] for row in rows if row.metric == "cl_accuracy"} == {"2", "3"}
     np.save(tmp_path / "list.npy", np.array(["ILSVRC2012_val_00000009.JPEG"]))
     with pytest.raises(DataError, match="lists 1 pictures, of which 0"):
-        pair(tmp_path, released=str(tmp_path / "list.npy"))
+        pair(tmp_path, path=str(tmp_path / "list.npy"))
     np.save(tmp_path / "list.npy", np.arange(3))
     with pytest.raises(DataError, match="expected file names"):
-        pair(tmp_path, released=str(tmp_path / "list.npy"))
+        pair(tmp_path, path=str(tmp_path / "list.npy"))

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from shiftbench.datasets._pictures import read_array
 from shiftbench.errors import DataError
-from shiftbench.inference import batching
 from shiftbench.sample import Sample
 
 EDGE, STEP = (
@@ -145,7 +144,9 @@ class Broden:
         """
         rows = self._rows("index.csv", ("image", "sh", "sw", *CATEGORIES))
         kept = (row for row in rows if any(row[name] for name in CATEGORIES))
-        yield from batching.batches(islice(map(self._read, kept), self._most), BATCH)  # type: ignore[type-var]
+        pictures = islice(map(self._read, kept), self._most)
+        while batch := list(islice(pictures, BATCH)):
+            yield batch
 
     def _rows(self, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         file = self._root / name

@@ -7,7 +7,7 @@
 Pairs are an arm `standard` and an arm `robust`, of the same dataset and seed; a sample that one of them gets wrong is
 in no list of that pair, and lists of two pairs differ. `shifts` names what is looked at, `patch_shuffle/5`, a domain
 shift with severity 0, `stylised/0`; keys are compared without the dataset's name, since a domain has its own. With
-`released`, a file of the release (`intersection_alexnet_alexnet-r.npy`: file names of pictures), the samples are those
+`path`, a file of the release (`intersection_alexnet_alexnet-r.npy`: file names of pictures), the samples are those
 whose keys end with one of its names, whatever was predicted here. `keys` gives a list from two Parquet files.
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373 (ImageNet-CL), https://github.com/anguyen8/shape-bias, `data/`.
@@ -28,7 +28,7 @@ from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {"standard": "", "robust": "", "shifts": [], "released": ""}
+PARAMS: dict[str, object] = {"standard": "", "robust": "", "shifts": [], "path": ""}
 CLEAN = "identity/0"
 
 
@@ -75,7 +75,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         own = keys(*tables)
         for key in _right(tables[0]):
             yield Observation("both_correct", key, float(key in own), pair[1], **where)
-        listed = _listed(tables[0], params["released"]) if params["released"] else own
+        listed = _listed(tables[0], params["path"]) if params["path"] else own
         for name in pair:
             for shift in params["shifts"]:
                 kind, _, severity = shift.partition("/")

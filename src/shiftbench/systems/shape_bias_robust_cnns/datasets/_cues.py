@@ -1,7 +1,8 @@
 """Two cues in one picture: the outline of a garment, and a texture inside it, or one of them alone.
 
 Shapes are six classes of Fashion-MNIST, textures crops of five photos of scikit-image and a drawn checkerboard (8 x 8
-squares of 25 px, as `skimage.data.checkerboard` is). Class k is shape k and texture k. Of a crop only ranks stay:
+squares of 25 px, as `skimage.data.checkerboard` is), 28 px of them as they are (`near`) or a quarter to a half of their
+shorter side shrunk to that (`far`). Class k is shape k and texture k. Of a crop only ranks stay:
 levels are even over `INK`, equal pixels share their mean rank, so that the mean of a crop, which is the same for all,
 tells nothing. Behind is grey, near that mean, so that outlines are weak.
 """
@@ -21,7 +22,7 @@ from shiftbench.shifts import _scikit_photos
 
 SHAPES = ("t_shirt", "trouser", "dress", "sandal", "bag", "ankle_boot")
 TEXTURES = ("brick", "grass", "gravel", "page", "checkerboard", "coins")
-CUES = ("matched", "shape", "texture", "conflict")
+CUES, SEEN = ("matched", "shape", "texture", "conflict"), ("near", "far")
 INK = (64, 255)  # 0.25 and 1 of white
 GROUND, FLAT = 159, 76  # 0.625 and 0.3
 EDGE = 20  # 0.08: what is brighter is the garment
@@ -38,7 +39,7 @@ def outline(garment: Pixels) -> NDArray[np.bool_]:
 
 
 def texture(
-    which: int, words: RandomStream, sources: Mapping[str, Path], half: str = "whole"
+    which: int, words: RandomStream, sources: Mapping[str, Path], half: str, seen: str = "near"
 ) -> Pixels:
     """Return a crop of a texture, its levels equalised: uint8 (28, 28).
 
@@ -47,27 +48,34 @@ def texture(
         words: one raw word is taken.
         sources: folders of originals by name.
         half: `left` or `right` of the photo; of the checkerboard, too, whose halves are alike.
+        seen: of `SEEN`.
 
     Raises:
         DataError: the photos are not there.
     """
-    if TEXTURES[which] == "checkerboard":
-        return equalised(_board(words, half))
-    photo = (f"{TEXTURES[which]}.png",)
-    return equalised(_scikit_photos.crop((SIDE, SIDE), words, sources, photo, half).pixels)
+    name = TEXTURES[which]
+    photo = (
+        _board()
+        if name == "checkerboard"
+        else _scikit_photos.opened(sources, f"{name}.png", colour=False)
+    )
+    return equalised(_crop(photo, words, half, seen))
 
 
-def _board(words: RandomStream, half: str) -> Pixels:
-    """Return a crop of the board, cut as `_scikit_photos.crop` cuts photos: a quarter to a half of its side."""
-    whole = _SQUARES * _SQUARE
-    _, size, down, along = (int(word) for word in words.words16(4))
-    side = whole * ((1 << 16) + size) >> 18
-    first = whole // 2 if half == "right" else 0
-    last = whole // 2 if half == "left" else whole
-    top, left = down * (whole - side + 1) >> 16, first + (along * (last - first - side + 1) >> 16)
-    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
-    odd = (rows[:, None] // _SQUARE + columns // _SQUARE) % 2
-    return np.asarray(resize(Image.fromarray((255 * odd).astype(np.uint8)), SIDE, SIDE))
+def _board() -> Image.Image:
+    rows = np.arange(_SQUARES * _SQUARE) // _SQUARE
+    return Image.fromarray(((rows[:, None] + rows) % 2 * 255).astype(np.uint8))
+
+
+def _crop(photo: Image.Image, words: RandomStream, half: str, seen: str) -> Pixels:
+    """Return a square of one half of a photo, 28 px wide or brought to that."""
+    size, down, along, _ = (int(word) for word in words.words16(4))
+    side = SIDE if seen == "near" else min(photo.size) * ((1 << 16) + size) >> 18
+    middle = photo.width // 2
+    first, last = (middle, photo.width) if half == "right" else (0, middle)
+    top = down * (photo.height - side + 1) >> 16
+    left = first + (along * (last - first - side + 1) >> 16)
+    return np.asarray(resize(photo.crop((left, top, left + side, top + side)), SIDE, SIDE))
 
 
 def equalised(crop: Pixels) -> Pixels:

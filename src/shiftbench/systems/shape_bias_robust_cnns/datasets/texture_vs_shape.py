@@ -85,7 +85,7 @@ def _folder(params: dict[str, Any]) -> Path:
         raise ParamsError(
             f"texture_vs_shape: stimuli is {params['stimuli']!r}; {near(params['stimuli'], STIMULI)}"
         )
-    return Path(params["path"]).expanduser() / "stimuli" / params["stimuli"]
+    return Path(params["path"]).expanduser() / "stimuli" / str(params["stimuli"])
 
 
 def _sample(file: Path, params: dict[str, Any]) -> Sample:
