@@ -15,8 +15,9 @@ from shiftbench.plan.params import Params
 from shiftbench.statistics.statements import parts
 
 SLUGS = (
-    *("cns-bench", "coco-o", "cooked", "imagenet-e", "m-hood", "mol-caood"),
-    *("complexity-ood", "machine-vision-therapy", "neural-ranking-robustness", "pt-ood", "rwds"),
+    *("cns-bench", "coco-o", "complexity-ood", "cooked"),
+    *("imagenet-e", "m-hood", "machine-vision-therapy", "mol-caood"),
+    *("neural-ranking-robustness", "pt-ood", "rwds", "shape-bias-robust-cnns"),
     *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
 )
 

@@ -25,8 +25,8 @@ def of_kind(kind: str) -> list[str]:
 
 def records(n: int = N) -> pa.Table:
     random = np.random.default_rng(3)
-    some = [
-        Sample(f"toy/test/{i:03d}", {"label": int(label)})
+    some = [  # the group begins with another class, that of a second cue
+        Sample(f"toy/test/{i:03d}", {"label": int(label), "meta": {"group": f"{i % 5:02d}_cue"}})
         for i, label in enumerate(random.integers(0, 5, n))
     ]
     logits = random.normal(scale=2, size=(n, 5)).astype(np.float32)

@@ -39,6 +39,7 @@ from makers.miniature_texts import (
 from makers.mvt_miniature import imagenet_variant
 from makers.small_files import Made, encoded, listed, picture, tar
 from makers.spatial_miniature import cv_bench, sat
+from makers.stimuli_miniature import texture_vs_shape
 from makers.xtrust_clone import xtrust
 
 DATASETS = ROOT / "src/shiftbench/datasets"
@@ -361,6 +362,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(cv_bench, sat),
         imagenet_variant,
         *(oodcv, pascal3d),
+        texture_vs_shape,
     )
 }
 MAKERS |= {

@@ -1,0 +1,183 @@
+"""Pictures with the places of concepts in them: drawn from pixels and labels, or read from Broden.
+
+Drawn concepts are an analogue of Broden's annotations for pictures on black: edges and stripes (`texture`), greys
+(`colour`), and the silhouette of a picture of each class (`object`).
+
+Broden 1.0 (Bau et al. 2017) is a folder with `index.csv` (a picture and, for each category, its labels for the whole
+picture as numbers or its maps as PNG, number = red + 256 green), `label.csv` (names, and how many whole pictures each
+covers in each category) and `images/`. A label is of the category in which it covers most, as the released code has it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.datasets._pictures import read_array
+from shiftbench.errors import DataError
+from shiftbench.sample import Sample
+
+EDGE, STEP = (
+    20,
+    160,
+)  # what is brighter is the object; rise of Sobel's gradient (4 times a step) that is an edge
+GREYS = {"dark": (21, 85), "middle": (86, 170), "bright": (171, 255)}
+LOW = ("texture", "colour", "color", "material")
+CATEGORIES = ("object", "part", "scene", "texture", "color", "material")
+BATCH = 100
+_CATEGORY = re.compile(r"([^(;]+)\(([0-9]+)\)")
+Concept = tuple[str, str]
+"""Category and name."""
+Masks = dict[Concept, NDArray[np.bool_]]
+
+
+class Annotated(NamedTuple):
+    """A picture, the numbers of the concepts in it, and where each is, bool (k, h, w)."""
+
+    sample: Sample
+    concepts: NDArray[np.int64]
+    masks: NDArray[np.bool_]
+
+
+class Source(Protocol):
+    """Annotated pictures that can be read again and again."""
+
+    @property
+    def names(self) -> Sequence[Concept]:
+        """The concepts; their numbers are positions here."""
+        ...
+
+    def batches(self) -> Iterator[list[Annotated]]:
+        """Yield the pictures in lists."""
+        ...
+
+
+class Drawn:
+    """Pictures of a set, with concepts drawn from each.
+
+    Args:
+        batches: the pictures, grey or colour, on black.
+        classes: how many classes the set has.
+    """
+
+    def __init__(self, batches: list[list[Sample]], classes: int) -> None:
+        drawn = [[(sample, masks(sample, classes)) for sample in batch] for batch in batches]
+        self.names: Sequence[Concept] = list(drawn[0][0][1])
+        every = np.arange(len(self.names))
+        self._batches = [
+            [Annotated(sample, every, np.stack(list(found.values()))) for sample, found in batch]
+            for batch in drawn
+        ]
+
+    def batches(self) -> Iterator[list[Annotated]]:
+        """Yield the pictures in lists."""
+        yield from self._batches
+
+
+def masks(sample: Sample, classes: int) -> Masks:
+    """Return where each concept is in a picture; silhouettes of the other classes are nowhere."""
+    image = np.asarray(sample.fields["image"])
+    grey = (image if image.ndim == 2 else image.mean(axis=2)).astype(np.int64)
+    found: Masks = {("texture", name): where for name, where in _edges(grey).items()}
+    for name, (low, high) in GREYS.items():
+        found["colour", name] = (grey >= low) & (grey <= high)
+    for label in range(classes):
+        found["object", f"class_{label}"] = (grey > EDGE) & (label == int(sample.fields["label"]))
+    return found
+
+
+def _edges(grey: NDArray[np.int64]) -> Mapping[str, NDArray[np.bool_]]:
+    padded = np.pad(grey, 1, mode="edge")
+    step = padded[2:] - padded[:-2]
+    down = np.abs(step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:])
+    step = padded[:, 2:] - padded[:, :-2]
+    across = np.abs(step[:-2] + 2 * step[1:-1] + step[2:])
+    strong = down + across >= STEP
+    return {
+        "edges": strong,
+        "horizontal_stripes": strong & (down >= 2 * across),
+        "vertical_stripes": strong & (across >= 2 * down),
+    }
+
+
+class Broden:
+    """Broden's pictures and annotations, read when they are asked for.
+
+    Args:
+        root: the folder with `index.csv`, `label.csv` and `images/`.
+        most: how many pictures at most, the first ones.
+    """
+
+    def __init__(self, root: Path, most: int) -> None:
+        self._root, self._most = root, most
+
+    @cached_property
+    def _labels(self) -> dict[int, Concept]:
+        """Label's number -> its category and name."""
+        found = {}
+        for row in self._rows("label.csv", ("number", "name", "category")):
+            covers = {name: int(count) for name, count in _CATEGORY.findall(row["category"])}
+            known = [name for name in CATEGORIES if name in covers]
+            if known:
+                best = max(known, key=lambda name: (covers[name], CATEGORIES.index(name)))
+                found[int(row["number"])] = (best, row["name"])
+        return found
+
+    @property
+    def names(self) -> Sequence[Concept]:
+        """The concepts, in the order of their numbers."""
+        return list(self._labels.values())
+
+    def batches(self) -> Iterator[list[Annotated]]:
+        """Yield the pictures in lists, those without any annotation left out.
+
+        Raises:
+            DataError: a file is missing, or has another form.
+        """
+        rows = self._rows("index.csv", ("image", "sh", "sw", *CATEGORIES))
+        kept = (row for row in rows if any(row[name] for name in CATEGORIES))
+        pictures = islice(map(self._read, kept), self._most)
+        while batch := list(islice(pictures, BATCH)):
+            yield batch
+
+    def _rows(self, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+        file = self._root / name
+        if not file.is_file():
+            raise DataError(f"{file} does not exist; give the folder of Broden that holds it")
+        with file.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+            if lacking:
+                raise DataError(f"{file} has no column {lacking[0]}; it has {reader.fieldnames}")
+            yield from reader
+
+    def _read(self, row: Mapping[str, str]) -> Annotated:
+        numbers = {number: at for at, number in enumerate(self._labels)}
+        shape = int(row["sh"]), int(row["sw"])
+        found: dict[int, NDArray[np.bool_]] = {}
+        for cell in (part for name in CATEGORIES for part in row[name].split(";") if part):
+            layer = np.full(shape, int(cell)) if cell.isdecimal() else self._map(cell, shape)
+            for number in set(np.unique(layer).tolist()) & set(numbers):
+                at = numbers[number]
+                found[at] = found.get(at, np.zeros(shape, bool)) | (layer == number)
+        image = read_array(self._root / "images" / row["image"], row["image"])
+        where = np.stack(list(found.values())) if found else np.zeros((0, *shape), bool)
+        sample = Sample(f"broden/{row['image']}", {"image": image})
+        return Annotated(sample, np.array(list(found), dtype=np.int64), where)
+
+    def _map(self, name: str, shape: tuple[int, int]) -> NDArray[np.int64]:
+        pixels = read_array(self._root / "images" / name, name).astype(np.int64)
+        if pixels.shape != (*shape, 3):
+            raise DataError(
+                f"{self._root / 'images' / name} is {pixels.shape}, expected {(*shape, 3)} as index.csv states"
+            )
+        numbers: NDArray[np.int64] = pixels[..., 0] + 256 * pixels[..., 1]
+        return numbers

@@ -1,0 +1,149 @@
+"""Units of a net: what its layers give, channel by channel, and measures of them.
+
+A unit is a channel of a layer; layers are named in options, `{conv1: body.2}`, name -> path of a module whose output is
+(n, c, h, w). Pictures are read a batch at a time, so that no split is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement
+from shiftbench.data import shards
+from shiftbench.errors import ParamsError
+from shiftbench.inference import batching, nets
+from shiftbench.inference.nets import TorchPredictor
+from shiftbench.refs import Ref, WeightsName
+from shiftbench.sample import Sample
+
+Floats = NDArray[np.float64]
+BATCH = 250
+
+
+def place(shift: str, params: Mapping[str, Any]) -> Ref:
+    """Return the tested shards under a shift, `gaussian_noise/1.5`, or the clean ones, `identity/0`.
+
+    Raises:
+        ParamsError: a name without a severity.
+    """
+    name, _, severity = shift.partition("/")
+    try:
+        return refs.shards(params["dataset"], params["split"], name, float(severity))
+    except ValueError:
+        raise ParamsError(
+            f"{shift!r} is no shift with its severity, as gaussian_noise/1.5"
+        ) from None
+
+
+def measured(params: Mapping[str, Any]) -> list[str]:
+    """Return the names of the campaign's weights, of `only` if it lists some, as `convnet-erm`."""
+    chosen = params["only"]
+    return [name for name in params["weights"] if not chosen or arm(name) in chosen]
+
+
+def arm(weights: str) -> str:
+    """Return model and trainer of weights, `convnet-erm`."""
+    name = WeightsName.of(Ref("weights", weights))
+    return f"{name.model}-{name.trainer}"
+
+
+def partner(weights: str, of: str) -> str:
+    """Return the weights of another arm, `convnet-erm`, with the same dataset and seed."""
+    name = WeightsName.of(Ref("weights", weights))
+    model, _, trainer = of.partition("-")
+    return refs.weights(name.dataset, model, trainer, name.seed).name
+
+
+def batches(job: Measurement, of: Ref) -> Iterator[list[Sample]]:
+    """Yield the first `samples` pictures of some shards in lists."""
+    yield from batching.batches(islice(shards.read(job.folder(of)), job.params["samples"]), BATCH)
+
+
+def layer(net: nn.Module, path: str) -> nn.Module:
+    """Return the module of a path.
+
+    Raises:
+        ParamsError: the net has none.
+    """
+    try:
+        return net.get_submodule(path)
+    except AttributeError:
+        known = ", ".join(name for name, _ in net.named_modules() if name)
+        raise ParamsError(f"the net has no layer {path!r}; it has {known}") from None
+
+
+@contextmanager
+def tapped(net: nn.Module, paths: Mapping[str, str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Fill a dict, name -> (n, c, h, w), with what the layers give whenever the net runs."""
+    found: dict[str, torch.Tensor] = {}
+    with ExitStack() as stack:
+        for name, path in paths.items():
+            handle = layer(net, path).register_forward_hook(
+                lambda _, __, output, name=name: found.__setitem__(name, output)
+            )
+            stack.callback(handle.remove)
+        yield found
+
+
+@contextmanager
+def without(module: nn.Module, unit: int) -> Iterator[None]:
+    """Give zeros in the place of one channel of a module's output."""
+
+    def zeroed(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
+        kept = output.clone()
+        kept[:, unit] = 0
+        return kept
+
+    handle = module.register_forward_hook(zeroed)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def seen(
+    predictor: TorchPredictor, paths: Mapping[str, str], batch: list[Sample]
+) -> dict[str, torch.Tensor]:
+    """Return what the layers give for pictures, name -> (n, c, h, w)."""
+    with tapped(predictor.net, paths) as found, torch.inference_mode():
+        nets.both(predictor.net, nets.to_inputs(predictor.prepare(batch), predictor.device))
+        return dict(found)
+
+
+def total_variation(maps: torch.Tensor) -> torch.Tensor:
+    """Return sums of absolute differences to the next row and to the next column; (..., h, w) -> float64 (...)."""
+    values = maps.double()
+    down, across = values.diff(dim=-2).abs(), values.diff(dim=-1).abs()
+    return down.sum(dim=(-2, -1)) + across.sum(dim=(-2, -1))
+
+
+def mean_variations(job: Measurement, predictor: TorchPredictor, of: Ref) -> dict[str, Floats]:
+    """Return for each layer the mean total variation of each channel's maps over pictures, float64 (c,)."""
+    sums: dict[str, torch.Tensor] = {}
+    count = 0
+    for batch in batches(job, of):
+        count += len(batch)
+        for name, maps in seen(predictor, job.params["layers"], batch).items():
+            sums[name] = sums.get(name, torch.zeros(())) + total_variation(maps).sum(0).cpu()
+    return {name: (total / count).numpy() for name, total in sums.items()}
+
+
+def first_convolution(net: nn.Module) -> nn.Conv2d:
+    """Return the first convolution of a net, in the order of its modules.
+
+    Raises:
+        ParamsError: it has none.
+    """
+    for part in net.modules():
+        if isinstance(part, nn.Conv2d):
+            return part
+    raise ParamsError(f"{type(net).__name__} has no convolution, so no kernels to measure")

@@ -1,0 +1,130 @@
+"""What both nets of a pair get right, and how each does on those samples under a shift: ImageNet-CL, for any pair.
+
+    both_correct   1 where the standard and the robust net of a pair are right on the clean sample, else 0; under the
+                   robust one's name
+    cl_accuracy    of the samples with both right: 1 where a net is right under a shift, else 0
+
+Pairs are an arm `standard` and an arm `robust`, of the same dataset and seed; a sample that one of them gets wrong is
+in no list of that pair, and lists of two pairs differ. `shifts` names what is looked at, `patch_shuffle/5`, a domain
+shift with severity 0, `stylised/0`; keys are compared without the dataset's name, since a domain has its own. With
+`path`, a file of the release (`intersection_alexnet_alexnet-r.npy`: file names of pictures), the samples are those
+whose keys end with one of its names, whatever was predicted here. `keys` gives a list from two Parquet files.
+
+Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373 (ImageNet-CL), https://github.com/anguyen8/shape-bias, `data/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
+
+PARAMS: dict[str, object] = {"standard": "", "robust": "", "shifts": [], "path": ""}
+CLEAN = "identity/0"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records of both nets of each pair, on the clean set and under all shifts.
+
+    Raises:
+        ParamsError: no pair is named, or none of the campaign's weights are of it.
+    """
+    return [
+        _records(name, shift, params)
+        for pair in _pairs(params)
+        for name in pair
+        for shift in (CLEAN, *params["shifts"])
+    ]
+
+
+def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        (_units.partner(name, params["standard"]), name)
+        for name in params["weights"]
+        if params["standard"] and _units.arm(name) == params["robust"]
+    ]
+    if not found:
+        raise ParamsError(
+            f"common_correct: standard is {params['standard']!r} and robust {params['robust']!r}; expected two arms of "
+            "the campaign, as convnet-erm"
+        )
+    return found
+
+
+def _records(weights: str, shift: str, params: Mapping[str, Any]) -> Ref:
+    name, _, severity = shift.partition("/")
+    stream = f"{params['dataset']}/{params['split']}/{name}"
+    return refs.records(Ref("weights", weights), "plain", stream, severity)
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield which samples both get right, and what becomes of them."""
+    params = job.params
+    where = {"dataset": params["dataset"], "split": params["split"]}
+    for pair in _pairs(params):
+        tables = [job.records(_records(name, CLEAN, params)) for name in pair]
+        own = keys(*tables)
+        for key in _right(tables[0]):
+            yield Observation("both_correct", key, float(key in own), pair[1], **where)
+        listed = _listed(tables[0], params["path"]) if params["path"] else own
+        for name in pair:
+            for shift in params["shifts"]:
+                kind, _, severity = shift.partition("/")
+                place = {**where, "shift": kind, "severity": float(severity) or None}
+                for key, correct in _right(job.records(_records(name, shift, params))).items():
+                    if key in listed:
+                        yield Observation("cl_accuracy", key, float(correct), name, **place)
+
+
+def _right(table: pa.Table) -> dict[str, bool]:
+    rows = zip(table.column("key").to_pylist(), table.column("correct").to_pylist(), strict=True)
+    return {key.partition("/")[2]: bool(correct) for key, correct in rows}
+
+
+def keys(standard: pa.Table, robust: pa.Table) -> set[str]:
+    """Return the samples that two nets get right, of their records: keys without the dataset's name.
+
+    Raises:
+        DataError: the records are of other samples.
+    """
+    one, other = _right(standard), _right(robust)
+    if set(one) != set(other):
+        raise DataError(
+            f"records of {len(one)} and of {len(other)} samples; a pair is compared on one list of samples"
+        )
+    return {key for key, correct in one.items() if correct and other[key]}
+
+
+def _listed(table: pa.Table, released: str) -> set[str]:
+    names = {Path(name).stem for name in names_of(Path(released).expanduser())}
+    found = {key for key in _right(table) if key.rpartition("/")[2] in names}
+    if len(found) != len(names):
+        raise DataError(
+            f"{released} lists {len(names)} pictures, of which {len(found)} are in the tested split; bring all of "
+            "ImageNet's validation pictures under their own names"
+        )
+    return found
+
+
+def names_of(file: Path) -> list[str]:
+    """Return the file names of a released list, a NumPy array of texts.
+
+    Raises:
+        DataError: there is no such file, or it holds something else.
+    """
+    try:
+        listed = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no readable list of ImageNet-CL: {error}") from None
+    if listed.ndim != 1 or listed.dtype.kind != "U":
+        raise DataError(f"{file} holds {listed.dtype} of shape {listed.shape}; expected file names")
+    return [str(name) for name in listed]

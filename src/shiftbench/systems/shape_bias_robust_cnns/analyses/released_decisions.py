@@ -1,0 +1,120 @@
+"""Shape bias of released answers to the 1,280 stimuli: people and nets of Geirhos et al. 2019, from their CSV files.
+
+`released_shape_bias`, of each answer that names the shape or the texture of a stimulus whose two differ: 1 where it is
+the shape. The mean is the shape bias, the number of answers that name either stands beside it. Rows have the weights
+`texture-vs-shape/OBSERVER-released-s0`, OBSERVER as in the file's name (`alexnet`, `subject_01`), with `_pytorch` from
+folders of trained CNNs (the other nets ran in Caffe), and the dataset and split of the campaign.
+
+`path` is a clone of https://github.com/rgeirhos/texture-vs-shape, `folders` of its `raw-data`; a file is
+`..._OBSERVER_session_1.csv` or `..._OBSERVER_session-1.csv` with `object_response`, `category` and `imagename`, whose
+end is the stimulus (`..._airplane1-bicycle2.png`).
+
+Source: Geirhos et al. 2019, arXiv:1811.12231, and the README of the repository (AlexNet of torchvision 25.3 %, VGG-16
+9.2 %).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {
+    "path": "",
+    "folders": [
+        "style-transfer-512-nomask-experiment",
+        "style-transfer-512-nomask-experiment-trained-CNNs",
+    ],
+}
+_FILE = re.compile(r".*-experiment_(?P<observer>.+)_session[_-]\d+")
+_STIMULUS = re.compile(r".*?(?P<shape>[a-z]+)\d+-(?P<texture>[a-z]+)\d+\.png")
+COLUMNS = ("object_response", "category", "imagename")
+
+
+class Answer(NamedTuple):
+    """What was answered to a stimulus, and what it shows."""
+
+    stimulus: str
+    answer: str
+    shape: str
+    texture: str
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return nothing: files of the user are read."""
+    return []
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield of each file and answer that names a cue whether it is the shape.
+
+    Raises:
+        ParamsError: no path.
+        DataError: no file, or one of another form.
+    """
+    if not job.params["path"]:
+        raise ParamsError(
+            "released_decisions: option path is missing; give a clone of rgeirhos/texture-vs-shape"
+        )
+    root = Path(job.params["path"]).expanduser() / "raw-data"
+    where = {"dataset": job.params["dataset"], "split": job.params["split"]}
+    for folder in job.params["folders"]:
+        files = sorted((root / folder).glob("*.csv"))
+        if not files:
+            raise DataError(f"{root / folder} holds no CSV file; clone the repository again")
+        for file in files:
+            weights = f"texture-vs-shape/{observer(file)}-released-s0"
+            for answer in named(answers(file)):
+                value = float(answer.answer == answer.shape)
+                yield Observation("released_shape_bias", answer.stimulus, value, weights, **where)
+
+
+def observer(file: Path) -> str:
+    """Return who answered, by the name of a file, as a part of a name of weights.
+
+    Raises:
+        DataError: the name is another.
+    """
+    found = _FILE.fullmatch(file.stem)
+    if found is None:
+        raise DataError(f"{file.name}: expected a name that ends with _OBSERVER_session_1.csv")
+    name = re.sub(r"[^a-z0-9_.]", "_", found["observer"].lower())
+    return f"{name}_pytorch" if file.parent.name.endswith("-trained-CNNs") else name
+
+
+def answers(file: Path) -> list[Answer]:
+    """Return the answers of a file.
+
+    Raises:
+        DataError: a column is missing, or a stimulus has another name.
+    """
+    with file.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if lacking:
+            raise DataError(f"{file} has no column {lacking[0]}; it has {reader.fieldnames}")
+        return [_answer(row, f"{file} line {reader.line_num}") for row in reader]
+
+
+def _answer(row: Mapping[str, str], where: str) -> Answer:
+    found = _STIMULUS.fullmatch(row["imagename"].rpartition("_")[2])
+    if found is None or found["shape"] != row["category"]:
+        raise DataError(
+            f"{where}: the stimulus {row['imagename']!r} of category {row['category']!r}; expected a name that ends as "
+            "_cat7-elephant3.png"
+        )
+    stimulus = row["imagename"].rpartition("_")[2].removesuffix(".png")
+    return Answer(stimulus, row["object_response"], found["shape"], found["texture"])
+
+
+def named(given: list[Answer]) -> list[Answer]:
+    """Return the answers that name one of two cues that differ."""
+    return [
+        one for one in given if one.shape != one.texture and one.answer in (one.shape, one.texture)
+    ]

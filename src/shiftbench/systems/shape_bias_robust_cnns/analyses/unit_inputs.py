@@ -1,0 +1,76 @@
+"""Input diversity: of how many kinds the pictures are that move a unit most.
+
+    input_classes    distinct labels among the `top` pictures with the unit's highest activation
+    input_distance   mean distance between two of these pictures: root mean square over pixels, white is 1
+
+A picture's activation is the highest of the unit's map. A unit that no picture moves has neither. The group of a row is
+the layer.
+
+Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust nets detect fewer kinds of inputs. How they
+counted was not found in their code; the number of pictures is that of their figures (7 x 7), both measures are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.refs import Ref
+from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
+
+PARAMS: dict[str, object] = {
+    "layers": {"conv1": "body.2"},
+    "top": 49,
+    "samples": 2000,
+    "only": [],
+}
+CLEAN = "identity/0"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights and the tested shards."""
+    weights = [Ref("weights", name) for name in _units.measured(params)]
+    return [*weights, _units.place(CLEAN, params)]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield both numbers of every unit of every net that some picture moves."""
+    params = job.params
+    for name in _units.measured(params):
+        predictor = job.predictor(Ref("weights", name))
+        labels: list[int] = []
+        peaks: dict[str, list[_units.Floats]] = {layer: [] for layer in params["layers"]}
+        pixels = []
+        for batch in _units.batches(job, _units.place(CLEAN, params)):
+            labels += [int(sample.fields["label"]) for sample in batch]
+            pixels.append(predictor.prepare(batch).reshape(len(batch), -1))
+            for layer, maps in _units.seen(predictor, params["layers"], batch).items():
+                peaks[layer].append(maps.flatten(2).amax(2).double().cpu().numpy())
+        shown, kinds = np.concatenate(pixels), np.asarray(labels)
+        for layer, found in peaks.items():
+            for unit, high in enumerate(np.concatenate(found).T):
+                best = strongest(high, params["top"])
+                if high.max() > high.min():
+                    place = {"group": layer, "dataset": params["dataset"], "split": params["split"]}
+                    key = f"{layer}_{unit:04d}"
+                    count, apart = len(set(kinds[best].tolist())), distance(shown[best])
+                    yield Observation("input_classes", key, float(count), name, **place)
+                    yield Observation("input_distance", key, apart, name, **place)
+
+
+def strongest(activations: _units.Floats, top: int) -> NDArray[np.int64]:
+    """Return the rows of the highest activations; of equal ones those that come first."""
+    return np.argsort(-activations, kind="stable")[:top].astype(np.int64)
+
+
+def distance(pictures: NDArray[Any]) -> float:
+    """Return the mean root mean square difference of two of some pictures, 0 for one; (n, pixels) of 0 to 255."""
+    rows = pictures.astype(np.float64) / 255
+    squares = (rows**2).sum(1)
+    apart = (squares[:, None] + squares - 2 * rows @ rows.T).clip(0) / rows.shape[1]
+    first, second = np.triu_indices(len(rows), 1)
+    return float(np.sqrt(apart[first, second]).mean()) if len(first) else 0.0

@@ -1,0 +1,105 @@
+"""Smoothness: total variation of first-layer kernels and of units' maps, and how much of noise passes a unit.
+
+    kernel_tv     a kernel of the first convolution, at unit norm: TV summed over its input channels
+    map_tv        a unit's map: TV, mean over pictures
+    noise_tv      |map_tv of clean - of noisy pictures| / map_tv of clean ones
+    noise_passes  1 where |difference| >= `share` x the mean map_tv of the layer in the standard net, else 0
+    dead_unit     1 where the clean maps of a unit are flat, so that it has no noise_tv
+
+TV(A) is the sum of |A[i+1, j] - A[i, j]| and |A[i, j+1] - A[i, j]|. The group of a row is the layer, of kernels none.
+`noisy` names shards of the same pictures; `standard` the arm, `convnet-erm`, that the last threshold is taken from, of
+the same dataset and seed (none: no noise_passes). Of `only` some arms, if it lists any.
+
+Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, section on smoothness; `tv_obs.py` of
+https://github.com/anguyen8/shape-bias (maps after the rectifiers, 0.2). The norm of kernels is ours, since weight decay
+and scales differ between nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.refs import Ref
+from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
+
+PARAMS: dict[str, object] = {
+    "layers": {"conv1": "body.2"},
+    "noisy": "gaussian_noise/1.5",
+    "standard": "",
+    "share": 0.2,
+    "samples": 1000,
+    "only": [],
+}
+CLEAN = "identity/0"
+Variations = dict[str, _units.Floats]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights, those of the standard arm, and the clean and noisy shards."""
+    names = _units.measured(params)
+    others = [_units.partner(name, params["standard"]) for name in names if params["standard"]]
+    weights = [Ref("weights", name) for name in dict.fromkeys([*names, *others])]
+    return [*weights, *(_units.place(shift, params) for shift in (CLEAN, params["noisy"]))]
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield the numbers of every unit of every net."""
+    clean: dict[str, Variations] = {}
+
+    def of(name: str) -> Variations:
+        if name not in clean:
+            at = _units.place(CLEAN, job.params)
+            clean[name] = _units.mean_variations(job, job.predictor(Ref("weights", name)), at)
+        return clean[name]
+
+    for name in _units.measured(job.params):
+        where = {"weights": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        predictor = job.predictor(Ref("weights", name))
+        for at, value in enumerate(kernels(predictor.net)):
+            yield Observation("kernel_tv", f"kernel_{at:04d}", value, **where)
+        noisy = _units.mean_variations(
+            job, predictor, _units.place(job.params["noisy"], job.params)
+        )
+        standard = (
+            of(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
+        )
+        for layer, before in of(name).items():
+            for metric, at, value in units(
+                before, noisy[layer], standard.get(layer), job.params["share"]
+            ):
+                yield Observation(metric, f"{layer}_{at:04d}", value, group=layer, **where)
+
+
+def kernels(net: torch.nn.Module) -> list[float]:
+    """Return the total variation of each kernel of the first convolution, at unit norm; a kernel of zeros has none."""
+    weight = _units.first_convolution(net).weight.detach().double()
+    lengths = weight.flatten(1).norm(dim=1)
+    unit = weight / lengths.clamp(min=1e-12).reshape(-1, 1, 1, 1)
+    found: list[float] = _units.total_variation(unit).sum(1)[lengths > 0].tolist()
+    return found
+
+
+def units(
+    clean: _units.Floats, noisy: _units.Floats, standard: _units.Floats | None, share: float
+) -> Iterator[tuple[str, int, float]]:
+    """Yield metric, unit and value of a layer.
+
+    Args:
+        clean: mean TV of each unit's maps, float64 (c,).
+        noisy: likewise of noisy pictures.
+        standard: likewise of the standard net and clean pictures, whose mean is what `share` is of; or none.
+        share: of that mean, from which noise is said to pass.
+    """
+    change = np.abs(clean - noisy)
+    for at, (before, moved) in enumerate(zip(clean.tolist(), change.tolist(), strict=True)):
+        yield "map_tv", at, before
+        yield "dead_unit", at, float(before == 0)
+        if before > 0:
+            yield "noise_tv", at, moved / before
+        if standard is not None:
+            yield "noise_passes", at, float(moved >= share * standard.mean())
