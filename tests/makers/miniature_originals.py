@@ -206,6 +206,23 @@ def metadata_table(tmp: Path) -> Made:
     return {}, {**options, "counts": {"test": 10}, "classes": ["landbird", "waterbird"]}
 
 
+def camelyon17(tmp: Path) -> Made:
+    """Thirty patches in the layout of Camelyon17-WILDS 1.0: five hospitals, the first column without a name."""
+    root = tmp / "camelyon17_v1.0"
+    rows = [",patient,node,x_coord,y_coord,tumor,slide,center,split"]
+    for n in range(30):
+        center, person = n % 5, f"patient_{4 + n % 10:03d}_node_{n % 4}"
+        path = f"patches/{person}/patch_{person}_x_{32 * n}_y_{64 * n}.png"
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        picture(7000 + n, (96, 96)).save(root / path)
+        split = int(center not in (1, 2) and n >= 20)
+        rows.append(
+            f"{n},{4 + n % 10:03d},{n % 4},{32 * n},{64 * n},{n // 5 % 2},{n % 10},{center},{split}"
+        )
+    (root / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return {}, {"path": str(root), "counts": {"test": 6}}
+
+
 def fine_grained(tmp: Path) -> Made:
     """Ten images a list of four sets, a class each."""
     for number, name in enumerate(("bird", "butterfly", "car", "aircraft")):
@@ -354,7 +371,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         rendered_clips,
         *(trec, trec_documents),
         *(tabfact, wiki_table_questions, pantabfact, wikifact),
-        *(coco_json, coco_keypoints, yolo_boxes, rwds),
+        *(coco_json, coco_keypoints, yolo_boxes, rwds, camelyon17),
         *(food101, oxford_pet, imagenet_concepts),
         xtrust,
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),

@@ -106,3 +106,27 @@ def test_sums_are_exact_for_large_values() -> None:
     assert (
         contributions._block([np.full((1, 10), float(largest))], 10) == 2
     )  # 2 x 8 x 2**49 = 2**53
+
+
+def test_the_worst_group_by_hand() -> None:
+    """Groups of 3, 2 and 1 samples, of which 2, 1 and 1 are right; named groups alone count, and copies weigh."""
+    table = pa.table({
+        "group": pa.array(["a", "a", "a", "b", "b", None]),
+        "correct": pa.array([True, True, False, True, False, True]),
+    })  # fmt: skip
+    metrics = {
+        name: plugins.find("metrics", f"worst_group_{name}") for name in ("accuracy", "error")
+    }
+    for name, wanted in (("accuracy", 1 / 2), ("error", 1 / 2)):
+        assert value(metrics[name], table)[0] == wanted
+    assert value(metrics["accuracy"], table, groups=["a"])[0] == 2 / 3
+    assert value(metrics["error"], table, groups=["a"])[0] == pytest.approx(1 / 3)
+    assert np.isnan(value(metrics["accuracy"], table, groups=["c"])[0])
+    twice = np.array([[1, 1, 2, 1, 0, 1]], np.uint8).T  # a: 2 of 4, b: 1 of 1
+    assert value(metrics["accuracy"], table, twice)[0] == 1 / 2
+    with pytest.raises(ParamsError, match="value is 'loss'"):
+        value(metrics["accuracy"], table, value="loss")
+    assert (metrics["accuracy"].HIGHER_IS_BETTER, metrics["error"].HIGHER_IS_BETTER) == (
+        True,
+        False,
+    )

@@ -1,0 +1,1 @@
+"""Metrics that RFC alone needs."""

@@ -1,0 +1,1 @@
+"""Trainers that RFC alone needs: rounds of discovery, the synthesis, and PI."""

@@ -1,0 +1,94 @@
+"""Predict then interpolate (PI): nets of one environment each split it into right and wrong; the worst set counts.
+
+1. Of each environment a net by empirical risk minimisation, `first_steps` on nine tenths of it.
+2. A net splits an environment into what it has right and what it has wrong: `split: own` is the net of that
+   environment (RFC's script), `split: crossed` each net of another one (as PI is published, from general knowledge).
+3. A fresh net by the risk of the worst of all these sets, `steps`; as `worst_group` of `environments`.
+
+Source: Bao, Chang and Barzilay, "Predict then Interpolate", ICML 2021, arXiv:2105.12628; TjuJianyu/RFC,
+coloredmnist/PI.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench import rng
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.rng import RandomStream
+from shiftbench.trainers import _environments, _steps, environments
+from shiftbench.trainers._environments import Environments
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **environments.PARAMS,
+    "penalty": "worst_group",
+    "split": "own",
+    "first_steps": 51,
+    "steps": 701,
+}
+SPLITS = ("own", "crossed")
+HELD = 0.1
+needs = _steps.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the last net; logs the size and the last risk of each set.
+
+    Raises:
+        ParamsError: no such way to split.
+    """
+    if job.params["split"] not in SPLITS:
+        hint = near(job.params["split"], SPLITS)
+        raise ParamsError(f"predict_then_interpolate: split is {job.params['split']!r}; {hint}")
+    envs = _environments.read(job)
+    first = {name: _first(job, envs, name) for name in envs.rows}
+    sets = {}
+    for name, rows in envs.rows.items():
+        for by in first:
+            if (by == name) != (job.params["split"] == "own"):
+                continue
+            right = _right(job, envs, rows, first[by])
+            sets[f"{name}_by_{by}_right"], sets[f"{name}_by_{by}_wrong"] = rows[right], rows[~right]
+    for name, rows in sets.items():
+        job.log(0, f"size_{name}", len(rows))
+    return environments.fitted(job, _fresh(job, "last"), envs.regrouped(sets))
+
+
+def _first(job: TrainJob, envs: Environments, name: str) -> dict[str, torch.Tensor]:
+    rows = envs.rows[name]
+    order = RandomStream(job.seed, job.trainer, job.dataset, f"held/{name}").choice(len(rows))
+    seen = rows[np.asarray(order, dtype=np.int64)[int(len(rows) * HELD) :]]
+    options = {
+        **job.params,
+        "penalty": "none",
+        "risks": "pooled",
+        "steps": job.params["first_steps"],
+    }
+    short = dataclasses.replace(job, params={**options, "keep": "last"}, rows=[])
+    return environments.fitted(short, _fresh(job, name), envs.regrouped({name: seen}), name)
+
+
+def _fresh(job: TrainJob, purpose: str) -> torch.nn.Module:
+    """Return a net with weights of its own for each purpose."""
+    torch.manual_seed(rng.derive(job.seed, job.model, "init", purpose))
+    net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    return net
+
+
+def _right(
+    job: TrainJob, envs: Environments, rows: NDArray[np.int64], state: dict[str, torch.Tensor]
+) -> NDArray[np.bool_]:
+    net = _fresh(job, "last")
+    nets.load_into(net, state, job.trainer)
+    nets.place(net, nets.pick_device(job.device))
+    found: NDArray[np.bool_] = (
+        _environments.answers(net, envs, rows) == envs.labels[torch.from_numpy(rows)]
+    ).numpy()
+    return found
