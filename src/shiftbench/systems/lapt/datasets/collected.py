@@ -1,0 +1,134 @@
+"""Images collected for labels, retrieved (`web`) and generated ones (`synth`), told apart in `meta`.
+
+    datasets:
+      collected: {use: collected, of: known}        # made: a stand-in
+      yours: {use: collected, folder: /data/lapt/id}  # with web/LABEL/UID.jpg and synth/LABEL/UID.jpg
+
+Made from another dataset, each of its images stands for a retrieved one, and a copy for a generated one: each pixel
+is (1 - `blend`) of its own and `blend` of a grey level drawn evenly, in whole 256ths. In your own folder either of
+`web` and `synth` may be missing; a label is a folder's name, as the dataset that is tested has it (`classes:
+imagenet` has the names and the order of a dataset of ours), and a tenth of the images, by the hash of their keys, is
+val.
+
+Source: Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966), section 3.1 (SDXL with the bare label as prompt, and LAION
+images nearest to it; the authors' own images were not released). The noisy copies are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import plugins
+from shiftbench.data import shards, splits
+from shiftbench.datasets import _made
+from shiftbench.datasets._pictures import class_samples, list_classes
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+
+TASK = "classification"
+NATIVE = _made.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE = "that of the dataset that it is made from, or the terms of the user's own images"
+CITATION = "that of the dataset that it is made from"
+REDISTRIBUTE = False
+KINDS = ("synth", "web")
+VAL = 0.1
+PARAMS: dict[str, object] = {
+    "of": "digits",
+    "blend": 0.4,
+    "folder": "",
+    "classes": "",
+    "licence": "",
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards of the same split of the other dataset; nothing for folders of yours."""
+    return [] if params["folder"] else _made.needs(params, [params["of"]])
+
+
+def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the user's folder."""
+    return (
+        {params["folder"]: "web/LABEL/UID.jpg and synth/LABEL/UID.jpg"} if params["folder"] else {}
+    )
+
+
+def classes(
+    params: Mapping[str, Any],
+    sources: Mapping[str, Path],
+    inputs: Mapping[Ref, Path] | None = None,
+) -> tuple[str, ...]:
+    """Return the other dataset's class names, or the labels that have a folder, sorted."""
+    if params["classes"]:
+        named = plugins.find("datasets", params["classes"])
+        return tuple(
+            named.CLASSES if hasattr(named, "CLASSES") else named.classes(named.PARAMS, {})
+        )
+    if params["folder"]:
+        return tuple(
+            sorted({name for folder in _folders(params).values() for name in list_classes(folder)})
+        )
+    return tuple(shards.manifest(_made.folders(inputs or {})[params["of"]])["classes"])
+
+
+def samples(
+    split: str,
+    sources: Mapping[str, Path],
+    params: Mapping[str, Any],
+    inputs: Mapping[Ref, Path] | None = None,
+) -> Iterator[Sample | DataError]:
+    """Yield one split, `meta.source` `web` or `synth`.
+
+    Raises:
+        ParamsError: `blend` is outside 0 to 1.
+        DataError: your folder holds neither `web` nor `synth`.
+    """
+    if not 0 <= params["blend"] <= 1:
+        raise ParamsError(f"collected: blend is {params['blend']}; expected 0 to 1")
+    if params["folder"]:
+        yield from _yours(split, params)
+        return
+    for sample in shards.read(_made.folders(inputs or {})[params["of"]]):
+        yield _told(_made.renamed(sample, f"{params['name']}/web"), "web")
+        noisy = _made.renamed(sample, f"{params['name']}/synth")
+        yield _told(noisy.with_field("image", _blended(noisy, params["blend"])), "synth")
+
+
+def _blended(sample: Sample, blend: float) -> np.ndarray[Any, Any]:
+    image = sample.fields["image"]
+    share = np.uint16(round(256 * blend))
+    grey = RandomStream(0, "collected", "noise", sample.key).words16(image.size) >> 8
+    mixed = (256 - share) * image.astype(np.uint16) + share * grey.reshape(image.shape)
+    pixels: np.ndarray[Any, Any] = (mixed >> 8).astype(np.uint8)
+    return pixels
+
+
+def _told(sample: Sample, source: str) -> Sample:
+    return sample.with_field("meta", {**(sample.fields.get("meta") or {}), "source": source})
+
+
+def _folders(params: Mapping[str, Any]) -> dict[str, Path]:
+    root = Path(params["folder"]).expanduser()
+    found = {kind: root / kind for kind in KINDS if (root / kind).is_dir()}
+    if not found:
+        raise DataError(
+            f"{root} holds neither `web` nor `synth`; expected one of them, with a folder for each label"
+        )
+    return found
+
+
+def _yours(split: str, params: Mapping[str, Any]) -> Iterator[Sample | DataError]:
+    labels = {name: label for label, name in enumerate(classes(params, {}))}
+    for kind, folder in _folders(params).items():
+        for found in class_samples(f"{params['name']}/{kind}", folder, labels):
+            if isinstance(found, DataError):
+                yield found
+            elif (splits.unit("val", found.key) < VAL) == (split == "val") and split != "test":
+                yield _told(found, kind)

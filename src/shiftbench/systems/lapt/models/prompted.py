@@ -1,0 +1,116 @@
+"""A model of images and texts that keeps negative labels and learnt prompts beside its head.
+
+    models:
+      prompted: {use: prompted, encoder: dual_encoder, negatives: 100, context: 4}
+      clip_prompted: {use: prompted, encoder: open_clip, options: {name: ViT-B-16}, negatives: 10000}
+
+The head holds scale * T of the ID names, as `zero_shot` makes it, and so logits and accuracy are over ID names alone.
+`negatives` (N, d) holds the same of the negative labels, `words` (N, 64) their names in UTF-8, ended by zeros, and
+`contexts` (2, M, width) the learnt token vectors of ID names and of negative labels; zeros where prompts are written
+by hand. Trained by `neglabel` (nothing is learnt) and `lapt`; scored by the detector `neglabel`.
+
+Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models", ICLR 2024
+(arXiv:2403.20078); Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shiftbench import plugins
+from shiftbench.errors import ParamsError
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.systems.lapt.models import _towers
+
+TASK = "classification"
+PARAMS: dict[str, object] = {
+    "encoder": "dual_encoder",
+    "options": {},
+    "negatives": 100,
+    "context": 4,
+    "width": 384,
+}
+LONGEST = 64  # bytes of a word
+
+
+def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
+    """Return the file of the model inside, and its options.
+
+    Raises:
+        ParamsError: fewer than one negative label or token of context.
+    """
+    if params["negatives"] < 1 or params["context"] < 1:
+        raise ParamsError(
+            f"prompted: negatives is {params['negatives']} and context {params['context']}; expected 1 or more of each"
+        )
+    module = plugins.find("models", params["encoder"])
+    return module, {**module.PARAMS, **params["options"]}
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the other plugins whose code decides the result."""
+    return [("models", params["encoder"])]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return what the model inside needs."""
+    module, options = inner(params)
+    found: list[Ref] = module.needs(options) if hasattr(module, "needs") else []
+    return found
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the model inside with fresh weights, and room for negative labels and prompts."""
+    module, options = inner(params)
+    net: Any = module.build(options, classes)
+    net.register_buffer("negatives", torch.zeros(params["negatives"], net.head.in_features))
+    net.register_buffer("words", torch.zeros(params["negatives"], LONGEST, dtype=torch.uint8))
+    net.register_buffer("contexts", torch.zeros(2, params["context"], params["width"]))
+    built: nn.Module = net
+    return built
+
+
+def tower(net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> _towers.Tower:
+    """Return the text tower, which takes token vectors before a name."""
+    _, options = inner(params)
+    return _towers.of(params["encoder"], net, options, inputs)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return what the model inside prepares."""
+    module, options = inner(params)
+    return nets.prepare(module, samples, options)
+
+
+def written(words: Sequence[str]) -> torch.Tensor:
+    """Return words as `words` keeps them, uint8 (n, 64).
+
+    Raises:
+        ParamsError: a word of more than 64 bytes.
+    """
+    rows = [word.encode() for word in words]
+    for word, row in zip(words, rows, strict=True):
+        if len(row) > LONGEST:
+            raise ParamsError(
+                f"prompted: the word {word!r} has {len(row)} bytes; expected at most {LONGEST}"
+            )
+    return torch.tensor([list(row.ljust(LONGEST, b"\0")) for row in rows], dtype=torch.uint8)
+
+
+def read(words: torch.Tensor) -> list[str]:
+    """Return the words that `words` (n, 64) keeps.
+
+    Example:
+        >>> read(written(["zebra", "café"]))
+        ['zebra', 'café']
+    """
+    return [bytes(row.tolist()).rstrip(b"\0").decode() for row in words]

@@ -1,0 +1,124 @@
+"""What NegLabel and LAPT begin with: a frozen net of weights that learnt elsewhere, or that hold the negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.data import shards
+from shiftbench.errors import ModelError, ParamsError, near
+from shiftbench.inference import nets
+from shiftbench.refs import Ref
+from shiftbench.systems.lapt.models import _towers, prompted
+
+NAMES = ("classes", "curated")
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A net with its text tower, frozen.
+
+    Attributes:
+        net: of the model `prompted`, in evaluation mode; nothing in it learns.
+        tower: its text tower.
+        names: the ID names, underscores as spaces.
+        forced: names of negative labels that there are images of.
+        scale: factor of the cosines.
+    """
+
+    net: Any
+    tower: _towers.Tower
+    names: list[str]
+    forced: list[str]
+    scale: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        found: torch.device = self.net.head.weight.device
+        return found
+
+    def state(
+        self, known: torch.Tensor, negatives: torch.Tensor, **others: torch.Tensor
+    ) -> nets.State:
+        """Return the net's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
+        head = {"head.weight": self.scale * known, "head.bias": torch.zeros(len(known))}
+        own = {"negatives": self.scale * negatives, "unit": torch.tensor(1.0), **others}
+        return {**self.net.state_dict(), **head, **own}
+
+
+def weights(params: Mapping[str, Any]) -> Ref:
+    """Return the weights of the dual encoder: of the same seed, or of seed 0 where they are public ones."""
+    seed = params["seed"] if params["same_seed"] else 0
+    return refs.weights(params["learnt_from"], params["start_model"], params["start"], seed)
+
+
+def shards_of_images(params: Mapping[str, Any], *splits: str) -> list[Ref]:
+    """Return the shards of images of negative labels, if there are any."""
+    return [refs.shards(params["images"], split) for split in splits if params["images"]]
+
+
+def begin(job: TrainJob) -> Begin:
+    """Return the frozen net.
+
+    Raises:
+        ModelError: the model is another one than `prompted`, the weights do not fit it, or nobody curated names.
+        ParamsError: `names` is neither `classes` nor `curated`.
+    """
+    if not hasattr(job.plugin, "tower"):
+        raise ModelError(f"model {job.model!r} keeps no negative labels; take the model `prompted`")
+    (file,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    stated = nets.classes_of(file)
+    net: Any = job.plugin.build(job.model_params, len(stated))
+    room = {
+        name: value
+        for name, value in net.state_dict().items()
+        if name in ("negatives", "words", "contexts")
+    }
+    nets.load_into(net, {**room, **nets.read_state(file)}, file)
+    nets.place(net, nets.pick_device(job.device)).eval().requires_grad_(requires_grad=False)
+    return Begin(
+        net=net,
+        tower=prompted.tower(net, job.model_params, job.inputs),
+        names=_names(job),
+        forced=_forced(job),
+        scale=job.params["scale"] or float(net.scale),
+    )
+
+
+def _names(job: TrainJob) -> list[str]:
+    if job.params["names"] not in NAMES:
+        raise ParamsError(f"names is {job.params['names']!r}; {near(job.params['names'], NAMES)}")
+    if job.params["names"] == "classes":
+        return _spoken(job.classes)
+    module, _ = prompted.inner(job.model_params)
+    if not hasattr(module, "curated"):
+        raise ModelError(
+            f"names: curated, but the authors of {job.model_params['encoder']!r} curated none; take open_clip"
+        )
+    curated: list[str] = module.curated(job.classes)
+    return curated
+
+
+def _forced(job: TrainJob) -> list[str]:
+    if not job.params["images"]:
+        return []
+    folder = shards_at(job, "train")
+    return _spoken(shards.manifest(folder)["classes"])
+
+
+def shards_at(job: TrainJob, split: str) -> Any:
+    """Return the folder with a split of the images of negative labels."""
+    name = refs.shards(job.params["images"], split).name
+    return next(
+        path.parent for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == name
+    )
+
+
+def _spoken(names: Any) -> list[str]:
+    return [str(name).replace("_", " ") for name in names]

@@ -1,0 +1,260 @@
+"""LAPT: context vectors of ID names and of negative labels are learnt on mixed features; CLIP stays as it is.
+
+    T     = directions of [V_1..V_M, name, "."] of C ID names, [U_1..U_M, word, "."] of N negative labels
+    loss  = CE(s z1 T', y) + w CE(s z2 T', soft label)          (z1, z2: `_mixed_features`)
+
+T is made anew at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
+(the released script's, beta 0); or `none`, the first term on features as they are. V and U begin at N(0, 0.02^2), or
+at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel). SGD with Nesterov momentum, a
+cosine per step down to 1e-8 of the rate. Images are encoded once. The log has the loss that is minimised and the one
+on unmixed features, on train and on val, after each epoch: as lam goes to 0 the first falls without the image.
+
+Starts from weights of `neglabel` (`words`), which hold the negative labels; the first `trained` of them are learnt
+on, all are embedded with U and kept. `images` is a dataset of images of negative labels, its classes the first of
+these.
+
+Source: Zhang et al., "LAPT: Label-driven Automated Prompt Tuning for OOD Detection with Vision-Language Models", ECCV
+2024 (arXiv:2407.08966), section 3 and supplement; YBZh/OpenOOD-VLM (`clip_coop_negprompt`, `oodmixup_trainer`). M = 4
+and beta = 0.3 are the supplement's; the released script has 2 and 0, its configuration file 16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench import refs, rng
+from shiftbench.contracts import TrainJob
+from shiftbench.data import shards
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference import batching, nets
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.systems.lapt.models import _towers, prompted
+from shiftbench.systems.lapt.trainers import _begin, _mixed_features, neglabel
+from shiftbench.trainers import _mixing
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "words": "neglabel",
+    "images": "",
+    "trained": 1000,
+    "prompts": "dis_aware",
+    "mixing": "both",
+    "alpha": 1.0,
+    "beta": 0.3,
+    "weight": 1.0,
+    "init": "normal",
+    "epochs": 10,
+    "batch_size": 32,
+    "lr": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 1e-5,
+    "scale": 0.0,
+    "names": "classes",
+}
+CHOICES = {
+    "prompts": ("dis_aware", "unified"),
+    "mixing": ("both", "cross_modal", "none"),
+    "init": ("normal", "hand"),
+}
+READS_SOURCES = True  # the text tower's
+DEVIATION = 0.02
+LOWEST = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Directions of images (n, d) and their labels (n,): ID names, then negative labels."""
+
+    z: torch.Tensor
+    labels: torch.Tensor
+
+
+class Prompts(nn.Module):
+    """V of ID names and U of negative labels, (M, width) each; with `unified` prompts U is V."""
+
+    def __init__(self, known: torch.Tensor, negative: torch.Tensor | None) -> None:
+        super().__init__()
+        self.known = nn.Parameter(known)
+        self.negative = self.known if negative is None else nn.Parameter(negative)
+
+    def directions(
+        self, tower: _towers.Tower, names: list[str], words: list[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return T of ID names (C, d) and of negative labels (N, d)."""
+        return tower.named(names, self.known), tower.named(words, self.negative)
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights that hold the negative labels, and train and val of both kinds of images."""
+    mined = refs.weights(params["dataset"], params["model"], params["words"], params["seed"])
+    known = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [mined, *known, *_begin.shards_of_images(params, "train", "val")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict with a head of learnt prompts.
+
+    Raises:
+        ParamsError: an option that is none of those known, or a context that `init: hand` does not have.
+    """
+    for option, choices in CHOICES.items():
+        if job.params[option] not in choices:
+            raise ParamsError(
+                f"lapt: {option} is {job.params[option]!r}; {near(job.params[option], choices)}"
+            )
+    begun = _begin.begin(job)
+    words = prompted.read(begun.net.words)
+    prompts = fresh(job, begun).to(begun.device)
+    job.log(0, "parameters", sum(one.numel() for one in prompts.parameters()))
+    _fit(job, begun, prompts, words[: job.params["trained"]])
+    with torch.no_grad():
+        known, negatives = prompts.directions(begun.tower, begun.names, words)
+    contexts = torch.stack([prompts.known.detach(), prompts.negative.detach()])
+    kept = {"contexts": contexts} if contexts.shape == begun.net.contexts.shape else {}
+    return begun.state(known, negatives, **kept)
+
+
+def fresh(job: TrainJob, begun: _begin.Begin) -> Prompts:
+    """Return the prompts as they begin.
+
+    Raises:
+        ParamsError: the model's context is not as long as `The nice`.
+    """
+    shape = (job.model_params["context"], job.model_params["width"])
+    unified = job.params["prompts"] == "unified"
+    if job.params["init"] == "hand":
+        hand = begun.tower.context_of(neglabel.CONTEXT)
+        if tuple(hand.shape) != shape:
+            raise ParamsError(
+                f"lapt: `init: hand` has a context {tuple(hand.shape)}, the model {shape}"
+            )
+        return Prompts(hand, None if unified else hand.clone())
+    generator = torch.Generator().manual_seed(rng.derive(job.seed, "lapt", "context"))
+    known, negative = (DEVIATION * torch.randn(shape, generator=generator) for _ in range(2))
+    return Prompts(known, None if unified else negative)
+
+
+def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str]) -> None:
+    params = job.params
+    if not params["epochs"]:
+        return
+    seen, held = (features(job, begun, split) for split in ("train", "val"))
+    texts = hand_texts(begun.tower, [*begun.names, *words])
+    count, steps = len(seen.labels), -(-len(seen.labels) // params["batch_size"])
+    update = torch.optim.SGD(
+        prompts.parameters(),
+        params["lr"],
+        params["momentum"],
+        weight_decay=params["weight_decay"],
+        nesterov=True,
+    )
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        update, lambda step: cosine(step, params["epochs"] * steps)
+    )
+    for epoch in range(params["epochs"]):
+        order, totals = _words(job, epoch, "order").choice(count), np.zeros(2)
+        for step, rows in enumerate(np.array_split(order, steps)):
+            t = torch.cat(prompts.directions(begun.tower, begun.names, words))
+            batch = Features(seen.z[rows], seen.labels[rows])
+            value = loss(
+                job, batch, begun.scale * t, texts, len(begun.names), _words(job, epoch, step)
+            )
+            update.zero_grad()
+            value.backward()
+            update.step()
+            rate.step()
+            totals += len(rows) * np.array([value.item(), unmixed(batch, begun.scale * t.detach())])
+        with torch.no_grad():
+            t = torch.cat(prompts.directions(begun.tower, begun.names, words))
+        for name, found in zip(("train_loss", "unmixed_loss"), totals / count, strict=True):
+            job.log((epoch + 1) * steps, name, found)
+        job.log((epoch + 1) * steps, "val_loss", unmixed(held, begun.scale * t))
+
+
+def loss(
+    job: TrainJob,
+    batch: Features,
+    rows: torch.Tensor,
+    texts: torch.Tensor,
+    known: int,
+    words: RandomStream,
+) -> torch.Tensor:
+    """Return what is minimised.
+
+    Args:
+        job: its options.
+        batch: b images.
+        rows: scale * T, (C + N, d).
+        texts: directions of hand-written prompts (C + N, 7, d).
+        known: C.
+        words: of this step.
+    """
+    params, z, y = job.params, batch.z, batch.labels
+    if params["mixing"] == "none":
+        return F.cross_entropy(z @ rows.T, y)
+    lam = _mixing.beta(words, params["alpha"], params["alpha"])
+    drawn = torch.from_numpy(words.integers(0, texts.shape[1], len(y))).to(y.device)
+    told = texts[y, drawn]
+    first = F.cross_entropy(_mixed_features.unit_mix(z, told, lam) @ rows.T, y)
+    if params["mixing"] == "cross_modal":
+        return first
+    lam = _mixing.beta(words, params["alpha"], params["alpha"])
+    other = torch.from_numpy(_mixed_features.partners((y < known).cpu().numpy(), words)).to(
+        y.device
+    )
+    soft = _mixed_features.soft_labels(y, y[other], lam, params["beta"], known, len(rows))
+    second = F.cross_entropy(_mixed_features.unit_mix(z, z[other], lam) @ rows.T, soft)
+    weight = float(params["weight"])
+    return first + weight * second
+
+
+def unmixed(some: Features, rows: torch.Tensor) -> float:
+    """Return the cross-entropy of images as they are under scale * T, (C + N, d)."""
+    return float(F.cross_entropy(some.z @ rows.T, some.labels))
+
+
+def cosine(step: int, steps: int) -> float:
+    """Return the factor of the rate at a step: from 1 down to 1e-8."""
+    return LOWEST + (1 - LOWEST) * 0.5 * (1 + math.cos(step / steps * math.pi))
+
+
+def hand_texts(tower: _towers.Tower, words: list[str]) -> torch.Tensor:
+    """Return the directions of the seven hand-written prompts of each word, (n, 7, d)."""
+    prompts = [template.format(word) for word in words for template in _mixed_features.TEMPLATES]
+    told = tower.texts(prompts)
+    return told.reshape(len(words), len(_mixed_features.TEMPLATES), -1)
+
+
+def features(job: TrainJob, begun: _begin.Begin, split: str) -> Features:
+    """Return directions and labels of both kinds of images; each is encoded once."""
+    predictor = nets.TorchPredictor(begun.net, job.plugin, job.model_params, job.device)
+    read: list[tuple[Iterable[Sample], int]] = [(_own(job, split), 0)]
+    if job.params["images"]:
+        read.append((shards.read(_begin.shards_at(job, split)), len(begun.names)))
+    parts: list[npt.NDArray[Any]] = []
+    labels: list[int] = []
+    for samples, first in read:
+        for batch in batching.batches(samples, 256):
+            parts.append(predictor(batch)["features"])
+            labels += [first + int(sample.fields["label"]) for sample in batch]
+    z = F.normalize(torch.from_numpy(np.concatenate(parts)), dim=1)
+    return Features(z.to(begun.device), torch.tensor(labels).to(begun.device))
+
+
+def _own(job: TrainJob, split: str) -> Iterable[Sample]:
+    return shards.read(job.folder(split)) if job.folder else job.samples(split)
+
+
+def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
+    return RandomStream(job.seed, job.trainer, job.dataset, f"{epoch}/{step}")

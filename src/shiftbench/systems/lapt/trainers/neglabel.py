@@ -1,0 +1,97 @@
+"""NegLabel: negative labels are mined from WordNet, and prompts are written by hand; nothing is learnt.
+
+    T = directions of `The nice <name>.` for ID names and negative labels; logits = scale * u T'
+
+What `_negatives` mines is embedded by the model's own text tower: nouns and ID names as `The nice <w>.`, adjectives
+as `This is a <w> photo.`. Labels that there are images of (`images`, a dataset) come first, whatever their q, so that
+LAPT can learn on them; then come the first `trained` labels by the rule for so many, then the rest of the rule for
+all of the model's `negatives`. The log has `negative/<word>` with its q for each, in this order.
+
+Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models", ICLR 2024
+(arXiv:2403.20078); constants from the released code of LAPT (YBZh/OpenOOD-VLM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError
+from shiftbench.refs import Ref
+from shiftbench.systems.lapt.models import prompted
+from shiftbench.systems.lapt.trainers import _begin, _negatives
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "learnt_from": "fashion_mnist",
+    "start_model": "dual_encoder",
+    "start": "contrastive",
+    "same_seed": False,
+    "images": "",
+    "trained": 1000,
+    "candidates": 0,
+    "scale": 0.0,
+    "names": "classes",
+}
+READS_SOURCES = True  # the text tower's
+CONTEXT = "The nice"
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the dual encoder's weights, shards whose classes are the names, and WordNet."""
+    known = refs.shards(params["dataset"], "train")
+    return [
+        _begin.weights(params),
+        known,
+        *_begin.shards_of_images(params, "train"),
+        refs.sources(_negatives.SOURCE),
+    ]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the dual encoder's state dict with a head of ID names and the negative labels beside it.
+
+    Raises:
+        ParamsError: fewer negative labels than there are images of, or than are to be trained on.
+    """
+    begun = _begin.begin(job)
+    found = mined(job, begun)
+    for rank, (word, q) in enumerate(found):
+        job.log(rank, f"negative/{word}", q)
+    words = [word for word, _ in found]
+    context = begun.tower.context_of(CONTEXT)
+    with torch.no_grad():
+        known, others = (begun.tower.named(some, context) for some in (begun.names, words))
+    return begun.state(known, others, words=prompted.written(words))
+
+
+def mined(job: TrainJob, begun: _begin.Begin) -> list[tuple[str, float]]:
+    """Return the negative labels with their q, those that are trained on first."""
+    count, trained = job.model_params["negatives"], job.params["trained"]
+    first = len(begun.forced)
+    if not first <= trained <= count:
+        raise ParamsError(
+            f"neglabel: there are images of {first} negative labels, {trained} are to be trained on and the model has "
+            f"{count}; expected these numbers in ascending order"
+        )
+    folder = job.inputs[refs.sources(_negatives.SOURCE)].parent
+    taken = {*begun.names, *begun.forced}
+    nouns, adjectives = _negatives.candidates(folder, taken, most=job.params["candidates"])
+    known = begun.tower.texts([_negatives.NAMED.format(name) for name in begun.names])
+
+    def q(words: list[str], template: str) -> Any:
+        told = begun.tower.texts([template.format(word) for word in words])
+        return _negatives.distances((told @ known.T).cpu().numpy())
+
+    forced = (
+        list(zip(begun.forced, map(float, q(begun.forced, _negatives.NAMED)), strict=True))
+        if first
+        else []
+    )
+    scored = (nouns, q(nouns, _negatives.NAMED)), (adjectives, q(adjectives, _negatives.ADJECTIVE))
+    some, every = (_negatives.chosen(size - first, *scored) for size in (trained, count))
+    return [*forced, *some, *(one for one in every if one not in some)]
