@@ -220,7 +220,7 @@ def test_the_commit_that_builds_a_system_touches_only_its_places(slug: str) -> N
     name = cards.file(slug).relative_to(PACKAGE.parents[1]).as_posix()
     commits = git("log", "--format=%H", "--diff-filter=M", "-G", "^status: built", "--", name)
     allowed = re.compile(
-        rf"src/shiftbench/systems/{slug.replace('-', '_')}/|tests/|docs/|CHANGELOG.md|params/schema.json"
+        rf"src/shiftbench/systems/{slug.replace('-', '_')}/|tests/|docs/|(README|CHANGELOG).md|params/schema.json"
     )
     for commit in commits.split():
         files = git("show", "--format=", "--name-only", commit).split()
