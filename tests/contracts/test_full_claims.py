@@ -15,7 +15,7 @@ from shiftbench.plan.params import Params
 from shiftbench.statistics.statements import parts
 
 SLUGS = (
-    *("cns-bench", "coco-o", "complexity-ood", "cooked"),
+    *("cns-bench", "coco-o", "complexity-ood", "cooked", "fmr"),
     *("imagenet-e", "m-hood", "machine-vision-therapy", "mol-caood"),
     *("neural-ranking-robustness", "pt-ood", "rwds", "shape-bias-robust-cnns"),
     *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
@@ -41,6 +41,7 @@ def made(params: Params, name: str) -> set[tuple[str, str, str]]:
     """Return (weights, shift, campaign) of the rows of a campaign; weights with and without what they learnt from."""
     campaign, found = params.campaigns[name], set()
     walked = [params.options("streams", stream).get("shift") for stream in campaign.streams]
+    walked += [params.options("analyses", analysis).get("shift") for analysis in campaign.analyses]
     shifts = {"identity", *campaign.shifts, *filter(None, walked)}
     for weights in campaign.weights:
         for model in weights.models:

@@ -1,0 +1,42 @@
+"""FMR: accuracy of a net on the pictures that were walked against it, as a share of its accuracy on the clean ones.
+
+FMR = PA / SA, over the same samples; under a draw of the bootstrap both are counted again together. Of a mean over
+seeds it is the ratio of means. A row is at a budget (severity) of a search (shift). In the group `oracle_right` both
+are of the samples whose oracle is right on the clean picture; in `from_NET` the pictures are those of another net, in
+`pooled` those of all of the campaign. Not defined where nothing is right. From `perturbed_accuracy` and
+`standard_accuracy` of the analysis `oracle_walks`.
+
+Source: Zhang et al., ICLR 2024, arXiv:2308.10632; SA is the tested net's own clean accuracy, not the oracle's.
+"""
+
+from __future__ import annotations
+
+from shiftbench.statistics.contributions import ratio
+from shiftbench.statistics.rows import Row
+
+KIND = "curve"
+PARAMS: dict[str, object] = {}
+UNIT = "share of the clean accuracy"
+RANGE = (0.0, None)
+HIGHER_IS_BETTER = True
+Place = tuple[str | None, ...]
+
+
+def sources(params: dict[str, object]) -> tuple[str, ...]:
+    """Return the metrics whose rows are needed."""
+    return ("perturbed_accuracy", "standard_accuracy")
+
+
+def compute(rows: list[Row]) -> list[Row]:
+    """Return FMR at each budget; a group without a clean accuracy of its own takes that of all samples."""
+    clean = {_place(row, row.group): row for row in rows if row.metric == "standard_accuracy"}
+    found = []
+    for row in rows:
+        if row.metric == "perturbed_accuracy":
+            beside = clean.get(_place(row, row.group)) or clean[_place(row, None)]
+            found.append(row.derived([beside, row], ratio(row.all, beside.all)))
+    return found
+
+
+def _place(row: Row, group: str | None) -> Place:
+    return row.weights, row.method, row.detector, row.dataset, row.split, row.shift, group

@@ -1,0 +1,188 @@
+"""Oracle search: each picture walks along a generator's code against one net, while an oracle still gives its label.
+
+Source: Zhang et al., ICLR 2024 (FMR), arXiv:2308.10632; the walk and what of it is reconstructed are in `_search.py`.
+
+A severity is the budget of steps, whole. The tested net, the generator and the members of the oracle are weights by
+their names (`fashion_mnist/convnet-erm-s0`), their files and options under `models`; an option like `tested` decides
+the bytes, and so do these weights: shards are of one tested net, for all others they are a transfer. The deviation of
+codes is that over the split that is shifted, of `spread_from` (default: the dataset itself). Pictures have the size
+that all nets take. Takes no random words; without weights (in Python) only severity 0 can be applied, the picture
+itself unless `residual` is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench import plugins, refs
+from shiftbench.data import shards
+from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.inference import batching
+from shiftbench.refs import Ref, WeightsName
+from shiftbench.rng import RandomStream
+from shiftbench.sample import Sample
+from shiftbench.shifts import _levels
+
+FIELD = None
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 1000.0)
+INPUTS = True
+PARAMS: dict[str, object] = {
+    "tested": "fashion_mnist/convnet-erm-s0",
+    "generator": "codes/autoencoder-autoencoding-s0",
+    "oracles": ["oracle_a/convnet-erm-s0"],
+    "models": {},
+    "spread_from": "",
+    "eta": 0.28,
+    "unit": "std",
+    "residual": True,
+    "rule": "mean",
+    "keep": "last",
+    "constrained": True,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights of all nets, and the pictures whose codes' deviation is the unit."""
+    names = dict.fromkeys([params["tested"], params["generator"], *params["oracles"]])
+    clean = refs.shards(params["spread_from"] or params["dataset"], params["split"])
+    return [*(Ref("weights", name) for name in names), clean]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the models whose code decides."""
+    names = [params["tested"], params["generator"], *params["oracles"]]
+    models = [WeightsName.of(Ref("weights", name)).model for name in names]
+    return [("models", _model(params, model)[0]) for model in dict.fromkeys(models)]
+
+
+def apply(
+    value: Sample,
+    severity: float,
+    rng: RandomStream,
+    *,
+    inputs: Mapping[Ref, Path] | None = None,
+    **params: Any,
+) -> Sample:
+    """Return a sample with the picture that the walk ends at.
+
+    Args:
+        value: with `image`, uint8 of the size that the nets take, and `label`.
+        severity: the budget of steps, a whole number from 0 to 1000.
+        rng: not used.
+        inputs: where the weights and the clean pictures lie.
+        **params: as PARAMS.
+
+    Raises:
+        RangeError: another severity.
+        DataError: a field or the weights are missing, or the nets take other pictures than the sample's.
+    """
+    _levels.check(__name__, severity, RANGE)
+    if severity != int(severity):
+        raise RangeError(f"oracle_search: severity {severity:g} is no whole number of steps")
+    options = {**PARAMS, **params}
+    if not inputs:
+        if severity == 0 and options["residual"]:
+            return value.with_field("image", np.ascontiguousarray(value.fields["image"]).copy())
+        raise DataError(
+            "oracle_search asks nets, which are not here; ask for the shift in a campaign"
+        )
+    return value.with_field("image", _walker(_Key(inputs, options))(value, int(severity)))
+
+
+class _Key:
+    """What a walker is made of; equal where files and options are."""
+
+    def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
+        self.inputs, self.options = dict(inputs), dict(options)
+        self._said = repr((sorted(self.inputs.items()), sorted(self.options.items())))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other._said == self._said
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+
+@lru_cache(maxsize=2)
+def _walker(key: _Key) -> _Walker:
+    return _Walker(key.inputs, key.options)
+
+
+class _Walker:
+    """All nets, loaded, and the unit of steps."""
+
+    def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
+        from shiftbench.inference import nets  # here, since planning does without torch
+        from shiftbench.systems.fmr.shifts import _search
+
+        def load(name: str) -> Any:
+            ref = Ref("weights", name)
+            model, given = _model(options, WeightsName.of(ref).model)
+            plugin, file = plugins.find("models", model), inputs[ref]
+            found = nets.load_predictor(
+                plugin,
+                file,
+                {**plugin.PARAMS, **given},
+                nets.classes_of(file),
+                "cpu",
+                inputs=inputs,
+            )
+            if not isinstance(found, nets.TorchPredictor):
+                raise ParamsError(
+                    f"oracle_search: {name} is a black box, and gradients are asked of nets"
+                )
+            return found
+
+        self._nets, self._same = nets, _search.same_pictures
+        self._tested, generator = load(options["tested"]), load(options["generator"])
+        oracles = [load(name) for name in options["oracles"]]
+        self._all = {
+            options["tested"]: self._tested,
+            options["generator"]: generator,
+            **dict(zip(options["oracles"], oracles, strict=True)),
+        }
+        oracle = _search.Oracle([one.net for one in oracles], options["rule"])
+        folder = next(path.parent for ref, path in inputs.items() if ref.kind == "shards")
+        unit = _search.spread(generator.net, self._batches(generator, folder), options["unit"])
+        self._search = _search.Search(generator.net, oracle, unit, options)
+
+    def _batches(self, generator: Any, folder: Path) -> Iterator[Any]:
+        for batch in batching.batches(shards.read(folder), 250):
+            yield self._nets.to_inputs(generator.prepare(batch), generator.device)
+
+    def __call__(self, sample: Sample, budget: int) -> np.ndarray[Any, Any]:
+        """Return the picture after a walk, uint8 of the sample's shape.
+
+        Raises:
+            DataError: the nets take other pictures than the sample's, or than each other.
+        """
+        import torch
+
+        image = sample.fields["image"]
+        seen = self._same({name: net.prepare([sample]) for name, net in self._all.items()})
+        own = np.atleast_3d(image).transpose(2, 0, 1)[None]
+        if seen.shape != own.shape or (seen != own).any():
+            raise DataError(
+                f"oracle_search: the nets take {seen.shape[1:]}, the image is {image.shape}; give them that size, or "
+                "the dataset's pictures theirs"
+            )
+        label = torch.tensor([int(sample.fields["label"])])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums in one order
+        given = torch.from_numpy(np.ascontiguousarray(seen))
+        walk = self._search.walk(self._tested.net, given, label, [budget])
+        torch.set_num_threads(threads)
+        found = walk.at[budget][0].numpy().transpose(1, 2, 0)
+        return np.ascontiguousarray(found[..., 0] if image.ndim == 2 else found)
+
+
+def _model(params: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any]]:
+    """Return the file and the options of a model: `models: {NAME: {use: FILE, ...}}`, else the name with none."""
+    given = dict(params["models"].get(name, {}))
+    return given.pop("use", name), given
