@@ -161,7 +161,7 @@ def classified(module: ModuleType) -> bool:
 
 
 def content(sample: Sample) -> str:
-    kinds = ("image", "audio", "text", "query")
+    kinds = ("image", "rgb", "audio", "text", "query")
     value = next(sample.fields[kind] for kind in kinds if kind in sample.fields)
     raw = (
         f"{value.shape}".encode() + value.tobytes()

@@ -34,6 +34,7 @@ MODELS = {
     "autoencoding": "autoencoder",
     "forgery": "forgery_net",
     "variational": "variational_autoencoder",
+    "a2d": "modal_cnn",
     **dict.fromkeys(("examiner", "random_search", "cma_search"), "heatmap_net"),
 }
 """Trainers of one model only."""

@@ -235,6 +235,26 @@ def fine_grained(tmp: Path) -> Made:
     return {}, {"root": str(tmp / "fine"), "counts": False, "side": 24}
 
 
+def multiood_features(tmp: Path) -> Made:
+    """Twelve clips of each list of HMDB51 25/26, of two classes, under the released names; arrays of half precision."""
+    root, random = tmp / "multiood", np.random.default_rng(0)
+    (root / "HMDB-rgb-flow/splits").mkdir(parents=True)
+    for split in ("train", "val", "test", "eval"):
+        names = [f"brush_hair/{split}!_u_nm_np1_{number}.avi" for number in range(12)]
+        lines = [f"{name} {number % 2}\n" for number, name in enumerate(names)]
+        (root / f"HMDB-rgb-flow/splits/HMDB_{split}_near_ood.txt").write_text("".join(lines))
+        for name in names:
+            stem = root / "features/hmdb" / name.removesuffix(".avi")
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            for field, shape in (
+                ("rgb", (1280, 1, 2, 2)),
+                ("fast", (128, 4, 2, 2)),
+                ("flow", (1024, 1, 2, 2)),
+            ):
+                np.save(f"{stem}.{field}.npy", random.random(shape).astype(np.float16))
+    return {}, {"root": str(root), "counts": False}
+
+
 def webvision(tmp: Path) -> Made:
     """Three queries of which one is of a bird, with twenty images each."""
     root = tmp / "webvision"
@@ -367,6 +387,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     for made in (
         *(cifar10, cifar10h, cifar100, imagenet, image_folder, image_list, webdataset),
         *(cns_bench, cns_labelled, metadata_table, fine_grained, webvision, imagenet_e, text_table),
+        multiood_features,
         *(recode_release, fineweb_edu, questions, realbench, gsm8k, aime, omni_math),
         rendered_clips,
         *(trec, trec_documents),

@@ -1,0 +1,119 @@
+"""How far the modalities' predictions are from each other, from the records of each modality's own head.
+
+    analyses:
+      modality_disagreement: {heads: [rgb_head, shape_head], ood: [held, mnist]}
+
+`heads` are methods of the campaign (`modality_head`), so that logits are those that were kept in the evaluation. Two
+metrics, means over all pairs of modalities, one unit per sample:
+
+- `modality_hellinger`, of ID samples: the Hellinger distance of the softmaxes without the true class, 0 to 1;
+- `modality_l1`, of ID samples and of the OOD sets, over all classes: the sum of absolute differences, 0 to 2.
+
+Source: Dong et al. 2024, arXiv:2405.17419: sections 3 (the discrepancy, which is larger out of distribution) and 4.2
+(A2D, which enlarges it on ID). Computed in float64.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from shiftbench import refs
+from shiftbench.contracts import Measurement, Observation
+from shiftbench.errors import DataError, ParamsError
+from shiftbench.refs import Ref
+
+PARAMS: dict[str, object] = {"heads": ["rgb_head", "shape_head"], "ood": []}
+LEAST = 1e-6
+"""Probabilities are no smaller, as in the loss."""
+Floats = NDArray[np.float64]
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the records of all heads, of the campaign's dataset and of the OOD sets.
+
+    Raises:
+        ParamsError: fewer than two heads.
+    """
+    if len(params["heads"]) < 2:
+        raise ParamsError(
+            f"modality_disagreement: heads is {params['heads']}; expected two methods or more"
+        )
+    return [
+        _records(params, weights, head, dataset)
+        for weights in params["weights"]
+        for head in params["heads"]
+        for dataset in (params["dataset"], *params["ood"])
+    ]
+
+
+def _records(params: Mapping[str, Any], weights: str, head: str, dataset: str) -> Ref:
+    return refs.records(
+        Ref("weights", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0)
+    )
+
+
+def measure(job: Measurement) -> Iterator[Observation]:
+    """Yield both metrics of all weights and sets.
+
+    Raises:
+        DataError: records hold the largest logits only, or heads saw different samples.
+    """
+    params = job.params
+    for weights in params["weights"]:
+        for dataset in (params["dataset"], *params["ood"]):
+            tables = [
+                job.records(_records(params, weights, head, dataset)) for head in params["heads"]
+            ]
+            keys = _keys(tables, f"{weights} on {dataset}")
+            logits = [_logits(table, weights) for table in tables]
+            found = {"modality_l1": l1(logits)}
+            if dataset == params["dataset"]:
+                found["modality_hellinger"] = hellinger(logits, tables[0]["label"].to_numpy())
+            for metric, values in found.items():
+                for key, value in zip(keys, values.tolist(), strict=True):
+                    yield Observation(metric, key, value, weights, dataset, params["split"])
+
+
+def l1(logits: list[Floats]) -> Floats:
+    """Return the mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
+    return _over_pairs(
+        [softmax(each, axis=1) for each in logits], lambda p, q: np.abs(p - q).sum(1)
+    )
+
+
+def hellinger(logits: list[Floats], labels: NDArray[np.integer[Any]]) -> Floats:
+    """Return the mean over pairs of the Hellinger distance without the labels' classes, (n,)."""
+    count, classes = logits[0].shape
+    others = np.arange(classes) != labels[:, None]
+    kept = [each[others].reshape(count, classes - 1) for each in logits]
+    roots = [np.sqrt(np.maximum(softmax(each, axis=1), LEAST)) for each in kept]
+    return _over_pairs(roots, lambda p, q: np.linalg.norm(p - q, axis=1) / np.sqrt(2))
+
+
+def _over_pairs(each: list[Floats], distance: Any) -> Floats:
+    found: Floats = np.mean([distance(p, q) for p, q in itertools.combinations(each, 2)], axis=0)
+    return found
+
+
+def _keys(tables: list[pa.Table], what: str) -> list[str]:
+    keys: list[list[str]] = [table["key"].to_pylist() for table in tables]
+    if any(other != keys[0] for other in keys[1:]):
+        raise DataError(f"{what}: the modalities' records hold different samples; evaluate again")
+    return keys[0]
+
+
+def _logits(table: pa.Table, weights: str) -> Floats:
+    if "logits" not in table.column_names:
+        raise DataError(
+            f"{weights}: records hold the 20 largest logits; expected all: evaluate.outputs: full"
+        )
+    flat = table["logits"].combine_chunks().flatten().to_numpy()
+    found: Floats = flat.reshape(len(table), -1).astype(np.float64)
+    return found

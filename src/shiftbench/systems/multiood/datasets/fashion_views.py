@@ -1,0 +1,36 @@
+"""Some classes of Fashion-MNIST, each image seen as appearance, shape and profile; and the classes held out.
+
+    datasets:
+      known: {use: fashion_views, held_out: 4, split: 1}
+      held: {use: fashion_views, held_out: 4, split: 1, part: out}
+
+The parts are those of `fashion_mnist_classes`, the modalities those of `_views.py`: deterministic views of the same
+pixels, which disagree less than frames, motion and sound.
+
+Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the views are ours, after Dong et al. 2024, arXiv:2405.17419.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.datasets import fashion_mnist_classes
+from shiftbench.sample import Sample
+from shiftbench.systems.multiood.datasets import _views
+
+TASK = "modalities"
+NATIVE = fashion_mnist_classes.NATIVE
+SOURCES = fashion_mnist_classes.SOURCES
+LICENCE = fashion_mnist_classes.LICENCE
+CITATION = fashion_mnist_classes.CITATION
+REDISTRIBUTE = fashion_mnist_classes.REDISTRIBUTE
+PART_OF = fashion_mnist_classes.PART_OF
+PARAMS: dict[str, object] = {**fashion_mnist_classes.PARAMS, "held_out": 4}
+classes = fashion_mnist_classes.classes
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test` of the part: `rgb` and `shape` uint8 (28, 28), `profile` uint8 (56,), `label`."""
+    yield from _views.seen(fashion_mnist_classes.samples(split, sources, params))

@@ -1,0 +1,14 @@
+"""The validation rows in the place of the training rows; helper of detectors that are fitted on them.
+
+Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`: of Kinetics-600 KNN, Mahalanobis and ViM read the features
+of the validation split, of all other sets those of the training split.
+"""
+
+from __future__ import annotations
+
+from shiftbench.detectors._rows import Known
+
+
+def known(given: Known) -> Known:
+    """Return what a detector is fitted on, its `train` the validation rows."""
+    return Known({"train": given.val})

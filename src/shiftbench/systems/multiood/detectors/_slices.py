@@ -1,0 +1,36 @@
+"""The features of several modalities, one after the other, as blocks of columns; helper of detectors of modalities.
+
+`widths` says how many features each modality has: "2304 2048" of RGB and flow. An empty text is one block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shiftbench.detectors._rows import Rows
+from shiftbench.errors import ParamsError
+
+
+def columns(widths: str, total: int) -> list[slice]:
+    """Return the columns of each modality.
+
+    Raises:
+        ParamsError: widths are no numbers, or do not add up to all features.
+
+    Example:
+        >>> columns("2 3", 5)
+        [slice(0, 2, None), slice(2, 5, None)]
+    """
+    words = widths.split() or [str(total)]
+    given = [int(word) for word in words if word.isdecimal()]
+    if len(given) < len(words) or sum(given) != total or min(given) < 1:
+        raise ParamsError(
+            f"widths is {widths!r}; expected the number of features of each modality, {total} together"
+        )
+    ends = [sum(given[: at + 1]) for at in range(len(given))]
+    return [slice(end - width, end) for end, width in zip(ends, given, strict=True)]
+
+
+def part(rows: Rows, where: slice) -> Rows:
+    """Return rows whose features are those of one modality, for what looks at features alone."""
+    return replace(rows, beside=rows.features[:, where], linear=None, again=None)

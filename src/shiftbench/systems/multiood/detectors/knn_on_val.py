@@ -1,0 +1,22 @@
+"""KNN fitted on the ID validation split, as of Kinetics-600: scores are squared distances of directions; else `knn`.
+
+Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `knn`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftbench.detectors import knn
+from shiftbench.detectors._rows import Known
+from shiftbench.systems.multiood.detectors import _on_val
+
+NEEDS = knn.NEEDS
+FIT = ("val",)
+PARAMS: dict[str, object] = dict(knn.PARAMS)
+score = knn.score
+
+
+def fit(known: Known, params: dict[str, Any]) -> Any:
+    """Return what `knn` fits, on validation rows; see there."""
+    return knn.fit(_on_val.known(known), params)

@@ -1,0 +1,22 @@
+"""Mahalanobis fitted on the ID validation split, as of Kinetics-600: means of classes and one covariance; else `mds`.
+
+Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `mds`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftbench.detectors import mds
+from shiftbench.detectors._rows import Known
+from shiftbench.systems.multiood.detectors import _on_val
+
+NEEDS = mds.NEEDS
+FIT = ("val",)
+PARAMS: dict[str, object] = dict(mds.PARAMS)
+score = mds.score
+
+
+def fit(known: Known, params: dict[str, Any]) -> Any:
+    """Return what `mds` fits, on validation rows; see there."""
+    return mds.fit(_on_val.known(known), params)

@@ -1,0 +1,41 @@
+"""ReAct of each modality: its features are clipped at a percentile of its own; score = energy of the joint logits.
+
+Source: donghao51/MultiOOD, `test_video_flow.py` (`--use_react`): the 90th percentile of the features of the ID
+validation split, one threshold for each modality; Sun, Guo and Li 2021 (`react`). Scores in float64. `widths`: see
+`_slices.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.detectors._activations import checked, energies, finite, percentiles
+from shiftbench.detectors._rows import Known, Rows
+from shiftbench.systems.multiood.detectors import _slices
+
+NEEDS = ("features", "head")
+FIT = ("val",)
+PARAMS: dict[str, object] = {"percentile": 90.0, "widths": ""}
+
+
+def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the threshold of each feature, float64 (d,), one value for each modality.
+
+    Raises:
+        ParamsError: the percentile lies outside [0, 100), or widths do not add up.
+        DataError: there are no validation rows, or a feature is not finite.
+    """
+    total = known.val.features.shape[1]
+    limits = np.empty(total)
+    for where in _slices.columns(params["widths"], total):
+        own = _slices.part(known.val, where)
+        limits[where] = percentiles(own, [checked(params["percentile"])])[0]
+    return limits
+
+
+def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the energies of the clipped features, float64 (n,); higher = more OOD."""
+    return energies(rows, lambda block: block.head(np.minimum(finite(block), state)))

@@ -1,0 +1,22 @@
+"""ViM fitted on the ID validation split, as of Kinetics-600: residual space and alpha; else `vim`.
+
+Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `vim`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftbench.detectors import vim
+from shiftbench.detectors._rows import Known
+from shiftbench.systems.multiood.detectors import _on_val
+
+NEEDS = vim.NEEDS
+FIT = ("val",)
+PARAMS: dict[str, object] = dict(vim.PARAMS)
+score = vim.score
+
+
+def fit(known: Known, params: dict[str, Any]) -> Any:
+    """Return what `vim` fits, on validation rows; see there."""
+    return vim.fit(_on_val.known(known), params)

@@ -1,0 +1,53 @@
+"""What one modality says alone: the logits of its own head, and its part of the features.
+
+Methods:
+      rgb_head: {use: modality_head, modality: rgb}
+
+So records hold each modality's logits, beside those of the joint head under `plain`; the analysis
+`modality_disagreement` reads them. Detectors of the `head` are refused, since the joint head did not make these logits.
+Heads are trained where `unimodal` or `a2d` of the trainer is on; of the baseline they are as they were initialised.
+
+Source: Dong et al. 2024, arXiv:2405.17419, section 3 (the discrepancy of the modalities' predictions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.refs import Ref
+
+SEES = "sample"
+TASKS = ("modalities",)
+NEEDS = ("net",)
+PARAMS: dict[str, object] = {"modality": "rgb"}
+P = TypeVar("P", bound=Callable[..., Any])
+
+
+def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
+    """Return a predictor of one modality; the predictor itself where its net has no modalities.
+
+    Raises:
+        ParamsError: the net has modalities, but not this one.
+    """
+    from shiftbench.inference import nets  # torch
+    from shiftbench.systems.multiood.methods import _alone
+
+    if not isinstance(predictor, nets.TorchPredictor) or not hasattr(predictor.net, "alone"):
+        return predictor
+    net: Any = predictor.net
+    names = net.names
+    if params["modality"] not in names:
+        hint = near(params["modality"], names)
+        raise ParamsError(f"modality_head: modality is {params['modality']!r}; {hint}")
+    seen: Any = nets.TorchPredictor(
+        _alone.Alone(predictor.net, params["modality"]),
+        predictor.model,
+        predictor.params,
+        str(predictor.device),
+        predictor.precision,
+    )
+    changed: P = seen
+    return changed

@@ -1,0 +1,178 @@
+"""Training of several modalities: cross-entropy, agreement to disagree (A2D) and outliers of nearby classes (NP-Mix).
+
+    L = L_cls + a2d x L_a2d + odis x L_odis + oent x L_oent
+
+L_cls is the cross-entropy of the joint head, with `unimodal: true` its mean with those of the modalities' own heads.
+The others are `losses/disagreement.py`: of the samples of the batch without their true class, and of one outlier for
+each class (`_bank.py`), seen by the heads of the modalities, its disagreement and its entropy. Outliers are made once
+every class has `bank` features and `begin` epochs are over. A term of weight 0 is not computed.
+
+| arm | options |
+| --- | --- |
+| baseline | `unimodal: false, a2d: 0, odis: 0, oent: 0` |
+| A2D | `odis: 0, oent: 0` |
+| A2D + NP-Mix | the defaults, HMDB51 25/26 and UCF101 50/51 |
+
+Source: Dong et al. 2024, arXiv:2405.17419, section 4; donghao51/MultiOOD, `train_video_flow.py`: Adam at 1e-4, weight
+decay 1e-4, batches of 16, 50 epochs, of which the last of the best on val is kept. `logit_norm` is the temperature of
+LogitNorm (Wei et al. 2022, arXiv:2205.09310; 0.04 there), which is a row of its tables; 0: none. `path` names
+pretrained weights of `action_net` to begin with, `slowfast.pth::slowonly.pth` (`models/_released.py`). Differs: the
+last batch of an epoch is not dropped, epochs are cut into equal batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError
+from shiftbench.losses import cross_entropy
+from shiftbench.rng import RandomStream
+from shiftbench.systems.multiood.losses import disagreement
+from shiftbench.systems.multiood.models import _released
+from shiftbench.systems.multiood.trainers._bank import Bank
+from shiftbench.trainers import _loop
+
+TASKS = ("modalities",)
+PARAMS: dict[str, object] = {
+    "epochs": 50,
+    "batch_size": 16,
+    "optimizer": "adam",
+    "lr": 1e-4,
+    "weight_decay": 1e-4,
+    "schedule": "constant",
+    "unimodal": True,
+    "a2d": 0.5,
+    "odis": 0.5,
+    "oent": 0.5,
+    "distance": "hellinger",
+    "begin": 10,
+    "bank": 65,
+    "neighbours": 3,
+    "alpha": 10.0,
+    "logit_norm": 0.0,
+    "path": "",
+}
+TERMS = ("a2d", "odis", "oent")
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the epoch of the highest accuracy on val, the last of equals.
+
+    Raises:
+        ParamsError: a weight below 0, fewer than three classes, or a single modality and a term that needs two.
+    """
+    net: Any = _loop.fresh_net(job)
+    checked(job.params, len(job.classes), len(getattr(net, "names", ())))
+    if job.params["path"]:
+        _released.start(net, _released.read(job.params["path"]), job.params["path"])
+    best = Best(job)
+    _loop.fit(job, net, Loss(job, sum(net.widths)), validate=best)
+    return best.state
+
+
+class Loss:
+    """The loss of one batch, which keeps the bank and counts the steps.
+
+    Args:
+        job: options and classes.
+        width: of all modalities' features together.
+    """
+
+    def __init__(self, job: TrainJob, width: int) -> None:
+        self.params, self.classes, self.width = job.params, len(job.classes), width
+        self.warm = job.params["begin"] * -(-_loop.count(job, "train") // job.params["batch_size"])
+        self.step = 0
+        self.bank: Bank | None = None
+
+    def __call__(
+        self, net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
+        """Return the loss; see `_loop.Loss`."""
+        params = self.params
+        features = net.features(_loop.tensor(batch, net))
+        joint, alone = net.head(features), net.alone(features)
+        total = classified(joint, alone if params["unimodal"] else [], labels, params["logit_norm"])
+        if params["a2d"]:
+            total = total + params["a2d"] * disagreement.loss(alone, labels, params["distance"])
+        if params["odis"] or params["oent"]:
+            total = self._outliers(net, features, labels, rng, total)
+        self.step += 1
+        return total
+
+    def _outliers(
+        self,
+        net: Any,
+        features: torch.Tensor,
+        labels: torch.Tensor,
+        rng: RandomStream,
+        total: torch.Tensor,
+    ) -> torch.Tensor:
+        params = self.params
+        if self.bank is None:
+            self.bank = Bank(self.classes, params["bank"], self.width, features.device)
+        ready = self.bank.full and self.step >= self.warm
+        self.bank.add(features, labels)
+        if not ready:
+            return total
+        alone = net.alone(self.bank.mixed(rng, params["neighbours"], params["alpha"]))
+        if params["odis"]:
+            total = total + params["odis"] * disagreement.loss(alone, None, params["distance"])
+        if params["oent"]:
+            total = total + params["oent"] * disagreement.undecided(alone)
+        return total
+
+
+class Best:
+    """What is called after each epoch: the accuracy on val; keeps the state of the best, the last of equals."""
+
+    def __init__(self, job: TrainJob) -> None:
+        self.held, self.labels = _loop.inputs(job, "val")
+        self.accuracy, self.state = -1.0, dict[str, torch.Tensor]()
+
+    def __call__(self, net: nn.Module) -> float:
+        """Return the accuracy, a share; NaN when there is no row, and then the last state is kept."""
+        found = _loop.accuracy(net, self.held, self.labels)
+        if not found < self.accuracy:
+            self.accuracy = found
+            self.state = {name: value.clone() for name, value in net.state_dict().items()}
+        return found
+
+
+def classified(
+    joint: torch.Tensor, alone: list[torch.Tensor], labels: torch.Tensor, logit_norm: float = 0.0
+) -> torch.Tensor:
+    """Return the mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
+    each = [cross_entropy.loss(_scaled(logits, logit_norm), labels) for logits in (joint, *alone)]
+    return torch.stack(each).sum() / len(each) if alone else each[0]
+
+
+def _scaled(logits: torch.Tensor, tau: float) -> torch.Tensor:
+    return logits if not tau else F.normalize(logits, dim=-1, eps=1e-7) / tau
+
+
+def checked(params: Mapping[str, Any], classes: int, modalities: int) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        ParamsError: no net of modalities, a weight below 0, or a term that needs more classes or modalities.
+    """
+    if not modalities:
+        raise ParamsError("a2d: the model has no modalities; expected modal_cnn or action_net")
+    low = next((name for name in (*TERMS, "logit_norm") if not params[name] >= 0), None)
+    if low:
+        raise ParamsError(f"a2d: {low} is {params[low]}; expected 0 or more")
+    disagreement.named(params["distance"])
+    if (params["a2d"] or params["odis"]) and modalities == 1:
+        raise ParamsError("a2d: one modality cannot disagree; set a2d and odis to 0")
+    if params["a2d"] and classes < disagreement.CLASSES:
+        raise ParamsError(
+            f"a2d: {classes} classes; without the true one a single class is left; expected "
+            f"{disagreement.CLASSES} or more, or a2d: 0"
+        )
