@@ -44,7 +44,10 @@ def test_any_edit_is_planned_or_told(root: Path, data: Any, edit: str, value: An
     except ParamsError as error:
         message = str(error)
     named = [str(key) for key in path if not isinstance(key, int)][-2:]
-    named += ["cannot be a key"]  # which is no text, so that it is no name
+    named += [
+        "cannot be a key",
+        "expected a text as a key",
+    ]  # of what is no text, so that it is no name
     assert not message or any(key in message for key in named), message
     assert not re.search(JARGON, message)
 

@@ -22,6 +22,7 @@ DATASETS = {
     "generation": "human_eval",
     "keypoints": "capsule_bodies",
     "language_modelling": "fineweb_edu",
+    "modalities": "fashion_views",
     "ranking": "lee_news",
     "table_question": "wikipedia_claims",
     "text_classification": "vader_amazon",
@@ -38,6 +39,7 @@ MODELS = {
     "generation": "code_llm",
     "keypoints": "blazepose",
     "language_modelling": "llama",
+    "modalities": "modal_cnn",
     "ranking": "bm25",
     "table_question": "table_grammar",
     "text_classification": "tfidf",
@@ -92,7 +94,7 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_detectors_score_logits(task: str) -> None:
-    if task in ("classification", "forgery", "text_classification", "visual_question"):
+    if task in ("classification", "forgery", "modalities", "text_classification", "visual_question"):
         check(task, detectors=["msp"])
         return
     with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):
@@ -106,6 +108,7 @@ def test_detectors_score_logits(task: str) -> None:
         for family in ("methods", "detectors")
         for name in plugins.names(family)
         if "net" in getattr(plugins.find(family, name), "NEEDS", ())
+        and "classification" in getattr(plugins.find(family, name), "TASKS", ("classification",))
     ],
 )
 def test_no_black_box_is_looked_into(family: str, name: str) -> None:

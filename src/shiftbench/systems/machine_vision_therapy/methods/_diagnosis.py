@@ -82,7 +82,7 @@ def transition(p: Floats, labels: Ints) -> Floats:
 
     Example:
         >>> transition(np.array([[0.8, 0.2], [0.4, 0.6], [0.2, 0.8]]), np.array([0, 1, 1])).round(2).tolist()
-        [[1.0, 0.0], [0.2, 1.0]]
+        [[1.0, 0.0], [0.17, 0.83]]
     """
     matrix = np.zeros((p.shape[1], p.shape[1]))
     there = np.unique(labels)
