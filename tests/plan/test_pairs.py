@@ -94,7 +94,13 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_detectors_score_logits(task: str) -> None:
-    if task in ("classification", "forgery", "modalities", "text_classification", "visual_question"):
+    if task in (
+        "classification",
+        "forgery",
+        "modalities",
+        "text_classification",
+        "visual_question",
+    ):
         check(task, detectors=["msp"])
         return
     with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):

@@ -64,7 +64,9 @@ def test_diverged_training_is_refused() -> None:
 
 
 def test_unknown_optimizer_is_answered_with_the_near_one() -> None:
-    with pytest.raises(PluginError, match=r"no optimizers named 'adamx' \(did you mean adam, adamw\?"):
+    with pytest.raises(
+        PluginError, match=r"no optimizers named 'adamx' \(did you mean adam, adamw\?"
+    ):
         train_weights(training_jobs.job("convnet", "erm", optimizer="adamx"))
 
 
