@@ -45,7 +45,7 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
     """Yield the rows of a table that are of no planned position, weights, detector or metric.
 
     Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities; and metrics that
-    the campaign's analyses observed, wherever they say.
+    the campaign's analyses observed, wherever they say, with what is derived from these.
     """
     asked = plan.campaigns[campaign]
     rows = plan.rows(asked)
@@ -60,8 +60,10 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
     steps = {None, *(position[-1] for position in positions)}
     means |= {(group, asked.split, None, None, step) for group in groups for step in steps}
     places = positions | curves | means
+    beyond = observed - names
+    beyond |= {name for name in names if not beyond.isdisjoint(_sources(plan, name))}
     for place in found:
-        if place[-1] in observed - names:
+        if place[-1] in beyond:
             continue
         if (
             place[:_DATASET] not in who
@@ -69,6 +71,15 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
             or place[-1] not in names
         ):
             yield place
+
+
+def _sources(plan: Plan, metric: str) -> tuple[str, ...]:
+    """Return the metrics that one is derived from; none of one that is made from records."""
+    module = plugins.find("metrics", plan.params.use("metrics", metric))
+    if not plugins.defines(module, "sources"):
+        return ()
+    sources: tuple[str, ...] = module.sources(plan.params.options("metrics", metric))
+    return sources
 
 
 def _place(row: dict[str, Any]) -> Place:
