@@ -7,6 +7,7 @@ both is an error.
 
 from __future__ import annotations
 
+import abc
 import copy
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -26,11 +27,10 @@ from shiftbench.sample import Sample
 BATCH = 128
 
 
-class Adapted(_adapting.Adapting):
+class Adapted(_adapting.Adapting, abc.ABC):
     """A net that is adapted to the target of each position, once for each.
 
-    `learn(ref, folder)` changes the trained net, in place; what it learnt of one target is kept for others that are
-    evaluated with it.
+    `learn` changes the trained net, in place; what it learnt of one target is kept for all that are evaluated with it.
     """
 
     def __init__(self, predictor: Any, target: str) -> None:
@@ -38,9 +38,9 @@ class Adapted(_adapting.Adapting):
         self._target = target
         self._learnt: dict[Path, _adapting.State] = {}
 
+    @abc.abstractmethod
     def learn(self, target: Target, seed: int) -> None:
         """Change the net, which is as it was trained; `seed` is that of its training."""
-        raise NotImplementedError
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
         """Go to a position: learn from its target, or take what was learnt from it."""
