@@ -281,7 +281,13 @@ def browser() -> Iterator[WebDriver]:
 
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,1600"):
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-dev-shm-usage",
+        "window-size=1280,1600",
+        "force-prefers-reduced-motion",  # a page that still scrolls smoothly moves under the click
+    ):
         options.add_argument(f"--{flag}")
     driver = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
     yield driver
