@@ -87,7 +87,7 @@ test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
 	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
 
 test-all: setup ## the tests, slow ones too, and a minute of fuzzing
-	@$(PYTEST) -m "not gpu" $(ARGS)
+	@$(PYTEST) -m "not gpu" --rehearse $(ARGS)
 	@$(MAKE) --no-print-directory fuzz
 
 fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60

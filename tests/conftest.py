@@ -84,7 +84,7 @@ SLOW = (
 )
 """What `make quick` leaves out, folders and files; a new test is in unless it lies in one of these."""
 LONG = (
-    "tests/contracts/test_every_card.py::test_a_rehearsal_judges_every_embedded_claim",
+    "tests/contracts/test_every_rehearsal.py::test_a_rehearsal_judges_every_embedded_claim",
     "tests/workflow",
     "tests/remotes",
     "tests/clusters",
@@ -103,6 +103,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden", action="store_true", help="write golden values instead of comparing"
     )
     parser.addoption("--quick", action="store_true", help="without the slow groups of conftest.py")
+    parser.addoption(
+        "--rehearse", action="store_true", help="every rehearsal of a system, known to pass or not"
+    )
     parser.addoption(
         "--system", metavar="SLUG", help="of the contracts, what a system's card names"
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from markupsafe import escape
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from typer.testing import CliRunner
@@ -18,18 +17,13 @@ from typer.testing import CliRunner
 from isolation import ROOT
 from makers import null_rows
 from shiftbench import cli, plugins
-from shiftbench.data import claim_formats, schema
 from shiftbench.documents import system_pages
 from shiftbench.errors import ParamsError
 from shiftbench.plan import cards, resolved_plugin, scales
-from shiftbench.plan import plan as plans
 from shiftbench.plan.params import Params
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.stages import judge_claims
 from shiftbench.statistics import claims, sentences, statements
 from shiftbench.statistics.statements import Claim
-from shiftbench.tools import run_local
 
 SLUGS = cards.slugs()
 BUILT = scales.built()
@@ -230,28 +224,6 @@ def test_a_claim_that_cannot_fail_is_found():
     other = {"difference": [same, {**same, "weights": "net-augmix"}]}
     claim = Claim.model_validate({"says": "-", "value": other, "margin": -0.01})
     assert fails(claim, null_rows.under_the_null(claim, {"accuracy": (0, 1)}, 200))
-
-
-@pytest.mark.network
-@pytest.mark.parametrize("slug", BUILT)
-def test_a_rehearsal_judges_every_embedded_claim(slug, checkout):
-    """At smoke scale, all in this process: every selector finds its rows, every figure its points."""
-    planned, root = plans.load(f"systems/{slug}/smoke")
-    run_local.make(planned, root)
-    rows = judge_claims.claims_of(root, slug).to_pylist()
-    card = cards.load(slug)
-    embedded = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
-    open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
-    assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
-    assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
-    folder = (root / Ref("claims", slug).path).parent
-    measured = schema.read(folder / "measured.parquet", form=claim_formats.MEASURED).to_pylist()
-    assert [row["reason"] for row in measured if row["reason"]] == []
-    points = schema.read(folder / "figures.parquet", form=claim_formats.FIGURES).column("figure")
-    assert set(points.to_pylist()) == set(range(len(card.figures)))
-    page = (root / "results/report/index.html").read_text()
-    assert all(escape(figure.title) in page for figure in card.figures)
-    assert all(state == "fresh" for job in planned.status(root).values() for state in job.values())
 
 
 @pytest.mark.parametrize(
