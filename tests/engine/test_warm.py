@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -226,3 +227,54 @@ torch.set_num_threads(2); print((torch.ones(600, 600) @ torch.ones(600, 600))[0,
         client.run(job(log, code))
         assert log.read_text().splitlines() == ["1 6", "6 [[2.0, 2.0, 2.0]]", "600.0"]
     client.close()
+
+
+def test_a_child_does_one_job_after_another_and_each_finds_what_the_first_found(
+    monkeypatch: pytest.MonkeyPatch, log: Path
+) -> None:
+    client = toy(monkeypatch, "numpy", "torch")
+    code = """
+import os, sys, tempfile, warnings, numpy, torch
+print(os.getpid())
+print(os.getcwd(), "CHANGED" in os.environ, tempfile.gettempdir())
+print(numpy.random.rand(), torch.rand(1), torch.get_num_threads())
+warnings.warn_explicit("told", UserWarning, "somewhere", 1)
+os.chdir("/"); os.environ["CHANGED"] = "1"; tempfile.tempdir = "/nowhere"; torch.set_num_threads(2)
+"""
+    said = []
+    for _ in range(3):
+        client.run(job(log, code))
+        said.append(log.read_text().split("\n", 1))
+    assert "UserWarning: told" in said[0][1]
+    assert [rest for _, rest in said] == [said[0][1]] * 3
+    assert len({pid for pid, _ in said}) == 1
+    client.close()
+    assert not runs(int(said[0][0]))
+
+
+@pytest.mark.parametrize(
+    "worn",
+    [
+        "raise SystemExit(3)",
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "import sys; sys.kept = bytes(b'1' * (600 << 20))",
+    ],
+)
+def test_after_a_failure_or_much_memory_another_child_comes(
+    client: Client, log: Path, worn: str
+) -> None:
+    pids = []
+    for code in ("", worn, "", ""):
+        with contextlib.suppress(JobFailed):
+            client.run(job(log, f"import os; print(os.getpid(), flush=True); {code}"))
+        pids.append(log.read_text().strip())
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_a_child_that_is_killed_while_it_waits_is_replaced(client: Client, log: Path) -> None:
+    client.run(job(log, "import os; print(os.getpid())"))
+    first = int(log.read_text())
+    os.kill(first, signal.SIGKILL)
+    wait(lambda: not runs(first))
+    client.run(job(log, "import os; print(os.getpid())"))
+    assert int(log.read_text()) != first
