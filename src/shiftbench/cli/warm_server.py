@@ -193,7 +193,8 @@ class Server:
         deadlines = [child.deadline for child in self.children.values() if child.deadline]
         patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         working = [child.channel for child in self.children.values() if child.id is not None]
-        ready, _, _ = select.select([self.channel, self.woken, *working], [], [], patience)
+        looked_at: list[int | socket.socket] = [self.channel, self.woken, *working]
+        ready, _, _ = select.select(looked_at, [], [], patience)
         self._note_done()
         self._reap()
         self._end_late()

@@ -103,7 +103,7 @@ class Endpoint:
 
     def _chat(self, request: Request) -> Any:
         return self._client.chat.completions.create(
-            messages=[{"role": role, "content": text} for role, text in request.messages],  # type: ignore[misc]
+            messages=[{"role": role, "content": text} for role, text in request.messages],
             **self._sampled(request),
         )
 
