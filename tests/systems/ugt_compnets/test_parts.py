@@ -226,7 +226,7 @@ def test_the_released_update_makes_maps_sharper() -> None:
     start = _coefficients.by_means(_coefficients.maps(seen, 10.0), 2, words())
     start[:3] = 1 - start[:3]
     alpha, groups = released_mixtures(parts.double().numpy(), start, 2)
-    found, after = _coefficients.hard_em_released(_coefficients.maps(seen, 10.0), start, 2)
+    found, after = _coefficients.hard_em(_coefficients.maps(seen, 10.0), start, 2, "released")
     np.testing.assert_array_equal(after, groups)
     np.testing.assert_allclose(found, alpha, atol=1e-4)  # 0.001 beside the sum of L
     mean, _ = _coefficients.hard_em(_coefficients.maps(seen, 10.0), start, 2)

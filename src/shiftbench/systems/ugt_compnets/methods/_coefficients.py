@@ -84,35 +84,23 @@ def learn(  # noqa: PLR0913 - what coefficients depend on
         groups = (
             by_parts(own, mixtures) if grouping == "spectral" else by_means(seen, mixtures, words)
         )
-        rule = hard_em if update == "mean" else hard_em_released
-        found.append(rule(seen, groups, mixtures)[0])
+        found.append(hard_em(seen, groups, mixtures, update)[0])
     return torch.stack(found)
 
 
-def hard_em(seen: torch.Tensor, groups: Groups, mixtures: int) -> tuple[torch.Tensor, Groups]:
+def hard_em(
+    seen: torch.Tensor, groups: Groups, mixtures: int, update: str = "mean"
+) -> tuple[torch.Tensor, Groups]:
     """Return the coefficients (M, K, H, W) and groups int64 (n,) of one class's maps (n, K, H, W)."""
     found = means(seen, groups, mixtures)
     for _ in range(ROUNDS):
         after = assigned(seen, found)
         moved = float((after != groups).mean())
-        groups, found = after, means(seen, after, mixtures)
-        if moved < MOVED:
-            break
-    return found, groups
-
-
-def hard_em_released(
-    seen: torch.Tensor, groups: Groups, mixtures: int
-) -> tuple[torch.Tensor, Groups]:
-    """Return what `hard_em` does, by the rule of the released code."""
-    found = means(seen, groups, mixtures)
-    for _ in range(ROUNDS):
-        after = assigned(seen, found)
-        moved = float((after != groups).mean())
         groups = after
-        weighted = found[torch.from_numpy(groups)] * seen
-        seen = weighted / (weighted.sum(1, keepdim=True) + TINY)
-        found = means(seen, groups, mixtures, found)
+        if update == "released":
+            weighted = found[torch.from_numpy(groups)] * seen
+            seen = weighted / (weighted.sum(1, keepdim=True) + TINY)
+        found = means(seen, groups, mixtures, found if update == "released" else None)
         if moved < MOVED:
             break
     return found, groups

@@ -249,27 +249,31 @@ class Learner:
 
     def _source_mixture(self) -> _vmf.Mixture:
         if self._own is None:
-            found = self._directions(self._source)
-            words = self._words.of("kernels")
-            start = _vmf.drawn(found, self._params["kernels"], words)
-            self._own, _ = _vmf.fit(found, start, self._params["kappa"])
+            self._own = self._mixture(self._source)
         return self._own
 
     def _dictionary(self, target: Path | None) -> _vmf.Mixture:
         params, kind = self._params, self._params["dictionary"]
         if kind == "source" or target is None:
             return self._source_mixture()
-        found = self._directions(target)
         if kind == "target":
-            start = _vmf.drawn(found, params["kernels"], self._words.of("kernels"))
-            return _vmf.fit(found, start, params["kappa"])[0]
+            return self._mixture(target)
         source = self._source_mixture()
         options: dict[str, Any] = {}
         if kind == "temper":
             options = {"source": source, "weight": params["weight"]}
         if kind == "map":
             options = {"settle": _vmf.settled(source, params["eta"])}
-        return _vmf.fit(found, source, params["kappa"], **options)[0]
+        return self._mixture(target, source, **options)
+
+    def _mixture(
+        self, folder: Path, start: _vmf.Mixture | None = None, **options: Any
+    ) -> _vmf.Mixture:
+        """Return the mixture of a folder's images, from `start` or, without it, from directions that are drawn."""
+        params, found = self._params, self._directions(folder)
+        if start is None:
+            start = _vmf.drawn(found, params["kernels"], self._words.of("kernels"))
+        return _vmf.fit(found, start, params["kappa"], **options)[0]
 
     def _directions(self, folder: Path) -> torch.Tensor:
         params, words = self._params, self._words.of("positions")
