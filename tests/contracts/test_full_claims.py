@@ -16,10 +16,10 @@ from shiftbench.statistics.statements import parts
 
 SLUGS = (
     *("cns-bench", "coco-o", "complexity-ood", "cooked"),
-    *("fmr", "imagenet-e", "m-hood", "machine-vision-therapy"),
-    *("mol-caood", "neural-ranking-robustness", "pt-ood", "rfc-bonsai"),
-    *("rwds", "shape-bias-robust-cnns", "so-fake", "spatial-vlm-cot-grpo"),
-    *("ssl-medmnist", "synctalk-plus-plus", "ugt-compnets"),
+    *("fmr", "imagenet-e", "lapt", "m-hood"),
+    *("machine-vision-therapy", "mol-caood", "neural-ranking-robustness", "pt-ood"),
+    *("rfc-bonsai", "rwds", "shape-bias-robust-cnns", "so-fake"),
+    *("spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus", "ugt-compnets"),
 )
 
 

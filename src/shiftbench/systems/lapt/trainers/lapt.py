@@ -150,7 +150,9 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
     if not params["epochs"]:
         return
     seen, held = (features(job, begun, split) for split in ("train", "val"))
-    texts = hand_texts(begun.tower, [*begun.names, *words])
+    texts = torch.empty(0)
+    if params["mixing"] != "none":
+        texts = hand_texts(begun.tower, [*begun.names, *words])
     count, steps = len(seen.labels), -(-len(seen.labels) // params["batch_size"])
     update = torch.optim.SGD(
         prompts.parameters(),
@@ -196,7 +198,7 @@ def loss(
         job: its options.
         batch: b images.
         rows: scale * T, (C + N, d).
-        texts: directions of hand-written prompts (C + N, 7, d).
+        texts: directions of hand-written prompts (C + N, 7, d); without mixing they are not read.
         known: C.
         words: of this step.
     """
