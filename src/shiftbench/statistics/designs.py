@@ -1,0 +1,115 @@
+"""What each claim takes to find a difference: samples, training seeds, draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from shiftbench.statistics import claims, expressions, power
+from shiftbench.statistics.claims import Estimate
+from shiftbench.statistics.expressions import NONE, NotEvaluable, Rows
+from shiftbench.statistics.power import Noise, Rule
+from shiftbench.statistics.statements import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a claim, or one of the values that it is quantified over, takes.
+
+    Attributes:
+        claim: its name.
+        part: the value of the column that it is quantified over.
+        samples: units that were resampled, of the smallest row that it is made of; None: not known.
+        seeds: training seeds that are units; None where samples alone are.
+        detectable: the difference that these find, with the power asked for; None: nothing was evaluated.
+        times: how many times the samples find the difference asked for, with these seeds; None: no number of them.
+        seeds_needed: how many seeds find it, on these samples; None: no number of them, or seeds are no units.
+        draws: that its interval takes.
+        reason: why it was not evaluated, and what else has to be known.
+    """
+
+    claim: str
+    part: str | None = None
+    samples: int | None = None
+    seeds: int | None = None
+    detectable: float | None = None
+    times: float | None = None
+    seeds_needed: int | None = None
+    draws: int | None = None
+    reason: str = ""
+
+
+def needs(
+    asked: Mapping[str, Claim],
+    rows: Rows,
+    units: pl.DataFrame,
+    difference: float,
+    chance: float,
+    count: int,
+) -> Iterator[Needed]:
+    """Yield what each claim takes, for each value that it is quantified over.
+
+    A claim that all of n values must fulfil is found with the power asked for when each is with 1 - (1 - power) / n.
+
+    Args:
+        asked: claims by name.
+        rows: of their campaigns.
+        units: METRICS of these, for the number of samples of each row.
+        difference: from the margin; of equivalence, of the margin from the truth.
+        chance: the power.
+        count: judged claims that share the error.
+    """
+    for name, claim in asked.items():
+        try:
+            found = claims.estimates(claim, rows)
+        except NotEvaluable as reason:
+            yield Needed(name, reason=str(reason))
+            continue
+        rule = _test(claim, len(found), chance, count)
+        n = _units(claim, rows, units)
+        for part, estimate in found.items():
+            yield _needed(Needed(name, part, n), estimate, difference, rule)
+
+
+def _test(claim: Claim, values: int, chance: float, count: int) -> Rule:
+    """Return how one of a claim's values is rule."""
+    k = {"all": values, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
+    wanted = values if not claim.over else int(k)
+    error = claims.ERROR / count / (values - wanted + 1)
+    sides = 2 if claim.kind == "equivalence" else 1
+    return Rule(error, 1 - (1 - chance) / wanted, sides)
+
+
+def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) -> Needed:
+    try:
+        noise = Noise.of(estimate)
+    except ValueError as error:
+        return Needed(asked.claim, asked.part, asked.samples, reason=str(error))
+    seeded = noise.seeds is not None
+    return Needed(
+        asked.claim,
+        asked.part,
+        asked.samples,
+        noise.seeds,
+        power.detectable(noise, rule),
+        power.samples(noise, difference, rule),
+        power.seeds(noise, difference, rule) if seeded else None,
+        power.draws(rule, seeded=seeded),
+        "" if power.total(noise) else "no draw differs: nothing is known of its noise",
+    )
+
+
+def _units(claim: Claim, rows: Rows, units: pl.DataFrame) -> int | None:
+    """Return the samples of the smallest row that a claim is made of."""
+    assert claim.value is not None  # noqa: S101 - judged claims have one
+    seeded = "seed" in (claim.unit, claim.over)
+    free = frozenset(filter(None, (claim.over, "seed" if claim.unit == "seed" else None)))
+    leaves = expressions.leaves(rows, claim.value, seeded=seeded, free=free or NONE)
+    found = [
+        units.join(leaf.places, on=[*expressions.KEY], nulls_equal=True, how="semi")["n"].min()
+        for leaf in leaves
+    ]
+    known = [int(n) for n in found if isinstance(n, int)]
+    return min(known) if known else None
