@@ -284,3 +284,64 @@ def test_digest_needs_nothing_but_the_standard_library() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == "False"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of two plugins and their helper, whose digests are kept beside its bytecode."""
+    home = tmp_path / "shiftbench"
+    for folder in (home / "shifts", home / "shifts/__pycache__"):
+        folder.mkdir(parents=True)
+    (home / "shifts/_helper.py").write_text("def f(a):\n    return a + 1\n")
+    text = "from shiftbench.shifts import _helper\nASSETS = ('x.csv',)\n\ndef g(a):\n    return _helper.f(a)\n"
+    for name in ("one", "two"):
+        (home / f"shifts/{name}.py").write_text(text)
+    (home / "shifts/x.csv").write_text("1")
+    monkeypatch.setattr(code_digest, "PACKAGE", home)
+    monkeypatch.setattr(code_digest.Home, "package", home)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    return home
+
+
+def again(files: Sequence[Path]) -> dict[str, str]:
+    """Return what another process finds."""
+    code_digest._facts.cache_clear()
+    code_digest._parsed.cache_clear()
+    return code_digest.closure(files)
+
+
+def test_what_is_kept_is_what_sources_say(package: Path) -> None:
+    files = [package / f"shifts/{name}.py" for name in ("one", "two")]
+    with code_digest.from_sources_alone():
+        parsed = again(files)
+        assert not list(package.rglob("*.digest"))
+    assert again(files) == again(files) == parsed
+    assert len(list(package.rglob("*.digest"))) == 3
+    assert set(parsed) == {
+        f"shiftbench/shifts/{name}" for name in ("_helper.py", "one.py", "two.py", "x.csv")
+    }
+    helper = package / "shifts/_helper.py"
+    helper.write_text(helper.read_text().replace("+ 1", "+ 2"))
+    moved = again(files)
+    assert {name for name in parsed if moved[name] != parsed[name]} == {
+        "shiftbench/shifts/_helper.py"
+    }
+    helper.unlink()  # the same bytes of `one`, and its import means nothing of ours
+    assert again(files)["shiftbench/shifts/one.py"] != parsed["shiftbench/shifts/one.py"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b"\xff", None], ids=str)
+def test_what_was_kept_and_is_damaged_or_of_another_version_is_not_believed(
+    package: Path, damage: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [package / "shifts/one.py"]
+    found = again(files)
+    for kept in package.rglob("*.digest"):
+        forged = kept.read_text().replace(found["shiftbench/shifts/one.py"], "0" * 32).encode()
+        kept.write_bytes(forged if damage is None else damage)
+    if damage is None:
+        assert again(files) != found  # whoever can write there can change the bytecode, too
+        with code_digest.from_sources_alone():  # an audit
+            assert again(files) == found
+        monkeypatch.setattr(code_digest, "_VERSION", "another")
+    assert again(files) == found

@@ -68,13 +68,14 @@ def audit(
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
     from shiftbench.audit import outside, run
-    from shiftbench.provenance import trust
+    from shiftbench.provenance import code_digest, trust
 
     if level >= RUNNING:
         trust.require(f"an audit at level {level} runs its code", checkout or Path())
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
     json = json and (json if str(json) == "-" else json.absolute())
     with contextlib.ExitStack() as stack:
+        stack.enter_context(code_digest.from_sources_alone())
         package = stack.enter_context(outside.looking_at(checkout)) if checkout else None
         if against:
             comparing.against(plans.load(scale)[1], against, json)

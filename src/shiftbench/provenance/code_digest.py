@@ -9,12 +9,18 @@ and nothing is made again. What binds uses to content is `linked`, one digest ov
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
+import importlib.util
+import json
 import os
-from collections.abc import Iterable
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
@@ -23,9 +29,28 @@ PACKAGE = plugins.PACKAGE
 
 
 class Home:
-    """Whose sources are digested: this installation's; of an audit from outside those of the checkout."""
+    """Whose sources are digested: this installation's; of an audit from outside those of the checkout.
+
+    Attributes:
+        package: the folder of the package.
+        keeps: what is kept beside bytecode is believed, and written.
+    """
 
     package: Path = PACKAGE
+    keeps: bool = True
+
+
+@contextlib.contextmanager
+def from_sources_alone() -> Iterator[None]:
+    """Digest sources, whatever is kept of them."""
+    before = Home.keeps
+    Home.keeps = False
+    _facts.cache_clear()
+    _parsed.cache_clear()
+    try:
+        yield
+    finally:
+        Home.keeps = before
 
 
 def _audited(path: Path) -> Path:
@@ -152,7 +177,7 @@ def _read(path: Path) -> _Source:
         return _Source(digest(path))
     stat = _stat(path)
     now = path, stat.st_mtime_ns, stat.st_size
-    imported = _imported(*now)
+    imported = _imported(_facts(*now))
     homes = tuple(folder for folder in plugins.Folders.extra if folder.name in imported)
     return _parsed(*now, homes)
 
@@ -167,60 +192,145 @@ def _tree(path: Path, _mtime: int, _size: int) -> ast.Module:
     return ast.parse(path.read_text(), filename=str(path))
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is read of a source file before names of modules are looked up.
+
+    Attributes:
+        content: sha256 of its bytes.
+        imports: of each import statement the module (None: `import ...`), and its names with what they are called here.
+        reads_declaration: whether a plugin that declares something to the plan reads it itself.
+        made: digest, order of use and assets, by what its imports mean (`_Imports.meaning`).
+    """
+
+    content: str
+    imports: tuple[tuple[str | None, tuple[tuple[str, str | None], ...]], ...]
+    reads_declaration: bool
+    made: dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]
+
+
 @functools.cache
-def _imported(path: Path, mtime: int, size: int) -> frozenset[str]:
+def _facts(path: Path, mtime: int, size: int) -> _Facts:
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    kept = _kept(path)
+    if kept and kept.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(kept.read_text())
+            if (found["by"], found["content"]) == (_VERSION, content):
+                return _as_facts(found)
+    tree = _tree(path, mtime, size)
+    statements = [
+        node for node in _statements(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    imports = tuple(
+        (
+            None if isinstance(node, ast.Import) else _name_of(node),
+            tuple((alias.name, alias.asname) for alias in node.names),
+        )
+        for node in statements
+    )
+    declares = path.parent.name in _DECLARING
+    return _Facts(content, imports, declares and _is_read(_DECLARATION, tree), {})
+
+
+def _name_of(node: ast.ImportFrom) -> str:
+    """Return the module that names are imported from; "" where it is a relative one."""
+    return "" if node.level else str(node.module)
+
+
+def _as_facts(found: dict[str, Any]) -> _Facts:
+    imports = tuple(
+        (module, tuple((name, here) for name, here in names)) for module, names in found["imports"]
+    )
+    made = {
+        meaning: (digest, tuple(order), tuple(assets))
+        for meaning, (digest, order, assets) in found["made"].items()
+    }
+    return _Facts(found["content"], imports, found["reads_declaration"], made)
+
+
+_VERSION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]
+"""Of what digests; what another version kept is not believed."""
+
+
+def _kept(path: Path) -> Path | None:
+    """Return where what is found in a file of the package is kept, beside its bytecode; None: nowhere."""
+    if not Home.keeps or Home.package != PACKAGE or not path.is_relative_to(PACKAGE):
+        return None
+    return Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
+
+
+def _keep(path: Path, facts: _Facts) -> None:
+    """Keep what was found in a file, where Python keeps bytecode."""
+    kept = _kept(path)
+    if kept is None or sys.dont_write_bytecode or not kept.parent.is_dir():
+        return
+    plain = {"by": _VERSION, **{name: getattr(facts, name) for name in _Facts.__slots__}}
+    with contextlib.suppress(OSError):
+        descriptor, scratch = tempfile.mkstemp(dir=kept.parent, prefix=f"{kept.name}.tmp")
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(plain, file)
+        Path(scratch).replace(kept)
+
+
+def _imported(facts: _Facts) -> frozenset[str]:
     """Return the top-level packages that a source file imports from."""
-    nodes = _statements(_tree(path, mtime, size))
-    names = [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
-    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names = [str(module) for module, _ in facts.imports if module]
+    names += [name for module, named in facts.imports if module is None for name, _ in named]
     return frozenset(name.partition(".")[0] for name in names)
 
 
 @functools.cache
 def _parsed(path: Path, mtime: int, size: int, _homes: tuple[Path, ...]) -> _Source:
     """Read a source file; `_homes`: the user's folders that it imports from, and that decide what a name means."""
-    tree = _tree(path, mtime, size)
-    imports = _Imports(path, tree)
-    tokens: list[str] = []
-    _write(tree, imports, tokens)
-    hasher = hashlib.sha256("".join(f"{token}\0" for token in tokens).encode())
-    return _Source(hasher.hexdigest()[:32], imports.reached())
+    facts = _facts(path, mtime, size)
+    imports = _Imports(path, facts)
+    meaning = imports.meaning()
+    if meaning not in facts.made:
+        tokens: list[str] = []
+        _write(_tree(path, mtime, size), imports, tokens)
+        hasher = hashlib.sha256("".join(f"{token}\0" for token in tokens).encode())
+        order = tuple(imports.files.index(file) for file in imports.order)
+        facts.made[meaning] = hasher.hexdigest()[:32], order, tuple(imports.assets)
+        _keep(path, facts)
+    digest, order, assets = facts.made[meaning]
+    return _Source(digest, imports.reached(order, assets))
 
 
 class _Imports:
     """The names that a module binds to our own files, and in which order it uses them."""
 
-    def __init__(self, path: Path, tree: ast.Module) -> None:
+    def __init__(self, path: Path, facts: _Facts) -> None:
         self.path = path
         self.bound: dict[
             str, tuple[Path, str]
         ] = {}  # name here -> file, name there ("" the module itself)
         self.files: list[Path] = []
         self.order: dict[Path, int] = {}
-        self.assets: list[Path] = []
-        self.declares = path.parent.name in _DECLARING and not _is_read(_DECLARATION, tree)
-        for node in _statements(tree):
-            if isinstance(node, ast.ImportFrom):
-                self._bind_from(node)
-            elif isinstance(node, ast.Import):
-                self._bind_plain(node)
+        self.assets: list[str] = []
+        self.declares = path.parent.name in _DECLARING and not facts.reads_declaration
+        self._means: list[object] = [self.declares]
+        for module, names in facts.imports:
+            tops = [name for name, _ in names] if module is None else [module]
+            ours = all(name and _is_home(name) for name in tops)
+            self._means.append(ours)
+            for name, here in names:
+                if module is None:
+                    self._bind(_module(name), "", here or name.partition(".")[0])
+                elif ours:
+                    own = _module(f"{module}.{name}")
+                    self._bind(own or _module(module), "" if own else name, here or name)
 
-    def _bind_from(self, node: ast.ImportFrom) -> None:
-        if not self.is_ours(node):
-            return
-        for alias in node.names:
-            module = _module(f"{node.module}.{alias.name}")
-            file, name = (module, "") if module else (_module(str(node.module)), alias.name)
-            if file is not None:
-                self.files.append(file)
-                self.bound[alias.asname or alias.name] = (file, name)
+    def _bind(self, file: Path | None, name: str, here: str) -> None:
+        """Note what a name means here; `import a.b` is used as a.b.c, `import a.b as c` as c."""
+        if file is not None:
+            self.files.append(file)
+            self.bound[here] = (file, name)
+        self._means.append([-1 if file is None else self.files.index(file), name, here])
 
-    def _bind_plain(self, node: ast.Import) -> None:
-        for alias in node.names:
-            file = _module(alias.name)
-            if file is not None:  # `import a.b` is used as a.b.c, `import a.b as c` as c
-                self.files.append(file)
-                self.bound[alias.asname or alias.name.partition(".")[0]] = (file, "")
+    def meaning(self) -> str:
+        """Return what all imports mean, however their modules are called and wherever they lie."""
+        return _hash([json.dumps(self._means)])
 
     @staticmethod
     def is_ours(node: ast.AST) -> bool:
@@ -237,13 +347,15 @@ class _Imports:
     def read(self, node: ast.Assign) -> str:
         """Return what stands for the names of assets, and note them."""
         names = ast.literal_eval(node.value)
-        self.assets += [Path(os.path.normpath(self.path.parent / name)) for name in names]
+        self.assets += names
         return f"assets {len(names)}"
 
-    def reached(self) -> tuple[Path, ...]:
+    def reached(self, order: Iterable[int], assets: Iterable[str]) -> tuple[Path, ...]:
         """Return what is imported and counts, in the order of first use, then the rest, then the assets."""
-        files = [file for file in dict.fromkeys((*self.order, *self.files)) if _counts(file)]
-        return (*files, *self.assets)
+        used = [self.files[at] for at in order]
+        files = [file for file in dict.fromkeys((*used, *self.files)) if _counts(file)]
+        named = (Path(os.path.normpath(self.path.parent / name)) for name in assets)
+        return (*files, *named)
 
 
 def _statements(tree: ast.Module) -> list[ast.AST]:
