@@ -156,22 +156,40 @@ def held(job: TrainJob, most: int = 2**28) -> TrainJob:
     return replace(job, samples=cache(job.samples), folder=None)
 
 
-def assembled(job: TrainJob, names: Sequence[str], *, rotate: int = 0) -> nn.Module:
+def fresh(job: TrainJob) -> Any:
+    """Return the job's net with fresh weights; one whose latents follow a prior has it."""
+    net: Any = _loop.fresh_net(job)
+    if hasattr(net, "settle"):
+        net.settle(rng.derive(job.seed, job.model, "prior"))
+    return net
+
+
+def assembled(
+    job: TrainJob, names: Sequence[str], *, rotate: int = 0, anew: Sequence[str] = ()
+) -> nn.Module:
     """Return the job's net with the modules of weights: of one, or module i of the i-th.
 
     Stitches are dropped where the job's net has none. Blocks of module i become those of module i + rotate, modulo L; what
-    is not in blocks stays.
+    is not in blocks stays. What belongs to no module (latents) and what `anew` names stays fresh.
+
+    Args:
+        job: of the net.
+        names: MODEL-TRAINER, one or as many as modules.
+        rotate: by how many modules blocks move on.
+        anew: beginnings of names of tensors that are not taken over, such as a head of other classes.
 
     Raises:
-        ModelError: what the net lacks, or what was left over, is anything else than stitches.
+        ModelError: what the net lacks is anything else, or what was left over is no stitch.
     """
-    net: Any = _loop.fresh_net(job)
-    found: nets.State = {}
+    net = fresh(job)
     wanted = net.state_dict()
+    kept = {k for k in wanted if net.owner(k) < 0 or k.startswith(tuple(anew))}
+    found: nets.State = {}
     for at, name in enumerate(names):
         _, path = find(job, name)
         state = _turned(net, nets.read_state(path), rotate)
-        found |= {k: v for k, v in state.items() if len(names) == 1 or net.owner(k) == at}
+        own = range(len(net.depths)) if len(names) == 1 else (at,)
+        found |= {k: v for k, v in state.items() if k not in kept and net.owner(k) in own}
     over = sorted(name for name in found if name not in wanted)
     wrong = [name for name in over if not modular_vit.is_stitch(name)]
     if wrong or (over and any(modular_vit.is_stitch(name) for name in wanted)):
@@ -179,7 +197,8 @@ def assembled(job: TrainJob, names: Sequence[str], *, rotate: int = 0) -> nn.Mod
             f"{job.trainer}: {(wrong or over)[0]} of {', '.join(names)} is left over, and is no stitch that the net dropped; "
             "give both models the same options but for `stitch`"
         )
-    nets.load_into(net, {k: v for k, v in found.items() if k in wanted}, ", ".join(names))
+    taken = {k: v for k, v in found.items() if k in wanted}
+    nets.load_into(net, {k: wanted[k] for k in kept} | taken, ", ".join(names))
     return net
 
 

@@ -7,6 +7,9 @@ Incubation. Without `start` it is the baseline. `rotate: 1` puts the blocks of m
 
     loss = (1 - alpha) CE(f(x), y) + alpha tau^2 KL(teacher(x) || f(x)),  x, y mixed
 
+A net with a `penalty` (NAC: close signatures) has it on top, times the option. `anew`: tensors that are not taken over,
+by the beginning of their names (a head of other classes, positions of another size).
+
 Source: Lo et al., m2mKD, 2024, arXiv:2402.16918, section 3.3, and `main.py --phase FT` of kamanphoebe/m2mKD (100
 epochs, no warm-up, clip 1); DeiT's `DistillationLoss` with `distillation_type: soft`. Differs: the rate falls to a
 thousandth (there to 1e-5), step by step (there epoch by epoch); class token and positions are decayed.
@@ -36,10 +39,12 @@ PARAMS: dict[str, object] = {
     "epochs": 12,
     "start": [],
     "rotate": 0,
+    "anew": [],
     "teacher": "",
     "alpha": 0.5,
     "tau": 1.0,
     "kl_reduction": "numel",
+    "penalty": 0.1,
 }
 
 
@@ -51,10 +56,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
-    start = job.params["start"]
-    net = (
-        _modules.assembled(job, start, rotate=job.params["rotate"]) if start else _loop.fresh_net(job)
-    )
+    start, how = job.params["start"], {k: job.params[k] for k in ("rotate", "anew")}
+    net = _modules.assembled(job, start, **how) if start else _modules.fresh(job)
     torch.manual_seed(words.derive(job.seed, job.model, "end to end"))
     teacher = _modules.frozen(job, job.params["teacher"]) if job.params["teacher"] else None
     return dict(whole(job, net, teacher).state_dict())
@@ -70,6 +73,8 @@ def whole(job: TrainJob, net: nn.Module, teacher: nn.Module | None = None) -> nn
         images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
         told = net(images)
         value = soft_cross_entropy.loss(told, targets)
+        if hasattr(net, "penalty"):
+            value = value + params["penalty"] * net.penalty()
         if teacher is None:
             return value
         with torch.no_grad():
