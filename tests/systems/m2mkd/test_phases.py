@@ -18,7 +18,7 @@ from shiftbench.losses import logit_distillation
 from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
 from shiftbench.systems.m2mkd.models import modular_vit
-from shiftbench.systems.m2mkd.trainers import _recipe, end_to_end, module_distillation
+from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end, module_distillation
 from shiftbench.trainers import _loop
 
 BASE: dict[str, Any] = {"width": 8, "heads": 2, "pool": "mean", "spread": 0.2}
@@ -92,7 +92,10 @@ def test_a_student_that_is_its_teacher_has_its_logits_and_no_divergence(shop: Sh
 
 
 def test_a_step_moves_all_of_one_student_and_nothing_else(shop: Shop) -> None:
-    files = {name: shop.at(f"tiny/{name}-s0").read_bytes() for name in ("meta-end_to_end", "teacher-deep_incubation")}
+    files = {
+        name: shop.at(f"tiny/{name}-s0").read_bytes()
+        for name in ("meta-end_to_end", "teacher-deep_incubation")
+    }
     for pair in range(3):
         job = shop.job("stitched", "module_distillation", only=pair, batch_size=64)
         net: Any = _loop.fresh_net(job)
@@ -110,8 +113,6 @@ def test_frozen_nets_stay_as_they_were(shop: Shop) -> None:
     """Meta and teacher in memory, not their files: gradients pass through the tail and stay nowhere."""
     job = shop.job("stitched", "module_distillation", batch_size=64)
     student: Any = _loop.fresh_net(job)
-    from shiftbench.systems.m2mkd.trainers import _modules
-
     meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))
     before = [{k: v.clone() for k, v in net.state_dict().items()} for net in (meta, teacher)]
     module_distillation.teach(job, student, meta, teacher, 0)
@@ -130,21 +131,28 @@ def test_pairs_trained_apart_are_those_trained_together(shop: Shop) -> None:
         assert all(torch.equal(apart[name], together[name]) for name in own)
         names.append(f"stitched-pair_{pair}")
     one, several = (
-        shop.train("student", "end_to_end", "m2mkd", start=start) for start in (["stitched-pairs"], names)
+        shop.train("student", "end_to_end", "m2mkd", start=start)
+        for start in (["stitched-pairs"], names)
     )
     assert not moved(one, several)
 
 
 def test_arms_differ_where_they_should(shop: Shop) -> None:
-    arms = {
-        "pairs": {}, "shifted": {"teaches": "shifted"}, "batchmean": {"kl_reduction": "batchmean"}, "ce": {"alpha": 0.0},
-    }  # fmt: skip
+    arms: dict[str, dict[str, Any]] = {
+        "pairs": {},
+        "shifted": {"teaches": "shifted"},
+        "batchmean": {"kl_reduction": "batchmean"},
+        "ce": {"alpha": 0.0},
+    }
     states = [shop.train("stitched", "module_distillation", name, **o) for name, o in arms.items()]
     for at, one in enumerate(states):
         assert all(len(moved(one, other)) > 20 for other in states[at + 1 :])
     start: list[dict[str, Any]] = [
-        {}, {"start": ["stitched-pairs"]}, {"start": ["stitched-pairs"], "rotate": 1}, {"teacher": "teacher-deep_incubation"},
-    ]  # fmt: skip
+        {},
+        {"start": ["stitched-pairs"]},
+        {"start": ["stitched-pairs"], "rotate": 1},
+        {"teacher": "teacher-deep_incubation"},
+    ]
     jobs = [shop.job("student", "end_to_end", **options) for options in start]
     done = [train_weights(job) for job in jobs]
     for at, (one, rows) in enumerate(done):
@@ -154,8 +162,6 @@ def test_arms_differ_where_they_should(shop: Shop) -> None:
 
 def test_assembly_drops_stitches_and_nothing_else(shop: Shop) -> None:
     pairs = shop.train("stitched", "module_distillation", "pairs")
-    from shiftbench.systems.m2mkd.trainers import _modules
-
     job = shop.job("student", "end_to_end", start=["stitched-pairs"])
     put = _modules.assembled(job, ["stitched-pairs"]).state_dict()
     assert set(pairs) - set(put) == {name for name in pairs if modular_vit.is_stitch(name)}
@@ -165,7 +171,9 @@ def test_assembly_drops_stitches_and_nothing_else(shop: Shop) -> None:
         at = name.partition("blocks.")[2][:1]
         other = name.replace(f"blocks.{at}.", f"blocks.{(int(at) + 1) % 3}.") if at else name
         assert torch.equal(turned[other], tensor)
-    kept = _modules.assembled(shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"])
+    kept = _modules.assembled(
+        shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"]
+    )
     assert not moved(pairs, kept.state_dict())
     wrong = shop.job("meta", "end_to_end", start=["stitched-pairs"])
     with pytest.raises(ModelError, match="is left over, and is no stitch"):
@@ -206,7 +214,8 @@ def test_images_and_targets_are_mixed_alike() -> None:
             seen.add("mixup")
         else:
             left = (images.float() == given).float().mean((1, 2, 3))
-            assert left.min() >= share - 1e-6 and abs(left.mean() - share) < 0.02
+            assert left.min() >= share - 1e-6
+            assert abs(left.mean() - share) < 0.02
             seen.add("cutmix")
     assert seen == {"mixup", "cutmix"}
     plain = {**_recipe.PARAMS, "mixup": 0.0, "cutmix": 0.0}

@@ -1,4 +1,4 @@
-"""How evenly the experts of a block are used: entropy of their loads, 1 where all see as many tokens, 0 where one sees all.
+"""How evenly the experts of a block are used: entropy of their loads, 1 where all see as many tokens, 0 for one alone.
 
 A unit is a block, loads are counted over the tokens of all images, and a row's group is the block.
 
@@ -39,7 +39,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
         inputs = nets.to_inputs(predictor.prepare(samples), predictor.device)
         for block, value in enumerate(loads(predictor.net, inputs)):
             yield Observation(
-                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", weights=name, **where
+                "expert_load",
+                f"block_{block:02d}",
+                value,
+                group=f"block {block + 1}",
+                weights=name,
+                **where,
             )
 
 

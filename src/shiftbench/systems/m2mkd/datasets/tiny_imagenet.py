@@ -5,8 +5,8 @@
       tiny_imagenet_r: {use: tiny_imagenet, root: /data/tiny-imagenet-r, renditions: true}
 
 `root` is the unpacked tiny-imagenet-200: `wnids.txt`, `train/WNID/images/*.JPEG`, and `val/images/*.JPEG` with
-`val/val_annotations.txt` (or `val/WNID/**`, as some copies have it), which is the test split. With `renditions` it holds a
-folder for each of the 62 synsets (Zenodo 6653675), all of them test.
+`val/val_annotations.txt` (or `val/WNID/**`, as some copies have it), which is the test split. With `renditions` it
+holds a folder for each of the 62 synsets (Zenodo 6653675), all of them test.
 
 Classes are WordNet ids, sorted, as folders are, so that shared ones meet by name; `wnids.txt` is in another order, and
 who maps labels by its lines mislabels. Predictions for renditions are restricted to their 62 classes.
@@ -73,9 +73,7 @@ def samples(
         yield from class_samples(f"{name}/test", root / "val", labels)
 
 
-def _annotated(
-    prefix: str, folder: Path, labels: dict[str, int]
-) -> Iterator[Sample | DataError]:
+def _annotated(prefix: str, folder: Path, labels: dict[str, int]) -> Iterator[Sample | DataError]:
     for line in sorted(_lines(folder / "val_annotations.txt")):
         file, synset, *_ = line.split("\t")
         if synset not in labels:

@@ -1,4 +1,4 @@
-"""Parts of a Neural Attentive Circuit: layers that a code modulates, attention over a learnt graph, read-in and read-out.
+"""Parts of a Neural Attentive Circuit: layers that a code modulates, attention over a learnt graph, reading in and out.
 
 Names of tensors are those of the official code, so that its weights load.
 
@@ -24,7 +24,9 @@ Params = Mapping[str, Any]
 class Modulated(nn.Module):
     """y = W (x (1 + g LayerNorm(U c))) + b, with one code c for each row or for all."""
 
-    def __init__(self, before: int, after: int, code: int, gain: float, *, bias: bool = True) -> None:
+    def __init__(
+        self, before: int, after: int, code: int, gain: float, *, bias: bool = True
+    ) -> None:
         super().__init__()
         self.native_weight = nn.Parameter(torch.empty(after, before))
         nn.init.kaiming_uniform_(self.native_weight, a=math.sqrt(5))
@@ -84,7 +86,9 @@ class Kernel(nn.Module):
 class CircuitAttention(nn.Module):
     """Latents that receive attend to latents that send; what both are to each other is in codes and signatures."""
 
-    def __init__(self, params: Params, *, kernel: tuple[float | None, float | None], shared: bool) -> None:
+    def __init__(
+        self, params: Params, *, kernel: tuple[float | None, float | None], shared: bool
+    ) -> None:
         super().__init__()
         width, code, inner = params["width"], params["width"], params["heads"] * params["head"]
         gain = params["gain"]
@@ -138,7 +142,9 @@ class ReadInAttention(nn.Module):
         self.exit_layer = Modulated(inner, width, width, gain)
         self.layer_scale = LayerScale(width, 1.0)
 
-    def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
         """Return states (n, u, width) plus what they read of tokens (n, v, before)."""
         given = self.sender_layernorm(tokens)[:, :, None].expand(-1, -1, states.shape[1], -1)
         key, value = (
@@ -183,7 +189,9 @@ class ReadIn(nn.Module):
         super().__init__()
         self.read_in_attention, self.ffn = ReadInAttention(params, before), FeedForward(params, 0.0)
 
-    def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
         """Return states (n, u, width)."""
         out: torch.Tensor = self.ffn(self.read_in_attention(states, codes, tokens), codes)
         return out
@@ -221,7 +229,10 @@ class Seeder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layernorm = nn.LayerNorm(width)
-        self.code_to_state_mu, self.code_to_state_logvar = nn.Linear(width, width), nn.Linear(width, width)
+        self.code_to_state_mu, self.code_to_state_logvar = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+        )
         nn.init.constant_(self.code_to_state_logvar.bias, -5.0)
 
     def forward(self, codes: torch.Tensor, samples: int) -> torch.Tensor:
@@ -235,7 +246,7 @@ class Seeder(nn.Module):
 
 
 class Tokeniser(nn.Module):
-    """The first stages of ConvNeXt-T, with learnt positions beside: images (n, c, h, w) to tokens (n, t, width / 2 + grid)."""
+    """The first stages of ConvNeXt-T and learnt positions: images (n, c, h, w) to tokens (n, t, width / 2 + grid)."""
 
     def __init__(self, params: Params) -> None:
         super().__init__()

@@ -5,7 +5,7 @@
     ring_of_cliques     cliques of k nodes, each tied to the next by one edge
     erdos_renyi         each edge with p
 
-Source: NAC (Weiss et al., "Neural Attentive Circuits", NeurIPS 2022, section 3.2), whose code takes networkx's generators;
+Source: NAC (Weiss et al., "Neural Attentive Circuits", NeurIPS 2022), whose code takes networkx's generators;
 `create_graph` and `preset_graph_signatures` in `nacs/neural_compilers/model/nc/seeding.py` of kamanphoebe/m2mKD. Random
 edges are ours, keyed by a seed.
 """

@@ -11,6 +11,7 @@ there: weights uniform within 1 / sqrt(in x out), biases 0. Plain torch, no CUDA
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +29,10 @@ class Experts(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts, after, before).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(experts, after))
 
-    def one(self, x: torch.Tensor, expert: int) -> torch.Tensor:
-        """Return what an expert makes of rows (n, in): (n, out)."""
-        return F.linear(x, self.weight[expert], self.bias[expert])
+    def each(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return what each expert makes of its rows (n_e, in): (n_e, out)."""
+        layers = zip(parts, self.weight.unbind(), self.bias.unbind(), strict=True)
+        return [F.linear(part, weight, bias) for part, weight, bias in layers]
 
 
 class Mixture(nn.Module):
@@ -57,9 +59,12 @@ class Mixture(nn.Module):
         """Return the mixtures."""
         tokens = x.reshape(-1, x.shape[-1])
         shares, chosen = self.route(tokens)
-        mixed = torch.zeros_like(tokens)
-        for expert in range(len(self.gate.bias)):
-            rows, place = (chosen == expert).nonzero(as_tuple=True)
-            told = self.h4toh.one(F.gelu(self.htoh4.one(tokens[rows], expert)), expert)
-            mixed = mixed.index_add(0, rows, shares[rows, place, None] * told)
-        return mixed.view_as(x)
+        order = chosen.flatten().argsort(stable=True)  # by expert, then by token
+        rows, counts = (
+            order // self.top_k,
+            chosen.flatten().bincount(minlength=self.gate.out_features),
+        )
+        parts = tokens[rows].split(counts.tolist())
+        told = torch.cat(self.h4toh.each([F.gelu(part) for part in self.htoh4.each(parts)]))
+        weighted = told * shares.flatten()[order, None]
+        return torch.zeros_like(tokens).index_add(0, rows, weighted).view_as(x)

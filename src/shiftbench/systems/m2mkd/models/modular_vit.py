@@ -7,11 +7,12 @@ with one to it (not the last), as m2mKD trains it. `pool`: `class`, a class toke
 of the normalised tokens.
 
 Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
-section 3, and `vmoe.py`, `deep_incubation/timm/models/vision_transformer.py` of kamanphoebe/m2mKD at 067fa1f. V-MoE-Base
-is `width: 768, depths: [3, 3, 3, 3], heads: 12, mlp: 4, experts: 8`; DeiT-Large (`width: 1024, depths: [6, 6, 6, 6],
-heads: 16`) and DeiT-Huge (`patch: 14, width: 1280, depths: [4, 3, 3, 3, 3, 3, 3, 3, 3, 4], heads: 16, qkv_bias: false,
-eps: 1.0e-5`) have metas of one block for each module. Released files load: tensors under `stages.` are doubles, and
-fastmoe keeps an expert each under a name of its own. Small by default: 28 px, grey.
+section 3, and `vmoe.py`, `deep_incubation/timm/models/vision_transformer.py` of kamanphoebe/m2mKD at 067fa1f.
+V-MoE-Base: `width: 768, depths: [3, 3, 3, 3], heads: 12, mlp: 4, experts: 8`; DeiT-Large (`width: 1024, depths: [6, 6,
+6, 6], heads: 16`) and DeiT-Huge (`patch: 14, width: 1280, depths: [4, 3, 3, 3, 3, 3, 3, 3, 3, 4], heads: 16, qkv_bias:
+false, eps: 1.0e-5`) have metas of one block for each module. Linear layers, token and positions begin with a standard
+deviation of `spread`. Released files load: tensors under `stages.` are doubles, and fastmoe keeps an expert each under
+a name of its own. Small by default: 28 px, grey.
 """
 
 from __future__ import annotations
@@ -155,8 +156,8 @@ class ModularTransformer(nn.Module):
     def adopt(self, state: State) -> State:
         """Return a released state dict under the names here, experts of a block in one tensor."""
         found: dict[str, Any] = {}
-        for name, tensor in state.items():
-            name = name.removeprefix("module.")
+        for given, tensor in state.items():
+            name = given.removeprefix("module.")
             before, mixed, inner = name.partition(".moe.experts.")
             if mixed:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
                 number, _, rest = inner.partition(".")
@@ -194,7 +195,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, channels, size, size): grey as it is, or colour resized and cut as torchvision's nets are given."""
+    """Return uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's nets are given."""
     if params["channels"] == 1:
         return _images.grey_batch(samples, params["size"])
     return _pretrained.prepare_batch(samples, params)

@@ -2,10 +2,10 @@
 
 Tokens of an image are read by `input` latents, eight propagators pass messages from input and mediator latents to the
 mediators, and output latents read both; their mean, weighted by how sure each is, gives the logits. A latent has a
-signature (who is close to whom, from a graph prior at first: `prior`, `graph`; `_graphs.py`), a code (what it computes)
-and a state. As a student of m2mKD (`stitch`: the meta's width) its ten modules are read-in, propagators and read-out,
-each between linear maps, on *dense* attention and one random code for all tokens; code and first state are kept with
-the weights (`fixed_`).
+signature (who is close to whom, from a graph prior at first: `prior`, `graph`, fitted in `fit` steps; `_graphs.py`), a
+code (what it computes) and a state. As a student of m2mKD (`stitch`: the meta's width) its ten modules are read-in,
+propagators and read-out, each between linear maps, on *dense* attention and one random code for all tokens; code and
+first state are kept with the weights (`fixed_`).
 
 Source: Weiss et al., "Neural Attentive Circuits", NeurIPS 2022; Lo et al., m2mKD, 2024, arXiv:2402.16918, section 4.1;
 `nacstudent.py`, `configs/nac_*.yml` of kamanphoebe/m2mKD. Defaults are nac_scale_tinyimnet; on ImageNet `size: 224,
@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.errors import ModelError
 from shiftbench.inference.nets import State
 from shiftbench.models import _pretrained
 from shiftbench.rng import RandomStream
@@ -57,6 +58,7 @@ PARAMS: dict[str, object] = {
     "grid": 64,
     "prior": "scale_free",
     "graph": {"m": 2},
+    "fit": 1000,
     "stitch": 0,
 }
 
@@ -96,7 +98,9 @@ class Circuit(nn.Module):
         if not other:
             return
         last = len(self.depths) - 1
-        self.pre_stitch = nn.ModuleDict({f"{i}": nn.Linear(other, width) for i in range(1, last + 1)})
+        self.pre_stitch = nn.ModuleDict(
+            {f"{i}": nn.Linear(other, width) for i in range(1, last + 1)}
+        )
         self.post_stitch = nn.ModuleDict({f"{i}": nn.Linear(width, other) for i in range(last)})
         self.register_buffer("fixed_codes", torch.randn(len(self.depths), 1, width))
         self.register_buffer("fixed_states", torch.randn(len(self.depths), 1, 1, width))
@@ -106,7 +110,7 @@ class Circuit(nn.Module):
         nodes = self.params["mediators"]
         words = RandomStream(seed, "nac", self.params["prior"], "graph")
         graph = _graphs.adjacency(self.params["prior"], nodes, self.params["graph"], words)
-        vectors = _graphs.signatures(graph, self.params["signature"])
+        vectors = _graphs.signatures(graph, self.params["signature"], steps=self.params["fit"])
         self.mediator_latents["signatures_"].data.copy_(vectors)
 
     def penalty(self) -> torch.Tensor:
@@ -147,7 +151,7 @@ class Circuit(nn.Module):
         return codes + (2 * torch.rand_like(codes) - 1) * reach
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
-        """Return the mean of states (n, u, width), weighted by a softmax of how sure each is (Gumbel while training)."""
+        """Return the mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""
         sure = self.confidence_scorer(states)[..., 0]
         weights = F.gumbel_softmax(sure, dim=-1) if self.training else sure.softmax(-1)
         return torch.einsum("nuc,nu->nc", states, weights)
@@ -158,16 +162,27 @@ class Circuit(nn.Module):
         return logits
 
     def run(self, x: torch.Tensor, start: int, end: int) -> torch.Tensor:
-        """Return what student module `start` (end = start + 1) makes of images or of the meta's tokens (n, t, stitch)."""
+        """Return what one student module, `start`, makes of images or of the meta's tokens (n, t, stitch).
+
+        Raises:
+            ModelError: several modules are asked for, which have no stitches between them that fit.
+        """
+        if end != start + 1:
+            raise ModelError(f"modules {start} to {end - 1} of a circuit are no chain; ask for one")
         at, last = str(start), len(self.depths) - 1
         codes = self.fixed_codes[start]
         given = self.pre_stitch[at](x) if start else None
         first = self.fixed_states[start].expand(len(x), -1, -1)
         if start == 0:
-            return self.post_stitch[at](self.read_in(first, codes, self.tokens(x)))
+            read: torch.Tensor = self.post_stitch[at](self.read_in(first, codes, self.tokens(x)))
+            return read
         if start < last:
-            return self.post_stitch[at](self.propagators[start - 1](given, codes, given, codes, None))
-        return self.head(self.pooled(self.read_out(first, codes, given, codes, None)))
+            told = self.propagators[start - 1](given, codes, given, codes, None)
+            passed: torch.Tensor = self.post_stitch[at](told)
+            return passed
+        out = self.pooled(self.read_out(first, codes, given, codes, None))
+        logits: torch.Tensor = self.head(out)
+        return logits
 
     def owner(self, name: str) -> int:
         """Return which module a tensor belongs to; latents and their seeder belong to none, -1."""
@@ -183,10 +198,10 @@ class Circuit(nn.Module):
     def adopt(self, state: State) -> State:
         """Return a released state dict under the names here."""
         found = {}
-        for name, tensor in state.items():
-            name = name.removeprefix("module.").removeprefix("latent_graphs.0.")
-            name = name.replace("output_tokenizer.to_logits.", "head.")
-            found[name.removeprefix("output_tokenizer.")] = tensor
+        for given, tensor in state.items():
+            name = given.removeprefix("module.").removeprefix("latent_graphs.0.")
+            inner = name.replace("output_tokenizer.to_logits.", "head.")
+            found[inner.removeprefix("output_tokenizer.")] = tensor
         return found
 
 

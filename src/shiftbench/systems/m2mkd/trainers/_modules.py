@@ -1,7 +1,7 @@
 """Nets that stand beside the one that learns, which of its modules learns, and nets put together from modules.
 
-Weights are named `MODEL-TRAINER`, of the same dataset, or `DATASET/MODEL-TRAINER`; `seeds` pins the training seed of some
-of them (default: that of the training), so that a meta network and a teacher may be trained once for all students.
+Weights are named `MODEL-TRAINER`, of the same dataset, or `DATASET/MODEL-TRAINER`; `seeds` pins the training seed of
+some of them (default: that of the training), so that a meta network and a teacher may be trained once for all students.
 `nets` has the options of models that differ from their file's defaults, by the model's name: `{meta: {use: modular_vit,
 depths: [1, 1, 1]}}`.
 """
@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -26,6 +27,7 @@ from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {"nets": {}, "seeds": {}}
+Rows = tuple[torch.Tensor, ...]
 
 
 def refs_of(params: Mapping[str, Any], *names: str) -> list[Ref]:
@@ -52,7 +54,9 @@ def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
             at = WeightsName.of(ref)
             if f"{at.model}-{at.trainer}" == short:
                 return ref, path
-    raise ParamsError(f"{job.trainer}: no weights {name!r} among what it needs; expected MODEL-TRAINER")
+    raise ParamsError(
+        f"{job.trainer}: no weights {name!r} among what it needs; expected MODEL-TRAINER"
+    )
 
 
 def frozen(job: TrainJob, name: str) -> Any:
@@ -108,7 +112,12 @@ def chosen(job: TrainJob, modules: int) -> Sequence[int]:
 
 
 def fit(
-    job: TrainJob, net: Any, module: int, loss: _loop.Loss, logits: Callable[[Any], torch.Tensor], **options: Any
+    job: TrainJob,
+    net: Any,
+    module: int,
+    loss: _loop.Loss,
+    logits: Callable[[Any], torch.Tensor],
+    **options: Any,
 ) -> None:
     """Train one module of a net, on words of its own: what it becomes does not depend on which others are trained.
 
@@ -132,6 +141,35 @@ def fit(
         _loop.fit(own, net, loss, validate=validate, **options)
     for step, name, value in own.rows:
         job.log(step, f"{name}/{module}", value)
+
+
+class Memo:
+    """What frozen nets make of images, computed once for each image that stays the same from epoch to epoch.
+
+    Args:
+        make: prepared images (n, ...) as a tensor -> tensors with n rows each.
+        kept: whether images come again as they are; else nothing is kept.
+    """
+
+    def __init__(self, make: Callable[[torch.Tensor], Rows], *, kept: bool) -> None:
+        self._make, self._kept = make, kept
+        self._known: dict[bytes, Rows] = {}
+
+    def __call__(self, batch: npt.NDArray[Any], images: torch.Tensor) -> Rows:
+        """Return what is made of images.
+
+        Args:
+            batch: the images before they were mixed, by whose bytes they are known.
+            images: the same as a tensor, mixed.
+        """
+        if not self._kept:
+            return self._make(images)
+        keys = [one.tobytes() for one in batch]
+        if any(key not in self._known for key in keys):
+            made = self._make(images)
+            self._known |= {key: tuple(part[at] for part in made) for at, key in enumerate(keys)}
+            return made
+        return tuple(map(torch.stack, zip(*(self._known[key] for key in keys), strict=True)))
 
 
 def accuracy(
@@ -169,8 +207,8 @@ def assembled(
 ) -> nn.Module:
     """Return the job's net with the modules of weights: of one, or module i of the i-th.
 
-    Stitches are dropped where the job's net has none. Blocks of module i become those of module i + rotate, modulo L; what
-    is not in blocks stays. What belongs to no module (latents) and what `anew` names stays fresh.
+    Stitches are dropped where the job's net has none. Blocks of module i become those of module i + rotate, modulo L;
+    what is not in blocks stays. What belongs to no module (latents) and what `anew` names stays fresh.
 
     Args:
         job: of the net.
@@ -194,8 +232,8 @@ def assembled(
     wrong = [name for name in over if not modular_vit.is_stitch(name)]
     if wrong or (over and any(modular_vit.is_stitch(name) for name in wanted)):
         raise ModelError(
-            f"{job.trainer}: {(wrong or over)[0]} of {', '.join(names)} is left over, and is no stitch that the net dropped; "
-            "give both models the same options but for `stitch`"
+            f"{job.trainer}: {(wrong or over)[0]} of {', '.join(names)} is left over, and is no stitch that the "
+            "net dropped; give both models the same options but for `stitch`"
         )
     taken = {k: v for k, v in found.items() if k in wanted}
     nets.load_into(net, {k: wanted[k] for k in kept} | taken, ", ".join(names))
@@ -207,12 +245,13 @@ def _turned(net: Any, state: nets.State, rotate: int) -> nets.State:
         return state
     depth = len(set(net.depths)) == 1 and net.depths[0]
     if not depth:
-        raise ParamsError(f"rotate: modules have {list(net.depths)} blocks; expected as many in each")
+        raise ParamsError(
+            f"rotate: modules have {list(net.depths)} blocks; expected as many in each"
+        )
     total, found = len(net.blocks), {}
     for name, tensor in state.items():
         first, _, rest = name.partition(".")
-        if first == "blocks":
-            number, _, rest = rest.partition(".")
-            name = f"blocks.{(int(number) + rotate * depth) % total}.{rest}"
-        found[name] = tensor
+        number, _, inner = rest.partition(".")
+        at = (int(number) + rotate * depth) % total if first == "blocks" else 0
+        found[f"blocks.{at}.{inner}" if first == "blocks" else name] = tensor
     return found

@@ -1,14 +1,13 @@
-"""How images and labels are mixed before a loss sees them, and how gradients are bounded: DeiT's recipe, as m2mKD has it.
+"""How images and labels are mixed before a loss sees them, and how gradients are bounded: DeiT's recipe, as in m2mKD.
 
-In each batch one lambda from Beta(a, a): CutMix (a `cutmix`) with probability `switch`, else mixup (a `mixup`); each image is
-mixed with the one at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0` leaves
-images as they are. `erasing`: the probability that a rectangle of an image becomes noise. `repeats`: how often an image
-is in an epoch's batches, which hold so many times fewer images (repeated augmentation). `clip`: the largest norm of all
-gradients together, 0 for none.
+In each batch one lambda from Beta(a, a): CutMix (a `cutmix`) with probability `switch`, else mixup (a `mixup`); each
+image is mixed with the one at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0`
+leaves images as they are. `erasing`: the probability that a rectangle of an image becomes noise. `clip`: the largest
+norm of all gradients together, 0 for none.
 
-Source: `Mixup` and `RandomErasing` of timm 0.4 and `RASampler`, as vendored in kamanphoebe/m2mKD
-(`deep_incubation/timm/data`, `samplers.py`); Hoffer et al., "Augment Your Batch", CVPR 2020. Differs: an erased
-rectangle has noise of uniform grey levels, there of normalised values; RandAugment is left out.
+Source: `Mixup` and `RandomErasing` of timm 0.4, as vendored in kamanphoebe/m2mKD (`deep_incubation/timm/data`).
+Differs: an erased rectangle has noise of uniform grey levels, there of normalised values; RandAugment and repeated
+augmentation are left out.
 """
 
 from __future__ import annotations
@@ -64,9 +63,7 @@ def mixed(
     images = _loop.tensor(_flipped(batch, rng, flip=params["flip"]), net)
     images = erased(images, params["erasing"], rng) if params["erasing"] else images
     targets = smoothed(labels, classes, params["smoothing"])
-    cut = params["cutmix"] > 0 and (
-        params["mixup"] <= 0 or float(rng.uniform()) < params["switch"]
-    )
+    cut = params["cutmix"] > 0 and (params["mixup"] <= 0 or float(rng.uniform()) < params["switch"])
     strength = params["cutmix"] if cut else params["mixup"]
     if strength <= 0:
         return images, targets
@@ -77,6 +74,11 @@ def mixed(
     else:
         images = _mixing.mixup(images, images.flip(0), share)
     return images, share * targets + (1 - share) * targets.flip(0)
+
+
+def unchanged(params: Mapping[str, Any]) -> bool:
+    """Tell whether a step sees images as they are."""
+    return not any(params[name] for name in ("mixup", "cutmix", "erasing", "flip", "crops"))
 
 
 def smoothed(labels: torch.Tensor, classes: int, smoothing: float) -> torch.Tensor:

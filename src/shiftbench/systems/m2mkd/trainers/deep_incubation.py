@@ -1,12 +1,12 @@
 """Deep Incubation: a deep net trained module by module inside a small meta network, then as a whole.
 
 1. `meta` is trained before: a net of as many, shallower modules (`end_to_end`).
-2. For each i, on its own: module i of the deep net stands in place of that of the meta network and learns; modules before
-   it need no gradient, those behind it pass it on and stay (`incubate` epochs).
+2. For each i, on its own: module i of the deep net stands in place of that of the meta network and learns; modules
+   before it need no gradient, those behind it pass it on and stay (`incubate` epochs).
 3. Put together, the modules are fine-tuned (`epochs`, from `fine_lr` without warm-up, `fine_clip`).
 
-`only` trains one module and returns the net untuned, so that modules may be trained apart and `end_to_end` (`start`) puts
-them together. A module begins with random weights, embedding and head included.
+`only` trains one module and returns the net untuned, so that modules may be trained apart and `end_to_end` (`start`)
+puts them together. A module begins with random weights, embedding and head included.
 
 Source: Ni et al., "Deep Incubation: Training Large Models by Divide-and-Conquering", ICCV 2023, arXiv:2212.04129,
 section 3; phases MT and FT of `main.py` in LeapLabTHU/Deep-Incubation, as vendored by kamanphoebe/m2mKD.
@@ -71,16 +71,22 @@ def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
     """Train one module of a net in place, inside the meta network."""
     own = replace(job, params={**job.params, "epochs": job.params["incubate"]})
 
+    @torch.no_grad()
+    def frozen(images: torch.Tensor) -> _modules.Rows:
+        return (before(meta, images, module),)
+
     def hybrid(images: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            tokens = before(meta, images, module)
-        return behind(meta, net.run(tokens, module, module + 1), module)
+        return behind(meta, net.run(*frozen(images), module, module + 1), module)
+
+    memo = _modules.Memo(frozen, kept=_recipe.unchanged(job.params))
 
     def loss(
         net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
-        return soft_cross_entropy.loss(hybrid(images), targets)
+        (tokens,) = memo(batch, images)
+        logits = behind(meta, net.run(tokens, module, module + 1), module)
+        return soft_cross_entropy.loss(logits, targets)
 
     between = _recipe.bounded(job.params)
     _modules.fit(own, net, module, loss, hybrid, between=between)

@@ -8,9 +8,10 @@ For each pair i, on its own, on mixed x and y:
     loss = (1 - alpha) CE(z_S, y) + alpha tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau))
 
 E and R are the stitches of the student (model option `stitch`: the meta's width); the first pair has no E, the last one
-no R and no tail. `kl_reduction: numel` divides the sum by rows x classes as the released code does; `batchmean` by rows.
-`teaches: shifted` is a control: at position i the teacher's module has the blocks of i - 1 (of the last one at the first),
-while embedding, norm and head stay where they belong. `only` trains one pair, for pairs in parallel.
+no R and no tail. `kl_reduction: numel` divides the sum by rows x classes as the released code does; `batchmean` by
+rows. `teaches: shifted` is a control: at position i the teacher's module has the blocks of i - 1 (of the last one at
+the first), while embedding, norm and head stay where they belong. `only` trains one pair, for pairs in parallel. Where
+images are not mixed, what frozen nets make of them is kept from epoch to epoch.
 
 Weights hold the whole student with its stitches. Students see the meta's tokens, not those of their neighbours to be:
 before `end_to_end` (`start`) the net that they make up is near chance.
@@ -65,7 +66,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
     """
     if job.params["teaches"] not in TEACHES:
-        raise ParamsError(f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}")
+        raise ParamsError(
+            f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}"
+        )
     job = _modules.held(job)
     student: Any = _loop.fresh_net(job)
     meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))
@@ -80,18 +83,23 @@ def teach(job: TrainJob, student: Any, meta: Any, teacher: Any, pair: int) -> No
     params = job.params
     source = (pair - (params["teaches"] == "shifted")) % len(meta.depths)
 
+    @torch.no_grad()
+    def frozen(images: torch.Tensor) -> _modules.Rows:
+        tokens = before(meta, images, pair)
+        return tokens, behind(meta, teacher.through(tokens, source, pair), pair)
+
     def told(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             tokens = before(meta, images, pair)
         return behind(meta, student.run(tokens, pair, pair + 1), pair)
 
+    memo = _modules.Memo(frozen, kept=_recipe.unchanged(params))
+
     def loss(
         net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
         images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
-        with torch.no_grad():
-            tokens = before(meta, images, pair)
-            taught = behind(meta, teacher.through(tokens, source, pair), pair)
+        tokens, taught = memo(batch, images)
         logits = behind(meta, student.run(tokens, pair, pair + 1), pair)
         return combined(params, logits, taught, targets)
 
