@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench.errors import ParamsError
+from makers import training_jobs
+from shiftbench import refs
+from shiftbench.errors import ModelError, ParamsError
 from shiftbench.rng import RandomStream
-from shiftbench.systems.m2mkd.models import _circuit, _graphs, nac
+from shiftbench.stages.train import train_weights
+from shiftbench.systems.m2mkd.models import _circuit, _graphs, modular_vit, nac
+from shiftbench.systems.m2mkd.trainers import _modules
 
 TINY: dict[str, Any] = {
     "size": 16, "width": 8, "signature": 4, "inputs": 3, "mediators": 6, "outputs": 2, "propagators": 2,
@@ -122,6 +127,8 @@ def test_circuit_answers_learns_and_is_a_student() -> None:
     assert net.run(x, 0, 1).shape == (2, 1, 6)
     assert net.run(torch.randn(2, 5, 6), 1, 2).shape == (2, 5, 6)
     assert net.run(torch.randn(2, 5, 6), 3, 4).shape == (2, 4)
+    with pytest.raises(ModelError, match="no chain"):
+        net.run(x, 0, 2)
     net.train()
     (net(x).square().sum() + net.penalty()).backward()
     silent = {n for n, p in net.named_parameters() if p.grad is None}
@@ -162,3 +169,67 @@ def test_released_names_are_understood() -> None:
         )
         released[f"{prefix}{inner}"] = tensor
     assert net.adopt(released).keys() == net.state_dict().keys()
+
+
+def test_circuits_begin_with_modules_that_students_learnt(tmp_path: Path) -> None:
+    vit = {
+        "size": 16,
+        "channels": 3,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "patch": 8,
+        "width": 8,
+        "heads": 2,
+    }
+    nets = {name: {**vit, "depths": [1, 1, 1, 1]} for name in ("meta", "teacher")}
+    inputs = {}
+    for name, options in nets.items():
+        torch.manual_seed(len(inputs))
+        state = modular_vit.build(modular_vit.PARAMS | options, 4).state_dict()
+        inputs[refs.weights("tiny", name, "x")] = training_jobs.write(
+            tmp_path / f"{name}.safetensors", state
+        )
+    options = {
+        "epochs": 1,
+        "nets": nets,
+        "meta": "meta-x",
+        "teacher": "teacher-x",
+        "mixup": 0.0,
+        "cutmix": 0.0,
+    }
+    small = TINY | {"graph": {"groups": 2}}
+    student, rows = train_weights(
+        training_jobs.job(
+            "nac",
+            "module_distillation",
+            inputs=inputs,
+            model_params=small | {"stitch": 8},
+            **options,
+        )
+    )
+    assert {name for _, name, _ in rows} >= {f"val_accuracy/{module}" for module in range(4)}
+    start = {
+        refs.weights("tiny", "student", "x"): training_jobs.write(
+            tmp_path / "s.safetensors", student
+        )
+    }
+    job = training_jobs.job("nac", "end_to_end", inputs=start, model_params=small, epochs=1)
+    own, new = (
+        _modules.assembled(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"])
+    )
+    fresh, taken, anew = (net.state_dict() for net in (_modules.fresh(job), own, new))
+    for name, tensor in taken.items():
+        latent = name.startswith(
+            ("input_latents", "mediator_latents", "output_latents", "latent_seeder")
+        )
+        assert torch.equal(tensor, (fresh if latent else student)[name]), name
+    assert torch.equal(anew["head.weight"], fresh["head.weight"])
+    assert not torch.equal(anew["head.weight"], taken["head.weight"])
+    after, _ = train_weights(
+        training_jobs.job(
+            "nac", "end_to_end", inputs=start, model_params=small, epochs=1, start=["student-x"]
+        )
+    )
+    assert not torch.equal(
+        after["mediator_latents.signatures_"], taken["mediator_latents.signatures_"]
+    )
