@@ -85,5 +85,5 @@ def entropy(counts: torch.Tensor) -> float:
         (1.0, 0.0)
     """
     shares = counts.double() / counts.sum()
-    found = -torch.special.xlogy(shares, shares).sum().item() / math.log(len(counts))
+    found: float = -torch.special.xlogy(shares, shares).sum().item() / math.log(len(counts))
     return abs(found)

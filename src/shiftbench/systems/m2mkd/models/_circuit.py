@@ -238,7 +238,7 @@ class Seeder(nn.Module):
     def forward(self, codes: torch.Tensor, samples: int) -> torch.Tensor:
         """Return states (samples, u, width) of codes (u, width)."""
         normal = self.layernorm(codes)
-        mean = self.code_to_state_mu(normal).expand(samples, -1, -1)
+        mean: torch.Tensor = self.code_to_state_mu(normal).expand(samples, -1, -1)
         if not self.training:
             return mean
         spread: torch.Tensor = (0.5 * self.code_to_state_logvar(normal)).exp()
@@ -252,24 +252,21 @@ class Tokeniser(nn.Module):
         super().__init__()
         widths = [params["width"] // 4, params["width"] // 2]
         stem = nn.Sequential(nn.Conv2d(params["channels"], widths[0], 4, 4), ChannelNorm(widths[0]))
-        shrink = nn.Sequential(ChannelNorm(widths[0]), nn.Conv2d(*widths, 2, 2))
+        shrink = nn.Sequential(ChannelNorm(widths[0]), nn.Conv2d(widths[0], widths[1], 2, 2))
+        stages = [
+            nn.Sequential(*(ConvNextBlock(width) for _ in range(depth)))
+            for width, depth in zip(widths, params["convnext"], strict=True)
+        ]
         self.backbone = nn.ModuleDict(
-            {
-                "downsample_layers": nn.ModuleList([stem, shrink]),
-                "stages": nn.ModuleList(
-                    nn.Sequential(*(ConvNextBlock(width) for _ in range(depth)))
-                    for width, depth in zip(widths, params["convnext"], strict=True)
-                ),
-            }
+            {"downsample_layers": nn.ModuleList([stem, shrink]), "stages": nn.ModuleList(stages)}
         )
         side = params["size"] // 8
         self.positional_grid = nn.ParameterDict({"grid": torch.randn(params["grid"], side, side)})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return tokens."""
-        for shrink, stage in zip(
-            self.backbone["downsample_layers"], self.backbone["stages"], strict=True
-        ):
+        parts: Any = self.backbone
+        for shrink, stage in zip(parts["downsample_layers"], parts["stages"], strict=True):
             x = stage(shrink(x))
         where = self.positional_grid["grid"].expand(len(x), -1, -1, -1)
         return torch.cat([x, where], 1).flatten(2).transpose(1, 2)
@@ -297,7 +294,8 @@ class ConvNextBlock(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), 1e-6))
         for part in (self.dwconv, self.pwconv1, self.pwconv2):
             nn.init.trunc_normal_(part.weight, std=0.02)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return maps of the same shape."""
@@ -316,7 +314,8 @@ def dropped(residual: torch.Tensor, rate: float, *, learning: bool) -> torch.Ten
 
 
 def _heads(x: torch.Tensor, heads: int) -> torch.Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    split: torch.Tensor = x.unflatten(-1, (heads, -1))
+    return split.transpose(1, 2)
 
 
 def _flat(x: torch.Tensor) -> torch.Tensor:

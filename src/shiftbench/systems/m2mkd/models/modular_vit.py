@@ -111,7 +111,7 @@ class ModularTransformer(nn.Module):
         tokens = patches.flatten(2).transpose(1, 2)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
-        return tokens + self.pos_embed
+        return tokens + self.pos_embed  # type: ignore[no-any-return]
 
     def pooled(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return features (n, width) of the last block's tokens."""

@@ -68,6 +68,13 @@ class Circuit(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
+    fixed_codes: torch.Tensor
+    fixed_states: torch.Tensor
+    input_latents: nn.ParameterDict
+    mediator_latents: nn.ParameterDict
+    output_latents: nn.ParameterDict
+    propagators: Any
+    read_out: Any
 
     def __init__(self, params: Mapping[str, Any], classes: int) -> None:
         super().__init__()
@@ -148,7 +155,8 @@ class Circuit(nn.Module):
         if not self.training:
             return codes
         reach = self.params["code_noise"] * codes.detach().abs()
-        return codes + (2 * torch.rand_like(codes) - 1) * reach
+        noisy: torch.Tensor = codes + (2 * torch.rand_like(codes) - 1) * reach
+        return noisy
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
         """Return the mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""

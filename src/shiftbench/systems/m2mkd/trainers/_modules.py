@@ -237,7 +237,7 @@ def assembled(
         )
     taken = {k: v for k, v in found.items() if k in wanted}
     nets.load_into(net, {k: wanted[k] for k in kept} | taken, ", ".join(names))
-    return net
+    return net  # type: ignore[no-any-return]
 
 
 def _turned(net: Any, state: nets.State, rotate: int) -> nets.State:

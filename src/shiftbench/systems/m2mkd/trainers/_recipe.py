@@ -69,7 +69,7 @@ def mixed(
         return images, targets
     share = _mixing.beta(rng, strength, strength)
     if cut:
-        where = _mixing.box(rng, *images.shape[-2:], share)
+        where = _mixing.box(rng, *images.shape[-2:], share)  # type: ignore[call-arg]
         images, share = _mixing.cutmix(images, images.flip(0), where)
     else:
         images = _mixing.mixup(images, images.flip(0), share)

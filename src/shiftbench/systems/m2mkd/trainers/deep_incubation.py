@@ -85,7 +85,7 @@ def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
     ) -> torch.Tensor:
         images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
         (tokens,) = memo(batch, images)
-        logits = behind(meta, net.run(tokens, module, module + 1), module)
+        logits = behind(meta, net.run(tokens, module, module + 1), module)  # type: ignore[operator]
         return soft_cross_entropy.loss(logits, targets)
 
     between = _recipe.bounded(job.params)

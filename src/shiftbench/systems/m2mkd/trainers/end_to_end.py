@@ -74,12 +74,12 @@ def whole(job: TrainJob, net: nn.Module, teacher: nn.Module | None = None) -> nn
         told = net(images)
         value = soft_cross_entropy.loss(told, targets)
         if hasattr(net, "penalty"):
-            value = value + params["penalty"] * net.penalty()
+            value = value + params["penalty"] * net.penalty()  # type: ignore[operator]
         if teacher is None:
             return value
         with torch.no_grad():
             taught = teacher(images)
         more = logit_distillation.loss(told, taught, params["tau"], params["kl_reduction"])
-        return (1 - params["alpha"]) * value + params["alpha"] * more
+        return (1 - params["alpha"]) * value + params["alpha"] * more  # type: ignore[no-any-return]
 
     return _loop.fit(job, net, loss, between=_recipe.bounded(params))

@@ -112,4 +112,4 @@ def combined(
     """Return (1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
     alpha = params["alpha"]
     more = logit_distillation.loss(logits, taught, params["tau"], params["kl_reduction"])
-    return (1 - alpha) * soft_cross_entropy.loss(logits, targets) + alpha * more
+    return (1 - alpha) * soft_cross_entropy.loss(logits, targets) + alpha * more  # type: ignore[no-any-return]
