@@ -22,6 +22,7 @@ from makers.hub_miniature import (
     so_fake_ood,
     so_fake_set,
 )
+from makers.m2mkd_miniature import tiny_imagenet
 from makers.medmnist_miniature import makers as medmnist
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
 from makers.miniature_texts import (
@@ -399,6 +400,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
         *(cv_bench, sat),
         imagenet_variant,
+        tiny_imagenet,
         *(oodcv, pascal3d),
         texture_vs_shape,
     )

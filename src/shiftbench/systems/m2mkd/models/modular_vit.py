@@ -1,0 +1,201 @@
+"""Vision transformer that is cut into modules, dense or with experts: teacher, meta network and V-MoE of m2mKD.
+
+`depths` has the blocks of each module. The first module owns patch embedding, class token and positions, the last one
+final norm and head. `experts` above 0: each block's MLP is a mixture of so many, `top_k` of which see a token
+(`_moe.py`). `stitch` is a meta network's width: module i of L then begins with a map from it (not the first) and ends
+with one to it (not the last), as m2mKD trains it. `pool`: `class`, a class token as in the paper, or `mean`, the mean
+of the normalised tokens.
+
+Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
+section 3, and `vmoe.py`, `deep_incubation/timm/models/vision_transformer.py` of kamanphoebe/m2mKD at 067fa1f.
+V-MoE-Base: `width: 768, depths: [3, 3, 3, 3], heads: 12, mlp: 4, experts: 8`; DeiT-Large (`width: 1024, depths: [6, 6,
+6, 6], heads: 16`) and DeiT-Huge (`patch: 14, width: 1280, depths: [4, 3, 3, 3, 3, 3, 3, 3, 3, 4], heads: 16, qkv_bias:
+false, eps: 1.0e-5`) have metas of one block for each module. Linear layers, token and positions begin with a standard
+deviation of `spread`. Released files load: tensors under `stages.` are doubles, and fastmoe keeps an expert each under
+a name of its own. Small by default: 28 px, grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shiftbench.errors import ParamsError, near
+from shiftbench.inference.nets import State
+from shiftbench.models import _images, _pretrained
+from shiftbench.sample import Sample
+from shiftbench.systems.m2mkd.models import _blocks
+
+TASK = "classification"
+PARAMS: dict[str, object] = {
+    "size": 28,
+    "channels": 1,
+    "crop": 1.0,
+    "interpolation": "bicubic",
+    "mean": [0.5],
+    "std": [0.5],
+    "patch": 7,
+    "width": 48,
+    "depths": [1, 1, 1],
+    "heads": 4,
+    "mlp": 2,
+    "qkv_bias": True,
+    "eps": 1e-6,
+    "drop_path": 0.0,
+    "pool": "class",
+    "experts": 0,
+    "top_k": 2,
+    "stitch": 0,
+    "spread": 0.02,
+}
+POOLS = ("class", "mean")
+STITCHES = ("pre_stitch", "post_stitch")
+
+
+class ModularTransformer(nn.Module):
+    """Images (n, channels, size, size) in 0..255, uint8 or float, to features (n, width) and logits.
+
+    Attributes:
+        depths: blocks of each module.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, params: Mapping[str, Any], classes: int) -> None:
+        super().__init__()
+        width, patch = params["width"], params["patch"]
+        self.depths, self.pool = tuple(params["depths"]), params["pool"]
+        self.ends = (0, *accumulate(self.depths))
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv2d(params["channels"], width, patch, patch)}
+        )
+        cls = self.pool == "class"
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if cls else None
+        tokens = (params["size"] // patch) ** 2 + cls
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        rates = np.linspace(0, params["drop_path"], self.ends[-1])
+        self.blocks = nn.ModuleList(
+            _blocks.Block(params, float(rate), self._stitches(at, params["stitch"]))
+            for at, rate in enumerate(rates)
+        )
+        self.norm = nn.LayerNorm(width, eps=params["eps"])
+        self.head = nn.Linear(width, classes)
+        self.register_buffer("mean", _levels(params["mean"]), persistent=False)
+        self.register_buffer("std", _levels(params["std"]), persistent=False)
+        self._begin(params["spread"])
+
+    def _stitches(self, block: int, width: int) -> tuple[int, int]:
+        """Return the meta's width where a module but the first begins, and where one but the last ends; else 0."""
+        inner = self.ends[1:-1]
+        return width * (block in inner), width * (block + 1 in inner)
+
+    def _begin(self, spread: float) -> None:
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.trunc_normal_(part.weight, std=spread)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+        nn.init.trunc_normal_(self.pos_embed, std=spread)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=spread)
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Return tokens (n, t, width) of images."""
+        patches = self.patch_embed["proj"]((x.float() / 255 - self.mean) / self.std)
+        tokens = patches.flatten(2).transpose(1, 2)
+        if self.cls_token is not None:
+            tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
+        return tokens + self.pos_embed  # type: ignore[no-any-return]
+
+    def pooled(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return features (n, width) of the last block's tokens."""
+        normal: torch.Tensor = self.norm(tokens)
+        return normal[:, 0] if self.pool == "class" else normal.mean(1)
+
+    def run(self, x: torch.Tensor, start: int, end: int) -> torch.Tensor:
+        """Return what modules start, ..., end - 1 make of images (start 0) or tokens: tokens, or logits (end L)."""
+        return self._walk(x, self.ends[start], self.ends[end], start == 0, end == len(self.depths))
+
+    def through(self, x: torch.Tensor, blocks_of: int, at: int) -> torch.Tensor:
+        """Return what module `at` makes of its input when it has the blocks of module `blocks_of`."""
+        first, last = self.ends[blocks_of], self.ends[blocks_of + 1]
+        return self._walk(x, first, last, at == 0, at == len(self.depths) - 1)
+
+    def _walk(self, x: torch.Tensor, first: int, last: int, *ends: bool) -> torch.Tensor:
+        begins, closes = ends
+        tokens = self.embed(x) if begins else x
+        for block in self.blocks[first:last]:
+            tokens = block(tokens)
+        return self.head(self.pooled(tokens)) if closes else tokens
+
+    def owner(self, name: str) -> int:
+        """Return which module a tensor belongs to."""
+        first, _, rest = name.partition(".")
+        if first == "blocks":
+            block = int(rest.partition(".")[0])
+            return sum(block >= end for end in self.ends[1:])
+        return 0 if first in ("patch_embed", "cls_token", "pos_embed") else len(self.depths) - 1
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return pooled features (n, width)."""
+        tokens = self.embed(x)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.pooled(tokens)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes)."""
+        return self.run(x, 0, len(self.depths))
+
+    def adopt(self, state: State) -> State:
+        """Return a released state dict under the names here, experts of a block in one tensor."""
+        found: dict[str, Any] = {}
+        for given, tensor in state.items():
+            name = given.removeprefix("module.")
+            before, mixed, inner = name.partition(".moe.experts.")
+            if mixed:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
+                number, _, rest = inner.partition(".")
+                found.setdefault(f"{before}.moe.{rest}", {})[int(number)] = tensor
+            elif not name.startswith("stages."):
+                found[name.replace(".moe.gate.gate.", ".moe.gate.")] = tensor
+        return {
+            name: torch.cat([one[at] for at in sorted(one)]) if isinstance(one, dict) else one
+            for name, one in found.items()
+        }
+
+
+def _levels(values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1)
+
+
+def is_stitch(name: str) -> bool:
+    """Tell whether a tensor is one of a stitch map."""
+    return any(part in STITCHES for part in name.split("."))
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator.
+
+    Raises:
+        ParamsError: `pool` is neither of its values, or the size is no multiple of the patch.
+    """
+    if params["pool"] not in POOLS:
+        raise ParamsError(f"pool is {params['pool']!r}; {near(params['pool'], POOLS)}")
+    if params["size"] % params["patch"]:
+        raise ParamsError(
+            f"size {params['size']} is no multiple of patch {params['patch']}; expected whole patches"
+        )
+    return ModularTransformer(params, classes)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's nets are given."""
+    if params["channels"] == 1:
+        return _images.grey_batch(samples, params["size"])
+    return _pretrained.prepare_batch(samples, params)

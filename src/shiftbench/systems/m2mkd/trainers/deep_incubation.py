@@ -1,0 +1,105 @@
+"""Deep Incubation: a deep net trained module by module inside a small meta network, then as a whole.
+
+1. `meta` is trained before: a net of as many, shallower modules (`end_to_end`).
+2. For each i, on its own: module i of the deep net stands in place of that of the meta network and learns; modules
+   before it need no gradient, those behind it pass it on and stay (`incubate` epochs).
+3. Put together, the modules are fine-tuned (`epochs`, from `fine_lr` without warm-up, `fine_clip`).
+
+`only` trains one module and returns the net untuned, so that modules may be trained apart and `end_to_end` (`start`)
+puts them together. A module begins with random weights, embedding and head included.
+
+Source: Ni et al., "Deep Incubation: Training Large Models by Divide-and-Conquering", ICCV 2023, arXiv:2212.04129,
+section 3; phases MT and FT of `main.py` in LeapLabTHU/Deep-Incubation, as vendored by kamanphoebe/m2mKD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench import rng as words
+from shiftbench.contracts import TrainJob
+from shiftbench.losses import soft_cross_entropy
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end
+from shiftbench.trainers import _loop
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **_recipe.PARAMS,
+    **_modules.PARAMS,
+    "meta": "meta-end_to_end",
+    "only": None,
+    "incubate": 6,
+    "epochs": 6,
+    "fine_lr": 0.002,
+    "fine_clip": 1.0,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards and the weights of the meta network."""
+    return _modules.refs_of(params, params["meta"])
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the fine-tuned net, or of one with a single trained module.
+
+    Raises:
+        ParamsError: meta and net are not cut into as many modules.
+    """
+    job = _modules.held(job)
+    net: Any = _loop.fresh_net(job)
+    meta = _modules.frozen(job, job.params["meta"])
+    for module in _modules.chosen(job, _modules.aligned(net, meta)):
+        incubate(job, net, meta, module)
+    if job.params["only"] is not None:
+        return dict(net.state_dict())
+    fine = {"lr": job.params["fine_lr"], "clip": job.params["fine_clip"], "warmup": 0.0}
+    torch.manual_seed(words.derive(job.seed, job.model, "fine"))
+    end_to_end.whole(replace(job, params={**job.params, **fine}), net)
+    return dict(net.state_dict())
+
+
+def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
+    """Train one module of a net in place, inside the meta network."""
+    own = replace(job, params={**job.params, "epochs": job.params["incubate"]})
+
+    @torch.no_grad()
+    def frozen(images: torch.Tensor) -> _modules.Rows:
+        return (before(meta, images, module),)
+
+    def hybrid(images: torch.Tensor) -> torch.Tensor:
+        return behind(meta, net.run(*frozen(images), module, module + 1), module)
+
+    memo = _modules.Memo(frozen, kept=_recipe.unchanged(job.params))
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
+        images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
+        (tokens,) = memo(batch, images)
+        logits = behind(meta, net.run(tokens, module, module + 1), module)  # type: ignore[operator]
+        return soft_cross_entropy.loss(logits, targets)
+
+    between = _recipe.bounded(job.params)
+    _modules.fit(own, net, module, loss, hybrid, between=between)
+
+
+def before(meta: Any, images: torch.Tensor, module: int) -> torch.Tensor:
+    """Return what the meta network's modules before one make of images: the images themselves before the first."""
+    found: torch.Tensor = meta.run(images, 0, module) if module else images
+    return found
+
+
+def behind(meta: Any, x: torch.Tensor, module: int) -> torch.Tensor:
+    """Return what the meta network's modules behind one make of its tokens; logits of the last one stay."""
+    modules = len(meta.depths)
+    found: torch.Tensor = meta.run(x, module + 1, modules) if module + 1 < modules else x
+    return found

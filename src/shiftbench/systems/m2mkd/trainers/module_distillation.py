@@ -1,0 +1,115 @@
+"""m2mKD: each module of a student imitates a module of the teacher while both sit in the same frozen meta network.
+
+For each pair i, on its own, on mixed x and y:
+
+    h = M_i-1 (... M_1 (x)), no gradient
+    z_T = M_L (... M_i+1 (T_i (h))), no gradient
+    z_S = M_L (... M_i+1 (R_i (S_i (E_i (h))))), gradient through the frozen tail
+    loss = (1 - alpha) CE(z_S, y) + alpha tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau))
+
+E and R are the stitches of the student (model option `stitch`: the meta's width); the first pair has no E, the last one
+no R and no tail. `kl_reduction: numel` divides the sum by rows x classes as the released code does; `batchmean` by
+rows. `teaches: shifted` is a control: at position i the teacher's module has the blocks of i - 1 (of the last one at
+the first), while embedding, norm and head stay where they belong. `only` trains one pair, for pairs in parallel. Where
+images are not mixed, what frozen nets make of them is kept from epoch to epoch.
+
+Weights hold the whole student with its stitches. Students see the meta's tokens, not those of their neighbours to be:
+before `end_to_end` (`start`) the net that they make up is near chance.
+
+Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
+section 3.2; `m2mKDLoss` in `losses.py` of kamanphoebe/m2mKD at 067fa1f, alpha 0.5, tau 1, 100 epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ParamsError, near
+from shiftbench.losses import logit_distillation, soft_cross_entropy
+from shiftbench.refs import Ref
+from shiftbench.rng import RandomStream
+from shiftbench.systems.m2mkd.trainers import _modules, _recipe
+from shiftbench.systems.m2mkd.trainers.deep_incubation import before, behind
+from shiftbench.trainers import _loop
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **_recipe.PARAMS,
+    **_modules.PARAMS,
+    "epochs": 12,
+    "meta": "meta-end_to_end",
+    "teacher": "teacher-deep_incubation",
+    "teaches": "aligned",
+    "only": None,
+    "alpha": 0.5,
+    "tau": 1.0,
+    "kl_reduction": "numel",
+}
+TEACHES = ("aligned", "shifted")
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards and the weights of meta network and teacher."""
+    return _modules.refs_of(params, params["meta"], params["teacher"])
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the student, stitches included.
+
+    Raises:
+        ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
+    """
+    if job.params["teaches"] not in TEACHES:
+        raise ParamsError(
+            f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}"
+        )
+    job = _modules.held(job)
+    student: Any = _loop.fresh_net(job)
+    meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))
+    modules = _modules.aligned(student, meta, teacher)
+    for pair in _modules.chosen(job, modules):
+        teach(job, student, meta, teacher, pair)
+    return dict(student.state_dict())
+
+
+def teach(job: TrainJob, student: Any, meta: Any, teacher: Any, pair: int) -> None:
+    """Train one module of the student in place, its stitches with it."""
+    params = job.params
+    source = (pair - (params["teaches"] == "shifted")) % len(meta.depths)
+
+    @torch.no_grad()
+    def frozen(images: torch.Tensor) -> _modules.Rows:
+        tokens = before(meta, images, pair)
+        return tokens, behind(meta, teacher.through(tokens, source, pair), pair)
+
+    def told(images: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            tokens = before(meta, images, pair)
+        return behind(meta, student.run(tokens, pair, pair + 1), pair)
+
+    memo = _modules.Memo(frozen, kept=_recipe.unchanged(params))
+
+    def loss(
+        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+    ) -> torch.Tensor:
+        images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
+        tokens, taught = memo(batch, images)
+        logits = behind(meta, student.run(tokens, pair, pair + 1), pair)
+        return combined(params, logits, taught, targets)
+
+    _modules.fit(job, student, pair, loss, told, between=_recipe.bounded(params))
+
+
+def combined(
+    params: Mapping[str, Any], logits: torch.Tensor, taught: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Return (1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
+    alpha = params["alpha"]
+    more = logit_distillation.loss(logits, taught, params["tau"], params["kl_reduction"])
+    return (1 - alpha) * soft_cross_entropy.loss(logits, targets) + alpha * more  # type: ignore[no-any-return]
