@@ -2,8 +2,7 @@
 
 What a rehearsal makes follows from the fingerprints of its plan. So it is a golden value which plan was rehearsed:
 a rehearsal whose plan (or torch, or lock) is another one is made, in this process, and so is a tenth that is drawn by
-the package's bytes. `--rehearse` makes all (`make test-all`, `make test SYSTEM=palm`); so does `make golden`, which
-writes what passed.
+the package's bytes. `--rehearse` makes all (`make test-all`, `make test SYSTEM=palm`). `make golden` writes what passed.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from shiftbench.tools import run_local
 BUILT = scales.built()
 PASSED = GOLDEN / "test_every_rehearsal.json"
 DRAWN = 0.1
-ASKED = ("--rehearse", "--system", "--update-golden")
+ASKED = ("--rehearse", "--system")
 
 
 @pytest.mark.network
