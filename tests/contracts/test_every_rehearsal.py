@@ -2,7 +2,8 @@
 
 What a rehearsal makes follows from the fingerprints of its plan. So it is a golden value which plan was rehearsed:
 a rehearsal whose plan (or torch, or lock) is another one is made, in this process, and so is a tenth that is drawn by
-the package's bytes. `--rehearse` makes all (`make test-all`, `make test SYSTEM=palm`). `make golden` writes what passed.
+the package's bytes. `--rehearse` makes all (`make test-all`, `make test SYSTEM=palm`); `make golden` notes
+what passed.
 """
 
 from __future__ import annotations
