@@ -16,7 +16,7 @@ from shiftbench.statistics.statements import parts
 
 SLUGS = (
     *("cns-bench", "coco-o", "complexity-ood", "cooked", "fmr"),
-    *("imagenet-e", "m-hood", "machine-vision-therapy", "mol-caood"),
+    *("imagenet-e", "m-hood", "machine-vision-therapy", "mol-caood", "multiood"),
     *("neural-ranking-robustness", "pt-ood", "rwds", "shape-bias-robust-cnns"),
     *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
 )
