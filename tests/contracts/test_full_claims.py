@@ -17,10 +17,10 @@ from shiftbench.statistics.statements import parts
 SLUGS = (
     *("cns-bench", "coco-o", "complexity-ood", "cooked"),
     *("fmr", "imagenet-e", "lapt", "m-hood"),
-    *("m2mkd", "machine-vision-therapy", "mol-caood", "neural-ranking-robustness"),
-    *("pt-ood", "rfc-bonsai", "rwds", "shape-bias-robust-cnns"),
-    *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
-    *("ugt-compnets",),
+    *("m2mkd", "machine-vision-therapy", "mol-caood", "multiood"),
+    *("neural-ranking-robustness", "pt-ood", "rfc-bonsai", "rwds"),
+    *("shape-bias-robust-cnns", "so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist"),
+    *("synctalk-plus-plus", "ugt-compnets"),
 )
 
 

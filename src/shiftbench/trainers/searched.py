@@ -34,7 +34,7 @@ from shiftbench.metrics import auroc
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
 
-TASKS = ("classification",)
+TASKS = ("classification", "modalities")
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 
 

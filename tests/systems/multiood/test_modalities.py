@@ -15,7 +15,8 @@ from scipy.special import logsumexp, softmax
 
 from makers import training_jobs
 from makers.miniature_originals import multiood_features as miniature
-from shiftbench import plugins
+from shiftbench import plugins, refs
+from shiftbench.data import shards
 from shiftbench.detectors import ash_b, knn, mds, react, vim
 from shiftbench.detectors._rows import Head, Known, Rows
 from shiftbench.errors import DataError, ModelError, ParamsError
@@ -34,7 +35,7 @@ from shiftbench.systems.multiood.methods import modality_head
 from shiftbench.systems.multiood.models import _released, action_net, modal_cnn
 from shiftbench.systems.multiood.tasks import modalities
 from shiftbench.systems.multiood.trainers import a2d, released_multiood
-from shiftbench.trainers import _loop
+from shiftbench.trainers import _loop, searched
 
 THREE: dict[str, Any] = {**modal_cnn.PARAMS, "modalities": ["rgb", "shape", "profile"]}
 
@@ -134,6 +135,35 @@ def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
     assert found["modality_hellinger", "d", "t/0"] == pytest.approx(expected, abs=1e-6)
     with pytest.raises(ParamsError, match="two methods"):
         modality_disagreement.needs({**params, "heads": ["a"]})
+
+
+def test_weights_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path) -> None:
+    grey = [
+        Sample(f"grey/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0})
+        for n in range(8)
+    ]
+    sets, inputs = {"tiny": seen(8), "grey": list(_views.seen(grey))}, {}
+    for name, samples in sets.items():
+        (folder := tmp_path / name).mkdir()
+        about = {"dataset": name, "split": "val", "task": "modalities", "classes": ["a"]}
+        fields = {name: modalities.FIELDS[name] for name in samples[0].fields}
+        shards.write(samples, folder, fields, about, 10**7)
+        inputs[refs.shards(name, "val")] = folder / "manifest.json"
+    areas = []
+    for number in range(3):
+        torch.manual_seed(number)
+        net = modal_cnn.build(modal_cnn.PARAMS, 4)
+        file = training_jobs.write(tmp_path / f"{number}.safetensors", net.state_dict())
+        inputs[refs.weights("tiny", "modal_cnn", str(number), 0)] = file
+        predictor = nets.TorchPredictor(net, modal_cnn, dict(modal_cnn.PARAMS), "cpu")
+        low, high = (-logsumexp(predictor(sets[name])["logits"], axis=1) for name in sets)
+        areas.append(float((low[:, None] < high).mean()))
+    options = {"among": ["0", "1", "2"], "val_ood": ["grey"], "detector": "energy"}
+    job: Any = training_jobs.job("modal_cnn", "searched", inputs=inputs, **options)
+    searched.train(job)
+    assert "modalities" in searched.TASKS
+    assert [value for _, name, value in job.rows if name == "auroc"] == pytest.approx(areas)
+    assert [int(value) for _, name, value in job.rows if name == "chosen"] == [np.argmax(areas)]
 
 
 # --- detectors --------------------------------------------------------------------------------------

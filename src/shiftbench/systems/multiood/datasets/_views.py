@@ -52,12 +52,12 @@ def shape(images: Pixels) -> Pixels:
         >>> shape(np.array([[[0, 0, 8, 8]] * 4], np.uint8))[0, 0].tolist()
         [0, 8, 8, 0]
     """
-    framed = np.pad(images.astype(np.int32), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    framed = np.pad(images.astype(np.int16), ((0, 0), (1, 1), (1, 1)), mode="edge")
     across, down = framed[:, :, 2:] - framed[:, :, :-2], framed[:, 2:] - framed[:, :-2]
     across = across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]
     down = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]
-    size = np.sqrt((across**2 + down**2).astype(np.float64))
-    found: Pixels = np.minimum(np.floor(size / 4), 255).astype(np.uint8)
+    squares = across.astype(np.float32) ** 2 + down.astype(np.float32) ** 2  # whole, below 2^24
+    found: Pixels = np.minimum(np.sqrt(squares) / 4, 255).astype(np.uint8)
     return found
 
 
