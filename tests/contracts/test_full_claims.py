@@ -18,7 +18,13 @@ SLUGS = (
     *("cns-bench", "coco-o", "complexity-ood", "cooked", "fmr"),
     *("imagenet-e", "m-hood", "machine-vision-therapy", "mol-caood"),
     *("neural-ranking-robustness", "pt-ood", "rwds", "shape-bias-robust-cnns"),
-    *("so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist", "synctalk-plus-plus"),
+    *(
+        "so-fake",
+        "spatial-vlm-cot-grpo",
+        "ssl-medmnist",
+        "successful-interpolation",
+        "synctalk-plus-plus",
+    ),
 )
 
 
