@@ -20,7 +20,7 @@ SLUGS = (
     *("m2mkd", "machine-vision-therapy", "mol-caood", "multiood"),
     *("neural-ranking-robustness", "pt-ood", "rfc-bonsai", "rwds"),
     *("shape-bias-robust-cnns", "so-fake", "spatial-vlm-cot-grpo", "ssl-medmnist"),
-    *("synctalk-plus-plus", "ugt-compnets"),
+    *("successful-interpolation", "synctalk-plus-plus", "ugt-compnets"),
 )
 
 

@@ -96,6 +96,16 @@ def imagenet(tmp: Path) -> Made:
     return {}, {"root": str(tmp / "imagenet")}
 
 
+def imagenet_relative(tmp: Path) -> Made:
+    """ImageNet-R of three classes, two pictures each."""
+    for number, synset in enumerate(("n01443537", "n01484850", "n01494475")):
+        for which in range(2):
+            folder = tmp / "imagenet-r" / synset
+            folder.mkdir(parents=True, exist_ok=True)
+            picture(2 * number + which).save(folder / f"art_{which}.jpg")
+    return {}, {"root": str(tmp / "imagenet-r"), "variant": "r"}
+
+
 def image_folder(tmp: Path) -> Made:
     """Forty images of many modes in two class folders."""
     modes = ("RGB", "L", "P", "RGBA", "1")
@@ -399,6 +409,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         *(mmdt_i2t, mmdt_i2t_adv, mmdt_t2i),
         *(forged_fashion_mnist, so_fake_set, so_fake_ood),
         *(cv_bench, sat),
+        imagenet_relative,
         imagenet_variant,
         tiny_imagenet,
         *(oodcv, pascal3d),

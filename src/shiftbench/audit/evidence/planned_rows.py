@@ -60,8 +60,7 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
     steps = {None, *(position[-1] for position in positions)}
     means |= {(group, asked.split, None, None, step) for group in groups for step in steps}
     places = positions | curves | means
-    beyond = observed - names
-    beyond |= {name for name in names if not beyond.isdisjoint(_sources(plan, name))}
+    beyond = _derived(plan, names, observed - names)
     for place in found:
         if place[-1] in beyond:
             continue
@@ -71,6 +70,15 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
             or place[-1] not in names
         ):
             yield place
+
+
+def _derived(plan: Plan, names: set[str], observed: set[str]) -> set[str]:
+    """Return what was observed, with the metrics that are derived from it, from these, and so on."""
+    found, before = observed, set[str]()
+    while found != before:
+        before = found
+        found = found | {name for name in names if not found.isdisjoint(_sources(plan, name))}
+    return found
 
 
 def _sources(plan: Plan, metric: str) -> tuple[str, ...]:

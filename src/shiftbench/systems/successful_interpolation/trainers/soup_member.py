@@ -1,0 +1,78 @@
+"""No training: a CLIP that others fine-tuned, a released checkpoint of model-soups, under the names of `open_clip`.
+
+    trainers:
+      soup: {use: soup_member, path: "data/own/model_soups/model_{seed}.pt", start: zero_shot}
+
+Such a file holds the image tower below `model.`, without text transformer, and `classification_head`, which takes
+directions; with or without `module.` before all names. Text tower and all else are those of `start`, so that nothing
+but image tower and head differs between the two, and a mixture is one of these. `{seed}` is the member's number;
+`start` is of seed 0, whatever the member.
+
+Source: Wortsman et al., "Model soups", ICML 2022; `utils.py` of mlfoundations/model-soups, whose release v0.0.2 has
+model_0.pt (the start of all others) to model_71.pt, ViT-B/32 on ImageNet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench import refs
+from shiftbench.contracts import TrainJob
+from shiftbench.errors import ModelError
+from shiftbench.inference import nets
+from shiftbench.inference.nets import State
+from shiftbench.refs import Ref
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {"path": "", "start": "zero_shot"}
+TOWER, HEAD = "model.", "classification_head."
+IMAGE = "clip.visual."
+"""What of the tower takes part; its text side has no use without its transformer, which the files lack."""
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights that were fine-tuned."""
+    return [refs.weights(params["dataset"], params["model"], params["start"], 0)]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the member.
+
+    Raises:
+        ModelError: the file is missing, holds other tensors, or does not fit the net.
+    """
+    file = Path(str(job.params["path"]).format(seed=job.seed))
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    state = adopted(nets.read_state(file), nets.read_state(start), file)
+    net = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, state, file)
+    return state
+
+
+def adopted(member: State, start: State, file: Path) -> State:
+    """Return the start with the image tower and the head of a member.
+
+    Raises:
+        ModelError: the file lacks a head or a tensor of the image tower.
+    """
+    member = {name.removeprefix("module."): tensor.float() for name, tensor in member.items()}
+    wanted = [name for name in start if name.startswith((IMAGE, "head."))]
+    names = {name: _released(name) for name in wanted}
+    lacking = [old for old in names.values() if old not in member]
+    if lacking:
+        raise ModelError(
+            f"{file} has no {lacking[0]}; expected a checkpoint of model-soups: {TOWER}visual.* and {HEAD}weight, "
+            f"{HEAD}bias"
+        )
+    made = {**start, **{name: member[old] for name, old in names.items()}}
+    return {**made, "unit": torch.ones(())}
+
+
+def _released(name: str) -> str:
+    if name.startswith("head."):
+        return HEAD + name.removeprefix("head.")
+    return TOWER + name.removeprefix("clip.")
