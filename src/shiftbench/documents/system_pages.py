@@ -77,13 +77,11 @@ def listing(repository: Path) -> str:
         "| system | GPU, GB | GPU hours | core hours | memory, GB | disk, GB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *_sorted(filter(None, map(_full, _shipped(built=True)))),
-        "",
-        "Planned, with a card each:",
-        "",
-        "| system | field |",
-        "| --- | --- |",
-        *_sorted(_planned(slug) for slug in _shipped(built=False)),
     ]
+    planned = _sorted(map(_planned, _shipped(built=False)))
+    if planned:
+        head = ["", "Planned, with a card each:", "", "| system | field |", "| --- | --- |"]
+        lines += [*head, *planned]
     return "\n".join(lines)
 
 
