@@ -71,7 +71,7 @@ def test_every_system_stands_in_the_list_once():
 def test_rows_of_the_list_end_where_they_should():
     rows = [row for row in generated()["docs/systems.md"].splitlines() if row.startswith("| [")]
     assert {row.count(" | ") for row in rows[: len(BUILT)]} == {4}
-    assert {row.count(" | ") for row in rows[len(BUILT) :]} == {1}
+    assert {row.count(" | ") for row in rows[len(BUILT) :]} <= {1}  # of those that are planned
 
 
 def test_a_page_without_markers_is_refused(tmp_path):

@@ -54,8 +54,8 @@ def power(
 ) -> None:
     """Tell how many samples, seeds and draws a difference takes, from the replicates of a run.
 
-    Of a system's claims, or of an expression over a campaign:
-    `--of '{difference: [{metric: accuracy, weights: vit-erm}, {metric: accuracy, weights: vit-augmix}]}'`.
+    Of a system's claims, or of an expression over a campaign, as cards have it:
+    {difference: [{metric: accuracy, weights: a}, {metric: accuracy, weights: b}]}
     """
     from shiftbench.statistics import designs
 

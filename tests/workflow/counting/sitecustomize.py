@@ -22,13 +22,17 @@ def _count(module):
 
 
 def _note(recipe):
-    original = recipe.Run.commit
+    begun, commit = recipe.Run.__init__, recipe.Run.commit
+
+    def begins(self, *args, **kwargs):
+        self.calls_before = calls  # of the jobs that this process did before
+        begun(self, *args, **kwargs)
 
     def noted(self, *args, **kwargs):
-        self.note(module_calls=calls)
-        original(self, *args, **kwargs)
+        self.note(module_calls=calls - self.calls_before)
+        commit(self, *args, **kwargs)
 
-    recipe.Run.commit = noted
+    recipe.Run.__init__, recipe.Run.commit = begins, noted
 
 
 class After(MetaPathFinder):
