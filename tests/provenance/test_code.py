@@ -14,7 +14,7 @@ import pytest
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
-from shiftbench.provenance import code_digest
+from shiftbench.provenance import code_digest, source_facts
 
 SOURCE = '''
 """Doc."""
@@ -297,15 +297,15 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("one", "two"):
         (home / f"shifts/{name}.py").write_text(text)
     (home / "shifts/x.csv").write_text("1")
-    monkeypatch.setattr(code_digest, "PACKAGE", home)
-    monkeypatch.setattr(code_digest.Home, "package", home)
+    monkeypatch.setattr(source_facts, "PACKAGE", home)
+    monkeypatch.setattr(source_facts.Home, "package", home)
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     return home
 
 
 def again(files: Sequence[Path]) -> dict[str, str]:
     """Return what another process finds."""
-    code_digest._facts.cache_clear()
+    source_facts.facts_of.cache_clear()
     code_digest._parsed.cache_clear()
     return code_digest.closure(files)
 
@@ -343,5 +343,5 @@ def test_what_was_kept_and_is_damaged_or_of_another_version_is_not_believed(
         assert again(files) != found  # whoever can write there can change the bytecode, too
         with code_digest.from_sources_alone():  # an audit
             assert again(files) == found
-        monkeypatch.setattr(code_digest, "_VERSION", "another")
+        monkeypatch.setattr(source_facts, "_VERSION", "another")
     assert again(files) == found

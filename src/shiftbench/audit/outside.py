@@ -17,7 +17,7 @@ from typing import Any
 
 from shiftbench import __version__, plugins
 from shiftbench.errors import ParamsError
-from shiftbench.provenance import code_digest, trust
+from shiftbench.provenance import code_digest, source_facts, trust
 
 _OWN = ("audit",)
 """What of a checkout's package an auditor brings along."""
@@ -35,13 +35,13 @@ def looking_at(folder: Path) -> Iterator[Path]:
             f"{folder} is no checkout: it has no params.yaml; name the folder that does"
         )
     package = package_of(folder)
-    before = plugins.Folders.only_read, code_digest.Home.package
+    before = plugins.Folders.only_read, source_facts.Home.package
     with contextlib.chdir(folder):
-        plugins.Folders.only_read, code_digest.Home.package = True, package
+        plugins.Folders.only_read, source_facts.Home.package = True, package
         try:
             yield package
         finally:
-            plugins.Folders.only_read, code_digest.Home.package = before
+            plugins.Folders.only_read, source_facts.Home.package = before
 
 
 def package_of(folder: Path) -> Path:

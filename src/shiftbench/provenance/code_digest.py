@@ -12,45 +12,26 @@ import ast
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
+from shiftbench.provenance.source_facts import (
+    DECLARATION,
+    DECLARING,
+    Facts,
+    Home,
+    facts_of,
+    keep,
+    packages,
+    syntax,
+)
 
 PACKAGE = plugins.PACKAGE
-
-
-class Home:
-    """Whose sources are digested: this installation's; of an audit from outside those of the checkout.
-
-    Attributes:
-        package: the folder of the package.
-        keeps: what is kept beside bytecode is believed, and written.
-    """
-
-    package: Path = PACKAGE
-    keeps: bool = True
-
-
-@contextlib.contextmanager
-def from_sources_alone() -> Iterator[None]:
-    """Digest sources, whatever is kept of them."""
-    before = Home.keeps
-    Home.keeps = False
-    _facts.cache_clear()
-    _parsed.cache_clear()
-    try:
-        yield
-    finally:
-        Home.keeps = before
 
 
 def _audited(path: Path) -> Path:
@@ -64,8 +45,6 @@ NOT_COUNTED = (
     "data.pins data.places inference.batch_sensitivity inference.devices"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
-_DECLARATION, _DECLARING = "TASKS", ("trainers", "methods")
-"""What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
 
 
 def closure(files: Iterable[Path]) -> dict[str, str]:
@@ -177,7 +156,7 @@ def _read(path: Path) -> _Source:
         return _Source(digest(path))
     stat = _stat(path)
     now = path, stat.st_mtime_ns, stat.st_size
-    imported = _imported(_facts(*now))
+    imported = packages(facts_of(*now))
     homes = tuple(folder for folder in plugins.Folders.extra if folder.name in imported)
     return _parsed(*now, homes)
 
@@ -187,112 +166,32 @@ def _bytes(path: Path, _mtime: int, _size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
-@functools.lru_cache(maxsize=1)
-def _tree(path: Path, _mtime: int, _size: int) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is read of a source file before names of modules are looked up.
-
-    Attributes:
-        content: sha256 of its bytes.
-        imports: of each import statement the module (None: `import ...`), and its names with what they are called here.
-        reads_declaration: whether a plugin that declares something to the plan reads it itself.
-        made: digest, order of use and assets, by what its imports mean (`_Imports.meaning`).
-    """
-
-    content: str
-    imports: tuple[tuple[str | None, tuple[tuple[str, str | None], ...]], ...]
-    reads_declaration: bool
-    made: dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]
-
-
-@functools.cache
-def _facts(path: Path, mtime: int, size: int) -> _Facts:
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    kept = _kept(path)
-    if kept and kept.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(kept.read_text())
-            if (found["by"], found["content"]) == (_VERSION, content):
-                return _as_facts(found)
-    tree = _tree(path, mtime, size)
-    statements = [
-        node for node in _statements(tree) if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    imports = tuple(
-        (
-            None if isinstance(node, ast.Import) else _name_of(node),
-            tuple((alias.name, alias.asname) for alias in node.names),
-        )
-        for node in statements
-    )
-    declares = path.parent.name in _DECLARING
-    return _Facts(content, imports, declares and _is_read(_DECLARATION, tree), {})
-
-
-def _name_of(node: ast.ImportFrom) -> str:
-    """Return the module that names are imported from; "" where it is a relative one."""
-    return "" if node.level else str(node.module)
-
-
-def _as_facts(found: dict[str, Any]) -> _Facts:
-    imports = tuple(
-        (module, tuple((name, here) for name, here in names)) for module, names in found["imports"]
-    )
-    made = {
-        meaning: (digest, tuple(order), tuple(assets))
-        for meaning, (digest, order, assets) in found["made"].items()
-    }
-    return _Facts(found["content"], imports, found["reads_declaration"], made)
-
-
-_VERSION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]
-"""Of what digests; what another version kept is not believed."""
-
-
-def _kept(path: Path) -> Path | None:
-    """Return where what is found in a file of the package is kept, beside its bytecode; None: nowhere."""
-    if not Home.keeps or Home.package != PACKAGE or not path.is_relative_to(PACKAGE):
-        return None
-    return Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
-
-
-def _keep(path: Path, facts: _Facts) -> None:
-    """Keep what was found in a file, where Python keeps bytecode."""
-    kept = _kept(path)
-    if kept is None or sys.dont_write_bytecode or not kept.parent.is_dir():
-        return
-    plain = {"by": _VERSION, **{name: getattr(facts, name) for name in _Facts.__slots__}}
-    with contextlib.suppress(OSError):
-        descriptor, scratch = tempfile.mkstemp(dir=kept.parent, prefix=f"{kept.name}.tmp")
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(plain, file)
-        Path(scratch).replace(kept)
-
-
-def _imported(facts: _Facts) -> frozenset[str]:
-    """Return the top-level packages that a source file imports from."""
-    names = [str(module) for module, _ in facts.imports if module]
-    names += [name for module, named in facts.imports if module is None for name, _ in named]
-    return frozenset(name.partition(".")[0] for name in names)
+@contextlib.contextmanager
+def from_sources_alone() -> Iterator[None]:
+    """Digest sources, whatever is kept of them."""
+    before = Home.keeps
+    Home.keeps = False
+    facts_of.cache_clear()
+    _parsed.cache_clear()
+    try:
+        yield
+    finally:
+        Home.keeps = before
 
 
 @functools.cache
 def _parsed(path: Path, mtime: int, size: int, _homes: tuple[Path, ...]) -> _Source:
     """Read a source file; `_homes`: the user's folders that it imports from, and that decide what a name means."""
-    facts = _facts(path, mtime, size)
+    facts = facts_of(path, mtime, size)
     imports = _Imports(path, facts)
     meaning = imports.meaning()
     if meaning not in facts.made:
         tokens: list[str] = []
-        _write(_tree(path, mtime, size), imports, tokens)
+        _write(syntax(path, mtime, size), imports, tokens)
         hasher = hashlib.sha256("".join(f"{token}\0" for token in tokens).encode())
         order = tuple(imports.files.index(file) for file in imports.order)
         facts.made[meaning] = hasher.hexdigest()[:32], order, tuple(imports.assets)
-        _keep(path, facts)
+        keep(path, facts)
     digest, order, assets = facts.made[meaning]
     return _Source(digest, imports.reached(order, assets))
 
@@ -300,7 +199,7 @@ def _parsed(path: Path, mtime: int, size: int, _homes: tuple[Path, ...]) -> _Sou
 class _Imports:
     """The names that a module binds to our own files, and in which order it uses them."""
 
-    def __init__(self, path: Path, facts: _Facts) -> None:
+    def __init__(self, path: Path, facts: Facts) -> None:
         self.path = path
         self.bound: dict[
             str, tuple[Path, str]
@@ -308,7 +207,7 @@ class _Imports:
         self.files: list[Path] = []
         self.order: dict[Path, int] = {}
         self.assets: list[str] = []
-        self.declares = path.parent.name in _DECLARING and not facts.reads_declaration
+        self.declares = path.parent.name in DECLARING and not facts.reads_declaration
         self._means: list[object] = [self.declares]
         for module, names in facts.imports:
             tops = [name for name, _ in names] if module is None else [module]
@@ -358,18 +257,6 @@ class _Imports:
         return (*files, *named)
 
 
-def _statements(tree: ast.Module) -> list[ast.AST]:
-    """Return a module and all statements in it, as `ast.walk` would, without their expressions."""
-    found: list[ast.AST] = [tree]
-    for node in found:  # which grows meanwhile
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if isinstance(value, list):
-                found += [one for one in value if isinstance(one, _HOLD_STATEMENTS)]
-    return found
-
-
-_HOLD_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _REPLACED = frozenset({ast.Import, ast.ImportFrom, ast.Name, ast.Assign})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _TRIMMED = frozenset({*_DOCUMENTED, ast.JoinedStr})
@@ -430,7 +317,7 @@ def _is_assets(node: ast.Assign) -> bool:
 
 def _is_declaration(node: ast.AST) -> bool:
     """Tell whether a statement only says of which tasks a plugin is."""
-    if not isinstance(node, ast.Assign) or _names(node) != [_DECLARATION]:
+    if not isinstance(node, ast.Assign) or _names(node) != [DECLARATION]:
         return False
     return isinstance(node.value, ast.Tuple) and all(map(_is_constant, node.value.elts))
 
@@ -441,11 +328,6 @@ def _is_constant(node: ast.AST) -> bool:
 
 def _names(node: ast.Assign) -> list[str]:
     return [one.id for one in node.targets if isinstance(one, ast.Name)]
-
-
-def _is_read(name: str, tree: ast.Module) -> bool:
-    read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name)
-    return any(isinstance(node.ctx, ast.Load) for node in read)
 
 
 def _significant(node: ast.AST, field: str, value: object) -> object:
