@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from shiftbench.inference import nets
 from shiftbench.refs import Ref
 from shiftbench.stages.train import train_weights
 
+PACKAGE = Path(plugins.__file__).parent
 NAMES = plugins.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
 TASKS = plugins.names("tasks")
@@ -68,3 +71,16 @@ def test_the_same_job_gives_the_same_bytes_whatever_ran_before(name: str) -> Non
     second, _ = train_weights(job(name))
     assert nets.state_bytes(first) == nets.state_bytes(second)
     assert list(first) == sorted(first)
+
+
+def test_who_trains_on_other_samples_leaves_the_shards() -> None:
+    """A loop reads a job's folder of shards where there is one: samples put in their place would not be seen."""
+    wrong = [
+        f"{file.relative_to(PACKAGE)}:{call.lineno}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", getattr(call.func, "attr", "")) == "replace"
+        and {"samples"} <= {word.arg for word in call.keywords} != {"samples", "folder"}
+    ]
+    assert wrong == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,22 @@ def test_a_task_is_learnt_under_its_own_head_and_others_stay(tmp_path: Path) -> 
     assert {name for _, name, _ in rows} == {"train_loss", "val_accuracy", "val_accuracy_left"}
     with pytest.raises(ParamsError, match="no task 'top'; it has left, right"):
         train_weights(job("multitask", tasks=["top"]))
+
+
+def test_a_task_is_learnt_from_its_own_images_where_shards_hold_those_of_all() -> None:
+    """As the stage trains: with a folder of shards, which a loop prefers to read, beside the samples."""
+
+    def folder(split: str) -> Path:
+        pytest.fail(f"read all tasks of {split} from the shards")
+
+    options: dict[str, Any] = {"tasks": ["left"], "images": 8, "epochs": 1, "batch_size": 4}
+    alone = [one for one in two_tasks(16) if one.fields["meta"]["group"] == "left"]
+    asked = job("multitask", **options)
+    states = [
+        train_weights(replace(asked, folder=folder))[0],
+        train_weights(replace(asked, samples={"train": alone, "val": two_tasks(16, "val")}.__getitem__))[0],
+    ]  # fmt: skip
+    assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
 
 
 def test_logits_of_other_tasks_do_not_count() -> None:

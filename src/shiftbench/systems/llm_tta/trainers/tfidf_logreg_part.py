@@ -43,6 +43,6 @@ def train(job: TrainJob) -> dict[str, Any]:
         return [every[at] for at in sorted(stream_rng.choice(len(every), size).tolist())]
 
     state: dict[str, Any] = plugins.find("trainers", "tfidf_logreg").train(
-        replace(job, samples=samples)
+        replace(job, samples=samples, folder=None)
     )
     return state

@@ -63,7 +63,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         if ref.kind == "weights":
             nets.load_into(net, nets.read_state(path), path)
     net.get_submodule("head").requires_grad_(job.params["head"])
-    own = replace(job, samples=chosen(job))
+    own = replace(job, samples=chosen(job), folder=None)
     seen = own.samples("train")
     apart = _tasks.apart(seen, len(job.classes))
 
