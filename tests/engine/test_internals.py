@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import snakemake
@@ -49,6 +51,14 @@ def test_nothing_is_replaced_where_something_has_moved(monkeypatch: pytest.Monke
     with pytest.raises(MovedError):
         internals.adapt(warm=True)
     assert PersistenceBase.backup_output is before
+
+
+def test_no_size_is_read_and_each_is_zero() -> None:
+    """Where a choice reads sizes, it finds one for each input; none was looked up."""
+    scheduler: Any = SimpleNamespace()
+    asyncio.run(internals._read_no_sizes(scheduler, [object()]))
+    assert {scheduler._input_sizes[path] for path in ("a.tar", "b.tar")} == {0}
+    assert not scheduler._input_sizes
 
 
 class Resources(dict[str, str]):
