@@ -12,7 +12,10 @@ from shiftbench.errors import ShiftbenchError
 __all__ = ["app", "main"]
 
 # The order of the help page: what people type, then what the workflow calls.
-_PANELS = "run auditing claiming answering looking calibrating detecting powering yours store releasing stages"
+_PANELS = (
+    "run auditing claiming answering looking calibrating detecting powering yours "
+    "store releasing publishing stages"
+)
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 

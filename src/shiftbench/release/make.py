@@ -66,9 +66,12 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     """
     _check_name(home, request.name)
     commit = git.commit(home)
-    _check_tree(home)
-    _check_outputs(plan, root)
-    content = _manifest(plan, root, home, request, commit)
+    check_tree(home)
+    check_outputs(plan, root)
+    before = manifest.newest(home)
+    previous = before["root"] if before else None
+    head = manifest.Head(request.name, request.scale, previous, request.created, commit)
+    content = manifest.of(plan, root, home, head)
     target = manifest.folder(home, request.name)
     with scratch_folder(target) as folder:
         _write(folder / manifest.FILE, content)
@@ -107,8 +110,17 @@ def _check_name(home: Path, name: str) -> None:
         )
 
 
-def _check_tree(home: Path) -> None:
-    files = git.dirty(home)
+def check_tree(home: Path, but: str | None = None) -> None:
+    """Refuse a tree that differs from the commit.
+
+    Args:
+        home: the checkout.
+        but: what begins with this may differ.
+
+    Raises:
+        StaleError: it differs.
+    """
+    files = [file for file in git.dirty(home) if but is None or not file.startswith(but)]
     if files:
         raise StaleError(
             f"{len(files)} file(s) differ from the commit, or git does not know them; "
@@ -116,8 +128,13 @@ def _check_tree(home: Path) -> None:
         )
 
 
-def _check_outputs(plan: Plan, root: Path) -> None:
-    """Refuse what is stale, missing, or other than its receipt says."""
+def check_outputs(plan: Plan, root: Path) -> None:
+    """Refuse what is stale, missing, or other than its receipt says.
+
+    Raises:
+        StaleError: an output is stale.
+        DataError: an output is missing or damaged.
+    """
     artifacts = [artifact for ref, artifact in plan.artifacts.items() if ref.kind != "features"]
     states = {artifact.ref.path: recipe.status(root, artifact) for artifact in artifacts}
     stale = [
@@ -143,22 +160,3 @@ def _check_outputs(plan: Plan, root: Path) -> None:
 def _listed(lines: list[str]) -> str:
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
-
-
-def _manifest(
-    plan: Plan, root: Path, home: Path, request: Request, commit: str
-) -> manifest.Content:
-    before = manifest.newest(home)
-    content = {
-        "format": manifest.FORMAT,
-        "name": request.name,
-        "scale": request.scale,
-        "previous": before["root"] if before else None,
-        "artefacts": [a.entry() for a in manifest.gather(plan, root, home, request.scale)],
-        "volatile": {
-            "created": request.created,
-            "commit": commit,
-            "files": manifest.volatile(plan, root, home),
-        },
-    }
-    return content | {"root": manifest.root_of(content)}

@@ -88,8 +88,17 @@ def read(home: Path, name: str) -> Content:
     file = folder(home, name) / FILE
     if not file.is_file():
         raise ParamsError(f"no release {name!r}: {file} does not exist; {near(name, names(home))}")
+    return parsed(file.read_bytes(), file)
+
+
+def parsed(data: bytes, file: Path) -> Content:
+    """Return a manifest from the bytes of a file.
+
+    Raises:
+        DataError: it is not a manifest of this format.
+    """
     try:
-        content: Content = json.loads(file.read_bytes())
+        content: Content = json.loads(data)
         artefacts(content)
         flaw = None if content.keys() >= _KEYS and content["format"] == FORMAT else "keys"
         flaw = flaw or _flaw(content)
@@ -208,6 +217,38 @@ def released(plan: Plan) -> list[Artifact]:
         for ref, artifact in plan.artifacts.items()
         if not is_withheld(ref) and ref.kind != "features"
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a manifest is called, of which scale and after which root, when and at which commit it was made."""
+
+    name: str
+    scale: str | None
+    previous: str | None
+    created: str
+    commit: str
+
+
+def of(plan: Plan, root: Path, home: Path, head: Head) -> Content:
+    """Return the manifest of what was made.
+
+    Raises:
+        DataError: as `gather`.
+    """
+    content = {
+        "format": FORMAT,
+        "name": head.name,
+        "scale": head.scale,
+        "previous": head.previous,
+        "artefacts": [a.entry() for a in gather(plan, root, home, head.scale)],
+        "volatile": {
+            "created": head.created,
+            "commit": head.commit,
+            "files": volatile(plan, root, home),
+        },
+    }
+    return content | {"root": root_of(content)}
 
 
 def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefact]:

@@ -13,10 +13,14 @@ from shiftbench.provenance import recipe
 Kind = Literal["params", "code", "data", "weights", "environment", "missing", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a cause can be; the first five explain, `missing` cannot be told from what is here."""
-_STAGES = "sources shards previews weights records features overlaps searches scores analyses tables claims".split()
+_STAGES = (
+    "sources shards previews weights records features overlaps searches scores analyses tables claims samples report"
+).split()
 _BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
 _ELSEWHERE = ("system", "cores")  # a kernel, a number of cores: no library chooses its code by them
 _NOTED = ("device", "batch_size", "determinism")
+ANEW = "other bytes from the same recipe and the same inputs"
+"""Of data and weights that were made twice; why is another cause of the same path, if any is known."""
 _WHOLE = {"fingerprint", "recipe", "made", "consumed"}
 
 Receipt = dict[str, Any]
@@ -162,8 +166,7 @@ class Walk:
         named = _BY_KIND.get(kind_of(path))
         found = []
         if named:
-            what = "other bytes from the same recipe and the same inputs"
-            found.append(Cause(named, path, what))
+            found.append(Cause(named, path, ANEW))
         if runs[0] and runs[1]:
             changed = recipe.differences(circumstances(runs[1]), circumstances(runs[0]))
             found += [Cause("environment", path, "; ".join(changed))] if changed else []

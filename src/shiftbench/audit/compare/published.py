@@ -1,0 +1,168 @@
+"""Published: how what was made here stands to what `published/` states of the same scale.
+
+Outputs are held against the published digests, read here anew; metric rows and verdicts against the published tables;
+what is other is traced along both sides' receipts, as in `runs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shiftbench.audit.compare import runs
+from shiftbench.audit.compare.causes import ANEW, Cause, Side, Walk
+from shiftbench.audit.compare.runs import Comparison
+from shiftbench.audit.finding import VERDICTS, Verdict
+from shiftbench.data import claim_formats, schema
+from shiftbench.files import sha256
+from shiftbench.release.published import Published
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How a scale that was made here stands to what is published of it.
+
+    Attributes:
+        scale: its name; None is params.yaml.
+        outputs: published ones.
+        other: those with other bytes here, each with its causes.
+        missing: those that are not here.
+        numbers: metric rows, compared.
+        claims: how many are published.
+        changed: claims with another verdict, there -> here.
+    """
+
+    scale: str | None
+    outputs: int
+    other: dict[str, tuple[Cause, ...]]
+    missing: tuple[str, ...]
+    numbers: Comparison
+    claims: int
+    changed: dict[str, str]
+
+    @property
+    def equal(self) -> int:
+        """How many outputs are equal byte for byte."""
+        return self.outputs - len(self.other) - len(self.missing)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`exact`: all bytes; `statistical`: explained; `incomplete`: something is not here; `failed`: unexplained."""
+        kinds = {cause.kind for found in self.other.values() for cause in found}
+        verdicts: list[Verdict] = [self.numbers.verdict]
+        if "unexplained" in kinds:
+            verdicts.append("failed")
+        if self.missing or "missing" in kinds:
+            verdicts.append("incomplete")
+        if self.other or self.changed:
+            verdicts.append("statistical")
+        return max(verdicts, key=VERDICTS.index)
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        if self.verdict == "exact":
+            return "equal byte for byte"
+        if self.missing and not self.other:
+            return f"{len(self.missing)} not here, the rest equal"
+        if not self.numbers.moved and not self.changed:
+            return "all numbers equal, other bytes"
+        reasons = ", ".join(self.because)
+        return f"moved, because of {reasons}" if self.verdict == "statistical" else "moved"
+
+    @property
+    def because(self) -> list[str]:
+        """Kinds of the causes, the most frequent first."""
+        found = [cause.kind for of_one in self.other.values() for cause in of_one]
+        found += [cause.kind for one in self.numbers.moved for cause in one.causes]
+        return [kind for kind, _ in Counter(found).most_common()]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        other = {path: [asdict(one) for one in found] for path, found in self.other.items()}
+        return {
+            "scale": self.scale,
+            "verdict": self.verdict,
+            "outputs": {
+                "published": self.outputs,
+                "equal": self.equal,
+                "missing": self.missing,
+                "other": other,
+            },
+            "numbers": self.numbers.plain(),
+            "claims": {"published": self.claims, "changed": self.changed},
+        }
+
+
+def side(there: Published) -> Side:
+    """Return what is published as one of two runs."""
+    read = {path: json.loads(text) for path, text in there.texts.items()}
+    return Side(there.root, "published", dict(read))
+
+
+def stands(root: Path, there: Published) -> Stands:
+    """Hold an output root against what is published of its scale.
+
+    Raises:
+        DataError: nothing was made there, or a table cannot be read.
+    """
+    walk = Walk(Side(root, "this run"), side(there))
+    outputs = there.outputs()
+    found = {path: _found(root, made) for path, made in outputs.items()}
+    other = {
+        path: _causes(walk, path, found[path])
+        for path, made in outputs.items()
+        if found[path].keys() == made.keys() and found[path] != made
+    }
+    missing = tuple(path for path, made in outputs.items() if found[path].keys() != made.keys())
+    numbers = runs.compare(walk.here, walk.there)
+    published, here = _verdicts(there.root), _verdicts(root)
+    changed = {
+        name: f"{verdict} -> {here.get(name, 'not here')}"
+        for name, verdict in published.items()
+        if here.get(name) != verdict
+    }
+    return Stands(there.scale, len(outputs), other, missing, numbers, len(published), changed)
+
+
+def _found(root: Path, made: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of those files of an output that are here, by path."""
+    return {path: sha256(root / path) for path in made if (root / path).is_file()}
+
+
+def _causes(walk: Walk, path: str, found: Mapping[str, str]) -> tuple[Cause, ...]:
+    """Return why an output has other bytes here."""
+    receipts = walk.here.receipt(path), walk.there.receipt(path)
+    if receipts[0] is None or receipts[1] is None:
+        return (Cause("missing", path, "no receipt here says how it was made"),)
+    place = PurePosixPath(path).parent
+    stated = {(place / name).as_posix(): digest for name, digest in receipts[0]["made"].items()}
+    if stated != found:
+        what = "its bytes are not those that its receipt states: damaged, or edited"
+        return (Cause("unexplained", path, what),)
+    name = PurePosixPath(path).name
+    links = [(receipt["made"].get(name), receipt["fingerprint"]) for receipt in receipts]
+    found = walk.of(path, links[0], links[1])
+    around = {cause.path for cause in found if cause.kind == "environment"}
+    return tuple(_accounted(cause, around) for cause in found)
+
+
+def _accounted(cause: Cause, around: set[str]) -> Cause:
+    """Return a cause; data or weights that came out otherwise are explained by nothing but another environment."""
+    if cause.what == ANEW and cause.path not in around:
+        return replace(cause, kind="unexplained")
+    return cause
+
+
+def _verdicts(root: Path) -> dict[str, str]:
+    """Return the verdicts of all claims below an output root, without their parts."""
+    frames = [
+        schema.read(file, ["claim", "part", "verdict"], claim_formats.CLAIMS)
+        for file in sorted((root / "results/claims").glob("*/claims.parquet"))
+    ]
+    rows = [row for frame in frames for row in frame.to_pylist()]
+    return {row["claim"]: row["verdict"] for row in rows if row["part"] is None}

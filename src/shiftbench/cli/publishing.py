@@ -1,0 +1,148 @@
+"""What is published in the repository: written by its authors, and held beside what others made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from shiftbench.audit.finding import EXIT_CODES, VERDICTS
+from shiftbench.cli.app import Json, app, err, escaped, out
+from shiftbench.errors import DataError
+
+if TYPE_CHECKING:
+    from shiftbench.audit.compare.published import Stands
+
+PANEL = "The store"
+_SHOWN = 5
+_STYLES = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red"}
+Scales = Annotated[
+    list[str] | None,
+    typer.Argument(help="default, an overlay, systems/SLUG; default: all that were made here"),
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def publish(
+    scales: Scales = None,
+    created: Annotated[
+        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
+    ] = None,
+) -> None:
+    """Write published/: metric rows, verdicts, receipts and the Merkle root of what was made, to be committed."""
+    from shiftbench.plan import plan as plans
+    from shiftbench.release import make, published
+
+    home = Path()
+    published.check_tree(home)
+    for scale in _asked(scales, _made(home)):
+        planned, root = plans.load(scale)
+        one = published.write(planned, root, home, scale, make.when(created))
+        about = one.about
+        size = sum(file.stat().st_size for file in one.root.rglob("*") if file.is_file())
+        counted = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
+        out.print(
+            f"{one.root}: {counted}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True
+        )
+
+
+@app.command(rich_help_panel=PANEL)
+def verify(scales: Scales = None, as_json: Json = False) -> None:
+    """Say how what was made here stands to what is published: equal bytes, equal numbers, or other, and why."""
+    from shiftbench.audit.compare import published as comparing
+    from shiftbench.plan import scales as known
+    from shiftbench.release import published
+
+    home = Path()
+    there = [published.read(home, scale) for scale in _asked(scales, _both(home))]
+    found = []
+    for one in there:
+        err.print(f"reading {one.scale or published.DEFAULT}")
+        found.append(comparing.stands(home / known.load(one.scale, home).root, one))
+    if as_json:
+        out.print_json(json.dumps([one.plain() for one in found]))
+    else:
+        _tell(found)
+    worst = max((one.verdict for one in found), key=VERDICTS.index)
+    sys.exit(EXIT_CODES[worst])
+
+
+def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
+    """Return the scales that were asked for, else those here."""
+    from shiftbench.release import published
+
+    if not names and not here:
+        raise DataError("nothing that is published was made here; `make run` makes the campaign")
+    return [None if name == published.DEFAULT else name for name in names or ()] or here
+
+
+def _made(home: Path) -> list[str | None]:
+    """Return the scales whose tables are all here: params.yaml, overlays, systems."""
+    from shiftbench.plan import scales
+
+    overlays = sorted(file.stem for file in (home / "params").glob("*.yaml"))
+    systems = [f"{scales.SYSTEMS}/{slug}" for slug in scales.built()]
+    return [one for one in (None, *overlays, *systems) if _is_made(home, one)]
+
+
+def _both(home: Path) -> list[str | None]:
+    """Return the scales that are published and were made here."""
+    from shiftbench.release import published
+
+    return [one for one in published.scales(home) if _is_made(home, one)]
+
+
+def _is_made(home: Path, scale: str | None) -> bool:
+    """Tell whether a scale was run to its end: its report is here."""
+    from shiftbench.plan import scales
+    from shiftbench.refs import Ref
+
+    return (home / scales.load(scale, home).root / Ref("report", "index").path).is_file()
+
+
+def _tell(found: list[Stands]) -> None:
+    from shiftbench.release.published import DEFAULT
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
+        table.add_column(heading, justify="right" if heading.endswith("equal") else "left")
+    for one in found:
+        numbers = one.numbers.rows - len(one.numbers.moved)
+        counts = (
+            f"{one.equal} of {one.outputs}",
+            f"{numbers} of {one.numbers.rows}",
+            f"{one.claims - len(one.changed)} of {one.claims}",
+        )
+        style = _STYLES[one.verdict]
+        table.add_row(one.scale or DEFAULT, *counts, f"[{style}]{escaped(one.words)}[/]")
+    out.print(table)
+    for one in found:
+        _explain(one)
+
+
+def _explain(one: Stands) -> None:
+    """Tell what moved, the causes upstream first."""
+    from shiftbench.audit.compare import causes
+
+    reasons = Counter(cause for of_one in one.other.values() for cause in of_one)
+    ordered = causes.ordered(reasons)
+    for cause in ordered[:_SHOWN]:
+        line = f"{cause.path}: {cause.what} ({reasons[cause]} outputs)"
+        out.print(f"[bold]{cause.kind}[/] {escaped(line)}", soft_wrap=True)
+    if len(ordered) > _SHOWN:
+        out.print(f"and {len(ordered) - _SHOWN} more causes, all with --json")
+    for (kind, tolerance), count in one.numbers.counts().items():
+        out.print(f"{count} numbers moved by {kind}: {tolerance}")
+    for name, verdict in one.changed.items():
+        out.print(f"claim {escaped(name)}: {verdict}", soft_wrap=True)
+    for path in one.missing[:_SHOWN]:
+        out.print(f"not here: {escaped(path)}", soft_wrap=True)
+    if len(one.missing) > _SHOWN:
+        out.print(f"and {len(one.missing) - _SHOWN} more that are not here, all with --json")

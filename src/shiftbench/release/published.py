@@ -1,0 +1,239 @@
+"""`published/`: what the authors of a repository got, in git, so that others can hold theirs beside it.
+
+outputs of a scale -> published/SCALE/{about.json, evidence.parquet, results/{tables,claims}/**.parquet}
+
+`published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
+metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
+are, and the manifest, whose Merkle root `about.json` states. It is one column of text in one page, so that a digest
+that stands in a receipt and in the manifest, and recipes that are nearly alike, are kept once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.files import scratch_folder, sha256, write_bytes
+from shiftbench.plan.plan import Plan
+from shiftbench.provenance import recipe
+from shiftbench.release import git, make, manifest
+from shiftbench.release.text import lined
+
+FORMAT = "shiftbench-published/1"
+FOLDER = "published"
+ABOUT, EVIDENCE, TABLE = "about.json", "evidence.parquet", "metrics.parquet"
+DEFAULT = "default"
+"""Folder of params.yaml without an overlay."""
+_ABOUT = {*"format scale root commit created files rows claims environment".split()}
+_COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
+_WHOLE = 1 << 30
+"""Bytes of a page, more than there are: compression sees all at once."""
+_LEVEL = 19
+_RECEIPT = ".receipt.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is published of one scale.
+
+    Attributes:
+        scale: as in `plan.scales`; None is params.yaml.
+        root: its folder, laid out as an output root.
+        about: what about.json states: commit, time, environment, Merkle root, and how much there is.
+        manifest: as in `release.manifest`.
+        texts: receipts and run files by path.
+    """
+
+    scale: str | None
+    root: Path
+    about: manifest.Content
+    manifest: manifest.Content
+    texts: dict[str, str]
+
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """Return what was made and is passed on: the digests of the files of each output, both by path."""
+        entries = manifest.artefacts(self.manifest)
+        receipts = [entry.path for entry in entries if entry.kind == "receipt"]
+        return {path.removesuffix(_RECEIPT): _made(path, self.texts[path]) for path in receipts}
+
+
+def _made(receipt: str, text: str) -> dict[str, str]:
+    """Return the digests of the files that a receipt states, by path."""
+    place = PurePosixPath(receipt).parent
+    return {(place / name).as_posix(): digest for name, digest in json.loads(text)["made"].items()}
+
+
+def folder(home: Path, scale: str | None) -> Path:
+    """Return the folder of a scale."""
+    return home / FOLDER / (scale or DEFAULT)
+
+
+def scales(home: Path) -> list[str | None]:
+    """Return the scales of which something is published, params.yaml first, then sorted."""
+    top = home / FOLDER
+    found = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
+    return [None if name == DEFAULT else name for name in sorted(found, key=_default_first)]
+
+
+def _default_first(name: str) -> tuple[bool, str]:
+    return name != DEFAULT, name
+
+
+def check_tree(home: Path) -> None:
+    """Refuse a tree that differs from the commit, in other files than what is published.
+
+    Raises:
+        StaleError: it does.
+    """
+    make.check_tree(home, but=f"{FOLDER}/")
+
+
+def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
+    """Publish what was made of a scale, whole or not at all; what was published before is replaced.
+
+    Args:
+        plan: of the scale.
+        root: its output root.
+        home: the checkout.
+        scale: its name.
+        created: time to state, as `make.when` gives it.
+
+    Raises:
+        StaleError: an output is stale.
+        DataError: an output is missing or damaged, or there is no commit.
+    """
+    commit = git.commit(home)
+    make.check_outputs(plan, root)
+    name = (scale or DEFAULT).replace("/", "-")
+    content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
+    texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
+    about = _about(root, kept, content, texts)
+    target = folder(home, scale)
+    with scratch_folder(target) as scratch:
+        write_bytes(scratch / ABOUT, lined(about))
+        _pack({**texts, manifest.FILE: lined(content).decode()}, scratch / EVIDENCE)
+        for path in kept:
+            write_bytes(scratch / path, (root / path).read_bytes())
+        scratch.chmod(0o755)
+        _replace(scratch, target)
+    return Published(scale, target, about, content, texts)
+
+
+def _about(
+    root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]
+) -> manifest.Content:
+    counts = {path: pq.read_metadata(root / path).num_rows for path in kept}
+    rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
+    return {
+        "format": FORMAT,
+        **{name: content[name] for name in ("scale", "root")},
+        **{name: content["volatile"][name] for name in ("commit", "created")},
+        "files": len(content["artefacts"]),
+        "rows": rows,
+        "claims": sum(counts.values()) - rows,
+        "environment": _environments(texts),
+    }
+
+
+def _replace(scratch: Path, target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+
+
+def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
+    """Yield receipts and run files of all that was made, also of what is not passed on, and of features."""
+    for ref in sorted(plan.artifacts):
+        for file in (recipe.receipt_path(root, ref), recipe.run_path(root, ref)):
+            if file.is_file():
+                yield file.relative_to(root).as_posix(), file.read_text()
+
+
+def _kept(plan: Plan, root: Path) -> list[str]:
+    """Return the files that are published whole: metric rows and verdicts."""
+    refs = (ref for ref in plan.artifacts if ref.kind in ("tables", "claims"))
+    return sorted(ref.path for ref in refs if (root / ref.path).is_file())
+
+
+def _environments(texts: dict[str, str]) -> list[manifest.Content]:
+    """Return each environment that something was made in, with how many outputs were, most first."""
+    found: dict[str, int] = {}
+    for path, text in texts.items():
+        if path.endswith(".run.json"):
+            run = json.loads(text)
+            around = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
+            found[around] = found.get(around, 0) + 1
+    ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"outputs": count, **json.loads(around)} for around, count in ranked]
+
+
+def _pack(texts: dict[str, str], file: Path) -> None:
+    paths = sorted(texts)
+    table = pa.table([paths, [texts[path] for path in paths]], schema=_COLUMNS)
+    pq.write_table(
+        table,
+        file,
+        compression="zstd",
+        compression_level=_LEVEL,
+        data_page_size=_WHOLE,
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+
+
+def read(home: Path, scale: str | None) -> Published:
+    """Read what is published of a scale, and check that it is whole.
+
+    Raises:
+        ParamsError: nothing is published of it.
+        DataError: a file is missing or damaged, or does not belong to the others.
+    """
+    place = folder(home, scale)
+    if not (place / ABOUT).is_file():
+        known = [name or DEFAULT for name in scales(home)]
+        raise ParamsError(
+            f"nothing is published of {scale or DEFAULT!r}; {near(scale or DEFAULT, known)}"
+        )
+    try:
+        about = json.loads((place / ABOUT).read_bytes())
+        table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
+        texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
+        content = manifest.parsed(texts.pop(manifest.FILE).encode(), place / EVIDENCE)
+        flaw = _flaw(place, about, content, texts)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
+        flaw = f"{type(error).__name__}: {error}"
+    if flaw:
+        raise DataError(f"{place} is not what was published ({flaw}); take it from git again")
+    return Published(scale, place, about, content, texts)
+
+
+def _flaw(
+    place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]
+) -> str | None:
+    """Return what is wrong in what is published, None: nothing."""
+    if about["format"] != FORMAT or not about.keys() >= _ABOUT:
+        return f"{ABOUT} is not of format {FORMAT}"
+    if not about["root"] == content["root"] == manifest.root_of(content):
+        return "the Merkle root is not that of the manifest"
+    digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
+    receipts = [entry["path"] for entry in content["artefacts"] if entry["kind"] == "receipt"]
+    stated = {path: digest for one in receipts for path, digest in _made(one, texts[one]).items()}
+    files = {path: place / path for path in stated if (place / path).is_file()}
+    found = {path: _digest(texts[path]) for path in receipts}
+    found |= {path: sha256(file) for path, file in files.items()}
+    wrong = [path for path, digest in {**stated, **found}.items() if digests.get(path) != digest]
+    return f"{wrong[0]} is another" if wrong else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,200 @@
+"""What was made here beside what is published: equal, moved and because of what, damaged, or not here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from makers.made_campaign import Made
+from makers.repositories import HOME
+from shiftbench.audit.compare import published as comparing
+from shiftbench.audit.compare.published import Stands
+from shiftbench.errors import DataError, ParamsError, StaleError
+from shiftbench.provenance import trust
+from shiftbench.release import manifest, merkle
+from shiftbench.release import published as releases
+from shiftbench.release.published import Published
+
+CREATED = "2026-01-01T00:00:00+00:00"
+OTHER_CPU = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Haswell"}
+MAKE = "from shiftbench.plan import plan; from shiftbench.tools import run_local; run_local.make(*plan.load(None))"
+
+
+@pytest.fixture
+def there(published: Made) -> Published:
+    """The campaign, published by its authors, as a reader reads it."""
+    releases.write(published.plan(), published.root, published.root, None, CREATED)
+    return releases.read(published.root, None)
+
+
+def verified(made: Made, there: Published) -> Stands:
+    return comparing.stands(made.root, there)
+
+
+def test_what_is_published_is_equal_to_itself(published, there):
+    stands = verified(published, there)
+    assert (stands.verdict, stands.words) == ("exact", "equal byte for byte")
+    assert stands.equal == stands.outputs > 50
+    assert stands.numbers.rows == there.about["rows"] == len(rows(there.root)) > 0
+
+
+def rows(root: Path) -> list[object]:
+    return [
+        row for file in root.rglob("metrics.parquet") for row in pq.read_table(file).to_pylist()
+    ]
+
+
+def test_the_root_is_that_of_a_release_of_the_same_bytes(published, there):
+    """Leaves but the first, which names the release, are those of release v1 of the same outputs."""
+    release = manifest.read(published.root, "v1")
+    assert release["artefacts"] == there.manifest["artefacts"]
+    assert there.about["root"] == manifest.root_of(there.manifest) == merkle_by_hand(there.manifest)
+
+
+def merkle_by_hand(content: manifest.Content) -> str:
+    header = {name: content[name] for name in ("format", "name", "scale", "previous")}
+    entries = sorted(content["artefacts"], key=lambda entry: entry["path"])
+    plain = [
+        json.dumps(one, sort_keys=True, separators=(",", ":")).encode()
+        for one in (header, *entries)
+    ]
+    return merkle.root([merkle.leaf(one) for one in plain]).hex()
+
+
+def test_the_same_outputs_are_published_in_the_same_bytes(published, there):
+    before = {file: file.read_bytes() for file in there.root.rglob("*") if file.is_file()}
+    releases.write(published.plan(), published.root, published.root, None, CREATED)
+    assert {file: file.read_bytes() for file in there.root.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_states_of_outputs(published, there, seed):
+    """Some outputs are damaged, some forged, some gone: each is counted, the rest stays equal."""
+    draw = np.random.default_rng(seed)
+    made = there.outputs()
+    drawn = draw.choice(sorted(made), 4, replace=False).tolist()
+    faults = {path: str(draw.choice(tuple(FAULTS))) for path in drawn}
+    for path, fault in faults.items():
+        file = published.root / str(draw.choice(sorted(made[path])))
+        FAULTS[fault](file, published.root / f"{path}.receipt.json")
+    stands = verified(published, there)
+    gone = {path for path, fault in faults.items() if fault == "gone"}
+    assert set(stands.missing) == gone
+    assert stands.other.keys() == faults.keys() - gone
+    assert stands.equal == len(made) - 4
+    for path in stands.other:
+        (cause,) = stands.other[path]
+        assert cause.kind == ("missing" if faults[path] == "untold" else "unexplained")
+    assert stands.verdict == (
+        "failed" if {"damaged", "forged"} & {*faults.values()} else "incomplete"
+    )
+
+
+def damage(file: Path, _: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def forge(file: Path, receipt: Path) -> None:
+    """Change a file, and its receipt with it; the recipe stays."""
+    damage(file, receipt)
+    content = json.loads(receipt.read_text())
+    name = file.relative_to(receipt.parent).as_posix()
+    content["made"][name] = releases.sha256(file)
+    receipt.write_text(json.dumps(content))
+
+
+def lose_receipt(file: Path, receipt: Path) -> None:
+    damage(file, receipt)
+    receipt.unlink()
+
+
+FAULTS = {
+    "damaged": damage,
+    "forged": forge,
+    "untold": lose_receipt,
+    "gone": lambda file, _: file.unlink(),
+}
+
+
+def test_another_cpu_is_named_and_moves_no_number_far(published, there):
+    """Weights and all behind them are made anew with kernels for another CPU."""
+    for place in ("weights", "results"):
+        shutil.rmtree(published.root / place)
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", trust.VARIABLE) if name in os.environ
+    }
+    environment = {**kept, **OTHER_CPU, "PYTHONPATH": f"{HOME / 'src'}", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", MAKE], cwd=published.root, env=environment, check=True)
+    stands = verified(published, there)
+    odd = [c for f in stands.other.values() for c in f if c.kind not in ("environment", "weights")]
+    assert stands.verdict == "statistical", odd
+    assert set(stands.because) <= {"environment", "weights"}
+    told = "; ".join(one.what for found in stands.other.values() for one in found)
+    assert "ATEN_CPU_CAPABILITY" in told
+    assert {path for path in stands.other if path.startswith("data/")} == set()
+
+
+def test_another_library_is_named(published, there):
+    """Records that another torch made, by what their run file states."""
+    path = next(path for path in there.outputs() if path.startswith("results/records/"))
+    forge(published.root / path, published.root / f"{path}.receipt.json")
+    published.edit(
+        f"{path}.run.json", lambda run: run["environment"]["packages"].update(torch="9.9.9")
+    )
+    stands = verified(published, there)
+    (cause,) = stands.other[path]
+    assert (cause.kind, stands.verdict, "9.9.9" in cause.what) == (
+        "environment",
+        "statistical",
+        True,
+    )
+
+
+def test_what_is_published_can_be_damaged_and_that_is_said(published, there):
+    """Each file, one drawn byte or its end: read as published or refused, never taken for something else."""
+    draw = np.random.default_rng(0)
+    for file in sorted(file for file in there.root.rglob("*") if file.is_file()):
+        data = file.read_bytes()
+        for _ in range(8):
+            at = int(draw.integers(len(data)))
+            torn = data[:at] + (
+                b"" if draw.random() < 0.3 else bytes([data[at] ^ 255]) + data[at + 1 :]
+            )
+            file.write_bytes(torn)
+            assert read_or_refused(published.root) in (None, (there.manifest, there.texts))
+        file.write_bytes(data)
+
+
+def read_or_refused(home: Path) -> object:
+    """Return what is read; None: it was refused as it should be."""
+    try:
+        again = releases.read(home, None)
+    except DataError as error:
+        if "take it from git again" not in str(error):
+            raise
+        return None
+    return again.manifest, again.texts
+
+
+def test_what_is_not_committed_or_not_made_is_not_published(published):
+    params = published.root / "params.yaml"
+    params.write_text(f"{params.read_text()}# more\n")
+    with pytest.raises(StaleError, match=r"params\.yaml"):
+        releases.check_tree(published.root)
+    some = next(ref for ref in published.plan().artifacts if ref.kind == "records")
+    (published.root / some.path).unlink()
+    with pytest.raises(DataError, match="not here"):
+        releases.write(published.plan(), published.root, published.root, None, CREATED)
+    assert releases.scales(published.root) == []
+    with pytest.raises(ParamsError, match="nothing is published of 'default'"):
+        releases.read(published.root, None)
