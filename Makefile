@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators run smoke systems record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
+.PHONY: help setup shell validators run smoke systems verify publish record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -65,6 +65,12 @@ smoke: setup ## a tiny campaign through every rule, into build/smoke: a minute
 
 systems: setup ## every published system, with a page each (ARGS=palm for one)
 	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
+
+verify: setup ## how what was made here stands to what is published (ARGS=systems/palm for one)
+	@shiftbench verify $(ARGS)
+
+publish: setup ## write published/ from what was made here, for maintainers
+	@shiftbench publish $(ARGS)
 
 record: setup ## run, record what was made in dvc.lock, push it to the remote
 	@dvc repro

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from makers import planned_campaign
-from shiftbench.plan import estimate
+from shiftbench.plan import cards, estimate
+from shiftbench.plan import plan as plans
 
 
 def rows(home: Path, **over: object) -> dict[str, dict[str, object]]:
@@ -25,3 +29,15 @@ def test_what_is_there_takes_nothing(tmp_path: Path) -> None:
     plan = planned_campaign.plan(tmp_path)
     planned_campaign.settle(plan, tmp_path, tuple({ref.kind for ref in plan.artifacts}))
     assert {(row["hours"], row["GB"]) for row in estimate.table(plan, tmp_path)} == {(0, 0)}
+
+
+def test_a_system_takes_what_its_published_run_took(tmp_path: Path) -> None:
+    """Jobs that were never made here: by their stages' rates, in sum the minutes of measured.json."""
+    planned, _ = plans.load("systems/recode")
+    file = cards.file("recode").with_name("measured.json")
+    expected = estimate.seconds(planned, tmp_path)
+    minutes = json.loads(file.read_text())["minutes"]
+    assert sum(expected.values()) / 60 == pytest.approx(minutes)
+    little, _ = plans.load("systems/recode/smoke")
+    rates = {job.rule: estimate.SECONDS[job.verb] for job in little.jobs.values()}
+    assert estimate.seconds(little, tmp_path) == pytest.approx(rates)

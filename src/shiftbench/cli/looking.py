@@ -26,6 +26,7 @@ from shiftbench.cli.app import (
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.files import writable
 from shiftbench.plan import plan as plans
+from shiftbench.plan import scales
 from shiftbench.plan.params import Params
 from shiftbench.streams._steps import told
 
@@ -257,20 +258,19 @@ def cite(
 @app.command(rich_help_panel=PANEL)
 def docs(
     measured: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="SLUG", help="first keep what this system gave, run at embedded scale"
         ),
-    ] = None,
-    cpu_minutes: Annotated[
-        float | None, typer.Option(min=0.0, help="with --measured: what its run took")
     ] = None,
 ) -> None:
     """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
     from shiftbench.documents import measured as kept
     from shiftbench.documents import pages as documents
+    from shiftbench.engine import running
 
-    if measured is not None:
-        out.print(f"wrote {kept.record(measured, cpu_minutes)}")
+    for slug in measured or ():
+        took = running.made(f"{scales.SYSTEMS}/{slug}", 0.0)
+        out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

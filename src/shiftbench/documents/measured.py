@@ -34,9 +34,9 @@ ELSEWHERE = "not run at this scale"
 Measured = Mapping[str, Any]
 
 
-def record(slug: str, cpu_minutes: float | None = None, home: Path = Path()) -> Path:
-    """Write measured.json of a system from its run at embedded scale; returns the file. See `judged`."""
-    content = {**judged(slug, home), "cpu_minutes": cpu_minutes}
+def record(slug: str, minutes: float | None, home: Path = Path()) -> Path:
+    """Write measured.json of a system from its run at embedded scale, which took some minutes; returns the file."""
+    content = {**judged(slug, home), "minutes": minutes}
     file = cards.file(slug).with_name(FILE)
     files.write_bytes(file, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
     return file

@@ -65,9 +65,9 @@ def readme(repository: Path, slug: str) -> str:
 def listing(repository: Path) -> str:
     """Return the tables of docs/systems.md: one line for each system, those that are built first."""
     lines = [
-        "*s / r / i*: claims supported, refuted, inconclusive.",
+        "*s / r / i*: claims supported, refuted, inconclusive. *min*: of its jobs, one after another on one core.",
         "",
-        "| system | field | s / r / i | CPU min | here |",
+        "| system | field | s / r / i | min | here |",
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         _together(),
@@ -89,7 +89,7 @@ def _built(repository: Path, slug: str) -> str:
     card, found, file = cards.load(slug), measured.load(slug), repository / _readme(slug)
     line = _ONE_LINE.search(file.read_text()) if file.is_file() else None
     counted = _counted([found] if found else [])
-    minutes = found["cpu_minutes"] if found else None
+    minutes = found["minutes"] if found else None
     artifacts = (
         f"[{card.title}](../{_readme(slug)})",
         card.family,
@@ -109,7 +109,7 @@ def _counted(found: Iterable[Measured]) -> str:
 def _together() -> str:
     """Return the row of all systems that were measured."""
     found = [one for slug in _shipped(built=True) if (one := measured.load(slug))]
-    minutes = sum(one["cpu_minutes"] or 0 for one in found)
+    minutes = sum(one["minutes"] or 0 for one in found)
     return _row(f"{len(found)} systems", "", _counted(found), f"{minutes:.0f}", "")
 
 
@@ -161,8 +161,8 @@ def _where(slug: str, found: Measured | None) -> str:
         return f"Not run here yet: `make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`."
     place = found["environment"]
     gpu = place["gpu"] or "no GPU"
-    minutes = found["cpu_minutes"]
-    took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
+    minutes = found["minutes"]
+    took = f", in {minutes:.1f} minutes of jobs on one core" if minutes is not None else ""
     return (
         f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
         f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims."

@@ -1,7 +1,8 @@
 """`plan --estimate`: jobs, hours and GB before anything starts.
 
 Rates are rough, measured on two x86-64 cores without a GPU; where run files of the
-same stage exist here, their times replace the rates.
+same stage exist here, their times replace the rates. A system's jobs take in sum what its
+published run took.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance.recipe import Job
@@ -81,9 +83,22 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
     return sum(times) / len(times) if times else SECONDS[verb]
 
 
-def seconds(job: Job, root: Path) -> float:
-    """Return what a job is expected to take: what it took here before, else the rate of its stage."""
-    return _measured(job, root) or SECONDS[job.verb]
+def seconds(plan: Plan, root: Path) -> dict[str, float]:
+    """Return what each job is expected to take, by its rule: what it took here before, else the rate of its stage."""
+    jobs = plan.jobs.values()
+    rate = _published(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
+    return {job.rule: _measured(job, root) or rate * SECONDS[job.verb] for job in jobs}
+
+
+def _published(plan: Plan) -> float:
+    """Return what all jobs together take by the rates, or by a system's published run at the scale of the plan."""
+    of = plan.params.system
+    if of and of.scale == scales.DEFAULT:
+        file = cards.file(of.slug).with_name("measured.json")
+        minutes = json.loads(file.read_text())["minutes"] if file.is_file() else None
+        if minutes:
+            return 60.0 * float(minutes)
+    return sum(SECONDS[job.verb] for job in plan.jobs.values())
 
 
 def _measured(job: Job, root: Path) -> float | None:

@@ -194,7 +194,7 @@ def of(
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
     asked = _asked(planned, root, system, prefix, targets)
     made = planned.out_of_date(root, asked)
-    seconds = {job.rule: estimate.seconds(job, root) for job in planned.jobs.values()}
+    seconds = estimate.seconds(planned, root)
     behind = _seconds_behind(planned, seconds)
     rules = []
     for job in planned.jobs.values():
