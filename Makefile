@@ -72,8 +72,9 @@ verify: setup ## how what was made here stands to what is published (ARGS=system
 publish: setup ## write published/ from what was made here, for maintainers
 	@shiftbench publish $(ARGS)
 
-record: setup ## run, record what was made in dvc.lock, push it to the remote
+record: setup ## run, record what was made, systems too, push it to the remote
 	@dvc repro
+	@shiftbench record
 	@dvc push
 
 # A system's own tests, and of each family's contract what its card names.

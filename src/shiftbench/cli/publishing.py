@@ -16,6 +16,7 @@ from rich.table import Table
 from shiftbench.audit.finding import EXIT_CODES, VERDICTS
 from shiftbench.cli.app import Json, app, err, escaped, out
 from shiftbench.errors import DataError
+from shiftbench.plan import scales
 
 if TYPE_CHECKING:
     from shiftbench.audit.compare.published import Stands
@@ -25,13 +26,16 @@ _SHOWN = 5
 _STYLES = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red"}
 Scales = Annotated[
     list[str] | None,
-    typer.Argument(help="default, an overlay, systems/SLUG; default: all that were made here"),
+    typer.Argument(
+        metavar="[SCALES]...",
+        help="default, an overlay, systems/SLUG; default: all that were made here",
+    ),
 ]
 
 
 @app.command(rich_help_panel=PANEL)
 def publish(
-    scales: Scales = None,
+    names: Scales = None,
     created: Annotated[
         str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
     ] = None,
@@ -42,7 +46,7 @@ def publish(
 
     home = Path()
     published.check_tree(home)
-    for scale in _asked(scales, _made(home)):
+    for scale in _asked(names, scales.made(home)):
         planned, root = plans.load(scale)
         one = published.write(planned, root, home, scale, make.when(created))
         about = one.about
@@ -54,18 +58,17 @@ def publish(
 
 
 @app.command(rich_help_panel=PANEL)
-def verify(scales: Scales = None, as_json: Json = False) -> None:
+def verify(names: Scales = None, as_json: Json = False) -> None:
     """Say how what was made here stands to what is published: equal bytes, equal numbers, or other, and why."""
     from shiftbench.audit.compare import published as comparing
-    from shiftbench.plan import scales as known
     from shiftbench.release import published
 
     home = Path()
-    there = [published.read(home, scale) for scale in _asked(scales, _both(home))]
+    there = [published.read(home, scale) for scale in _asked(names, _both(home))]
     found = []
     for one in there:
         err.print(f"reading {one.scale or published.DEFAULT}")
-        found.append(comparing.stands(home / known.load(one.scale, home).root, one))
+        found.append(comparing.stands(home / scales.load(one.scale, home).root, one))
     if as_json:
         out.print_json(json.dumps([one.plain() for one in found]))
     else:
@@ -83,28 +86,11 @@ def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | No
     return [None if name == published.DEFAULT else name for name in names or ()] or here
 
 
-def _made(home: Path) -> list[str | None]:
-    """Return the scales whose tables are all here: params.yaml, overlays, systems."""
-    from shiftbench.plan import scales
-
-    overlays = sorted(file.stem for file in (home / "params").glob("*.yaml"))
-    systems = [f"{scales.SYSTEMS}/{slug}" for slug in scales.built()]
-    return [one for one in (None, *overlays, *systems) if _is_made(home, one)]
-
-
 def _both(home: Path) -> list[str | None]:
     """Return the scales that are published and were made here."""
     from shiftbench.release import published
 
-    return [one for one in published.scales(home) if _is_made(home, one)]
-
-
-def _is_made(home: Path, scale: str | None) -> bool:
-    """Tell whether a scale was run to its end: its report is here."""
-    from shiftbench.plan import scales
-    from shiftbench.refs import Ref
-
-    return (home / scales.load(scale, home).root / Ref("report", "index").path).is_file()
+    return [one for one in published.scales(home) if scales.is_made(one, home)]
 
 
 def _tell(found: list[Stands]) -> None:

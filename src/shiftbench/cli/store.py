@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from shiftbench.cli.app import Scale, app, err, escaped, out
 from shiftbench.errors import ShiftbenchError
 from shiftbench.plan import plan as plans
+from shiftbench.plan import scales
 
 PANEL = "The store"
 _TOLD = 5  # damaged samples of an output that are named
@@ -20,7 +22,9 @@ _TOLD = 5  # damaged samples of an output that are named
 def pull(
     what: Annotated[
         list[str] | None,
-        typer.Argument(help="records, fashion_mnist/test/fog/3, manifests, ...; default: all"),
+        typer.Argument(
+            help="systems/SLUG for a system's; records, fashion_mnist/test/fog/3, manifests, ...; default: all"
+        ),
     ] = None,
     remote: Annotated[
         str | None,
@@ -31,9 +35,12 @@ def pull(
     """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
     from shiftbench.storage import pull
 
+    asked = list(what or ())
+    if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
+        scale = asked.pop(0)
     planned, root = plans.load(scale)
     planned.write(root)
-    done = pull.pull(planned, root, what or [], remote)
+    done = pull.pull(planned, root, asked, remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
     for name, count in done.brought.served.items():
@@ -47,6 +54,27 @@ def pull(
             "`shards: {stream: REMOTE}` in params.yaml",
             soft_wrap=True,
         )
+
+
+@app.command(rich_help_panel=PANEL)
+def record(
+    systems: Annotated[
+        list[str] | None, typer.Argument(help="systems/SLUG; default: all that were made here")
+    ] = None,
+) -> None:
+    """Record what was made of systems in published/systems/SLUG/dvc.lock; `dvc push` brings it to the remote."""
+    from shiftbench.provenance import trust
+    from shiftbench.release import make
+    from shiftbench.storage import recorded_scales
+
+    trust.require("DVC would record its files")
+    home = Path()
+    for scale in systems or [
+        name for name in scales.made(home) if (name or "").startswith("systems/")
+    ]:
+        planned, root = plans.load(scale)
+        make.check_outputs(planned, root)
+        out.print(f"{scale}: {recorded_scales.record(planned, root, home, scale)}")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -22,6 +22,7 @@ from shiftbench import plugins
 from shiftbench.errors import ParamsError, near
 from shiftbench.plan import cards, loading
 from shiftbench.plan.params import Params
+from shiftbench.refs import Ref
 
 PARAMS = Path("params.yaml")
 BASE = plugins.SYSTEMS / "params.yaml"
@@ -57,8 +58,9 @@ def files(scale: str | None, home: Path = Path()) -> list[Path]:
         return [cards.file(split(scale)[0])]
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
-        known = [path.stem for path in (home / "params").glob("*.yaml")]
-        raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, known)}")
+        raise ParamsError(
+            f"no scale {scale!r}: {file} does not exist; {near(scale, _overlays(home))}"
+        )
     return [home / PARAMS, file]
 
 
@@ -120,3 +122,28 @@ def root(slug: str, scale: str) -> str:
 def built() -> list[str]:
     """Return the slugs of all systems that are built, sorted."""
     return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
+
+
+def made(home: Path = Path()) -> list[str | None]:
+    """Return the scales that were made here: params.yaml, its overlays, built systems at the scale by default."""
+    overlays = [name for name in _overlays(home) if _fits(name, home)]
+    systems = [f"{SYSTEMS}/{slug}" for slug in built()]
+    return [scale for scale in (None, *overlays, *systems) if is_made(scale, home)]
+
+
+def _overlays(home: Path) -> list[str]:
+    return sorted(file.stem for file in (home / "params").glob("*.yaml"))
+
+
+def _fits(overlay: str, home: Path) -> bool:
+    """Tell whether an overlay goes with this params.yaml: those of the project need not go with a user's."""
+    try:
+        load(overlay, home)
+    except ParamsError:
+        return False
+    return True
+
+
+def is_made(scale: str | None, home: Path = Path()) -> bool:
+    """Tell whether a scale was run to its end: its report is here."""
+    return (home / load(scale, home).root / Ref("report", "index").path).is_file()

@@ -172,15 +172,25 @@ def refuse_links(home: Path, paths: Iterable[str]) -> None:
 
 
 def outputs(home: Path) -> list[Output]:
-    """Return what dvc.lock records as stored, in its order.
+    """Return what dvc.lock records as stored, in its order, then what those of systems do (`recorded_scales`).
 
     Raises:
-        DataError: there is no dvc.lock: nothing was recorded; or it names a path that leads outside.
+        DataError: there is no dvc.lock: nothing was recorded; or one names a path that leads outside.
     """
-    lock = home / "dvc.lock"
-    if not lock.is_file():
-        raise DataError(f"{lock} does not exist: nothing was recorded here; `make record` does it")
-    kept_in_git = _uncached(home / "dvc.yaml")
+    locks = [file for file in (home / "dvc.lock", *_of_systems(home)) if file.is_file()]
+    if not locks:
+        raise DataError(
+            f"{home / 'dvc.lock'} does not exist: nothing was recorded here; `make record` does it"
+        )
+    return [output for lock in locks for output in _stored(lock)]
+
+
+def _of_systems(home: Path) -> list[Path]:
+    return sorted((home / "published").glob("systems/**/dvc.lock"))
+
+
+def _stored(lock: Path) -> list[Output]:
+    kept_in_git = _uncached(lock.with_name("dvc.yaml"))
     stored = [
         (out["path"], out["md5"], out.get("size"))
         for out in _outs(lock)
