@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from makers.made_campaign import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import Stands
+from shiftbench.documents import leaderboard
 from shiftbench.errors import DataError, ParamsError, StaleError
 from shiftbench.provenance import trust
 from shiftbench.release import manifest, merkle
@@ -198,3 +201,16 @@ def test_what_is_not_committed_or_not_made_is_not_published(published):
     assert releases.scales(published.root) == []
     with pytest.raises(ParamsError, match="nothing is published of 'default'"):
         releases.read(published.root, None)
+
+
+def test_the_leaderboard_of_what_is_published(published, there):
+    """A row for weights that were trained from several seeds: their mean, as the report's CSV has it."""
+    lines = list(csv.DictReader((published.root / releases.LEADERBOARD).read_text().splitlines()))
+    page = leaderboard.page(published.root)
+    assert there.about["root"] in page
+    means = [line for line in lines if not re.search(r"-s\d+$", line["weights"])]
+    assert len(means) < len(lines)
+    for line in means:
+        assert f"{float(line['value']):.3f}" in page
+        assert f">{line['weights']} {line['method']}</th>" in page
+    assert not re.search(r">[^<]*-s\d+ plain</th>", page)

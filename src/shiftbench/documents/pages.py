@@ -11,7 +11,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import schema
-from shiftbench.documents import system_pages
+from shiftbench.documents import leaderboard, system_pages
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
@@ -26,6 +26,7 @@ def pages(repository: Path) -> dict[str, str]:
         "docs/formats.md": schema.document(),
         "docs/list_of_shifts.md": shifts_page(),
         "docs/list_of_checks.md": checks_page(),
+        leaderboard.PAGE.as_posix(): leaderboard.page(repository),
         "params/schema.json": json.dumps(params.schema(), indent=1, sort_keys=True) + "\n",
         **system_pages.pages(repository),
     }

@@ -30,6 +30,7 @@ from shiftbench.release.text import lined
 FORMAT = "shiftbench-published/1"
 FOLDER = "published"
 ABOUT, EVIDENCE, TABLE = "about.json", "evidence.parquet", "metrics.parquet"
+LEADERBOARD = "results/report/leaderboard.csv"
 DEFAULT = "default"
 """Folder of params.yaml without an overlay."""
 _ABOUT = {*"format scale root commit created files rows claims environment".split()}
@@ -130,7 +131,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
 def _about(
     root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]
 ) -> manifest.Content:
-    counts = {path: pq.read_metadata(root / path).num_rows for path in kept}
+    counts = {path: pq.read_metadata(root / path).num_rows for path in kept if path != LEADERBOARD}
     rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
     return {
         "format": FORMAT,
@@ -159,9 +160,9 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _kept(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows and verdicts."""
-    refs = (ref for ref in plan.artifacts if ref.kind in ("tables", "claims"))
-    return sorted(ref.path for ref in refs if (root / ref.path).is_file())
+    """Return the files that are published whole: metric rows, verdicts, and the leaderboard."""
+    paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
+    return sorted(path for path in (*paths, LEADERBOARD) if (root / path).is_file())
 
 
 def _environments(texts: dict[str, str]) -> list[manifest.Content]:

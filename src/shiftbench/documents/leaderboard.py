@@ -1,0 +1,131 @@
+"""`docs/leaderboard.html`: all that is published, on one page.
+
+published/SCALE/results/report/leaderboard.csv, measured.json of the systems -> docs/leaderboard.html
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from shiftbench.documents import measured
+from shiftbench.documents.overview import COUNTED
+from shiftbench.documents.system_pages import DASH
+from shiftbench.page import html
+from shiftbench.page.system import Verdict
+from shiftbench.plan import cards, scales
+from shiftbench.release import published
+
+PAGE = Path("docs/leaderboard.html")
+_TEMPLATES = Path(html.__file__).parents[1] / "templates"
+_SEED = re.compile(r"-s\d+$")
+_Line = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The leaderboard of a published campaign.
+
+    Attributes:
+        scale: as `published.folder` spells it.
+        campaign: its name.
+        columns: names, as the campaign's report has them.
+        rows: weights with their method, the best of the first column on top, and a text for each column.
+    """
+
+    scale: str
+    campaign: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A system with its published verdicts, and its README.md seen from docs/."""
+
+    title: str
+    family: str
+    place: str
+    verdicts: tuple[Verdict, ...]
+    counts: tuple[int, ...]
+    minutes: float | None
+
+
+def page(repository: Path) -> str:
+    """Return the page; it depends on what is published and on nothing else.
+
+    Raises:
+        DataError: what is published is damaged.
+    """
+    campaigns = [scale for scale in published.scales(repository) if not _is_system(scale)]
+    found = [published.read(repository, scale) for scale in campaigns]
+    template = html.environment(_TEMPLATES / "overview").get_template("leaderboard.html")
+    text: str = template.render(
+        published=[
+            (one.scale or published.DEFAULT, one.about, list(_boards(one))) for one in found
+        ],
+        systems=[one for slug in scales.built() if (one := _judged(slug))],
+        counted=COUNTED,
+        style=Markup((_TEMPLATES / "report/style.css").read_text()),
+        policy=html.policy([]),
+    )
+    return text
+
+
+def _is_system(scale: str | None) -> bool:
+    return bool(scale and scale.startswith(f"{scales.SYSTEMS}/"))
+
+
+def _boards(one: published.Published) -> Iterator[Board]:
+    """Yield the leaderboards of a scale; of weights that were trained from several seeds their means alone."""
+    file = one.root / published.LEADERBOARD
+    lines = list(csv.DictReader(file.read_text().splitlines())) if file.is_file() else []
+    for campaign in dict.fromkeys(line["campaign"] for line in lines):
+        own = [line for line in lines if line["campaign"] == campaign]
+        known = {line["weights"] for line in own}
+        own = [
+            line for line in own if _SEED.sub("", line["weights"]) not in known - {line["weights"]}
+        ]
+        yield _board(one.scale or published.DEFAULT, campaign, own)
+
+
+def _board(scale: str, campaign: str, lines: list[_Line]) -> Board:
+    columns = tuple(dict.fromkeys(line["column"] for line in lines))
+    entries: dict[tuple[str, str], dict[str, _Line]] = {}
+    for line in lines:
+        entries.setdefault((line["weights"], line["method"]), {})[line["column"]] = line
+    ranked = sorted(entries.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
+    rows = tuple(
+        (" ".join(who), tuple(_spelled(own.get(column)) for column in columns))
+        for who, own in ranked
+    )
+    return Board(scale, campaign, columns, rows)
+
+
+def _rank(line: _Line | None) -> float:
+    return -float(line["value"]) if line and line["value"] else 0.0
+
+
+def _spelled(line: _Line | None) -> str:
+    if not line or not line["value"]:
+        return DASH
+    value = f"{float(line['value']):.3f}"
+    if not line["ci_low"]:
+        return value
+    return f"{value} [{float(line['ci_low']):.3f}, {float(line['ci_high']):.3f}]"
+
+
+def _judged(slug: str) -> Judged | None:
+    card, found = cards.load(slug), measured.load(slug)
+    if found is None:
+        return None
+    verdicts = tuple(measured.as_system(slug, card, found).verdicts)
+    names = [one.verdict for one in verdicts]
+    place = f"../src/shiftbench/systems/{cards.file(slug).parent.name}/README.md"
+    counts = tuple(names.count(name) for name in COUNTED)
+    return Judged(card.title, card.family, place, verdicts, counts, found["minutes"])
