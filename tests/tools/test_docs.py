@@ -127,7 +127,7 @@ def test_what_a_run_gave_stands_on_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(measured, "load", {"palm": found}.get)
     page = system_pages.readme(HOME, "palm")
     assert (
-        "on 2 x86-64 cores, no GPU, in 1.8 minutes of jobs on one core; claims of fingerprint `ffffffffffff`"
+        "on 2 x86-64 cores, no GPU, in 1.8 CPU minutes; claims of fingerprint `ffffffffffff`"
         in page
     )
     judged = "(mnist, ssd_plus, convnet-palm) minus auroc (mnist, msp, convnet-erm) lies above 0.1, for new training"

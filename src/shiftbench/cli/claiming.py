@@ -71,8 +71,8 @@ def systems(
     begun = time.time()
     status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("system", "jobs", "min", "s / r / i", "beside what is published"):
-        table.add_column(heading, justify="right" if heading in ("jobs", "min") else "left")
+    for heading in ("system", "jobs", "CPU min", "s / r / i", "beside what is published"):
+        table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
     for name in asked:
         made = running.made(f"{scales.SYSTEMS}/{name}", begun)
         counts, beside = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _stands(name)

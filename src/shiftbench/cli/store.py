@@ -69,9 +69,8 @@ def record(
 
     trust.require("DVC would record its files")
     home = Path()
-    for scale in systems or [
-        name for name in scales.made(home) if (name or "").startswith("systems/")
-    ]:
+    made = [name for name in scales.made(home) if name and name.startswith(f"{scales.SYSTEMS}/")]
+    for scale in systems or made:
         planned, root = plans.load(scale)
         make.check_outputs(planned, root)
         out.print(f"{scale}: {recorded_scales.record(planned, root, home, scale)}")

@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from shiftbench.documents import measured
 from shiftbench.documents.overview import COUNTED
-from shiftbench.documents.system_pages import DASH
 from shiftbench.page import html
 from shiftbench.page.system import Verdict
 from shiftbench.plan import cards, scales
@@ -113,7 +112,7 @@ def _rank(line: _Line | None) -> float:
 
 def _spelled(line: _Line | None) -> str:
     if not line or not line["value"]:
-        return DASH
+        return "\N{EN DASH}"
     value = f"{float(line['value']):.3f}"
     if not line["ci_low"]:
         return value

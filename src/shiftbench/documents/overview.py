@@ -33,7 +33,7 @@ class Row:
         verdicts: of its claims, in the card's order.
         beside: how they stand to the published ones: EQUAL, or what differs.
         jobs: how many it took.
-        seconds: what these took, one after another.
+        seconds: of a processor that these took together.
     """
 
     slug: str

@@ -65,9 +65,9 @@ def readme(repository: Path, slug: str) -> str:
 def listing(repository: Path) -> str:
     """Return the tables of docs/systems.md: one line for each system, those that are built first."""
     lines = [
-        "*s / r / i*: claims supported, refuted, inconclusive. *min*: of its jobs, one after another on one core.",
+        "*s / r / i*: claims supported, refuted, inconclusive.",
         "",
-        "| system | field | s / r / i | min | here |",
+        "| system | field | s / r / i | CPU min | here |",
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         _together(),
@@ -162,7 +162,7 @@ def _where(slug: str, found: Measured | None) -> str:
     place = found["environment"]
     gpu = place["gpu"] or "no GPU"
     minutes = found["minutes"]
-    took = f", in {minutes:.1f} minutes of jobs on one core" if minutes is not None else ""
+    took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
         f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
         f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims."

@@ -38,7 +38,7 @@ class Made:
 
     Attributes:
         jobs: how many had something to make.
-        seconds: that they took, one after another.
+        seconds: of a processor that they took together; of wall time where an older run file has no others.
         unfinished: titles of those that were to be made and were not.
     """
 
@@ -61,13 +61,13 @@ def made(scale: str, begun: float) -> Made:
 
 
 def _seconds(rule: Rule, begun: float) -> float | None:
-    """Return what a job took, by the run files that it wrote since then; each has the seconds since the job began."""
+    """Return what a job took, by the run files that it wrote since then; each has the seconds from its begin on."""
     contents = [
         json.loads(file.read_text())
         for output in rule.outputs
         if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
     ]
-    return max((content["seconds"] for content in contents), default=None)
+    return max((one.get("cpu_seconds", one["seconds"]) for one in contents), default=None)
 
 
 def _is_behind(rule: Rule) -> bool:

@@ -243,7 +243,7 @@ class Run:
         below = max(i for i, part in enumerate(file.parts) if part == "recipes")
         self.root = Path(*file.parts[:below])
         self.job = Job.read(file)
-        self.started = time.time()
+        self.started, self.worked = time.time(), _processor_seconds()
         self.notes: dict[str, Any] = {}
         self.watch: Watch | None = None
 
@@ -313,6 +313,7 @@ class Run:
             "determinism": environment.settings(),
             "finished": now.isoformat(timespec="seconds"),
             "seconds": round(now.timestamp() - self.started, 3),
+            "cpu_seconds": round(_processor_seconds() - self.worked, 3),
             **self.notes,
         }
 
@@ -360,6 +361,11 @@ class Run:
                     f"{name} changed after the recipe of {artifact.ref.path} was written; nothing was written. "
                     "Run again: the new code gets its own recipe"
                 )
+
+
+def _processor_seconds() -> float:
+    """Return what this process and those that it waited for have computed so far."""
+    return sum(os.times()[:4])
 
 
 def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:

@@ -136,19 +136,19 @@ def _found(root: Path, made: Mapping[str, str]) -> dict[str, str]:
 
 def _causes(walk: Walk, path: str, found: Mapping[str, str]) -> tuple[Cause, ...]:
     """Return why an output has other bytes here."""
-    receipts = walk.here.receipt(path), walk.there.receipt(path)
-    if receipts[0] is None or receipts[1] is None:
+    mine, theirs = walk.here.receipt(path), walk.there.receipt(path)
+    if mine is None or theirs is None:
         return (Cause("missing", path, "no receipt here says how it was made"),)
     place = PurePosixPath(path).parent
-    stated = {(place / name).as_posix(): digest for name, digest in receipts[0]["made"].items()}
+    stated = {(place / name).as_posix(): digest for name, digest in mine["made"].items()}
     if stated != found:
         what = "its bytes are not those that its receipt states: damaged, or edited"
         return (Cause("unexplained", path, what),)
     name = PurePosixPath(path).name
-    links = [(receipt["made"].get(name), receipt["fingerprint"]) for receipt in receipts]
-    found = walk.of(path, links[0], links[1])
-    around = {cause.path for cause in found if cause.kind == "environment"}
-    return tuple(_accounted(cause, around) for cause in found)
+    links = [(one["made"].get(name), one["fingerprint"]) for one in (mine, theirs)]
+    causes = walk.of(path, links[0], links[1])
+    around = {cause.path for cause in causes if cause.kind == "environment"}
+    return tuple(_accounted(cause, around) for cause in causes)
 
 
 def _accounted(cause: Cause, around: set[str]) -> Cause:
