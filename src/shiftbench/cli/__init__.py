@@ -14,7 +14,7 @@ __all__ = ["app", "main"]
 # The order of the help page: what people type, then what the workflow calls.
 _PANELS = (
     "run auditing claiming answering looking calibrating detecting powering yours "
-    "store releasing publishing stages"
+    "store releasing publishing submitting stages"
 )
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")

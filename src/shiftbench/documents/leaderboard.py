@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -18,12 +19,14 @@ from shiftbench.documents.overview import COUNTED
 from shiftbench.page import html
 from shiftbench.page.system import Verdict
 from shiftbench.plan import cards, scales
-from shiftbench.release import published
+from shiftbench.release import published, submission
 
 PAGE = Path("docs/leaderboard.html")
 _TEMPLATES = Path(html.__file__).parents[1] / "templates"
 _SEED = re.compile(r"-s\d+$")
 _Line = dict[str, str]
+Submitted = tuple[dict[str, Any], list[_Line]]
+"""What a submission says of itself, and the rows of its leaderboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,13 @@ def page(repository: Path) -> str:
     Raises:
         DataError: what is published is damaged.
     """
+    others = submission.accepted(repository)
     campaigns = [scale for scale in published.scales(repository) if not _is_system(scale)]
     found = [published.read(repository, scale) for scale in campaigns]
     template = html.environment(_TEMPLATES / "overview").get_template("leaderboard.html")
     text: str = template.render(
         published=[
-            (one.scale or published.DEFAULT, one.about, list(_boards(one))) for one in found
+            (one.scale or published.DEFAULT, one.about, list(_boards(one, others))) for one in found
         ],
         systems=[one for slug in scales.built() if (one := _judged(slug))],
         counted=COUNTED,
@@ -80,24 +84,30 @@ def _is_system(scale: str | None) -> bool:
     return bool(scale and scale.startswith(f"{scales.SYSTEMS}/"))
 
 
-def _boards(one: published.Published) -> Iterator[Board]:
+def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board]:
     """Yield the leaderboards of a scale; of weights that were trained from several seeds their means alone."""
     file = one.root / published.LEADERBOARD
     lines = list(csv.DictReader(file.read_text().splitlines())) if file.is_file() else []
+    known = {(line["campaign"], line["weights"]) for line in lines}
+    for about, more in others:
+        new = [line for line in more if (line["campaign"], line["weights"]) not in known]
+        lines += [{**line, "by": about["name"]} for line in new if about["scale"] == one.scale]
     for campaign in dict.fromkeys(line["campaign"] for line in lines):
-        own = [line for line in lines if line["campaign"] == campaign]
-        known = {line["weights"] for line in own}
-        own = [
-            line for line in own if _SEED.sub("", line["weights"]) not in known - {line["weights"]}
-        ]
-        yield _board(one.scale or published.DEFAULT, campaign, own)
+        yield _board(one.scale or published.DEFAULT, campaign, _means(lines, campaign))
+
+
+def _means(lines: list[_Line], campaign: str) -> list[_Line]:
+    own = [line for line in lines if line["campaign"] == campaign]
+    known = {line["weights"] for line in own}
+    return [line for line in own if _SEED.sub("", line["weights"]) not in known - {line["weights"]}]
 
 
 def _board(scale: str, campaign: str, lines: list[_Line]) -> Board:
     columns = tuple(dict.fromkeys(line["column"] for line in lines))
-    entries: dict[tuple[str, str], dict[str, _Line]] = {}
+    entries: dict[tuple[str, ...], dict[str, _Line]] = {}
     for line in lines:
-        entries.setdefault((line["weights"], line["method"]), {})[line["column"]] = line
+        by = (f"({line['by']})",) if "by" in line else ()
+        entries.setdefault((line["weights"], line["method"], *by), {})[line["column"]] = line
     ranked = sorted(entries.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
     rows = tuple(
         (" ".join(who), tuple(_spelled(own.get(column)) for column in columns))

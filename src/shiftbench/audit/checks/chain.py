@@ -4,7 +4,7 @@ Pass rule: each row of the tables and each figure of the report belongs to a pla
 names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds
 `code` and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the
 check incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never
-pushed; so does what DVC has recorded and was not pulled. Whether bytes are those of the receipts is not asked here.
+pushed; so does what DVC has recorded and was not pulled, and what `shiftbench submit` leaves out. Whether bytes are those of the receipts is not asked here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.errors import DataError
 from shiftbench.refs import Ref
+from shiftbench.release import submission
 from shiftbench.storage import dvc_store
 
 NUMBER, LEVEL = "A2", 0
@@ -40,14 +41,20 @@ def check(case: Case) -> Iterator[Finding | Note]:
         return
     yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
     recorded = functools.cache(lambda: _recorded(case.root))
-    wrong: list[Wrong] = []
+    wrong, left = list[Wrong](), list[Ref]()
+    submitted = Path(submission.ABOUT).is_file()
     for ref in links:
         if case.state(ref) == "complete":
             wrong += _complete(case, ref)
         elif case.state(ref) == "no output" and (case.root / ref.path).resolve() in recorded():
             yield case.incomplete(ref, f"not pulled; `shiftbench pull {ref.path}`")
+        elif case.state(ref) == "no output" and submitted and submission.leaves_out(ref):
+            left.append(ref)
         elif case.state(ref) != "absent":
             wrong.append((ref, _BROKEN[case.state(ref)], {}))
+    if left:
+        why = f"{len(left)} outputs were not sent with this submission: data, nets, caches; their receipts were"
+        yield case.incomplete(left[0], why)
     yield from case.grouped(wrong)
     figures = sum(map(len, case.metrics.values()))
     yield from _figures(case)

@@ -1,0 +1,105 @@
+"""Results of others: sent by `submit`, looked at and shown by `review`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shiftbench.cli.app import Scale, app, escaped, out
+from shiftbench.errors import DataError
+from shiftbench.plan import plan as plans
+
+if TYPE_CHECKING:
+    from shiftbench.audit.finding import Audit
+
+PANEL = "The store"
+_SHOWN = 5
+
+
+@app.command(rich_help_panel=PANEL)
+def submit(
+    name: Annotated[str, typer.Argument(help="of the submission: letters, digits, `.`, `_`, `-`")],
+    created: Annotated[
+        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
+    ] = None,
+    scale: Scale = None,
+) -> None:
+    """Pack rows, receipts, tables and params of a run into NAME.tar.gz, for the maintainers of a leaderboard."""
+    from shiftbench.release import make, submission
+
+    planned, root = plans.load(scale)
+    target = Path(f"{name}.tar.gz")
+    about = {"name": name, "scale": scale, "created": make.when(created)}
+    count = submission.write(planned, root, Path(), about, target)
+    out.print(f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB; send it")
+
+
+@app.command(rich_help_panel=PANEL)
+def review(
+    archive: Annotated[
+        Path, typer.Argument(help="NAME.tar.gz of `shiftbench submit`", exists=True)
+    ],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="show it on the leaderboard from now on")
+    ] = False,
+) -> None:
+    """Audit a submission from outside, running nothing of it, and say whether its data are the published ones."""
+    from shiftbench.release import published, submission
+
+    home = Path().resolve()
+    with tempfile.TemporaryDirectory(prefix="shiftbench-review-") as scratch:
+        folder = Path(scratch)
+        about = submission.unpack(archive.resolve(), folder)
+        there = published.read(home, about["scale"])
+        done, count, other, board = _looked_at(folder, about["scale"], there)
+        _tell(done, count, other)
+        stated = {**about, "verdict": done.verdict, "shards": count, "other_shards": len(other)}
+        if accept:
+            _require(done, other)
+            place = submission.accept(home, stated, board)
+            out.print(f"{place}: `shiftbench docs` shows it on docs/leaderboard.html; commit both")
+
+
+def _looked_at(folder: Path, scale: str | None, there: Any) -> tuple[Audit, int, list[str], bytes]:
+    """Return the audit at level 1, how many folders of shards there are, those not published, and the leaderboard."""
+    from shiftbench.audit import outside, run
+    from shiftbench.provenance import code_digest
+    from shiftbench.release import published, submission
+
+    with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
+        planned, root = plans.load(scale)
+        done = run.run(planned, root, run.AuditRequest(1), package)
+        count, other = submission.shards(planned, root, there.outputs())
+        file = root / published.LEADERBOARD
+        return done, count, other, file.read_bytes() if file.is_file() else b""
+
+
+def _tell(done: Audit, count: int, other: list[str]) -> None:
+    kinds = Counter(result.verdict for result in done.results)
+    out.print(", ".join(f"{number} checks {verdict}" for verdict, number in kinds.items()))
+    findings = [
+        (result, finding)
+        for result in done.results
+        for finding in result.findings
+        if finding.verdict == "failed"
+    ]
+    for result, finding in findings[:_SHOWN]:
+        out.print(f"[bold]{result.number} {result.name}[/] {escaped(str(finding))}", soft_wrap=True)
+    if len(findings) > _SHOWN:
+        out.print(f"and {len(findings) - _SHOWN} more that failed")
+    out.print(f"{count - len(other)} of {count} folders of shards are the published ones")
+    for path in other[:_SHOWN]:
+        out.print(f"  other, or not published: {escaped(path)}", soft_wrap=True)
+
+
+def _require(done: Audit, other: list[str]) -> None:
+    if done.verdict == "failed":
+        raise DataError("it is not shown: its evidence contradicts itself, as told above")
+    if other:
+        raise DataError(
+            f"it is not shown: {len(other)} folders of shards are not the published ones, as told above"
+        )
