@@ -1,10 +1,11 @@
 """Every published number has its evidence, from its row down to the original bytes.
 
 Pass rule: each row of the tables and each figure of the report belongs to a planned campaign and to weights that it
-names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds
-`code` and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the
-check incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never
-pushed; so does what DVC has recorded and was not pulled, and what `shiftbench submit` leaves out. Whether bytes are those of the receipts is not asked here.
+names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds `code`
+and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the check
+incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never pushed;
+so does what DVC has recorded and was not pulled, and what `shiftbench submit` leaves out. Whether bytes are those of
+the receipts is not asked here.
 """
 
 from __future__ import annotations
