@@ -65,7 +65,8 @@ validators: setup ## an environment that tests validate a release with
 # Pages of what only the code knows are written first; a broken link, an anchor that is none, a page in no menu end it.
 site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000)
 	$(call environment,.venv-docs,docs/site/requirements.lock)
-	@shiftbench docs --site build/pages
+	@rm -rf build/pages && shiftbench docs --site build/pages
+	@typer shiftbench.cli utils docs --name shiftbench --title Commands --output build/pages/commands.md >/dev/null
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build --quiet)
 
 run: setup ## the default campaign (params.yaml), and the page that reports it

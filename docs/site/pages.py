@@ -36,7 +36,7 @@ _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
 
 @functools.cache
 def places() -> dict[str, str]:
-    """Return where each page and picture that lies outside of docs/ stands on the site, by its path in the repository."""
+    """Return where pages and pictures outside of docs/ stand on the site, by their path in the repository."""
     found = dict(ELSEWHERE)
     for file in sorted((ROOT / SYSTEMS).glob("*/*")):
         if file.name == "README.md":
@@ -54,9 +54,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         raise PluginError(
             f"{MADE} is not here: `shiftbench docs --site {MADE}` writes it, or `make site` all"
         )
-    for part in config.nav or []:
-        for title, entries in part.items():
-            entries += {"Systems": systems, "Shifts": shifts}.get(title, list)()
+    parts = {title: entries for part in config.nav or [] for title, entries in part.items()}
+    parts["Systems"] += systems()
+    parts["Shifts"] += shifts()
     return config
 
 
@@ -74,17 +74,14 @@ def systems() -> list[dict[str, Any]]:
     ] + [{OTHERS: single}]
 
 
-def shifts() -> list[dict[str, Any]]:
-    """Return the shifts by their folder, which is named after what they change."""
-    folders = sorted((ROOT / MADE / "shifts").iterdir())
-    return [
-        {
-            folder.name.replace("_", " ").capitalize(): [
-                f"shifts/{folder.name}/{file.name}" for file in sorted(folder.glob("*.md"))
-            ]
-        }
-        for folder in folders
-    ]
+def shifts() -> list[dict[str, list[str]]]:
+    """Return the shifts by their folder, which is named after what they change; where there are most comes first."""
+    groups = {
+        folder.name: [f"shifts/{folder.name}/{page.name}" for page in sorted(folder.glob("*.md"))]
+        for folder in sorted((ROOT / MADE / "shifts").iterdir())
+    }
+    order = sorted(groups, key=lambda name: -len(groups[name]))
+    return [{name.replace("_", " ").capitalize(): groups[name]} for name in order]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
