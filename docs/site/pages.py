@@ -94,6 +94,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links between files of the repository to where these stand on the site."""
     at = page.file.src_uri
+    if at == "list_of_shifts.md":
+        markdown = _with_links(markdown)
     name = {place: name for name, place in places().items()}.get(at, f"docs/{at}")
 
     def turned(link: re.Match[str]) -> str:
@@ -120,6 +122,17 @@ def _place(name: str, files: Files, config: MkDocsConfig) -> str | None:
     if place not in files.src_uris:
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
     return place
+
+
+def _with_links(markdown: str) -> str:
+    """Link each shift of the list to its page."""
+    folders = {page.stem: page.parent.name for page in (ROOT / MADE / "shifts").glob("*/*.md")}
+    return re.sub(
+        r"^\| `(\w+)` \|",
+        lambda row: f"| [`{row[1]}`](shifts/{folders[row[1]]}/{row[1]}.md) |",
+        markdown,
+        flags=re.MULTILINE,
+    )
 
 
 def _name(file: Path) -> str:
