@@ -63,24 +63,22 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def systems() -> list[dict[str, Any]]:
     """Return the systems by the first field that their card names; a field of a single one is among the others."""
     groups: dict[str, list[dict[str, str]]] = {}
-    for file in sorted((ROOT / SYSTEMS).glob("*/card.yaml")):
-        card = yaml.safe_load(file.read_text())
+    for file in sorted((ROOT / SYSTEMS).glob("*/README.md")):
+        card = yaml.safe_load(file.with_name("card.yaml").read_text())
         entry = {card["title"]: f"systems/{file.parent.name}.md"}
         groups.setdefault(card["family"].partition(",")[0], []).append(entry)
-    shared = {name: group for name, group in groups.items() if len(group) > 1}
+    shared = sorted((name for name in groups if len(groups[name]) > 1), key=str.casefold)
     single = [entry for group in groups.values() if len(group) == 1 for entry in group]
-    return [
-        {name[0].upper() + name[1:]: shared[name]} for name in sorted(shared, key=str.casefold)
-    ] + [{OTHERS: single}]
+    return [*({name[0].upper() + name[1:]: groups[name]} for name in shared), {OTHERS: single}]
 
 
 def shifts() -> list[dict[str, list[str]]]:
-    """Return the shifts by their folder, which is named after what they change; where there are most comes first."""
+    """Return the shifts by their folder, which is named after what they change, large ones first."""
     groups = {
         folder.name: [f"shifts/{folder.name}/{page.name}" for page in sorted(folder.glob("*.md"))]
         for folder in sorted((ROOT / MADE / "shifts").iterdir())
     }
-    order = sorted(groups, key=lambda name: -len(groups[name]))
+    order = sorted(groups, key=lambda name: (name == "others", -len(groups[name])))
     return [{name.replace("_", " ").capitalize(): groups[name]} for name in order]
 
 
