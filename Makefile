@@ -78,7 +78,7 @@ smoke: setup ## a tiny campaign through every rule, into build/smoke: a minute
 systems: setup ## every published system, with a page each (ARGS=palm for one)
 	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
 
-verify: setup ## how what was made here stands to what is published (ARGS=systems/palm for one)
+verify: setup ## how a run here stands to what is published (ARGS=systems/palm)
 	@shiftbench verify $(ARGS)
 
 publish: setup ## write published/ from what was made here, for maintainers
