@@ -57,6 +57,13 @@ def test_a_shift_is_shown_beside_its_page(tmp_path, name):
     assert (tmp_path / f"{name}.jpg").is_file()
 
 
+@pytest.mark.parametrize("name", ["table_column_shuffle", "syntax_for_while"])
+def test_a_table_or_a_program_is_shown_before_and_after(tmp_path, name):
+    seen = shift_pages.shown(name, plugins.find("shifts", name), tmp_path / f"{name}.md")
+    before, after = seen.removeprefix("Before:").split("At severity ")
+    assert before.strip() != after.partition(":")[2].strip()
+
+
 def test_a_shift_whose_originals_are_not_here_says_what_brings_them(monkeypatch, tmp_path):
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path))
     seen = shift_pages.shown("frost", plugins.find("shifts", "frost"), tmp_path / "frost.md")

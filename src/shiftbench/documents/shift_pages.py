@@ -6,13 +6,18 @@ plugins -> FOLDER/shifts/KIND/NAME.md, NAME.jpg beside where there is something 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from shiftbench import plugins
+from shiftbench.corruption import corrupt
 from shiftbench.data.source_files import kept
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import name_in_torch
+from shiftbench.refs import number
+from shiftbench.sample import Sample
 from shiftbench.tools import preview
 
 KINDS = {
@@ -33,6 +38,40 @@ _TASKS = {
     "table_question": "tables",
     "text_classification": "texts",
 }
+TABLE = {
+    "caption": "The inner planets",
+    "header": ["planet", "diameter", "moons"],
+    "rows": [
+        ["Mercury", "4879", "0"],
+        ["Venus", "12104", "0"],
+        ["Earth", "12756", "1"],
+        ["Mars", "6792", "2"],
+    ],
+}
+PROBLEM = {
+    "text": '''def long_words(sentence: str, shortest: int = 4):
+    """Return the long words of a sentence, sorted.
+
+    >>> long_words("the quick brown fox")
+    ['brown', 'quick']
+    """
+    words = sentence.split()
+    found = []
+    for index in range(len(words)):
+        if len(words[index]) >= shortest:
+''',
+    "meta": {
+        "canonical_solution": "            found.append(words[index])\n    return sorted(found)\n",
+        "entry_point": "long_words",
+        "test": "",
+    },
+}
+"""What shifts of tables and of code are shown on."""
+SEEDS = (
+    1.0,
+    2.0,
+    3.0,
+)  # severities of shifts of code are seeds; some seeds leave a short prompt as it is
 PICTURED = ("images", "images_with_a_mask", "sounds")
 _PACKAGE = f"src/{plugins.PACKAGE.name}"
 _UP = "../../../../"  # from build/pages/shifts/KIND to the repository
@@ -88,11 +127,40 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
         return f"Its picture takes `shiftbench fetch {' '.join(lacking)}`, which was not done where this page was made."
     if getattr(module, "FIELD", None) == "text":
         return "\n".join(["```text", *preview.texts(name), "```"])
+    if getattr(module, "FIELD", None) == "table":
+        return _beside(name, Sample("ours/table", {"table": TABLE}), (5.0,), _table)
+    if kind(module) == "code" and "path" not in module.PARAMS:
+        return _beside(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
     if kind(module) not in PICTURED or getattr(module, "INPUTS", False):
         return ""
     drawn = [preview.our_sound() if preview.draws(module) == "audio" else preview.our_square(SIDE)]
     preview.sheet(name, drawn).save(page.with_suffix(".jpg"), quality=85)
     return f"![{name} at rising severity]({name}.jpg)"
+
+
+def _beside(
+    name: str,
+    sample: Sample,
+    severities: tuple[float, ...],
+    spelled: Callable[[Mapping[str, Any]], str],
+) -> str:
+    """Show a sample, and below it what a shift makes of it at the first severity that changes it."""
+    before = spelled(sample.fields)
+    for severity in severities:
+        after = spelled(corrupt(sample, name, severity).fields)
+        if after != before:
+            return "\n\n".join(["Before:", before, f"At severity {number(severity)}:", after])
+    return "\n\n".join(["It finds nothing to change here:", before])
+
+
+def _table(fields: Mapping[str, Any]) -> str:
+    table = fields["table"]
+    rows = [table["header"], ["---"] * len(table["header"]), *table["rows"]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _code(fields: Mapping[str, Any]) -> str:
+    return f"```python\n{fields['text'].rstrip()}\n```"
 
 
 def constants(value: object) -> str:
