@@ -67,7 +67,7 @@ site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000
 	$(call environment,.venv-docs,docs/site/requirements.lock)
 	@rm -rf build/pages && shiftbench docs --site build/pages
 	@typer shiftbench.cli utils docs --name shiftbench --title Commands --output build/pages/commands.md >/dev/null
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build --quiet)
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build)
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
