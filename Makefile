@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators run smoke systems verify publish record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
+.PHONY: help setup shell validators site run smoke systems verify publish record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -49,13 +49,25 @@ setup: ## the environment .venv, from requirements.lock, checked by sha256
 shell: setup ## a shell that has the commands (or: source .venv/bin/activate)
 	@exec bash --rcfile <(cat ~/.bashrc 2>/dev/null; echo 'source "$(CURDIR)/$(BIN)/activate"')
 
+# An environment of its own, in the folder $(1), with what the lock $(2) pins.
+define environment
+@cmp -s $(2) $(1)/lock || { \
+    python -m venv --clear --without-pip $(1); \
+    uv pip install --quiet --python $(1)/bin/python --native-tls --link-mode copy $(INDEX) --requirement $(2) || \
+        { python -m venv --clear $(1); $(1)/bin/pip install --quiet --requirement $(2); }; \
+    cp $(2) $(1)/lock; }
+endef
+
 # validators: Croissant's, RO-Crate's and CycloneDX's; roc-validator wants an older rich than ours.
 validators: setup ## an environment that tests validate a release with
-	@cmp -s tests/release/validators.lock .venv-validators/lock || { \
-	    python -m venv --clear --without-pip .venv-validators; \
-	    uv pip install --quiet --python .venv-validators/bin/python --native-tls --link-mode copy $(INDEX) --requirement tests/release/validators.lock || \
-	        { python -m venv --clear .venv-validators; .venv-validators/bin/pip install --quiet --requirement tests/release/validators.lock; }; \
-	    cp tests/release/validators.lock .venv-validators/lock; }
+	$(call environment,.venv-validators,tests/release/validators.lock)
+
+# Pages of what only the code knows are written first; a broken link, an anchor that is none, a page in no menu end it.
+site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000)
+	$(call environment,.venv-docs,docs/site/requirements.lock)
+	@rm -rf build/pages && shiftbench docs --site build/pages
+	@typer shiftbench.cli utils docs --name shiftbench --title Commands --output build/pages/commands.md >/dev/null
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build)
 
 run: setup ## the default campaign (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
@@ -66,7 +78,7 @@ smoke: setup ## a tiny campaign through every rule, into build/smoke: a minute
 systems: setup ## every published system, with a page each (ARGS=palm for one)
 	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
 
-verify: setup ## how what was made here stands to what is published (ARGS=systems/palm for one)
+verify: setup ## how a run here stands to what is published (ARGS=systems/palm)
 	@shiftbench verify $(ARGS)
 
 publish: setup ## write published/ from what was made here, for maintainers

@@ -24,6 +24,7 @@ TOOLS = (
     ".git",
     ".venv",
     ".venv-validators",
+    ".venv-docs",
     ".pytest_cache",
     ".mypy_cache",
     ".ruff_cache",

@@ -8,8 +8,10 @@ import json
 import pytest
 
 import isolation
+import shiftbench
+from shiftbench import plugins
 from shiftbench.data import claim_formats, schema
-from shiftbench.documents import measured, pages, system_pages
+from shiftbench.documents import measured, pages, shift_pages, system_pages
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.provenance import recipe
@@ -36,6 +38,45 @@ def test_all_checks_are_listed_by_number(root):
     lines = (root / "docs/list_of_checks.md").read_text().splitlines()
     listed = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| A")]
     assert listed == [f"A{number}" for number in range(1, 34)]
+
+
+# --- the documentation site -----------------------------------------------------------------------
+
+
+def test_every_shift_has_a_page_that_its_kind_leads_to(monkeypatch, tmp_path):
+    monkeypatch.setattr(shift_pages, "shown", lambda *_: "")
+    found = {page.stem: page.parent.name for page in shift_pages.write(tmp_path)}
+    assert sorted(found) == sorted(plugins.names("shifts"))
+    assert set(found.values()) == shift_pages.KINDS.keys()
+
+
+@pytest.mark.parametrize("name", ["rotate_degrees", "object_size", "audio_gain"])
+def test_a_shift_is_shown_beside_its_page(tmp_path, name):
+    seen = shift_pages.shown(name, plugins.find("shifts", name), tmp_path / f"{name}.md")
+    assert seen == f"![{name} at rising severity]({name}.jpg)"
+    assert (tmp_path / f"{name}.jpg").is_file()
+
+
+@pytest.mark.parametrize("name", ["table_column_shuffle", "syntax_for_while"])
+def test_a_table_or_a_program_is_shown_before_and_after(tmp_path, name):
+    seen = shift_pages.shown(name, plugins.find("shifts", name), tmp_path / f"{name}.md")
+    before, after = seen.removeprefix("Before:").split("At severity ")
+    assert before.strip() != after.partition(":")[2].strip()
+
+
+def test_a_shift_whose_originals_are_not_here_says_what_brings_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path))
+    seen = shift_pages.shown("frost", plugins.find("shifts", "frost"), tmp_path / "frost.md")
+    assert "`shiftbench fetch frost_textures`" in seen
+
+
+def test_what_users_import_is_on_the_page_of_functions(root):
+    page = (root / "docs/api.md").read_text()
+    assert [
+        name
+        for name in shiftbench._PUBLIC
+        if f"\n::: {shiftbench._PUBLIC[name]}.{name}\n" not in page
+    ] == []
 
 
 # --- published systems ----------------------------------------------------------------------------

@@ -263,12 +263,20 @@ def docs(
             metavar="SLUG", help="first keep what this system gave, run at embedded scale"
         ),
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="only what the documentation site takes beside docs/, into this folder"),
+    ] = None,
 ) -> None:
     """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
     from shiftbench.documents import measured as kept
     from shiftbench.documents import pages as documents
+    from shiftbench.documents import shift_pages
     from shiftbench.engine import running
 
+    if site:
+        out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
+        return
     for slug in measured or ():
         took = running.made(f"{scales.SYSTEMS}/{slug}", 0.0)
         out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")

@@ -11,7 +11,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import schema
-from shiftbench.documents import leaderboard, system_pages
+from shiftbench.documents import leaderboard, shift_pages, system_pages
 from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
@@ -71,12 +71,18 @@ def shifts_page() -> str:
     lines += [
         "`torch`: has a torch implementation, for batches on a GPU. Constants are those of levels 1 to 5."
     ]
-    titles = {"image": "Images", "mask": "Images with a mask", "audio": "Sounds", "table": "Tables"}
-    titles |= {"text": "Texts"}
-    for field, title in titles.items():
-        lines += ["", f"## {title}", "", "| shift | what it is | levels 1 to 5 | options | torch |"]
-        lines += ["| --- | --- | --- | --- | --- |"]
-        lines += [_shift_row(name, one) for name, one in graded.items() if field == _kind(one)]
+    for kind, title in shift_pages.KINDS.items():
+        rows = [
+            _shift_row(name, one) for name, one in graded.items() if kind == shift_pages.kind(one)
+        ]
+        if rows:
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                "| shift | what it is | levels 1 to 5 | options | torch |",
+            ]
+            lines += ["| --- | --- | --- | --- | --- |", *rows]
     texts = [name for name, module in graded.items() if module.FIELD == "text"]
     for source in sorted({one for name in texts for one in getattr(modules[name], "SOURCES", ())}):
         fetch.keep(source)
@@ -110,24 +116,12 @@ def checks_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kind(module: ModuleType) -> str:
-    """Return what a shift changes: a field; `mask`, of an image with one; `table`, of a claim about one."""
-    if getattr(module, "TASK", "") == "table_question":
-        return "table"
-    drawn = preview.draws(module)
-    return "mask" if drawn == "image" and module.FIELD is None else drawn
-
-
 def _shift_row(name: str, module: ModuleType) -> str:
     about = _about(module)
-    levels = " · ".join(_constants(value) for value in module.LEVELS.values())
+    levels = " · ".join(shift_pages.constants(value) for value in module.LEVELS.values())
     options = " ".join(f"`{option}`" for option in module.PARAMS)
     in_torch = "yes" if name in plugins.names(TORCH) else ""
     return f"| `{name}` | {_cell(about)} | {levels} | {options} | {in_torch} |"
-
-
-def _constants(value: object) -> str:
-    return ", ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else f"{value:g}"
 
 
 def _cell(text: str) -> str:

@@ -32,8 +32,10 @@ TEXT = "The battery lasts for days, and the screen is bright enough to read outs
 
 
 def severities(module: ModuleType) -> list[float]:
-    """Return severity 0 and the shift's levels."""
-    return [0.0, *map(float, getattr(module, "LEVELS", {}))]
+    """Return severity 0 and the shift's levels; of one that has none, five steps through its range."""
+    last = getattr(module, "RANGE", (0.0, 0.0))[1]
+    levels = getattr(module, "LEVELS", None) or [last * step / 5 for step in range(1, 6)]
+    return sorted({0.0, *map(float, levels)})
 
 
 def own_image(file: Path) -> Sample:

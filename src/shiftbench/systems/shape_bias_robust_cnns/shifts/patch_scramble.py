@@ -2,10 +2,10 @@
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: 2 x 2 patches of 112 px in the order that NumPy's legacy
 generator permutes them in with seed 212, `scrimble_img` of https://github.com/anguyen8/shape-bias. It seeds and
-permutes once for each patch that it cuts; the last time decides, so that place i shows patch [2, 3, 1, 0][i], and none
-stays. With another grid or seed some may. `patch_shuffle` is the graded one, with an order for each picture. What does
-not divide by the grid, a rim, stays. The severity is the share of the scrambled picture in the mixture, ours; at 1 it
-is theirs. Takes no random words.
+permutes once for each patch that it cuts; the last time decides, so that place i shows patch `[2, 3, 1, 0][i]`, and
+none stays. With another grid or seed some may. `patch_shuffle` is the graded one, with an order for each picture. What
+does not divide by the grid, a rim, stays. The severity is the share of the scrambled picture in the mixture, ours; at 1
+it is theirs. Takes no random words.
 """
 
 from __future__ import annotations
