@@ -38,7 +38,9 @@ def looked_at(published: Made, archive: Path, folder: Path) -> Any:
 
 def test_a_sound_submission_is_shown(published, archive, tmp_path):
     done, count, other, board = looked_at(published, archive, tmp_path / "there")
-    failed = [str(one) for result in done.results for one in result.findings if one.verdict == "failed"]
+    failed = [
+        str(one) for result in done.results for one in result.findings if one.verdict == "failed"
+    ]
     assert (failed, done.verdict) == ([], "incomplete")  # tars and nets are not sent
     assert (count > 5, other) == (True, [])
     sent = {path.suffix for path in (tmp_path / "there").rglob("*") if path.is_file()}

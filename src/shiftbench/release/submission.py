@@ -185,7 +185,7 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
     """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
-    folder = home / ACCEPTED / about["name"]
+    folder = home / ACCEPTED / str(about["name"])
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / ABOUT, lined(about))
     write_bytes(folder / BOARD, board)
