@@ -34,7 +34,7 @@ ELSEWHERE = "not run at this scale"
 Measured = Mapping[str, Any]
 
 
-def record(slug: str, minutes: float | None, home: Path = Path()) -> Path:
+def record(slug: str, minutes: float | None = None, home: Path = Path()) -> Path:
     """Write measured.json of a system from its run at embedded scale, which took some minutes; returns the file."""
     content = {**judged(slug, home), "minutes": minutes}
     file = cards.file(slug).with_name(FILE)

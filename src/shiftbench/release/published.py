@@ -29,7 +29,7 @@ from shiftbench.release.text import lined
 
 FORMAT = "shiftbench-published/1"
 FOLDER = "published"
-ABOUT, EVIDENCE, TABLE = "about.json", "evidence.parquet", "metrics.parquet"
+ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
 DEFAULT = "default"
 """Folder of params.yaml without an overlay."""
@@ -98,7 +98,7 @@ def check_tree(home: Path) -> None:
 
 
 def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
-    """Publish what was made of a scale, whole or not at all; what was published before is replaced.
+    """Publish what was made of a scale; what was published before is replaced.
 
     Args:
         plan: of the scale.
@@ -123,7 +123,6 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
         _pack({**texts, manifest.FILE: lined(content).decode()}, scratch / EVIDENCE)
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
-        scratch.chmod(0o755)
         _replace(scratch, target)
     return Published(scale, target, about, content, texts)
 
@@ -145,10 +144,12 @@ def _about(
 
 
 def _replace(scratch: Path, target: Path) -> None:
-    if target.exists():
-        shutil.rmtree(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch.rename(target)
+    """Put what was written in place, what says so last; what else lies there, such as a dvc.yaml, stays."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / ABOUT).unlink(missing_ok=True)
+    shutil.rmtree(target / RESULTS, ignore_errors=True)
+    for name in (RESULTS, EVIDENCE, ABOUT):
+        (scratch / name).replace(target / name)
 
 
 def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
