@@ -28,8 +28,9 @@ KINDS = ("text/plain", "image/svg+xml")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 FRAMES = re.compile(r"[\s\u2500-\u257f]+")
 """Of tables: as wide as their numbers."""
-RELATIVE, ABSOLUTE = 0.05, 0.2
-"""How far a number may be from the one that is kept: another CPU adds in another order while nets are trained."""
+RELATIVE, ABSOLUTE = 0.1, 0.5
+"""How far a number may be from the one that is kept. Another CPU adds in another order while nets are trained: AVX2 in
+place of AVX-512 moved one AUROC by 0.3 points."""
 
 
 @pytest.mark.workflow
@@ -89,8 +90,8 @@ def numbers(told: str) -> list[float]:
 
 def test_another_cpu_may_change_the_last_digit_and_no_word() -> None:
     assert same("│ kNN ┆  9.9 │", "│ kNN ┆ 10.0 │")
-    assert same("about 1,480 photos", "about 1,500 photos")
-    assert not same("9.9 points", "10.9 points")
+    assert same("about 1,400 photos", "about 1,500 photos")
+    assert not same("9.9 points", "11.9 points")
     assert not same("0.1: decided", "0.1: not decided")
     assert not same("5 seeds", "5 seeds, n = 649")
 
