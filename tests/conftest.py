@@ -91,6 +91,7 @@ LONG = (
     "tests/audit",
     "tests/release",
     "tests/systems/test_machinery.py",
+    "tests/repository/test_notebooks.py",
     "tests/repository/test_wheel.py",
 )
 """Tests that take seconds each: of these every worker has a share, which it begins with. Names with `::` are dealt one

@@ -149,6 +149,7 @@ def make(scale: Scale = None) -> None:
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
     count = run_local.make(planned, root)
-    for one in skipped.among(root / ref.path for ref in planned.artifacts):
+    shards = (root / ref.path for ref in planned.artifacts if ref.kind == "shards")
+    for one in skipped.among(shards):
         err.print(escaped(str(one)), soft_wrap=True)
     out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)
