@@ -91,8 +91,8 @@ record: setup ## run, record what was made, systems too, push it to the remote
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-# Two workers more than there are cores: tests wait for servers, signals and clusters a third of their time.
-PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $$(nproc) + 2) --dist worksteal $(ONE_SYSTEM)
+# One worker more than there are cores: tests wait for servers, signals and clusters a fifth of their time.
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $$(nproc) + 1) --dist worksteal $(ONE_SYSTEM)
 
 pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part)
 	@shiftbench pull $(ARGS)
