@@ -98,7 +98,8 @@ def _tell(found: list[Stands]) -> None:
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
-        table.add_column(heading, justify="right" if heading.endswith("equal") else "left")
+        right = heading.endswith("equal")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "scale")
     for one in found:
         numbers = one.numbers.rows - len(one.numbers.moved)
         counts = (
