@@ -4,8 +4,8 @@ outputs of a scale -> published/SCALE/{about.json, evidence.parquet, results/{ta
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
-are, and the manifest, whose Merkle root `about.json` states. It is one column of text in one page, so that a digest
-that stands in a receipt and in the manifest, and recipes that are nearly alike, are kept once.
+are, and the manifest without the digests that follow from these; `about.json` states its Merkle root. It is one column
+of text in one page, so that recipes that are nearly alike are kept once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -120,7 +120,9 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     target = folder(home, scale)
     with scratch_folder(target) as scratch:
         write_bytes(scratch / ABOUT, lined(about))
-        _pack({**texts, manifest.FILE: lined(content).decode()}, scratch / EVIDENCE)
+        _pack(
+            {**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE
+        )
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
         _replace(scratch, target)
@@ -164,6 +166,44 @@ def _kept(plan: Plan, root: Path) -> list[str]:
     """Return the files that are published whole: metric rows, verdicts, and the leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
     return sorted(path for path in (*paths, LEADERBOARD) if (root / path).is_file())
+
+
+def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
+    """Return a manifest without what follows from receipts and run files: most digests and fingerprints."""
+    known = _derived(texts)
+
+    def lean(entry: manifest.Content) -> manifest.Content:
+        derived = known.get(entry["path"], {})
+        return {key: value for key, value in entry.items() if derived.get(key) != value}
+
+    return _mapped(content, lean)
+
+
+def _filled(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
+    """Return the whole manifest."""
+    known = _derived(texts)
+    return _mapped(content, lambda entry: {**known.get(entry["path"], {}), **entry})
+
+
+def _mapped(
+    content: manifest.Content, change: Callable[[manifest.Content], manifest.Content]
+) -> manifest.Content:
+    volatile = content["volatile"]
+    files = [change(entry) for entry in volatile["files"]]
+    artefacts = [one if "withheld" in one else change(one) for one in content["artefacts"]]
+    return {**content, "artefacts": artefacts, "volatile": {**volatile, "files": files}}
+
+
+def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
+    """Return digests of receipts, run files and outputs, and fingerprints of what has one, by path."""
+    found: dict[str, manifest.Content] = {
+        path: {"sha256": _digest(text)} for path, text in texts.items()
+    }
+    for path in [path for path in texts if path.endswith(_RECEIPT)]:
+        by = {"fingerprint": json.loads(texts[path])["fingerprint"]}
+        found[path] |= by
+        found |= {one: {"sha256": digest, **by} for one, digest in _made(path, texts[path]).items()}
+    return found
 
 
 def _environments(texts: dict[str, str]) -> list[manifest.Content]:
@@ -210,7 +250,8 @@ def read(home: Path, scale: str | None) -> Published:
         about = json.loads((place / ABOUT).read_bytes())
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
-        content = manifest.parsed(texts.pop(manifest.FILE).encode(), place / EVIDENCE)
+        lean = json.loads(texts.pop(manifest.FILE))
+        content = manifest.parsed(lined(_filled(lean, texts)), place / EVIDENCE)
         flaw = _flaw(place, about, content, texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
         flaw = f"{type(error).__name__}: {error}"
