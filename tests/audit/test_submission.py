@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,12 @@ def looked_at(published: Made, archive: Path, folder: Path) -> Any:
 
 
 def test_a_sound_submission_is_shown(published, archive, tmp_path):
-    done, count, other, board = looked_at(published, archive, tmp_path / "there")
+    done, unlike, board = looked_at(published, archive, tmp_path / "there")
     failed = [
         str(one) for result in done.results for one in result.findings if one.verdict == "failed"
     ]
     assert (failed, done.verdict) == ([], "incomplete")  # tars and nets are not sent
-    assert (count > 5, other) == (True, [])
+    assert unlike == []
     sent = {path.suffix for path in (tmp_path / "there").rglob("*") if path.is_file()}
     assert sent.isdisjoint({".tar", ".safetensors", ".png"})
     board = board.replace(
@@ -68,10 +69,10 @@ def test_an_edited_number_fails(published, archive, tmp_path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     there = releases.read(published.root, None)
-    done, _, other, _ = submitting._looked_at(folder, None, there)
+    done, unlike, _ = submitting._looked_at(folder, None, there)
     assert done.verdict == "failed"
     with pytest.raises(DataError, match="contradicts itself"):
-        submitting._require(done, other)
+        submitting._require(done, unlike)
 
 
 def test_other_data_are_told(published, archive, tmp_path):
@@ -81,8 +82,41 @@ def test_other_data_are_told(published, archive, tmp_path):
     content = json.loads(receipt.read_text())
     content["made"] = dict.fromkeys(content["made"], "0" * 64)
     receipt.write_text(json.dumps(content))
-    _, _, other, _ = submitting._looked_at(folder, None, releases.read(published.root, None))
-    assert other == [receipt.relative_to(folder).as_posix().removesuffix(".receipt.json")]
+    _, unlike, _ = submitting._looked_at(folder, None, releases.read(published.root, None))
+    assert unlike == [receipt.relative_to(folder).as_posix().removesuffix(".receipt.json")]
+
+
+@pytest.mark.parametrize("fewer", [True, False])
+def test_a_part_of_the_data_or_another_rule_is_told(published, archive, tmp_path, fewer):
+    """One shift left out makes means easier; more bins make another ECE: both are sound, and no row of this board."""
+    submission.unpack(archive, tmp_path / "there")
+    there = releases.read(published.root, None)
+    plan = published.plan()
+    if fewer:
+        refs = plan.artifacts
+        left = next(ref for ref in refs if ref.kind == "shards" and "gaussian" in ref.name)
+        part: Any = SimpleNamespace(artifacts={ref: refs[ref] for ref in refs if ref != left})
+        assert submission.unlike(part, tmp_path / "there", there) == [left.path]
+        return
+    receipt = next((tmp_path / "there/results/tables").rglob("*.receipt.json"))
+    content = json.loads(receipt.read_text())
+    content["recipe"]["draws"] += 1
+    receipt.write_text(json.dumps(content))
+    table = receipt.relative_to(tmp_path / "there").as_posix().removesuffix(".receipt.json")
+    assert submission.unlike(plan, tmp_path / "there", there) == [table]
+
+
+def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
+    about = {
+        **ABOUT,
+        "format": submission.FORMAT,
+        "root": "",
+        "commit": "",
+        "scale": "../../elsewhere",
+    }
+    (tmp_path / submission.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(DataError, match="no submission"):
+        submission.read(tmp_path)
 
 
 def tarred(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:

@@ -38,32 +38,35 @@ place of AVX-512 moved one AUROC by 0.3 points."""
 def test_the_notebook_of_a_released_model_gives_what_it_shows(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    check(NAMES[0], tmp_path, update=request.config.getoption("--update-golden"))
+    update = request.config.getoption("--update-golden")
+    assert differences(NAMES[0], tmp_path, update=update) == []
 
 
 @pytest.mark.workflow
 def test_the_notebooks_of_one_campaign_give_what_they_show(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    update = request.config.getoption("--update-golden")
     for name in NAMES[1:]:
-        check(name, tmp_path, update=request.config.getoption("--update-golden"))
+        assert differences(name, tmp_path, update=update) == []
 
 
-def check(name: str, folder: Path, *, update: bool) -> None:
-    """Run a notebook whose temporary folder is `folder`; compare it, or write what comes out."""
+def differences(name: str, folder: Path, *, update: bool) -> list[str]:
+    """Run a notebook whose temporary folder is `folder`; return what differs from what it keeps, or write that."""
     path, notebook = FOLDER / f"{name}.ipynb", notebooks.read(FOLDER / f"{name}.ipynb")
     environment = os.environ | commands.forking() | {"TMPDIR": str(folder)}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
     given = notebooks.execute(path, folder, environment)
     if update:
         notebooks.write(path, notebook, given)
-        return
+        return []
     kept = [cell["outputs"] for cell in notebooks.code(notebook["cells"])]
-    for number, (before, now) in enumerate(zip(kept, given, strict=True), 1):
-        assert same(text(before), text(now)), (
-            f"{name}, code cell {number} shows\n{text(before)}\nand gives\n{text(now)}\n"
-            "pytest tests/repository/test_notebooks.py --update-golden writes what it gives"
-        )
+    return [
+        f"{name}, code cell {number} shows\n{text(before)}\nand gives\n{text(now)}\n"
+        "pytest tests/repository/test_notebooks.py --update-golden writes what it gives"
+        for number, (before, now) in enumerate(zip(kept, given, strict=True), 1)
+        if not same(text(before), text(now))
+    ]
 
 
 def text(outputs: list[Output]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.audit.finding import Audit
+    from shiftbench.release.published import Published
 
 PANEL = "The store"
 _SHOWN = 5
@@ -55,17 +56,17 @@ def review(
         folder = Path(scratch)
         about = submission.unpack(archive.resolve(), folder)
         there = published.read(home, about["scale"])
-        done, count, other, board = _looked_at(folder, about["scale"], there)
-        _tell(done, count, other)
-        stated = {**about, "verdict": done.verdict, "shards": count, "other_shards": len(other)}
+        done, unlike, board = _looked_at(folder, about["scale"], there)
+        _tell(done, unlike)
+        stated = {**about, "verdict": done.verdict}
         if accept:
-            _require(done, other)
+            _require(done, unlike)
             place = submission.accept(home, stated, board)
             out.print(f"{place}: `shiftbench docs` shows it on docs/leaderboard.html; commit both")
 
 
-def _looked_at(folder: Path, scale: str | None, there: Any) -> tuple[Audit, int, list[str], bytes]:
-    """Return the audit at level 1, how many folders of shards there are, those not published, and the leaderboard."""
+def _looked_at(folder: Path, scale: str | None, there: Published) -> tuple[Audit, list[str], bytes]:
+    """Return the audit at level 1, what cannot be held beside the published outputs, and the leaderboard."""
     from shiftbench.audit import outside, run
     from shiftbench.provenance import code_digest
     from shiftbench.release import published, submission
@@ -73,12 +74,12 @@ def _looked_at(folder: Path, scale: str | None, there: Any) -> tuple[Audit, int,
     with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
         planned, root = plans.load(scale)
         done = run.run(planned, root, run.AuditRequest(1), package)
-        count, other = submission.shards(planned, root, there.outputs())
+        unlike = submission.unlike(planned, root, there)
         file = root / published.LEADERBOARD
-        return done, count, other, file.read_bytes() if file.is_file() else b""
+        return done, unlike, file.read_bytes() if file.is_file() else b""
 
 
-def _tell(done: Audit, count: int, other: list[str]) -> None:
+def _tell(done: Audit, unlike: list[str]) -> None:
     kinds = Counter(result.verdict for result in done.results)
     out.print(", ".join(f"{number} checks {verdict}" for verdict, number in kinds.items()))
     findings = [
@@ -91,15 +92,20 @@ def _tell(done: Audit, count: int, other: list[str]) -> None:
         out.print(f"[bold]{result.number} {result.name}[/] {escaped(str(finding))}", soft_wrap=True)
     if len(findings) > _SHOWN:
         out.print(f"and {len(findings) - _SHOWN} more that failed")
-    out.print(f"{count - len(other)} of {count} folders of shards are the published ones")
-    for path in other[:_SHOWN]:
-        out.print(f"  other, or not published: {escaped(path)}", soft_wrap=True)
+    if not unlike:
+        out.print("its shards are the published ones, and its tables are computed alike")
+    for path in unlike[:_SHOWN]:
+        out.print(
+            f"other than published, or in one of the two only: {escaped(path)}", soft_wrap=True
+        )
+    if len(unlike) > _SHOWN:
+        out.print(f"and {len(unlike) - _SHOWN} more")
 
 
-def _require(done: Audit, other: list[str]) -> None:
+def _require(done: Audit, unlike: list[str]) -> None:
     if done.verdict == "failed":
         raise DataError("it is not shown: its evidence contradicts itself, as told above")
-    if other:
+    if unlike:
         raise DataError(
-            f"it is not shown: {len(other)} folders of shards are not the published ones, as told above"
+            f"it is not shown: {len(unlike)} shards or tables are other than the published ones, as told above"
         )

@@ -26,6 +26,7 @@ from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.release import git, make, manifest
+from shiftbench.release.published import Published
 from shiftbench.release.text import lined
 
 FORMAT = "shiftbench-submission/1"
@@ -151,9 +152,9 @@ def read(folder: Path) -> dict[str, Any]:
     """
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
-        fits = (
-            about.keys() >= _KEYS and about["format"] == FORMAT and manifest.is_name(about["name"])
-        )
+        fits = about.keys() >= _KEYS and about["format"] == FORMAT
+        fits = fits and manifest.is_name(about["name"])
+        fits = fits and (about["scale"] is None or stays_below(about["scale"]))
     except (OSError, ValueError, AttributeError, RecursionError):
         fits = False
     if not fits:
@@ -161,21 +162,33 @@ def read(folder: Path) -> dict[str, Any]:
     return about
 
 
-def shards(plan: Plan, root: Path, published: dict[str, dict[str, str]]) -> tuple[int, list[str]]:
-    """Return how many folders of shards a submission evaluated, and which of them are not the published ones.
+def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
+    """Return the shards and tables of a submission that cannot be held beside the published ones, sorted.
+
+    Shards are the same set with the same bytes, since a mean over fewer or easier ones is another number; tables have
+    the same metrics, draws and seed.
 
     Args:
         plan: of the submission.
         root: its output root.
-        published: as `Published.outputs` gives them.
+        there: what is published of its scale.
     """
-    found = {
-        ref.path: content["made"]
-        for ref in plan.artifacts
-        if ref.kind == "shards" and (content := recipe.receipt(root, ref))
-    }
-    other = [path for path, made in found.items() if _digests(path, made) != published.get(path)]
-    return len(found), sorted(other)
+    outputs = {path: made for path, made in there.outputs().items() if path.startswith("data/")}
+    receipts = {ref.path: recipe.receipt(root, ref) or {} for ref in plan.artifacts}
+    shards = {ref.path for ref in plan.artifacts if ref.kind == "shards" and not ref.local}
+    found = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
+    other = [path for path in outputs.keys() | found.keys() if found.get(path) != outputs.get(path)]
+    for path in sorted(ref.path for ref in plan.artifacts if ref.kind == "tables"):
+        text = there.texts.get(f"{path}.receipt.json")
+        if text is None or _rules(receipts[path]) != _rules(json.loads(text)):
+            other.append(path)
+    return sorted(other)
+
+
+def _rules(receipt: dict[str, Any]) -> list[Any]:
+    """Return what of a table's recipe says how numbers are computed, whatever they are of."""
+    made_by = receipt.get("recipe", {})
+    return [made_by.get(name) for name in ("task", "metrics", "draws", "seed")]
 
 
 def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
