@@ -12,9 +12,9 @@ from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import schema
 from shiftbench.documents import leaderboard, shift_pages, system_pages
-from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import TORCH
 from shiftbench.plan import params
+from shiftbench.plugins.entries import Entry
 from shiftbench.stages import fetch
 from shiftbench.tools import preview
 

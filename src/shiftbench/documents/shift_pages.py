@@ -14,8 +14,8 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data.source_files import kept
-from shiftbench.entries import Entry
 from shiftbench.inference.apply_shift import name_in_torch
+from shiftbench.plugins.entries import Entry
 from shiftbench.refs import number
 from shiftbench.sample import Sample
 from shiftbench.tools import preview

@@ -88,7 +88,7 @@ def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequ
         if name in campaign.detectors and (weights, method) in positions.wrapped(campaign)
     }
     val_sets = _agreed(campaigns, weights)
-    module = plugins.find("detectors", params.use("detectors", name))
+    module = plugins.read("detectors", params.use("detectors", name))
     grid = grid_of(params, name, module)
     if not val_sets:
         _refuse_lists(params, name, module)
@@ -177,7 +177,7 @@ def support(campaign: Campaign, params: Params) -> list[tuple[str, str]]:
 
 def _id_splits(campaign: Campaign, params: Params) -> list[str]:
     modules = [
-        plugins.find("detectors", params.use("detectors", name)) for name in campaign.detectors
+        plugins.read("detectors", params.use("detectors", name)) for name in campaign.detectors
     ]
     read = {split for module in modules for split in getattr(module, "FIT", ())}
     read |= {"val"} if campaign.val_sets else set()

@@ -142,7 +142,7 @@ class EvaluationPoints:
 
     def _domain(self, shift: str) -> dict[str, str] | None:
         """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
-        module = plugins.find("shifts", self.params.use("shifts", shift))
+        module = plugins.read("shifts", self.params.use("shifts", shift))
         stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
         options = self.params.options("shifts", shift) if stated else {}
         domain = {key: options.get(key, value) for key, value in stated.items()}
@@ -165,7 +165,7 @@ class EvaluationPoints:
 
     def _levels(self, shift: str) -> dict[float, str]:
         """Return the dataset of each severity of a domain shift that has some, at rising severity."""
-        if not hasattr(plugins.find("shifts", self.params.use("shifts", shift)), "DOMAIN"):
+        if not plugins.defines(plugins.read("shifts", self.params.use("shifts", shift)), "DOMAIN"):
             return {}
         levels: dict[Any, str] = self.params.options("shifts", shift).get("levels") or {}
         try:
@@ -191,7 +191,7 @@ class EvaluationPoints:
         return self._walks[name, reference]
 
     def _walk(self, name: str, reference: str | None) -> list[EvaluationPoint]:
-        module = plugins.find("streams", self.params.use("streams", name))
+        module = plugins.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
         found: list[EvaluationPoint] = []
@@ -238,10 +238,11 @@ class EvaluationPoints:
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""
+        points = self.of(campaign)
         rows = (
             _row(campaign, of, method, detector, point)
             for of, method in self.wrapped(campaign)
-            for point in self.of(campaign)
+            for point in points
             for detector in (None, *_detectors(campaign, point))
         )
         return [row for row in rows if Ref("records", row["records"]) not in self.unbuildable]
@@ -260,7 +261,7 @@ class EvaluationPoints:
         if ref.kind not in ("shards", "previews"):
             return ref
         dataset = ShardsName.of(ref).dataset
-        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        module = plugins.read("datasets", self.params.use("datasets", dataset))
         given = self.params.dataset(dataset).redistribute
         return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 

@@ -69,7 +69,7 @@ def check(where: str, params: Params) -> None:
 
 
 def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
-    return plugins.find("models", params.use("models", name)), params.options("models", name)
+    return plugins.read("models", params.use("models", name)), params.options("models", name)
 
 
 def _check_file(where: str, params: Params, name: str) -> None:
@@ -115,7 +115,7 @@ def _check_channels(where: str, module: ModuleType, options: Mapping[str, Any]) 
 
 def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> None:
     module, options = _model(params, name)
-    trainer = plugins.find("trainers", params.use("trainers", trainer_name))
+    trainer = plugins.read("trainers", params.use("trainers", trainer_name))
     kind = params.use("models", name)
     if not plugins.defines(module, "build") and plugins.defines(trainer, "_loop"):
         raise ParamsError(

@@ -399,7 +399,7 @@ class Params(_Strict):
 
     def options(self, family: str, name: str) -> dict[str, Any]:
         """Return the plugin's defaults with the entry's options over them."""
-        module = plugins.find(family, self.use(family, name))
+        module = plugins.read(family, self.use(family, name))
         return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
 
 

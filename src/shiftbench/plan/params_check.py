@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import entries, plugins
+from shiftbench import plugins
 from shiftbench.errors import ParamsError, near, spelled
 from shiftbench.plan import params_pairs
 from shiftbench.plan.params import SECTIONS, Campaign, Params, Shift, Trainer
+from shiftbench.plugins import entries
 
 _AT_LEAST_ONE = (
     "batch batch_size bins depth epochs heads hidden k layers length samples side steps width"
@@ -57,7 +58,7 @@ def _asked(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
 def _check_component(where: str, params: Params, family: str, name: str) -> None:
     key = f"{family}.{name}"
     try:
-        module = plugins.find(family, params.use(family, name))
+        module = plugins.read(family, params.use(family, name))
     except ParamsError as error:
         raise ParamsError(f"{where}: {key}: {error}") from error
     allowed: dict[str, Any] = getattr(module, "PARAMS", {})
@@ -73,7 +74,7 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
                 f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}"
             )
         _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
-    if hasattr(module, "ENTRY") and hasattr(module, "facts"):
+    if plugins.defines(module, "ENTRY") and plugins.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
     if family == "shifts":
         _check_severities(where, key, module, params.shifts[name])
@@ -128,11 +129,11 @@ def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
 def _check_train_on(where: str, params: Params, trainer: Trainer) -> None:
     shift, severity = trainer.shifted or ("identity", 0)
     try:
-        module = plugins.find("shifts", params.use("shifts", shift))
+        module = plugins.read("shifts", params.use("shifts", shift))
     except ParamsError as error:
         raise ParamsError(f"{where}: {error}") from error
     low, high = getattr(module, "RANGE", (0.0, 5.0))
-    if hasattr(module, "DOMAIN") or not low <= severity <= high:
+    if plugins.defines(module, "DOMAIN") or not low <= severity <= high:
         raise ParamsError(
             f"{where} = {trainer.train_on!r}: expected a shift that can be applied, and a severity of "
             f"{low:g} to {high:g}"

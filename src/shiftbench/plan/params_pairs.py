@@ -44,7 +44,7 @@ def check(where: str, params: Params) -> None:
 
 
 def _module(params: Params, family: str, name: str) -> ModuleType:
-    return plugins.find(family, params.use(family, name))
+    return plugins.read(family, params.use(family, name))
 
 
 def datasets(campaign: Campaign) -> Iterator[tuple[str, str]]:
@@ -116,7 +116,7 @@ def _parts(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
 
 def _fits(family: str, name: str, task: str) -> bool:
     """Tell whether a plugin fits a task; one that declares none fits each."""
-    return task in getattr(plugins.find(family, name), "TASKS", (task,))
+    return task in getattr(plugins.read(family, name), "TASKS", (task,))
 
 
 def _check_nets(where: str, params: Params, campaign: Campaign) -> None:
@@ -149,7 +149,7 @@ def _check_scored(where: str, params: Params, campaign: Campaign) -> None:
 
 def _columns(task: str) -> set[str]:
     """Return the columns that records of a task have."""
-    return {name for form in plugins.find("tasks", task).FORMATS for name in form.names}
+    return {name for form in plugins.read("tasks", task).FORMATS for name in form.names}
 
 
 def _task(module: ModuleType, default: str) -> str:
@@ -162,7 +162,7 @@ def _task(module: ModuleType, default: str) -> str:
 def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
     """Refuse shifts of a field that the samples of the dataset do not have, and of pixels that a field lies on."""
     task = _module(params, "datasets", campaign.dataset).TASK
-    fields, still = (getattr(plugins.find("tasks", task), what, ()) for what in ("FIELDS", "STILL"))
+    fields, still = (getattr(plugins.read("tasks", task), what, ()) for what in ("FIELDS", "STILL"))
     for name in campaign.shifts:
         module = _module(params, "shifts", name)
         if still and getattr(module, "MOVES", False):

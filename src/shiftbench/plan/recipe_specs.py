@@ -66,7 +66,7 @@ class RecipeSpecs:
             "subset": getattr(entry.subset, split),
             "on_error": entry.on_error,
             "max_mb": self.params.shards.max_mb,
-            "fields": dict(plugins.find("tasks", self._task(dataset)).FIELDS),
+            "fields": dict(plugins.read("tasks", self._task(dataset)).FIELDS),
         }
         task = self._used("tasks", self._task(dataset), {})
         return RecipeSpec(
@@ -83,7 +83,7 @@ class RecipeSpecs:
             "seed": self.params.seed,
             "fresh": self.params.shift(shift).fresh,
         }
-        return own, content, own.needs if hasattr(own.module, "needs") else own.sources
+        return own, content, own.needs if plugins.defines(own.module, "needs") else own.sources
 
     def previews(self, ref: Ref) -> RecipeSpec:
         """Previews: of shards, or of the shift of clean ones where it is not stored."""
@@ -112,7 +112,7 @@ class RecipeSpecs:
             using.append(self._used("optimizers", trainer.content["options"]["optimizer"], context))
             content["optimizer"] = using[-1].content
         default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
-        own = trainer.needs if hasattr(trainer.module, "needs") else default
+        own = trainer.needs if plugins.defines(trainer.module, "needs") else default
         reads = resolved_plugin.reads(model) or getattr(trainer.module, "READS_SOURCES", False)
         inputs = [*own, *(model.needs if reads else [])]
         shifted = self.params.trainer(trainer_name).shifted
@@ -338,7 +338,7 @@ class RecipeSpecs:
         return [asked.search for asked in found if asked.searched]
 
     def _task(self, dataset: str) -> str:
-        task: str = plugins.find("datasets", self.params.use("datasets", dataset)).TASK
+        task: str = plugins.read("datasets", self.params.use("datasets", dataset)).TASK
         return task
 
     def _used(self, family: str, name: str, context: Content) -> Used:

@@ -104,7 +104,7 @@ class ReportSpecs:
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
         used = self.params.use("datasets", self.params.campaigns[name].dataset)
-        task = plugins.find("tasks", plugins.find("datasets", used).TASK)
+        task = plugins.read("tasks", plugins.find("datasets", used).TASK)
         return all(columns <= set(form.names) for form in task.FORMATS)
 
     def _sampled(self, name: str) -> list[Content]:
@@ -142,7 +142,7 @@ class ReportSpecs:
         return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
 
     def _measure(self, name: str) -> Content:
-        module = plugins.find("metrics", self.params.use("metrics", name))
+        module = plugins.read("metrics", self.params.use("metrics", name))
         return {
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
@@ -152,5 +152,5 @@ class ReportSpecs:
         }
 
     def _about(self, dataset: str) -> Content:
-        module = plugins.find("datasets", self.params.use("datasets", dataset))
+        module = plugins.read("datasets", self.params.use("datasets", dataset))
         return {"licence": module.LICENCE, "citation": module.CITATION}

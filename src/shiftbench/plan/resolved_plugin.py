@@ -50,14 +50,14 @@ def plugin(params: Params, family: str, name: str, context: Content) -> Used:
         PluginError: there is none of that name.
     """
     file = params.use(family, name)
-    module = plugins.find(family, file)
+    module = plugins.read(family, file)
     options = _resolved(params.options(family, name), context)
     needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
     content = {"name": name, "use": file, "options": plain(options)}
     if options.get("path"):
         content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
     uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
-    others = tuple(plugins.find(other, params.use(other, known)) for other, known in uses)
+    others = tuple(plugins.read(other, params.use(other, known)) for other, known in uses)
     return Used((module, *others), content, list(needs({**options, **context})))
 
 
@@ -94,7 +94,7 @@ def _resolved(options: Content, context: Content) -> Content:
 
 def reads(model: Used) -> bool:
     """Tell whether a model reads its originals again whenever it is loaded; a net has all it needs in its weights."""
-    return hasattr(model.module, "load")
+    return plugins.defines(model.module, "load")
 
 
 def read_again(model: Used) -> list[Ref]:

@@ -127,8 +127,8 @@ def _ignored(recipe: Mapping[str, Any], path: str) -> str:
     spec = recipe.get("dataset", {})
     if spec.get("options", {}).get("path") != path:
         return ""
-    module = plugins.find("datasets", spec["use"])
-    return str(module.ignored(spec["options"])) if hasattr(module, "ignored") else ""
+    module = plugins.read("datasets", spec["use"])
+    return str(module.ignored(spec["options"])) if plugins.defines(module, "ignored") else ""
 
 
 def _together(same: list[Yours]) -> Yours:
@@ -145,7 +145,7 @@ def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
         return []
     dataset, split, *_ = ShardsName.of(ref)
     spec = content["dataset"]
-    licence = spec["options"].get("licence") or plugins.find("datasets", spec["use"]).LICENCE
+    licence = spec["options"].get("licence") or plugins.read("datasets", spec["use"]).LICENCE
     needed_by = f"{dataset}/{split}"
     return [Yours(path, what, needed_by, licence, (Path(path),)) for path, what in files.items()]
 

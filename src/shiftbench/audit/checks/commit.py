@@ -22,10 +22,11 @@ from pathlib import Path
 
 import yaml
 
-from shiftbench import entries, plugins
+from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.plugins import entries
 from shiftbench.provenance import code_digest
 
 NUMBER, LEVEL = "A1", 0

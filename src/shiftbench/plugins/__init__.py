@@ -12,23 +12,23 @@ Every home is a package: a plugin in the folder `mine` imports its helper by `fr
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import ClassVar
 
-from shiftbench import entries
-from shiftbench.entries import Entry
 from shiftbench.errors import NotRunError, PluginError, near
+from shiftbench.plugins import as_written, entries
+from shiftbench.plugins.as_written import Unrun
+from shiftbench.plugins.entries import Entry
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 SYSTEMS = PACKAGE / "systems"
 JOIN = "+"
 FAMILIES = (
@@ -109,18 +109,33 @@ def find(family: str, name: str) -> ModuleType:
     Raises:
         PluginError: unknown name, the file cannot be imported, or an entry's option is none of its file's.
     """
+    return _find(family, name, _import)
+
+
+def read(family: str, name: str) -> ModuleType:
+    """Return what `find` does, of packaged plugins without what they import: that runs which is asked for.
+
+    Constants, `needs` and `uses` of hundreds of plugins are there at once, and no torch is imported for them.
+
+    Raises:
+        PluginError: as `find`; a user's plugin is imported, so that a file with an error is found early.
+    """
+    return _find(family, name, _read)
+
+
+def _find(family: str, name: str, bring: Callable[[str, Home, Path], ModuleType]) -> ModuleType:
     if JOIN in name:
         return _compose(family, name)
     home, found = _found(family, name)
     if isinstance(found, Entry):
-        return entries.view(found, _import(family, *_used(family, home, found)))
-    return _import(family, home, found)
+        return entries.view(found, bring(family, *_used(family, home, found)))
+    return bring(family, home, found)
 
 
 def defines(module: ModuleType, name: str) -> bool:
-    """Tell whether a plugin has an attribute, whether or not it may be run."""
+    """Tell whether a plugin has an attribute, whether or not it was run, or may be."""
     try:
-        return hasattr(module, name)
+        return name in as_written.names(module) or hasattr(module, name)
     except NotRunError:
         return True
 
@@ -157,6 +172,17 @@ def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
     pattern = "_*.py" if beside else "*.py"
     known = [path.stem for folder in places for path in folder.glob(pattern)]
     raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
+
+
+def _read(family: str, home: Home, path: Path) -> ModuleType:
+    name = f"{home.package}.{family}.{path.stem}"
+    part = as_written.read(name, _families()) if home in packaged() else None
+    return part or _import(family, home, path)
+
+
+@functools.cache
+def _families() -> frozenset[str]:
+    return frozenset(f"{home.package}.{family}" for home in packaged() for family in FAMILIES)
 
 
 def _import(family: str, home: Home, path: Path) -> ModuleType:
@@ -222,56 +248,6 @@ def _check_name(folder: Path, folders: tuple[Path, ...]) -> None:
         raise PluginError(
             f"the plugin folder {folder} has the name of the installed package {name!r}; rename it"
         )
-
-
-class Unrun(ModuleType):
-    """A plugin of which nothing was run: its constants as literals, and the names of what else it has.
-
-    Args:
-        name: of the module.
-        file: its source.
-
-    Raises:
-        NotRunError: an attribute is asked for that only running the file would give.
-    """
-
-    def __init__(self, name: str, file: Path) -> None:
-        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-        super().__init__(name, ast.get_docstring(tree))
-        self.__file__ = str(file)
-        self.__dict__["_computed"] = frozenset(self._read(tree))
-
-    def _read(self, tree: ast.Module) -> Iterator[str]:
-        """Take over what is written as a literal; yield the names of what is computed."""
-        for node in tree.body:
-            for name, value in _assigned(node):
-                try:
-                    setattr(self, name, ast.literal_eval(value))
-                except (ValueError, TypeError):
-                    yield name
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                yield node.name
-
-    def __getattr__(self, name: str) -> object:
-        if name in self.__dict__.get("_computed", ()):
-            raise NotRunError(
-                f"{name} of {self.__file__} is known only when that file is run, and of a checkout that is not trusted "
-                "nothing is; look at it, then run `shiftbench --trust COMMAND` there once"
-            )
-        raise AttributeError(name)
-
-
-def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the names that a statement binds at the top of a module, each with its value."""
-    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-        return
-    value = node.value
-    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-        if isinstance(target, ast.Name):
-            yield target.id, value
-        elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-            pairs = zip(target.elts, value.elts, strict=True)
-            yield from ((one.id, given) for one, given in pairs if isinstance(one, ast.Name))
 
 
 _OPENED = "__shiftbench_home__"
