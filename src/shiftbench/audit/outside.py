@@ -47,7 +47,7 @@ def looking_at(folder: Path) -> Iterator[Path]:
 def package_of(folder: Path) -> Path:
     """Return the package that a checkout holds; the auditor's own where it holds none, whose code recipes know."""
     places = (folder.resolve() / name for name in trust.SOURCES)
-    return next((place for place in places if (place / "plugins.py").is_file()), plugins.PACKAGE)
+    return next((place for place in places if (place / "refs.py").is_file()), plugins.PACKAGE)
 
 
 def is_inside(folder: Path) -> bool:
