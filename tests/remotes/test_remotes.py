@@ -15,13 +15,13 @@ from shiftbench.storage import remotes
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 
-CONTRAST = "data/shards/tiny/test/contrast/3"
-TAR = f"{CONTRAST}/000000.tar"
+TAR = "data/shards/tiny/test/contrast/3/000000.tar"
+SHARDS = "data/shards/tiny/test/contrast/5"
 PART = {
-    f"{CONTRAST}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json", "README.md")
-} | {f"{CONTRAST}/manifest.json.{kind}.json" for kind in ("receipt", "run")}
+    f"{SHARDS}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json", "README.md")
+} | {f"{SHARDS}/manifest.json.{kind}.json" for kind in ("receipt", "run")}
 PREVIEW = {
-    f"results/previews/tiny/test/contrast/3.json{end}" for end in ("", ".receipt.json", ".run.json")
+    f"results/previews/tiny/test/contrast/5.json{end}" for end in ("", ".receipt.json", ".run.json")
 }
 
 Make = Callable[..., Reader]
@@ -38,21 +38,6 @@ def mirror(request: pytest.FixtureRequest, published: dict[str, Mirror]) -> Iter
 
 every = pytest.mark.parametrize("mirror", KINDS, indirect=True)
 served = pytest.mark.parametrize("mirror", KINDS[1:], indirect=True)
-
-
-@every
-def test_a_part_is_pulled_then_all(mirror: Mirror, reader: Make) -> None:
-    clone = reader(mirror=mirror)
-    part = clone.pull("tiny/test/contrast/3")
-    assert clone.files() == PART | PREVIEW
-    assert part.checked == 2
-    assert part.brought.served == {"mirror": 9}
-    whole = clone.pull()
-    assert whole.brought.wrong == []
-    assert all("secret" in ref.path or ref.kind == "features" for ref in whole.missing)
-    states = {recipe.status(clone.path, artifact) for artifact in clone.planned.artifacts.values()}
-    assert states == {"fresh", "missing"}
-    assert clone.pull().brought.served == {}  # all is here
 
 
 @served
@@ -81,9 +66,25 @@ def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(
 
 
 @every
-def test_a_damaged_object_is_refused_and_named(mirror: Mirror, reader: Make) -> None:
+def test_a_part_is_pulled_a_damaged_object_refused_and_named_then_all_is_pulled(
+    mirror: Mirror, reader: Make
+) -> None:
     clone = reader(mirror=mirror)
-    clone.pull("tiny/test/contrast/5")  # brings the listing, so that the test knows the object
+    part = clone.pull("tiny/test/contrast/5")  # brings the listing, so that the test knows objects
+    assert clone.files() == PART | PREVIEW
+    assert part.checked == 2
+    assert part.brought.served == {"mirror": 9}
+    refuses_what_is_damaged(mirror, clone)
+    whole = clone.pull()
+    assert whole.brought.wrong == []
+    assert all("secret" in ref.path or ref.kind == "features" for ref in whole.missing)
+    states = {recipe.status(clone.path, artifact) for artifact in clone.planned.artifacts.values()}
+    assert states == {"fresh", "missing"}
+    assert clone.pull().brought.served == {}  # all is here
+
+
+def refuses_what_is_damaged(mirror: Mirror, clone: Reader) -> None:
+    """Hold a clone beside a remote one object of which is flipped, cut, gone."""
     had, oid = clone.files(), clone.oid(TAR)
     place, good = f"{oid[:2]}/{oid[2:]}", mirror.read(oid)
     flipped = good[:3000] + bytes([good[3000] ^ 1]) + good[3001:]
@@ -108,7 +109,6 @@ def test_a_damaged_object_is_refused_and_named(mirror: Mirror, reader: Make) -> 
         told = {"flipped": [], "cut": held["wrong"], "gone": held["missing"]}[how]
         assert len(told) == (how != "flipped")  # its size is right: only reading it shows the flip
         assert held["there"] == held["objects"] - len(told)
-    assert clone.pull("tiny/test/contrast/3").brought.served == {"mirror": 1}
 
 
 def test_the_second_mirror_serves_when_the_first_is_dead(

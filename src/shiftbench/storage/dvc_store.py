@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import ChecksumError, DataError
-from shiftbench.files import stays_below
+from shiftbench.files import from_yaml, stays_below
 from shiftbench.provenance import opened_files, trust
 
 CONNECT, READ = 10, 60
@@ -215,7 +215,7 @@ def _outs(file: Path) -> list[Any]:
         DataError: it is no such file.
     """
     try:
-        stages = yaml.safe_load(file.read_text())["stages"].values()
+        stages = from_yaml(file.read_text())["stages"].values()
         return [out for stage in stages for out in stage.get("outs", ())]
     except (
         yaml.YAMLError,
