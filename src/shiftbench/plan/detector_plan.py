@@ -85,7 +85,7 @@ def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequ
     campaigns = {
         campaign_name: campaign
         for campaign_name, campaign in params.campaigns.items()
-        if name in campaign.detectors and (weights, method) in positions.wrapped(campaign)
+        if name in campaign.detectors and positions.evaluates(campaign_name, weights, method)
     }
     val_sets = _agreed(campaigns, weights)
     module = plugins.read("detectors", params.use("detectors", name))

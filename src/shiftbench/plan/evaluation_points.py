@@ -78,6 +78,7 @@ class EvaluationPoints:
     params: Params
     unbuildable: frozenset[Ref] = frozenset()
     _walks: dict[tuple[str, str | None], list[EvaluationPoint]] = field(default_factory=dict)
+    _pairs: dict[str, frozenset[tuple[Ref, str]]] = field(default_factory=dict)
 
     @property
     def campaigns(self) -> dict[str, Campaign]:
@@ -235,6 +236,12 @@ class EvaluationPoints:
             for seed in spec.seeds
             for method in (campaign.methods if spec.methods is None else spec.methods)
         ]
+
+    def evaluates(self, name: str, weights: Ref, method: str) -> bool:
+        """Tell whether the campaign of a name evaluates weights with a method around them."""
+        if name not in self._pairs:
+            self._pairs[name] = frozenset(self.wrapped(self.params.campaigns[name]))
+        return (weights, method) in self._pairs[name]
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""

@@ -112,7 +112,7 @@ class Job:
         )
 
     def text(self) -> str:
-        """Return the recipe file's content."""
+        """Return the recipe file's content: JSON, a line for each artifact."""
         artifacts = [
             {
                 "ref": [artifact.ref.kind, artifact.ref.name, artifact.ref.local],
@@ -122,13 +122,9 @@ class Job:
             }
             for artifact in self.artifacts
         ]
-        content = {
-            "verb": self.verb,
-            "name": self.name,
-            "settings": self.settings,
-            "artifacts": artifacts,
-        }
-        return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+        head = {"verb": self.verb, "name": self.name, "settings": self.settings}
+        lines = ",\n".join(canonical(artifact) for artifact in artifacts)
+        return f'{canonical(head)[:-1]},"artifacts":[\n{lines}\n]}}\n'
 
     @classmethod
     def read(cls, file: Path) -> Job:

@@ -46,3 +46,6 @@ for job in PLAN.rules:
         shell:
             LIMIT
             + "shiftbench {params.verb} --recipe {input.recipe:q} {params.options} > {log:q} 2>&1"
+
+    # Each command is formatted with a copy of all globals, of which a rule would be one.
+    del globals()[f"__{job.rule}"]
