@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.doctest import DoctestModule
 
 import isolation
 
@@ -234,8 +235,21 @@ def named_by(slug: str) -> frozenset[str]:
 def pytest_configure(config: pytest.Config) -> None:
     # Hooks of a conftest see only the tests beside it, not the docstring examples of src/.
     config.pluginmanager.register(isolation)
+    config.pluginmanager.register(Examples())
     if NO_SKIPS:
         config.pluginmanager.register(NoSkips())
+
+
+class Examples:
+    """Docstring examples are looked for where there are some: nine of ten modules have none, and need no import."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        found = yield
+        some = not found or b">>>" in file_path.read_bytes()
+        return found if some else [one for one in found if not isinstance(one, DoctestModule)]
 
 
 class NoSkips:
