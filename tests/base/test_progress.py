@@ -7,7 +7,7 @@ import io
 import numpy as np
 from rich.table import Table
 
-from shiftbench.cli.app import escaped
+from shiftbench.cli.application import escaped
 from shiftbench.progress import Screen
 
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from shiftbench.cli.app import app, err, escaped
+from shiftbench.cli.application import app, err, escaped
 from shiftbench.errors import ShiftbenchError
 
 __all__ = ["app", "main"]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.app import Scale, app, out
+from shiftbench.cli.application import Scale, app, out
 from shiftbench.llm.client import Generator
 
 PANEL = "The run"

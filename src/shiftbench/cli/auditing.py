@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.cli import comparing
-from shiftbench.cli.app import Scale, app, err, escaped, out
+from shiftbench.cli.application import Scale, app, err, escaped, out
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.plan import plan as plans
 

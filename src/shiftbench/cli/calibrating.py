@@ -13,7 +13,7 @@ import yaml
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import Device, Scale, app, err, escaped, out, weights_file
+from shiftbench.cli.application import Device, Scale, app, err, escaped, out, weights_file
 from shiftbench.errors import DataError
 from shiftbench.files import writable
 from shiftbench.plan import plan as plans

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from shiftbench.cli.app import Hanging, Json, app, err, escaped, out
+from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
 from shiftbench.documents import overview
 from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales, touched

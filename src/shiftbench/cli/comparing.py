@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import escaped, out
+from shiftbench.cli.application import escaped, out
 
 if TYPE_CHECKING:
     from shiftbench.audit.compare.runs import Comparison

@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import Device, Json, Scale, app, escaped, out, weights_file
+from shiftbench.cli.application import Device, Json, Scale, app, escaped, out, weights_file
 from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:

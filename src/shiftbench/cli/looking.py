@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from shiftbench import plugins
-from shiftbench.cli.app import (
+from shiftbench.cli.application import (
     Hanging,
     Json,
     Scale,

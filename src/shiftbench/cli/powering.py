@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import Json, Scale, app, escaped, out
+from shiftbench.cli.application import Json, Scale, app, escaped, out
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans

@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.audit.finding import EXIT_CODES, VERDICTS
-from shiftbench.cli.app import Json, app, err, escaped, out
+from shiftbench.cli.application import Json, app, err, escaped, out
 from shiftbench.errors import DataError
 from shiftbench.plan import scales
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftbench.cli.app import Scale, app, escaped, out
+from shiftbench.cli.application import Scale, app, escaped, out
 from shiftbench.errors import DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shiftbench.cli.app import Hanging, Json, Scale, app, err, escaped, out
+from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out
 from shiftbench.errors import ParamsError, near
 from shiftbench.plan import plan as plans
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shiftbench import plugins
-from shiftbench.cli.app import Device, Recipe, app, err, escaped, out
+from shiftbench.cli.application import Device, Recipe, app, err, escaped, out
 from shiftbench.errors import ParamsError
 
 PANEL = "Stages"

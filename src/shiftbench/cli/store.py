@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.app import Scale, app, err, escaped, out
+from shiftbench.cli.application import Scale, app, err, escaped, out
 from shiftbench.errors import ShiftbenchError
 from shiftbench.plan import plan as plans
 from shiftbench.plan import scales

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.app import escaped, out
+from shiftbench.cli.application import escaped, out
 from shiftbench.plan import cards
 from shiftbench.plan.cards import Card
 

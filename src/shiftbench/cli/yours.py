@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.app import app, escaped, out, plural, use_plugin_folders
+from shiftbench.cli.application import app, escaped, out, plural, use_plugin_folders
 
 PANEL = "Yours"
 
