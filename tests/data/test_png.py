@@ -21,8 +21,8 @@ def drawn(seed: int) -> tuple[np.random.Generator, NDArray[np.uint8]]:
     height, width = (int(size) for size in random.integers(1, 70, 2))
     shape = (height, width, 3) if random.random() < 0.6 else (height, width)
     rough = random.integers(0, 256, shape).astype(np.uint8)
-    smooth = cv2.GaussianBlur(rough, (0, 0), 3.0)
-    return random, [rough, smooth, np.full_like(rough, 7)][int(random.integers(3))].reshape(shape)
+    smooth = np.asarray(cv2.GaussianBlur(rough, (0, 0), 3.0), dtype=np.uint8)
+    return random, [rough, smooth.reshape(shape), np.full_like(rough, 7)][int(random.integers(3))]
 
 
 def encoded(random: np.random.Generator, pixels: NDArray[np.uint8]) -> bytes:
