@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shiftbench.data import audio
+from shiftbench.data import audio, png
 from shiftbench.errors import DataError, RangeError, near
 
 _PNG = (
@@ -127,6 +127,9 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
     pixels = None
     if data.startswith(_PNG_BEGIN):
         _refuse_large(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), "PNG")
+        plain = png.decode(data)
+        if plain is not None:
+            return plain
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DataError(f"damaged PNG of {len(data)} bytes")
