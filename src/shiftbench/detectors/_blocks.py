@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from shiftbench.compiled import compiled
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError, ParamsError
 
@@ -39,13 +40,50 @@ def features(rows: Rows) -> Floats:
 
 
 def _finite(rows: Rows, values: NDArray[np.float32], what: str) -> Floats:
+    exact = values.astype(np.float64)
+    check(rows, values, what, exact.sum(axis=1))
+    return exact
+
+
+def check(rows: Rows, values: NDArray[np.float32], what: str, sums: Floats) -> None:
+    """Refuse values that are not finite, which float64 sums over them tell.
+
+    Raises:
+        DataError: one is not; names the sample.
+    """
+    if np.isfinite(sums).all():
+        return
     good = np.isfinite(values).all(axis=1)
-    if not good.all():
-        raise DataError(
-            f"{rows.name}: the {what} of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
-            "evaluate the cell again, in float32 if it was in less"
-        )
-    return values.astype(np.float64)
+    raise DataError(
+        f"{rows.name}: the {what} of sample {rows.keys[int(np.argmin(good))]!r} are not all finite; "
+        "evaluate the cell again, in float32 if it was in less"
+    )
+
+
+def distances(rows: Rows, centre: Floats) -> Floats:
+    """Return the distance of the features of each sample from a point, float64 (n,).
+
+    Args:
+        rows: with features.
+        centre: float64 (d,).
+
+    Raises:
+        DataError: a feature is not finite; names the sample.
+    """
+    found = np.empty(len(rows))
+    _distances(np.asarray(rows.features), centre, found)
+    check(rows, rows.features, "features", found)
+    return found
+
+
+@compiled
+def _distances(features: NDArray[np.float32], centre: Floats, found: Floats) -> None:
+    for at in range(features.shape[0]):
+        total = 0.0
+        for column in range(features.shape[1]):
+            apart = features[at, column] - centre[column]
+            total += apart * apart
+        found[at] = np.sqrt(total)
 
 
 def confidences(rows: Rows, temperature: float) -> Floats:

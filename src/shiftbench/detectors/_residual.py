@@ -18,6 +18,8 @@ from shiftbench.errors import ParamsError
 
 Floats = NDArray[np.float64]
 DIM = 256
+CLOSE = 1e-6
+"""Share of the square that is left below which a residual is not taken as a difference: 1e-10 of it is right then."""
 ROUNDING = 1e-6
 """Share of the features' length below which a residual is the rounding of float32 features."""
 
@@ -29,15 +31,36 @@ class Residual:
     Attributes:
         origin: float64 (d,).
         basis: orthonormal columns, float64 (d, d - dim).
+        principal: the others, float64 (d, dim).
     """
 
     origin: Floats
     basis: Floats
+    principal: Floats
 
     def norm(self, features: Floats) -> Floats:
-        """Return the length of the residual of features (n, d), float64 (n,)."""
-        lengths: Floats = np.linalg.norm((features - self.origin) @ self.basis, axis=1)
-        return lengths
+        """Return the length of the residual of features (n, d), float64 (n,).
+
+        Where the principal space is the smaller one, what is not in it is what is left of the square; features of
+        which next to nothing is left, so that the difference would be rounding, are projected.
+        """
+        centred = features - self.origin
+        if self.principal.shape[1] >= self.basis.shape[1]:
+            return _lengths(centred @ self.basis)
+        whole, inside = _squares(centred), _squares(centred @ self.principal)
+        left: Floats = whole - inside
+        near = left < CLOSE * whole
+        left[near] = _squares(centred[near] @ self.basis)
+        return np.sqrt(left)
+
+
+def _squares(rows: Floats) -> Floats:
+    squares: Floats = np.einsum("nd,nd->n", rows, rows)
+    return squares
+
+
+def _lengths(rows: Floats) -> Floats:
+    return np.sqrt(_squares(rows))
 
 
 def residual(train: Rows, head: Head, dim: object) -> Residual:
@@ -63,7 +86,8 @@ def residual(train: Rows, head: Head, dim: object) -> Residual:
             f"{train.name}: the training features lie in {dim} dimensions, beside which nothing is left; expected a "
             "residual; set a smaller `dim`, or take more training samples"
         )
-    return Residual(origin, np.ascontiguousarray(axes[:, : width - dim]))
+    parts = np.split(axes, [width - dim], axis=1)
+    return Residual(origin, *map(np.ascontiguousarray, parts))
 
 
 def _dim(dim: object, width: int) -> int:

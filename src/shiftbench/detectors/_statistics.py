@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
 from scipy.sparse import csr_array
 
+from shiftbench.compiled import compiled
 from shiftbench.detectors import _blocks
 from shiftbench.detectors._rows import Rows
 from shiftbench.errors import DataError
@@ -42,28 +44,46 @@ def blocks(rows: Rows) -> Iterator[tuple[Rows, Floats]]:
     Raises:
         DataError: there are no rows, or a feature is not finite; names the sample.
     """
-    if not len(rows):
-        raise DataError(
-            f"{rows.name}: no samples; expected some to fit on; evaluate this split, or take more of it"
-        )
+    check_some(rows)
     for block in rows.blocks():
         yield block, _blocks.features(block)
 
 
+def check_some(rows: Rows) -> None:
+    """Refuse to fit on nothing (DataError)."""
+    if not len(rows):
+        raise DataError(
+            f"{rows.name}: no samples; expected some to fit on; evaluate this split, or take more of it"
+        )
+
+
 def mean(rows: Rows) -> Floats:
-    """Return the mean of the features, float64 (d,)."""
-    sums = [features.sum(axis=0) for _, features in blocks(rows)]
-    total: Floats = np.sum(sums, axis=0) / len(rows)
-    return total
+    """Return the mean of the features, float64 (d,).
+
+    Raises:
+        DataError: there are no rows, or a feature is not finite; names the sample.
+    """
+    check_some(rows)
+    total = np.zeros(rows.features.shape[1])
+    for block in rows.blocks():
+        _add_rows(np.asarray(block.features), total)
+        _blocks.check(block, block.features, "features", total)
+    return total / len(rows)
+
+
+@compiled
+def _add_rows(features: NDArray[np.float32], total: Floats) -> None:
+    for at in range(features.shape[0]):
+        for column in range(features.shape[1]):
+            total[column] += features[at, column]
 
 
 def scatter(rows: Rows, origin: Floats) -> Floats:
     """Return the mean of (z - origin)(z - origin)' over the features z, float64 (d, d)."""
-    total = np.zeros((len(origin), len(origin)))
+    total = np.zeros((len(origin), len(origin)), order="F")
     for _, features in blocks(rows):
-        centred = features - origin
-        total += centred.T @ centred
-    return total / len(rows)
+        total = _add_squares(total, features - origin)
+    return _whole(total) / len(rows)
 
 
 def by_class(rows: Rows) -> Classes:
@@ -79,7 +99,8 @@ def by_class(rows: Rows) -> Classes:
     counts = np.bincount(labels)
     _check_counts(counts, rows)
     shape = (len(counts), rows.features.shape[1])
-    anchors, shifts, second = np.zeros(shape), np.zeros(shape), np.zeros((shape[1], shape[1]))
+    anchors, shifts = np.zeros(shape), np.zeros(shape)
+    second = np.zeros((shape[1], shape[1]), order="F")
     seen, low = np.zeros(len(counts), dtype=np.int64), 0
     for _, features in blocks(rows):
         own = labels[low : low + len(features)]
@@ -87,10 +108,21 @@ def by_class(rows: Rows) -> Classes:
         new = (seen == 0) & (here > 0)
         anchors[new] = sums[new] / here[new, None]
         shifts += sums - here[:, None] * anchors
-        centred = features - anchors[own]
-        second += centred.T @ centred
+        second = _add_squares(second, features - anchors[own])
         seen, low = seen + here, low + len(own)
-    return _moved(anchors, shifts / counts[:, None], second, counts)
+    return _moved(anchors, shifts / counts[:, None], _whole(second), counts)
+
+
+def _add_squares(total: Floats, centred: Floats) -> Floats:
+    """Return `total` + Z'Z for rows Z, of which the upper half is computed: half the work of a product."""
+    added: Floats = dsyrk(1.0, centred.T, beta=1.0, c=total, overwrite_c=True)
+    return added
+
+
+def _whole(upper: Floats) -> Floats:
+    """Return the symmetric matrix of an upper half."""
+    whole: Floats = np.triu(upper) + np.triu(upper, 1).T
+    return whole
 
 
 def _moved(anchors: Floats, shifts: Floats, second: Floats, counts: NDArray[np.int64]) -> Classes:

@@ -73,14 +73,9 @@ def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float
     centre = centres[params["normaliser"]]
 
     def distance(block: Rows) -> NDArray[np.float64]:
-        logits, lengths = block.logits.astype(np.float64), _lengths(block, centre)
+        logits, lengths = block.logits.astype(np.float64), _blocks.distances(block, centre)
         margins = logits.max(axis=1, keepdims=True) - logits
         sums: NDArray[np.float64] = (margins / state.gaps[logits.argmax(axis=1)]).sum(axis=1)
         return sums / np.maximum(lengths, 1e-8)
 
     return -_blocks.scores(rows, distance)
-
-
-def _lengths(block: Rows, centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths: NDArray[np.float64] = np.linalg.norm(_blocks.features(block) - centre, axis=1)
-    return lengths
