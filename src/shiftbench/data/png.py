@@ -34,7 +34,7 @@ def decode(data: bytes) -> NDArray[np.uint8] | None:
     row = width * channels
     try:
         raw = isal_zlib.decompress(b"".join(_compressed(data)), bufsize=height * (row + 1))
-    except (ValueError, isal_zlib.IsalError):
+    except (ValueError, isal_zlib.error):  # type: ignore[misc]  # its stub says an instance
         return None
     if len(raw) != height * (row + 1) or not row:
         return None

@@ -62,7 +62,7 @@ def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float
 
 
 @compiled
-def _confidence(  # noqa: PLR0913 - arrays in place of objects
+def _confidence(
     features: NDArray[np.float32],
     mean: NDArray[np.float64],
     weights: NDArray[np.float64],

@@ -43,14 +43,16 @@ class ConvNet(nn.Module):
 
         Whoever listens to a layer (a hook) hears it where its name stands.
         """
-        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in self.body.modules()):
+        layers = list(self.body)
+        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
             whole: torch.Tensor = self.body(x)
             return whole
-        for at in range(0, len(self.body) - 2, 4):
-            convolution, norm, rectify, pool = self.body[at : at + 4]
+        for at in range(0, len(layers) - 2, 4):
+            convolution, norm, rectify, pool = layers[at : at + 4]
             x = rectify(pool(norm(convolution(x))))
-        last: torch.Tensor = self.body[-2:](x)
-        return last
+        for layer in layers[-2:]:
+            x = layer(x)
+        return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes)."""

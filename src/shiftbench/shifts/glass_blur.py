@@ -117,9 +117,11 @@ def _exchange(pixels: NDArray[T], words: NDArray[np.uint16], reach: int, near: i
         start = row * width
         drawn = words[start : start + width]
         for i in range(width):
-            rest = np.uint32(drawn[i] * sides[0]) & np.uint32(65535)
-            rest = np.uint32(rest * sides[0]) & np.uint32(65535)
-            side = sides[1] if rest < near else sides[0]
+            side = sides[0]
+            if near:
+                rest = np.uint32(drawn[i] * sides[0]) & np.uint32(65535)
+                rest = np.uint32(rest * sides[0]) & np.uint32(65535)
+                side = sides[1] if rest < near else sides[0]
             right = np.uint32(drawn[i] * side)
             down = np.uint32((right & np.uint32(65535)) * side) >> np.uint32(16)
             half = np.int32(side >> np.uint32(1))
