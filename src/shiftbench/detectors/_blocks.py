@@ -60,6 +60,27 @@ def check(rows: Rows, values: NDArray[np.float32], what: str, sums: Floats) -> N
     )
 
 
+def centred(rows: Rows, origin: Floats) -> Floats:
+    """Return the features of a block of rows less a point, float64 (n, d).
+
+    Raises:
+        DataError: a feature is not finite; names the sample.
+    """
+    features = np.asarray(rows.features)
+    if not np.isfinite(features).all():
+        check(rows, features, "features", np.array([np.nan]))
+    found = np.empty(features.shape)
+    _centre(features, origin, found)
+    return found
+
+
+@compiled
+def _centre(features: NDArray[np.float32], origin: Floats, found: Floats) -> None:
+    for at in range(features.shape[0]):
+        for column in range(features.shape[1]):
+            found[at, column] = features[at, column] - origin[column]
+
+
 def distances(rows: Rows, centre: Floats) -> Floats:
     """Return the distance of the features of each sample from a point, float64 (n,).
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from shiftbench.detectors import _statistics
+from shiftbench.detectors import _blocks, _statistics
 from shiftbench.detectors._rows import Head, Rows
 from shiftbench.errors import ParamsError
 
@@ -38,13 +38,13 @@ class Residual:
     basis: Floats
     principal: Floats
 
-    def norm(self, features: Floats) -> Floats:
-        """Return the length of the residual of features (n, d), float64 (n,).
+    def norm(self, rows: Rows) -> Floats:
+        """Return the length of the residual of the features of a block of rows, float64 (n,).
 
         Where the principal space is the smaller one, what is not in it is what is left of the square; features of
         which next to nothing is left, so that the difference would be rounding, are projected.
         """
-        centred = features - self.origin
+        centred = _blocks.centred(rows, self.origin)
         if self.principal.shape[1] >= self.basis.shape[1]:
             return _lengths(centred @ self.basis)
         whole, inside = _squares(centred), _squares(centred @ self.principal)

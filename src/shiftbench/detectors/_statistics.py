@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import dsyrk
 from scipy.sparse import csr_array
 
 from shiftbench.compiled import compiled
@@ -80,10 +79,12 @@ def _add_rows(features: NDArray[np.float32], total: Floats) -> None:
 
 def scatter(rows: Rows, origin: Floats) -> Floats:
     """Return the mean of (z - origin)(z - origin)' over the features z, float64 (d, d)."""
-    total = np.zeros((len(origin), len(origin)), order="F")
-    for _, features in blocks(rows):
-        total = _add_squares(total, features - origin)
-    return _whole(total) / len(rows)
+    check_some(rows)
+    total = np.zeros((len(origin), len(origin)))
+    for block in rows.blocks():
+        centred = _blocks.centred(block, origin)
+        total += centred.T @ centred
+    return total / len(rows)
 
 
 def by_class(rows: Rows) -> Classes:
@@ -99,8 +100,7 @@ def by_class(rows: Rows) -> Classes:
     counts = np.bincount(labels)
     _check_counts(counts, rows)
     shape = (len(counts), rows.features.shape[1])
-    anchors, shifts = np.zeros(shape), np.zeros(shape)
-    second = np.zeros((shape[1], shape[1]), order="F")
+    anchors, shifts, second = np.zeros(shape), np.zeros(shape), np.zeros((shape[1], shape[1]))
     seen, low = np.zeros(len(counts), dtype=np.int64), 0
     for _, features in blocks(rows):
         own = labels[low : low + len(features)]
@@ -108,21 +108,10 @@ def by_class(rows: Rows) -> Classes:
         new = (seen == 0) & (here > 0)
         anchors[new] = sums[new] / here[new, None]
         shifts += sums - here[:, None] * anchors
-        second = _add_squares(second, features - anchors[own])
+        centred = features - anchors[own]
+        second += centred.T @ centred
         seen, low = seen + here, low + len(own)
-    return _moved(anchors, shifts / counts[:, None], _whole(second), counts)
-
-
-def _add_squares(total: Floats, centred: Floats) -> Floats:
-    """Return `total` + Z'Z for rows Z, of which the upper half is computed: half the work of a product."""
-    added: Floats = dsyrk(1.0, centred.T, beta=1.0, c=total, overwrite_c=True)
-    return added
-
-
-def _whole(upper: Floats) -> Floats:
-    """Return the symmetric matrix of an upper half."""
-    whole: Floats = np.triu(upper) + np.triu(upper, 1).T
-    return whole
+    return _moved(anchors, shifts / counts[:, None], second, counts)
 
 
 def _moved(anchors: Floats, shifts: Floats, second: Floats, counts: NDArray[np.int64]) -> Classes:

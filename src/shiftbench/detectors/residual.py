@@ -35,4 +35,4 @@ def fit(known: Known, params: dict[str, Any]) -> _residual.Residual:
 
 def score(rows: Rows, state: _residual.Residual, params: dict[str, Any]) -> NDArray[np.float64]:
     """Return the length of the residual, float64 (n,), at least 0; higher = more OOD."""
-    return _blocks.scores(rows, lambda block: state.norm(_blocks.features(block)))
+    return _blocks.scores(rows, state.norm)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors import _blocks, _statistics
+from shiftbench.detectors import _blocks
 from shiftbench.detectors._residual import Residual, residual
 from shiftbench.detectors._rows import Known, Rows
 
@@ -54,8 +54,8 @@ def fit(known: Known, params: dict[str, Any]) -> Fitted:
     train = known.train
     space = residual(train, train.head, params["dim"])
     norms = largest = 0.0
-    for block, features in _statistics.blocks(train):
-        norms += space.norm(features).sum()
+    for block in train.blocks():
+        norms += space.norm(block).sum()
         largest += block.logits.max(axis=1).sum(dtype=np.float64)
     return Fitted(space, float(largest / norms))
 
@@ -64,6 +64,6 @@ def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float
     """Return virtual logit minus energy, float64 (n,); higher = more OOD."""
 
     def virtual(block: Rows) -> NDArray[np.float64]:
-        return state.alpha * state.space.norm(_blocks.features(block)) - block.energy
+        return state.alpha * state.space.norm(block) - block.energy
 
     return _blocks.scores(rows, virtual)
