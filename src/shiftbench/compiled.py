@@ -27,11 +27,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         ...         result += value
         ...     return result
     """
+    made: list[Callable[P, R]] = []
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = _machine_code(function)(*args, **kwargs)
-        return result
+        if not made:
+            made.append(_machine_code(function))
+        return made[0](*args, **kwargs)
 
     return call
 

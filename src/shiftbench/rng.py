@@ -30,8 +30,10 @@ import hashlib
 import math
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.errors import RangeError
@@ -69,6 +71,17 @@ def unit_hash(*names: str | int) -> int:
     return _digest(8, "unit", *names)
 
 
+class _Key(ISeedSequence):
+    """A key for Philox, which asks the system for entropy where it is given one by its own name."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> NDArray[np.uint64]:  # noqa: ARG002
+        """Return the two 64-bit halves of the key, low first."""
+        return np.array([self.key & (1 << 64) - 1, self.key >> 64], dtype=np.uint64)
+
+
 class RandomStream:
     """The random words of one (seed, shift, dataset, sample key).
 
@@ -86,7 +99,7 @@ class RandomStream:
         self._identity = (int(seed), shift, dataset, key, severity)
         fresh = () if severity is None else (float(severity),)
         self._key = _digest(16, "words", int(seed), shift, dataset, key, *fresh)
-        self._bits = np.random.Philox(key=self._key)
+        self._bits: np.random.Philox | None = None  # made for the first word: many shifts take none
 
     @property
     def key(self) -> tuple[int, int]:
@@ -100,6 +113,8 @@ class RandomStream:
 
     def raw(self, count: int) -> NDArray[np.uint64]:
         """Return the next `count` 64-bit words."""
+        if self._bits is None:
+            self._bits = np.random.Philox(_Key(self._key))
         words: NDArray[np.uint64] = self._bits.random_raw(count)
         return words
 
