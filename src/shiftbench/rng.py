@@ -114,7 +114,7 @@ class RandomStream:
     def raw(self, count: int) -> NDArray[np.uint64]:
         """Return the next `count` 64-bit words."""
         if self._bits is None:
-            self._bits = np.random.Philox(_Key(self._key))
+            self._bits = np.random.Philox(_Key(self._key))  # type: ignore[arg-type]  # the stub is narrower
         words: NDArray[np.uint64] = self._bits.random_raw(count)
         return words
 
