@@ -20,6 +20,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 
 import isolation
+from shiftbench.engine import memory
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -36,6 +37,7 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 << 30:  # checkouts are 4,000 files each
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 os.environ["SHIFTBENCH_TRUSTED"] = str(Path(__file__).parent / "makers" / "trusted")  # all folders
+memory.keep_freed()  # tests train and evaluate, and else hand pages back between two layers
 os.fsync = lambda _: (
     None
 )  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
