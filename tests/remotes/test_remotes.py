@@ -37,10 +37,10 @@ def mirror(request: pytest.FixtureRequest, published: dict[str, Mirror]) -> Iter
 
 
 every = pytest.mark.parametrize("mirror", KINDS, indirect=True)
-served = pytest.mark.parametrize("mirror", KINDS[1:], indirect=True)
+cut = pytest.mark.parametrize("mirror", ("ssh", "s3"), indirect=True)
 
 
-@served
+@cut
 def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(
     mirror: Mirror, reader: Make
 ) -> None:
