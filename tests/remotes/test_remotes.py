@@ -37,7 +37,7 @@ def mirror(request: pytest.FixtureRequest, published: dict[str, Mirror]) -> Iter
 
 
 every = pytest.mark.parametrize("mirror", KINDS, indirect=True)
-cut = pytest.mark.parametrize("mirror", ("ssh", "s3"), indirect=True)
+cut = pytest.mark.parametrize("mirror", ["ssh", "s3"], indirect=True)
 
 
 @cut
