@@ -25,7 +25,7 @@ from shiftbench.stages.fetch import fetch
 
 NAMES = plugins.names("datasets")
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
-MADE = {"train": 400, "val": 100, "test": 100, "count": 300, "test_count": 60, "sentences": 60}
+MADE = {"train": 200, "val": 60, "test": 60, "count": 150, "test_count": 40, "sentences": 40}
 """How many samples at most of what is made, not read: options of these names."""
 AGAIN = 200
 """How many samples are read a second time."""
