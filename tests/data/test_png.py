@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
+import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -68,6 +71,22 @@ def test_of_damaged_bytes_there_is_nothing(seed: int) -> None:
         bad = forms[int(random.integers(len(forms)))]
         found = png.decode(bad)
         assert found is None or bad in (data, other) or np.array_equal(found, pixels)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    packer = zlib.compressobj(9)
+    yield from (packer.compress(bytes(1 << 20)) for _ in range(count >> 20))
+    yield packer.flush()
+
+
+def test_pixels_that_inflate_to_more_than_the_header_says_take_no_memory() -> None:
+    """A gigabyte of zeros in a megabyte, with right checksums, under the header of four pixels."""
+    good = codecs.encode("png", np.zeros((2, 2), np.uint8))
+    bomb = b"".join(_zeros(1 << 30))
+    part = len(bomb).to_bytes(4) + b"IDAT" + bomb + zlib.crc32(b"IDAT" + bomb).to_bytes(4)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert png.decode(good[:33] + part + good[-12:]) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "LA", "1", "I;16"])

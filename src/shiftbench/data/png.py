@@ -32,11 +32,13 @@ def decode(data: bytes) -> NDArray[np.uint8] | None:
         return None
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     row = width * channels
-    try:
-        raw = isal_zlib.decompress(b"".join(_compressed(data)), bufsize=height * (row + 1))
+    size = height * (row + 1)
+    inflate = isal_zlib.decompressobj()
+    try:  # one byte more than there may be, so that a few bytes cannot take all memory
+        raw = inflate.decompress(b"".join(_compressed(data)), size + 1)
     except (ValueError, isal_zlib.error):  # type: ignore[misc]  # its stub says an instance
         return None
-    if len(raw) != height * (row + 1) or not row:
+    if len(raw) != size or not row or not inflate.eof or inflate.unused_data:
         return None
     framed = np.zeros((height + 1, channels + row), dtype=np.uint8)
     if not _unfilter(np.frombuffer(raw, dtype=np.uint8).reshape(height, row + 1), framed, channels):

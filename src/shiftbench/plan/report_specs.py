@@ -104,7 +104,7 @@ class ReportSpecs:
     def _has(self, name: str, columns: set[str]) -> bool:
         """Tell whether the records of a campaign have some columns."""
         used = self.params.use("datasets", self.params.campaigns[name].dataset)
-        task = plugins.read("tasks", plugins.find("datasets", used).TASK)
+        task = plugins.read("tasks", plugins.read("datasets", used).TASK)
         return all(columns <= set(form.names) for form in task.FORMATS)
 
     def _sampled(self, name: str) -> list[Content]:
