@@ -13,6 +13,7 @@ from scipy.stats import entropy
 
 from makers import training_jobs
 from shiftbench import plugins, refs
+from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, PluginError
 from shiftbench.inference import nets
 from shiftbench.losses import cross_entropy, jensen_shannon
@@ -42,6 +43,28 @@ def test_a_job_gives_the_same_bytes_twice_and_other_seeds_others(model: str, tra
     ]
     assert made[0] == made[1]
     assert made[0] != made[2]
+
+
+@pytest.mark.parametrize("model", ["convnet", "vit"])
+def test_a_training_reads_no_memory_that_it_has_not_written(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all new memory filled with NaN, weights are the same: filling it is not needed."""
+    made, trainer = [], erm.train
+    for fill in (False, True):
+
+        def poisoned(job: TrainJob, fill: bool = fill) -> dict[str, torch.Tensor]:
+            assert torch.are_deterministic_algorithms_enabled()
+            deterministic: Any = torch.utils.deterministic
+            assert not deterministic.fill_uninitialized_memory
+            deterministic.fill_uninitialized_memory = fill
+            assert not fill or torch.empty(8).isnan().all()
+            return trainer(job)
+
+        monkeypatch.setattr(erm, "train", poisoned)
+        made.append(nets.state_bytes(train_weights(training_jobs.job(model, "erm", epochs=1))[0]))
+    assert made[0] == made[1]
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
 def test_training_learns_logs_and_leaves_the_global_state_alone() -> None:
