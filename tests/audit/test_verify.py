@@ -21,6 +21,7 @@ from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import Stands
 from shiftbench.documents import leaderboard
 from shiftbench.errors import DataError, ParamsError, StaleError
+from shiftbench.plan import estimate
 from shiftbench.provenance import trust
 from shiftbench.release import manifest, merkle
 from shiftbench.release import published as releases
@@ -53,6 +54,13 @@ def rows(root: Path) -> list[object]:
     return [
         row for file in root.rglob("metrics.parquet") for row in pq.read_table(file).to_pylist()
     ]
+
+
+def test_who_plans_it_anew_expects_what_its_jobs_took(published, there):
+    plan = published.plan()
+    took = estimate.took(plan, published.root)
+    assert estimate.published(None, published.root) == took
+    assert took.keys() == {job.rule for job in plan.jobs.values()} != set()
 
 
 def test_the_root_is_that_of_a_release_of_the_same_bytes(published, there):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from makers import planned_campaign
-from shiftbench.plan import cards, estimate
+from shiftbench.errors import DataError
+from shiftbench.plan import cards, estimate, scales
 from shiftbench.plan import plan as plans
 
 
@@ -41,3 +42,33 @@ def test_a_system_takes_what_its_published_run_took(tmp_path: Path) -> None:
     little, _ = plans.load("systems/recode/smoke")
     rates = {job.rule: estimate.SECONDS[job.verb] for job in little.jobs.values()}
     assert estimate.seconds(little, tmp_path) == pytest.approx(rates)
+
+
+def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None:
+    """Those that no published run had go by rates, those that were made here by what they took here."""
+    planned_campaign.make(tmp_path)
+    plan = planned_campaign.plan(tmp_path)
+    first, second, *others = plan.jobs.values()
+    made = [job for job in others if job.verb == "evaluate"]
+    for number, path in enumerate(path for job in made for path in job.outputs):
+        file = tmp_path / f"{path}.run.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"seconds": 3.0 + number}))
+    here = estimate.took(plan, tmp_path)
+    assert set(here) == {job.rule for job in made} != set()
+    known = {job.rule: 1000.0 + number for number, job in enumerate(others)}
+    expected = estimate.seconds(plan, tmp_path, {**known, "another rule": 5.0})
+    rates = {job.rule: estimate.SECONDS[job.verb] for job in (first, second)}
+    assert expected == {**rates, **known, **here}
+
+
+def test_what_was_published_of_times_is_read_or_refused(tmp_path: Path) -> None:
+    assert estimate.published("ood", tmp_path) == {}
+    file = scales.published("ood", tmp_path) / estimate.TOOK
+    file.parent.mkdir(parents=True)
+    file.write_text('{"train_a": 2.5}')
+    assert estimate.published("ood", tmp_path) == {"train_a": 2.5}
+    for wrong in ("{", "[1]", '{"train_a": null}', "\xff"):
+        file.write_text(wrong)
+        with pytest.raises(DataError, match=r"seconds\.json is not what was published"):
+            estimate.published("ood", tmp_path)

@@ -67,7 +67,7 @@ def verify(names: Scales = None, as_json: Json = False) -> None:
     there = [published.read(home, scale) for scale in _asked(names, _both(home))]
     found = []
     for one in there:
-        err.print(f"reading {one.scale or published.DEFAULT}")
+        err.print(f"reading {one.scale or scales.PLAIN}")
         found.append(comparing.stands(home / scales.load(one.scale, home).root, one))
     if as_json:
         out.print_json(json.dumps([one.plain() for one in found]))
@@ -79,11 +79,9 @@ def verify(names: Scales = None, as_json: Json = False) -> None:
 
 def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
     """Return the scales that were asked for, else those here."""
-    from shiftbench.release import published
-
     if not names and not here:
         raise DataError("nothing that is published was made here; `make run` makes the campaign")
-    return [None if name == published.DEFAULT else name for name in names or ()] or here
+    return [None if name == scales.PLAIN else name for name in names or ()] or here
 
 
 def _both(home: Path) -> list[str | None]:
@@ -94,8 +92,6 @@ def _both(home: Path) -> list[str | None]:
 
 
 def _tell(found: list[Stands]) -> None:
-    from shiftbench.release.published import DEFAULT
-
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
         right = heading.endswith("equal")
@@ -108,7 +104,7 @@ def _tell(found: list[Stands]) -> None:
             f"{one.claims - len(one.changed)} of {one.claims}",
         )
         style = _STYLES[one.verdict]
-        table.add_row(one.scale or DEFAULT, *counts, f"[{style}]{escaped(one.words)}[/]")
+        table.add_row(one.scale or scales.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
     for one in found:
         _explain(one)

@@ -34,7 +34,7 @@ class Board:
     """The leaderboard of a published campaign.
 
     Attributes:
-        scale: as `published.folder` spells it.
+        scale: as `plan.scales` spells it.
         campaign: its name.
         columns: names, as the campaign's report has them.
         rows: weights with their method, the best of the first column on top, and a text for each column.
@@ -70,7 +70,7 @@ def page(repository: Path) -> str:
     template = html.environment(_TEMPLATES / "overview").get_template("leaderboard.html")
     text: str = template.render(
         published=[
-            (one.scale or published.DEFAULT, one.about, list(_boards(one, others))) for one in found
+            (one.scale or scales.PLAIN, one.about, list(_boards(one, others))) for one in found
         ],
         systems=[one for slug in scales.built() if (one := _judged(slug))],
         counted=COUNTED,
@@ -93,7 +93,7 @@ def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board
         new = [line for line in more if (line["campaign"], line["weights"]) not in known]
         lines += [{**line, "by": about["name"]} for line in new if about["scale"] == one.scale]
     for campaign in dict.fromkeys(line["campaign"] for line in lines):
-        yield _board(one.scale or published.DEFAULT, campaign, _means(lines, campaign))
+        yield _board(one.scale or scales.PLAIN, campaign, _means(lines, campaign))
 
 
 def _means(lines: list[_Line], campaign: str) -> list[_Line]:

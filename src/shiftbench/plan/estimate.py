@@ -1,16 +1,19 @@
 """`plan --estimate`: jobs, hours and GB before anything starts.
 
 Rates are rough, measured on two x86-64 cores without a GPU; where run files of the
-same stage exist here, their times replace the rates. A system's jobs take in sum what its
-published run took.
+same stage exist here, their times replace the rates. A job that was published takes what it took
+then; a system's others in sum what its published run took.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from shiftbench.errors import DataError
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
@@ -43,6 +46,8 @@ MEGABYTES = {
     "report": 1.5,
 }
 """Size of one output of a kind in 10^6 bytes, likewise."""
+TOOK = "seconds.json"
+"""Of what is published of a scale: what its jobs took."""
 
 
 def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
@@ -83,14 +88,42 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
     return sum(times) / len(times) if times else SECONDS[verb]
 
 
-def seconds(plan: Plan, root: Path) -> dict[str, float]:
-    """Return what each job is expected to take, by its rule: what it took here before, else the rate of its stage."""
+def seconds(
+    plan: Plan, root: Path, known: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, float]:
+    """Return what each job is expected to take, by its rule.
+
+    That is what it took here before, else where it was published (`known`, of `published`), else the rate of its stage.
+    """
     jobs = plan.jobs.values()
-    rate = _published(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
-    return {job.rule: _measured(job, root) or rate * SECONDS[job.verb] for job in jobs}
+    rate = _whole(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
+    rates = {job.rule: rate * SECONDS[job.verb] for job in jobs}
+    return {**rates, **{rule: known[rule] for rule in rates if rule in known}, **took(plan, root)}
 
 
-def _published(plan: Plan) -> float:
+def took(plan: Plan, root: Path) -> dict[str, float]:
+    """Return what jobs took here, by their rules: those that have a run file."""
+    times = {job.rule: _measured(job, root) for job in plan.jobs.values()}
+    return {rule: time for rule, time in times.items() if time is not None}
+
+
+def published(scale: str | None, home: Path = Path()) -> dict[str, float]:
+    """Return what the jobs of a scale took where it was published, by their rules; nothing, if it was not.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    file = scales.published(scale, home) / TOOK
+    try:
+        found = json.loads(file.read_bytes()) if file.is_file() else {}
+        return {str(rule): float(time) for rule, time in found.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{file} is not what was published ({error}); take it from git again"
+        ) from error
+
+
+def _whole(plan: Plan) -> float:
     """Return what all jobs together take by the rates, or by a system's published run at the scale of the plan."""
     of = plan.params.system
     if of and of.scale == scales.DEFAULT:

@@ -29,6 +29,8 @@ BASE = plugins.SYSTEMS / "params.yaml"
 """What the cards' params are laid over."""
 SYSTEMS = "systems"
 DEFAULT = "embedded"
+PUBLISHED, PLAIN = "published", "default"
+"""Folder of what is published, and in it of params.yaml without an overlay."""
 
 
 def load(scale: str | None, home: Path = Path()) -> Params:
@@ -117,6 +119,16 @@ def _local(home: Path) -> dict[str, Any]:
 def root(slug: str, scale: str) -> str:
     """Return the output root of a system, relative to the checkout."""
     return f"build/{SYSTEMS}/{slug}" if scale == DEFAULT else f"build/{SYSTEMS}-{scale}/{slug}"
+
+
+def published(scale: str | None, home: Path = Path()) -> Path:
+    """Return the folder of what is published of a scale.
+
+    Example:
+        >>> published(None).as_posix(), published("systems/palm").as_posix()
+        ('published/default', 'published/systems/palm')
+    """
+    return home / PUBLISHED / (scale or PLAIN)
 
 
 def built() -> list[str]:

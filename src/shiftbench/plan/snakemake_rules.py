@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from shiftbench import files
@@ -136,7 +137,8 @@ def load(
         planned, root = plan.load(one)
         own = unavailable.yours(planned)
         unavailable.refuse_changed(own)
-        rules = of(planned, root, one if one in systems else None, targets, whole=whole)
+        known, system = estimate.published(one), one if one in systems else None
+        rules = of(planned, root, system, targets, whole=whole, known=known)
         planned.write(root)
         if not whole:
             files.write_json(_file(one), dataclasses.asdict(rules))
@@ -181,6 +183,7 @@ def of(
     targets: Collection[str] = (),
     *,
     whole: bool = False,
+    known: Mapping[str, float] = MappingProxyType({}),
 ) -> Rules:
     """Return the rules of a plan as its outputs stand now; of a system, under names of their own.
 
@@ -190,11 +193,12 @@ def of(
         system: the target of a system, `systems/palm`.
         targets: what Snakemake is asked for: names, rules or outputs; by default the report.
         whole: jobs have all their inputs, made in this run or not.
+        known: what jobs took elsewhere (`estimate.published`).
     """
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
     asked = _asked(planned, root, system, prefix, targets)
     made = planned.out_of_date(root, asked)
-    seconds = estimate.seconds(planned, root)
+    seconds = estimate.seconds(planned, root, known)
     behind = _seconds_behind(planned, seconds)
     rules = []
     for job in planned.jobs.values():

@@ -1,11 +1,12 @@
 """`published/`: what the authors of a repository got, in git, so that others can hold theirs beside it.
 
-outputs of a scale -> published/SCALE/{about.json, evidence.parquet, results/{tables,claims}/**.parquet}
+outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json, results/{tables,claims}/**.parquet}
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
 are, and the manifest without the digests that follow from these; `about.json` states its Merkle root. It is one column
-of text in one page, so that recipes that are nearly alike are kept once.
+of text in one page, so that recipes that are nearly alike are kept once. `seconds.json` says what jobs took, for those
+who plan them again.
 """
 
 from __future__ import annotations
@@ -22,17 +23,16 @@ import pyarrow.parquet as pq
 
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.files import scratch_folder, sha256, write_bytes
+from shiftbench.plan import estimate
 from shiftbench.plan.plan import Plan
+from shiftbench.plan.scales import PLAIN, PUBLISHED, published
 from shiftbench.provenance import recipe
 from shiftbench.release import git, make, manifest
 from shiftbench.release.text import lined
 
 FORMAT = "shiftbench-published/1"
-FOLDER = "published"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
-DEFAULT = "default"
-"""Folder of params.yaml without an overlay."""
 _ABOUT = {*"format scale root commit created files rows claims environment".split()}
 _COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
 _WHOLE = 1 << 30
@@ -72,20 +72,15 @@ def _made(receipt: str, text: str) -> dict[str, str]:
     return {(place / name).as_posix(): digest for name, digest in json.loads(text)["made"].items()}
 
 
-def folder(home: Path, scale: str | None) -> Path:
-    """Return the folder of a scale."""
-    return home / FOLDER / (scale or DEFAULT)
-
-
 def scales(home: Path) -> list[str | None]:
     """Return the scales of which something is published, params.yaml first, then sorted."""
-    top = home / FOLDER
+    top = home / PUBLISHED
     found = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
-    return [None if name == DEFAULT else name for name in sorted(found, key=_default_first)]
+    return [None if name == PLAIN else name for name in sorted(found, key=_default_first)]
 
 
 def _default_first(name: str) -> tuple[bool, str]:
-    return name != DEFAULT, name
+    return name != PLAIN, name
 
 
 def check_tree(home: Path) -> None:
@@ -94,7 +89,7 @@ def check_tree(home: Path) -> None:
     Raises:
         StaleError: it does.
     """
-    make.check_tree(home, but=f"{FOLDER}/")
+    make.check_tree(home, but=f"{PUBLISHED}/")
 
 
 def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
@@ -113,11 +108,11 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     """
     commit = git.commit(home)
     make.check_outputs(plan, root)
-    name = (scale or DEFAULT).replace("/", "-")
+    name = (scale or PLAIN).replace("/", "-")
     content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
     about = _about(root, kept, content, texts)
-    target = folder(home, scale)
+    target = published(scale, home)
     with scratch_folder(target) as scratch:
         write_bytes(scratch / ABOUT, lined(about))
         _pack(
@@ -125,6 +120,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
         )
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
+        write_bytes(scratch / estimate.TOOK, lined(estimate.took(plan, root)))
         _replace(scratch, target)
     return Published(scale, target, about, content, texts)
 
@@ -150,7 +146,7 @@ def _replace(scratch: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / ABOUT).unlink(missing_ok=True)
     shutil.rmtree(target / RESULTS, ignore_errors=True)
-    for name in (RESULTS, EVIDENCE, ABOUT):
+    for name in (RESULTS, EVIDENCE, estimate.TOOK, ABOUT):
         (scratch / name).replace(target / name)
 
 
@@ -240,11 +236,11 @@ def read(home: Path, scale: str | None) -> Published:
         ParamsError: nothing is published of it.
         DataError: a file is missing or damaged, or does not belong to the others.
     """
-    place = folder(home, scale)
+    place = published(scale, home)
     if not (place / ABOUT).is_file():
-        known = [name or DEFAULT for name in scales(home)]
+        known = [name or PLAIN for name in scales(home)]
         raise ParamsError(
-            f"nothing is published of {scale or DEFAULT!r}; {near(scale or DEFAULT, known)}"
+            f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}"
         )
     try:
         about = json.loads((place / ABOUT).read_bytes())

@@ -17,17 +17,17 @@ import yaml
 
 from shiftbench.errors import DataError
 from shiftbench.files import write_bytes
+from shiftbench.plan import scales
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS, prune
 
-FOLDER = "published"
 FILE = "dvc.yaml"
 _HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the campaign.\n"
 
 
 def file(home: Path, scale: str) -> Path:
     """Return the dvc.yaml that a scale is recorded in."""
-    return home / FOLDER / scale / FILE
+    return scales.published(scale, home) / FILE
 
 
 def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
