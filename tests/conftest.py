@@ -89,8 +89,8 @@ SLOW = (
 LONG = (
     "tests/contracts/test_every_rehearsal.py::test_a_rehearsal_judges_every_embedded_claim",
     "tests/workflow",
-    "tests/remotes",
-    "tests/clusters",
+    "tests/remotes/",
+    "tests/clusters/",
     "tests/audit",
     "tests/release",
     "tests/systems/test_machinery.py",
@@ -98,7 +98,7 @@ LONG = (
     "tests/repository/test_wheel.py",
 )
 """Tests that take seconds each: of these every worker has a share, which it begins with. Names with `::` are dealt one
-by one, the others by file."""
+by one, names that end with / by folder, since its files share servers, the others by file."""
 SLOW_MARKERS = ("browser", "gpu", "network", "slow", "workflow")
 
 
@@ -204,10 +204,12 @@ def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
 
 
 def _dealt_with(item: pytest.Item) -> str:
-    """Return with what a long test is dealt: by itself, or with its file; "" of a short one."""
+    """Return with what a long test is dealt: by itself, with its folder or its file; "" of a short one."""
     file = item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
     if item.nodeid.startswith(tuple(name for name in LONG if "::" in name)):
         return item.nodeid
+    if folders := [name for name in LONG if name.endswith("/") and file.startswith(name)]:
+        return folders[0]
     return file if f"{file}/".startswith(tuple(f"{name}/" for name in LONG)) else ""
 
 

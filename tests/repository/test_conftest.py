@@ -128,3 +128,11 @@ def test_every_worker_begins_with_a_share_of_the_long_tests(
         begun += len(stretch)
         long = [at for at, item in enumerate(stretch) if "workflow" in item.nodeid]
         assert long == list(range(3 * len(range(number, 7, workers))))
+
+
+def test_files_that_share_servers_are_dealt_together(request: pytest.FixtureRequest) -> None:
+    conftest = request.config.pluginmanager.get_plugin(str(ROOT / "tests/conftest.py"))
+    files = [f"tests/{folder}/test_{n}.py" for folder in ("remotes", "audit") for n in range(3)]
+    items = [SimpleNamespace(path=ROOT / file, nodeid=f"{file}::test") for file in files]
+    dealt = [item.nodeid.split("/")[1] for item in conftest.dealt(items, 4)]
+    assert dealt == ["remotes"] * 3 + ["audit"] * 3
