@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -66,9 +67,11 @@ def test_what_was_published_of_times_is_read_or_refused(tmp_path: Path) -> None:
     assert estimate.published("ood", tmp_path) == {}
     file = scales.published("ood", tmp_path) / estimate.TOOK
     file.parent.mkdir(parents=True)
-    file.write_text('{"train_a": 2.5}')
+    file.write_bytes(estimate.packed({"train_a": 2.5}))
     assert estimate.published("ood", tmp_path) == {"train_a": 2.5}
-    for wrong in ("{", "[1]", '{"train_a": null}', "\xff"):
-        file.write_text(wrong)
-        with pytest.raises(DataError, match=r"seconds\.json is not what was published"):
+    whole = estimate.packed({"train_a": 2.5})
+    packed = [gzip.compress(text) for text in (b"{", b"[1]", b'{"train_a": null}', b"\xff")]
+    for wrong in (b"", b"{}", whole[:-9], *packed):
+        file.write_bytes(wrong)
+        with pytest.raises(DataError, match=r"seconds\.json\.gz is not what was published"):
             estimate.published("ood", tmp_path)

@@ -7,6 +7,7 @@ then; a system's others in sum what its published run took.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ MEGABYTES = {
     "report": 1.5,
 }
 """Size of one output of a kind in 10^6 bytes, likewise."""
-TOOK = "seconds.json"
+TOOK = "seconds.json.gz"
 """Of what is published of a scale: what its jobs took."""
 
 
@@ -115,12 +116,17 @@ def published(scale: str | None, home: Path = Path()) -> dict[str, float]:
     """
     file = scales.published(scale, home) / TOOK
     try:
-        found = json.loads(file.read_bytes()) if file.is_file() else {}
+        found = json.loads(gzip.decompress(file.read_bytes())) if file.is_file() else {}
         return {str(rule): float(time) for rule, time in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"{file} is not what was published ({error}); take it from git again"
         ) from error
+
+
+def packed(times: Mapping[str, float]) -> bytes:
+    """Return the file of `published`."""
+    return gzip.compress(json.dumps(times, sort_keys=True).encode(), mtime=0)
 
 
 def _whole(plan: Plan) -> float:

@@ -1,12 +1,12 @@
 """`published/`: what the authors of a repository got, in git, so that others can hold theirs beside it.
 
-outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json, results/{tables,claims}/**.parquet}
+outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
 are, and the manifest without the digests that follow from these; `about.json` states its Merkle root. It is one column
-of text in one page, so that recipes that are nearly alike are kept once. `seconds.json` says what jobs took, for those
-who plan them again.
+of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for
+those who plan them again.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
         )
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
-        write_bytes(scratch / estimate.TOOK, lined(estimate.took(plan, root)))
+        write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan, root)))
         _replace(scratch, target)
     return Published(scale, target, about, content, texts)
 
@@ -159,9 +159,10 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _kept(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows, verdicts, and the leaderboard."""
+    """Return the files that are published whole: metric rows, verdicts, and a campaign's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
-    return sorted(path for path in (*paths, LEADERBOARD) if (root / path).is_file())
+    board = () if plan.params.system else (LEADERBOARD,)
+    return sorted(path for path in (*paths, *board) if (root / path).is_file())
 
 
 def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
