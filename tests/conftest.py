@@ -159,10 +159,15 @@ def _no_registry() -> str | None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from what stays until the end: libraries and the tests themselves."""
-    importlib.import_module(
+    """Keep the garbage collector from what stays until the end: libraries and the tests themselves.
+
+    No drawn example fails because a machine is busy.
+    """
+    hypothesis = importlib.import_module(
         "hypothesis"
-    )  # which looks, when it is imported, for who refers to what
+    )  # looks, when imported, for who refers to what
+    hypothesis.settings.register_profile("tests", deadline=None)
+    hypothesis.settings.load_profile("tests")
     gc.collect()
     gc.freeze()
 

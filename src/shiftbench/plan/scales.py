@@ -138,24 +138,23 @@ def built() -> list[str]:
 
 def made(home: Path = Path()) -> list[str | None]:
     """Return the scales that were made here: params.yaml, its overlays, built systems at the scale by default."""
-    overlays = [name for name in _overlays(home) if _fits(name, home)]
     systems = [f"{SYSTEMS}/{slug}" for slug in built()]
-    return [scale for scale in (None, *overlays, *systems) if is_made(scale, home)]
+    return [scale for scale in (None, *_overlays(home), *systems) if is_made(scale, home)]
 
 
 def _overlays(home: Path) -> list[str]:
     return sorted(file.stem for file in (home / "params").glob("*.yaml"))
 
 
-def _fits(overlay: str, home: Path) -> bool:
-    """Tell whether an overlay goes with this params.yaml: those of the project need not go with a user's."""
-    try:
-        load(overlay, home)
-    except ParamsError:
-        return False
-    return True
-
-
 def is_made(scale: str | None, home: Path = Path()) -> bool:
-    """Tell whether a scale was run to its end: its report is here."""
-    return (home / load(scale, home).root / Ref("report", "index").path).is_file()
+    """Tell whether a scale was run to its end: its report is here.
+
+    An overlay of the project that does not go with a user's params.yaml was not.
+    """
+    try:
+        root = load(scale, home).root
+    except ParamsError:
+        if scale is None:
+            raise
+        return False
+    return (home / root / Ref("report", "index").path).is_file()
