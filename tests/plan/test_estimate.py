@@ -70,8 +70,10 @@ def test_what_was_published_of_times_is_read_or_refused(tmp_path: Path) -> None:
     file.write_bytes(estimate.packed({"train_a": 2.5}))
     assert estimate.published("ood", tmp_path) == {"train_a": 2.5}
     whole = estimate.packed({"train_a": 2.5})
-    packed = [gzip.compress(text) for text in (b"{", b"[1]", b'{"train_a": null}', b"\xff")]
-    for wrong in (b"", b"{}", whole[:-9], *packed):
+    told = [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 25) + b"{}"]
+    told += [b'{"train_a": %s}' % time for time in (b"null", b"-1", b"NaN", b"1e999")]
+    damaged = [whole[:12] + bytes([byte]) + whole[13:] for byte in range(256) if byte != whole[12]]
+    for wrong in (b"", b"{}", whole[:-9], *map(gzip.compress, told), *damaged):
         file.write_bytes(wrong)
         with pytest.raises(DataError, match=r"seconds\.json\.gz is not what was published"):
             estimate.published("ood", tmp_path)
