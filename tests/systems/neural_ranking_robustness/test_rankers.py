@@ -188,17 +188,17 @@ def test_drmm_counts_cosines() -> None:
 
 def test_conv_knrm_counts_by_kernels() -> None:
     random = np.random.default_rng(0)
-    query, documents = random.normal(size=(2, 3)), random.normal(size=(2, 4, 3))
-    query /= np.linalg.norm(query, axis=1, keepdims=True)
-    documents /= np.linalg.norm(documents, axis=2, keepdims=True)
-    there = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
-    expected = np.zeros((2, 11))
-    for d in range(2):
-        for k, (mean, width) in enumerate(zip(conv_knrm.MEANS, conv_knrm.WIDTHS, strict=True)):
-            for q in query:
-                own = [w for w, t in zip(documents[d], there[d], strict=True) if t]
-                near = sum(math.exp(-((q @ w - mean) ** 2) / (2 * width**2)) for w in own)
-                expected[d, k] += math.log(max(near, 1e-10)) / 2 / 100
+    query, documents = random.normal(size=(2, 2, 5)), random.normal(size=(3, 2, 4, 5))
+    query /= np.linalg.norm(query, axis=-1, keepdims=True)
+    documents /= np.linalg.norm(documents, axis=-1, keepdims=True)
+    there = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]])
+    expected = np.zeros((3, 2, 2, 11))
+    for d, h, g, k in np.ndindex(*expected.shape):
+        mean, width = conv_knrm.MEANS[k], conv_knrm.WIDTHS[k]
+        for q in query[h]:
+            own = [w for w, t in zip(documents[d, g], there[d], strict=True) if t]
+            near = sum(math.exp(-((q @ w - mean) ** 2) / (2 * width**2)) for w in own)
+            expected[d, h, g, k] += math.log(max(near, 1e-10)) / 2 / 100
     given = [torch.from_numpy(part).double() for part in (query, documents, there)]
     assert conv_knrm.kernels(*given).numpy() == pytest.approx(expected, abs=1e-6)
 

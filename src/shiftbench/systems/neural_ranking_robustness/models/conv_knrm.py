@@ -66,9 +66,8 @@ class ConvKnrm(_interactions.Net):
             self._known = self.table @ weight.T
         return self._known[ids]
 
-    def grams(self, ids: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return for each n the n-grams' vectors (m, length, filters), length 1, and where one begins (m, length)."""
-        there = (ids != _interactions.PAD).float()
+    def grams(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the n-grams that begin at each piece (m, length), length 1, (m, n, length, filters)."""
         parts = iter(self.projected(ids).split(self.filters, dim=-1))
         found = []
         for gram, convolution in zip(GRAMS, self.each, strict=True):
@@ -76,8 +75,8 @@ class ConvKnrm(_interactions.Net):
             made: torch.Tensor = convolution.bias.expand(*ids.shape, -1)
             for place in range(gram):  # a text ends in zeros
                 made = made + F.pad(next(parts)[:, place:], (0, 0, 0, place))
-            found.append((F.normalize(torch.relu(made), dim=2, eps=1e-6), there))
-        return found
+            found.append(F.normalize(torch.relu(made), dim=2, eps=1e-6))
+        return torch.stack(found, dim=1)
 
     def forward(
         self,
@@ -86,27 +85,26 @@ class ConvKnrm(_interactions.Net):
         documents: torch.Tensor,
     ) -> torch.Tensor:
         """Return scores (m,); see `_interactions.Net`."""
-        asked = self.grams(query[None])
-        told = self.grams(documents)
-        phi = [kernels(one[0], other, there) for one, _ in asked for other, there in told]
-        scores: torch.Tensor = self.head(torch.cat(phi, dim=1)).squeeze(1)
+        there = (documents != _interactions.PAD).float()
+        phi = kernels(self.grams(query[None])[0], self.grams(documents), there)
+        scores: torch.Tensor = self.head(phi.flatten(1)).squeeze(1)
         return scores
 
 
 def kernels(query: torch.Tensor, documents: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the query's n-grams of ln K_k / 100, (m, 11).
+    """Return the mean over the query's n-grams of ln K_k / 100, (m, h, g, 11).
 
     Args:
-        query: (q, filters), rows of length 1.
-        documents: (m, length, filters), likewise.
+        query: (h, q, filters), rows of length 1.
+        documents: (m, g, length, filters), likewise.
         there: (m, length), 1 where the document has a piece.
     """
-    cosines = torch.einsum("qf,mlf->mql", query, documents)
+    cosines = torch.einsum("hqf,mglf->mhqgl", query, documents)
     counts = []
-    for mean, width in zip(MEANS, WIDTHS, strict=True):  # one at a time stays in the cache
+    for mean, width in zip(MEANS, WIDTHS, strict=True):  # at a time, one that the cache can hold
         near = torch.exp((cosines - mean).square() * (-0.5 / width**2))
-        counts.append((near @ there[:, :, None]).squeeze(2))
-    return torch.stack(counts, dim=2).clamp(min=LEAST).log().mean(1) / 100
+        counts.append((near @ there[:, None, None, :, None]).squeeze(4))
+    return torch.stack(counts, dim=4).clamp(min=LEAST).log().mean(2) / 100
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> ConvKnrm:
