@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,23 @@ def test_conv_knrm_counts_by_kernels() -> None:
             expected[d, h, g, k] += math.log(max(near, 1e-10)) / 2 / 100
     given = [torch.from_numpy(part).double() for part in (query, documents, there)]
     assert conv_knrm.kernels(*given).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7])
+@pytest.mark.parametrize("training", [False, True])
+def test_conv_knrm_has_the_n_grams_of_convolutions(length: int, training: bool) -> None:
+    """Of texts as short as one piece (oracle: torch's convolution over a text that ends in zeros)."""
+    random = torch.Generator().manual_seed(length)
+    table = torch.randn(9, _interactions.SIZE, generator=random)
+    table[_interactions.PAD] = 0
+    net = conv_knrm.ConvKnrm(SimpleNamespace(table=table), 5)  # type: ignore[arg-type]
+    ids = torch.randint(9, (3, length), generator=random)
+    found = net.train(training).grams(ids)
+    for gram, convolution in enumerate(net.each):
+        ended = torch.nn.functional.pad(table[ids].transpose(1, 2), (0, gram))
+        expected = torch.relu(convolution(ended)).transpose(1, 2)
+        expected /= expected.norm(dim=2, keepdim=True).clamp(min=1e-6)
+        assert torch.allclose(found[:, gram], expected, atol=1e-5)
 
 
 def test_a_cross_encoder_can_begin_as_minilm(

@@ -74,7 +74,7 @@ class ConvKnrm(_interactions.Net):
             assert convolution.bias is not None  # noqa: S101 - it was made with one; tells mypy
             made: torch.Tensor = convolution.bias.expand(*ids.shape, -1)
             for place in range(gram):  # a text ends in zeros
-                made = made + F.pad(next(parts)[:, place:], (0, 0, 0, place))
+                made = made + F.pad(next(parts), (0, 0, 0, place))[:, place:]
             found.append(F.normalize(torch.relu(made), dim=2, eps=1e-6))
         return torch.stack(found, dim=1)
 
