@@ -1,13 +1,13 @@
 """Aggregation of many synthetic records with intervals, against pandas on what pandas can hold.
 
-    python benchmarks/aggregation.py [--samples 100000] [--artifacts 1000] [--draws 1000] [--threads 2]
-                                     [--pandas-artifacts 4] [--pandas-draws 100] [--folder DIR]
+    python benchmarks/aggregation.py [--samples 100000] [--cells 1000] [--draws 1000] [--threads 2]
+                                     [--pandas-cells 4] [--pandas-draws 100] [--folder DIR]
 
-Writes `artifacts` record files of `samples` rows (the columns that the metrics read, and a few logits), then
+Writes `cells` record files of `samples` rows (the columns that the metrics read, and a few logits), then
 times `aggregate` for accuracy, nll, brier and ece with all replicates and paired differences, reading
-included. pandas does the same, without differences, for `pandas-artifacts` of the files and `pandas-draws` draws.
+included. pandas does the same, without differences, for `pandas-cells` of the files and `pandas-draws` draws.
 Prints one JSON object: seconds, peak memory of either process, and the ratio of rows x draws per second.
-Goal on 2 cores, at the defaults: under 60 s, under 4 GB. Needs pandas (extra `bench`) unless `--pandas-artifacts 0`.
+Goal on 2 cores, at the defaults: under 60 s, under 4 GB. Needs pandas (extra `bench`) unless `--pandas-cells 0`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "e
 MODELS = 10
 
 
-def synthesise(folder: Path, samples: int, artifacts: int) -> list[CellRows]:
-    """Write records of 10 weights under artifacts / 10 shifts; all share their keys."""
+def synthesise(folder: Path, samples: int, cells: int) -> list[CellRows]:
+    """Write records of 10 weights under cells / 10 shifts; all share their keys."""
     keys = pa.array([f"synthetic/test/{i:09d}" for i in range(samples)])
     found = []
-    for number in range(artifacts):
+    for number in range(cells):
         file = folder / f"{number:05d}.parquet"
         if not file.exists():
             schema.write(_records(keys, number), file, "benchmark")
@@ -85,20 +85,19 @@ def _records(keys: pa.Array, number: int) -> pa.Table:
     return pa.table(columns, schema=formats.RECORDS_FULL.arrow)
 
 
-def ours(artifacts: list[CellRows], draws: int, threads: int) -> None:
-    """Aggregate all artifacts."""
-    tables = aggregate(artifacts, METRICS, draws, 0, threads)
-    assert len(tables.metrics) == len(artifacts) * len(METRICS)
+def ours(cells: list[CellRows], draws: int, threads: int) -> None:
+    """Aggregate all cells."""
+    tables = aggregate(cells, METRICS, draws, 0, threads)
+    assert len(tables.metrics) == len(cells) * len(METRICS)
 
 
-def theirs(artifacts: list[CellRows], draws: int) -> None:
-    """The same of fewer artifacts, as one would write it in pandas: join once, group by under every draw."""
+def theirs(cells: list[CellRows], draws: int) -> None:
+    """The same of fewer cells, as one would write it in pandas: join once, group by under every draw."""
     import pandas as pd
 
     columns = ["key", "correct", "confidence_e9", "nll_e9", "brier_e9"]
     frames = [
-        pd.read_parquet(artifact.file, columns=columns).assign(artifact=i)
-        for i, artifact in enumerate(artifacts)
+        pd.read_parquet(cell.file, columns=columns).assign(cell=i) for i, cell in enumerate(cells)
     ]
     records = pd.concat(frames, ignore_index=True)
     keys = frames[0]["key"]
@@ -159,14 +158,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        artifacts = synthesise(folder, given.samples, given.artifacts)
+        cells = synthesise(folder, given.samples, given.cells)
         result: dict[str, Any] = {
-            "rows": given.samples * given.artifacts,
+            "rows": given.samples * given.cells,
             "draws": given.draws,
             "threads": given.threads,
         }
-        result["shiftbench"] = measure(ours, artifacts, given.draws, given.threads)
-        few = artifacts[: given.pandas_cells]
+        result["shiftbench"] = measure(ours, cells, given.draws, given.threads)
+        few = cells[: given.pandas_cells]
         if few:
             peer = measure(theirs, few, given.pandas_draws)
             result["pandas"] = {
@@ -174,7 +173,7 @@ def main() -> None:
                 "draws": given.pandas_draws,
                 **peer,
             }
-            work = len(artifacts) * given.draws / (len(few) * given.pandas_draws)
+            work = len(cells) * given.draws / (len(few) * given.pandas_draws)
             result["times_pandas"] = round(
                 work * peer["seconds"] / result["shiftbench"]["seconds"], 1
             )
