@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import snakemake
 from snakemake.executors import local
 from snakemake.persistence import FileBackupMixin, PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.sourcecache import LocalSourceFile
 
 from shiftbench.engine import internals
 from shiftbench.engine.internals import MovedError
@@ -59,6 +62,27 @@ def test_no_size_is_read_and_each_is_zero() -> None:
     asyncio.run(internals._read_no_sizes(scheduler, [object()]))
     assert {scheduler._input_sizes[path] for path in ("a.tar", "b.tar")} == {0}
     assert not scheduler._input_sizes
+
+
+def test_pods_on_a_volume_get_the_rules_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another storage is sent is Snakemake's own matter: all that git tracks."""
+    monkeypatch.chdir(tmp_path)
+    Path("rules").mkdir()
+    names = ["Snakefile", "rules/jobs.smk", "jobs.yaml", "params.yaml"]
+    for name in names:
+        Path(name).write_text(name)
+    workflow: Any = SimpleNamespace(
+        included=[LocalSourceFile(str(tmp_path / name)) for name in names[:2]],
+        overwrite_configfiles=[tmp_path / "jobs.yaml"],
+        dag=SimpleNamespace(get_sources=lambda: names),
+    )
+    for provider, sent in {"volume": names[:3], "s3": names}.items():
+        workflow.storage_settings = SimpleNamespace(default_storage_provider=provider)
+        internals._send_rules(workflow, tmp_path / "sources.tar.xz")
+        with tarfile.open("sources.tar.xz") as archive:
+            assert archive.getnames() == sent
 
 
 class Resources(dict[str, str]):

@@ -182,7 +182,7 @@ def _command(
 ) -> None:
     """Be the command: its folder, environment, streams, path of modules and words."""
     name, *words = command
-    if "snakemake" in command or name != "":
+    if "snakemake" in command and "-n" not in command:
         with_warm_jobs(cwd)
     _become(cwd, environment, streams)
     if not name:  # python -P -m MODULE

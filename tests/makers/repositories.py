@@ -90,6 +90,7 @@ def checkout(path: Path) -> Repository:
     repository.run("git", "init", "-q", "-b", "main")
     repository.run("git", "config", "user.email", "tests@example.org")
     repository.run("git", "config", "user.name", "Tests")
+    repository.run("git", "config", "core.compression", "0")
     repository.run("git", "add", "-A")
     repository.run("git", "commit", "-q", "-m", "tiny")
     return repository

@@ -1,8 +1,9 @@
 """What reaches into Snakemake, all of it, and the check that says so when a new Snakemake has moved it.
 
-Four things are replaced: copies of outputs that a failed job would get back, a timer that multiplies, sizes of inputs
-that are read at each choice, and how jobs run on this machine (`Executor`). Snakemake promises none of them; `check`
-compares names and signatures with those that this module was written for, before anything is replaced.
+Five things are replaced: copies of outputs that a failed job would get back, a timer that multiplies, sizes of inputs
+that are read at each choice, the archive of sources for pods, and how jobs run on this machine (`Executor`). Snakemake
+promises none of them; `check` compares names and signatures with those that this module was written for, before
+anything is replaced.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import tarfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +24,7 @@ from snakemake import cli
 from snakemake.executors import local
 from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.workflow import Workflow
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from shiftbench.engine.client import Client, Job, JobFailed
@@ -34,6 +38,7 @@ SIGNATURES: dict[tuple[type | ModuleType, str], tuple[str, ...]] = {
     (PersistenceBase, "restore_output"): ("self", "path"),
     (JobScheduler, "_schedule_reevalutation"): ("self", "delay"),
     (JobScheduler, "update_input_sizes"): ("self", "jobs"),
+    (Workflow, "write_source_archive"): ("self", "path"),
     (cli, "get_argument_parser"): ("profiles",),
     (local.Executor, "run_single_job"): ("self", "job"),
     (local.Executor, "_callback"): ("self", "job_info", "future"),
@@ -104,6 +109,7 @@ def adapt(*, warm: bool) -> None:
     PersistenceBase.restore_output = _give_nothing_back
     JobScheduler._schedule_reevalutation = _look_again
     JobScheduler.update_input_sizes = _read_no_sizes
+    Workflow.write_source_archive = _send_rules
     if warm:
         ExecutorPluginRegistry().get_plugin("local").executor = Executor
 
@@ -188,6 +194,25 @@ async def _read_no_sizes(self: Any, jobs: Any) -> None:  # noqa: ARG001
     ready: half a second where 5,600 jobs are planned, as often. Our priorities are the seconds that wait for a job.
     """
     self._input_sizes = _Zeros()
+
+
+# ------------------------------------------------------------------------------ sources for pods
+
+_send_all = Workflow.write_source_archive
+
+
+def _send_rules(self: Any, path: Path) -> None:
+    """Send pods on a volume the Snakefiles and what `--configfile` names.
+
+    Snakemake packs all that git tracks, 16 seconds at each start, and unpacks it over the volume in each pod.
+    """
+    if self.storage_settings.default_storage_provider != "volume":
+        _send_all(self, path)
+        return
+    rules = [file.get_path_or_uri(secret_free=True) for file in self.included]
+    with tarfile.open(path, "w:xz") as archive:
+        for file in (*rules, *self.overwrite_configfiles):
+            archive.add(os.path.relpath(file))
 
 
 # ------------------------------------------------------------------------------ warm jobs
