@@ -104,13 +104,14 @@ def spectral_damage(one: Any, other: Any) -> float:
 
 
 def edits(one: str, other: str) -> int:
-    """Return the Levenshtein distance."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]
+    """Return the Levenshtein distance, a row of its table at a time."""
+    letters, places = np.array(list(other)), np.arange(len(other) + 1)
+    row = places
+    for number, letter in enumerate(one, 1):
+        best = np.minimum(row[1:] + 1, row[:-1] + (letters != letter))
+        # What comes from the left is one more for each place.
+        row = np.minimum.accumulate(np.concatenate([[number], best]) - places) + places
+    return int(row[-1])
 
 
 @cache
