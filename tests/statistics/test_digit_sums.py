@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from shiftbench.data.known_keys import KnownKeys
 from shiftbench.statistics import digit_sums
 from shiftbench.statistics.contributions import Contributions, weighted
 from shiftbench.statistics.digit_sums import Column
+from shiftbench.statistics.known_keys import KnownKeys
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -53,16 +53,16 @@ def test_digits_reach_as_far_as_they_should() -> None:
             assert Column(np.array([0, sign * (largest + 1)])).digits == count + 1
 
 
-@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "DEFAULT"])
-def test_extreme_digits_do_not_saturate(isa: str) -> None:
-    """Nor do they where oneDNN adds pairs of products in int16."""
+def test_extreme_digits_do_not_saturate() -> None:
+    """Nor do they where oneDNN adds pairs of products in int16: on CPUs with AVX2 alone."""
     code = """if True:
         import itertools, torch
         for a, b, m, k in itertools.product((-128, 127), (8, -8), (1, 40), (7, 1001)):
             one, two = torch.full((m, 8192), a, dtype=torch.int8), torch.full((8192, k), b, dtype=torch.int8)
             assert (torch._int_mm(one, two) == 8192 * a * b).all(), (a, b, m, k)
     """
-    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
+    exec(code)
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
@@ -75,8 +75,7 @@ def test_equal_keys_are_decoded_once_and_others_are_not_taken_for_them(tmp_path:
         file = tmp_path / f"{number}.parquet"
         table = pa.table({"value": np.arange(5000) * number, "key": own})
         pq.write_table(table, file, compression="zstd", row_group_size=groups)
-        with pq.ParquetFile(file) as parquet:
-            read.append(known.read(parquet, file))
+        read.append(known.read(file))
         assert read[-1].to_pylist() == own
     assert read[0] is read[1]
     assert len({id(column) for column in read}) == 4

@@ -26,7 +26,6 @@ from shiftbench.data.formats import (
     Column,
     Format,
 )
-from shiftbench.data.known_keys import KnownKeys
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError, near
 
 VERSION = 1
@@ -192,19 +191,13 @@ def check(found: pa.Schema, form: Format, file: Path) -> None:
         raise SchemaError(f"{file}: column {extra[0]!r} is not one of {form.name}; {_CURE}")
 
 
-def read(
-    file: Path,
-    columns: Sequence[str] | None = None,
-    form: Format | None = None,
-    keys: KnownKeys | None = None,
-) -> pa.Table:
+def read(file: Path, columns: Sequence[str] | None = None, form: Format | None = None) -> pa.Table:
     """Read a table that `write` wrote.
 
     Args:
         file: a Parquet file.
         columns: which to read; default: all.
         form: what it must be; default: the format that its metadata names.
-        keys: with `columns`, key columns that need not be decoded again; the key is then the last column.
 
     Raises:
         SchemaError: no such format, other columns or types than declared, or one of `columns` is not there.
@@ -218,11 +211,7 @@ def read(
                 raise SchemaError(
                     f"{file}: expected a column {name!r}, found {form.name}, which has {', '.join(form.names)}"
                 )
-        if keys is None or columns is None or "key" not in columns:
-            return parquet.read(columns=columns, use_threads=False)
-        rest = [name for name in columns if name != "key"]
-        table = parquet.read(columns=rest, use_threads=False)
-        return table.append_column("key", keys.read(parquet, file))
+        return parquet.read(columns=columns, use_threads=False)
 
 
 def row_digest(file: Path) -> str:

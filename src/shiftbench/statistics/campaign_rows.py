@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shiftbench.data import schema
-from shiftbench.data.known_keys import KnownKeys
 from shiftbench.errors import DuplicateKeyError
 from shiftbench.refs import number, without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import Contributions, Sums, weighted
+from shiftbench.statistics.known_keys import KnownKeys
 from shiftbench.statistics.rows import (
     Floats,
     Row,
@@ -241,9 +241,10 @@ class CampaignRows:
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
         """Return the samples of a cell and the columns that metrics name (default: those of sample metrics)."""
         wanted = [*self.sample, *self.resampled] if metrics is None else metrics
-        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
+        columns = {"group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
         file = self.cells[at].file
-        table = schema.read(file, sorted(columns), keys=self.lists.keys)
+        table = schema.read(file, sorted(columns - {"key"}))
+        table = table.append_column("key", self.lists.keys.read(file))
         return self.lists.intern(table, file), Rows(table)
 
     def shared(self, metric: Metric, one: Row, two: Row) -> tuple[Floats, Floats, int]:

@@ -87,14 +87,19 @@ def split(
 
     Without VNNI there are none: BLAS is as fast. torch is not imported for them; see `single_thread`.
     """
-    torch = sys.modules.get("torch")
-    few = weights.size * len(columns) < _FEW
-    if few or torch is None or not torch.cpu._is_vnni_supported():
+    if weights.size * len(columns) < _FEW or not _multiplies_bytes():
         return [], list(columns)
     return (
         [column for column in columns if column.height <= HEIGHT],
         [column for column in columns if column.height > HEIGHT],
     )
+
+
+def _multiplies_bytes() -> bool:
+    """Tell whether torch is here, with a product of bytes that this CPU is fast at; neither name is a promised one."""
+    torch = sys.modules.get("torch")
+    fast = getattr(getattr(torch, "cpu", None), "_is_vnni_supported", None)
+    return fast is not None and hasattr(torch, "_int_mm") and bool(fast())
 
 
 def sums(columns: Sequence[Column], weights: NDArray[np.uint8]) -> list[Ints]:

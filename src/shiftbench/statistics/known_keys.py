@@ -17,14 +17,15 @@ class KnownKeys:
     def __init__(self) -> None:
         self._known: dict[object, pa.ChunkedArray] = {}
 
-    def read(self, parquet: pq.ParquetFile, file: Path) -> pa.ChunkedArray:
-        """Return the column `key` of an open file, in one chunk."""
-        source = _source(parquet, file)
-        found = self._known.get(source)
-        if found is None:
-            column = parquet.read(columns=["key"], use_threads=False).column("key")
-            found = pa.chunked_array([column.combine_chunks()])
-            found = self._known.setdefault(source, found)  # of two threads, the first one's
+    def read(self, file: Path) -> pa.ChunkedArray:
+        """Return the column `key` of a Parquet file, in one chunk."""
+        with pq.ParquetFile(file) as parquet:
+            source = _source(parquet, file)
+            found = self._known.get(source)
+            if found is None:
+                column = parquet.read(columns=["key"], use_threads=False).column("key")
+                found = pa.chunked_array([column.combine_chunks()])
+                found = self._known.setdefault(source, found)  # of two threads, the first one's
         return found
 
 
