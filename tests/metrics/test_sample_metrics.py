@@ -20,6 +20,7 @@ from shiftbench.data import formats
 from shiftbench.errors import ParamsError, RangeError
 from shiftbench.statistics import contributions
 from shiftbench.statistics.contributions import Contributions, weighted
+from shiftbench.statistics.digit_sums import Column
 
 
 def ece(label: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> float:
@@ -103,9 +104,7 @@ def test_sums_are_exact_for_large_values() -> None:
     assert sums.sums[0].tolist() == exact
     with pytest.raises(RangeError, match="too large to be added exactly"):
         weighted([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
-    assert (
-        contributions._block([np.full((1, 10), float(largest))], 10) == 2
-    )  # 2 x 8 x 2**49 = 2**53
+    assert contributions._block([Column(np.full(10, largest))], 10) == 2  # 2 x 8 x 2**49 = 2**53
 
 
 def test_the_worst_group_by_hand() -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from shiftbench import plugins
 from shiftbench.data import formats, schema
@@ -32,6 +31,7 @@ from shiftbench.refs import Ref
 from shiftbench.statistics import (
     analysis_rows,
     detector_comparisons,
+    digit_sums,
     failure_prediction,
     intervals,
     ood_rows,
@@ -119,8 +119,8 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
         artifacts, key=lambda artifact: (artifact.dataset, artifact.split, artifact.file)
     )
     campaign = CampaignRows(ordered, chosen, draws, seed)
-    # The pool's threads are the parallelism; threads of BLAS within them would only compete.
-    with threadpool_limits(1):
+    # The pool's threads are the parallelism; threads of BLAS and torch within them would only compete.
+    with digit_sums.single_thread(campaign.products):
         rows = list(_rows(campaign, threads, detection))
         rows += analysis_rows.observed_rows(
             observed.files, observed.campaign, observed.task, campaign

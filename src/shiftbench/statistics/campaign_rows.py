@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from shiftbench.errors import DuplicateKeyError
 from shiftbench.refs import number, without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import Contributions, Sums, weighted
+from shiftbench.statistics.known_keys import KnownKeys
 from shiftbench.statistics.rows import (
     Floats,
     Row,
@@ -96,6 +98,7 @@ class Lists:
     """Interned lists of samples: cells of one dataset have the same keys, and so one matrix of weights."""
 
     def __init__(self) -> None:
+        self.keys = KnownKeys()
         self._known: list[Samples] = []
         self._lock = threading.Lock()
 
@@ -105,7 +108,7 @@ class Lists:
         Raises:
             DuplicateKeyError: two rows have one key.
         """
-        keys = table.column("key").combine_chunks()
+        keys = _array(table.column("key"))
         clusters = (
             table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
         )
@@ -120,6 +123,11 @@ class Lists:
             found = Samples(keys, units, "key" if own else "cluster", len(self._known), distinct)
             self._known.append(found)
             return found
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; one that is one already is not copied, and so equals itself at no cost."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _refuse_duplicates(keys: pa.StringArray, file: Path) -> None:
@@ -154,21 +162,31 @@ class CampaignRows:
         self.resampled = [metric for metric in metrics if metric.module.KIND == "resampled"]
         self.lists = Lists()
 
+    @property
+    def products(self) -> int:
+        """How many products of a weight and a value the sums of sample metrics are, about."""
+        rows = sum(self._lengths[at] for at in self._wanted) if self.sample else 0
+        return rows * len(self.sample) * (1 + self.draws)
+
+    @property
+    def _wanted(self) -> list[int]:
+        """The cells that have sample metrics."""
+        return [at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood]
+
+    @cached_property
+    def _lengths(self) -> dict[int, int]:
+        """How many rows these have."""
+        return {at: pq.read_metadata(self.cells[at].file).num_rows for at in self._wanted}
+
     def sample_rows(self, threads: int) -> Iterator[Row]:
         """Yield the rows of sample and of resampled metrics, a batch of cells at a time."""
-        wanted = [
-            at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood
-        ]
         if self.sample or self.resampled:
-            yield from itertools.chain.from_iterable(
-                each(self._batch, self._batches(wanted), threads)
-            )
+            yield from itertools.chain.from_iterable(each(self._batch, self._batches(), threads))
 
-    def _batches(self, wanted: list[int]) -> Iterator[list[int]]:
+    def _batches(self) -> Iterator[list[int]]:
         batch: list[int] = []
         size = 0
-        for at in wanted:
-            rows = pq.read_metadata(self.cells[at].file).num_rows
+        for at, rows in self._lengths.items():
             if batch and (len(batch) == BATCH_CELLS or size + rows > BATCH_ROWS):
                 yield batch
                 batch, size = [], 0
@@ -223,9 +241,10 @@ class CampaignRows:
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
         """Return the samples of a cell and the columns that metrics name (default: those of sample metrics)."""
         wanted = [*self.sample, *self.resampled] if metrics is None else metrics
-        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
+        columns = {"group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
         file = self.cells[at].file
-        table = schema.read(file, sorted(columns))
+        table = schema.read(file, sorted(columns - {"key"}))
+        table = table.append_column("key", self.lists.keys.read(file))
         return self.lists.intern(table, file), Rows(table)
 
     def shared(self, metric: Metric, one: Row, two: Row) -> tuple[Floats, Floats, int]:

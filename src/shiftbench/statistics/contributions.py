@@ -1,13 +1,13 @@
 """Integer contributions of samples, and their sums under every bootstrap draw at once.
 
-Exact by construction: contributions are integers, products with weights run in float64 (BLAS, and a
-compiled loop for bins) over blocks small enough that every partial sum stays below 2**53,
-and blocks are added in int64. So the sums are the same for any block size, thread count or CPU.
+Exact by construction: contributions are integers, and products with weights run either in bytes (`digit_sums`, where
+that is faster) or in float64 (BLAS, and a compiled loop for bins) over blocks small enough that every partial sum stays
+below 2**53; blocks are added in int64. So the sums are the same for any block size, thread count or CPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from shiftbench.compiled import compiled
 from shiftbench.errors import RangeError
+from shiftbench.statistics import digit_sums
 from shiftbench.statistics.bootstrap import MAX_WEIGHT
+from shiftbench.statistics.digit_sums import Column
 from shiftbench.statistics.rows import Floats, Ints
 
 # One block of weights is 4096 x 250 bytes, which a core's second cache holds.
@@ -68,87 +70,102 @@ def weighted(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list
     Raises:
         RangeError: a sum could pass 2**62.
     """
-    columns = {id(array): array for part in parts for array in (part.count, *part.sums)}
-    at = {name: row for row, name in enumerate(columns)}
-    binned = [part for part in parts if part.binned is not None]
-    dense, bins = _sum(list(columns.values()), binned, weights)
-    starts = np.cumsum([0, *(part.width for part in binned)])
-    spans = {
-        id(part): bins[low:high]
-        for part, low, high in zip(binned, starts[:-1], starts[1:], strict=True)
+    columns = {id(array): Column(array) for part in parts for array in (part.count, *part.sums)}
+    binned = {
+        id(part): Column(part.binned, _bins(part), part.width)
+        for part in parts
+        if part.binned is not None
     }
+    summed = _sum([*columns.values(), *binned.values()], weights)
     none = np.zeros((0, weights.shape[1]), dtype=np.int64)
     return [
         Sums(
-            dense[at[id(part.count)]],
-            dense[[at[id(array)] for array in part.sums]],
-            spans.get(id(part), none),
+            summed[columns[id(part.count)]][0],
+            np.concatenate([none, *(summed[columns[id(array)]] for array in part.sums)]),
+            summed[binned[id(part)]] if id(part) in binned else none,
         )
         for part in parts
     ]
 
 
-def _sum(
-    columns: list[Ints], binned: list[Contributions], weights: NDArray[np.uint8]
-) -> tuple[Ints, Ints]:
+def _sum(columns: list[Column], weights: NDArray[np.uint8]) -> dict[Column, Ints]:
+    """Return the sums of each column, int64 (width, k)."""
+    step = _block(columns, len(weights))
+    bytes_, floats = digit_sums.split(columns, weights)
+    plain = [column for column in floats if column.bins is None]
+    binned = [column for column in floats if column.bins is not None]
+    return {
+        **dict(zip(bytes_, digit_sums.sums(bytes_, weights), strict=True)),
+        **dict(zip(plain, _plain_sums(plain, weights, step), strict=True)),
+        **dict(zip(binned, _binned_sums(binned, weights, step), strict=True)),
+    }
+
+
+def _plain_sums(columns: list[Column], weights: NDArray[np.uint8], step: int) -> list[Ints]:
+    """Sum columns of one bin by BLAS, `step` samples at a time; int64 (1, k) each."""
+    if not columns:
+        return []
+    values = np.stack([np.asarray(column.values, dtype=np.float64) for column in columns])
+    sums = np.zeros((len(columns), weights.shape[1]), dtype=np.int64)
+    for rows, draws in _blocks(weights, step):
+        products = values[:, rows] @ weights[rows, draws].astype(np.float64)
+        sums[:, draws] += products.astype(np.int64)
+    return list(sums[:, None])
+
+
+def _binned_sums(columns: list[Column], weights: NDArray[np.uint8], step: int) -> list[Ints]:
+    """Sum columns within their bins, `step` samples at a time; int64 (width, k) each."""
+    if not columns:
+        return []
+    values = np.stack([np.asarray(column.values, dtype=np.float64) for column in columns])
+    ends = np.cumsum([column.width for column in columns], dtype=np.int32)
+    bins = np.stack([column.bins for column in columns if column.bins is not None])
+    bins[1:] += ends[:-1, None]
+    sums = np.zeros((ends[-1], weights.shape[1]), dtype=np.int64)
+    for rows, draws in _blocks(weights, step):
+        block = weights[rows, draws]
+        added = np.zeros((len(sums), block.shape[1]))
+        _add(values[:, rows], bins[:, rows], block, added)
+        sums[:, draws] += added.astype(np.int64)
+    return np.split(sums, ends[:-1])
+
+
+def _blocks(weights: NDArray[np.uint8], step: int) -> Iterator[tuple[slice, slice]]:
     n, k = weights.shape
-    values = np.stack([np.asarray(column, dtype=np.float64) for column in columns])
-    height = sum(part.width for part in binned)
-    added = np.stack(
-        [np.asarray(part.binned, dtype=np.float64) for part in binned] or [np.zeros(n)]
-    )
-    which = _rows_of(binned, n)
-    dense, bins = np.zeros((len(columns), k), dtype=np.int64), np.zeros((height, k), dtype=np.int64)
-    step = _block([*values, *added], n)
     for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
         for low in range(0, k, DRAWS):
-            block = weights[rows, low : low + DRAWS]
-            dense[:, low : low + DRAWS] += (values[:, rows] @ block.astype(np.float64)).astype(
-                np.int64
-            )
-            if binned:
-                sums = np.zeros((height, block.shape[1]))
-                _add(added[:, rows], which[:, rows], block, sums)
-                bins[:, low : low + DRAWS] += sums.astype(np.int64)
-    return dense, bins
+            yield slice(start, min(start + step, n)), slice(low, low + DRAWS)
 
 
-def _block(arrays: list[Floats], n: int) -> int:
+def _block(columns: list[Column], n: int) -> int:
     """Return how many of n rows may be summed in float64, so that every sum of weighted integers is exact."""
-    largest = max(
-        (max(float(array.max()), -float(array.min())) for array in arrays if array.size),
-        default=0.0,
-    )
+    largest = max(column.largest for column in columns)
     if largest * MAX_WEIGHT > _EXACT or (
-        n * largest * MAX_WEIGHT > _LIMIT and _total(arrays) > _LIMIT
+        n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT
     ):
         raise RangeError(
-            f"a metric's contributions are too large to be added exactly: the largest of {n} is {largest:g}"
+            f"a metric's contributions are too large to be added exactly: the largest of {n} is {float(largest):g}"
         )
-    return int(max(1, min(ROWS, _EXACT // max(1, MAX_WEIGHT * largest))))
+    return max(1, min(ROWS, _EXACT // max(1, MAX_WEIGHT * largest)))
 
 
-def _total(arrays: list[Floats]) -> float:
-    return max(float(np.abs(array).sum(axis=-1).max()) for array in arrays) * MAX_WEIGHT
+def _total(columns: list[Column]) -> float:
+    return (
+        max(float(np.abs(column.values.astype(np.float64)).sum()) for column in columns)
+        * MAX_WEIGHT
+    )
 
 
-def _rows_of(binned: list[Contributions], n: int) -> NDArray[np.int32]:
-    """Return the row of all bins of all parts that each sample adds to, int32 (parts, n).
+def _bins(part: Contributions) -> NDArray[np.int32]:
+    """Return the bin of each sample, int32 (n,).
 
     Raises:
-        RangeError: a bin of a part is none of its bins.
+        RangeError: it is none of the part's bins.
     """
-    starts = np.cumsum([0, *(part.width for part in binned)])
-    found = np.empty((max(len(binned), 1), n), dtype=np.int32)
-    for row, part, start in zip(found, binned, starts, strict=False):
-        inside = part.bins is not None and (
-            not n or 0 <= part.bins.min() <= part.bins.max() < part.width
-        )
-        if not inside:
-            raise RangeError(f"a metric's bins lie outside of 0 to {part.width - 1}")
-        row[:] = part.bins + start
-    return found
+    bins = part.bins
+    if bins is None or (bins.size and not 0 <= bins.min() <= bins.max() < part.width):
+        raise RangeError(f"a metric's bins lie outside of 0 to {part.width - 1}")
+    return bins.astype(np.int32)
 
 
 @compiled

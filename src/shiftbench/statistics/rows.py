@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,14 @@ from shiftbench.refs import number
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+@lru_cache(maxsize=4)
+def _all(n: int) -> Ints:
+    """Return n ones, int64, read-only; one array for many cells, so that it is added up only once."""
+    ones = np.ones(n, dtype=np.int64)
+    ones.flags.writeable = False
+    return ones
 
 
 class Rows:
@@ -28,7 +37,7 @@ class Rows:
 
     def __init__(self, table: pa.Table, mask: Ints | None = None) -> None:
         self.table, self.mask = table, mask
-        self.counting: Ints = np.ones(len(table), dtype=np.int64) if mask is None else mask
+        self.counting: Ints = _all(len(table)) if mask is None else mask
         self._columns: dict[str, Ints] = {}
         self._present = [self.counting]
 
@@ -39,7 +48,8 @@ class Rows:
         """Return an integer or boolean column as int64 (n,), 0 where it is null or masked out."""
         if name not in self._columns:
             values = self.table.column(name).combine_chunks()
-            values = values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
+            if values.null_count:
+                values = values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
             integers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
             self._columns[name] = integers if self.mask is None else integers * self.mask
         return self._columns[name]
