@@ -4,8 +4,8 @@ outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.jso
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
-are, and the manifest without the digests that follow from these; `about.json` states its Merkle root. It is one column
-of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for
+are, and the manifest without the digests that follow from these; `about.json` states its Merkle root and the evidence's
+digest. It is one column of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for
 those who plan them again.
 """
 
@@ -33,7 +33,7 @@ from shiftbench.release.text import lined
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
-_ABOUT = {*"format scale root commit created files rows claims environment".split()}
+_ABOUT = {*"format scale root evidence commit created files rows claims environment".split()}
 _COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
 _WHOLE = 1 << 30
 """Bytes of a page, more than there are: compression sees all at once."""
@@ -111,13 +111,13 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     name = (scale or PLAIN).replace("/", "-")
     content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
-    about = _about(root, kept, content, texts)
     target = published(scale, home)
     with scratch_folder(target) as scratch:
-        write_bytes(scratch / ABOUT, lined(about))
         _pack(
             {**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE
         )
+        about = _about(root, kept, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
+        write_bytes(scratch / ABOUT, lined(about))
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
         write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan, root)))
@@ -263,6 +263,8 @@ def _flaw(
     """Return what is wrong in what is published, None: nothing."""
     if about["format"] != FORMAT or not about.keys() >= _ABOUT:
         return f"{ABOUT} is not of format {FORMAT}"
+    if about["evidence"] != sha256(place / EVIDENCE):
+        return f"{EVIDENCE} is another"
     if not about["root"] == content["root"] == manifest.root_of(content):
         return "the Merkle root is not that of the manifest"
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
