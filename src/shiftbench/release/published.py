@@ -5,8 +5,8 @@ outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.jso
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
 are, and the manifest without the digests that follow from these; `about.json` states its Merkle root and the evidence's
-digest. It is one column of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for
-those who plan them again.
+digest. It is one column of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz`
+says what jobs took, for those who plan them again.
 """
 
 from __future__ import annotations
