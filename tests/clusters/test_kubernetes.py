@@ -112,7 +112,7 @@ def test_the_smoke_campaign_has_the_bytes_of_a_local_run_though_a_pod_was_evicte
     while not cluster.named(rule):
         assert run.poll() is None, f"ended too early; see {campaign.path}.log"
         time.sleep(0.1)
-    time.sleep(3)
+    time.sleep(1)
     os.killpg(cluster.pods[cluster.named(rule)[0]].pid, signal.SIGKILL)
     assert run.wait() == 0, Path(f"{campaign.path}.log").read_text()[-3000:]
     assert len(cluster.named(rule)) == 2

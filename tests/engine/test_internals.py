@@ -69,20 +69,20 @@ def test_pods_on_a_volume_get_the_rules_alone(
 ) -> None:
     """What another storage is sent is Snakemake's own matter: all that git tracks."""
     monkeypatch.chdir(tmp_path)
-    Path("rules").mkdir()
-    names = ["Snakefile", "rules/jobs.smk", "jobs.yaml", "params.yaml"]
+    Path("workflow/scripts").mkdir(parents=True)
+    names = ["Snakefile", "mine.yaml", "params.yaml", "workflow/jobs.smk", "workflow/scripts/a.py"]
     for name in names:
         Path(name).write_text(name)
     workflow: Any = SimpleNamespace(
-        included=[LocalSourceFile(str(tmp_path / name)) for name in names[:2]],
-        overwrite_configfiles=[tmp_path / "jobs.yaml"],
-        dag=SimpleNamespace(get_sources=lambda: names),
+        included=[LocalSourceFile(str(tmp_path / name)) for name in ("Snakefile", names[3])],
+        configfiles=[tmp_path / "mine.yaml"],
+        dag=SimpleNamespace(get_sources=lambda: set(names)),
     )
-    for provider, sent in {"volume": names[:3], "s3": names}.items():
+    for provider, left_out in {"volume": {"params.yaml"}, "s3": set()}.items():
         workflow.storage_settings = SimpleNamespace(default_storage_provider=provider)
         internals._send_rules(workflow, tmp_path / "sources.tar.xz")
         with tarfile.open("sources.tar.xz") as archive:
-            assert archive.getnames() == sent
+            assert set(archive.getnames()) == set(names) - left_out
 
 
 class Resources(dict[str, str]):

@@ -202,7 +202,7 @@ _send_all = Workflow.write_source_archive
 
 
 def _send_rules(self: Any, path: Path) -> None:
-    """Send pods on a volume the Snakefiles and what `--configfile` names.
+    """Send pods on a volume Snakefiles, files of configuration, and what rules keep in `workflow`.
 
     Snakemake packs all that git tracks, 16 seconds at each start, and unpacks it over the volume in each pod.
     """
@@ -210,9 +210,11 @@ def _send_rules(self: Any, path: Path) -> None:
         _send_all(self, path)
         return
     rules = [file.get_path_or_uri(secret_free=True) for file in self.included]
+    needed = {os.path.relpath(file) for file in (*rules, *self.configfiles)}
     with tarfile.open(path, "w:xz") as archive:
-        for file in (*rules, *self.overwrite_configfiles):
-            archive.add(os.path.relpath(file))
+        for file in sorted(self.dag.get_sources()):
+            if file in needed or file.startswith("workflow/"):
+                archive.add(file)
 
 
 # ------------------------------------------------------------------------------ warm jobs
