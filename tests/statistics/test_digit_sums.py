@@ -3,18 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from shiftbench.statistics import digit_sums
 from shiftbench.statistics.contributions import Contributions, weighted
 from shiftbench.statistics.digit_sums import Column
-from shiftbench.statistics.known_keys import KnownKeys
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -64,18 +60,3 @@ def test_extreme_digits_do_not_saturate() -> None:
     env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
     exec(code)
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
-
-
-def test_equal_keys_are_decoded_once_and_others_are_not_taken_for_them(tmp_path: Path) -> None:
-    keys = [f"set/test/{at:05d}" for at in range(5000)]
-    known, read = KnownKeys(), []
-    for number, (own, groups) in enumerate(
-        [(keys, 9000), (keys, 9000), (keys, 700), (keys[::-1], 9000), ([*keys[:-1], "x"], 9000)]
-    ):
-        file = tmp_path / f"{number}.parquet"
-        table = pa.table({"value": np.arange(5000) * number, "key": own})
-        pq.write_table(table, file, compression="zstd", row_group_size=groups)
-        read.append(known.read(file))
-        assert read[-1].to_pylist() == own
-    assert read[0] is read[1]
-    assert len({id(column) for column in read}) == 4

@@ -24,7 +24,6 @@ from shiftbench.errors import DuplicateKeyError
 from shiftbench.refs import number, without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import Contributions, Sums, weighted
-from shiftbench.statistics.known_keys import KnownKeys
 from shiftbench.statistics.rows import (
     Floats,
     Row,
@@ -98,7 +97,6 @@ class Lists:
     """Interned lists of samples: cells of one dataset have the same keys, and so one matrix of weights."""
 
     def __init__(self) -> None:
-        self.keys = KnownKeys()
         self._known: list[Samples] = []
         self._lock = threading.Lock()
 
@@ -241,10 +239,9 @@ class CampaignRows:
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
         """Return the samples of a cell and the columns that metrics name (default: those of sample metrics)."""
         wanted = [*self.sample, *self.resampled] if metrics is None else metrics
-        columns = {"group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
+        columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
         file = self.cells[at].file
-        table = schema.read(file, sorted(columns - {"key"}))
-        table = table.append_column("key", self.lists.keys.read(file))
+        table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
 
     def shared(self, metric: Metric, one: Row, two: Row) -> tuple[Floats, Floats, int]:
