@@ -17,7 +17,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shiftbench.data import skipped
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.plan.snakemake_rules import Rule
 from shiftbench.progress import Screen
@@ -130,6 +129,9 @@ class Terminal:
 
     def end(self, job: int) -> None:
         """Note that a job has ended; print what samples it left out and, where there is no terminal, itself."""
+        # Imports OpenCV and pyarrow, which the plan does without.
+        from shiftbench.data import skipped
+
         ended = self.board.end(job)
         with contextlib.suppress(
             DataError

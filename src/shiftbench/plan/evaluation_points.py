@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from shiftbench import plugins, refs
 from shiftbench.errors import ParamsError
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.refs import RecordsName, Ref, ShardsName
 from shiftbench.streams._steps import Step, Support, check
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ANY = "*"
 """What a domain shift is relative to, where that is the dataset of any campaign."""
@@ -66,6 +71,22 @@ class EvaluationPoint:
         return self.golden or refs.previews(self.data)
 
 
+def _once(
+    method: Callable[Concatenate[EvaluationPoints, P], R],
+) -> Callable[Concatenate[EvaluationPoints, P], R]:
+    """Keep what a method returns; of arguments that are equal it returns the same, 0 and 0.0 are."""
+
+    @functools.wraps(method)
+    def kept(self: EvaluationPoints, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        key = method.__name__, args, tuple(kwargs.items())
+        if key not in self._kept:
+            self._kept[key] = method(self, *args, **kwargs)
+        found: R = self._kept[key]
+        return found
+
+    return kept
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationPoints:
     """The evaluation points that params name.
@@ -77,8 +98,7 @@ class EvaluationPoints:
 
     params: Params
     unbuildable: frozenset[Ref] = frozenset()
-    _walks: dict[tuple[str, str | None], list[EvaluationPoint]] = field(default_factory=dict)
-    _pairs: dict[str, frozenset[tuple[Ref, str]]] = field(default_factory=dict)
+    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
     def campaigns(self) -> dict[str, Campaign]:
@@ -141,6 +161,7 @@ class EvaluationPoints:
         level = None if domain and not levels else severity
         return EvaluationPoint(stream, step, data, dataset, split, shift, level, reference, golden)
 
+    @_once
     def _domain(self, shift: str) -> dict[str, str] | None:
         """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
         module = plugins.read("shifts", self.params.use("shifts", shift))
@@ -155,6 +176,7 @@ class EvaluationPoints:
             raise ParamsError(f"shifts.{shift}.{lacking[0]} is missing; name a dataset")
         return domain or None
 
+    @_once
     def _data(
         self, dataset: str, split: str, shift: str, severity: float
     ) -> tuple[Ref, Ref | None]:
@@ -164,6 +186,7 @@ class EvaluationPoints:
             return shifted, None
         return self.resolve(refs.shards(dataset, split)), refs.previews(shifted)
 
+    @_once
     def _levels(self, shift: str) -> dict[float, str]:
         """Return the dataset of each severity of a domain shift that has some, at rising severity."""
         if not plugins.defines(plugins.read("shifts", self.params.use("shifts", shift)), "DOMAIN"):
@@ -181,17 +204,13 @@ class EvaluationPoints:
             return tuple(self._levels(shift)) or (1.0,)
         return self.params.shift(shift).severities
 
+    @_once
     def walk(self, name: str, reference: str | None = None) -> list[EvaluationPoint]:
         """Return the evaluation points of a stream, in order.
 
         Raises:
             ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
         """
-        if (name, reference) not in self._walks:
-            self._walks[name, reference] = self._walk(name, reference)
-        return self._walks[name, reference]
-
-    def _walk(self, name: str, reference: str | None) -> list[EvaluationPoint]:
         module = plugins.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
@@ -239,9 +258,11 @@ class EvaluationPoints:
 
     def evaluates(self, name: str, weights: Ref, method: str) -> bool:
         """Tell whether the campaign of a name evaluates weights with a method around them."""
-        if name not in self._pairs:
-            self._pairs[name] = frozenset(self.wrapped(self.params.campaigns[name]))
-        return (weights, method) in self._pairs[name]
+        return (weights, method) in self._evaluated(name)
+
+    @_once
+    def _evaluated(self, name: str) -> frozenset[tuple[Ref, str]]:
+        return frozenset(self.wrapped(self.params.campaigns[name]))
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""
@@ -263,6 +284,7 @@ class EvaluationPoints:
         )
         return [record for record in kept if record not in self.unbuildable]
 
+    @_once
     def resolve(self, ref: Ref) -> Ref:
         """Send shards and previews that may not be passed on to data/local."""
         if ref.kind not in ("shards", "previews"):

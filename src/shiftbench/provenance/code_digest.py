@@ -53,15 +53,7 @@ def closure(files: Iterable[Path]) -> dict[str, str]:
     Raises:
         PluginError: an asset that a file names is not there.
     """
-    found: dict[str, str] = {}
-    queue = [_audited(path) for path in files]
-    while queue:
-        path = queue.pop()
-        name = spell(path)
-        if name not in found:
-            found[name] = digest(path)
-            queue.extend(_read(path).reached)
-    return dict(sorted(found.items()))
+    return dict(sorted((spell(path), one.digest) for path, one in _reached(files).items()))
 
 
 def linked(files: Iterable[Path]) -> str:
@@ -70,18 +62,26 @@ def linked(files: Iterable[Path]) -> str:
     `closure` tells *which* contents are there; two modules that swap their helpers have the same ones. Each file's
     digest is hashed with those of what it uses, as often as there are files: then every path is in it, in circles too.
     """
-    roots = [_audited(path) for path in files]
-    uses: dict[Path, tuple[Path, ...]] = {}
-    queue = list(roots)
+    roots = list(files)
+    sources = _reached(roots)
+    place = {path: at for at, path in enumerate(sources)}
+    joined = [(place[path], *map(place.__getitem__, of.reached)) for path, of in sources.items()]
+    now = [of.digest for of in sources.values()]
+    for _ in sources:
+        now = [_hash([now[at] for at in row]) for row in joined]
+    return _hash([now[place[_audited(path)]] for path in roots])
+
+
+def _reached(files: Iterable[Path]) -> dict[Path, _Source]:
+    """Return the files and all that they reach, as they are now."""
+    found: dict[Path, _Source] = {}
+    queue = [_audited(path) for path in files]
     while queue:
         path = queue.pop()
-        if path not in uses:
-            uses[path] = _read(path).reached
-            queue.extend(uses[path])
-    now = {path: digest(path) for path in uses}
-    for _ in uses:
-        now = {path: _hash([now[path], *(now[other] for other in uses[path])]) for path in uses}
-    return _hash([now[path] for path in roots])
+        if path not in found:
+            found[path] = _read(path)
+            queue.extend(found[path].reached)
+    return found
 
 
 def _hash(parts: Iterable[str]) -> str:
