@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
+from shiftbench.rng import RandomStream
 from shiftbench.statistics import bootstrap
 
 KEYS = pa.array([f"digits/test/{i:06d}" for i in range(300)])
@@ -16,6 +19,25 @@ def test_weights_belong_to_the_unit() -> None:
     assert np.array_equal(bootstrap.weights(KEYS, 16, 0), whole[:, :17])
     assert not np.array_equal(bootstrap.weights(KEYS, 64, 1), whole)
     assert (whole[:, 0] == 1).all()
+
+
+@settings(max_examples=25)
+@given(
+    units=st.lists(st.text(max_size=8), max_size=9),
+    times=st.integers(1, 40),
+    draws=st.integers(0, 70),
+    seed=st.integers(-3, 2**70),
+)
+def test_weights_are_words_of_the_units_stream(
+    units: list[str], times: int, draws: int, seed: int
+) -> None:
+    """Also of more units than are drawn together."""
+    named = [f"{unit}/{number}" for unit in units for number in range(times)]
+    found = bootstrap.weights(pa.array(named, pa.string()), draws, seed)
+    assert found.shape == (len(named), 1 + draws)
+    for row, unit in zip(found, named, strict=True):
+        words = RandomStream(seed, "bootstrap", "", unit).words16(draws)
+        assert np.array_equal(row[1:], bootstrap.table()[words])
 
 
 def test_equal_units_are_drawn_together() -> None:

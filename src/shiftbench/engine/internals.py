@@ -141,7 +141,8 @@ def shows(words: Iterable[str]) -> bool:
 
 @functools.cache
 def _asked(words: tuple[str, ...]) -> argparse.Namespace:
-    return cli.get_argument_parser().parse_args(list(words))
+    asked: argparse.Namespace = cli.get_argument_parser().parse_args(list(words))
+    return asked
 
 
 _SHOW = "dag rulegraph filegraph d3dag summary detailed_summary report".split()

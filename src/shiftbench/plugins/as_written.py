@@ -10,6 +10,7 @@ import __future__
 import ast
 import functools
 import importlib
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ class Text:
         self.packages = packages
         self._binding: dict[str, list[ast.stmt]] = {}
         self._done: set[ast.stmt] = set()
-        for statement in tree.body:
+        for statement in itertools.chain.from_iterable(map(_single, tree.body)):
             for bound in set(_bound(statement)):
                 self._binding.setdefault(bound, []).append(statement)
         self.module = ModuleType(name, ast.get_docstring(tree, clean=False))
@@ -170,6 +171,14 @@ def _read(name: str, packages: frozenset[str]) -> ModuleType | None:
     folder = Path(str(importlib.import_module(package).__file__)).parent
     file = folder / f"{stem}.py"
     return Text(name, file, packages).module if file.is_file() else None
+
+
+def _single(statement: ast.stmt) -> list[ast.stmt]:
+    """Return a statement; one that imports several names from a module as one for each."""
+    if not isinstance(statement, ast.ImportFrom):
+        return [statement]
+    module, level = statement.module, statement.level
+    return [ast.ImportFrom(module, [alias], level) for alias in statement.names]
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:

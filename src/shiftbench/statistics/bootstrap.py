@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ from shiftbench.rng import RandomStream, poisson_table
 MAX_WEIGHT = 8
 ERROR = 0.05
 _KEPT_BYTES = 1 << 30
+_TOGETHER = 256  # units: 500 kB of words for 1,000 draws
 _kept: OrderedDict[tuple[int, int, int], tuple[pa.StringArray, NDArray[np.uint8]]] = OrderedDict()
 _lock = threading.Lock()
 
@@ -66,14 +68,33 @@ def weights(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
 
 def _matrix(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
     encoded = units.dictionary_encode()
-    distinct = np.empty((len(encoded.dictionary), 1 + draws), dtype=np.uint8)
+    names = encoded.dictionary.to_pylist()
+    distinct = np.empty((len(names), 1 + draws), dtype=np.uint8)
     distinct[:, 0] = 1
     counts = table()
-    for row, unit in zip(distinct, encoded.dictionary.to_pylist(), strict=True):
-        np.take(counts, RandomStream(seed, "bootstrap", "", unit).words16(draws), out=row[1:])
+    for low in range(0, len(names), _TOGETHER):
+        some = slice(low, low + _TOGETHER)
+        words = _words16(names[some], draws, seed)
+        np.take(counts, words, out=distinct[some, 1:], mode="wrap")  # 16 bits: none is outside
     matrix = distinct if len(distinct) == len(units) else distinct[encoded.indices.to_numpy()]
     matrix.flags.writeable = False
     return matrix
+
+
+def _words16(units: list[str], draws: int, seed: int) -> NDArray[np.uint16]:
+    """Return `RandomStream(seed, "bootstrap", "", unit).words16(draws)` of each unit, uint16 (n, draws).
+
+    One generator takes all keys in turn; to make one for each takes as long as all else.
+    """
+    keys = [RandomStream(seed, "bootstrap", "", unit).key for unit in units]
+    generator = np.random.Philox(key=0)
+    fresh: Any = generator.state
+    words = np.empty((len(units), -(-draws // 4)), dtype="<u8")
+    for row, key in zip(words, np.array(keys, dtype=np.uint64), strict=True):
+        fresh["state"]["key"] = key
+        generator.state = fresh
+        row[:] = generator.random_raw(len(row))
+    return words.view("<u2")[:, :draws]
 
 
 def interval(

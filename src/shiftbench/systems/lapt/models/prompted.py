@@ -48,12 +48,16 @@ def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     Raises:
         ParamsError: fewer than one negative label or token of context.
     """
+    _check(params)
+    module = plugins.find("models", params["encoder"])
+    return module, {**module.PARAMS, **params["options"]}
+
+
+def _check(params: Mapping[str, Any]) -> None:
     if params["negatives"] < 1 or params["context"] < 1:
         raise ParamsError(
             f"prompted: negatives is {params['negatives']} and context {params['context']}; expected 1 or more of each"
         )
-    module = plugins.find("models", params["encoder"])
-    return module, {**module.PARAMS, **params["options"]}
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -63,8 +67,10 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return what the model inside needs."""
-    module, options = inner(params)
-    found: list[Ref] = module.needs(options) if hasattr(module, "needs") else []
+    _check(params)
+    module = plugins.read("models", params["encoder"])
+    options = {**module.PARAMS, **params["options"]}
+    found: list[Ref] = module.needs(options) if plugins.defines(module, "needs") else []
     return found
 
 

@@ -48,7 +48,7 @@ Inputs = npt.NDArray[Any]
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the drift's files, whose code decides the weights."""
     name = params["drift"]
-    in_torch = apply_shift.name_in_torch(plugins.find("shifts", name))
+    in_torch = apply_shift.name_in_torch(plugins.read("shifts", name))
     return [("shifts", name), *([(apply_shift.TORCH, in_torch)] if in_torch else [])]
 
 

@@ -22,6 +22,8 @@ from shiftbench.systems.mpts.models import _meta_net, maml_convnet, maml_mlp
 from shiftbench.systems.mpts.models._links import Floats
 
 Bounds = Sequence[tuple[float, float]]
+SOURCES: dict[str, tuple[str, ...]] = {"sinusoids": (), "pictures": fashion_mnist.SOURCES}
+"""Originals by distribution."""
 BLOCK = 250
 """Iterations whose tasks are drawn at once."""
 
@@ -40,7 +42,6 @@ class Drawn(Protocol):
 class Distribution(Protocol):
     """What candidates are drawn from; made of the job."""
 
-    SOURCES: ClassVar[tuple[str, ...]]
     net: ClassVar[type[_meta_net.MetaNet]]
     names: ClassVar[tuple[str, ...]]
     """Of the numbers of an identifier."""
@@ -68,7 +69,6 @@ class Points(NamedTuple):
 class Sinusoids:
     """Sinusoids, `shots` support and as many query points of each."""
 
-    SOURCES: ClassVar[tuple[str, ...]] = ()
     net: ClassVar[type[_meta_net.MetaNet]] = maml_mlp.Net
     names: ClassVar[tuple[str, ...]] = _sinusoids.NAMES
     bounds: ClassVar[Bounds] = _sinusoids.BOUNDS
@@ -110,7 +110,6 @@ class Undeveloped(NamedTuple):
 class Pictures:
     """Pairs of clothes, `shots` support pictures and as many of the query; shots are even, half are of each class."""
 
-    SOURCES: ClassVar[tuple[str, ...]] = fashion_mnist.SOURCES
     net: ClassVar[type[_meta_net.MetaNet]] = maml_convnet.Net
     names: ClassVar[tuple[str, ...]] = _pictures.NAMES
     bounds: ClassVar[Bounds] = _pictures.BOUNDS
@@ -122,7 +121,7 @@ class Pictures:
                 f"{job.trainer}: shots is {shots}; pictures are of two classes, expected an even number"
             )
         self.job = job
-        self.pool = _pictures.pool("train", job.inputs[refs.sources(self.SOURCES[0])].parent)
+        self.pool = _pictures.pool("train", job.inputs[refs.sources(SOURCES["pictures"][0])].parent)
 
     def __iter__(self) -> Iterator[Undeveloped]:
         """Yield the candidates of each iteration, for ever."""
@@ -145,9 +144,19 @@ def named(name: str) -> type[Distribution]:
     Raises:
         ParamsError: there is none of that name.
     """
-    if name not in DISTRIBUTIONS:
-        raise ParamsError(f"distribution = {name!r} is not known; {near(name, DISTRIBUTIONS)}")
+    sources(name)
     return DISTRIBUTIONS[name]
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """Return the originals that a distribution draws from.
+
+    Raises:
+        ParamsError: there is none of that name.
+    """
+    if name not in SOURCES:
+        raise ParamsError(f"distribution = {name!r} is not known; {near(name, SOURCES)}")
+    return SOURCES[name]
 
 
 def _blocks(job: TrainJob) -> Iterator[RandomStream]:

@@ -96,8 +96,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     Raises:
         ParamsError: no such distribution.
     """
-    drawn = _candidates.named(params["distribution"])
-    return [refs.shards(params["dataset"], "val"), *map(refs.sources, drawn.SOURCES)]
+    drawn_from = _candidates.sources(params["distribution"])
+    return [refs.shards(params["dataset"], "val"), *map(refs.sources, drawn_from)]
 
 
 def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.State:

@@ -49,13 +49,13 @@ def _shifted(params: Mapping[str, Any], severity: float) -> Ref:
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {**plugins.find("methods", "compnet").PARAMS, **params["options"]}
+    return {**plugins.read("methods", "compnet").PARAMS, **params["options"]}
 
 
 def _method_needs(params: Mapping[str, Any], weights: str) -> list[Ref]:
     learnt_from = WeightsName.of(Ref("weights", weights)).dataset
     context = {**_options(params), "dataset": learnt_from, "stream": "", "step": ""}
-    found: list[Ref] = plugins.find("methods", "compnet").needs(context)
+    found: list[Ref] = plugins.read("methods", "compnet").needs(context)
     return found
 
 
