@@ -250,5 +250,21 @@ def test_a_shifted_text_stands_as_a_diff_beside_its_clean_partner(tmp_path: Path
         ("new", "rde"),
         ("gone", " ran"),
     ]
-    for text, unavailable_sources in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
-        assert "".join(piece for kind, piece in shifted.diff if kind != unavailable_sources) == text
+    for text, others in (("a red <fox> ran", "new"), ("a rde <fox>", "gone")):
+        assert "".join(piece for kind, piece in shifted.diff if kind != others) == text
+
+
+@pytest.mark.parametrize(("words", "folded"), [(10, 0), (500, 2)])
+def test_of_long_texts_the_first_is_open_and_none_is_lost(
+    words: int, folded: int, tmp_path: Path
+) -> None:
+    ref, file = Ref("previews", "code/test/identity/0"), tmp_path / "0.json"
+    samples = [{"key": f"k{at}", "text": f"text{at} " + "word " * words} for at in range(3)]
+    file.write_text(json.dumps({"samples": samples}))
+    recipe_ = {"campaigns": {}, "datasets": {"code": {"licence": "mine", "citation": "me"}}}
+    html = report.page(
+        Artifact.of(Ref("report", "index"), recipe_, ()), [], gallery.boards({ref: file})
+    )
+    shown, _, rest = html.partition(f"<summary>{folded} more</summary>")
+    assert [name in rest for name in ("text0 ", "text1 ", "text2 ")] == [False, *[folded > 0] * 2]
+    assert all(name in shown + rest for name in ("text0 ", "text1 ", "text2 "))
