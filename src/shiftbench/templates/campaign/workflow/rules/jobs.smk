@@ -8,6 +8,7 @@ internals.adapt(
     warm=workflow.is_main_process and not internals.names_executor(sys.argv[1:])
 )
 
+internals.keep()
 SHOWS = internals.shows(sys.argv[1:])  # the workflow, and makes nothing: all of it
 with terminal.plainly():
     PLAN = rules.load(
@@ -16,6 +17,7 @@ with terminal.plainly():
         targets=internals.targets(sys.argv[1:]),
         whole=SHOWS,
     )
+internals.keep()
 terminal.expect(PLAN.rules, PLAN.pages)
 
 # Where nothing else ends a job at its time (Kubernetes' executor), its profile asks for this.
