@@ -7,7 +7,7 @@ Writes `cells` record files of `samples` rows (the columns that the metrics read
 times `aggregate` for accuracy, nll, brier and ece with all replicates and paired differences, reading
 included. pandas does the same, without differences, for `pandas-cells` of the files and `pandas-draws` draws.
 Prints one JSON object: seconds, peak memory of either process, and the ratio of rows x draws per second.
-Goal on 2 cores with AMX, at the defaults: under 20 s, 1.5 GB. Needs pandas (extra `bench`) unless `--pandas-cells 0`.
+Goal on 2 cores with AMX, at the defaults: under 15 s, 1.5 GB. Needs pandas (extra `bench`) unless `--pandas-cells 0`.
 """
 
 from __future__ import annotations
