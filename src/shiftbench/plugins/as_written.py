@@ -177,8 +177,8 @@ def _single(statement: ast.stmt) -> list[ast.stmt]:
     """Return a statement; one that imports several names from a module as one for each."""
     if not isinstance(statement, ast.ImportFrom):
         return [statement]
-    module, level = statement.module, statement.level
-    return [ast.ImportFrom(module, [alias], level) for alias in statement.names]
+    parts = (ast.ImportFrom(statement.module, [one], statement.level) for one in statement.names)
+    return [ast.copy_location(part, statement) for part in parts]
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
