@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -88,7 +89,10 @@ def test_the_same_outputs_are_published_in_the_same_bytes(published, there):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_drawn_states_of_outputs(published, there, seed):
-    """Some outputs are damaged, some forged, some gone: each is counted, the rest stays equal."""
+    """Some outputs are damaged, some forged, some gone: each is counted, the rest stays equal.
+
+    All are of another checkout, whose name is in what is installed for it; that explains nothing.
+    """
     draw = np.random.default_rng(seed)
     made = there.outputs()
     drawn = draw.choice(sorted(made), 4, replace=False).tolist()
@@ -96,6 +100,7 @@ def test_drawn_states_of_outputs(published, there, seed):
     for path, fault in faults.items():
         file = published.root / str(draw.choice(sorted(made[path])))
         FAULTS[fault](file, published.root / f"{path}.receipt.json")
+        published.edit(f"{path}.run.json", install_elsewhere)
     stands = verified(published, there)
     gone = {path for path, fault in faults.items() if fault == "gone"}
     assert set(stands.missing) == gone
@@ -107,6 +112,19 @@ def test_drawn_states_of_outputs(published, there, seed):
     assert stands.verdict == (
         "failed" if {"damaged", "forged"} & {*faults.values()} else "incomplete"
     )
+
+
+def install_elsewhere(run: dict[str, Any]) -> None:
+    run["environment"]["installed"]["shiftbench"] = "of another folder"
+
+
+@pytest.mark.parametrize("stated", [3, {}, {"installed": 3}, {"installed": {"torch": []}}])
+def test_a_run_file_of_another_shape_is_another_environment(published, there, stated):
+    path = next(path for path in there.outputs() if path.startswith("results/records/"))
+    forge(published.root / path, published.root / f"{path}.receipt.json")
+    published.edit(f"{path}.run.json", lambda run: run.update(environment=stated))
+    (cause,) = verified(published, there).other[path]
+    assert cause.kind == "environment"
 
 
 def damage(file: Path, _: Path) -> None:

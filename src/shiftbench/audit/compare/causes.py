@@ -177,10 +177,19 @@ class Walk:
 
 
 def circumstances(run: Receipt) -> Receipt:
-    """Return what a run file states that may change bytes."""
-    around = run.get("environment") or {}
+    """Return what a run file states that may change bytes.
+
+    Not that of the package itself: recipes have its code, and as it is installed for a checkout it names the folder.
+    """
+    around = _mapping(run.get("environment"))
     kept = {name: value for name, value in around.items() if name not in _ELSEWHERE}
+    wheels = _mapping(kept.pop("installed", None))
+    kept["installed"] = {name: one for name, one in wheels.items() if name != "shiftbench"}
     return {**kept, **{name: run[name] for name in _NOTED if name in run}}
+
+
+def _mapping(value: Any) -> Receipt:
+    return value if isinstance(value, dict) else {}
 
 
 def _states(receipt: Receipt, path: str) -> str | None:
