@@ -10,9 +10,10 @@ goal is less than 10% for all detectors together.
 
 Beside ours stands pytorch-ood, in the same float32 and on as many threads, from the same features wherever it can be
 given features (GradNorm: the last layer alone), with the same options (NNGuide: the whole bank on both sides, in
-`ours_as_theirs`, while our default is 1% of it). Used as documented, with a model and loaders, it passes the images
-that a detector is fitted on and all test images once per detector: `passes` counts these, and gives hours by the time
-of the forward pass that was measured; they are not run.
+`ours_as_theirs`, while our default is 1% of it). ViM is measured once more with its `float()` as `double()`, the
+precision of ours (`vim_in_float64`), and how far its scores are from ours either way. Used as documented, with a
+model and loaders, it passes the images that a detector is fitted on and all test images once per detector: `passes`
+counts these, and gives hours by the time of the forward pass that was measured; they are not run.
 
 The second form writes training features and logits of ImageNet's size (2,048 features, 1,000 classes; float32: 10.5
 + 5.1 GB) below `--scratch`, removes them afterwards, and scores 1,000 queries under knn, mds, vim and react, each in a
@@ -36,6 +37,7 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +46,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from shiftbench import plugins
-from shiftbench.detectors import nnguide
+from shiftbench.detectors import nnguide, vim
 from shiftbench.detectors._rows import BLOCK, Head, Known, Rows
 from shiftbench.inference import nets
 from shiftbench.sample import Sample
@@ -234,6 +236,32 @@ def theirs(known: Known, test: Rows, threads: int) -> dict[str, Peer]:
     }
 
 
+def in_float64(known: Known, test: Rows) -> dict[str, float]:
+    """Return the CPU seconds of ViM in float64, ours and pytorch-ood's, and how far the latter's scores are from ours.
+
+    Both run twice, and the second time counts: the first fills new memory.
+    """
+    from pytorch_ood import detector as peers
+
+    head = test.head
+    weight, bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
+    (train, _, labels), queries = _tensors(known.train), _tensors(test)[0]
+
+    def run() -> NDArray[np.float64]:
+        peer = peers.ViM(None, WIDTH // 2, weight, bias).fit_features(train, labels)
+        scores: NDArray[np.float64] = peer.predict_features(queries).double().numpy()
+        return scores
+
+    mine, scores = [timed(lambda: _scores(vim, known, test, {})) for _ in range(2)][1]
+    apart = {"float32": np.abs(run() - scores).max()}
+    with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):
+        theirs, exact = [timed(run) for _ in range(2)][1]
+    apart["float64"] = np.abs(exact - scores).max()
+    found = {"ours": mine.cpu, "pytorch_ood": theirs.cpu}
+    found |= {f"scores_apart_{name}": float(value) for name, value in apart.items()}
+    return {name: float(f"{value:.3g}") for name, value in found.items()}
+
+
 def _tensors(some: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     labels = torch.from_numpy(some.labels.astype(np.int64))
     return torch.from_numpy(some.features), torch.from_numpy(some.logits), labels
@@ -256,6 +284,7 @@ def small(count: int, threads: int) -> dict[str, Any]:
         own = ours(known, test)
         peers = theirs(known, test, threads)
         their = {name: timed(run)[0] for name, (run, _) in peers.items()}
+        exact = in_float64(known, test)
         whole_bank = timed(lambda: _scores(nnguide, known, test, {"bank": 1.0}))[0]
     as_theirs = {name: whole_bank if name == "nnguide" else own[name] for name in their}
     images = sum(len(splits[split]) if split else 0 for _, split in peers.values())
@@ -270,6 +299,7 @@ def small(count: int, threads: int) -> dict[str, Any]:
         "sums": {name: round(_sum(of).cpu, 2) for name, of in sums.items()},
         "wall": {name: round(_sum(of).wall, 2) for name, of in sums.items()}
         | {"forward_pass": round(passed * each.wall, 2)},
+        "vim_in_float64": exact,
         **{
             name: {one: round(took.cpu, 3) for one, took in of.items()} for name, of in sums.items()
         },
