@@ -13,6 +13,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -123,7 +124,8 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
         with tarfile.open(archive, "r:*") as opened:
             members = opened.getmembers()
             _check(archive, members)
-            opened.extractall(folder, members, filter="data")
+            for member in members:
+                _write(opened, member, folder / member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from error
     return read(folder)
@@ -142,6 +144,20 @@ def _check(archive: Path, members: list[tarfile.TarInfo]) -> None:
     size = sum(one.size for one in members)
     if size > LARGEST:
         raise DataError(f"{archive} unpacks to {size} bytes; at most {LARGEST} are taken")
+
+
+def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    """Write the bytes of a plain file, or make a folder: no mode, owner or time of the archive's.
+
+    `extractall` has a filter for that from Python 3.11.4 on.
+    """
+    source = opened.extractfile(member)
+    if source is None:
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with source, place.open("wb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def read(folder: Path) -> dict[str, Any]:
