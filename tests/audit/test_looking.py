@@ -110,7 +110,10 @@ def record(home: Path, folder: str) -> None:
     (home / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  s:\n    cmd: x\n{out}")
     (home / "dvc.yaml").write_text(f"stages:\n  s:\n    cmd: x\n    outs:\n    - {folder}\n")
     (home / ".dvc").mkdir()
-    (home / ".dvc/config").write_text("[core]\nremote = r\n['remote \"r\"']\nurl = ../../remote\n")
+    remotes = (
+        "['remote \"r\"']\nurl = ../../remote\n['remote \"s\"']\nurl = ssh://me@127.0.0.1:1/s\n"
+    )
+    (home / ".dvc/config").write_text(f"[core]\nremote = r\n{remotes}")  # ssh's client starts ld
 
 
 def kept(home: Path, data: bytes, end: str = "") -> str:
