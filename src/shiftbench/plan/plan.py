@@ -29,6 +29,7 @@ from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.memo import digests
+from shiftbench.provenance.receipts import is_here, is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
@@ -182,17 +183,28 @@ class Plan:
         artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
         return [artifact.ref.path for artifact in artifacts if is_target(artifact.ref)]
 
+    def states(self, root: Path) -> dict[Ref, str]:
+        """Return how each artifact stands (`fresh`, `missing`, or why stale).
+
+        Shards without tars are missing, but where params read tars from elsewhere.
+        """
+        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
+        if self.params.shards.stream:
+            return states
+        hollow = (ref for ref in states if states[ref] == "fresh" and is_hollow(root, ref))
+        return states | dict.fromkeys(hollow, "missing")
+
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
-        """Return for each job how its artifacts stand (`fresh`, `missing`, or why stale)."""
+        """Return for each job how its artifacts stand."""
+        states = self.states(root)
         return {
-            name: {artifact.ref: recipe.status(root, artifact) for artifact in job.artifacts}
+            name: {artifact.ref: states[artifact.ref] for artifact in job.artifacts}
             for name, job in self.jobs.items()
         }
 
     def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
         """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
-        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
-        return out_of_date.find(self.artifacts, self.jobs.values(), states, asked)
+        return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), asked)
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
@@ -209,7 +221,7 @@ class Plan:
             text = job.text().encode()
             if _read(file) != text:
                 write_bytes(file, text)
-            stale = any(state not in ("fresh", "missing") for state in states.values())
+            stale = any(_is_stale(root, ref, state) for ref, state in states.items())
             for ref in states:
                 _set_between(root / ref.path)
             os.utime(file, None if stale else (OLD, OLD))
@@ -236,12 +248,18 @@ def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
 
 
+def _is_stale(root: Path, ref: Ref, state: str) -> bool:
+    """Tell whether Snakemake would take an output for whole that is not, as shards whose manifest is here."""
+    return state != "fresh" and (state != "missing" or is_here(root, ref))
+
+
 def _read(file: Path) -> bytes | None:
     """Return what a recipe file holds; None where it is to be written."""
-    try:
-        return None if file.is_symlink() else file.read_bytes()  # a link has a time of its own
-    except OSError:
+    if file.is_symlink() or not file.is_file():  # a link has a time of its own
         return None
+    with contextlib.suppress(OSError):
+        return file.read_bytes()
+    return None
 
 
 def _set_between(output: Path) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import os
 import re
 import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from shiftbench import plugins
 from shiftbench.errors import DataError
@@ -40,7 +41,7 @@ class Memo(Generic[Read]):
         read: reads a file that was opened.
     """
 
-    def __init__(self, read: Callable[[BinaryIO], Read]) -> None:
+    def __init__(self, read: Callable[[io.BufferedReader], Read]) -> None:
         self._read = read
         self.known: dict[str, tuple[Mark, Read]] = {}
 

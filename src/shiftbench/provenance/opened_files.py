@@ -170,7 +170,12 @@ def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]
         >>> beginnings([Path("/w/net.safetensors")], [Path("/d/fog/3")])
         ['/w/net.', '/d/fog/3/']
     """
-    stems = [path.with_suffix("") for path in paths for path in (path, path.resolve())]
-    places = [place for folder in folders for place in (folder.absolute(), folder.resolve())]
+    stems = [path.with_suffix("") for path in paths for path in (path, _led(path))]
+    places = [place for folder in folders for place in (folder.absolute(), _led(folder))]
     found = [*(f"{stem}." for stem in stems), *(f"{place}{os.sep}" for place in places)]
     return list(dict.fromkeys(found))
+
+
+def _led(path: Path) -> Path:
+    """Return where symbolic links lead; those that lead in a circle stay, and `Path.resolve` raises there."""
+    return Path(os.path.realpath(path))

@@ -26,7 +26,7 @@ from shiftbench.files import from_json, sha256, sweep, sync, writable, write_jso
 from shiftbench.provenance import code_digest, environment, locks, opened_files
 from shiftbench.provenance.memo import digests
 from shiftbench.provenance.opened_files import Watch
-from shiftbench.provenance.receipts import flaw, is_here
+from shiftbench.provenance.receipts import flaw, is_here, is_hollow
 from shiftbench.provenance.receipts import made as made
 from shiftbench.provenance.receipts import receipt as receipt
 from shiftbench.provenance.receipts import receipt_path as receipt_path
@@ -249,8 +249,12 @@ class Run:
 
     def todo(self) -> list[Artifact]:
         """Return the artifacts whose receipt does not hold any more, in plan order."""
+        streams = "stream" in self.job.settings
         return [
-            artifact for artifact in self.job.artifacts if status(self.root, artifact) != "fresh"
+            artifact
+            for artifact in self.job.artifacts
+            if status(self.root, artifact) != "fresh"
+            or (not streams and is_hollow(self.root, artifact.ref))
         ]
 
     def note(self, **facts: object) -> None:

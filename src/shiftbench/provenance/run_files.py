@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.files import from_json
+from shiftbench.provenance.memo import Memo
 
 _MOST = 1e9
 """Seconds that nobody waits."""
@@ -14,10 +15,13 @@ _MOST = 1e9
 def read(file: Path) -> dict[str, Any]:
     """Return what a file states; nothing where there is none, or it holds no JSON object."""
     try:
-        content = from_json(file.read_bytes())
+        content = _CONTENTS(str(file))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+_CONTENTS: Memo[Any] = Memo(lambda stream: from_json(stream.read()))
 
 
 def time(file: Path, *keys: str) -> float | None:
