@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random  # noqa: TID251 - of damages, and seeded
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from shiftbench.provenance import receipts, recipe, run_files
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 
+RECIPE = {"verb": "x", "code": {"a.py": "1"}}
 TABLES, SHARDS = Ref("tables", "one"), Ref("shards", "d/test/fog/3")
 FILES = {
     TABLES: ["metrics.parquet", "roc.parquet"],
@@ -27,7 +31,7 @@ FILES = {
 
 def put(root: Path, ref: Ref) -> Artifact:
     """Put an output in place, with its receipt."""
-    one = Artifact.of(ref, {"verb": "x", "code": {"a.py": "1"}}, ())
+    one = Artifact.of(ref, RECIPE, ())
     folder = (root / ref.path).parent
     folder.mkdir(parents=True)
     for name in FILES[ref]:
@@ -196,3 +200,45 @@ def test_what_is_in_the_place_of_an_output_is_told(tmp_path: Path) -> None:
     (tmp_path / "results/tables").write_text("x")
     with pytest.raises(DataError, match=r"/results/tables: Not a directory; outputs belong there"):
         receipts.receipt(tmp_path, TABLES)
+
+
+FORBIDDEN = {
+    TABLES.path: "bytes unreadable: metrics.parquet",
+    f"{TABLES.path}.receipt.json": "no whole receipt beside it",
+    "results/tables/one": "/results/tables/one: Permission denied; outputs belong there",
+    "results": "/results: Permission denied; outputs belong there",
+}
+LOOK = """
+import sys, pathlib
+from shiftbench.errors import DataError
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+one = recipe.Artifact.of(Ref("tables", "one"), {"verb": "x", "code": {"a.py": "1"}}, ())
+for root in map(pathlib.Path, sys.argv[1:]):
+    try:
+        print(recipe.status(root, one))
+    except DataError as error:
+        print(error)
+"""
+
+
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    for number, place in enumerate(FORBIDDEN):
+        put(tmp_path / str(number), TABLES)
+        (tmp_path / str(number) / place).chmod(0)
+    roots = [str(tmp_path / str(number)) for number in range(len(FORBIDDEN))]
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, *roots],
+        preexec_fn=_as_others,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line, told in zip(done.stdout.splitlines(), FORBIDDEN.values(), strict=True):
+        assert told in line
+
+
+def _as_others() -> None:
+    """Take from root what lets it read everything; others never had it."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP

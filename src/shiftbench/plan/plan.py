@@ -20,7 +20,7 @@ from typing import Any
 
 from shiftbench import refs
 from shiftbench.errors import ParamsError, PluginError
-from shiftbench.files import write_bytes
+from shiftbench.files import writable, write_bytes
 from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
@@ -227,9 +227,12 @@ class Plan:
             os.utime(file, None if stale else (OLD, OLD))
         digests(root).keep()
         for file in set((root / "recipes").rglob("*.json")) - wanted:
-            file.unlink()
+            if not file.is_dir():
+                file.unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
-            (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
+            folder = root / "recipes" / verb
+            with writable(folder):
+                folder.mkdir(exist_ok=True)
 
 
 @contextlib.contextmanager

@@ -300,12 +300,22 @@ def left(scale: str) -> Rules:
 
 
 def _of_file(file: Path) -> Rules:
-    content = files.from_json(file.read_bytes())
-    rules = tuple(
-        Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs", "damaged")})
-        for rule in content["rules"]
-    )
-    return Rules(rules, content["wanted"], content["systems"], tuple(content["pages"]))
+    """Read what the main process left.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        content = files.from_json(file.read_bytes())
+        rules = tuple(
+            Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs", "damaged")})
+            for rule in content["rules"]
+        )
+        return Rules(rules, content["wanted"], content["systems"], tuple(content["pages"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{file} is damaged ({error}); start the run again, which writes it"
+        ) from None
 
 
 def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:
