@@ -60,7 +60,8 @@ def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
     retrained = Ref("weights", "shapes/perceptron-mixup-s0")
     receipt = recipe.receipt(home, retrained)
     assert receipt
-    made = {Path(retrained.path).name: "0" * 64}
+    (home / retrained.path).write_text("other bytes")
+    made = {Path(retrained.path).name: recipe.sha256(home / retrained.path)}
     write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
     plan.write(home)
     assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}

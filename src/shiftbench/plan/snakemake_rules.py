@@ -48,6 +48,10 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 """Targets of Snakemake -> the stages of a scale that make them."""
 
 
+PROMISED = ("report", "aggregate")
+"""The stages whose outputs are here when a run of the whole campaign ends with success."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: a job's recipe, outputs and log, and those of its inputs that this run makes.
@@ -243,7 +247,8 @@ def of(
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
-    wanted["report"] += [str(root / ref.path) for ref in damaged if ref.kind != "report"]
+    wanted["report"] = [path for verb in PROMISED for path in wanted[verb]]
+    wanted["report"] += [str(root / ref.path) for ref in damaged]
     pages = (str(root / INDEX.path),) if INDEX in asked else ()
     if not system:
         return Rules(tuple(rules), wanted, pages=pages)
@@ -264,14 +269,16 @@ def _asked(
     planned: plan.Plan, root: Path, system: str | None, prefix: str, targets: Collection[str]
 ) -> set[Ref]:
     """Return what of a plan Snakemake is asked for."""
-    report = ("report",)
-    named = {system: report, scales.SYSTEMS: report} if system else {"all": report, **TARGETS}
+    whole = (system, scales.SYSTEMS) if system else ("all",)
+    named = {**({} if system else TARGETS), **dict.fromkeys(whole, PROMISED)}
     verbs = {verb for target in targets or ("all",) for verb in named.get(target, ())}
     asked = set()
     for job in planned.jobs.values():
-        whole = job.verb in verbs or prefix + job.rule in targets
+        of_job = job.verb in verbs or prefix + job.rule in targets
         for artifact in job.artifacts:
-            if (whole and plan.is_target(artifact.ref)) or str(root / artifact.ref.path) in targets:
+            if (of_job and plan.is_target(artifact.ref)) or str(
+                root / artifact.ref.path
+            ) in targets:
                 asked.add(artifact.ref)
     return asked
 
