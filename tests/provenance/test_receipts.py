@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from makers.damages import VALUES, WORDS
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ShiftbenchError, StaleError
 from shiftbench.files import scratch, sha256, write_bytes, write_json
 from shiftbench.provenance import receipts, recipe, run_files
 from shiftbench.provenance.recipe import Artifact, Run
@@ -36,10 +36,16 @@ def put(root: Path, ref: Ref) -> Artifact:
     folder.mkdir(parents=True)
     for name in FILES[ref]:
         (folder / name).write_text(f"{ref.path} {name}")
-    made = {name: sha256(folder / name) for name in FILES[ref]}
+    state(root, ref)
+    return one
+
+
+def state(root: Path, ref: Ref) -> None:
+    """Write a receipt of the bytes that are here."""
+    made = {name: sha256((root / ref.path).with_name(name)) for name in FILES[ref]}
+    one = Artifact.of(ref, RECIPE, ())
     content = {"fingerprint": one.fingerprint, "recipe": one.recipe, "made": made, "consumed": {}}
     write_json(receipts.receipt_path(root, ref), content)
-    return one
 
 
 def unlink(file: Path) -> None:
@@ -162,7 +168,7 @@ def test_a_run_file_informs_whatever_it_states(tmp_path: Path) -> None:
     assert run_files.time(file, "cpu_seconds", "seconds") == 3.5
 
 
-@pytest.mark.parametrize("moment", ["before", "while", "never"])
+@pytest.mark.parametrize("moment", ["before", "while", "made again", "never"])
 def test_what_a_receipt_says_was_consumed_was_read(
     tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +186,9 @@ def test_what_a_receipt_says_was_consumed_was_read(
             output.write_text("rows")
             if moment == "while":
                 index.write_bytes(b"bad")
+            if moment == "made again":
+                (tmp_path / SHARDS.path).write_text("another")
+                state(tmp_path, SHARDS)
             run.commit(record, {"r.parquet": output})
 
     if moment == "never":
@@ -189,7 +198,11 @@ def test_what_a_receipt_says_was_consumed_was_read(
         return
     if moment == "before":
         index.write_bytes(b"bad")
-    with pytest.raises(DataError, match=r"manifest\.json is not what .*changed: index\.parquet"):
+    kind: type[ShiftbenchError]
+    kind, told = DataError, r"manifest\.json is not what .*changed: index\.parquet"
+    if moment == "made again":
+        kind, told = StaleError, r"manifest\.json was made again while evaluate r read it"
+    with pytest.raises(kind, match=told):
         recipe.execute(tmp_path / job.recipe_path, make)
     assert not (tmp_path / record.ref.path).exists()
 

@@ -238,6 +238,7 @@ class Run:
         self.started, self.worked = time.time(), _processor_seconds()
         self.notes: dict[str, Any] = {}
         self.watch: Watch | None = None
+        self._consumed: dict[Ref, str | None] = {}  # as they were when they were looked at first
 
     def path(self, ref: Ref) -> Path:
         """Return where `ref` stands."""
@@ -273,7 +274,7 @@ class Run:
             facts: what else the receipt states of the output, equal wherever it is made.
 
         Raises:
-            StaleError: code changed since the recipe was written.
+            StaleError: code changed since the recipe was written, or an input since the job began.
             DataError: an input has other bytes than its receipt says, or the output cannot be put in place.
             UndeclaredError: the job is strict and opened a file that nothing names.
         """
@@ -284,17 +285,23 @@ class Run:
             self._put(artifact, files, facts or {})
 
     def check_bytes(self, refs: Iterable[Ref]) -> None:
-        """Refuse inputs whose bytes are not those of their receipts.
+        """Refuse inputs whose bytes are not those of their receipts, or not those that this job began with.
 
         Raises:
-            DataError: names the first one.
+            DataError: an input is damaged; names the first one.
+            StaleError: an input was made again meanwhile.
         """
         for ref in refs:
-            wrong = flaw(self.root, ref)
+            wrong, now = flaw(self.root, ref), made(self.root, ref)
             if wrong:
                 raise DataError(
                     f"{self.path(ref)} is not what its receipt says ({wrong}); nothing was made from it. Run again: "
                     "what is damaged is made again first"
+                )
+            if self._consumed.setdefault(ref, now) != now:
+                raise StaleError(
+                    f"{self.path(ref)} was made again while {self.job.verb} {self.job.name} read it; nothing was made "
+                    "from it. Run again"
                 )
 
     def _put(self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any]) -> None:
@@ -317,7 +324,7 @@ class Run:
             "recipe": artifact.recipe,
             "made": made_now,
             "rows": _row_digests(output.parent, made_now),
-            "consumed": {ref.path: made(self.root, ref) for ref in artifact.inputs},
+            "consumed": {ref.path: self._consumed[ref] for ref in artifact.inputs},
             **({"facts": facts} if facts else {}),
         }
         write_json(proof, content)
