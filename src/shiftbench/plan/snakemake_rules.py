@@ -78,7 +78,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules of a run, and what each stage makes for a user."""
+    """All rules of a run, and what each stage makes for a user; under `report`, what a run of the whole promises."""
 
     rules: tuple[Rule, ...]
     wanted: Mapping[str, list[str]]
