@@ -255,3 +255,13 @@ def _as_others() -> None:
     """Take from root what lets it read everything; others never had it."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "metrics.parquet.receipt.json", "roc.parquet"])
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(tmp_path: Path, name: str) -> None:
+    put(tmp_path, TABLES)
+    folder((tmp_path / TABLES.path).with_name(name))
+    job = recipe.Job("aggregate", "one", (Artifact.of(TABLES, {"verb": "y"}, ()),), {"plugins": []})
+    write_bytes(tmp_path / job.recipe_path, job.text().encode())
+    with pytest.raises(DataError, match=rf"{name} is a folder, and a file belongs there; move"):
+        recipe.execute(tmp_path / job.recipe_path, lambda *_: pytest.fail("it works"))

@@ -244,6 +244,12 @@ class Run:
         """Return where `ref` stands."""
         return self.root / ref.path
 
+    def places(self, ref: Ref) -> list[Path]:
+        """Return where the files of `ref` stand, as far as they are known before it is made."""
+        output, known = self.path(ref), receipt(self.root, ref)
+        names = known["made"] if known else ()
+        return [output, receipt_path(self.root, ref), *(output.parent / name for name in names)]
+
     def inputs(self, artifact: Artifact) -> dict[Ref, Path]:
         """Return the artifact's inputs by Ref."""
         return {ref: self.path(ref) for ref in artifact.inputs}
@@ -413,6 +419,7 @@ def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:
         known.load()
         todo = run.todo()
         for artifact in todo:
+            _refuse_folders(run.places(artifact.ref))  # before hours of work
             sweep(run.path(artifact.ref), owns_folder=artifact.ref.owns_folder)
             run.check_code(artifact)
             pins.check(artifact.recipe)
