@@ -20,14 +20,14 @@ from typing import Any
 
 from shiftbench import refs
 from shiftbench.errors import ParamsError, PluginError
-from shiftbench.files import write_bytes
+from shiftbench.files import writable, write_bytes
 from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
-from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
@@ -199,7 +199,12 @@ class Plan:
         A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
         count as old: Snakemake makes them only where something needs them, so that records
         pulled without their shards are at rest.
+
+        Raises:
+            UntrustedError: links of a checkout that is not trusted lead elsewhere.
+            DataError: the folder cannot be written.
         """
+        trust.refuse_links(root / "recipes")
         wanted = set()
         for name, states in self.status(root).items():
             job = self.jobs[name]
@@ -211,11 +216,14 @@ class Plan:
             stale = any(state not in ("fresh", "missing") for state in states.values())
             for ref in states:
                 _set_back(root / ref.path)
-            os.utime(file, None if stale else (OLD, OLD))
+            with writable(file):
+                os.utime(file, None if stale else (OLD, OLD))
         for file in set((root / "recipes").rglob("*.json")) - wanted:
-            file.unlink()
+            with writable(file):
+                file.unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
-            (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
+            with writable(root / "recipes" / verb / "job.json"):
+                pass
 
 
 @contextlib.contextmanager
@@ -238,7 +246,8 @@ def _set_back(output: Path) -> None:
     """Let an output be older than now, which a clock wrote that is ahead: its recipe's stamp would not be newer."""
     now = time.time()
     if output.exists() and output.stat().st_mtime >= now:
-        os.utime(output, (now - 1, now - 1))
+        with writable(output):
+            os.utime(output, (now - 1, now - 1))
 
 
 def is_target(ref: Ref) -> bool:
