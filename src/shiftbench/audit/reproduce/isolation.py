@@ -8,6 +8,7 @@ import shlex
 import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,8 +171,7 @@ class IsolatedCheckout:
         self, worker: str, tasks: list[dict[str, Any]], number: int, *, varied: bool
     ) -> tuple[subprocess.Popen[str], Path]:
         """Start a worker; return the process and the file that its answers go to."""
-        folder = self.home.parent / f"{worker}-{number}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
         extra = [str(folder) for folder in plugins.Folders.extra]
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
