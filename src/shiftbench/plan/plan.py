@@ -28,6 +28,7 @@ from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe, trust
+from shiftbench.provenance.memo import digests
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
@@ -210,14 +211,15 @@ class Plan:
             job = self.jobs[name]
             file = root / job.recipe_path
             wanted.add(file)
-            text = job.text()
-            if not file.is_file() or file.read_text() != text:
-                write_bytes(file, text.encode())
+            text = job.text().encode()
+            if _read(file) != text:
+                write_bytes(file, text)
             stale = any(state not in ("fresh", "missing") for state in states.values())
             for ref in states:
-                _set_back(root / ref.path)
+                _set_between(root / ref.path)
             with writable(file):
                 os.utime(file, None if stale else (OLD, OLD))
+        digests(root).keep()
         for file in set((root / "recipes").rglob("*.json")) - wanted:
             with writable(file):
                 file.unlink()
@@ -242,10 +244,18 @@ def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
 
 
-def _set_back(output: Path) -> None:
-    """Let an output be older than now, which a clock wrote that is ahead: its recipe's stamp would not be newer."""
+def _read(file: Path) -> bytes | None:
+    """Return what a recipe file holds; None where it is to be written."""
+    try:
+        return None if file.is_symlink() else file.read_bytes()  # a link has a time of its own
+    except OSError:
+        return None
+
+
+def _set_between(output: Path) -> None:
+    """Give an output a time that a recipe's stamp can be newer or older than, whatever clock or archive set it."""
     now = time.time()
-    if output.exists() and output.stat().st_mtime >= now:
+    if output.exists() and not OLD < output.stat().st_mtime < now:
         with writable(output):
             os.utime(output, (now - 1, now - 1))
 
