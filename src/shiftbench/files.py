@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,7 +26,8 @@ _UNWRITABLE = {
     for name in "EACCES EPERM EROFS ENOSPC EDQUOT ENOTDIR EISDIR EEXIST ENAMETOOLONG".split()
 }
 
-
+CHECKS: list[Callable[[Path], None]] = []
+"""What is asked before a file is written or removed; each may refuse. `trust` has one."""
 _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
@@ -283,8 +284,11 @@ def writable(output: Path) -> Iterator[None]:
     """Make the folder of an output, and say it in our words when it or the disk refuses.
 
     Raises:
+        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
         DataError: no permission, no space, a file where a folder should be.
     """
+    for check in CHECKS:
+        check(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         yield

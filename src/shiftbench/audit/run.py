@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench import files, plugins
 from shiftbench.audit import checks as folder
 from shiftbench.audit import outside
 from shiftbench.audit.case import Case, fresh_seed
@@ -230,10 +230,13 @@ def _broken(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
 
 
 def write(done: Audit, file: Path) -> None:
-    """Write an audit as JSON; `-` prints it."""
+    """Write an audit as JSON; `-` prints it.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
     text = json.dumps(done.plain(), indent=1, allow_nan=False) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
     else:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        files.write_bytes(file, text.encode())

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from shiftbench.cli import comparing
 from shiftbench.cli.application import Scale, app, err, escaped, out
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.errors import DataError, ParamsError, UntrustedError
 from shiftbench.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def audit(
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
 
     CHECKOUT is looked at by this installation, which imports nothing of it and
-    runs its code from level 2 on only, in processes of their own. Without it,
+    runs its code from level 2 on only, in processes of their own. Its audit.html,
+    audit.json and audit.svg are written into the current folder. Without CHECKOUT,
     the audit is that of this checkout itself, which somebody may have changed.
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
@@ -72,8 +73,9 @@ def audit(
 
     if level >= RUNNING:
         trust.require(f"an audit at level {level} runs its code", checkout or Path())
+    into = Path.cwd() if checkout else None
+    json = into / json if into and json and str(json) != "-" else json
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
-    json = json and (json if str(json) == "-" else json.absolute())
     with contextlib.ExitStack() as stack:
         stack.enter_context(code_digest.from_sources_alone())
         package = stack.enter_context(outside.looking_at(checkout)) if checkout else None
@@ -85,7 +87,7 @@ def audit(
             done = run.unplanned(error, asked)
         else:
             done = run.run(planned, root, asked, *([package] if package else []))
-            _show(done, root)
+            _show(done, root, into)
         if json:
             run.write(done, json)
     if str(json) != "-":
@@ -93,13 +95,15 @@ def audit(
     sys.exit(done.exit_code)
 
 
-def _show(done: Audit, root: Path) -> None:
-    """Put the audit beside the report; where that cannot be written, the verdict still stands."""
+def _show(done: Audit, root: Path, into: Path | None) -> None:
+    """Write the audit's page; where that cannot be written, the verdict still stands."""
     from shiftbench.audit import page
 
     try:
-        page.write(done, root)
-    except DataError as error:
+        written = page.write(done, root, into)
+        if written:
+            err.print(f"the audit's page: {escaped(str(written))}", soft_wrap=True)
+    except (DataError, UntrustedError) as error:
         err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 
 

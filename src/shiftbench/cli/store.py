@@ -39,7 +39,6 @@ def pull(
     if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
         scale = asked.pop(0)
     planned, root = plans.load(scale)
-    planned.write(root)
     done = pull.pull(planned, root, asked, remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
@@ -82,7 +81,7 @@ def repair(
     scale: Scale = None,
 ) -> None:
     """Check outputs below PATH and make the damaged ones again."""
-    from shiftbench.provenance import trust
+    from shiftbench.provenance import child_environment, trust
     from shiftbench.storage import pull
 
     trust.require("a repair runs its Snakefile")
@@ -105,7 +104,8 @@ def repair(
     planned.write(root)
     command = [sys.executable, "-P", "-m", "snakemake", *(str(root / name) for name in again)]
     overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
-    if subprocess.run([*command, *overlay], check=False).returncode:
+    environment = child_environment.build(child_environment.RUN)
+    if subprocess.run([*command, *overlay], env=environment, check=False).returncode:
         raise ShiftbenchError(
             "the damaged outputs were dropped, but making them again failed; see the log above"
         )

@@ -27,7 +27,7 @@ from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
-from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.memo import digests
 from shiftbench.provenance.receipts import is_here, is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
@@ -212,7 +212,12 @@ class Plan:
         A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
         count as old: Snakemake makes them only where something needs them, so that records
         pulled without their shards are at rest.
+
+        Raises:
+            UntrustedError: links of a checkout that is not trusted lead elsewhere.
+            DataError: the folder cannot be written.
         """
+        trust.refuse_links(root / "recipes")
         wanted = set()
         for name, states in self.status(root).items():
             job = self.jobs[name]
@@ -224,15 +229,16 @@ class Plan:
             stale = any(_is_stale(root, ref, state) for ref, state in states.items())
             for ref in states:
                 _set_between(root / ref.path)
-            os.utime(file, None if stale else (OLD, OLD))
+            with writable(file):
+                os.utime(file, None if stale else (OLD, OLD))
         digests(root).keep()
         for file in set((root / "recipes").rglob("*.json")) - wanted:
             if not file.is_dir():
-                file.unlink()
+                with writable(file):
+                    file.unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
-            folder = root / "recipes" / verb
-            with writable(folder):
-                folder.mkdir(exist_ok=True)
+            with writable(root / "recipes" / verb / "job.json"):
+                pass
 
 
 @contextlib.contextmanager
@@ -269,7 +275,8 @@ def _set_between(output: Path) -> None:
     """Give an output a time that a recipe's stamp can be newer or older than, whatever clock or archive set it."""
     now = time.time()
     if output.exists() and not OLD < output.stat().st_mtime < now:
-        os.utime(output, (now - 1, now - 1))
+        with writable(output):
+            os.utime(output, (now - 1, now - 1))
 
 
 def is_target(ref: Ref) -> bool:

@@ -26,7 +26,7 @@ from shiftbench.files import scratch_folder, sha256, write_bytes
 from shiftbench.plan import estimate
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.scales import PLAIN, PUBLISHED, published
-from shiftbench.provenance import recipe
+from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.release.text import lined
 
@@ -112,6 +112,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
     target = published(scale, home)
+    trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack(
             {**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE

@@ -23,7 +23,7 @@ from shiftbench.errors import DataError, ParamsError
 from shiftbench.files import scratch, stays_below, write_bytes
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import git as repository
-from shiftbench.provenance import recipe
+from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.release import git, make, manifest
@@ -215,7 +215,7 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
     """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
     folder = home / ACCEPTED / str(about["name"])
-    folder.mkdir(parents=True, exist_ok=True)
+    trust.refuse_links(folder, home=home)
     write_bytes(folder / ABOUT, lined(about))
     write_bytes(folder / BOARD, board)
     return folder

@@ -75,6 +75,10 @@ class Output:
             raise DataError(f"{self.path}: object {self.oid} is no listing of a folder") from None
         return {f"{self.path}/{name}": _safe(name, oid, self.path) for name, oid in rows}
 
+    def meets(self, targets: Iterable[str]) -> bool:
+        """Tell whether the output lies at or below one of the targets, or a target below it."""
+        return any(lies_at(self.path, one) or lies_at(one, self.path) for one in targets)
+
 
 def _safe(path: object, oid: object, where: str) -> str:
     """Return the name of an object, which becomes a path as its file's does.
@@ -151,24 +155,6 @@ def _harmful(level: dict[str, Any]) -> Iterator[str]:
         for name, options in named:
             for key in sorted(options.keys() - _HARMLESS.get(section, frozenset())):
                 yield ".".join(filter(None, (section, name, key)))
-
-
-def refuse_links(home: Path, paths: Iterable[str]) -> None:
-    """Refuse to write through symbolic links in a checkout that is not trusted.
-
-    Args:
-        home: the repository.
-        paths: of files that are about to be written, relative to it.
-
-    Raises:
-        UntrustedError: a path, or a folder above it, is a link to outside of the cache.
-    """
-    written = [PurePosixPath(path) for path in paths]
-    places = {home / above for path in written for above in (path, *path.parents)}
-    cache = (home / ".dvc" / "cache").resolve()
-    for link in sorted(place for place in places - {home} if place.is_symlink()):
-        if not link.resolve().is_relative_to(cache):
-            trust.require(f"{link} is a symbolic link, through which a pull would write", home)
 
 
 def outputs(home: Path) -> list[Output]:

@@ -16,7 +16,7 @@ from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS
-from shiftbench.provenance import receipts, recipe
+from shiftbench.provenance import child_environment, receipts, recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
@@ -78,14 +78,19 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
 
     Raises:
         ParamsError: an unknown word or remote.
+        UntrustedError: links of a checkout that is not trusted lead elsewhere, or its configuration of DVC does.
         DataError: no remote could bring all of it, or it could not be written.
         ChecksumError: a pulled file is not what its receipt says.
     """
     words = asked or [stage for stage in OUTS if stage != "features"]
     targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
+    trust.refuse_links(root / "recipes", *(root / target for target in targets))
     home = dvc_store.home_of(root)
     below = root.resolve().relative_to(home)
-    brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
+    stored = [(below / target).as_posix() for target in targets]
+    outs = [out.path for out in dvc_store.outputs(home) if out.meets(stored)]
+    trust.refuse_links(".dvc", *outs, home=home)
+    brought = remotes.bring(home, stored, remote)
     _check_out(home, brought.targets)
     if not asked:
         with contextlib.suppress(DataError):  # recorded before recipes were stored
@@ -142,13 +147,24 @@ def _check_out(home: Path, targets: list[str]) -> None:
 
     Raises:
         DataError: DVC could not.
-        UntrustedError: it would write through a link of a checkout that is not trusted.
     """
-    written = [p for p in dvc_store.recorded(home) if any(dvc_store.lies_at(p, t) for t in targets)]
-    dvc_store.refuse_links(home, [*written, ".dvc/tmp"])
-    command = [sys.executable, "-P", "-m", "dvc", "checkout", "--force", "--"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "dvc",
+        "--cd",
+        str(home.absolute()),
+        "checkout",
+        "--force",
+    ]
     done = subprocess.run(
-        [*command, *targets], cwd=home, capture_output=True, text=True, check=False
+        [*command, "--", *targets],
+        cwd=child_environment.NOWHERE,
+        env=child_environment.build(child_environment.DVC),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)

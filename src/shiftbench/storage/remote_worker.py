@@ -126,7 +126,7 @@ def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
     cache = dvc_store.cache_of(home)
     wanted: Wanted = {}
     for output in dvc_store.outputs(home):
-        if any(_meets(output.path, target) for target in targets):
+        if output.meets(targets):
             held = output.files(_kept_listing(store, output, cache))
             wanted |= {
                 o: p for p, o in held.items() if any(dvc_store.lies_at(p, t) for t in targets)
@@ -226,10 +226,6 @@ def _kept_listing(store: Store, output: Output, cache: Path) -> bytes | None:
         files.write_bytes(kept, listing)
         kept.chmod(0o444)
     return listing
-
-
-def _meets(path: str, target: str) -> bool:
-    return dvc_store.lies_at(path, target) or dvc_store.lies_at(target, path)
 
 
 def _object(oid: str) -> str:

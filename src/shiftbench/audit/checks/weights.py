@@ -105,19 +105,27 @@ def _broken(file: Path) -> tuple[str | None, int]:
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
     file = training_log.beside(case.root / ref.path)
-    found = (
-        table_files.safe_read(file, "weights")
-        if file.is_file()
-        else "the log of the training is not here"
-    )
+    found = _read(file)
     place = f"{ref.path}.log.parquet"
     if isinstance(found, str):
         yield case.failed(ref, found, file=place)
         return
-    logged, seen = _last(found[0]), _seen(case, ref, artifact)
-    if logged is not None and seen is not None and abs(logged - seen) > _POINTS:
+    last, known = _last(found[0]), seen(case, ref, artifact)
+    if last is not None and known is not None and abs(last - known[0]) > _POINTS:
         why = "the last accuracy in the log of the training is not that of the records of the validation split"
-        yield case.failed(ref, why, file=place, expected=f"{seen:.4f}", found=f"{logged:.4f}")
+        yield case.failed(ref, why, file=place, expected=f"{known[0]:.4f}", found=f"{last:.4f}")
+
+
+def _read(file: Path) -> Any:
+    if not file.is_file():
+        return "the log of the training is not here"
+    return table_files.safe_read(file, "weights")
+
+
+def logged(file: Path) -> float | None:
+    """Return the last `val_accuracy` of a log; None: the log cannot be read, or has none or several."""
+    found = _read(file)
+    return None if isinstance(found, str) else _last(found[0])
 
 
 def _last(log: pa.Table) -> float | None:
@@ -128,8 +136,8 @@ def _last(log: pa.Table) -> float | None:
     return float(max(rows, key=lambda row: row["step"])["value"])
 
 
-def _seen(case: Case, ref: Ref, artifact: Artifact) -> float | None:
-    """Return the accuracy of the records of the split that the trainer validates on; None: there are none."""
+def seen(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
+    """Return the accuracy of the records that the trainer validates on, and how many they are; None: there are none."""
     trainer = plugins.file("trainers", artifact.recipe["trainer"]["use"])
     if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
         return None
@@ -142,7 +150,7 @@ def _seen(case: Case, ref: Ref, artifact: Artifact) -> float | None:
     if isinstance(found, str) or "correct" not in found[0].column_names:
         return None
     right = found[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
-    return float(right.mean()) if len(right) else None
+    return (float(right.mean()), len(right)) if len(right) else None
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,71 @@ def classes(file: Path) -> list[str] | None:
     return found if isinstance(found, list) else None
 
 
+Tensors = dict[str, NDArray[Any]]
+"""Tensors by name: floats in double precision, others as bytes."""
+
+
+def tensors(file: Path) -> Tensors:
+    """Return the tensors of a weights file.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    return {name: _numbers(data, facts["dtype"]) for name, facts, data in _parts(file)}
+
+
+def _numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    raw = data.tobytes()
+    if dtype == "BF16":
+        return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
+    return (
+        np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64)
+        if dtype in _FLOATS
+        else np.frombuffer(raw, np.uint8)
+    )
+
+
+def apart(one: Tensors, two: Tensors) -> float | None:
+    """Return the largest difference of two nets' weights; None: names, shapes or numbers that are no floats differ."""
+    if one.keys() != two.keys() or any(one[n].shape != two[n].shape for n in one):
+        return None
+    whole = [name for name in one if one[name].dtype.kind != "f"]
+    if any((one[name] != two[name]).any() for name in whole):
+        return None
+    floats = [name for name in one if one[name].dtype.kind == "f" and one[name].size]
+    return max((float(np.abs(one[n] - two[n]).max()) for n in floats), default=0.0)
+
+
+def largest(of: Tensors) -> float:
+    """Return the largest weight of a net, without its sign."""
+    floats = (values for values in of.values() if values.dtype.kind == "f" and values.size)
+    return max((float(np.abs(values).max()) for values in floats), default=0.0)
+
+
+def content(file: Path) -> str:
+    """Return a digest of all tensors, of their names, types and shapes; metadata are left out.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    hasher = hashlib.sha256()
+    for name, facts, data in _parts(file):
+        hasher.update(json.dumps([name, facts["dtype"], facts["shape"]]).encode())
+        hasher.update(data.tobytes())
+    return hasher.hexdigest()
+
+
+def _parts(file: Path) -> Iterator[tuple[str, dict[str, Any], NDArray[np.uint8]]]:
+    """Yield name, facts and bytes of each tensor, sorted by name."""
+    about = header(file)
+    about.pop("__metadata__", None)
+    data = np.memmap(file, np.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    for name, facts in sorted(about.items()):
+        low, high = facts["data_offsets"]
+        yield name, facts, data[start + low : start + high]
+
+
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _BF16 = 0x7F80  # the exponent's bits: all set in what is not finite
 
@@ -62,13 +128,8 @@ def finite(file: Path) -> Iterator[tuple[str, bool]]:
     Raises:
         DataError: it is no safetensors file.
     """
-    about = header(file)
-    about.pop("__metadata__", None)
-    data = np.memmap(file, np.uint8, mode="r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    for name, facts in sorted(about.items()):
-        low, high = facts["data_offsets"]
-        yield name, _finite(data[start + low : start + high], facts["dtype"])
+    for name, facts, data in _parts(file):
+        yield name, _finite(data, facts["dtype"])
 
 
 def _finite(data: NDArray[np.uint8], dtype: str) -> bool:

@@ -8,9 +8,11 @@ import shlex
 import site
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from shiftbench import plugins
@@ -138,6 +140,7 @@ class IsolatedCheckout:
         *,
         varied: bool,
         seconds: float | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Have one process per hand do its work, all at the same time.
 
@@ -147,13 +150,14 @@ class IsolatedCheckout:
             task: what the worker is told of a piece of work.
             varied: whether little of the environment is the auditor's.
             seconds: after which processes are ended; their work is then `late`.
+            variables: more of the processes' environment.
 
         Raises:
             DataError: a process ended without answers; says what it said.
         """
         dealt = [hand for hand in hands if hand]
         started = [
-            self._start(worker, list(map(task, hand)), number, varied=varied)
+            self._start(worker, list(map(task, hand)), number, variables, varied=varied)
             for number, hand in enumerate(dealt)
         ]
         said = _finish([process for process, _ in started], seconds)
@@ -167,11 +171,16 @@ class IsolatedCheckout:
                 work.answer, work.environment = answer, content["environment"]
 
     def _start(
-        self, worker: str, tasks: list[dict[str, Any]], number: int, *, varied: bool
+        self,
+        worker: str,
+        tasks: list[dict[str, Any]],
+        number: int,
+        variables: Mapping[str, str],
+        *,
+        varied: bool,
     ) -> tuple[subprocess.Popen[str], Path]:
         """Start a worker; return the process and the file that its answers go to."""
-        folder = self.home.parent / f"{worker}-{number}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
         extra = [str(folder) for folder in plugins.Folders.extra]
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
@@ -179,7 +188,7 @@ class IsolatedCheckout:
         process = subprocess.Popen(
             [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]],
             cwd=self.home,
-            env=self._environment(folder, varied=varied),
+            env={**self._environment(folder, varied=varied), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
