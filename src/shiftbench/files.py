@@ -241,9 +241,14 @@ def write_bytes(file: Path, data: bytes) -> None:
         temporary.replace(file)
 
 
-def _signature() -> str:
-    """Name this process, so that others know whose scratch file it is (see locks.py)."""
-    return f"{os.getpid()}@{socket.gethostname()}"
+def _signature(process: int | None = None) -> str:
+    """Name this process or another one of this host, so that others know whose scratch file it is (see locks.py)."""
+    return f"{process or os.getpid()}@{socket.gethostname()}"
+
+
+def left_by(process: int) -> str:
+    """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
+    return f".*.{_signature(process)}.part"
 
 
 @contextmanager
