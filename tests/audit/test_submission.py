@@ -18,14 +18,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from makers.hostile_json import REFUSED
 from makers.made_campaign import Made
 from shiftbench.audit import run
 from shiftbench.cli import submitting
+from shiftbench.data import pins
 from shiftbench.documents import leaderboard
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.files import sha256
+from shiftbench.provenance import recipe
+from shiftbench.release import manifest, submission
 from shiftbench.release import published as releases
-from shiftbench.release import submission
 
 ABOUT = {"name": "theirs", "scale": None, "created": "2026-01-01T00:00:00+00:00"}
 
@@ -217,6 +220,34 @@ def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
     (tmp_path / submission.ABOUT).write_text(json.dumps(about))
     with pytest.raises(DataError, match="no submission"):
         submission.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_hostile_json_is_no_submission_no_manifest_and_no_list_of_pins(tmp_path, monkeypatch, name):
+    text = REFUSED[name]
+    data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    for file in (submission.ABOUT, "sources.lock"):
+        (tmp_path / file).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no submission"):
+        submission.read(tmp_path)
+    with pytest.raises(DataError, match="not a manifest"):
+        manifest.parsed(data, tmp_path)
+    with pytest.raises(DataError, match="no list of pinned files"):
+        pins.is_pinned("a")
+
+
+@pytest.mark.parametrize(
+    "name", ["deep lists", "deep objects", "digits that Python refuses", "UTF-16"]
+)
+def test_hostile_json_in_a_receipt_and_a_run_file_is_as_none(made, name):
+    text = REFUSED[name]
+    data = text if isinstance(text, bytes) else text.encode()
+    ref = made.one("records")
+    for file in (recipe.receipt_path(made.root, ref), recipe.run_path(made.root, ref)):
+        file.write_bytes(data)
+    about = made.audit("coherence").about
+    assert about["here"] == about["planned"] - 1
 
 
 def tarred(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, data: bytes = b"") -> bytes:
