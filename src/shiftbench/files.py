@@ -36,6 +36,8 @@ _DEEPEST = 100
 """Lists and objects that JSON may hold inside each other; what looks into it recurses."""
 _DIGITS = 40
 """Characters of an integer in JSON: any of 128 bits fits, and a float can hold it."""
+_INTEGER = 200
+"""Characters of an integer in YAML, which may be to the base 2 or 60; a float can hold it."""
 _LONGEST = 255
 """Bytes of a name that file systems take."""
 _HEAD = 512
@@ -64,6 +66,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         super().flatten_mapping(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        if node.tag == "tag:yaml.org,2002:int" and len(node.value) > _INTEGER:  # `1:59:59:...`
+            problem = f"the integer {_shortened(node.value)} is too long"
+            raise ConstructorError(None, None, problem, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
@@ -241,9 +246,14 @@ def write_bytes(file: Path, data: bytes) -> None:
         temporary.replace(file)
 
 
-def _signature() -> str:
-    """Name this process, so that others know whose scratch file it is (see locks.py)."""
-    return f"{os.getpid()}@{socket.gethostname()}"
+def _signature(process: int | None = None) -> str:
+    """Name this process or another one of this host, so that others know whose scratch file it is (see locks.py)."""
+    return f"{process or os.getpid()}@{socket.gethostname()}"
+
+
+def left_by(process: int) -> str:
+    """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
+    return f".*.{_signature(process)}.part"
 
 
 @contextmanager

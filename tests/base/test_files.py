@@ -7,34 +7,27 @@ import random  # noqa: TID251 - of texts, and seeded
 from typing import Any
 
 import pytest
+import yaml
 
-from shiftbench.files import from_json
+from makers.hostile_json import REFUSED
+from shiftbench.files import from_json, from_yaml
 
-REFUSED: dict[str, str | bytes] = {
-    "deep lists": "[" * 100_000,
-    "deep objects": '{"a":' * 100_000,
-    "one too deep": "[" * 101 + "]" * 101,
-    "mixed and deep": '[{"a":' * 60 + "1" + "}]" * 60,
-    "not a number": '{"seconds": NaN}',
-    "infinity": "[Infinity]",
-    "less than all": "[-Infinity]",
-    "a float beyond": "1e999",
-    "an integer beyond": "9" * 41,
-    "digits that Python refuses": "9" * 10_000,
-    "a key twice": '{"a": 1, "b": 2, "a": 1}',
-    "a key twice, spelled otherwise": '{"a": 1, "\\u0061": 2}',
-    "a key twice inside": '[{"c": {"a": 1, "a": 1}}]',
-    "half a pair": '"\\ud83d"',
-    "half a pair as a key": '{"\\uDE00": 1}',
-    "half a pair as bytes": b'"\xed\xa0\xbd"',
-    "Latin-1": '{"ä": 1}'.encode("latin-1"),
-    "UTF-16": '{"a": 1}'.encode("utf-16"),
-    "UTF-32": '{"a": 1}'.encode("utf-32"),
-    "nothing": "",
-    "zeros": b"\0" * 64,
-    "YAML": "a: 1",
-    "two values": "{} {}",
+INTEGERS = {
+    "base 60": "1" + ":59" * 5000,
+    "negative": "-1" + ":59" * 5000,
+    "base 16": "0x" + "f" * 5000,
+    "base 2": "0b" + "1" * 5000,
+    "base 10": "9" * 5000,
+    "tagged": '!!int "1' + ":59" * 5000 + '"',
 }
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_a_yaml_integer_that_python_cannot_spell_is_refused(name: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="line 1, column .*too long") as caught:
+        from_yaml(f"seed: {INTEGERS[name]}")
+    assert len(str(caught.value)) < 300
+    assert from_yaml("a: 1:59:59\nb: 0xffff") == {"a": 7199, "b": 65535}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -40,7 +40,8 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
     folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
     moved = []
     for out in outs:
-        (root / out).mkdir(parents=True, exist_ok=True)
+        with writable(root / out):
+            (root / out).mkdir(exist_ok=True)
         for file in sorted(
             path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()
         ):
@@ -51,7 +52,8 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
             with writable(target):
                 file.replace(target)
             moved.append(name)
-        _drop_empty(root / out)
+        with writable(root / out):
+            _drop_empty(root / out)
     return moved
 
 

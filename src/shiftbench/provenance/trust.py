@@ -135,12 +135,17 @@ def _down_to(place: Path, top: Path) -> Iterator[Path]:
 
 def _refuse(paths: Iterable[Path], top: Path) -> None:
     for path in paths:
-        if path.is_symlink() and not _is_stored(path, top):
+        if path.is_symlink() and not is_stored(path, top):
             require(f"{path} is a symbolic link, through which files would be written", top)
 
 
-def _is_stored(link: Path, top: Path) -> bool:
-    """Tell whether a link leads to a file of DVC's cache; a cache that is a link itself is none."""
+def is_stored(link: Path, top: Path) -> bool:
+    """Tell whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
+
+    Args:
+        link: its path.
+        top: the checkout, without links in its path.
+    """
     return link.is_file() and link.resolve().is_relative_to(top / ".dvc" / "cache")
 
 
