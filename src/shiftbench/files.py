@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -30,6 +31,10 @@ _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
 
+_DEEPEST = 100
+"""Lists and objects that JSON may hold inside each other; what looks into it recurses."""
+_DIGITS = 40
+"""Characters of an integer in JSON: any of 128 bits fits, and a float can hold it."""
 _LONGEST = 255
 """Bytes of a name that file systems take."""
 _HEAD = 512
@@ -112,6 +117,71 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
     if known[id(value)] > _EXPANDED:
         raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
     return known[id(value)]
+
+
+def from_json(data: str | bytes) -> Any:
+    """Return what a JSON text holds, which somebody else may have written.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, an object has a key twice, it is nested too deeply, or Python could hold a
+            value but not work with it: NaN, infinity, an integer of more than 40 digits, half of a surrogate pair.
+
+    Example:
+        >>> from_json(b'{"seeds": [1, 2]}')
+        {'seeds': [1, 2]}
+    """
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        content = _JSON.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if _is_deep(content):
+        raise ValueError(f"it is nested more than {_DEEPEST} times")
+    if "\\u" in text:
+        json.dumps(content, ensure_ascii=False).encode()  # half of a pair has no bytes
+    return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Tell whether lists and objects are nested too deeply, without recursion."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        parts = [
+            one.values() if isinstance(one, dict) else one
+            for one in level
+            if isinstance(one, dict | list)
+        ]
+        level = [value for part in parts for value in part]
+        if not level:
+            return False
+    return True
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        key = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {_shortened(key)!r} is there twice; remove one")
+    return content
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"the integer {_shortened(text)} is too long")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_shortened(text)} is no number that is finite")
+    return value
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_finite, parse_int=_integer, parse_float=_finite
+)
 
 
 def stays_below(path: object) -> bool:
