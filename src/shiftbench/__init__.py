@@ -5,13 +5,15 @@
     corrupt(image, "fog", severity=3.0, seed=0, key="a")
     evaluate(model, "data/shards/fashion_mnist/test/fog/3")
 
-Importing the package itself imports nothing heavy.
+Importing the package itself imports nothing heavy. It guards the later imports of two libraries (`library_imports`).
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from shiftbench import library_imports
 
 if TYPE_CHECKING:
     from shiftbench.corruption import Corrupt as Corrupt
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from shiftbench.tools.evaluate_own import evaluate as evaluate
 
 __version__ = "0.1.0"
+
+library_imports.install()
 
 _PUBLIC = {
     "Corrupt": "shiftbench.corruption",

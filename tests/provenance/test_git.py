@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shiftbench.audit.evidence import git_state
-from shiftbench.provenance import git
+from shiftbench.provenance import git, trust
 from shiftbench.release import git as released
 
 PROGRAMS = """
@@ -107,3 +108,125 @@ def test_settings_that_are_yours_are_not_the_repositorys(
     assert git.yours("gpg.ssh.allowedSignersFile") is None
     (hostile.parent / ".gitconfig").write_text("[gpg.ssh]\n  allowedSignersFile = mine\n")
     assert git.yours("gpg.ssh.allowedSignersFile") == "mine"
+
+
+# --- a repository that leads elsewhere ----------------------------------------------------------------
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of the user's, of which a stranger's checkout beside it may tell nothing; nothing is trusted."""
+    monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
+    home = tmp_path / "private"
+    call(tmp_path, "init", "-q", str(home))
+    (home / "secret.txt").write_text("secret")
+    call(home, "add", "-A")
+    call(home, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-q", "-m", "first")
+    return home
+
+
+def linked(theirs: Path, private: Path) -> None:
+    (theirs / ".git").symlink_to(private / ".git")
+
+
+def file_to(theirs: Path, private: Path) -> None:
+    (theirs / ".git").write_text(f"gitdir: {private / '.git'}\n")
+
+
+def relative_file_to(theirs: Path, private: Path) -> None:
+    (theirs / ".git").write_text(f"gitdir: {os.path.relpath(private, theirs)}/.git\n")
+
+
+def common(theirs: Path, private: Path) -> None:
+    call(theirs, "init", "-q")
+    (theirs / ".git/commondir").write_text(f"{private / '.git'}\n")
+
+
+def false_worktree(theirs: Path, private: Path) -> None:
+    there = theirs / "some/worktrees/one"
+    there.mkdir(parents=True)
+    (theirs / ".git").write_text(f"gitdir: {there}\n")
+    (there / "gitdir").write_text(f"{theirs / '.git'}\n")
+    (there / "HEAD").write_bytes((private / ".git/HEAD").read_bytes())
+    (there / "commondir").write_text(f"{private / '.git'}\n")
+
+
+def false_submodule(theirs: Path, private: Path) -> None:
+    call(theirs, "init", "-q", "some")
+    call(theirs / "some", "config", "core.worktree", str(theirs))
+    (theirs / "some/.git/commondir").write_text(f"{private / '.git'}\n")
+    (theirs / ".git").write_text("gitdir: some/.git\n")
+
+
+def bare(theirs: Path, private: Path) -> None:
+    """Git takes a folder with these for a repository without a work tree."""
+    for name in ("objects", "refs"):
+        (theirs / name).symlink_to(private / ".git" / name)
+    shutil.copy(private / ".git/HEAD", theirs)
+
+
+def pipe(theirs: Path, private: Path) -> None:
+    """Who reads it waits forever."""
+    (theirs / "some").mkdir()
+    os.mkfifo(theirs / "some/gitdir")
+    (theirs / ".git").write_text(f"gitdir: some\n{private}")
+
+
+LEADING = (
+    linked,
+    file_to,
+    relative_file_to,
+    common,
+    false_worktree,
+    false_submodule,
+    bare,
+    pipe,
+)
+
+
+@pytest.mark.parametrize("lead", LEADING)
+def test_no_file_of_a_checkout_leads_git_to_another_repository(
+    private: Path, tmp_path: Path, lead: Callable[[Path, Path], None]
+) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "below").mkdir(parents=True)
+    lead(theirs, private)
+    for home in (theirs, theirs / "below"):
+        assert git.says("rev-parse", "HEAD", home=home) is None
+        assert git.says("ls-tree", "--name-only", "HEAD", home=home) is None
+        assert "secret.txt" not in "".join(git.changed(home=home))
+
+
+def test_a_work_tree_that_the_configuration_names_is_not_looked_into(
+    private: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    call(tmp_path, "init", "-q", str(theirs))
+    call(theirs, "config", "core.worktree", str(private))
+    (theirs / "mine.txt").touch()
+    assert git.changed("--untracked-files=all", home=theirs) == ["mine.txt"]
+
+
+def test_worktrees_and_submodules_are_repositories(private: Path, tmp_path: Path) -> None:
+    call(private, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
+    known = git.says("rev-parse", "HEAD", home=private)
+    assert known
+    assert git.says("rev-parse", "HEAD", home=tmp_path / "tree") == known
+    assert git.changed(home=tmp_path / "tree") == []
+    above = tmp_path / "above"
+    call(tmp_path, "init", "-q", str(above))
+    call(above, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(private), "sub")
+    assert (above / "sub/.git").is_file()
+    assert git.says("rev-parse", "HEAD", home=above / "sub") == known
+    (above / "sub/new.txt").touch()
+    assert git.changed(home=above / "sub") == ["new.txt"]
+
+
+def test_a_trusted_checkout_may_have_its_repository_elsewhere(
+    private: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    file_to(theirs, private)
+    trust.trust(theirs)
+    assert git.says("ls-tree", "--name-only", "HEAD", home=theirs) == "secret.txt"

@@ -21,7 +21,7 @@ from shiftbench.plugins import Home
 PACKAGE = HOME / "src/shiftbench"
 FAMILIES = (*plugins.FAMILIES, "shifts_torch")
 LAYERS = (
-    "errors sample",
+    "errors library_imports sample",
     "compiled files progress refs rng",
     "entries rng_torch",
     "plugins",

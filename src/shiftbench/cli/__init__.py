@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from shiftbench.cli.application import app, err, escaped
 from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import child_environment
 
 __all__ = ["app", "main"]
 
@@ -26,6 +27,7 @@ def main(command: Callable[[], object] = app) -> None:
     Args:
         command: the application, or what typer has made of it already.
     """
+    child_environment.settle()
     try:
         command()
     except ShiftbenchError as error:

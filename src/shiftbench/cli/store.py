@@ -82,7 +82,7 @@ def repair(
     scale: Scale = None,
 ) -> None:
     """Check outputs below PATH and make the damaged ones again."""
-    from shiftbench.provenance import trust
+    from shiftbench.provenance import child_environment, trust
     from shiftbench.storage import pull
 
     trust.require("a repair runs its Snakefile")
@@ -105,7 +105,8 @@ def repair(
     planned.write(root)
     command = [sys.executable, "-P", "-m", "snakemake", *(str(root / name) for name in again)]
     overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
-    if subprocess.run([*command, *overlay], check=False).returncode:
+    environment = child_environment.build(child_environment.RUN)
+    if subprocess.run([*command, *overlay], env=environment, check=False).returncode:
         raise ShiftbenchError(
             "the damaged outputs were dropped, but making them again failed; see the log above"
         )

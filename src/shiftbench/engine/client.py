@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from shiftbench.errors import ShiftbenchError
+from shiftbench.provenance import child_environment
 
 THREADS = (
     "OMP_NUM_THREADS GOTO_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS NUMEXPR_NUM_THREADS"
@@ -63,7 +64,7 @@ class Client:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", *COMMAND, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict.fromkeys(THREADS, "1"),
+                env=child_environment.build(child_environment.RUN, dict.fromkeys(THREADS, "1")),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shiftbench.plan import snakemake_rules
 from shiftbench.plan.snakemake_rules import Rule
-from shiftbench.provenance import trust
+from shiftbench.provenance import child_environment, trust
 
 
 def run(targets: Sequence[str], cores: int) -> int:
@@ -22,7 +22,8 @@ def run(targets: Sequence[str], cores: int) -> int:
     """
     trust.require("Snakemake would run its Snakefile")
     command = ["-m", "snakemake", "--cores", str(cores), "--keep-going", "--", *targets]
-    with subprocess.Popen([sys.executable, "-P", *command]) as process:
+    environment = child_environment.build(child_environment.RUN)
+    with subprocess.Popen([sys.executable, "-P", *command], env=environment) as process:
         while True:
             try:
                 return process.wait()

@@ -3,14 +3,21 @@
 What a repository may tell git about its own objects (`git replace`, grafts) is not listened to. Git itself refuses
 repositories of other users because their configuration can name programs; here none of these is run instead: hooks,
 the monitor of the file system, filters, transports, the configuration of submodules.
+
+Git is told which repository a folder lies in, and does not look for it: the nearest folder with a `.git`. A `.git` that
+leads elsewhere (a worktree, a submodule) is followed where the repository there names this folder, or this folder is
+trusted; else there is no repository.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+
+from shiftbench.provenance import child_environment, trust
 
 _SET = {
     "safe.directory": "*",
@@ -45,12 +52,14 @@ def ask(
         given: what it reads; default: nothing.
         more: variables of its environment.
     """
+    here = home.absolute()
+    steered = {**_QUIET, **_repository(here), **(more or {})}
     try:
         done = subprocess.run(
-            [*_COMMAND, *words],
-            cwd=home,
+            [*_COMMAND, "-C", str(here), *words],
+            cwd=child_environment.NOWHERE,
             capture_output=True,
-            env=_environment() | (more or {}),
+            env=child_environment.build(child_environment.LIBRARIES, steered),
             input=given if given is not None else b"",
             check=False,
         )
@@ -59,9 +68,46 @@ def ask(
     return done.stdout if done.returncode == 0 else None
 
 
-def _environment() -> dict[str, str]:
-    """Return this process's environment without what would point git at another repository."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | _QUIET
+def _repository(home: Path) -> dict[str, str]:
+    """Return the variables that name the repository of a folder, so that none of its files names another."""
+    above = (folder for folder in (home, *home.parents) if os.path.lexists(folder / ".git"))
+    folder = next(above, None)
+    if folder is None or not (_owns(folder) or trust.is_trusted(folder)):
+        return {"GIT_DIR": os.devnull}
+    return {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
+
+
+def _owns(folder: Path) -> bool:
+    """Tell whether `.git` is the repository of a folder, or leads to one that names the folder."""
+    dot = folder / ".git"
+    if dot.is_symlink():
+        return False
+    if dot.is_dir():
+        return _shares(dot, dot)
+    found = re.fullmatch(r"gitdir: (.+?)\n*", _text(dot), re.DOTALL)
+    there = (folder / found[1]).resolve() if found else Path(os.devnull)
+    back = _text(there / "gitdir").rstrip("\n")
+    if back and (there / back).resolve() == dot.resolve():
+        return _shares(there, there.parent.parent)  # a worktree: .git/worktrees/NAME
+    asked = ("config", "--no-includes", "--file", str(there / "config"), "--get", "core.worktree")
+    named = says(*asked, home=Path(child_environment.NOWHERE))
+    return (
+        _shares(there, there) and bool(named) and (there / str(named)).resolve() == folder.resolve()
+    )
+
+
+def _shares(there: Path, shared: Path) -> bool:
+    """Tell whether a repository has its branches and objects in a folder."""
+    named = _text(there / "commondir").rstrip("\n")
+    return (there / named).resolve() == shared.resolve()
+
+
+def _text(file: Path) -> str:
+    """Return what a short file holds; nothing where there is none."""
+    if not file.is_file():
+        return ""
+    with file.open("rb") as stream:
+        return os.fsdecode(stream.read(1 << 12))
 
 
 def says(*words: str, home: Path = Path()) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.provenance import child_environment
 from shiftbench.release import git
 
 NAMESPACE = "shiftbench"
@@ -54,6 +55,7 @@ def sign(file: Path, key: Key) -> Path:
     Raises:
         DataError: the tool is missing or refuses.
     """
+    file = file.absolute()  # the programs are started elsewhere
     if key.kind == "gpg":
         output = file.with_name(f"{file.name}.asc")
         command = ["gpg", "--batch", "--yes", "--armor", "--local-user", key.value]
@@ -61,7 +63,7 @@ def sign(file: Path, key: Key) -> Path:
         return output
     with tempfile.TemporaryDirectory() as folder:
         literal = key.value.removeprefix("key::")
-        where, agent = str(Path(key.value).expanduser()), []
+        where, agent = str(Path(key.value).expanduser().absolute()), []
         if literal.startswith(("ssh-", "ecdsa-", "sk-")):  # as git allows: the agent has the key
             Path(folder, "key.pub").write_text(literal + "\n")
             where, agent = f"{folder}/key.pub", ["-U"]
@@ -80,6 +82,7 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
     Raises:
         ParamsError: there is no such file of signers.
     """
+    file, signature = file.absolute(), signature.absolute()  # the programs are started elsewhere
     if signature.suffix == ".asc":
         return _check_gpg(file, signature)
     command = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)]
@@ -88,6 +91,7 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
             raise ParamsError(
                 f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format"
             )
+        signers = signers.absolute()
         found = _call(
             ["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)]
         )
@@ -126,7 +130,14 @@ def _done(command: list[str]) -> None:
 def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
     given = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
     try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=child_environment.NOWHERE,
+            env=child_environment.build(child_environment.LIBRARIES),
+            input=given,
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise DataError(
             f"{command[0]} is not installed; Debian has it in openssh-client or gnupg"

@@ -16,7 +16,7 @@ from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS
-from shiftbench.provenance import recipe
+from shiftbench.provenance import child_environment, recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
@@ -146,9 +146,23 @@ def _check_out(home: Path, targets: list[str]) -> None:
     """
     written = [p for p in dvc_store.recorded(home) if any(dvc_store.lies_at(p, t) for t in targets)]
     dvc_store.refuse_links(home, [*written, ".dvc/tmp"])
-    command = [sys.executable, "-P", "-m", "dvc", "checkout", "--force", "--"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "dvc",
+        "--cd",
+        str(home.absolute()),
+        "checkout",
+        "--force",
+    ]
     done = subprocess.run(
-        [*command, *targets], cwd=home, capture_output=True, text=True, check=False
+        [*command, "--", *targets],
+        cwd=child_environment.NOWHERE,
+        env=child_environment.build(child_environment.DVC),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)

@@ -20,6 +20,7 @@ from shiftbench.files import write_bytes
 from shiftbench.plan import scales
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS, prune
+from shiftbench.provenance import child_environment
 
 FILE = "dvc.yaml"
 _HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the campaign.\n"
@@ -74,6 +75,13 @@ def _folder(home: Path, scale: str) -> Path:
 def _commit(home: Path, stages: Path) -> None:
     command = [sys.executable, "-P", "-m", "dvc", "commit", "--force", "--quiet"]
     target = stages.relative_to(home).as_posix()
-    done = subprocess.run([*command, target], cwd=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, target],
+        cwd=home,
+        env=child_environment.build(child_environment.RUN),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise DataError(f"DVC could not record {target}: {done.stderr.strip()}")

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.progress import track
-from shiftbench.provenance import git
+from shiftbench.provenance import child_environment, git
 from shiftbench.storage import dvc_store
 
 ANSWER, STALL = 20, 150
@@ -234,10 +234,12 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
     """Yield a remote's answers; the last is an `error` when it refused, broke off or fell silent."""
     command = [sys.executable, "-P", "-m", "shiftbench.storage.remote_worker"]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile("w+") as asked:
-        json.dump({**request, "home": str(home), "remote": name}, asked)
+        json.dump({**request, "home": str(home.absolute()), "remote": name}, asked)
         asked.seek(0)
         process = subprocess.Popen(
             command,
+            cwd=child_environment.NOWHERE,
+            env=child_environment.build(child_environment.DVC),
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=said,

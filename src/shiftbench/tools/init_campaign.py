@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shiftbench import files, plugins
 from shiftbench.errors import ParamsError, ShiftbenchError
-from shiftbench.provenance import trust
+from shiftbench.provenance import child_environment, git, trust
 
 TEMPLATES = plugins.PACKAGE / "templates" / "campaign"
 OUR_REMOTE = "remotes/shiftbench"
@@ -37,11 +37,12 @@ def create(folder: Path) -> list[str]:
     names = [_name(path) for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
     for name in names:
         files.write_bytes(folder / name, _text(name).encode())
-    inside = subprocess.run(["git", "rev-parse"], cwd=folder, capture_output=True, check=False)
-    if inside.returncode:
-        _call(folder, "git", "init", "--quiet")
-    below = ["--subdir"] if inside.returncode == 0 else []
-    _call(folder, sys.executable, "-P", "-m", "dvc", "init", "--quiet", "--force", *below)
+    inside = git.says("rev-parse", "--git-dir", home=folder) is not None
+    if not inside:
+        _call("git", "init", "--quiet", str(folder.absolute()))
+    below = ["--subdir"] if inside else []
+    dvc = (sys.executable, "-P", "-m", "dvc", "--cd", str(folder.absolute()))
+    _call(*dvc, "init", "--quiet", "--force", *below)
     for name in (name for name in names if name.startswith(".dvc")):  # DVC wrote its own
         files.write_bytes(folder / name, _text(name).encode())
     config = folder / ".dvc" / "config"
@@ -66,8 +67,15 @@ def _text(name: str) -> str:
     return text.replace("VERSION", importlib.metadata.version("shiftbench"))
 
 
-def _call(folder: Path, *command: str) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def _call(*command: str) -> None:
+    done = subprocess.run(
+        command,
+        cwd=child_environment.NOWHERE,
+        env=child_environment.build(child_environment.DVC),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise ShiftbenchError(
