@@ -47,6 +47,7 @@ NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 SLOW = (
     "tests/audit",
     "tests/cli/test_links.py",
+    "tests/cli/test_strangers_models.py",
     "tests/cli/test_trust.py",
     "tests/clusters",
     "tests/contracts",

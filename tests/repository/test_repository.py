@@ -26,7 +26,7 @@ from isolation import ROOT
 from shiftbench import plugins
 from shiftbench.audit import checks
 from shiftbench.plan import cards
-from shiftbench.tools import detect_image
+from shiftbench.tools.preview import own_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -213,7 +213,7 @@ def test_the_photo_that_detectors_are_asked_about_can_be_had(tmp_path: Path) -> 
     subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
     )
-    assert detect_image.read(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
+    assert own_image(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
 
 
 def test_numbers_that_documents_state_are_those_that_there_are() -> None:

@@ -69,7 +69,7 @@ def audit(
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
     from shiftbench.audit import outside, run
-    from shiftbench.provenance import code_digest, trust
+    from shiftbench.provenance import code_digest, table_trial, trust
 
     if level >= RUNNING:
         trust.require(f"an audit at level {level} runs its code", checkout or Path())
@@ -86,6 +86,7 @@ def audit(
         except ParamsError as error:
             done = run.unplanned(error, asked)
         else:
+            table_trial.require(root)
             done = run.run(planned, root, asked, *([package] if package else []))
             _show(done, root, into)
         if json:

@@ -89,11 +89,12 @@ class _LookedAt(NamedTuple):
 def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
     from shiftbench.audit import outside, run
     from shiftbench.audit.recompute import boards
-    from shiftbench.provenance import code_digest
+    from shiftbench.provenance import code_digest, table_trial
     from shiftbench.release import published, submission
 
     with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
         planned, root = plans.load(scale)
+        table_trial.require(root)
         done = run.run(planned, root, run.AuditRequest(1), package)
         unlike = submission.unlike(planned, root, there)
         file = root / published.LEADERBOARD

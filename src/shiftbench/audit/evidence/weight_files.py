@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench import files
 from shiftbench.errors import DataError
 
-_LIMIT = 100_000_000  # bytes of a header, as the format's own library allows
+_LIMIT = 10_000_000
+"""Bytes of a header: 50,000 tensors. The library reads ten times that, which are gigabytes of objects of Python."""
 
 
 def header(file: Path) -> dict[str, Any]:
@@ -26,11 +28,14 @@ def header(file: Path) -> dict[str, Any]:
         size = int.from_bytes(stream.read(8), "little")
         text = stream.read(size) if 0 < size <= _LIMIT else b""
     try:
-        content = json.loads(text)
+        content = files.from_json(text)
     except ValueError:
         content = None
     if not isinstance(content, dict) or len(text) != size:
-        raise DataError(f"{file} is no safetensors file; a file that could run code is not opened")
+        raise DataError(
+            f"{file} is no safetensors file with a header below {_LIMIT:,} bytes; a file that could run code is not "
+            "opened"
+        )
     return content
 
 
@@ -47,8 +52,8 @@ def metadata(file: Path) -> dict[str, str]:
 def classes(file: Path) -> list[str] | None:
     """Return the class names in the order of the logits; None: not there, no weights, or it states none."""
     try:
-        found = json.loads(metadata(file)["classes"])
-    except (OSError, DataError, KeyError, ValueError):
+        found = files.from_json(metadata(file)["classes"])
+    except (OSError, DataError, KeyError, AttributeError, ValueError):
         return None
     return found if isinstance(found, list) else None
 
