@@ -94,7 +94,8 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
     order = [name for name in others if _WORKFLOW.match(name)]
     if order:
         yield Note(
-            f"{len(order)} changed files of the workflow order jobs, and are in no recipe: {some(order)}"
+            f"{len(order)} changed files of the workflow order jobs, and are in no recipe: {some(order)}",
+            limits=True,
         )
     others = [name for name in others if name not in order]
     if others:
@@ -231,7 +232,8 @@ def _outside(case: Case) -> Iterator[Finding | Note]:
             yield case.failed(str(folder), why, expected=f"a folder below {top}")
     if not case.package.resolve().is_relative_to(top):
         yield Note(
-            f"{case.package} lies outside of this repository; its code is known by the digests in recipes"
+            f"{case.package} lies outside of this repository; its code is known by the digests in recipes",
+            limits=True,
         )
 
 
@@ -256,7 +258,8 @@ def _commits(case: Case, head: str) -> Iterator[Finding | Note]:
     unclean = sum(bool(run.get("dirty")) for run in runs.values())
     if unclean:
         yield Note(
-            f"{unclean} outputs were made from a checkout with changes; recipes hold the digests of its code"
+            f"{unclean} outputs were made from a checkout with changes; recipes hold the digests of its code",
+            limits=True,
         )
     yield Note(f"{sum(counts.values())} outputs were made at {len(counts)} commits")
 

@@ -142,7 +142,8 @@ def _startup(runs: Collection[Run]) -> Iterator[Note]:
     unknown = len(runs) - len(stated)
     if unknown:
         yield Note(
-            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set"
+            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set",
+            limits=True,
         )
     names = Counter(
         name for one in stated if isinstance(one, dict) for name in one if name != "pth"
@@ -150,7 +151,8 @@ def _startup(runs: Collection[Run]) -> Iterator[Note]:
     if names:
         told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
         yield Note(
-            f"made where more than the installed packages was on Python's path or preloaded: {told}"
+            f"made where more than the installed packages was on Python's path or preloaded: {told}",
+            limits=True,
         )
 
 

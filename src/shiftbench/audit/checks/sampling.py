@@ -53,7 +53,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
         f"{dated} outputs were finished before this audit" if dated else "nothing was made yet"
     )
     if case.given:
-        yield Note("the seed was given by hand; it may have been known when the results were made")
+        yield Note(
+            "the seed was given by hand; it may have been known when the results were made",
+            limits=True,
+        )
     else:
         yield Note("the seed is the auditor's own: entropy of this audit, which `--seed` repeats")
     odds = ", ".join(

@@ -88,7 +88,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
         f"{done} of {len(nets)} cheap nets trained again, of {len(trained)} in all: one forged net of the cheap ones "
         f"is met with probability {done / len(nets):.0%}"
         if nets
-        else "no net that was trained on a CPU is here with what it was trained on"
+        else "no net that was trained on a CPU is here with what it was trained on",
+        limits=True,
     )
     yield confinement.note()
 

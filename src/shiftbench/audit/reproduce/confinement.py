@@ -39,7 +39,7 @@ def note() -> Note:
     """Return what keeps workers to their inputs here."""
     if lacking():
         why = "a hook on Python's open alone tells what was read to make outputs again, and libraries pass it by"
-        return Note(f"not locked in by the kernel: {why} ({lacking()})")
+        return Note(f"not locked in by the kernel: {why} ({lacking()})", limits=True)
     return Note(
         "made again in processes that the kernel (Landlock) lets read nothing but their inputs"
     )
