@@ -15,7 +15,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from shiftbench import __version__, files
-from shiftbench.audit import run
+from shiftbench.audit import run, summary
 from shiftbench.audit.finding import Audit
 from shiftbench.page import html
 from shiftbench.refs import Ref
@@ -72,6 +72,8 @@ def page(done: Audit) -> str:
             headline=_headline(done),
             meaning=_MEANINGS[done.verdict],
             auditor=_auditor(done.about),
+            tables=[(table, summary.lines(table)) for table in done.about.get("tables", ())],
+            limits=summary.limits(done),
             told=[result for result in results if result.findings],
             left=[result for result in results if result.verdict == "not run"],
             unasked=len(run.checks()) - len(results),

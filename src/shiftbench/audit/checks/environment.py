@@ -55,6 +55,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
     yield from _locks(runs.values())
     yield from _points(runs.values())
+    yield from _startup(runs.values())
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -133,6 +134,26 @@ def _locks(runs: Collection[Run]) -> Iterator[Note]:
     others = sum(_around(run).get("lock") not in (None, here) for run in runs)
     if others:
         yield Note(f"{others} outputs were made under another lock than the one here")
+
+
+def _startup(runs: Collection[Run]) -> Iterator[Note]:
+    """Note what Python loaded before the program, where run files state it; where not, that it is unknown."""
+    stated = [around["startup"] for run in runs if "startup" in (around := _around(run))]
+    unknown = len(runs) - len(stated)
+    if unknown:
+        yield Note(
+            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set",
+            limits=True,
+        )
+    names = Counter(
+        name for one in stated if isinstance(one, dict) for name in one if name != "pth"
+    )
+    if names:
+        told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
+        yield Note(
+            f"made where more than the installed packages was on Python's path or preloaded: {told}",
+            limits=True,
+        )
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.checks import weights as weights_check
 from shiftbench.audit.evidence import environments, shard_folders, weight_files
 from shiftbench.audit.finding import Finding, Note, Verdict, some
+from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.audit.reproduce.tolerance import FACTOR, UNITS
 from shiftbench.data import training_log
@@ -53,6 +54,11 @@ class _Net(Work):
         """Its weights."""
         return self.artifact.ref
 
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """The net alone."""
+        return (self.artifact,)
+
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Train drawn nets again, as long as time allows."""
@@ -82,8 +88,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
         f"{done} of {len(nets)} cheap nets trained again, of {len(trained)} in all: one forged net of the cheap ones "
         f"is met with probability {done / len(nets):.0%}"
         if nets
-        else "no net that was trained on a CPU is here with what it was trained on"
+        else "no net that was trained on a CPU is here with what it was trained on",
+        limits=True,
     )
+    yield confinement.note()
 
 
 def _train(checkout: IsolatedCheckout, net: _Net, seconds: float, **kernels: str) -> None:

@@ -2,11 +2,12 @@
 
 Pass rule: the file is safetensors (anything else, a pickle for example, is not opened, since loading it could run
 code); its metadata hold the name and the fingerprint of the receipt, and the classes of the shards that were learnt
-from, in their order; every tensor is finite; the log beside it is a readable table, whose last `val_accuracy` is that
-of the records of the validation split, where these are kept, within 5 points (not of trainers that measure it by
-something else than the net's own predictions). Its digest is checked by `digests`. Weights of black boxes
-(`predictions`, `callable`, ONNX) hold the sha256 of the user's file, which `digests` checks as a pinned file. Limits:
-that training gives these tensors is asked by `training` of a drawn net, at level 4 of all.
+from, in their order; every tensor is finite; nets that were trained here from different seeds have different tensors;
+the log beside it is a readable table, whose last `val_accuracy` is that of the records of the validation split, where
+these are kept, within 5 points (not of trainers that measure it by something else than the net's own predictions).
+Its digest is checked by `digests`. Weights of black boxes (`predictions`, `callable`, ONNX) hold the sha256 of the
+user's file, which `digests` checks as a pinned file. Limits: that training gives these tensors is asked by `training`
+of a drawn net, at level 4 of all.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _LOGGED, _POINTS = "val_accuracy", 0.05
 def check(case: Case) -> Iterator[Finding | Note]:
     """Open each file as tensors."""
     files = tensors = unmatched = 0
+    contents: dict[str, tuple[Ref, Artifact]] = {}
     for ref, artifact, receipt in case.of("weights"):
         files += 1
         file = case.root / ref.path
@@ -49,6 +51,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield from _learnt(case, ref, stated, classes)
             broken, count = _broken(file)
             tensors += count
+            yield from _copied(case, ref, artifact, contents)
         except (DataError, SafetensorError) as error:
             yield case.failed(ref, f"it is not opened: {error}")
             continue
@@ -61,6 +64,19 @@ def check(case: Case) -> Iterator[Finding | Note]:
         else ""
     )
     yield Note(f"{files} weight files with {tensors} tensors{without}")
+
+
+def _copied(
+    case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]
+) -> Iterator[Finding]:
+    """Yield that a net has the tensors of one that was trained from another seed."""
+    if not any(need.kind == "shards" for need in artifact.inputs):
+        return  # it was not trained here
+    first, other = contents.setdefault(weight_files.content(case.root / ref.path), (ref, artifact))
+    if artifact.recipe.get("seed") != other.recipe.get("seed"):
+        why = f"its tensors are those of {first.name}, which was trained from another seed: one is a copy of the other"
+        told = {"expected": "other tensors", "found": "equal tensors"}
+        yield case.failed(ref, why, **told)
 
 
 def _stated(

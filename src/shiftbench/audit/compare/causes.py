@@ -19,7 +19,11 @@ _STAGES = (
 ).split()
 _BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
 _DERIVED = ("tables", "claims", "report")
-_ELSEWHERE = ("system", "cores")  # a kernel, a number of cores: no library chooses its code by them
+_ELSEWHERE = (
+    "system",
+    "cores",
+    "startup",
+)  # no library chooses its code by them, or it excuses nothing
 _NOTED = ("device", "batch_size", "determinism")
 ANEW = "other bytes from the same recipe and the same inputs"
 """Of data and weights that were made twice; why is another cause of the same path, if any is known."""

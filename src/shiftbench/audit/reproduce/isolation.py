@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from shiftbench import plugins
 from shiftbench.audit.case import Case
+from shiftbench.audit.reproduce import confinement
 from shiftbench.data import source_files, training_log
 from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
@@ -55,6 +56,8 @@ _LIBRARIES = {
     "evaluation_worker": _OF_NETS,
     "training_worker": _OF_NETS,
 }
+_STEERING = ("PYTHON", "LD_PRELOAD", "LD_AUDIT", "GIT_", "DVC_", "NUMBA_CACHE_DIR", "TMPDIR")
+_MACHINE_CODE = "machine code"
 _SAID = 2000
 _AUDIT = "audit"
 
@@ -72,6 +75,11 @@ class Work:
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     late: bool = False
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """What is made again: what a worker can reach follows from it."""
+        return ()
 
 
 _Work = TypeVar("_Work", bound=Work)
@@ -91,8 +99,10 @@ class IsolatedCheckout:
         self.root = self.home / "made again"
         self.root.mkdir(parents=True)
         self._source_files: dict[str, Path | None] = {}
-        own = [file for one in unavailable.yours(case.plan) for file in one.files]
-        for file in own:  # options name them relative to the checkout
+        self._places: dict[Ref, list[Path]] = {}
+        self._own = [file for one in unavailable.yours(case.plan) for file in one.files]
+        (case.scratch / _MACHINE_CODE).mkdir(exist_ok=True)
+        for file in self._own:  # options name them relative to the checkout
             if not file.is_absolute():
                 _link(file.absolute(), self.home / file)
 
@@ -110,8 +120,11 @@ class IsolatedCheckout:
             return False
         place = self.root / ref.path
         _link(found.absolute(), place.parent if ref.owns_folder else place)
+        self._places[ref] = [found]
         if ref.kind == "weights":
-            _link(training_log.beside(found.absolute()), training_log.beside(place))
+            log = training_log.beside(found.absolute())
+            _link(log, training_log.beside(place))
+            self._places[ref].append(log)
         return True
 
     def _source_folder(self, ref: Ref) -> Path | None:
@@ -157,7 +170,7 @@ class IsolatedCheckout:
         """
         dealt = [hand for hand in hands if hand]
         started = [
-            self._start(worker, list(map(task, hand)), number, variables, varied=varied)
+            self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
             for number, hand in enumerate(dealt)
         ]
         said = _finish([process for process, _ in started], seconds)
@@ -173,6 +186,7 @@ class IsolatedCheckout:
     def _start(
         self,
         worker: str,
+        hand: Sequence[Work],
         tasks: list[dict[str, Any]],
         number: int,
         variables: Mapping[str, str],
@@ -185,8 +199,14 @@ class IsolatedCheckout:
         extra = [str(folder) for folder in plugins.Folders.extra]
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
+        words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
+        artifacts = [artifact for work in hand for artifact in work.artifacts]
+        reads = [
+            place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())
+        ]
+        reads += [*self._own, *confinement.yours(artifacts)]
         process = subprocess.Popen(
-            [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]],
+            confinement.command(self.case, words, folder, self.home, reads),
             cwd=self.home,
             env={**self._environment(folder, varied=varied), **variables},
             stdout=subprocess.PIPE,
@@ -198,17 +218,20 @@ class IsolatedCheckout:
     def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
         """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same.
 
-        Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could have written
-        anything.
+        What steers Python, the loader, git, DVC or numba is not inherited: a sitecustomize on PYTHONPATH would run in
+        the worker. Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could
+        have written anything.
         """
         home = folder / "home"
         home.mkdir()
-        path = [str(code_folder(self.case)), os.environ.get("PYTHONPATH", "")]
+        (folder / "tmp").mkdir()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(_STEERING)}
         own = {
-            "PYTHONPATH": os.pathsep.join(filter(None, path)),
-            "NUMBA_CACHE_DIR": str(self.case.scratch / "machine code"),
+            "PYTHONPATH": str(code_folder(self.case)),
+            "NUMBA_CACHE_DIR": str(self.case.scratch / _MACHINE_CODE),
             "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
             "HOME": str(home),
+            "TMPDIR": str(folder / "tmp"),
             "XDG_CACHE_HOME": str(home / "cache"),
             "SHIFTBENCH_CACHE": str(home / "shiftbench"),
         }
@@ -219,7 +242,7 @@ class IsolatedCheckout:
             "PYTHONHASHSEED": "4242",
             "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
         }
-        return {**os.environ, **own, **(others if varied else {})}
+        return {**inherited, **own, **(others if varied else {})}
 
 
 def code_folder(case: Case) -> Path:
