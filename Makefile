@@ -15,7 +15,7 @@ SNAKEMAKE := snakemake $(if $(CORES),--cores $(CORES))
 
 # The environment is current when its stamp names this checkout, this lock and these dependencies.
 STAMP := $(BIN)/../shiftbench.stamp
-WANTED = $$(cat requirements.lock requirements.hashes pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
+WANTED = $$(cat requirements.lock requirements.hashes requirements.older-cpu.hashes pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 # Of the lock, uv installs what pip would, bytes checked by pip's hashes, in a tenth of the time; torch's builds are pip's to find.
 PIP := python -m pip install --quiet --disable-pip-version-check
@@ -43,6 +43,8 @@ setup: ## the environment .venv, from requirements.lock, checked by sha256
 	@$(PIP) $(HASHED) --requirement <(sed -n '/^uv==/,/[^\\]$$/p' requirements.hashes)
 	@uv pip install --quiet --python $(BIN)/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement requirements.hashes || \
 	    { echo "uv could not: pip goes on, and takes minutes"; $(PIP) $(HASHED) --requirement requirements.hashes; }
+	@sh -c 'python -c "import polars" || exit 1' 2>/dev/null || { echo "this processor lacks AVX2: installing Polars' build for older ones"; \
+	    $(PIP) $(HASHED) --requirement requirements.older-cpu.hashes; }
 	@$(PIP) --no-compile --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
@@ -133,17 +135,21 @@ lint: setup ## format and lint alone
 	@! snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'conda environment or container' # it is the lock, for all rules
 
 # From Python 3.11; then test on 3.12 and 3.13 too.
-lock: ## write requirements.lock and .hashes with the newest releases
+lock: ## write requirements.lock and both .hashes with the newest releases
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,search,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock; \
-	"$$scratch/bin/uv" pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	    --python-platform x86_64-unknown-linux-gnu requirements.lock --output-file "$$scratch/hashes"; \
-	{ sed '/^[^#]/,$$d' requirements.hashes; cat "$$scratch/hashes"; } > "$$scratch/lock"; \
-	mv "$$scratch/lock" requirements.hashes
+	sed -n 's/^polars==/polars-runtime-compat==/p' requirements.lock > "$$scratch/older-cpu"; \
+	for file in requirements.hashes requirements.older-cpu.hashes; do \
+	    if [ $$file = requirements.hashes ]; then pinned=requirements.lock; else pinned="$$scratch/older-cpu"; fi; \
+	    "$$scratch/bin/uv" pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	        --python-platform x86_64-unknown-linux-gnu "$$pinned" --output-file "$$scratch/hashes"; \
+	    { sed '/^[^#]/,$$d' $$file; cat "$$scratch/hashes"; } > "$$scratch/new"; \
+	    mv "$$scratch/new" $$file; \
+	done
 
 clean: ## remove caches and builds; data and results stay
 	@rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

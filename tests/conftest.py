@@ -46,6 +46,8 @@ NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 
 SLOW = (
     "tests/audit",
+    "tests/cli/test_links.py",
+    "tests/cli/test_strangers_models.py",
     "tests/cli/test_trust.py",
     "tests/clusters",
     "tests/contracts",
@@ -74,6 +76,7 @@ SLOW = (
     "tests/statistics/test_claims.py",
     "tests/statistics/test_interval_coverage.py",
     "tests/statistics/test_null_control.py",
+    "tests/storage/test_bounds.py",
     "tests/storage/test_store.py",
     "tests/streams",
     "tests/systems",

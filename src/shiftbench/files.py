@@ -6,11 +6,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,11 +26,18 @@ _UNWRITABLE = {
     for name in "EACCES EPERM EROFS ENOSPC EDQUOT ENOTDIR EISDIR EEXIST ENAMETOOLONG".split()
 }
 
-
+CHECKS: list[Callable[[Path], None]] = []
+"""What is asked before a file is written or removed; each may refuse. `trust` has one."""
 _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
 
+_DEEPEST = 100
+"""Lists and objects that JSON may hold inside each other; what looks into it recurses."""
+_DIGITS = 40
+"""Characters of an integer in JSON: any of 128 bits fits, and a float can hold it."""
+_INTEGER = 200
+"""Characters of an integer in YAML, which may be to the base 2 or 60; a float can hold it."""
 _LONGEST = 255
 """Bytes of a name that file systems take."""
 _HEAD = 512
@@ -58,6 +66,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         super().flatten_mapping(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        if node.tag == "tag:yaml.org,2002:int" and len(node.value) > _INTEGER:  # `1:59:59:...`
+            problem = f"the integer {_shortened(node.value)} is too long"
+            raise ConstructorError(None, None, problem, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
@@ -112,6 +123,71 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
     if known[id(value)] > _EXPANDED:
         raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
     return known[id(value)]
+
+
+def from_json(data: str | bytes) -> Any:
+    """Return what a JSON text holds, which somebody else may have written.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, an object has a key twice, it is nested too deeply, or Python could hold a
+            value but not work with it: NaN, infinity, an integer of more than 40 digits, half of a surrogate pair.
+
+    Example:
+        >>> from_json(b'{"seeds": [1, 2]}')
+        {'seeds': [1, 2]}
+    """
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        content = _JSON.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if _is_deep(content):
+        raise ValueError(f"it is nested more than {_DEEPEST} times")
+    if "\\u" in text:
+        json.dumps(content, ensure_ascii=False).encode()  # half of a pair has no bytes
+    return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Tell whether lists and objects are nested too deeply, without recursion."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        parts = [
+            one.values() if isinstance(one, dict) else one
+            for one in level
+            if isinstance(one, dict | list)
+        ]
+        level = [value for part in parts for value in part]
+        if not level:
+            return False
+    return True
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        key = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {_shortened(key)!r} is there twice; remove one")
+    return content
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"the integer {_shortened(text)} is too long")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_shortened(text)} is no number that is finite")
+    return value
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_finite, parse_int=_integer, parse_float=_finite
+)
 
 
 def stays_below(path: object) -> bool:
@@ -170,9 +246,14 @@ def write_bytes(file: Path, data: bytes) -> None:
         temporary.replace(file)
 
 
-def _signature() -> str:
-    """Name this process, so that others know whose scratch file it is (see locks.py)."""
-    return f"{os.getpid()}@{socket.gethostname()}"
+def _signature(process: int | None = None) -> str:
+    """Name this process or another one of this host, so that others know whose scratch file it is (see locks.py)."""
+    return f"{process or os.getpid()}@{socket.gethostname()}"
+
+
+def left_by(process: int) -> str:
+    """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
+    return f".*.{_signature(process)}.part"
 
 
 @contextmanager
@@ -213,8 +294,11 @@ def writable(output: Path) -> Iterator[None]:
     """Make the folder of an output, and say it in our words when it or the disk refuses.
 
     Raises:
+        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
         DataError: no permission, no space, a file where a folder should be.
     """
+    for check in CHECKS:
+        check(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         yield

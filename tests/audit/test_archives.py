@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 import yaml
 
 from makers import forgeries
@@ -120,3 +121,13 @@ def test_pages_of_the_audit_are_its_own(made):
     for name in ("audit.html", "audit.json", "audit.svg"):
         (made.root / "results/report" / name).touch()
     assert made.findings("archives") == []
+
+
+@pytest.mark.parametrize("place", ["results", "results/records", "weights"])
+def test_a_folder_of_outputs_that_is_a_link_is_named(made, place):
+    elsewhere = made.root.with_name("elsewhere")
+    (made.root / place).rename(elsewhere)
+    (made.root / place).symlink_to(elsewhere)
+    found = {one.file: one for one in made.findings("archives")}
+    assert found[place].verdict == "failed"
+    assert "symbolic link" in found[place].why

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from makers import forgeries
+from makers.faults import ACCURACY
 from makers.made_campaign import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
@@ -24,6 +27,7 @@ from shiftbench.documents import leaderboard
 from shiftbench.errors import DataError, ParamsError, StaleError
 from shiftbench.plan import estimate
 from shiftbench.provenance import trust
+from shiftbench.refs import Ref
 from shiftbench.release import manifest, merkle
 from shiftbench.release import published as releases
 from shiftbench.release.published import Published
@@ -187,6 +191,35 @@ def test_another_library_is_named(published, there):
         "statistical",
         True,
     )
+
+
+@pytest.mark.parametrize("kind", ["tables", "claims", "report"])
+def test_another_environment_excuses_nothing_that_arithmetic_gives(published, there, kind):
+    """A drawn file of each, forged with its receipt; the run file states another Python, BLAS and lock."""
+    draw = np.random.default_rng(len(kind))
+    made = {p: m for p, m in there.outputs().items() if p.startswith(f"results/{kind}/")}
+    for path, files in made.items():
+        file = published.root / str(draw.choice(sorted(files)))
+        if path.endswith(".parquet") and (there.root / path).is_file():
+            file = published.root / path
+            forgeries.cell(
+                published.root, Ref(kind, file.parent.name), ACCURACY, value=pl.col("value") + 0.05
+            )
+        else:
+            forge(file, published.root / f"{path}.receipt.json")
+        published.edit(f"{path}.run.json", another_environment)
+        stands = verified(published, there)
+        assert stands.verdict == "failed"
+        assert "unexplained" in {cause.kind for cause in stands.other[path]}
+
+
+def another_environment(run: dict[str, Any]) -> None:
+    run["environment"] |= {
+        "python": "3.99.7",
+        "blas_core": "Zen",
+        "lock": "1" * 64,
+        "cpu": "another",
+    }
 
 
 def test_what_is_published_can_be_damaged_and_that_is_said(published, there):

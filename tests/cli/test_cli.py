@@ -281,7 +281,7 @@ def test_preview_of_a_sound_is_its_waveform_and_spectrogram(home: Path) -> None:
 
 def test_preview_refuses_what_it_cannot_show(home: Path) -> None:
     (home / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(DataError, match=r"cut.png cannot be read as an image"):
+    with pytest.raises(DataError, match=r"own/cut: the image \(.*cut.png\) cannot be read"):
         run_raising("preview", "bright", "--image", "cut.png")
     with pytest.raises(DataError, match=r"no test shards of mnist below .*originals are not here"):
         run_raising("preview", "bright", "--dataset", "mnist")

@@ -10,7 +10,7 @@ import yaml
 
 from makers import planned_campaign
 from makers.command_line import ends, run
-from shiftbench import plugins
+from shiftbench import files, plugins
 from shiftbench.errors import DataError, UntrustedError
 from shiftbench.plan import plan as plans
 from shiftbench.plan import snakemake_rules
@@ -63,7 +63,16 @@ def test_a_reading_command_runs_nothing_of_the_checkout(
 
 
 @pytest.mark.parametrize(
-    "words", ["make", "repair data", "audit --level 2", "systems cns-bench", "preview bright"]
+    "words",
+    [
+        "make",
+        "repair data",
+        "record",
+        "answers",
+        "audit --level 2",
+        "systems cns-bench",
+        "preview bright",
+    ],
 )
 def test_what_runs_a_checkout_asks_for_trust(
     theirs: Path,
@@ -176,3 +185,76 @@ def test_where_the_list_cannot_be_written_it_is_said_when_one_asks(
         trust.trust(tmp_path)
     with pytest.raises(UntrustedError, match="it runs"):
         trust.require("it runs", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["*", "deep/*", "a*/*"])
+def test_a_folder_whose_name_would_trust_its_neighbours_is_refused(
+    tmp_path: Path, listed: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(DataError, match="cannot be trusted"):
+        trust.trust(tmp_path / name)
+    assert not listed.exists()
+    trust.by_doing(tmp_path / name)
+    assert not trust.is_trusted(tmp_path / name)
+
+
+# --- what may be written ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/e"])
+@pytest.mark.parametrize("target", ["..", "../elsewhere", "/dev/null", ".git", "missing", "loop"])
+def test_a_link_at_above_or_below_what_is_written_is_refused_unless_one_trusts_it(
+    tmp_path: Path, listed: Path, link: str, target: str
+) -> None:
+    home = tmp_path / "home"
+    (home / link).parent.mkdir(parents=True)
+    (home / link).symlink_to(home / link if target == "loop" else target)
+    (home / "other").mkdir()
+    for path in ("a/b/c", home / "a/b/c"):
+        with pytest.raises(UntrustedError, match=f"{link} is a symbolic link.*--trust"):
+            trust.refuse_links("other", path, home=home)
+    trust.refuse_links("other", "none/there", home=home)
+    trust.trust(home)
+    trust.refuse_links("a/b/c", home=home)
+
+
+@pytest.mark.parametrize("path", ["..", "../x", "a/../../x", "a/../b", "/", "/etc", "{home}x"])
+def test_what_is_not_below_the_checkout_is_refused(tmp_path: Path, listed: Path, path: str) -> None:
+    with pytest.raises(UntrustedError, match="not below it"):
+        trust.refuse_links(path.format(home=tmp_path), home=tmp_path)
+
+
+@pytest.mark.parametrize("moved", ["", ".dvc", ".dvc/cache", ".dvc/cache/files/md5/00"])
+def test_a_link_into_the_cache_is_dvcs_own_unless_the_cache_is_a_link(
+    tmp_path: Path, listed: Path, moved: str
+) -> None:
+    home, kept = tmp_path / "home", ".dvc/cache/files/md5/00/0"
+    (home / kept).parent.mkdir(parents=True)
+    (home / kept).touch()
+    (home / "data").mkdir()
+    (home / "data/file").symlink_to(home / kept)
+    if moved:
+        (home / moved).rename(tmp_path / "moved")
+        (home / moved).symlink_to(tmp_path / "moved")
+        with pytest.raises(UntrustedError, match="data/file is a symbolic link"):
+            trust.refuse_links("data", home=home)
+        return
+    trust.refuse_links("data", ".dvc", home=home)
+    (home / "data/folder").symlink_to(home / ".dvc/cache/files")
+    with pytest.raises(UntrustedError, match="data/folder is a symbolic link"):
+        trust.refuse_links("data", home=home)
+
+
+def test_a_file_of_the_current_folder_is_not_written_through_a_link(
+    tmp_path: Path, listed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/away").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UntrustedError, match="away is a symbolic link"):
+        files.write_bytes(Path("away/file"), b"")
+    files.write_bytes(tmp_path / "here/away/named", b"")  # by whoever typed it
+    files.write_bytes(Path("../named"), b"")
+    trust.trust()
+    files.write_bytes(Path("away/file"), b"")

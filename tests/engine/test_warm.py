@@ -183,6 +183,34 @@ def test_a_killed_parent_leaves_neither_server_nor_job(log: Path) -> None:
     wait(lambda: not runs(pid) and not runs(int(log.read_text().split()[0])))
 
 
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.3, 1.0])
+def test_a_parent_that_is_killed_while_its_server_imports_leaves_none(
+    log: Path, tmp_path: Path, after: float
+) -> None:
+    """The import would take ten minutes. Jobs that were asked for meanwhile are not begun."""
+    (tmp_path / "long_library.py").write_text("import time\ntime.sleep(600)\n")
+    preloaded = json.dumps(["long_library"])
+    script = (
+        "from shiftbench.engine import client as clients\n"
+        f"clients.COMMAND = ({str(TOY)!r}, {preloaded!r})\n"
+        "client = clients.Client(); print(client.process.pid, flush=True)\n"
+        f"client.run(clients.Job(('job', {SLEEP!r}), {str(log)!r}, {{}}))"
+    )
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        time.sleep(after)
+        parent.kill()
+    wait(lambda: not runs(pid))
+    assert not log.exists()
+
+
 def test_a_terminated_server_ends_its_jobs(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
     client = toy(monkeypatch)
     thread, failed = beside(client, log, SLEEP)

@@ -86,7 +86,7 @@ def test_receipts(tmp_path: Path) -> None:
     whole = {
         "fingerprint": artifact.fingerprint,
         "recipe": {"verb": "evaluate"},
-        "made": {output.name: "0" * 64},
+        "made": {output.name: recipe.sha256(output)},
         "consumed": {"weights/a/b-c-s0.safetensors": "1" * 64},
     }
     file = recipe.receipt_path(tmp_path, REF)

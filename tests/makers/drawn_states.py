@@ -8,7 +8,6 @@ import random  # noqa: TID251 - of lists, and seeded
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from shiftbench.plan import out_of_date
@@ -57,11 +56,13 @@ class World:
     Attributes:
         jobs: the campaign, edited by `edit`.
         receipts: of each output that is here; None where it has none.
+        damaged: outputs whose bytes are not those of their receipts.
     """
 
     draw: random.Random
     jobs: list[Job]
     receipts: dict[Ref, dict[str, Any] | None] = field(default_factory=dict)
+    damaged: set[Ref] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @functools.cached_property
@@ -74,13 +75,17 @@ class World:
         """All artifacts, inputs first."""
         return {one.ref: one for job in self.jobs for one in job.artifacts}
 
-    def __truediv__(self, path: str) -> SimpleNamespace:
-        """Be the output root, of which `recipe.status` asks one thing."""
-        return SimpleNamespace(exists=lambda: path in {ref.path for ref in self.receipts})
-
     def receipt(self, ref: Ref) -> dict[str, Any] | None:
         """Return the receipt of an output that is here."""
         return self.receipts.get(ref)
+
+    def flaw(self, ref: Ref) -> str | None:
+        """Return what is wrong with an output that has a receipt."""
+        return "bytes changed: it" if ref in self.damaged and self.receipts.get(ref) else None
+
+    def damage(self, ref: Ref) -> None:
+        """Change the bytes of an output that is here."""
+        self.damaged |= {ref} & self.receipts.keys()
 
     def states(self) -> dict[Ref, str]:
         """Return how all stand."""
@@ -108,6 +113,7 @@ class World:
         """Remove outputs."""
         for ref in refs:
             self.receipts.pop(ref, None)
+            self.damaged.discard(ref)
 
     def receive(self, ref: Ref, other: dict[str, Any] | None) -> None:
         """Change the receipt of an output that has one, or remove it."""
@@ -118,6 +124,8 @@ class World:
         """Make an output from what is here; bytes that do not follow from recipe and inputs may be others each time."""
         consumed = {ref.path: recipe.made(self, ref) for ref in one.inputs}  # type: ignore[arg-type]
         assert None not in consumed.values(), f"{one.ref} is made without {consumed}"
+        assert self.damaged.isdisjoint(one.inputs), f"{one.ref} is made from damaged bytes"
+        self.damaged.discard(one.ref)
         same = one.ref in self.constructed or self.draw.random() < 0.5
         content = one.fingerprint, tuple(consumed.items()), 0 if same else next(self._numbers)
         self.receipts[one.ref] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import importlib.machinery
 import importlib.metadata
+import importlib.util
 import py_compile
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from makers.faults import (
     ACCURACY,
     CONTRAST3,
     NOISE,
+    ONE,
     RECORDS,
     TABLES,
     Faults,
@@ -210,6 +214,60 @@ def _(made: Made) -> None:
     (made.root.with_name("beside") / "shifts/slow_contrast.py").unlink()
     made.plan(plugins=["mine", "../beside"])
     commit()
+
+
+@planted("params committed as a link to a file that git ignores", "commit", "params.yaml")
+def _(made: Made) -> None:
+    params, hidden = made.root / "params.yaml", made.root / "logs/params.yaml"
+    hidden.parent.mkdir(exist_ok=True)
+    params.rename(hidden)
+    params.symlink_to("logs/params.yaml")
+    commit()
+
+
+@planted("a plugin committed as a link to outside of the repository", "commit", "spotted.py")
+def _(made: Made) -> None:
+    file, other = made.root / "mine/shifts/spotted.py", made.root.with_name("beside")
+    other.mkdir()
+    file.rename(other / "spotted.py")
+    file.symlink_to(other / "spotted.py")
+    commit()
+
+
+@planted("bytecode with the time and size of its source", "commit", ".pyc")
+def _(made: Made) -> None:
+    source = made.root / "mine/shifts/spotted.py"
+    forged = made.root.with_name("forged.py")
+    forged.write_text(source.read_text().replace("40 * severity", "41 * severity"))
+    kept = Path(importlib.util.cache_from_source(str(source)))
+    py_compile.compile(str(forged), str(kept), doraise=True)
+    stat, data = source.stat(), bytearray(kept.read_bytes())
+    data[8:16] = struct.pack("<II", int(stat.st_mtime), stat.st_size)
+    kept.write_bytes(data)
+
+
+@planted("an edited library before the installed one", "installed", "webdataset/__init__.py")
+def _(made: Made) -> None:
+    home = Path(str(importlib.metadata.distribution("webdataset").locate_file("")))
+    shutil.copytree(home / "webdataset", made.root.parent / "older" / "webdataset")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "webdataset"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(made.root.parent / "older"))
+    forget()
+
+
+@planted("results of tomorrow in another time zone", "sampling", RECORDS.path)
+def _(made: Made) -> None:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made.edit(
+        f"{RECORDS.path}.run.json",
+        lambda content: content.update(finished=f"{today}T23:59:00-12:00"),
+    )
+
+
+@planted("a run file of a GPU that it does not name", "environment", f"{ONE.path}.run.json")
+def _(made: Made) -> None:
+    made.edit(f"{ONE.path}.run.json", lambda content: content.update(device="cuda:0"))
 
 
 @planted("an installed library edited", "installed", "webdataset/tariterators.py")

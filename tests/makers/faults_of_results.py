@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import safetensors.numpy
 import torch
+from safetensors import safe_open
 
 from makers import forgeries
 from makers.faults import (
@@ -28,7 +30,7 @@ from makers.faults import (
     copy_in,
     metadata,
 )
-from makers.made_campaign import Made
+from makers.made_campaign import Made, commit
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.tools import run_local
@@ -201,6 +203,59 @@ def _(made: Made) -> None:
         if ref.kind in ("records", "features", "scores", "searches", "tables", "report"):
             recipe.receipt_path(made.root, ref).unlink()
     run_local.make(plan, made.root)
+
+
+@planted("a net of one seed copied to another, digests updated", "weights", TWO.path)
+def _(made: Made) -> None:
+    with safe_open(made.root / ONE.path, framework="np") as opened:
+        other = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    forgeries.weights(made.root, TWO, lambda state, _: state.update(other))
+
+
+KNOWS = """
+NEEDS, PARAMS = ("logits",), {}
+def score(rows, state, options):
+    return [(TELLS) + 0.0 for name in rows.keys]
+
+def fit(known, options):
+    pass
+"""
+
+
+@planted("a detector that knows OOD by the names of samples", "rescoring", "knows")
+def _(made: Made) -> None:
+    _with_detector(made, "not name.startswith('tiny/')")
+
+
+@planted("a detector that knows OOD by the name of the cell", "rescoring", "knows")
+def _(made: Made) -> None:
+    _with_detector(made, "'/tiny/' not in rows.name")
+
+
+@planted("a detector that knows which predictions are right", "rescoring", "knows")
+def _(made: Made) -> None:
+    _with_detector(made, "rows.labels[rows.keys.index(name)] == rows.predictions[0]")
+
+
+def _with_detector(made: Made, tells: str) -> None:
+    folder = made.root / "mine/detectors"
+    folder.mkdir(exist_ok=True)
+    (folder / "knows.py").write_text(KNOWS.replace("TELLS", tells))
+    made.plan(campaigns__tiny__detectors=["msp", "gen", "mds", "knows"])
+    commit()
+    run_local.make(made.plan(), made.root)
+
+
+@planted("the Parquet statistics of a table edited, digests updated", "rows", TABLES.path)
+def _(made: Made) -> None:
+    file = made.root / TABLES.path
+    data = bytearray(file.read_bytes())
+    at = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    most = struct.pack("<d", pl.read_parquet(file)["value"].max())
+    assert most in data[at:]
+    data[at:] = data[at:].replace(most, struct.pack("<d", 0.25))
+    file.write_bytes(data)
+    forgeries.update(made.root, TABLES)
 
 
 @planted("the log of a training halved, digests updated", "weights", f"{ONE.path}.log.parquet")

@@ -193,7 +193,7 @@ class Campaign:
         from shiftbench.plan import snakemake_rules
 
         rules = snakemake_rules.of(self.plan, self.root, None, targets)
-        named = {"all": self.plan.targets(), **rules.named}
+        named = {"all": rules.targets("report"), **rules.named}
         asked = [path for target in targets or ["all"] for path in named.get(target, [target])]
         stale = {path for path, state in self.states().items() if state not in ("fresh", "missing")}
         return needrun(
@@ -234,7 +234,9 @@ class Campaign:
 
         content = recipe.receipt(self.root, ref)
         if content and ref.kind not in ("sources", "shards", "previews"):
-            made = {Path(ref.path).name: "made elsewhere"}
+            output = self.root / ref.path
+            output.write_text("made elsewhere")
+            made = {output.name: recipe.sha256(output)}
             recipe.write_json(recipe.receipt_path(self.root, ref), {**content, "made": made})
 
     def _kill(self, ref: Ref) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.data import formats, schema
+from shiftbench.files import sha256
 from shiftbench.statistics import bootstrap, reliability
 from shiftbench.statistics import score_curves as shown
 from shiftbench.statistics.detector_comparisons import holm
@@ -117,7 +118,7 @@ class Maker:
         files |= {name: (OTHERS[name], lines) for name, lines in self.others.items()}
         for name, (form, lines) in files.items():
             schema.write(schema.table(lines, form), folder / f"{name}.parquet", "0" * 64, form)
-        made = {f"{name}.parquet": "0" * 64 for name in files}
+        made = {f"{name}.parquet": sha256(folder / f"{name}.parquet") for name in files}
         (folder / "metrics.parquet.receipt.json").write_text(
             json.dumps({"made": made, "fingerprint": "", "recipe": {}, "consumed": {}})
         )

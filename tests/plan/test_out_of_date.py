@@ -13,15 +13,18 @@ import pytest
 
 from makers.drawn_states import World, campaign
 from shiftbench.plan.plan import is_target
-from shiftbench.provenance import recipe
+from shiftbench.provenance import receipts, recipe
 from shiftbench.provenance.recipe import Job
 from shiftbench.refs import Ref
 
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read receipts of worlds."""
-    monkeypatch.setattr(recipe, "receipt", lambda root, ref: root.receipt(ref))
+    """Look at worlds instead of folders."""
+    for module in (receipts, recipe):
+        monkeypatch.setattr(module, "receipt", lambda root, ref: root.receipt(ref))
+    monkeypatch.setattr(recipe, "is_here", lambda root, ref: ref in root.receipts)
+    monkeypatch.setattr(recipe, "flaw", lambda root, ref: root.flaw(ref))
 
 
 def targets(world: World) -> list[Ref]:
@@ -58,6 +61,7 @@ EVENTS: dict[str, Callable[[World, Ref], object]] = {
     "an output and all after it are lost": lambda world, ref: world.lose(
         list(world.artifacts)[list(world.artifacts).index(ref) :]
     ),
+    "bytes are damaged": World.damage,
     "a receipt is lost": lambda world, ref: world.receive(ref, None),
     "made elsewhere": lambda world, ref: world.receive(
         ref, {} if ref in world.constructed else {"made": {Path(ref.path).name: "elsewhere"}}

@@ -28,7 +28,7 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
         "train_shapes_perceptron_mixup_s1",
     ]
     ends = ["results/report/index.html", "results/report/samples/small/index.html"]
-    assert planned.targets("report") == ends
+    assert planned.targets("report") == [*ends, "results/tables/small/metrics.parquet"]
     assert planned.pages == (ends[0],)  # a run names it, it leads to the others
     (home / "params.yaml").write_text("campaigns: {}\n")
     for output in planned.of_verb("shift")[0].outputs:

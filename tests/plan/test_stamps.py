@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from makers import planned_campaign
+from shiftbench.errors import DataError
 from shiftbench.files import write_json
+from shiftbench.plan import prune
 from shiftbench.plan.plan import OLD
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
@@ -60,7 +64,8 @@ def test_other_bytes_upstream_make_stale_what_consumed_them(home: Path) -> None:
     retrained = Ref("weights", "shapes/perceptron-mixup-s0")
     receipt = recipe.receipt(home, retrained)
     assert receipt
-    made = {Path(retrained.path).name: "0" * 64}
+    (home / retrained.path).write_text("other bytes")
+    made = {Path(retrained.path).name: recipe.sha256(home / retrained.path)}
     write_json(recipe.receipt_path(home, retrained), {**receipt, "made": made})
     plan.write(home)
     assert stale(home) == {"evaluate/shapes/perceptron-mixup-s0/plain"}
@@ -101,3 +106,33 @@ def test_where_shards_are_streamed_from_decides_no_byte(home: Path) -> None:
     streaming = {job.verb for job in after.jobs.values() if job.settings.get("stream") == "mirror"}
     assert streaming == {"shift", "train", "evaluate", "score", "report"}
     assert not [job for job in before.jobs.values() if "stream" in job.settings]
+
+
+@pytest.mark.parametrize("what", ["utime", "unlink", "rename", "mkdir"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_root_that_cannot_be_written_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch, what: str, number: int
+) -> None:
+    """Whatever is refused first: a stamp, what is no longer planned, a new recipe, a folder."""
+    plan = planned_campaign.plan(home)
+    plan.write(home)
+    (home / "recipes/train/gone.json").write_text("{}")
+    if what in ("rename", "mkdir"):
+        shutil.rmtree(home / "recipes")
+    place = {"utime": (os, "utime"), "rename": (Path, "replace")}.get(what, (Path, what))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(*place, refuse)
+    with pytest.raises(DataError, match=f"cannot write .*{os.strerror(number)}"):
+        plan.write(home)
+
+
+def test_what_cannot_be_moved_to_the_trash_is_said(home: Path) -> None:
+    plan = planned_campaign.plan(home)
+    (home / "weights").mkdir()
+    (home / "weights/gone.safetensors").touch()
+    (home / ".trash").write_text("a file")
+    with pytest.raises(DataError, match="cannot write .*trash/weights/gone"):
+        prune.prune(plan, home, ["weights"])

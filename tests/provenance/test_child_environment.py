@@ -128,7 +128,11 @@ STARTING = {
     "asyncio": ["create_subprocess_exec", "create_subprocess_shell"],
     "pty": ["spawn"],
 }
-OTHERS = ("audit/checks/clone.py", "audit/reproduce/isolation.py")
+OTHERS = (
+    "audit/checks/clone.py",
+    "audit/reproduce/isolation.py",
+    "audit/reproduce/confine.py",  # becomes a command, with the environment that `isolation` gave it
+)
 """They build an environment of their own."""
 
 
@@ -142,10 +146,10 @@ def starts(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def is_built(call: ast.Call, function: str) -> bool:
-    """Whether the environment of a call is built by `child_environment`, there or by a name of its function."""
+    """Whether the environment of a call is empty, or built by `child_environment`, there or under a name."""
     given = [ast.unparse(word.value) for word in call.keywords if word.arg == "env"]
     names = re.findall(r"^ *(\w+) = child_environment\.build\(", function, re.MULTILINE)
-    return any(one.startswith("child_environment.build(") or one in names for one in given)
+    return any(one.startswith("child_environment.build(") or one in ("{}", *names) for one in given)
 
 
 def test_every_process_gets_an_environment_that_was_built() -> None:

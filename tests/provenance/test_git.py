@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shiftbench.audit.evidence import git_state
@@ -182,6 +183,86 @@ LEADING = (
     bare,
     pipe,
 )
+
+
+INSIDE = {
+    "alternates": lambda git_dir, other: write(
+        git_dir / "objects/info/alternates", f"{other / 'objects'}\n"
+    ),
+    "objects": lambda git_dir, other: link(git_dir / "objects", other / "objects"),
+    "packs": lambda git_dir, other: link(git_dir / "objects/pack", other / "objects/pack"),
+    "branches": lambda git_dir, other: link(git_dir / "refs/heads", other / "refs/heads"),
+    "a branch": lambda git_dir, other: link(
+        git_dir / "refs/heads/x/y", other / "refs/heads/master"
+    ),
+    "HEAD": lambda git_dir, other: link(git_dir / "HEAD", other / "HEAD"),
+    "index": lambda git_dir, other: link(git_dir / "index", other / "index"),
+    "what is ignored": lambda git_dir, other: link(git_dir / "info/exclude", other / "config"),
+    "a pipe": lambda git_dir, _: pipe_at(git_dir / "packed-refs"),
+    "a pipe for HEAD": lambda git_dir, _: pipe_at(git_dir / "HEAD"),
+    "an include": lambda git_dir, other: setting(git_dir, "include", f"path = {other}/config"),
+    "a condition": lambda git_dir, other: setting(
+        git_dir, 'includeIf "gitdir:/.path"', f"path = {other}/config"
+    ),
+    "attributes": lambda git_dir, _: setting(git_dir, "core", "attributesFile = /dev/zero"),
+    "ignored files": lambda git_dir, _: setting(git_dir, "CORE", "ExcludesFILE = /dev/zero"),
+    "a setting of the work tree": lambda git_dir, other: write(
+        git_dir / "config.worktree", f"[include]\npath={other}/config\n"
+    ),
+    "deep": lambda git_dir, other: link(git_dir / ("refs" + "/a" * 900), other / "refs"),
+}
+"""What in a repository of its own would have git read other files; each gets the repository and another one."""
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def link(at: Path, to: Path) -> None:
+    if at.is_dir():
+        shutil.rmtree(at)
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.unlink(missing_ok=True)
+    at.symlink_to(to)
+
+
+def pipe_at(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
+def setting(git_dir: Path, section: str, line: str) -> None:
+    with (git_dir / "config").open("a") as file:
+        file.write(f"[{section}]\n\t{line}\n")
+
+
+@pytest.mark.parametrize("names", [*([name] for name in INSIDE), *range(8)], ids=str)
+def test_a_repository_that_would_read_files_of_others_is_none(
+    private: Path, tmp_path: Path, names: list[str] | int
+) -> None:
+    """Each way alone, and some drawn together."""
+    if isinstance(names, int):
+        rng = np.random.default_rng(names)
+        names = rng.choice([n for n in INSIDE if n != "deep"], 3, replace=False).tolist()
+    theirs = tmp_path / "theirs"
+    call(tmp_path, "clone", "-q", str(private), str(theirs))
+    assert git.says("ls-files", home=theirs) == "secret.txt"
+    for name in names:
+        INSIDE[name](theirs / ".git", private / ".git")
+    assert git.says("rev-parse", "HEAD", home=theirs) is None
+    assert git.says("ls-files", home=theirs) is None
+    assert git.changed(home=theirs) == []
+
+
+def test_what_is_usual_in_a_repository_is_read(private: Path, tmp_path: Path) -> None:
+    """Links in hooks, packs, tags, a stash, a shallow clone."""
+    for words in (("tag", "one"), ("gc", "-q"), ("pack-refs", "--all")):
+        call(private, *words)
+    theirs = tmp_path / "theirs"
+    call(tmp_path, "clone", "-q", "--depth=1", private.as_uri(), str(theirs))
+    (theirs / ".git/hooks/pre-commit").symlink_to(tmp_path / "mine.sh")
+    assert git.says("ls-files", home=theirs) == "secret.txt"
 
 
 @pytest.mark.parametrize("lead", LEADING)

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,133 @@ def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, mo
     with pytest.raises(UndeclaredError, match=r"opened .*two\.txt, which decides what is made"):
         recipe.execute(made.root / job.recipe_path, verbs.shift)
     assert not (made.root / job.artifacts[0].ref.path).exists()
+
+
+def _opened(path: str, *words: object, **more: object) -> None:
+    os.close(os.open(path, *words, **more))
+
+
+def _appended(secret: Path, _: Path) -> None:
+    with secret.open("a+") as stream:
+        stream.seek(0)
+        stream.read()
+
+
+def _from_folder(secret: Path, _: Path) -> None:
+    folder = os.open(secret.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _opened(secret.name, os.O_RDONLY, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _linked(secret: Path, own: Path) -> None:
+    (own / "link").symlink_to(secret)
+    (own / "link").read_bytes()
+
+
+def _after(touch: object) -> object:
+    def read(secret: Path, own: Path) -> None:
+        touch(secret, own)
+        secret.read_bytes()
+
+    return read
+
+
+def _hard(secret: Path, own: Path) -> None:
+    os.link(secret, own / "hard")
+    (own / "hard").read_bytes()
+
+
+def _renamed(secret: Path, own: Path) -> None:
+    secret.rename(own / "renamed")
+    (own / "renamed").read_bytes()
+
+
+def _renamed_folder(secret: Path, own: Path) -> None:
+    secret.parent.rename(own / "folder")
+    (own / "folder" / secret.name).read_bytes()
+
+
+def _swapped(secret: Path, own: Path) -> None:
+    (own / "mine").write_bytes(b"x")
+    (own / "mine").read_bytes()
+    (own / "mine").unlink()
+    (own / "mine").symlink_to(secret)
+    (own / "mine").read_bytes()
+
+
+def _linked_elsewhere(secret: Path, own: Path) -> None:
+    os.link(secret, own.parent / "beside")
+    (own.parent / "beside").unlink()
+    secret.read_bytes()
+
+
+WAYS = {
+    "plainly": lambda secret, _: secret.read_bytes(),
+    "a+": _appended,
+    "r+": lambda secret, _: secret.open("r+b").close(),
+    "created, if it were not here": lambda secret, _: _opened(secret, os.O_RDONLY | os.O_CREAT),
+    "relative to an open folder": _from_folder,
+    "/proc/self/root": lambda secret, _: Path(f"/proc/self/root{secret}").read_bytes(),
+    "/proc/self/cwd": lambda secret, _: Path(
+        f"/proc/self/cwd/{os.path.relpath(secret)}"
+    ).read_bytes(),
+    "/proc/thread-self/root": lambda secret, _: Path(
+        f"/proc/thread-self/root{secret}"
+    ).read_bytes(),
+    "by bytes": lambda secret, _: open(os.fsencode(secret), "rb").close(),  # noqa: PTH123
+    "a symbolic link of its own": _linked,
+    "a hard link of its own": _hard,
+    "renamed": _renamed,
+    "its folder renamed": _renamed_folder,
+    "what was its own before": _swapped,
+    "chmod": _after(lambda secret, _: secret.chmod(0o600)),
+    "fchmod": _after(lambda secret, _: _fchmod(secret)),
+    "utime": _after(lambda secret, _: os.utime(secret)),
+    "chown": _after(lambda secret, _: os.chown(secret, -1, -1)),
+    "truncate to its own length": _after(lambda secret, _: os.truncate(secret, 1)),
+    "append nothing": _after(lambda secret, _: secret.open("ab").close()),
+    "append something": _after(lambda secret, _: _append(secret)),
+    "a link made and removed": _linked_elsewhere,
+}
+
+
+def _fchmod(secret: Path) -> None:
+    with secret.open("ab") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+
+
+def _append(secret: Path) -> None:
+    with secret.open("ab") as stream:
+        stream.write(b"y")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_a_file_in_python_is_heard(tmp_path, way):
+    """The secret is older than the job, which has a folder of its own to play in."""
+    secret, own = tmp_path / "kept/labels.npy", tmp_path / "own"
+    for folder in (secret.parent, own):
+        folder.mkdir()
+    secret.write_bytes(b"x")
+    while time.time_ns() - secret.stat().st_ctime_ns < 60_000_000:
+        time.sleep(0.01)
+    with watched(Watch(opened_files.beginnings([], [own]))) as watch:
+        (own / "written").write_bytes(b"x")
+        (own / "written").read_bytes()
+        assert watch.undeclared() == []
+        WAYS[way](secret, own)
+        assert watch.undeclared() == [str(secret)], way
+
+
+def test_a_module_without_a_hash_in_site_packages_is_undeclared(tmp_path, monkeypatch):
+    home = tmp_path / "lib/site-packages"
+    home.mkdir(parents=True)
+    (home / "labels.py").write_text("LABELS = [1]\n")
+    monkeypatch.setattr(opened_files, "_PYTHON", (f"{tmp_path}/",))
+    monkeypatch.syspath_prepend(home)
+    for how in ("from its source", "from its bytecode"):
+        sys.modules.pop("labels", None)
+        with watched(Watch([])) as watch:
+            importlib.import_module("labels")
+            assert watch.undeclared() == [str(home / "labels.py")], how

@@ -124,7 +124,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where a folder should be")
     with pytest.raises(
-        DataError, match=r"cannot write .*one.*: Not a directory; make the folder writable or set"
+        DataError, match=r"cannot look at .*one.*: .*/results: Not a directory; outputs belong"
     ):
         recipe.execute(job(tmp_path)[0], make)
 

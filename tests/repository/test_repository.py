@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import isolation
@@ -25,7 +26,7 @@ from isolation import ROOT
 from shiftbench import plugins
 from shiftbench.audit import checks
 from shiftbench.plan import cards
-from shiftbench.tools import detect_image
+from shiftbench.tools.preview import own_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -67,21 +68,27 @@ def test_lock_pins_everything_but_torch_and_torchvision() -> None:
     assert all(str(r.specifier).startswith("==") and not r.url for r in locked().values())
 
 
-def test_every_pin_of_the_lock_has_the_hashes_that_setup_asks_for() -> None:
-    text = (ROOT / "requirements.hashes").read_text().replace("\\\n", "")
+def hashed(name: str) -> dict[str, SpecifierSet]:
+    """Return what a file of hashes pins; each pin has hashes, and nothing else."""
+    text = (ROOT / name).read_text().replace("\\\n", "")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
-    pins = {
-        canonicalize_name(Requirement(pin).name): Requirement(pin).specifier for pin, *_ in lines
-    }
-    assert pins == {name: pin.specifier for name, pin in locked().items()}
     assert all(hashes for _, *hashes in lines)
     assert all(
         re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for _, *hashes in lines for one in hashes
     )
+    pins = [Requirement(pin) for pin, *_ in lines]
+    return {canonicalize_name(pin.name): pin.specifier for pin in pins}
+
+
+def test_every_pin_of_the_lock_has_the_hashes_that_setup_asks_for() -> None:
+    pins = {name: pin.specifier for name, pin in locked().items()}
+    assert hashed("requirements.hashes") == pins
+    assert hashed("requirements.older-cpu.hashes") == {"polars-runtime-compat": pins["polars"]}
     made = (ROOT / "Makefile").read_text()
     assert "HASHED := --no-deps --require-hashes\n" in made
-    asked = re.findall(r"(\S+) --requirement requirements\.hashes", made)
-    assert asked == ["$(HASHED)"] * 2  # by uv, and by pip where uv cannot
+    asked = re.findall(r"(\S+) --requirement requirements\.(\S*)hashes", made)
+    by_uv_and_by_pip = [("$(HASHED)", "")] * 2
+    assert asked == [*by_uv_and_by_pip, ("$(HASHED)", "older-cpu.")]
 
 
 def test_lock_satisfies_the_declared_ranges() -> None:
@@ -206,7 +213,7 @@ def test_the_photo_that_detectors_are_asked_about_can_be_had(tmp_path: Path) -> 
     subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
     )
-    assert detect_image.read(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
+    assert own_image(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
 
 
 def test_numbers_that_documents_state_are_those_that_there_are() -> None:

@@ -133,29 +133,6 @@ def test_what_is_no_file_of_dvc_is_refused(home: Path, name: str, text: str) -> 
         dvc_store.outputs(home)
 
 
-@pytest.mark.parametrize(
-    "link", ["data", "data/shards", "data/shards/deep", "data/shards/deep/fine"]
-)
-def test_nothing_is_written_through_a_link_unless_one_trusts_it(home: Path, link: str) -> None:
-    (home / link).parent.mkdir(parents=True, exist_ok=True)
-    (home / link).symlink_to(home.parent / "secret")
-    with pytest.raises(UntrustedError, match=rf"{link} is a symbolic link.*--trust"):
-        dvc_store.refuse_links(home, [f"{FOLDER}/deep/fine"])
-    dvc_store.refuse_links(home, ["other"])
-    trust.trust(home)
-    dvc_store.refuse_links(home, [f"{FOLDER}/deep/fine"])
-
-
-def test_a_link_into_the_cache_is_dvcs_own(home: Path) -> None:
-    kept = home / ".dvc/cache/files/md5/00/0"
-    kept.parent.mkdir(parents=True)
-    kept.touch()
-    (home / "data").symlink_to(kept)
-    (home / "other").symlink_to(kept.parents[4] / "config")
-    with pytest.raises(UntrustedError, match="other is a symbolic link"):
-        dvc_store.refuse_links(home, ["data", "other"])  # the first that is refused is named
-
-
 def test_a_pull_wants_no_trust_and_imports_nothing_of_the_current_folder(home: Path) -> None:
     record(home, [("deep/fine", b"fine")])
     subprocess.run(["git", "init", "-q"], cwd=home, check=True)
@@ -164,16 +141,6 @@ def test_a_pull_wants_no_trust_and_imports_nothing_of_the_current_folder(home: P
     brought(home)
     assert (home / FOLDER / "deep/fine").read_bytes() == b"fine"
     assert not (home / "ran").exists()
-
-
-def test_a_pull_does_not_write_through_a_link(home: Path) -> None:
-    record(home, [("deep/fine", b"fine")])
-    (home / "data").mkdir()
-    (home / FOLDER).symlink_to(home.parent)
-    before = everything(home.parent)
-    with pytest.raises(UntrustedError, match="is a symbolic link"):
-        brought(home)
-    assert everything(home.parent) == before
 
 
 # --- DVC's configuration ---------------------------------------------------------------------------

@@ -177,12 +177,12 @@ def test_what_cannot_be_used_is_told(
     def fails(file: Path | str, *words: str) -> str:
         return told(monkeypatch, capsys, *ASK, "--image", str(file), *words)
 
-    assert "nowhere.png cannot be read as an image" in fails("nowhere.png")
+    assert "the image (nowhere.png) cannot be read" in fails("nowhere.png")
     broken = images[0].with_name("broken.png")
     broken.write_bytes(images[0].read_bytes()[:200])
-    assert "broken.png cannot be read as an image" in fails(broken)
+    assert "broken.png) cannot be read" in fails(broken)
     broken.write_text("no image")
-    assert "broken.png cannot be read as an image" in fails(broken)
+    assert "broken.png) cannot be read" in fails(broken)
     here = ("--image", str(images[0]))
     assert "did you mean shapes/perceptron-mixup-s1" in told(
         monkeypatch, capsys, "detect", "--weights", "shapes/perceptron-mixup-s7", *here

@@ -50,9 +50,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was looked at, or why there was nothing to look at; it changes no verdict."""
+    """What was looked at, or why there was nothing to look at; it changes no verdict.
+
+    Attributes:
+        text: one sentence.
+        limits: whether a reader of the verdict has to know it.
+    """
 
     text: str
+    limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Result:
         level: 0 to 4.
         title: first line of its docstring.
         verdict: the worst of its findings; `not run` above the level that was asked for.
+        limits: those of the notes that a reader of the verdict has to know.
     """
 
     number: str
@@ -74,6 +81,7 @@ class Result:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    limits: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -1,7 +1,8 @@
-"""Page: the last audit beside the report, as a page, as JSON, and as a badge for other pages.
+"""Page: the last audit as a page, as JSON, and as a badge for other pages.
 
-All three are written after each audit where there is a report. They are no output of the run: DVC ignores them, and a
-report that is made again drops them, since nobody has audited it yet.
+An audit of one's own checkout writes all three next to the report, where there is one. They are no output of the run:
+DVC ignores them, and a report that is made again drops them, since nobody has audited it yet. An audit of somebody
+else's checkout writes them where the auditor is, and nothing into the checkout.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from shiftbench import __version__, files
-from shiftbench.audit import run
+from shiftbench.audit import run, summary
 from shiftbench.audit.finding import Audit
 from shiftbench.page import html
 from shiftbench.refs import Ref
@@ -32,16 +33,22 @@ _LETTER, _SIDE = 6.6, 8  # the width of a letter of the badge, and of the space 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def write(done: Audit, root: Path) -> Path | None:
+def write(done: Audit, root: Path, into: Path | None = None) -> Path | None:
     """Write the three files below an output root.
+
+    Args:
+        done: the audit.
+        root: the output root, in which they lie next to the report.
+        into: another folder for them.
 
     Returns:
         The page; None where there is no report.
 
     Raises:
+        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
         DataError: the folder cannot be written.
     """
-    folder = (root / Ref("report", "index").path).parent
+    folder = into or (root / Ref("report", "index").path).parent
     if not folder.is_dir():
         return None
     texts = {
@@ -65,6 +72,8 @@ def page(done: Audit) -> str:
             headline=_headline(done),
             meaning=_MEANINGS[done.verdict],
             auditor=_auditor(done.about),
+            tables=[(table, summary.lines(table)) for table in done.about.get("tables", ())],
+            limits=summary.limits(done),
             told=[result for result in results if result.findings],
             left=[result for result in results if result.verdict == "not run"],
             unasked=len(run.checks()) - len(results),

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench import files, plugins
 from shiftbench.audit import checks as folder
-from shiftbench.audit import outside
+from shiftbench.audit import outside, summary
 from shiftbench.audit.case import Case, fresh_seed
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
@@ -158,7 +158,9 @@ def _audit(results: list[Result], about: dict[str, Any]) -> Audit:
 
 
 def _about(case: Case) -> dict[str, Any]:
+    inside = outside.is_inside(git_state.top())
     return {
+        "tables": summary.tables(case.plan, case.results, case.level, inside=inside),
         "date": case.today,
         "seed": case.seed,
         "given": case.given,
@@ -166,7 +168,7 @@ def _about(case: Case) -> dict[str, Any]:
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
         "auditor": {
-            "inside": outside.is_inside(git_state.top()),
+            "inside": inside,
             **outside.auditor(),
             "environment": environment.describe(),
         },
@@ -194,7 +196,8 @@ def _result(module: ModuleType, case: Case, *, wanted: bool) -> Result:
     findings = tuple(one for one in said if isinstance(one, Finding))
     notes = tuple(one.text for one in said if isinstance(one, Note))
     verdict = worst(finding.verdict for finding in findings)
-    return Result(*head, verdict, findings, notes, round(time.time() - started, 3))
+    limits = tuple(one.text for one in said if isinstance(one, Note) and one.limits)
+    return Result(*head, verdict, findings, notes, round(time.time() - started, 3), limits)
 
 
 def _title(module: ModuleType) -> str:
@@ -230,10 +233,13 @@ def _broken(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
 
 
 def write(done: Audit, file: Path) -> None:
-    """Write an audit as JSON; `-` prints it."""
+    """Write an audit as JSON; `-` prints it.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
     text = json.dumps(done.plain(), indent=1, allow_nan=False) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
     else:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        files.write_bytes(file, text.encode())

@@ -21,8 +21,11 @@ def answers(
 ) -> None:
     """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
     from shiftbench.data import source_files
+    from shiftbench.provenance import trust
     from shiftbench.stages import fetch
     from shiftbench.tools import record_answers
+
+    trust.require("what its models are asked is made by its plugins")
 
     def make(model: str) -> Generator:
         from shiftbench.llm import endpoint, option_model

@@ -128,11 +128,13 @@ def run_of(scale: str | None) -> str:
 
 
 def weights_file(root: Path, weights: str, scale: str | None) -> Path:
-    """Return the file of weights that a run of a scale made.
+    """Return the file of weights that a run of a scale made, of which a net is about to be loaded.
 
     Raises:
+        UntrustedError: the checkout is not trusted; its own params could say `trust: true` of a model that runs code.
         DataError: there is none of that name.
     """
+    trust.require("its model would be loaded, which can run code")
     file = root / Ref("weights", weights).path
     if not file.is_file():
         here = (root / "weights").glob("*/*.safetensors")

@@ -130,6 +130,7 @@ def _file(slug: str, scale: str) -> Path:
 
 def _verdicts(name: str) -> list[dict[str, Any]]:
     from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import table_trial
 
     slug, scale = scales.split(name)
     card, file = cards.load(slug), _file(slug, scale)
@@ -139,6 +140,7 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
         raise DataError(
             f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
         )
+    table_trial.require(file.parent)
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
     return [row | _asked(card.claims[row["claim"]]) for row in rows]
 

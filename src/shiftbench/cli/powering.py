@@ -113,6 +113,7 @@ def _read(scale: str | None) -> tuple[Rows, pl.DataFrame]:
         DataError: they were not run.
     """
     from shiftbench.data import formats, schema
+    from shiftbench.provenance import table_trial
     from shiftbench.stages import judge_claims
 
     planned, root = plans.load(scale)
@@ -123,6 +124,7 @@ def _read(scale: str | None) -> tuple[Rows, pl.DataFrame]:
         raise DataError(
             f"{what} does not exist; `make run` (or `shiftbench systems SLUG`) makes it"
         )
+    table_trial.require(root)
     metrics = [
         pl.from_arrow(schema.read(f.with_name("metrics.parquet"), form=formats.METRICS))
         for f in files

@@ -61,14 +61,18 @@ def publish(
 def verify(names: Scales = None, as_json: Json = False) -> None:
     """Say how what was made here stands to what is published: equal bytes, equal numbers, or other, and why."""
     from shiftbench.audit.compare import published as comparing
+    from shiftbench.provenance import table_trial
     from shiftbench.release import published
 
     home = Path()
+    table_trial.require(home / scales.PUBLISHED)
     there = [published.read(home, scale) for scale in _asked(names, _both(home))]
     found = []
     for one in there:
         err.print(f"reading {one.scale or scales.PLAIN}")
-        found.append(comparing.stands(home / scales.load(one.scale, home).root, one))
+        root = home / scales.load(one.scale, home).root
+        table_trial.require(root)
+        found.append(comparing.stands(root, one))
     if as_json:
         out.print_json(json.dumps([one.plain() for one in found]))
     else:

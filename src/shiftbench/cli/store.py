@@ -39,7 +39,6 @@ def pull(
     if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
         scale = asked.pop(0)
     planned, root = plans.load(scale)
-    planned.write(root)
     done = pull.pull(planned, root, asked, remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)

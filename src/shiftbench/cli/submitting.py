@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -48,7 +49,11 @@ def review(
         bool, typer.Option("--accept", help="show it on the leaderboard from now on")
     ] = False,
 ) -> None:
-    """Audit a submission from outside, running nothing of it, and say whether its data are the published ones."""
+    """Audit a submission from outside, running nothing of it, and say whether its data are the published ones.
+
+    --accept shows the leaderboard that its tables give. It wants exact checks of
+    recipes and tables, and digests and rows that lack nothing but unsent data.
+    """
     from shiftbench.release import published, submission
 
     home = Path().resolve()
@@ -56,27 +61,48 @@ def review(
         folder = Path(scratch)
         about = submission.unpack(archive.resolve(), folder)
         there = published.read(home, about["scale"])
-        done, unlike, board = _looked_at(folder, about["scale"], there)
+        done, unlike, board, sent = _looked_at(folder, about["scale"], there)
         _tell(done, unlike)
         stated = {**about, "verdict": done.verdict}
         if accept:
             _require(done, unlike)
-            place = submission.accept(home, stated, board)
+            place = submission.accept(home, stated, _same_board(board, sent))
             out.print(f"{place}: `shiftbench docs` shows it on docs/leaderboard.html; commit both")
 
 
-def _looked_at(folder: Path, scale: str | None, there: Published) -> tuple[Audit, list[str], bytes]:
-    """Return the audit at level 1, what cannot be held beside the published outputs, and the leaderboard."""
+class _LookedAt(NamedTuple):
+    """A submission.
+
+    Attributes:
+        done: its audit at level 1.
+        unlike: what cannot be compared with the published outputs.
+        board: the leaderboard that its tables give; or why they give none.
+        sent: the leaderboard that came with it.
+    """
+
+    done: Audit
+    unlike: list[str]
+    board: bytes | DataError
+    sent: bytes
+
+
+def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
     from shiftbench.audit import outside, run
-    from shiftbench.provenance import code_digest
+    from shiftbench.audit.recompute import boards
+    from shiftbench.provenance import code_digest, table_trial
     from shiftbench.release import published, submission
 
     with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
         planned, root = plans.load(scale)
+        table_trial.require(root)
         done = run.run(planned, root, run.AuditRequest(1), package)
         unlike = submission.unlike(planned, root, there)
         file = root / published.LEADERBOARD
-        return done, unlike, file.read_bytes() if file.is_file() else b""
+        try:
+            board: bytes | DataError = boards.made(planned, root)
+        except DataError as error:
+            board = error
+        return _LookedAt(done, unlike, board, file.read_bytes() if file.is_file() else b"")
 
 
 def _tell(done: Audit, unlike: list[str]) -> None:
@@ -102,10 +128,48 @@ def _tell(done: Audit, unlike: list[str]) -> None:
         out.print(f"and {len(unlike) - _SHOWN} more")
 
 
+_EXACT = ("coherence", "parameters", "seeds", "selection", "aggregates", "reruns")
+"""Checks that must be exact: recipes are those of the params, and tables follow from rows."""
+_LACKING = {
+    "digests": re.compile(
+        r"\.tar$|(^|/)(weights|data/sources|data/local|results/(previews|features))/"
+    ),
+    "rows": re.compile(r"(^|/)data/(shards|local)/"),
+}
+"""Checks that may lack what is never sent, by the file that a finding names; all else must be exact."""
+
+
 def _require(done: Audit, unlike: list[str]) -> None:
+    """Refuse what is not shown.
+
+    Raises:
+        DataError: says why.
+    """
     if done.verdict == "failed":
         raise DataError("it is not shown: its evidence contradicts itself, as told above")
     if unlike:
         raise DataError(
             f"it is not shown: {len(unlike)} shards or tables are other than the published ones, as told above"
         )
+    results = {result.name: result for result in done.results}
+    for name in (*_EXACT, *_LACKING):
+        lacking = _LACKING.get(name)
+        left = [one for one in results[name].findings if not (lacking and lacking.search(one.file))]
+        if left or results[name].verdict == "not run":
+            why = left[0] if left else "it was not run"
+            raise DataError(f"it is not shown: the check `{name}` is not exact: {why}")
+
+
+def _same_board(board: bytes | DataError, sent: bytes) -> bytes:
+    """Return the leaderboard that is shown.
+
+    Raises:
+        DataError: tables give none, or another than was sent.
+    """
+    if isinstance(board, DataError):
+        raise board
+    if board != sent:
+        raise DataError(
+            "it is not shown: its leaderboard.csv is not what its tables give; have it made and sent again"
+        )
+    return board

@@ -49,8 +49,8 @@ IDLE = ("jemalloc_bg_thd", "polars-ooc-clea")
 """Threads that polars and pyarrow start on import: they free memory, hold no lock that a child needs, and do nothing
 before something was computed."""
 
-GRACE = 10.0
-"""Seconds between a signal that asks a job to end, and SIGKILL."""
+GRACE = 3.0
+"""Seconds between a signal that asks a job to end, and SIGKILL: after a kill of Snakemake nothing stays for longer."""
 
 _PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 
@@ -81,6 +81,7 @@ class Child:
 
 def main(descriptor: int) -> None:
     """Import, serve until the other end closes; in a child, be the command line, once for each job that is sent."""
+    end_with_parent(descriptor)
     preload()
     command = prepare()
     settle()
@@ -88,6 +89,23 @@ def main(descriptor: int) -> None:
     worker = Server(socket.socket(fileno=descriptor)).serve()
     if worker:
         _finish(worker.work(command))
+
+
+def end_with_parent(descriptor: int) -> None:
+    """Have the kernel send SIGTERM when the thread that started this process ends; end now if that has happened.
+
+    While libraries are imported nobody reads the socket, and the imports take seconds. Until `Server` sets its own
+    handler the signal ends this process at once, later it ends the jobs too.
+    """
+    _prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    looked_at = select.poll()
+    looked_at.register(descriptor, select.POLLRDHUP)
+    if looked_at.poll(0):
+        sys.exit("the process that asks for jobs is gone")
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _be(command: Callable[[], object]) -> int:
@@ -293,7 +311,7 @@ class Worker:
         self.held = _held()
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != server:
             os._exit(1)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
+import re
 import shlex
 import shutil
 import urllib.request
@@ -24,7 +24,7 @@ from shiftbench.data import splits
 from shiftbench.data.places import below, is_address, places, present, there
 from shiftbench.data.source_files import cache_home
 from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.files import scratch, sha256
+from shiftbench.files import from_json, scratch, sha256, write_json
 from shiftbench.refs import Ref, ShardsName
 
 LOCK = Path("sources.lock")
@@ -53,7 +53,7 @@ def pin(paths: Iterable[str | Path]) -> int:
         found |= {_spelled(name): _describe(name) for name in present(place)}
     gone = {name for place in asked for name in pinned(place, entries)}
     kept = {name: entry for name, entry in entries.items() if name not in gone}
-    LOCK.write_text(json.dumps({**kept, **found}, sort_keys=True, indent=1) + "\n")
+    write_json(LOCK, {**kept, **found})
     return len(found)
 
 
@@ -218,12 +218,25 @@ def _check_file(name: str, entry: dict[str, Any]) -> None:
 def _moved(name: str, entry: dict[str, Any]) -> bool:
     """Tell whether a file has other bytes than the pinned ones; it is read where size or time differ."""
     stat = Path(name).stat()
-    same = (stat.st_size, stat.st_mtime_ns) == (entry["size"], entry["mtime_ns"])
+    same = (stat.st_size, stat.st_mtime_ns) == (entry.get("size"), entry.get("mtime_ns"))
     return not same and sha256(Path(name)) != entry["sha256"]
 
 
 def _entries() -> Entries:
-    entries: Entries = json.loads(LOCK.read_text()) if LOCK.is_file() else {}
+    """Return what sources.lock says.
+
+    Raises:
+        DataError: it is not what `pin` writes; a digest that is none would become a path.
+    """
+    try:
+        entries: Entries = from_json(LOCK.read_bytes()) if LOCK.is_file() else {}
+        whole = all(re.fullmatch("[0-9a-f]{64}", entry["sha256"]) for entry in entries.values())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        raise DataError(
+            f"{LOCK} is no list of pinned files; take it from git again, or remove it and pin again"
+        )
     return entries
 
 

@@ -6,8 +6,8 @@ Braces are those of the webdataset library; its shell commands (`pipe:`) and var
 
 from __future__ import annotations
 
-import itertools
 import re
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +16,11 @@ import braceexpand
 from shiftbench.errors import ParamsError
 
 _MOST = 100_000  # files that braces may name
+_USUAL = 500  # characters of a name, where there are that many
+_DEEPEST = 20  # braces in braces
+_SHOWN = 60  # characters that a message repeats
+_NUMBERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?")
+_LETTERS = re.compile(r"[A-Za-z]\.\.[A-Za-z](?:\.\.-?\d+)?")
 _CALLABLE = re.compile(r"(.+\.py):[A-Za-z_][\w.]*")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(pipe):")
 
@@ -37,12 +42,85 @@ def places(path: str, where: str = "path") -> list[str]:
 
 
 def _expanded(part: str, where: str) -> list[str]:
+    """Return what braces stand for; how much that is, is known before anything is expanded."""
+    shown = part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..."
     try:
-        return list(itertools.islice(braceexpand.braceexpand(part, escape=False), _MOST + 1))
+        count, longest = _measured(part)
+        if count <= _MOST and count * longest <= _MOST * _USUAL:
+            return list(braceexpand.braceexpand(part, escape=False))
     except ValueError:
         raise ParamsError(
-            f"{where} = {part!r}: a brace is not closed; expected as in a-{{00..09}}.tar"
+            f"{where} = {shown!r}: a brace is not closed, or they are nested too deeply; expected as in "
+            "a-{00..09}.tar"
         ) from None
+    raise ParamsError(f"{where} = {shown!r} names more than {_MOST:,} files, or very long ones")
+
+
+@dataclass(slots=True)
+class _Brace:
+    """A brace that is open, or the whole text: where it begins, and what its alternatives stand for.
+
+    Attributes:
+        begin: of what is in it.
+        before: how many texts the alternatives before the last comma are.
+        widest: characters of the longest of these.
+        count: how many texts the last alternative is so far.
+        length: characters of the longest of these.
+    """
+
+    begin: int
+    before: int = 0
+    widest: int = 0
+    count: int = 1
+    length: int = 0
+
+    def next(self) -> None:
+        """Begin another alternative."""
+        self.before = min(self.before + self.count, _MOST + 1)
+        self.widest = max(self.widest, self.length)
+        self.count, self.length = 1, 0
+
+    def closed(self, inside: str) -> tuple[int, int]:
+        """Return how many texts it stands for, and the characters of the longest."""
+        if numbers := _NUMBERS.fullmatch(inside):
+            first, last, step = numbers.groups()
+            return abs(int(last) - int(first)) // (int(step or 1) or 1) + 1, max(
+                len(first), len(last)
+            )
+        if _LETTERS.fullmatch(inside):
+            return 2 * 26, 1
+        if not self.before:
+            return self.count, self.length + 2  # braces that stand for themselves
+        self.next()
+        return self.before, self.widest
+
+
+def _measured(part: str) -> tuple[int, int]:
+    """Return how many texts braces stand for, 100,001 for more, and the characters of the longest.
+
+    Raises:
+        ValueError: braces are not balanced, are nested too deeply, or have numbers of thousands of digits.
+    """
+    opened = [_Brace(0)]
+    for at, letter in enumerate(part):
+        if letter == "{":
+            opened.append(_Brace(at + 1))
+            if len(opened) > _DEEPEST:
+                raise ValueError("braces are nested too deeply")
+        elif letter == "}":
+            brace = opened.pop()
+            count, longest = brace.closed(part[brace.begin : at])
+            if not opened:
+                raise ValueError("a brace is closed that was not opened")
+            opened[-1].count = min(opened[-1].count * count, _MOST + 1)
+            opened[-1].length += longest
+        elif letter == "," and len(opened) > 1:
+            opened[-1].next()
+        else:
+            opened[-1].length += 1
+    if len(opened) > 1:
+        raise ValueError("a brace is not closed")
+    return opened[0].count, opened[0].length
 
 
 def _place(one: str, where: str) -> str:

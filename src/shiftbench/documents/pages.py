@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench import files, plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import schema
 from shiftbench.documents import leaderboard, shift_pages, system_pages
@@ -38,8 +38,7 @@ def write(repository: Path) -> list[str]:
     for name, text in pages(repository).items():
         file = repository / name
         if not file.is_file() or file.read_text() != text:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            files.write_bytes(file, text.encode())
             changed.append(name)
     return changed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from shiftbench.plan import snakemake_rules
 from shiftbench.plan.snakemake_rules import Rule
-from shiftbench.provenance import child_environment, trust
+from shiftbench.provenance import child_environment, run_files, trust
 
 
 def run(targets: Sequence[str], cores: int) -> int:
@@ -63,12 +62,12 @@ def made(scale: str, begun: float) -> Made:
 
 def _seconds(rule: Rule, begun: float) -> float | None:
     """Return what a job took, by the run files that it wrote since then; each has the seconds from its begin on."""
-    contents = [
-        json.loads(file.read_text())
+    times = [
+        run_files.time(file, "cpu_seconds", "seconds")
         for output in rule.outputs
         if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
     ]
-    return max((one.get("cpu_seconds", one["seconds"]) for one in contents), default=None)
+    return max((time for time in times if time is not None), default=None)
 
 
 def _is_behind(rule: Rule) -> bool:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from shiftbench.errors import DataError
+from shiftbench.files import from_json
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
+from shiftbench.provenance import run_files
 from shiftbench.provenance.recipe import Job
 
 SECONDS = {
@@ -113,32 +113,18 @@ def took(plan: Plan, root: Path) -> dict[str, float]:
 
 
 def published(scale: str | None, home: Path = Path()) -> dict[str, float]:
-    """Return what the jobs of a scale took where it was published, by their rules; nothing, if it was not.
+    """Return what the jobs of a scale took where it was published, by their rules.
 
-    Raises:
-        DataError: the file is damaged.
+    Nothing where it was not published, or where the file is damaged: it only informs.
     """
     file = scales.published(scale, home) / TOOK
-    if not file.is_file():
-        return {}
     try:
         with gzip.open(file) as packed:
-            found = json.loads(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
-        times = {str(rule): float(time) for rule, time in found.items()}
-        flaw = None if all(0 <= time < math.inf for time in times.values()) else "a time is none"
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        flaw = str(error)
-    if flaw:
-        raise DataError(f"{file} is not what was published ({flaw}); take it from git again")
-    return times
+            found = from_json(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
+    except (OSError, EOFError, zlib.error, ValueError):
+        return {}
+    times = found.items() if isinstance(found, dict) else ()
+    return {rule: float(time) for rule, time in times if run_files.is_time(time)}
 
 
 def packed(times: Mapping[str, float]) -> bytes:
@@ -151,19 +137,15 @@ def _whole(plan: Plan) -> float:
     of = plan.params.system
     if of and of.scale == scales.DEFAULT:
         file = cards.file(of.slug).with_name("measured.json")
-        minutes = json.loads(file.read_text())["minutes"] if file.is_file() else None
+        minutes = run_files.time(file, "minutes")
         if minutes:
-            return 60.0 * float(minutes)
+            return 60.0 * minutes
     return sum(SECONDS[job.verb] for job in plan.jobs.values())
 
 
 def _measured(job: Job, root: Path) -> float | None:
-    times = [
-        json.loads(file.read_text())["seconds"]
-        for path in job.outputs
-        if (file := root / f"{path}.run.json").is_file()
-    ]
-    return max(times) if times else None
+    times = (run_files.time(root / f"{path}.run.json", "seconds") for path in job.outputs)
+    return max((time for time in times if time is not None), default=None)
 
 
 def spell(value: object) -> str:

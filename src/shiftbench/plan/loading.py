@@ -36,7 +36,7 @@ def load(*files: str | Path) -> Params:
     try:
         return check(merged, where, Path(files[0]).parent)
     except ParamsError as error:
-        raise ParamsError(_with_lines(str(error), where, map(Path, files))) from error
+        raise type(error)(_with_lines(str(error), where, map(Path, files))) from error
 
 
 def spelled(files: Iterable[str | Path]) -> str:

@@ -60,7 +60,7 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
     try:
         module = plugins.read(family, params.use(family, name))
     except ParamsError as error:
-        raise ParamsError(f"{where}: {key}: {error}") from error
+        raise type(error)(f"{where}: {key}: {error}") from error
     allowed: dict[str, Any] = getattr(module, "PARAMS", {})
     given = params.component(family, name).options
     for option, value in given.items():
@@ -131,7 +131,7 @@ def _check_train_on(where: str, params: Params, trainer: Trainer) -> None:
     try:
         module = plugins.read("shifts", params.use("shifts", shift))
     except ParamsError as error:
-        raise ParamsError(f"{where}: {error}") from error
+        raise type(error)(f"{where}: {error}") from error
     low, high = getattr(module, "RANGE", (0.0, 5.0))
     if plugins.defines(module, "DOMAIN") or not low <= severity <= high:
         raise ParamsError(

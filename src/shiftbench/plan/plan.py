@@ -20,14 +20,16 @@ from typing import Any
 
 from shiftbench import refs
 from shiftbench.errors import ParamsError, PluginError
-from shiftbench.files import write_bytes
+from shiftbench.files import writable, write_bytes
 from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
-from shiftbench.provenance import code_digest, recipe
+from shiftbench.provenance import code_digest, recipe, trust
+from shiftbench.provenance.memo import digests
+from shiftbench.provenance.receipts import is_here, is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
@@ -181,17 +183,28 @@ class Plan:
         artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
         return [artifact.ref.path for artifact in artifacts if is_target(artifact.ref)]
 
+    def states(self, root: Path) -> dict[Ref, str]:
+        """Return how each artifact stands (`fresh`, `missing`, or why stale).
+
+        Shards without tars are missing, but where params read tars from elsewhere.
+        """
+        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
+        if self.params.shards.stream:
+            return states
+        hollow = (ref for ref in states if states[ref] == "fresh" and is_hollow(root, ref))
+        return states | dict.fromkeys(hollow, "missing")
+
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
-        """Return for each job how its artifacts stand (`fresh`, `missing`, or why stale)."""
+        """Return for each job how its artifacts stand."""
+        states = self.states(root)
         return {
-            name: {artifact.ref: recipe.status(root, artifact) for artifact in job.artifacts}
+            name: {artifact.ref: states[artifact.ref] for artifact in job.artifacts}
             for name, job in self.jobs.items()
         }
 
     def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
         """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
-        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
-        return out_of_date.find(self.artifacts, self.jobs.values(), states, asked)
+        return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), asked)
 
     def write(self, root: Path) -> None:
         """Write the recipe files (only when their content changes) and stamp them.
@@ -199,23 +212,33 @@ class Plan:
         A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
         count as old: Snakemake makes them only where something needs them, so that records
         pulled without their shards are at rest.
+
+        Raises:
+            UntrustedError: links of a checkout that is not trusted lead elsewhere.
+            DataError: the folder cannot be written.
         """
+        trust.refuse_links(root / "recipes")
         wanted = set()
         for name, states in self.status(root).items():
             job = self.jobs[name]
             file = root / job.recipe_path
             wanted.add(file)
-            text = job.text()
-            if not file.is_file() or file.read_text() != text:
-                write_bytes(file, text.encode())
-            stale = any(state not in ("fresh", "missing") for state in states.values())
+            text = job.text().encode()
+            if _read(file) != text:
+                write_bytes(file, text)
+            stale = any(_is_stale(root, ref, state) for ref, state in states.items())
             for ref in states:
-                _set_back(root / ref.path)
-            os.utime(file, None if stale else (OLD, OLD))
+                _set_between(root / ref.path)
+            with writable(file):
+                os.utime(file, None if stale else (OLD, OLD))
+        digests(root).keep()
         for file in set((root / "recipes").rglob("*.json")) - wanted:
-            file.unlink()
+            if not file.is_dir():
+                with writable(file):
+                    file.unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
-            (root / "recipes" / verb).mkdir(parents=True, exist_ok=True)
+            with writable(root / "recipes" / verb / "job.json"):
+                pass
 
 
 @contextlib.contextmanager
@@ -234,11 +257,26 @@ def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
 
 
-def _set_back(output: Path) -> None:
-    """Let an output be older than now, which a clock wrote that is ahead: its recipe's stamp would not be newer."""
+def _is_stale(root: Path, ref: Ref, state: str) -> bool:
+    """Tell whether Snakemake would take an output for whole that is not, as shards whose manifest is here."""
+    return state != "fresh" and (state != "missing" or is_here(root, ref))
+
+
+def _read(file: Path) -> bytes | None:
+    """Return what a recipe file holds; None where it is to be written."""
+    if file.is_symlink() or not file.is_file():  # a link has a time of its own
+        return None
+    with contextlib.suppress(OSError):
+        return file.read_bytes()
+    return None
+
+
+def _set_between(output: Path) -> None:
+    """Give an output a time that a recipe's stamp can be newer or older than, whatever clock or archive set it."""
     now = time.time()
-    if output.exists() and output.stat().st_mtime >= now:
-        os.utime(output, (now - 1, now - 1))
+    if output.exists() and not OLD < output.stat().st_mtime < now:
+        with writable(output):
+            os.utime(output, (now - 1, now - 1))
 
 
 def is_target(ref: Ref) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shiftbench.files import writable
 from shiftbench.plan.plan import Plan
+from shiftbench.provenance import trust
 
 OUTS = {
     "shards": ("data/shards", "data/local", "results/previews"),
@@ -27,12 +29,19 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
 
     Returns:
         The paths that were moved, relative to `root`, sorted.
+
+    Raises:
+        UntrustedError: links of a checkout that is not trusted lead elsewhere.
+        DataError: a folder cannot be written.
     """
+    outs = [out for stage in stages for out in OUTS[stage]]
+    trust.refuse_links(*(root / out for out in (*outs, ".trash")))
     owners = {artifact.ref.path for artifact in plan.artifacts.values()}
     folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
     moved = []
-    for out in [out for stage in stages for out in OUTS[stage]]:
-        (root / out).mkdir(parents=True, exist_ok=True)
+    for out in outs:
+        with writable(root / out):
+            (root / out).mkdir(exist_ok=True)
         for file in sorted(
             path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()
         ):
@@ -40,10 +49,11 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
             if not folders.isdisjoint(map(str, Path(name).parents)) or _owner(name) in owners:
                 continue
             target = root / ".trash" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(target)
+            with writable(target):
+                file.replace(target)
             moved.append(name)
-        _drop_empty(root / out)
+        with writable(root / out):
+            _drop_empty(root / out)
     return moved
 
 

@@ -8,7 +8,6 @@ an original. So the main process leaves what it planned in `.snakemake/`, and th
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.plan import estimate, out_of_date, plan, scales, unavailable
 from shiftbench.plan.report_specs import INDEX
-from shiftbench.provenance import trust
+from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Job
 from shiftbench.refs import Ref
 
@@ -49,13 +48,18 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 """Targets of Snakemake -> the stages of a scale that make them."""
 
 
+PROMISED = ("report", "aggregate")
+"""The stages whose outputs are here when a run of the whole campaign ends with success."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: a job's recipe, outputs and log, and those of its inputs that this run makes.
 
     `runs` tells whether the run starts it. Jobs of one group may share a submission to a cluster: those that are
     short, and do not wait for another. `title` is what a terminal calls the job, `seconds` what it is expected to take,
-    `priority` so with all that has to come after it: what begins the longest chain goes first.
+    `priority` so with all that has to come after it: what begins the longest chain goes first. `damaged` names outputs
+    whose bytes are not those that were made, and says what is wrong with them.
     """
 
     verb: str
@@ -69,11 +73,12 @@ class Rule:
     group: str | None
     seconds: float
     priority: int
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules of a run, and what each stage makes for a user."""
+    """All rules of a run, and what each stage makes for a user; under `report`, what a run of the whole promises."""
 
     rules: tuple[Rule, ...]
     wanted: Mapping[str, list[str]]
@@ -145,11 +150,23 @@ def load(
         told = [
             *planned.unavailable_sources,
             *(f"{x.path}: ignored {x.ignored}" for x in own if x.ignored),
+            *_repairs(rules),
         ]
         for line in told:
             print(line, file=sys.stderr)  # noqa: T201  # as Snakemake prints: not on its output
         found += rules
     return found
+
+
+def _repairs(rules: Rules) -> list[str]:
+    """Say what a run makes again because its bytes are not those that were made."""
+    lines = [line for rule in rules.rules if rule.runs for line in rule.damaged]
+    more = [f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else []
+    return [f"made again: {line}" for line in [*lines[:_TOLD], *more]]
+
+
+_TOLD = 5
+"""Damaged outputs that are named."""
 
 
 def systems_of(target: str) -> list[str]:
@@ -196,8 +213,12 @@ def of(
         known: what jobs took elsewhere (`estimate.published`).
     """
     prefix = f"{system}_".replace("/", "_").replace("-", "_") if system else ""
+    states = planned.states(root)
+    damaged = {ref: state for ref, state in states.items() if recipe.is_damaged(state)}
     asked = _asked(planned, root, system, prefix, targets)
-    made = planned.out_of_date(root, asked)
+    if INDEX in asked:  # all that is here shall be right, also what nothing needs
+        asked |= damaged.keys()
+    made = out_of_date.find(planned.artifacts, planned.jobs.values(), states, asked)
     seconds = estimate.seconds(planned, root, known)
     behind = _seconds_behind(planned, seconds)
     rules = []
@@ -218,9 +239,16 @@ def of(
                 group=_group(job),
                 seconds=seconds[job.rule],
                 priority=round(max(behind[one.ref] for one in job.artifacts) + seconds[job.rule]),
+                damaged=tuple(
+                    f"{root / one.ref.path}: {damaged[one.ref]}"
+                    for one in job.artifacts
+                    if one.ref in damaged
+                ),
             )
         )
     wanted = {verb: [str(root / path) for path in planned.targets(verb)] for verb in plan.VERBS}
+    wanted["report"] = [path for verb in PROMISED for path in wanted[verb]]
+    wanted["report"] += [str(root / ref.path) for ref in damaged]
     pages = (str(root / INDEX.path),) if INDEX in asked else ()
     if not system:
         return Rules(tuple(rules), wanted, pages=pages)
@@ -241,14 +269,16 @@ def _asked(
     planned: plan.Plan, root: Path, system: str | None, prefix: str, targets: Collection[str]
 ) -> set[Ref]:
     """Return what of a plan Snakemake is asked for."""
-    report = ("report",)
-    named = {system: report, scales.SYSTEMS: report} if system else {"all": report, **TARGETS}
+    whole = (system, scales.SYSTEMS) if system else ("all",)
+    named = {**({} if system else TARGETS), **dict.fromkeys(whole, PROMISED)}
     verbs = {verb for target in targets or ("all",) for verb in named.get(target, ())}
     asked = set()
     for job in planned.jobs.values():
-        whole = job.verb in verbs or prefix + job.rule in targets
+        of_job = job.verb in verbs or prefix + job.rule in targets
         for artifact in job.artifacts:
-            if (whole and plan.is_target(artifact.ref)) or str(root / artifact.ref.path) in targets:
+            if (of_job and plan.is_target(artifact.ref)) or str(
+                root / artifact.ref.path
+            ) in targets:
                 asked.add(artifact.ref)
     return asked
 
@@ -277,12 +307,22 @@ def left(scale: str) -> Rules:
 
 
 def _of_file(file: Path) -> Rules:
-    content = json.loads(file.read_text())
-    rules = tuple(
-        Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs")})
-        for rule in content["rules"]
-    )
-    return Rules(rules, content["wanted"], content["systems"], tuple(content["pages"]))
+    """Read what the main process left.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        content = files.from_json(file.read_bytes())
+        rules = tuple(
+            Rule(**rule | {key: tuple(rule[key]) for key in ("inputs", "outputs", "damaged")})
+            for rule in content["rules"]
+        )
+        return Rules(rules, content["wanted"], content["systems"], tuple(content["pages"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{file} is damaged ({error}); start the run again, which writes it"
+        ) from None
 
 
 def resources(verb: str, config: Mapping[str, Any]) -> dict[str, int]:

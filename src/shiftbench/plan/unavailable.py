@@ -153,7 +153,8 @@ def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
     """Return what is left out, and all Refs that are lost with it.
 
-    An output that is there already is not lost: a clone that pulled shards needs no original.
+    An output that is there already is not lost: a clone that pulled shards needs no original. Neither is a
+    damaged output: its job says what it lacks, and results do not shrink in silence.
     """
     gone = {
         ref for ref in plan.artifacts if ref.kind == "sources" and not _can_bring(plan, root, ref)
@@ -161,7 +162,8 @@ def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
     unbuildable: set[Ref] = set()
     for ref, artifact in plan.artifacts.items():  # inputs stand before what is made from them
         missing = ref in gone or any(need in unbuildable for need in artifact.inputs)
-        if missing and recipe.status(root, artifact) != "fresh":
+        state = recipe.status(root, artifact) if missing else "fresh"
+        if state != "fresh" and not recipe.is_damaged(state):
             unbuildable.add(ref)
     needed = {
         ref

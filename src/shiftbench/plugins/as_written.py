@@ -61,8 +61,9 @@ class Unrun(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name in self.__dict__.get("_computed", ()):
             raise NotRunError(
-                f"{name} of {self.__file__} is known only when that file is run, and of a checkout that is not trusted "
-                "nothing is; look at it, then run `shiftbench --trust COMMAND` there once"
+                f"{name} of {self.__file__} is known only when that file is run, and here it is only read. "
+                "`shiftbench audit FOLDER` runs no plugin; a command within the folder does once you have looked at "
+                "the file and trusted the folder (`shiftbench --trust COMMAND`)"
             )
         raise AttributeError(name)
 

@@ -32,6 +32,8 @@ VARIABLES = (
     "NUMBA_CPU_NAME NUMBA_CPU_FEATURES"
 ).split()
 """Environment variables by which libraries choose other code for the same call."""
+STARTUP = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT")
+"""Environment variables that let a process load what nobody installed."""
 _CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 
@@ -57,7 +59,38 @@ def without_gpu() -> dict[str, Any]:
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "installed": installed.records(PACKAGES),
         "codecs": _codecs(),
+        "startup": startup(),
     }
+
+
+def startup() -> dict[str, Any]:
+    """Return what ran or was loaded in this Python before any program: variables, and files with their digests.
+
+    Paths are not told: a folder of one machine says nothing on another.
+    """
+    found: dict[str, Any] = {name: True for name in STARTUP if os.environ.get(name)}
+    for name in ("sitecustomize", "usercustomize"):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file:
+            found[name] = _digest(Path(file))
+    places = [Path(place) for place in sys.path if place.endswith("-packages")]
+    lines = {
+        file.name: _digest(file)
+        for place in places
+        for file in sorted(place.glob("*.pth"))
+        if _runs(file)
+    }
+    return {**found, **({"pth": lines} if lines else {})}
+
+
+def _runs(file: Path) -> bool:
+    """Tell whether a .pth file runs code, and does not only name folders."""
+    text = file.read_text(errors="replace")
+    return any(line.startswith(("import ", "import\t")) for line in text.splitlines())
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 @functools.cache

@@ -6,7 +6,8 @@ the monitor of the file system, filters, transports, the configuration of submod
 
 Git is told which repository a folder lies in, and does not look for it: the nearest folder with a `.git`. A `.git` that
 leads elsewhere (a worktree, a submodule) is followed where the repository there names this folder, or this folder is
-trusted; else there is no repository.
+trusted; else there is no repository. The same holds of a repository that would have git read other files than its own:
+through links, through objects that it borrows, through its configuration.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shiftbench.provenance import child_environment, trust
@@ -36,6 +37,13 @@ _QUIET = {
     "LC_ALL": "C",
 }
 _FILTER = ("clean", "smudge", "process")
+_BORROWED = ("alternates", "http-alternates")
+_NAMES_FILES = re.compile(
+    "include(if)?\\..*|core\\.(attributes|excludes)file", re.IGNORECASE | re.DOTALL
+)
+"""Settings that name a file which git reads."""
+_UNREAD = {"hooks", "modules"}
+"""Folders of a repository that no question here is about; links in them are usual."""
 
 
 def ask(
@@ -53,7 +61,8 @@ def ask(
         more: variables of its environment.
     """
     here = home.absolute()
-    steered = {**_QUIET, **_repository(here), **(more or {})}
+    given_one = more is not None and "GIT_DIR" in more
+    steered = {**_QUIET, **({} if given_one else _repository(here)), **(more or {})}
     try:
         done = subprocess.run(
             [*_COMMAND, "-C", str(here), *words],
@@ -72,7 +81,7 @@ def _repository(home: Path) -> dict[str, str]:
     """Return the variables that name the repository of a folder, so that none of its files names another."""
     above = (folder for folder in (home, *home.parents) if os.path.lexists(folder / ".git"))
     folder = next(above, None)
-    if folder is None or not (_owns(folder) or any(map(trust.is_trusted, (home, folder)))):
+    if folder is None or not (any(map(trust.is_trusted, (home, folder))) or _owns(folder)):
         return {"GIT_DIR": os.devnull}
     return {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
 
@@ -83,17 +92,51 @@ def _owns(folder: Path) -> bool:
     if dot.is_symlink():
         return False
     if dot.is_dir():
-        return _shares(dot, dot)
+        return _shares(dot, dot) and _reads_itself(dot)
     found = re.fullmatch(r"gitdir: (.+?)\n*", _text(dot), re.DOTALL)
     there = (folder / found[1]).resolve() if found else Path(os.devnull)
     back = _text(there / "gitdir").rstrip("\n")
     if back and (there / back).resolve() == dot.resolve():
-        return _shares(there, there.parent.parent)  # a worktree: .git/worktrees/NAME
+        shared = there.parent.parent  # a worktree: .git/worktrees/NAME
+        return _shares(there, shared) and _reads_itself(shared)
     asked = ("config", "--no-includes", "--file", str(there / "config"), "--get", "core.worktree")
-    named = says(*asked, home=Path(child_environment.NOWHERE))
-    return (
-        _shares(there, there) and bool(named) and (there / str(named)).resolve() == folder.resolve()
-    )
+    named = says(*asked, more={"GIT_DIR": os.devnull})
+    is_named = bool(named) and (there / str(named)).resolve() == folder.resolve()
+    return is_named and _shares(there, there) and _reads_itself(there)
+
+
+def _reads_itself(there: Path) -> bool:
+    """Tell whether all that git would read of a repository are plain files in it."""
+    try:
+        if not all(_is_plain(entry) for entry in _entries(there)):
+            return False
+    except OSError:
+        return False
+    files = [there / name for name in ("config", "config.worktree")]
+    keys = [key for file in files if file.is_file() for key in _keys(file)]
+    borrows = any(os.path.lexists(there / "objects/info" / name) for name in _BORROWED)
+    return not (borrows or any(_NAMES_FILES.fullmatch(key) for key in keys))
+
+
+def _entries(repository: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a repository, but for single objects, whose content git compares with their names."""
+    folders = [str(repository)]
+    while folders:
+        with os.scandir(folders.pop()) as found:
+            entries = [entry for entry in found if entry.name not in _UNREAD]
+        yield from entries
+        below = (entry for entry in entries if not re.fullmatch("[0-9a-f]{2}", entry.name))
+        folders += [entry.path for entry in below if entry.is_dir(follow_symlinks=False)]
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
+def _keys(file: Path) -> list[str]:
+    """Return the names of the settings in a file of git's."""
+    asked = ("config", "--no-includes", "--file", str(file), "--name-only", "--list", "-z")
+    return (says(*asked, more={"GIT_DIR": os.devnull}) or "").split("\0")
 
 
 def _shares(there: Path, shared: Path) -> bool:
@@ -110,9 +153,9 @@ def _text(file: Path) -> str:
         return os.fsdecode(stream.read(1 << 12))
 
 
-def says(*words: str, home: Path = Path()) -> str | None:
+def says(*words: str, home: Path = Path(), more: dict[str, str] | None = None) -> str | None:
     """Return the text that git prints, without the line's end; None where it fails."""
-    said = ask(*words, home=home)
+    said = ask(*words, home=home, more=more)
     return None if said is None else os.fsdecode(said).rstrip("\n")
 
 

@@ -10,6 +10,9 @@ import base64
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -33,6 +36,34 @@ def files(name: str) -> Iterator[tuple[Path, str]]:
         path, _, rest = line.rpartition(_HASHED)
         digest = rest.partition(",")[0]
         yield home / path.strip('"'), base64.urlsafe_b64decode(f"{digest}=").hex()
+
+
+def imported_from_elsewhere(name: str) -> Iterator[tuple[str, str]]:
+    """Yield each module of a package that an import takes from another place, and that place."""
+    known = {os.path.realpath(file) for file, _ in files(name)} if records([name]) else set()
+    tops = {part for line in _lines(name) if (part := _top(line))}
+    for module in sorted(tops) if known else ():
+        loaded = getattr(sys.modules.get(module), "__file__", None)
+        place = loaded or _origin(module)
+        if place and os.path.realpath(place) not in known:
+            yield module, place
+
+
+def _top(line: str) -> str | None:
+    """Return the module that a line of a RECORD installs at the top of the path; None: it is no such file."""
+    path = line.rpartition(_HASHED)[0].strip('"')
+    first, _, rest = path.partition("/")
+    if rest == "__init__.py" or (not rest and path.endswith(".py")):
+        return first.removesuffix(".py")
+    return None
+
+
+def _origin(module: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec and spec.has_location else None
 
 
 def stated(file: Path) -> str | None:

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Literal
 
 from shiftbench import files
+from shiftbench.provenance import trust
 
 State = Literal["left", "held", "elsewhere"]
 
 _OUTS = ("data", "weights", "results", "recipes")
-_SIGNED = re.compile(r"(?P<pid>\d+)@(?P<host>\S+)")
+_SIGNED = re.compile(r"(?P<pid>[0-9]{1,10})@(?P<host>\S+)")
 _SHARED = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|9p|virtiofs|afs|fuse\.")
 _ADVICE = {
     "left": "its process is gone; `shiftbench doctor --unlock` clears it",
@@ -90,17 +91,24 @@ def clear(root: Path, campaign: Path = Path()) -> list[Lock]:
 
     Returns:
         What was removed. A file with several holders goes when all of them are gone.
+
+    Raises:
+        UntrustedError: links of a checkout that is not trusted lead elsewhere.
+        DataError: a folder cannot be written.
     """
+    trust.refuse_links(*(root / out for out in (*_OUTS, "logs")), home=campaign)
+    trust.refuse_links(".dvc/tmp", ".snakemake", home=campaign)
     found = find(root, campaign)
     kept = {lock.path for lock in found if lock.state != "left"}
     gone = [lock for lock in found if lock.path not in kept]
     for path in {lock.path: Path(lock.path) for lock in gone}.values():
-        if path.parent.name == "locks" and path.parent.parent.name == "logs":
-            _wipe(path)
-        elif path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        with files.writable(path):
+            if path.parent.name == "locks" and path.parent.parent.name == "logs":
+                _wipe(path)
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     return gone
 
 
@@ -117,7 +125,7 @@ def _wipe(file: Path) -> None:
 def _verbs(root: Path) -> Iterator[Lock]:
     """Yield the locks of verbs: signed while they are at work, empty after."""
     for file in (root / "logs" / "locks").glob("*"):
-        pid, host = _signature(file.read_text().strip())
+        pid, host = _signature(_text(file))
         if pid is not None:
             state: State = "left" if host == socket.gethostname() else "elsewhere"
             yield Lock(str(file), "lock", host, pid, "held" if _flocked(file) else state)
@@ -138,13 +146,13 @@ def _dvc(campaign: Path) -> Iterator[Lock]:
     """Yield DVC's locks: of the repository, which the kernel releases, and of outputs, which name processes."""
     folder = campaign / ".dvc" / "tmp"
     lock = folder / "lock"
-    if lock.is_file() and (words := lock.read_text().split()):
-        pid = int(words[0]) if words[0].isdigit() else None
+    if lock.is_file() and (words := _text(lock).split()):
+        pid = int(words[0]) if re.fullmatch("[0-9]{1,10}", words[0]) else None
         state: State = "held" if _flocked(lock) else _state(lock, pid, None)
         yield Lock(str(lock), "DVC's lock", None, pid, state)
     rwlock = folder / "rwlock"
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        content = json.dumps(json.loads(rwlock.read_text()))
+    with contextlib.suppress(OSError, ValueError):
+        content = json.dumps(files.from_json(rwlock.read_bytes()))
         for pid in sorted({int(number) for number in re.findall(r'"pid": (\d+)', content)}):
             yield Lock(str(rwlock), "DVC's lock of outputs", None, pid, _state(rwlock, pid, None))
 
@@ -165,6 +173,14 @@ def _signature(text: str) -> tuple[int | None, str | None]:
     """Return process and host of `PID@HOST` in a lock or a scratch file's name."""
     found = _SIGNED.search(text)
     return (int(found["pid"]), found["host"]) if found else (None, None)
+
+
+def _text(file: Path) -> str:
+    """Return what a lock says, whatever bytes it has; nothing where it cannot be read."""
+    try:
+        return file.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _state(path: Path, pid: int | None, host: str | None) -> State:

@@ -10,7 +10,10 @@ A job may open
 - bytecode and machine code where Python and numba are told to keep it;
 - what is the system's: the interpreter, and `SYSTEM`;
 - what it has written itself, or what was written since it began (by the clock of the kernel, which nobody can set back
-  for a file: a library's or a child's temporary file).
+  for a file: a library's or a child's temporary file). What was older stays so when Python changes its mode, times,
+  owner, name or links, or appends to it; what may not be opened may not be given another name either.
+
+A file counts by where it really lies: through links, `/proc/self/root`, and open folders that a path is relative to.
 
 Everything else could decide a result and stands in no recipe. `fetch` is not watched: what it brings has a digest in
 its card. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and other processes are not heard.
@@ -18,6 +21,8 @@ its card. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import importlib.util
 import os
@@ -36,10 +41,19 @@ SYSTEM = tuple("/proc/ /sys/ /etc/ /usr/ /lib/ /lib32/ /lib64/ /bin/ /sbin/ /run
 _PYTHON = tuple(
     f"{os.path.realpath(place)}{os.sep}" for place in {sys.prefix, sys.base_prefix, sys.exec_prefix}
 )
-_MODULES = (".py", ".pyc", ".so", ".pyi", ".pth", ".nbi", ".nbc")
+_NATIVE = (".pth", ".nbi", ".nbc")
 _CACHED = (".pyc", ".nbi", ".nbc")
 _OF_PLUGINS = ("entries.yaml", "__init__.py")
-_WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_WRITE_ONLY = os.O_WRONLY
+_MOVES = {"os.rename": 2, "os.link": 2}
+"""Events that give a file another name; where they say which open folder the first is relative to."""
+_TOUCHES = (
+    "os.chmod os.chown os.utime os.setxattr os.removexattr os.truncate os.remove os.symlink"
+).split()
+_RENAMES = (*_MOVES, "os.remove", "os.symlink")
+_EVENTS = frozenset({"open", *_MOVES, *_TOUCHES})
+_WITH_FOLDER = ("os.chmod", "os.chown", "os.utime", "os.remove")
+"""Those whose last argument is the open folder that the first is relative to."""
 
 
 class Watch:
@@ -58,12 +72,13 @@ class Watch:
         own = (*(f"{place}{os.sep}" for place in packages), *notes)
         caches = (sys.pycache_prefix, os.environ.get("NUMBA_CACHE_DIR"))
         self._caches = tuple(f"{os.path.abspath(place)}{os.sep}" for place in caches if place)  # noqa: PTH100
-        self._allowed = (*SYSTEM, *own, *allowed)
+        self._allowed = (*own, *allowed)
         self._code = {os.path.realpath(path) for path in code}
         self._homes = tuple(f"{os.path.realpath(f)}{os.sep}" for f in plugins.Folders.extra)
         self._before = frozenset(sys.modules)
         self._seen: set[str] = set()
         self._data: set[str] = set()
+        self._older: set[tuple[int, int]] = set()
         self._began = time.time_ns() - 50_000_000  # the kernel's clock moves in steps
         self._found: set[str] = set()
 
@@ -71,33 +86,93 @@ class Watch:
         """Allow one more file."""
         self._allowed += (str(file.absolute()), str(file.resolve()))
 
-    def hear(self, path: Any, flags: Any) -> None:
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note what an event of Python's does to files: opens one, moves it, or gives it a new time of change."""
+        if event == "open":
+            self._hear_open(*arguments)
+            return
+        if event in _RENAMES:
+            self._seen.clear()  # under a name that was heard may lie another file now
+        if event in _MOVES:
+            for name in _places(arguments[0], arguments[_MOVES[event]]):
+                self._hear_move(name)
+        else:
+            self._remember(arguments[0], arguments[-1] if event in _WITH_FOLDER else -1)
+
+    def _hear_open(self, path: Any, mode: Any, flags: Any) -> None:
         """Note a file that is opened, where nothing allows it."""
         if isinstance(path, int) or path in self._seen:
             return
-        self._seen.add(path)
-        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - a hook must be quick, and open nothing
-        if (isinstance(flags, int) and flags & _WRITES) or name.startswith(self._allowed):
+        flags = flags if isinstance(flags, int) else 0
+        if flags & os.O_TRUNC:
+            return  # what it holds then is the job's own
+        if flags & _WRITE_ONLY or flags & os.O_CREAT:
+            self._remember(path, -1)
+        if flags & _WRITE_ONLY:
             return
+        for name in _places(path, None if mode is None else -1):
+            self._hear_read(name)
+        if os.path.isabs(path):  # noqa: PTH117 - a hook must be quick, and open nothing
+            self._seen.add(path)
+
+    def _hear_read(self, name: str) -> None:
         real = os.path.realpath(name)
-        if real.startswith(self._allowed) or not os.path.isfile(real):  # noqa: PTH113 - likewise
+        if os.path.isfile(real) and not self._is_allowed(name, real):  # noqa: PTH113 - likewise
+            self._judge(real)
+
+    def _hear_move(self, name: str) -> None:
+        """Note a file, or those of a folder, that gets another name: what is not the job's to open is not to move."""
+        self._hear_read(name)
+        for folder, _, files in os.walk(name):
+            for file in files:
+                self._hear_read(os.path.join(folder, file))  # noqa: PTH118 - likewise
+
+    def _is_allowed(self, name: str, real: str) -> bool:
+        """Tell whether a file may be opened: by where it really lies, or by a link that is older than the job."""
+        if real.startswith(self._allowed) or (real.startswith(SYSTEM) and not _is_installed(real)):
+            return True
+        return name.startswith(self._allowed) and not self._is_of_new_link(name)
+
+    def _is_of_new_link(self, name: str) -> bool:
+        places = [name, *map(str, Path(name).parents)]
+        links = (place for place in places if os.path.islink(place))  # noqa: PTH114 - likewise
+        return any(os.lstat(link).st_ctime_ns >= self._began for link in links)
+
+    def _remember(self, path: Any, folder: Any) -> None:
+        """Keep in mind that a file is older than the job, before an event changes its time of change."""
+        if isinstance(path, int):
+            self._keep(os.fstat(path))
             return
-        self._judge(real)
+        for name in _places(path, folder):
+            for stat in (os.stat, os.lstat):
+                with contextlib.suppress(OSError):
+                    self._keep(stat(name))
+
+    def _keep(self, found: os.stat_result) -> None:
+        if found.st_ctime_ns < self._began:
+            self._older.add((found.st_dev, found.st_ino))
+
+    def _is_older(self, file: str) -> bool:
+        found = os.stat(file)  # noqa: PTH116 - likewise
+        return found.st_ctime_ns < self._began or (found.st_dev, found.st_ino) in self._older
 
     def _judge(self, file: str) -> None:
-        if file.startswith(_PYTHON):
-            if "-packages/" in file and not file.endswith(_MODULES):
-                self._data.add(file)
+        if file.endswith(".pyc") and _is_installed(file):
+            file = _source_of(file)
+        if file.startswith(_PYTHON) and (not _is_installed(file) or file.endswith(_NATIVE)):
             return
         if file.startswith(self._caches) and file.endswith(_CACHED):
             return
         if file.startswith(self._homes) and self._of_plugins(file):
             return
-        if file.endswith(".py") and file in self._imported_before():
+        if file.endswith(".py") and file in self._imported_before:
             return
-        if os.stat(file).st_ctime_ns < self._began:  # noqa: PTH116 - likewise
+        if file.startswith(_PYTHON):
+            self._data.add(file)
+        elif self._is_older(file):
             self._found.add(file)
 
+    @functools.cached_property
     def _imported_before(self) -> set[str]:
         files = (getattr(sys.modules.get(name), "__file__", None) for name in self._before)
         return {os.path.realpath(file) for file in files if file}
@@ -118,12 +193,44 @@ class Watch:
         return sorted(self._found | wrong)
 
 
+def _is_installed(file: str) -> bool:
+    """Tell whether a file is of the packages that pip installs; dist-packages are the system's."""
+    return "/site-packages/" in file and file.startswith(_PYTHON)
+
+
+def _source_of(bytecode: str) -> str:
+    try:
+        return importlib.util.source_from_cache(bytecode)
+    except ValueError:  # it lies in no __pycache__
+        return bytecode
+
+
 def _is_of_wheel(file: str) -> bool:
     path = Path(file)
     if ".dist-info" in file:  # what an installer and importlib write and read of a package
         return True
     stated = installed.stated(path)
     return stated is not None and hashlib.sha256(path.read_bytes()).hexdigest() == stated
+
+
+def _places(path: Any, folder: Any) -> list[str]:
+    """Return the absolute names that a path may stand for.
+
+    Args:
+        path: as it was given to a function of `os`.
+        folder: the open folder that it is relative to; -1: the working folder; None: unknown, so that it may be any.
+    """
+    name = os.fsdecode(path)
+    if os.path.isabs(name) or folder == -1:  # noqa: PTH117 - a hook must be quick, and open nothing
+        return [os.path.abspath(name)]  # noqa: PTH100 - likewise
+    numbers = os.listdir("/proc/self/fd") if folder is None else [str(folder)]  # noqa: PTH208 - likewise
+    found = [os.path.abspath(name)] if folder is None else []  # noqa: PTH100 - likewise
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            place = os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115 - likewise
+            if place.startswith("/"):
+                found.append(os.path.normpath(os.path.join(place, name)))  # noqa: PTH118 - likewise
+    return found
 
 
 class _Hook:
@@ -134,9 +241,9 @@ class _Hook:
 
     @classmethod
     def hear(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        """Pass on what is opened."""
-        if event == "open" and cls.watch is not None:
-            cls.watch.hear(arguments[0], arguments[2])
+        """Pass on what is done to files."""
+        if cls.watch is not None and event in _EVENTS:
+            cls.watch.hear(event, arguments)
 
 
 _W = TypeVar("_W", bound=Watch | None)
@@ -170,7 +277,12 @@ def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]
         >>> beginnings([Path("/w/net.safetensors")], [Path("/d/fog/3")])
         ['/w/net.', '/d/fog/3/']
     """
-    stems = [path.with_suffix("") for path in paths for path in (path, path.resolve())]
-    places = [place for folder in folders for place in (folder.absolute(), folder.resolve())]
+    stems = [path.with_suffix("") for path in paths for path in (path, _led(path))]
+    places = [place for folder in folders for place in (folder.absolute(), _led(folder))]
     found = [*(f"{stem}." for stem in stems), *(f"{place}{os.sep}" for place in places)]
     return list(dict.fromkeys(found))
+
+
+def _led(path: Path) -> Path:
+    """Return where symbolic links lead; those that lead in a circle stay, and `Path.resolve` raises there."""
+    return Path(os.path.realpath(path))

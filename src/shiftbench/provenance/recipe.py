@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +21,19 @@ from typing import Any
 
 from shiftbench import plugins
 from shiftbench.data import pins
-from shiftbench.errors import StaleError, UndeclaredError
-from shiftbench.files import sha256, stays_below, sweep, sync, write_json
+from shiftbench.errors import DataError, StaleError, UndeclaredError
+from shiftbench.files import from_json, sha256, sweep, sync, writable, write_json
 from shiftbench.provenance import code_digest, environment, locks, opened_files
+from shiftbench.provenance.memo import digests
 from shiftbench.provenance.opened_files import Watch
+from shiftbench.provenance.receipts import flaw, is_here, is_hollow
+from shiftbench.provenance.receipts import made as made
+from shiftbench.provenance.receipts import receipt as receipt
+from shiftbench.provenance.receipts import receipt_path as receipt_path
+from shiftbench.provenance.receipts import run_path as run_path
 from shiftbench.refs import Ref
 
 Recipe = dict[str, Any]
-_RECEIPT = {"fingerprint", "recipe", "made", "consumed"}
 _BESIDE = (
     "params.yaml",
     "requirements.lock",
@@ -128,55 +134,27 @@ class Job:
 
     @classmethod
     def read(cls, file: Path) -> Job:
-        """Read a recipe file."""
-        content = json.loads(file.read_text())
-        artifacts = tuple(
-            Artifact(
-                Ref(*c["ref"]), c["recipe"], tuple(Ref(*i) for i in c["inputs"]), c["fingerprint"]
+        """Read a recipe file.
+
+        Raises:
+            DataError: it is no recipe.
+        """
+        try:
+            content = from_json(file.read_bytes())
+            artifacts = tuple(
+                Artifact(
+                    Ref(*c["ref"]),
+                    c["recipe"],
+                    tuple(Ref(*i) for i in c["inputs"]),
+                    c["fingerprint"],
+                )
+                for c in content["artifacts"]
             )
-            for c in content["artifacts"]
-        )
-        return cls(content["verb"], content["name"], artifacts, content["settings"])
-
-
-def receipt_path(root: Path, ref: Ref) -> Path:
-    """Return where the receipt of `ref` stands."""
-    return root / f"{ref.path}.receipt.json"
-
-
-def run_path(root: Path, ref: Ref) -> Path:
-    """Return where the run file of `ref` stands."""
-    return root / f"{ref.path}.run.json"
-
-
-def receipt(root: Path, ref: Ref) -> dict[str, Any] | None:
-    """Read the receipt of `ref`; None when the output or its receipt is not there."""
-    if not (root / ref.path).exists():
-        return None
-    try:
-        content: Any = json.loads(receipt_path(root, ref).read_text())
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
-    return content if _is_whole(content) and Path(ref.path).name in content["made"] else None
-
-
-def _is_whole(content: Any) -> bool:
-    """Tell whether somebody's JSON is a receipt: all parts, of their types, files below its folder alone."""
-    if not isinstance(content, dict) or not content.keys() >= _RECEIPT:
-        return False
-    parts = (content["recipe"], content["made"], content["consumed"])
-    return (
-        isinstance(content["fingerprint"], str)
-        and all(isinstance(part, dict) for part in parts)
-        and all(isinstance(digest, str) for digest in content["made"].values())
-        and all(map(stays_below, content["made"]))
-    )
-
-
-def made(root: Path, ref: Ref) -> str | None:
-    """Return the sha256 of `ref` as its receipt states it; None when it is not there."""
-    content = receipt(root, ref)
-    return content["made"][Path(ref.path).name] if content else None
+            return cls(content["verb"], content["name"], artifacts, content["settings"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{file} is no recipe ({error}); run again: each run writes those that are damaged"
+            ) from None
 
 
 def status(root: Path, artifact: Artifact) -> str:
@@ -186,14 +164,32 @@ def status(root: Path, artifact: Artifact) -> str:
     """
     content = receipt(root, artifact.ref)
     if content is None:
-        return "no whole receipt beside it" if (root / artifact.ref.path).exists() else "missing"
+        return _NO_RECEIPT if is_here(root, artifact.ref) else "missing"
     if content["fingerprint"] != artifact.fingerprint:
         return "recipe changed: " + "; ".join(differences(content["recipe"], artifact.recipe)[:4])
+    if content["recipe"] != artifact.recipe and not _is_of(content["recipe"], artifact):
+        return "bytes changed: its receipt"
     for ref in artifact.inputs:
         now, then = made(root, ref), content["consumed"].get(ref.path)
         if now is not None and now != then:
             return f"input bytes changed: {ref.path}"
-    return "fresh"
+    return flaw(root, artifact.ref) or "fresh"
+
+
+def _is_of(stated: Recipe, artifact: Artifact) -> bool:
+    """Tell whether a receipt's recipe is an artifact's, whose code may have other names by now."""
+    try:
+        return fingerprint(stated) == artifact.fingerprint
+    except (AttributeError, TypeError):  # `code` is no mapping of texts
+        return False
+
+
+_NO_RECEIPT = "no whole receipt beside it"
+
+
+def is_damaged(state: str) -> bool:
+    """Tell whether a status says that bytes are not those that were made."""
+    return state == _NO_RECEIPT or state.startswith("bytes ")
 
 
 def _beside(ref: Ref, output: Path) -> dict[str, Path]:
@@ -242,10 +238,17 @@ class Run:
         self.started, self.worked = time.time(), _processor_seconds()
         self.notes: dict[str, Any] = {}
         self.watch: Watch | None = None
+        self._consumed: dict[Ref, str | None] = {}  # as they were when they were looked at first
 
     def path(self, ref: Ref) -> Path:
         """Return where `ref` stands."""
         return self.root / ref.path
+
+    def places(self, ref: Ref) -> list[Path]:
+        """Return where the files of `ref` stand, as far as they are known before it is made."""
+        output, known = self.path(ref), receipt(self.root, ref)
+        names = known["made"] if known else ()
+        return [output, receipt_path(self.root, ref), *(output.parent / name for name in names)]
 
     def inputs(self, artifact: Artifact) -> dict[Ref, Path]:
         """Return the artifact's inputs by Ref."""
@@ -253,8 +256,12 @@ class Run:
 
     def todo(self) -> list[Artifact]:
         """Return the artifacts whose receipt does not hold any more, in plan order."""
+        streams = "stream" in self.job.settings
         return [
-            artifact for artifact in self.job.artifacts if status(self.root, artifact) != "fresh"
+            artifact
+            for artifact in self.job.artifacts
+            if status(self.root, artifact) != "fresh"
+            or (not streams and is_hollow(self.root, artifact.ref))
         ]
 
     def note(self, **facts: object) -> None:
@@ -273,32 +280,60 @@ class Run:
             facts: what else the receipt states of the output, equal wherever it is made.
 
         Raises:
-            StaleError: code or an input changed since the recipe was written.
+            StaleError: code changed since the recipe was written, or an input since the job began.
+            DataError: an input has other bytes than its receipt says, or the output cannot be put in place.
             UndeclaredError: the job is strict and opened a file that nothing names.
         """
         self.check_code(artifact)
         self._check_opened(artifact)
-        output = self.path(artifact.ref)
-        output.parent.mkdir(parents=True, exist_ok=True)
+        self.check_bytes(artifact.inputs)
+        with writable(self.path(artifact.ref)):
+            self._put(artifact, files, facts or {})
+
+    def check_bytes(self, refs: Iterable[Ref]) -> None:
+        """Refuse inputs whose bytes are not those of their receipts, or not those that this job began with.
+
+        Raises:
+            DataError: an input is damaged; names the first one.
+            StaleError: an input was made again meanwhile.
+        """
+        for ref in refs:
+            wrong, now = flaw(self.root, ref), made(self.root, ref)
+            if wrong:
+                raise DataError(
+                    f"{self.path(ref)} is not what its receipt says ({wrong}); nothing was made from it. Run again: "
+                    "what is damaged is made again first"
+                )
+            if self._consumed.setdefault(ref, now) != now:
+                raise StaleError(
+                    f"{self.path(ref)} was made again while {self.job.verb} {self.job.name} read it; nothing was made "
+                    "from it. Run again"
+                )
+
+    def _put(self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any]) -> None:
+        """Put files in place: receipt away, renames, new receipt last."""
+        output, proof = self.path(artifact.ref), receipt_path(self.root, artifact.ref)
         files = {**files, **_beside(artifact.ref, files[output.name])}
-        digests = {name: sha256(temporary) for name, temporary in sorted(files.items())}
-        consumed = {ref.path: made(self.root, ref) for ref in artifact.inputs}
-        receipt_path(self.root, artifact.ref).unlink(missing_ok=True)
-        for name in sorted(files, key=lambda name: name == output.name):
+        final = {name: output.parent / name for name in sorted(files)}
+        _refuse_folders([*final.values(), proof])
+        made_now = {name: sha256(files[name]) for name in final}
+        proof.unlink(missing_ok=True)
+        for name in sorted(final, key=lambda name: name == output.name):
             sync(files[name])
-            if files[name] != output.parent / name:
-                (output.parent / name).parent.mkdir(parents=True, exist_ok=True)
-                files[name].replace(output.parent / name)
-        write_json(run_path(self.root, artifact.ref), self._circumstances())
+            if files[name] != final[name]:
+                final[name].parent.mkdir(parents=True, exist_ok=True)
+                files[name].replace(final[name])
+        with suppress(DataError):  # it only informs
+            write_json(run_path(self.root, artifact.ref), self._circumstances())
         content = {
             "fingerprint": artifact.fingerprint,
             "recipe": artifact.recipe,
-            "made": digests,
-            "rows": _row_digests(output.parent, digests),
-            "consumed": consumed,
+            "made": made_now,
+            "rows": _row_digests(output.parent, made_now),
+            "consumed": {ref.path: self._consumed[ref] for ref in artifact.inputs},
             **({"facts": facts} if facts else {}),
         }
-        write_json(receipt_path(self.root, artifact.ref), content)
+        write_json(proof, content)
 
     def _circumstances(self) -> dict[str, Any]:
         """Return where, when and from which commit this is made, and what the stage noted."""
@@ -359,6 +394,12 @@ class Run:
                 )
 
 
+def _refuse_folders(places: Iterable[Path]) -> None:
+    for place in places:
+        if place.is_dir() and not place.is_symlink():  # a link is replaced
+            raise DataError(f"{place} is a folder, and a file belongs there; move the folder away")
+
+
 def _processor_seconds() -> float:
     """Return what this process and those that it waited for have computed so far."""
     return sum(os.times()[:4])
@@ -374,13 +415,18 @@ def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     with locks.hold(lock):
+        known = digests(run.root)
+        known.load()
         todo = run.todo()
         for artifact in todo:
+            _refuse_folders(run.places(artifact.ref))  # before hours of work
             sweep(run.path(artifact.ref), owns_folder=artifact.ref.owns_folder)
             run.check_code(artifact)
             pins.check(artifact.recipe)
         if todo:
+            run.check_bytes(run.job.inputs_of(artifact.ref for artifact in todo))
             with opened_files.watched(run.opens()) as watch:
                 run.watch = None if run.job.verb == "fetch" else watch
                 make(run, todo)
+        known.keep()
     return len(todo)

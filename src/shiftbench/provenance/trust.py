@@ -1,15 +1,18 @@
 """Trust: of which checkouts the user lets code run.
 
 Of a checkout that is not trusted nothing is run: plugins are read, not imported, DVC is given no setting that could
-start a program, and nothing is written through a symbolic link. A checkout is trusted when this very package is a part
-of it (`make setup`), when `shiftbench init` made it or a run was started in it, or when the user once said `--trust`.
+start a program, and nothing is written outside of it or through a symbolic link (`refuse_links`). A checkout is trusted
+when this very package is a part of it (`make setup`), when `shiftbench init` made it or a run was started in it, or
+when the user once said `--trust`.
 The list stands outside of all checkouts, a folder a line; what ends in `/*` stands for all that lies below.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shiftbench import files, plugins
@@ -49,8 +52,11 @@ def trust(folder: Path = Path()) -> None:
     home = str(folder.resolve())
     if is_trusted(folder):
         return
-    if not home.isprintable():
-        raise DataError(f"{home!r} cannot be trusted: its path has a character that is not printed")
+    if not home.isprintable() or home.endswith("/*"):
+        raise DataError(
+            f"{home!r} cannot be trusted: its path has a character that is not printed, or would name all folders "
+            "beside it; rename the folder"
+        )
     files.write_bytes(listed_in(), "".join(f"{line}\n" for line in [*_lines(), home]).encode())
 
 
@@ -80,6 +86,67 @@ def require(what: str, folder: Path = Path()) -> None:
             f"{folder.resolve()} is not trusted, and {what}; look at it, then run `shiftbench --trust COMMAND` there "
             "once (docs/security.md)"
         )
+
+
+# --- where a checkout may have files written ---------------------------------------------------------
+
+
+def refuse_links(*paths: Path | str, home: Path = Path()) -> None:
+    """Refuse to write where a checkout that is not trusted could lead the bytes elsewhere.
+
+    A link from a file to DVC's cache within the checkout is DVC's own and may stay.
+
+    Args:
+        paths: of what is about to be written, moved or removed; relative to `home`, or absolute.
+        home: the checkout.
+
+    Raises:
+        UntrustedError: a path is not below the checkout; or it, a folder above it or anything below it is a link.
+    """
+    if is_trusted(home):
+        return
+    top = home.resolve()
+    for place in (top / path for path in paths):
+        if ".." in place.parts or not place.is_relative_to(top):
+            require(f"{place} is not below it, so files would be written elsewhere", home)
+        below = (
+            Path(at, name) for at, *names in os.walk(place) for name in itertools.chain(*names)
+        )
+        _refuse(itertools.chain(_down_to(place, top), below), top)
+
+
+def _before_writing(file: Path) -> None:
+    """Refuse to write a file through a link of the current folder.
+
+    An absolute path, of a cache or of what the user names, is no matter of a checkout.
+    """
+    top = Path.cwd()
+    if not file.is_absolute() and ".." not in file.parts:
+        _refuse(_down_to(top / file, top), top)
+
+
+files.CHECKS.append(_before_writing)
+
+
+def _down_to(place: Path, top: Path) -> Iterator[Path]:
+    """Yield the folders from below the top down to a place, and the place."""
+    return (path for path in (*reversed(place.parents), place) if top in path.parents)
+
+
+def _refuse(paths: Iterable[Path], top: Path) -> None:
+    for path in paths:
+        if path.is_symlink() and not is_stored(path, top):
+            require(f"{path} is a symbolic link, through which files would be written", top)
+
+
+def is_stored(link: Path, top: Path) -> bool:
+    """Tell whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
+
+    Args:
+        link: its path.
+        top: the checkout, without links in its path.
+    """
+    return link.is_file() and link.resolve().is_relative_to(top / ".dvc" / "cache")
 
 
 def _lines() -> list[str]:

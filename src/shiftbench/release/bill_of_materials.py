@@ -9,7 +9,6 @@ the package. Nothing here is asked of the machine that releases.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from urllib.parse import quote
 
 from shiftbench.data import source_files
 from shiftbench.data.source_files import Provider
+from shiftbench.files import from_json
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance.recipe import Artifact, canonical
 from shiftbench.refs import Ref
@@ -109,7 +109,7 @@ def _pins(file: Path) -> dict[Pin, list[str]]:
 def _installed(root: Path, content: manifest.Content) -> set[Pin]:
     """Return the packages by which the released outputs were made, as their run files name them."""
     files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
-    runs = (json.loads(file.read_bytes()) for file in files)
+    runs = (from_json(file.read_bytes()) for file in files)
     pins = (pin for run in runs for pin in run["environment"]["packages"].items())
     return {(_normal(name), version) for name, version in pins}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError
+from shiftbench.files import from_json
 from shiftbench.plan.plan import VERBS, Plan
 from shiftbench.provenance.recipe import Job, canonical
 from shiftbench.release import manifest
@@ -190,7 +190,7 @@ class _Crate:
     def _run(self, path: str) -> Node:
         file = self.root / f"{path}.run.json"
         try:
-            run: Node = json.loads(file.read_text())
+            run: Node = from_json(file.read_bytes())
         except (FileNotFoundError, ValueError):
             raise DataError(
                 f"{file} is missing or no JSON: a release says where and when an output was made; "

@@ -12,7 +12,6 @@ pixels in turn. Features are left out: a cache, missed by nobody.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import sha256, stays_below
+from shiftbench.files import from_json, sha256, stays_below
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
@@ -98,11 +97,11 @@ def parsed(data: bytes, file: Path) -> Content:
         DataError: it is not a manifest of this format.
     """
     try:
-        content: Content = json.loads(data)
+        content: Content = from_json(data)
         artefacts(content)
         flaw = None if content.keys() >= _KEYS and content["format"] == FORMAT else "keys"
         flaw = flaw or _flaw(content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         flaw = type(error).__name__
     if flaw:
         raise DataError(

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import scratch_folder, sha256, write_bytes
+from shiftbench.files import from_json, scratch_folder, sha256, write_bytes
 from shiftbench.plan import estimate
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.scales import PLAIN, PUBLISHED, published
-from shiftbench.provenance import recipe
+from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.release.text import lined
 
@@ -69,7 +69,7 @@ class Published:
 def _made(receipt: str, text: str) -> dict[str, str]:
     """Return the digests of the files that a receipt states, by path."""
     place = PurePosixPath(receipt).parent
-    return {(place / name).as_posix(): digest for name, digest in json.loads(text)["made"].items()}
+    return {(place / name).as_posix(): digest for name, digest in from_json(text)["made"].items()}
 
 
 def scales(home: Path) -> list[str | None]:
@@ -112,6 +112,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
     target = published(scale, home)
+    trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack(
             {**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE
@@ -197,7 +198,7 @@ def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
         path: {"sha256": _digest(text)} for path, text in texts.items()
     }
     for path in [path for path in texts if path.endswith(_RECEIPT)]:
-        by = {"fingerprint": json.loads(texts[path])["fingerprint"]}
+        by = {"fingerprint": from_json(texts[path])["fingerprint"]}
         found[path] |= by
         found |= {one: {"sha256": digest, **by} for one, digest in _made(path, texts[path]).items()}
     return found
@@ -208,7 +209,7 @@ def _environments(texts: dict[str, str]) -> list[manifest.Content]:
     found: dict[str, int] = {}
     for path, text in texts.items():
         if path.endswith(".run.json"):
-            run = json.loads(text)
+            run = from_json(text)
             around = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
             found[around] = found.get(around, 0) + 1
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -244,10 +245,10 @@ def read(home: Path, scale: str | None) -> Published:
             f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}"
         )
     try:
-        about = json.loads((place / ABOUT).read_bytes())
+        about = from_json((place / ABOUT).read_bytes())
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
-        lean = json.loads(texts.pop(manifest.FILE))
+        lean = from_json(texts.pop(manifest.FILE))
         content = manifest.parsed(lined(_filled(lean, texts)), place / EVIDENCE)
         flaw = _flaw(place, about, content, texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:

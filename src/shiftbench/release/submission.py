@@ -12,18 +12,18 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 
 from shiftbench.errors import DataError, ParamsError
-from shiftbench.files import scratch, stays_below, write_bytes
+from shiftbench.files import from_json, scratch, stays_below, write_bytes
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import git as repository
-from shiftbench.provenance import recipe
+from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.release import git, make, manifest
@@ -35,6 +35,10 @@ ABOUT, BOARD = "submission.json", "leaderboard.csv"
 ACCEPTED = Path("published/submissions")
 LARGEST = 8 << 30
 """Bytes that an archive may unpack to."""
+_MEMBERS = 200_000
+"""Files that it may have."""
+_HEADER = 1 << 18
+"""Bytes between two of its files: headers with long names, padding."""
 _KEYS = {"format", "name", "scale", "root", "commit", "created"}
 _LEFT_OUT = {"sources", "features", "previews", "weights"}
 _OF_THE_PROJECT = ("src/", "tests/", "docs/", "benchmarks/", "published/", ".github/", ".ci/")
@@ -53,7 +57,8 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     Raises:
         ParamsError: a name that is none.
         StaleError: an output is stale.
-        DataError: an output is missing or damaged, there is no commit, or the archive cannot be written.
+        DataError: an output is missing or damaged, a file is a link or lies outside of the checkout, there is no
+            commit, or the archive cannot be written.
     """
     if not manifest.is_name(about["name"]):
         raise ParamsError(
@@ -63,9 +68,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.of(plan, root, home, head)
     stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
-    below = root.resolve().relative_to(home.resolve())
-    names = {(below / path).as_posix(): root / path for path in _outputs(plan, root)}
-    names |= {path: home / path for path in _tracked(home)}
+    names = _named(plan, root, home)
     with scratch(target) as temporary:
         with (
             gzip.GzipFile(temporary, "wb", mtime=0) as packed,
@@ -76,6 +79,28 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
                 _add(archive, name, file.read_bytes())
         temporary.replace(target)
     return len(names) + 1
+
+
+def _named(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
+    """Return the files that are sent, by name.
+
+    Raises:
+        DataError: one is a link, lies behind one or is none: what it leads to is nobody's business.
+    """
+    top = home.resolve()
+    here = top / root
+    if not here.is_relative_to(top):
+        raise DataError(f"{root} lies outside of the checkout {top}; nothing was packed")
+    below = here.relative_to(top)
+    names = {(below / path).as_posix(): here / path for path in _outputs(plan, root)}
+    names |= {path: top / path for path in _tracked(home)}
+    for name, file in sorted(names.items()):
+        if not file.is_file() or not (file.resolve() == file or trust.is_stored(file, top)):
+            raise DataError(
+                f"{name} is a link, lies behind one or is no file; nothing was packed. Put the file itself there, or "
+                "remove it from git"
+            )
+    return names
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -121,29 +146,62 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
         DataError: it is none of this format, has too many bytes, or members that are no plain files below the folder.
     """
     try:
-        with tarfile.open(archive, "r:*") as opened:
-            members = opened.getmembers()
-            _check(archive, members)
-            for member in members:
-                _write(opened, member, folder / member.name)
-    except (tarfile.TarError, OSError, EOFError) as error:
+        with gzip.open(archive) as packed:
+            _unpack(archive, _Counted(packed), folder)
+    except (
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        ValueError,
+        RecursionError,
+        zlib.error,
+    ) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from error
     return read(folder)
 
 
-def _check(archive: Path, members: list[tarfile.TarInfo]) -> None:
-    odd = [
-        one.name
-        for one in members
-        if not (one.isfile() or one.isdir()) or not stays_below(one.name)
-    ]
-    if odd:
-        raise DataError(
-            f"{archive} has {odd[0]!r}, which is no plain file below its folder; it is refused"
-        )
-    size = sum(one.size for one in members)
-    if size > LARGEST:
-        raise DataError(f"{archive} unpacks to {size} bytes; at most {LARGEST} are taken")
+class _Counted:
+    """A stream that gives the bytes that are allowed, and raises a DataError after them.
+
+    Attributes:
+        allowed: bytes, as many as the archive said of what comes next.
+    """
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self.stream, self.allowed = stream, _HEADER
+
+    def read(self, size: int) -> bytes:
+        """Return some bytes.
+
+        Raises:
+            DataError: there are more than are allowed.
+        """
+        data = self.stream.read(size)
+        self.allowed -= len(data)
+        if self.allowed < 0:
+            raise DataError(f"a header of the archive has more than {_HEADER} bytes; it is refused")
+        return data
+
+
+def _unpack(archive: Path, stream: _Counted, folder: Path) -> None:
+    """Write the members one after another; what they say of themselves is believed up to limits."""
+    total = 0
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as opened:
+        for count, member in enumerate(opened):
+            plain = (member.isfile() and not member.issparse()) or member.isdir()
+            if not plain or not stays_below(member.name):
+                raise DataError(
+                    f"{archive} has {member.name!r}, which is no plain file below its folder; it is refused"
+                )
+            total += max(member.size, 0)
+            if total > LARGEST or count >= _MEMBERS:
+                raise DataError(
+                    f"{archive} unpacks to {total} bytes in {count + 1} files or more; at most {LARGEST} in "
+                    f"{_MEMBERS} are taken"
+                )
+            stream.allowed = _HEADER + member.size
+            _write(opened, member, folder / member.name)
+            stream.allowed = _HEADER
 
 
 def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
@@ -167,11 +225,11 @@ def read(folder: Path) -> dict[str, Any]:
         DataError: it is none of this format.
     """
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
+        about: dict[str, Any] = from_json((folder / ABOUT).read_bytes())
         fits = about.keys() >= _KEYS and about["format"] == FORMAT
         fits = fits and manifest.is_name(about["name"])
         fits = fits and (about["scale"] is None or stays_below(about["scale"]))
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError):
         fits = False
     if not fits:
         raise DataError(f"{folder / ABOUT} is not there, or not of format {FORMAT}: no submission")
@@ -196,7 +254,7 @@ def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
     other = [path for path in outputs.keys() | found.keys() if found.get(path) != outputs.get(path)]
     for path in sorted(ref.path for ref in plan.artifacts if ref.kind == "tables"):
         text = there.texts.get(f"{path}.receipt.json")
-        if text is None or _rules(receipts[path]) != _rules(json.loads(text)):
+        if text is None or _rules(receipts[path]) != _rules(from_json(text)):
             other.append(path)
     return sorted(other)
 
@@ -215,7 +273,7 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
     """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
     folder = home / ACCEPTED / str(about["name"])
-    folder.mkdir(parents=True, exist_ok=True)
+    trust.refuse_links(folder, home=home)
     write_bytes(folder / ABOUT, lined(about))
     write_bytes(folder / BOARD, board)
     return folder

@@ -8,7 +8,6 @@ Without a signature, and without a copy of a root elsewhere, the whole chain can
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError
-from shiftbench.files import sha256
+from shiftbench.files import from_json, sha256
 from shiftbench.plan import scales
 from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
@@ -218,7 +217,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
     file = manifest.folder(home, name) / statement.FILE
     path = _own(name, statement.FILE)
     try:
-        said = json.loads(file.read_bytes())
+        said = from_json(file.read_bytes())
         stated = {str(one["name"]): one["digest"]["sha256"] for one in said["subject"]}
         build = said["predicate"]["buildDefinition"]
         facts = {
@@ -229,7 +228,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
             "release": build["externalParameters"]["release"],
             "commit": build["resolvedDependencies"][0]["digest"]["gitCommit"],
         }
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         yield Problem("statement", path, "an in-toto statement", type(error).__name__)
         return
     wanted = {
@@ -278,7 +277,7 @@ def verdicts(
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = from_json(file.read_bytes())
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

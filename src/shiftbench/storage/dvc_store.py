@@ -7,8 +7,8 @@ listing of its files. Nothing here asks a terminal for a password: a job and a p
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import ChecksumError, DataError
-from shiftbench.files import from_yaml, stays_below
+from shiftbench.files import from_json, from_yaml, stays_below
 from shiftbench.provenance import opened_files, trust
 
 CONNECT, READ = 10, 60
@@ -28,6 +28,8 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "http": {"connect_timeout": CONNECT, "read_timeout": READ},
     "https": {"connect_timeout": CONNECT, "read_timeout": READ},
 }
+_LISTING = 1 << 28
+"""Bytes that a listing may have: those of two million files."""
 _PROMPTS = ("ask_password", "ask_passphrase")
 
 _HARMLESS: dict[str, frozenset[str]] = {
@@ -70,10 +72,14 @@ class Output:
         if listing is None:
             return {self.path: self.oid}
         try:
-            rows = [(row["relpath"], row["md5"]) for row in json.loads(listing)]
-        except (ValueError, TypeError, KeyError, RecursionError):
+            rows = [(row["relpath"], row["md5"]) for row in from_json(listing)]
+        except (ValueError, TypeError, KeyError):
             raise DataError(f"{self.path}: object {self.oid} is no listing of a folder") from None
         return {f"{self.path}/{name}": _safe(name, oid, self.path) for name, oid in rows}
+
+    def meets(self, targets: Iterable[str]) -> bool:
+        """Tell whether the output lies at or below one of the targets, or a target below it."""
+        return any(lies_at(self.path, one) or lies_at(one, self.path) for one in targets)
 
 
 def _safe(path: object, oid: object, where: str) -> str:
@@ -153,24 +159,6 @@ def _harmful(level: dict[str, Any]) -> Iterator[str]:
                 yield ".".join(filter(None, (section, name, key)))
 
 
-def refuse_links(home: Path, paths: Iterable[str]) -> None:
-    """Refuse to write through symbolic links in a checkout that is not trusted.
-
-    Args:
-        home: the repository.
-        paths: of files that are about to be written, relative to it.
-
-    Raises:
-        UntrustedError: a path, or a folder above it, is a link to outside of the cache.
-    """
-    written = [PurePosixPath(path) for path in paths]
-    places = {home / above for path in written for above in (path, *path.parents)}
-    cache = (home / ".dvc" / "cache").resolve()
-    for link in sorted(place for place in places - {home} if place.is_symlink()):
-        if not link.resolve().is_relative_to(cache):
-            trust.require(f"{link} is a symbolic link, through which a pull would write", home)
-
-
 def outputs(home: Path) -> list[Output]:
     """Return what dvc.lock records as stored, in its order, then what those of systems do (`recorded_scales`).
 
@@ -192,7 +180,7 @@ def _of_systems(home: Path) -> list[Path]:
 def _stored(lock: Path) -> list[Output]:
     kept_in_git = _uncached(lock.with_name("dvc.yaml"))
     stored = [
-        (out["path"], out["md5"], out.get("size"))
+        (out["path"], out["md5"], size if isinstance(size := out.get("size"), int) else None)
         for out in _outs(lock)
         if isinstance(out, dict) and "md5" in out and str(out.get("path")) not in kept_in_git
     ]
@@ -327,12 +315,20 @@ class Store:
         if self.protocol not in ("http", "https"):
             self.fs.exists(self.path)
             return
+        from fsspec.asyn import sync
+
         try:  # `exists` says no for a server that is down
-            self.fs.fs.cat_file(self.path.rstrip("/") + "/")
+            sync(self.fs.fs.loop, self._asked)
         except Exception as error:  # noqa: BLE001 - clients raise whatever they like
             broken = _unanswered(error)
             if broken is not None:
                 raise broken from None
+
+    async def _asked(self) -> None:
+        """Ask a server of HTTP for its status; the body, which may have no end, is not read."""
+        session = await self.fs.fs.set_session()
+        async with session.get(self.path.rstrip("/") + "/", **self.fs.fs.kwargs) as answer:
+            answer.raise_for_status()
 
     def sizes(self, oids: list[str]) -> dict[str, int | None]:
         """Return the bytes of objects on the remote; None for one that is not there.
@@ -350,16 +346,32 @@ class Store:
             for oid, info in zip(oids, infos, strict=True)
         }
 
-    def read(self, oid: str) -> bytes:
-        """Return an object's bytes, checked.
+    def get(self, oid: str, file: Path, limit: int | None, count: Any = None) -> None:
+        """Copy an object into a file, unchecked; see `bounded.get`.
 
         Raises:
-            ChecksumError: they are not those that its name says.
+            ChecksumError: it has more bytes than `limit`.
+            OSError and what the client raises: it did not come.
+        """
+        from shiftbench.storage import bounded
+
+        try:
+            bounded.get(self.fs, self.object(oid), file, limit, count)
+        except bounded.TooLargeError as error:
+            raise ChecksumError(f"object files/md5/{place(oid)} is damaged: {error}") from None
+
+    def read(self, oid: str) -> bytes:
+        """Return the bytes of a listing, checked.
+
+        Raises:
+            ChecksumError: they are not those that its name says, or too many.
             FileNotFoundError: it is not there.
             OSError and what the client raises: the connection broke.
         """
         try:
-            return _checked(self.fs.fs.cat_file(self.object(oid)), oid)
+            with tempfile.TemporaryDirectory() as folder:
+                self.get(oid, Path(folder, "listing"), _LISTING)
+                return _checked(Path(folder, "listing").read_bytes(), oid)
         except FileNotFoundError as error:
             raise _unanswered(error) or FileNotFoundError(self._lacks(oid)) from None
 

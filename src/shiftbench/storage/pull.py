@@ -16,7 +16,7 @@ from shiftbench.errors import ChecksumError, DataError, ParamsError, near
 from shiftbench.files import sha256
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.prune import OUTS
-from shiftbench.provenance import child_environment, recipe
+from shiftbench.provenance import child_environment, receipts, recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
@@ -78,14 +78,19 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
 
     Raises:
         ParamsError: an unknown word or remote.
+        UntrustedError: links of a checkout that is not trusted lead elsewhere, or its configuration of DVC does.
         DataError: no remote could bring all of it, or it could not be written.
         ChecksumError: a pulled file is not what its receipt says.
     """
     words = asked or [stage for stage in OUTS if stage != "features"]
     targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
+    trust.refuse_links(root / "recipes", *(root / target for target in targets))
     home = dvc_store.home_of(root)
     below = root.resolve().relative_to(home)
-    brought = remotes.bring(home, [(below / target).as_posix() for target in targets], remote)
+    stored = [(below / target).as_posix() for target in targets]
+    outs = [out.path for out in dvc_store.outputs(home) if out.meets(stored)]
+    trust.refuse_links(".dvc", *outs, home=home)
+    brought = remotes.bring(home, stored, remote)
     _check_out(home, brought.targets)
     if not asked:
         with contextlib.suppress(DataError):  # recorded before recipes were stored
@@ -98,7 +103,7 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
     lean = {
         artifact.ref
         for artifact in checked
-        if artifact.ref.path in targets and is_hollow(root, artifact.ref)
+        if artifact.ref.path in targets and receipts.is_hollow(root, artifact.ref)
     }
     problems = [
         line
@@ -142,10 +147,7 @@ def _check_out(home: Path, targets: list[str]) -> None:
 
     Raises:
         DataError: DVC could not.
-        UntrustedError: it would write through a link of a checkout that is not trusted.
     """
-    written = [p for p in dvc_store.recorded(home) if any(dvc_store.lies_at(p, t) for t in targets)]
-    dvc_store.refuse_links(home, [*written, ".dvc/tmp"])
     command = [
         sys.executable,
         "-P",
@@ -200,16 +202,9 @@ def _without_tars(ref: Ref) -> list[str]:
     return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *beside]
 
 
-def is_hollow(root: Path, ref: Ref) -> bool:
-    """Tell whether these are shards without any tar, as `pull manifests` leaves them."""
-    content = recipe.receipt(root, ref) if ref.kind == "shards" else None
-    tars = [name for name in content["made"] if name.endswith(".tar")] if content else []
-    return bool(tars) and not any((root / ref.path).with_name(tar).exists() for tar in tars)
-
-
 def manifest_only(plan: Plan, root: Path) -> list[str]:
     """Return the planned shards whose tars are not here, only their manifests."""
-    return sorted(ref.path for ref in plan.artifacts if is_hollow(root, ref))
+    return sorted(ref.path for ref in plan.artifacts if receipts.is_hollow(root, ref))
 
 
 def require_tars(plan: Plan, root: Path) -> None:
@@ -277,7 +272,7 @@ def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
         raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
     damaged = {}
     for artifact in artifacts:
-        problems = verify(root, artifact, tars=not is_hollow(root, artifact.ref))
+        problems = verify(root, artifact, tars=not receipts.is_hollow(root, artifact.ref))
         if problems:
             damaged[artifact.ref.path] = problems
             recipe.receipt_path(root, artifact.ref).unlink(missing_ok=True)

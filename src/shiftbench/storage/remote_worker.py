@@ -32,6 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Answer = dict[str, Any]
 Wanted = dict[str, str]  # object -> the first file that it holds
+Limits = dict[str, int | None]  # object -> the bytes that it may have, where dvc.lock states some
 
 
 def main() -> None:
@@ -125,19 +126,20 @@ def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
     """Bring the objects of what lies at or below the targets; each is checked before it has its name."""
     cache = dvc_store.cache_of(home)
     wanted: Wanted = {}
+    limits: Limits = {}
     for output in dvc_store.outputs(home):
-        if any(_meets(output.path, target) for target in targets):
+        if output.meets(targets):
             held = output.files(_kept_listing(store, output, cache))
-            wanted |= {
-                o: p for p, o in held.items() if any(dvc_store.lies_at(p, t) for t in targets)
-            }
+            own = {o: p for p, o in held.items() if any(dvc_store.lies_at(p, t) for t in targets)}
+            wanted |= own
+            limits |= dict.fromkeys(own, output.size)
     lacking = {o: path for o, path in wanted.items() if not (cache / dvc_store.place(o)).is_file()}
     yield {"wanted": len(wanted), "lacking": len(lacking)}
     count = _Count()
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
             jobs = {
-                pool.submit(_bring_one, store, oid, cache, count): path
+                pool.submit(_bring_one, store, oid, limits[oid], cache, count): path
                 for oid, path in lacking.items()
             }
             yield from _finished(jobs, count)
@@ -182,14 +184,14 @@ class _Count(Callback):  # type: ignore[misc]
         self.bytes += inc
 
 
-def _bring_one(store: Store, oid: str, cache: Path, count: _Count) -> None:
-    """Bring one object into the cache."""
+def _bring_one(store: Store, oid: str, limit: int | None, cache: Path, count: _Count) -> None:
+    """Bring one object into the cache; it may have as many bytes as dvc.lock states of all that it is a part of."""
     target = cache / dvc_store.place(oid)
     files.sweep(target, owns_folder=False)
     for left in reversed(range(TRIES.get(store.protocol, 1))):
         try:
             with files.scratch(target) as temporary:
-                _get(store, oid, temporary, count)
+                _get(store, oid, limit, temporary, count)
                 _check(oid, temporary)
                 temporary.chmod(0o444)
                 files.sync(temporary)
@@ -200,9 +202,11 @@ def _bring_one(store: Store, oid: str, cache: Path, count: _Count) -> None:
                 raise
 
 
-def _get(store: Store, oid: str, temporary: Path, count: _Count) -> None:
+def _get(store: Store, oid: str, limit: int | None, temporary: Path, count: _Count) -> None:
     try:
-        store.fs.get_file(store.object(oid), str(temporary), callback=count)
+        store.get(oid, temporary, limit, count)
+    except ChecksumError:
+        raise
     except FileNotFoundError as error:
         raise _RefusedError(f"{_object(oid)} is missing") from error
     except Exception as error:
@@ -226,10 +230,6 @@ def _kept_listing(store: Store, output: Output, cache: Path) -> bytes | None:
         files.write_bytes(kept, listing)
         kept.chmod(0o444)
     return listing
-
-
-def _meets(path: str, target: str) -> bool:
-    return dvc_store.lies_at(path, target) or dvc_store.lies_at(target, path)
 
 
 def _object(oid: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import quote, unquote
 
+from shiftbench import files
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.progress import track
 from shiftbench.provenance import child_environment, git
@@ -257,6 +258,8 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
             process.kill()
             process.wait()
             answers.close()
+            for left in dvc_store.cache_of(home).glob(f"*/{files.left_by(process.pid)}"):
+                left.unlink(missing_ok=True)
 
 
 def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from shiftbench import plugins
 from shiftbench.data import formats, schema
@@ -129,7 +128,7 @@ def detect(
         planned: the plan of the run that made the weights.
         root: its outputs.
         weights: `fashion_mnist/convnet-erm-s0`; their file is there.
-        files: images, grey or colour, of any size and of any format that Pillow reads.
+        files: images, grey or colour, of any size, in the formats that image folders may have.
         names: detectors, as in params; default: those of the campaigns with these weights but for those that see
             the net again, else `DEFAULT`.
         device: where the net computes.
@@ -142,7 +141,7 @@ def detect(
         ParamsError: the net reads something else than images, or no such detector.
     """
     _images_only(planned, weights)
-    samples = [read(file) for file in files]
+    samples = [own_image(file) for file in files]
     kept = frozenset(planned.artifacts)
     named = list(dict.fromkeys(names)) or default(planned, weights)
     artifacts = {name: _cell(planned, root, weights, name, kept) for name in named}
@@ -162,18 +161,6 @@ def detect(
             files, shown.predictions, answered, *found, strict=True
         )
     ]
-
-
-def read(file: Path) -> Sample:
-    """Read an image, grey or RGB.
-
-    Raises:
-        DataError: no such file, or no whole image.
-    """
-    try:
-        return own_image(file)
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} cannot be read as an image: {error}") from error
 
 
 def default(planned: Plan, weights: str) -> list[str]:

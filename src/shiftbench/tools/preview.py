@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, ImageDraw
 
 from shiftbench import plugins
 from shiftbench.corruption import corrupt
 from shiftbench.data import audio, shards, sound_pictures
 from shiftbench.data.source_files import kept
+from shiftbench.datasets._pictures import read_upright
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.refs import Ref, number
 from shiftbench.sample import Sample
@@ -39,18 +40,13 @@ def severities(module: ModuleType) -> list[float]:
 
 
 def own_image(file: Path) -> Sample:
-    """Read an image of any format that Pillow reads itself, as RGB or grey; for EPS it would start Ghostscript.
+    """Read an image as the dataset `image_folder` does: RGB or grey, upright, without colour profile.
 
     Raises:
-        DataError: no such file, or no whole image.
+        DataError: no such file, no whole image, another format than that of the suffixes, or too many pixels.
     """
-    try:
-        Image.init()
-        with Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"]) as opened:
-            image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{file} cannot be read as an image: {error}") from error
-    return Sample(f"own/{file.stem.replace('.', '_')}", {"image": np.asarray(image)})
+    key = f"own/{file.stem.replace('.', '_')}"
+    return Sample(key, {"image": read_upright(file, key)})
 
 
 def own_sound(file: Path) -> Sample:

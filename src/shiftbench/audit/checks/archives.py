@@ -210,6 +210,7 @@ def _store(case: Case) -> Iterator[Finding | Note]:
     links = _links(case)
     count = 0
     for out in sorted({out for outs in OUTS.values() for out in outs}):
+        yield from _elsewhere(case, out)
         for folder, names, files in os.walk(case.root / out):
             below = Path(folder).relative_to(case.root).as_posix()
             linked = [name for name in names if (Path(folder) / name).is_symlink()]
@@ -219,6 +220,15 @@ def _store(case: Case) -> Iterator[Finding | Note]:
                 if why:
                     yield case.failed(f"{below}/{name}", why)
     yield Note(f"{count} names in the store")
+
+
+def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
+    """Yield the folders above an output that are links: what lies there, another run may have made, or nobody."""
+    for place in (Path(out), *Path(out).parents[:-1]):
+        link = case.root / place
+        if link.is_symlink() and place.parts[0] != "data":
+            why = f"this folder of outputs is a symbolic link to {link.readlink()}: its files are another place's"
+            yield case.failed(place.as_posix(), why, expected="a folder", found="a symbolic link")
 
 
 def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> str | None:

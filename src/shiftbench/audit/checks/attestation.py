@@ -10,7 +10,6 @@ allowed signers or a keyring tells.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.errors import DataError
+from shiftbench.files import from_json
 from shiftbench.release import bill_of_materials, crate, manifest, verify
 
 NUMBER, LEVEL = "A27", 0
@@ -76,7 +76,7 @@ def _of_crate(folder: Path) -> dict[str, str]:
 def _of_bill(folder: Path) -> dict[str, str]:
     """Return the digests of weights; none where the bill is missing or is none, which the statement tells."""
     try:
-        components = json.loads((folder / bill_of_materials.FILE).read_bytes())["components"]
+        components = from_json((folder / bill_of_materials.FILE).read_bytes())["components"]
         models = [one for one in components if one["type"] == bill_of_materials.MODEL]
         return {one["bom-ref"]: one["hashes"][0]["content"] for one in models}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
@@ -91,7 +91,7 @@ def _of_croissant(folder: Path, dataset: str) -> dict[str, str]:
 def _nodes(file: Path, key: str) -> list[dict[str, Any]]:
     """Return the nodes of a document that state a sha256."""
     try:
-        nodes = json.loads(file.read_bytes())[key]
+        nodes = from_json(file.read_bytes())[key]
         return [node for node in nodes if "sha256" in node]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.errors import DataError
+from shiftbench.files import from_json
 from shiftbench.refs import Ref
 from shiftbench.release import submission
 from shiftbench.storage import dvc_store
@@ -142,7 +142,7 @@ def _figures(case: Case) -> Iterator[Finding]:
             yield from _foreign(case, report, str(folder / name), printed - known)
     summary = case.root / folder / "metrics.json"
     if summary.is_file():
-        others = json.loads(summary.read_bytes()).keys() - case.plan.campaigns.keys()
+        others = from_json(summary.read_bytes()).keys() - case.plan.campaigns.keys()
         yield from _foreign(
             case, report, str(folder / summary.name), {(name, "") for name in others}
         )

@@ -5,10 +5,12 @@ numbers are as HEAD has them, by own hashing of commit, trees, blobs and files: 
 nor replaced objects and grafts (refused) are listened to. YAML counts by its values, Python by its syntax (a comment
 is no change), all else by bytes; a source file that a recipe names is in HEAD; beside the package's and the plugins'
 sources lies no module that an import would find first: no compiled extension, and no cached bytecode that is not
-compared with its source. The commit in each run file is HEAD or before it. A checkout whose lines end in CRLF is one
-finding, and nothing else is looked at. Plugins that lie outside of the repository are in no commit, and fail. Other
-files that differ are noted, and so are results made from a dirty checkout, since recipes carry the digests of the
-code (see `reruns`). Without git, or with a history that was cut, nothing of this can be told.
+compared with its source; from level 1 on, this Python's bytecode of the sources that recipes name is what they give.
+A link counts as git stores it, and leads to a file of HEAD. The commit in each run file is HEAD or before it. A
+checkout whose lines end in CRLF is one finding, and nothing else is looked at. Plugins that lie outside of the
+repository are in no commit, and fail. Other files that differ are noted, and so are results made from a dirty
+checkout, since recipes carry the digests of the code (see `reruns`). Without git, or with a history that was cut,
+nothing of this can be told.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ import yaml
 
 from shiftbench import plugins
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import git_state
+from shiftbench.audit.evidence import bytecode, git_state
 from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.plan import scales
 from shiftbench.plugins import entries
 from shiftbench.provenance import code_digest
 
 NUMBER, LEVEL = "A1", 0
+_READS = 1
+"""From this level on bytecode is compared with its source."""
 _BYTES = ("requirements.lock", "sources.lock", "dvc.lock")
+_WORKFLOW = re.compile(r"Snakefile|Makefile|dvc\.yaml|(workflow|profiles)/")
 _KINDS = {entries.FILE: "yaml", ".py": "python"}
 _YAML = re.compile(r"params[^/]*\.yaml|(params|systems)/[^/]+\.yaml")
 
@@ -84,6 +90,14 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
             why = "it decides results and differs from HEAD; commit it and run again, or `git checkout` it"
             yield case.failed(file.name, why)
     yield from _uncommitted(case)
+    yield from _links(case)
+    order = [name for name in others if _WORKFLOW.match(name)]
+    if order:
+        yield Note(
+            f"{len(order)} changed files of the workflow order jobs, and are in no recipe: {some(order)}",
+            limits=True,
+        )
+    others = [name for name in others if name not in order]
     if others:
         yield Note(f"{len(others)} changed files decide no result: {some(others)}")
 
@@ -97,10 +111,25 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     listed = [
         folder / entries.FILE for family in plugins.FAMILIES for folder in plugins.folders(family)
     ]
-    for file in (path.resolve() for path in (*map(code_digest.locate, named), *listed)):
+    params = [file.absolute() for file in scales.files(case.plan.scale)]
+    for path in (*map(code_digest.locate, named), *listed, *params):
+        file = path.parent.resolve() / path.name  # a link is looked at as git stores it
         if file.is_relative_to(home) and file not in known and file.is_file():
             why = "it decides results and is in no commit; commit it"
             yield case.failed(file.relative_to(home).as_posix(), why)
+
+
+def _links(case: Case) -> Iterator[Finding]:
+    """Yield links of HEAD that decide results and lead to what HEAD does not have: that can change unseen."""
+    known = git_state.tracked()
+    folders = {folder for file in known for folder in file.parents}
+    for link in git_state.links():
+        target = link.path.resolve()
+        if _kind(case, link.path) is None or target in known:
+            continue
+        if target not in folders or not target.is_relative_to(git_state.top()):
+            why = "it decides results and is a link to what is in no commit; commit the file itself"
+            yield case.failed(link.name, why, expected="a file of HEAD", found=str(target))
 
 
 def _homes(case: Case) -> tuple[Path, ...]:
@@ -124,6 +153,26 @@ def _importable(case: Case) -> Iterator[Finding]:
             else:
                 continue
             yield case.failed(file.relative_to(home).as_posix(), why)
+    if case.level >= _READS:
+        yield from _bytecode(case)
+
+
+def _bytecode(case: Case) -> Iterator[Finding]:
+    """Yield bytecode that its source does not give, of this Python, for what recipes name and for the audit itself.
+
+    Time and size in its head are what Python believes: whoever copies them runs what he likes.
+    """
+    named = {name for one in case.plan.artifacts.values() for name in one.recipe["code"]}
+    sources = {code_digest.locate(name).resolve() for name in named if name.endswith(".py")}
+    sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
+    for file in bytecode.forged(sources):
+        why = "this bytecode is not what its source gives, and Python would run it; remove it"
+        yield case.failed(_relative(file), why)
+
+
+def _relative(file: Path) -> str:
+    top = git_state.top()
+    return (file.relative_to(top) if file.is_relative_to(top) else file).as_posix()
 
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
@@ -140,7 +189,7 @@ def _is_unchecked(file: Path) -> bool:
 
 def _kind(case: Case, file: Path) -> str | None:
     """Return how a file that decides results is compared: `yaml`, `python` or `bytes`; None: it decides none."""
-    path = file.resolve()
+    path = file.parent.resolve() / file.name
     if any(path.is_relative_to(home) for home in _homes(case)):
         return _KINDS.get(path.name) or _KINDS.get(path.suffix, "bytes")
     if not path.is_relative_to(Path.cwd().resolve()):
@@ -183,7 +232,8 @@ def _outside(case: Case) -> Iterator[Finding | Note]:
             yield case.failed(str(folder), why, expected=f"a folder below {top}")
     if not case.package.resolve().is_relative_to(top):
         yield Note(
-            f"{case.package} lies outside of this repository; its code is known by the digests in recipes"
+            f"{case.package} lies outside of this repository; its code is known by the digests in recipes",
+            limits=True,
         )
 
 
@@ -208,7 +258,8 @@ def _commits(case: Case, head: str) -> Iterator[Finding | Note]:
     unclean = sum(bool(run.get("dirty")) for run in runs.values())
     if unclean:
         yield Note(
-            f"{unclean} outputs were made from a checkout with changes; recipes hold the digests of its code"
+            f"{unclean} outputs were made from a checkout with changes; recipes hold the digests of its code",
+            limits=True,
         )
     yield Note(f"{sum(counts.values())} outputs were made at {len(counts)} commits")
 

@@ -208,12 +208,17 @@ def _objects(case: Case) -> dict[Path, str | None]:
         found |= {cache / dvc_store.place(oid): path for path, oid in files.items()}
         if output.is_folder:
             found[kept] = None
-    below = case.root.resolve().relative_to(home).as_posix()
+    root = case.root.resolve()
     return {
-        file: None if path is None else path.removeprefix(f"{below}/")
+        file: _below(root, home / path) if path else None
         for file, path in found.items()
         if file.is_file()
     }
+
+
+def _below(root: Path, file: Path) -> str | None:
+    """Return a path relative to the output root; None: another root's, such as the default campaign's."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
 def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 Pass rule: each run file holds the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages,
 the lock's digest), commit, dirty files, when it was finished, seconds and determinism; those of records and features
-also device, batch size and sensitivity. Every package that the lock names had the locked version. torch and
-torchvision are ranges in pyproject.toml and are not compared. Another lock with the same versions, and results of
-several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
+also device, batch size and sensitivity; whatever ran on a GPU, also the GPU, its driver, CUDA and cuDNN. The kernels
+that torch and BLAS have chosen are ones that the stated CPU features can run. Every package that the lock names had the
+locked version. torch and torchvision are ranges in pyproject.toml and are not compared. Another lock with the same
+versions, and results of several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ _RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
 _OF_RECORDS = ("device", "batch_size", "sensitivity")
 _ENVIRONMENT = "python system os cpu cpu_features cores lock packages blas codecs".split()
 _GPU = ("gpu", "cuda", "cudnn", "driver")
+_NEEDS = {
+    "AVX2": ("avx2", "fma"),
+    "AVX512": ("avx512f", "avx512bw", "avx512vl"),
+    "Haswell": ("avx2", "fma"),
+    "SkylakeX": ("avx512f",),
+}
+"""Kernels that torch and BLAS name in a run file -> the CPU features without which they do not run."""
 _SHOWN = 4
 Run = dict[str, Any]
 
@@ -47,6 +55,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
     yield from _locks(runs.values())
     yield from _points(runs.values())
+    yield from _startup(runs.values())
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -72,8 +81,8 @@ def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
     missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _around(run)]
     if ref.kind in ("records", "features"):
         missing += [key for key in _OF_RECORDS if key not in run]
-        if str(run.get("device", "")).startswith("cuda"):
-            missing += [f"environment.{key}" for key in _GPU if key not in _around(run)]
+    if str(run.get("device", "")).startswith("cuda"):
+        missing += [f"environment.{key}" for key in _GPU if key not in _around(run)]
     file = f"{ref.path}.run.json"
     if missing:
         why = f"the run file does not tell {', '.join(missing[:_SHOWN])}; run again, or restore it"
@@ -81,6 +90,22 @@ def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
     elif not _is_date(run["finished"]):
         why = "the run file does not tell when it was finished"
         yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
+    for kernels, lacking in _impossible(_around(run)):
+        why = "the run file contradicts itself: its kernels need CPU features that it does not name"
+        yield ref, why, {"file": file, "expected": lacking, "found": kernels}
+
+
+def _impossible(around: Run) -> Iterator[tuple[str, str]]:
+    """Yield kernels that the stated CPU features cannot run, with the features that are missing."""
+    named = around.get("cpu_features")
+    if "NPY_DISABLE_CPU_FEATURES" in (around.get("variables") or {}):
+        return  # NumPy was told to name fewer
+    features = set(named) if isinstance(named, list) else set()
+    chosen = f"{around.get('torch_cpu')}, {around.get('blas_core')}".split(", ")
+    for kernels, needed in _NEEDS.items():
+        lacking = [name for name in needed if name not in features]
+        if kernels in chosen and lacking:
+            yield kernels, ", ".join(lacking)
 
 
 def _is_date(text: object) -> bool:
@@ -109,6 +134,26 @@ def _locks(runs: Collection[Run]) -> Iterator[Note]:
     others = sum(_around(run).get("lock") not in (None, here) for run in runs)
     if others:
         yield Note(f"{others} outputs were made under another lock than the one here")
+
+
+def _startup(runs: Collection[Run]) -> Iterator[Note]:
+    """Note what Python loaded before the program, where run files state it; where not, that it is unknown."""
+    stated = [around["startup"] for run in runs if "startup" in (around := _around(run))]
+    unknown = len(runs) - len(stated)
+    if unknown:
+        yield Note(
+            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set",
+            limits=True,
+        )
+    names = Counter(
+        name for one in stated if isinstance(one, dict) for name in one if name != "pth"
+    )
+    if names:
+        told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
+        yield Note(
+            f"made where more than the installed packages was on Python's path or preloaded: {told}",
+            limits=True,
+        )
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:

@@ -1,10 +1,11 @@
 """Libraries that decide results are those that their publishers built: each file has the hash of its wheel's RECORD.
 
-Pass rule: of NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, as far as they are
-installed where the audit computes, each file that the RECORD of its wheel has a hash of is here with that sha256; an
-edited file is named. The wheels' digests in the run files and here are compared by `rebuild` and `reevaluation`, where
-bytes differ. Limits: who installs a wheel with an edited RECORD is believed (`pip install --require-hashes -r
-requirements.lock` is not); interpreter, C library and kernel are the machine's.
+Pass rule: of NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, as far as they
+are installed where the audit computes, each file that the RECORD of its wheel has a hash of is here with that sha256;
+an edited file is named. What `import` takes is a file of that wheel. The wheels' digests in the run files and here
+are compared by `rebuild` and `reevaluation`, where bytes differ. Limits: who installs a wheel with an edited RECORD
+is believed (`pip install --require-hashes -r requirements.lock` is not); interpreter, C library and kernel are the
+machine's.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
         if found != digest:
             why = f"this file of {name} is not the one that its publisher built; `pip install --force-reinstall {name}`"
             yield case.failed(str(file), why, expected=digest, found=str(found or "no such file"))
+    for name in PACKAGES:
+        for module, place in installed.imported_from_elsewhere(name):
+            why = f"`import {module}` takes this file, which {name} did not install; remove it from the path"
+            yield case.failed(place, why, expected=f"a file of {name}", found=place)
     names = {name for name, _ in stated.values()}
     yield Note(f"{len(stated)} files of {len(names)} packages have the hashes of their wheels")
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
 from shiftbench.data import shards
 from shiftbench.refs import ShardsName
@@ -53,6 +54,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from judge(case, done, "made again")
         yield from _whole(case, done)
     yield from _notes(case, tasks)
+    yield confinement.note()
 
 
 def task(case: Case, folder: Folder) -> Task:

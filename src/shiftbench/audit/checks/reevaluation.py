@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
 from shiftbench.audit.reproduce.tolerance import judge
 
@@ -28,6 +29,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _group(case, group)
     if not done.groups:
         yield Note("nothing could be evaluated again")
+    yield confinement.note()
 
 
 def _group(case: Case, group: Group) -> Iterator[Finding | Note]:

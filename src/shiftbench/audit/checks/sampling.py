@@ -1,13 +1,14 @@
 """What is drawn could not be known before this audit, and whoever repeats it draws the same.
 
-Pass rule: no run file is finished later than the audit's date. The seed is entropy of the auditor's own, drawn when the
-audit began and printed: it follows from nothing that an author could choose or search. `--seed` repeats an audit; that
-is noted, since such a seed may have been known when the results were made. How likely a draw of k meets a fault in a
-share f of the samples is stated: 1 - (1 - f)^k.
+Pass rule: no run file is finished later than the end of the audit's day in UTC, whatever its time zone. The seed is
+entropy of the auditor's own, drawn when the audit began and printed: it follows from nothing that an author could
+choose or search. `--seed` repeats an audit; that is noted, since such a seed may have been known when the results
+were made. How likely a draw of k meets a fault in a share f of the samples is stated: 1 - (1 - f)^k.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
@@ -27,13 +28,24 @@ def chance(f: float, k: int) -> float:
     return float(1 - (1 - f) ** k)
 
 
+def _after(finished: str, today: str) -> bool:
+    """Tell whether an instant lies after the end of a day in UTC; one without a time zone counts as UTC."""
+    try:
+        instant = datetime.datetime.fromisoformat(finished)
+        day = datetime.datetime.fromisoformat(today).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return False  # `environment` tells of what is no date
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=datetime.UTC)
+    return instant >= day + datetime.timedelta(days=1)
+
+
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare the audit's date with those of the results, and tell what the draws are worth."""
     dated = 0
     for ref in case.complete:
         finished = str((case.run_file(ref) or {}).get("finished", ""))
         dated += bool(finished)
-        if finished[:10] > case.today:
+        if _after(finished, case.today):
             why = "it was finished after this audit, by its clock: the seed could be known when it was made"
             told = {"expected": f"until {case.today}", "found": finished}
             yield case.failed(ref, why, file=f"{ref.path}.run.json", **told)
@@ -41,7 +53,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
         f"{dated} outputs were finished before this audit" if dated else "nothing was made yet"
     )
     if case.given:
-        yield Note("the seed was given by hand; it may have been known when the results were made")
+        yield Note(
+            "the seed was given by hand; it may have been known when the results were made",
+            limits=True,
+        )
     else:
         yield Note("the seed is the auditor's own: entropy of this audit, which `--seed` repeats")
     odds = ", ".join(

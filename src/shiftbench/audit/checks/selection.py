@@ -172,7 +172,9 @@ def _declared(case: Case) -> Iterator[Note]:
     for name in case.plan.campaigns:
         for ref in sorted(planned_sets.weights_of(case, name)):
             if why := planned_sets.holds_tested(case, ref):
-                yield Note(f"{ref.name} of campaign {name} holds what is tested: {why}")
+                yield Note(
+                    f"{ref.name} of campaign {name} holds what is tested: {why}", limits=True
+                )
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:

@@ -2,11 +2,12 @@
 
 Pass rule: the file is safetensors (anything else, a pickle for example, is not opened, since loading it could run
 code); its metadata hold the name and the fingerprint of the receipt, and the classes of the shards that were learnt
-from, in their order; every tensor is finite; the log beside it is a readable table, whose last `val_accuracy` is that
-of the records of the validation split, where these are kept, within 5 points (not of trainers that measure it by
-something else than the net's own predictions). Its digest is checked by `digests`. Weights of black boxes
-(`predictions`, `callable`, ONNX) hold the sha256 of the user's file, which `digests` checks as a pinned file. Limits:
-that training gives these tensors is asked by `training` of a drawn net, at level 4 of all.
+from, in their order; every tensor is finite; nets that were trained here from different seeds have different tensors;
+the log beside it is a readable table, whose last `val_accuracy` is that of the records of the validation split, where
+these are kept, within 5 points (not of trainers that measure it by something else than the net's own predictions).
+Its digest is checked by `digests`. Weights of black boxes (`predictions`, `callable`, ONNX) hold the sha256 of the
+user's file, which `digests` checks as a pinned file. Limits: that training gives these tensors is asked by `training`
+of a drawn net, at level 4 of all.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _LOGGED, _POINTS = "val_accuracy", 0.05
 def check(case: Case) -> Iterator[Finding | Note]:
     """Open each file as tensors."""
     files = tensors = unmatched = 0
+    contents: dict[str, tuple[Ref, Artifact]] = {}
     for ref, artifact, receipt in case.of("weights"):
         files += 1
         file = case.root / ref.path
@@ -49,6 +51,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield from _learnt(case, ref, stated, classes)
             broken, count = _broken(file)
             tensors += count
+            yield from _copied(case, ref, artifact, contents)
         except (DataError, SafetensorError) as error:
             yield case.failed(ref, f"it is not opened: {error}")
             continue
@@ -61,6 +64,19 @@ def check(case: Case) -> Iterator[Finding | Note]:
         else ""
     )
     yield Note(f"{files} weight files with {tensors} tensors{without}")
+
+
+def _copied(
+    case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]
+) -> Iterator[Finding]:
+    """Yield that a net has the tensors of one that was trained from another seed."""
+    if not any(need.kind == "shards" for need in artifact.inputs):
+        return  # it was not trained here
+    first, other = contents.setdefault(weight_files.content(case.root / ref.path), (ref, artifact))
+    if artifact.recipe.get("seed") != other.recipe.get("seed"):
+        why = f"its tensors are those of {first.name}, which was trained from another seed: one is a copy of the other"
+        told = {"expected": "other tensors", "found": "equal tensors"}
+        yield case.failed(ref, why, **told)
 
 
 def _stated(
@@ -105,19 +121,27 @@ def _broken(file: Path) -> tuple[str | None, int]:
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
     file = training_log.beside(case.root / ref.path)
-    found = (
-        table_files.safe_read(file, "weights")
-        if file.is_file()
-        else "the log of the training is not here"
-    )
+    found = _read(file)
     place = f"{ref.path}.log.parquet"
     if isinstance(found, str):
         yield case.failed(ref, found, file=place)
         return
-    logged, seen = _last(found[0]), _seen(case, ref, artifact)
-    if logged is not None and seen is not None and abs(logged - seen) > _POINTS:
+    last, known = _last(found[0]), seen(case, ref, artifact)
+    if last is not None and known is not None and abs(last - known[0]) > _POINTS:
         why = "the last accuracy in the log of the training is not that of the records of the validation split"
-        yield case.failed(ref, why, file=place, expected=f"{seen:.4f}", found=f"{logged:.4f}")
+        yield case.failed(ref, why, file=place, expected=f"{known[0]:.4f}", found=f"{last:.4f}")
+
+
+def _read(file: Path) -> Any:
+    if not file.is_file():
+        return "the log of the training is not here"
+    return table_files.safe_read(file, "weights")
+
+
+def logged(file: Path) -> float | None:
+    """Return the last `val_accuracy` of a log; None: the log cannot be read, or has none or several."""
+    found = _read(file)
+    return None if isinstance(found, str) else _last(found[0])
 
 
 def _last(log: pa.Table) -> float | None:
@@ -128,8 +152,8 @@ def _last(log: pa.Table) -> float | None:
     return float(max(rows, key=lambda row: row["step"])["value"])
 
 
-def _seen(case: Case, ref: Ref, artifact: Artifact) -> float | None:
-    """Return the accuracy of the records of the split that the trainer validates on; None: there are none."""
+def seen(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
+    """Return the accuracy of the records that the trainer validates on, and how many they are; None: there are none."""
     trainer = plugins.file("trainers", artifact.recipe["trainer"]["use"])
     if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
         return None
@@ -142,7 +166,7 @@ def _seen(case: Case, ref: Ref, artifact: Artifact) -> float | None:
     if isinstance(found, str) or "correct" not in found[0].column_names:
         return None
     right = found[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
-    return float(right.mean()) if len(right) else None
+    return (float(right.mean()), len(right)) if len(right) else None
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
+from shiftbench.audit.compare import rounding
 from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.provenance import recipe
 
@@ -17,10 +18,16 @@ _STAGES = (
     "sources shards previews weights records features overlaps searches scores analyses tables claims samples report"
 ).split()
 _BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
-_ELSEWHERE = ("system", "cores")  # a kernel, a number of cores: no library chooses its code by them
+_DERIVED = ("tables", "claims", "report")
+_ELSEWHERE = (
+    "system",
+    "cores",
+    "startup",
+)  # no library chooses its code by them, or it excuses nothing
 _NOTED = ("device", "batch_size", "determinism")
 ANEW = "other bytes from the same recipe and the same inputs"
 """Of data and weights that were made twice; why is another cause of the same path, if any is known."""
+MORE = "the recipe and all inputs are equal, and it moved by more than rounding: no environment does that"
 _WHOLE = {"fingerprint", "recipe", "made", "consumed"}
 
 Receipt = dict[str, Any]
@@ -161,7 +168,16 @@ class Walk:
         return found or self.otherwise(path)
 
     def otherwise(self, path: str) -> list[Cause]:
-        """Return the causes where recipes and inputs are equal and bytes are not."""
+        """Return the causes where recipes and inputs are equal and bytes are not.
+
+        What follows from its inputs by arithmetic alone (`_DERIVED`) another environment moves by rounding only.
+        """
+        if kind_of(path) in _DERIVED and not self._rounded(path):
+            return [Cause("unexplained", path, MORE)]
+        return self.around(path)
+
+    def around(self, path: str) -> list[Cause]:
+        """Return what of the environments, as two run files state them, can have made other bytes."""
         runs = self.here.run_file(path), self.there.run_file(path)
         named = _BY_KIND.get(kind_of(path))
         found = []
@@ -174,6 +190,16 @@ class Walk:
             return [Cause("missing", path, "no run file says in which environment it was made")]
         what = "the same recipe, inputs and environment gave other bytes"
         return found or [Cause("unexplained", path, what)]
+
+    def _rounded(self, path: str) -> bool:
+        """Tell whether the tables of an output, as far as both runs have them here, differ by rounding alone."""
+        folders = [(side.root / path).parent for side in (self.here, self.there)]
+        names = {Path(path).name, *(file.name for file in folders[0].glob("*.parquet"))}
+        return path.endswith(".parquet") and all(
+            rounding.same(folders[0] / name, folders[1] / name)
+            for name in names
+            if name == Path(path).name or (folders[1] / name).is_file()
+        )
 
 
 def circumstances(run: Receipt) -> Receipt:

@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 
 from shiftbench.audit.compare.causes import Cause, Kind
+from shiftbench.audit.compare.rounding import ROUNDING
 from shiftbench.data import formats
 from shiftbench.errors import DataError
 from shiftbench.statistics import bootstrap
 
-ROUNDING = 1e-9
+_TIMES = 3
+"""The spread of a row's paired draws that its value may move further than they do."""
 _KEY = list(formats.METRICS.key)
 _ENDS = ("ci_low", "ci_high", "n")
 _VALUES = ("value", *_ENDS, "unit")
@@ -31,6 +33,7 @@ class Moved:
         tolerance: see `_against`.
         test: `paired draws` or `intervals`, where a test decided.
         difference: the 95% interval of the paired difference.
+        contradicted: whether the value moved, and its draws did not move with it: one of them was edited.
         causes: why, those upstream first.
     """
 
@@ -41,6 +44,7 @@ class Moved:
     tolerance: str
     test: str = ""
     difference: tuple[float, float] | None = None
+    contradicted: bool = False
     causes: tuple[Cause, ...] = ()
 
     @property
@@ -173,8 +177,15 @@ def _inside(value: float, of: dict[str, Any]) -> bool:
 def _paired(moved: Moved, mine: Any, theirs: Any) -> Moved:
     """Decide by the interval of the paired difference; draws that only one run has are left out."""
     count = min(len(mine), len(theirs))
-    low, high = (float(end) for end in bootstrap.interval(mine[:count] - theirs[:count]))
+    apart = mine[:count] - theirs[:count]
+    low, high = (float(end) for end in bootstrap.interval(apart))
     if np.isnan(low):  # fewer than two draws are defined
         return replace(moved, test="")
-    tolerance = "within" if low <= 0 <= high else "significant"
-    return replace(moved, tolerance=tolerance, difference=(low, high))
+    contradicted = _contradicted(moved.by or 0.0, apart)
+    tolerance = "within" if low <= 0 <= high and not contradicted else "significant"
+    return replace(moved, tolerance=tolerance, difference=(low, high), contradicted=contradicted)
+
+
+def _contradicted(by: float, apart: Any) -> bool:
+    """Tell whether a value moved by more than its own draws: who edits a number leaves them where they were."""
+    return bool(abs(by - np.nanmean(apart)) > ROUNDING + _TIMES * np.ptp(apart[~np.isnan(apart)]))

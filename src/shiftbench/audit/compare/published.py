@@ -6,7 +6,6 @@ what is other is traced along both sides' receipts, as in `runs`.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from shiftbench.audit.compare.causes import ANEW, Cause, Side, Walk
 from shiftbench.audit.compare.runs import Comparison
 from shiftbench.audit.finding import VERDICTS, Verdict
 from shiftbench.data import claim_formats, schema
-from shiftbench.files import sha256
+from shiftbench.files import from_json, sha256
 from shiftbench.release.published import Published
 
 
@@ -100,7 +99,7 @@ class Stands:
 
 def side(there: Published) -> Side:
     """Return what is published as one of two runs."""
-    read = {path: json.loads(text) for path, text in there.texts.items()}
+    read = {path: from_json(text) for path, text in there.texts.items()}
     return Side(there.root, "published", dict(read))
 
 

@@ -6,7 +6,6 @@ come out of this repository's DVC cache, or from its remotes; its work tree, ind
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from shiftbench.errors import DataError, ParamsError
+from shiftbench.files import from_json
 from shiftbench.provenance import git, trust
 from shiftbench.refs import Ref
 from shiftbench.storage import dvc_store, remotes
@@ -101,7 +101,7 @@ def _consumed(file: Path) -> Iterable[str]:
     if not file.name.endswith(".receipt.json"):
         return ()
     try:
-        names: Iterable[str] = json.loads(file.read_bytes())["consumed"]
+        names: Iterable[str] = from_json(file.read_bytes())["consumed"]
     except (ValueError, KeyError, TypeError):
         return ()  # the comparison says that it is not whole
     return names

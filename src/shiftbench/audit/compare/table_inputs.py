@@ -15,6 +15,10 @@ from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
+_CONTRADICTED = (
+    "a value moved, and its bootstrap draws did not move with it: one of them was edited"
+)
+
 
 @dataclass
 class Table:
@@ -44,7 +48,17 @@ class Table:
             found += self.walk.inputs(shared, self.here, self.there)
         parts = _part(self.here, row, mine - theirs), _part(self.there, row, theirs - mine)
         found += causes.own(self.path, *parts)
-        return causes.ordered([*(found or self.walk.otherwise(self.path)), *self._contradiction])
+        if not found:
+            found = self._unfounded(row)
+        if row.contradicted:
+            found.append(Cause("unexplained", self.path, _CONTRADICTED))
+        return causes.ordered([*found, *self._contradiction])
+
+    def _unfounded(self, row: Moved) -> list[Cause]:
+        """Return why a row moved all of whose inputs are equal: an environment moves it by rounding alone."""
+        if row.tolerance != "rounding":
+            return [Cause("unexplained", self.path, causes.MORE)]
+        return self.walk.around(self.path)
 
     def _relative_to(self, row: Moved) -> list[str]:
         """Return the weights that the row's metric is relative to, in either run."""

@@ -37,6 +37,12 @@ def reasons(then: Environment | None, now: Environment) -> list[str]:
     return [*_facts(then, now, facts), *_libraries(then, now, _LIBRARIES_OF_NO_REASON)]
 
 
+def is_software(reason: str) -> bool:
+    """Tell whether a reason is a library, wheel or codec of another version, which an auditor could install."""
+    name = reason.partition(" ")[0].rstrip(":")
+    return name not in _FACTS
+
+
 def _facts(then: Environment, now: Environment, names: Collection[str]) -> Iterator[str]:
     for name in names:
         unknown = then.get(name) if name in _WHERE_KNOWN else "none"

@@ -82,6 +82,15 @@ def tracked() -> set[Path]:
     return {file.path for file in _files()}
 
 
+def links() -> list[Tracked]:
+    """Return the symbolic links of HEAD.
+
+    Raises:
+        DataError: as `changed`.
+    """
+    return [file for file in _files() if file.mode == _LINK]
+
+
 def rewritten() -> list[str]:
     """Return what tells git to read other objects than a commit names: replacements and grafts."""
     found = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -96,6 +97,8 @@ def wrong(
         )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
+    for name, told, true in statistics_wrong(file):
+        yield f"its Parquet statistics of {name} are not those of its values", true, told
     found = schema.row_digest(file)
     if found != digest:
         yield "its rows are not those that its receipt states", str(digest), found
@@ -103,6 +106,33 @@ def wrong(
     yield from _keys(frame, form)
     for column in form.columns:
         yield from _values(frame, column, form, finite=file.name not in _UNDEFINED)
+
+
+def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield columns whose least and largest value, as readers skip rows by them, are others: name, stated, true."""
+    with pq.ParquetFile(file) as parquet:
+        for number in range(parquet.num_row_groups):
+            group, table = parquet.metadata.row_group(number), parquet.read_row_group(number)
+            for at in range(group.num_columns):
+                column = group.column(at)
+                name, stated = column.path_in_schema, column.statistics
+                if stated is None or name not in table.column_names:
+                    continue  # a list: none of its numbers are looked up by readers
+                true = pc.min_max(table[name]).as_py()
+                wrong = stated.has_min_max and not (
+                    stated.min <= true["min"] and stated.max >= true["max"]
+                )
+                tight = stated.has_min_max and (stated.min, stated.max) == (
+                    true["min"],
+                    true["max"],
+                )
+                nulls = stated.has_null_count and stated.null_count != table[name].null_count
+                if (
+                    nulls
+                    or wrong
+                    or not (tight or not stated.has_min_max or isinstance(true["min"], str))
+                ):
+                    yield name, f"{stated.min} to {stated.max}, {stated.null_count} null", f"{true}"
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:

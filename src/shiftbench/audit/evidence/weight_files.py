@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench import files
 from shiftbench.errors import DataError
 
-_LIMIT = 100_000_000  # bytes of a header, as the format's own library allows
+_LIMIT = 10_000_000
+"""Bytes of a header: 50,000 tensors. The library reads ten times that, which are gigabytes of objects of Python."""
 
 
 def header(file: Path) -> dict[str, Any]:
@@ -25,11 +28,14 @@ def header(file: Path) -> dict[str, Any]:
         size = int.from_bytes(stream.read(8), "little")
         text = stream.read(size) if 0 < size <= _LIMIT else b""
     try:
-        content = json.loads(text)
+        content = files.from_json(text)
     except ValueError:
         content = None
     if not isinstance(content, dict) or len(text) != size:
-        raise DataError(f"{file} is no safetensors file; a file that could run code is not opened")
+        raise DataError(
+            f"{file} is no safetensors file with a header below {_LIMIT:,} bytes; a file that could run code is not "
+            "opened"
+        )
     return content
 
 
@@ -46,10 +52,75 @@ def metadata(file: Path) -> dict[str, str]:
 def classes(file: Path) -> list[str] | None:
     """Return the class names in the order of the logits; None: not there, no weights, or it states none."""
     try:
-        found = json.loads(metadata(file)["classes"])
-    except (OSError, DataError, KeyError, ValueError):
+        found = files.from_json(metadata(file)["classes"])
+    except (OSError, DataError, KeyError, AttributeError, ValueError):
         return None
     return found if isinstance(found, list) else None
+
+
+Tensors = dict[str, NDArray[Any]]
+"""Tensors by name: floats in double precision, others as bytes."""
+
+
+def tensors(file: Path) -> Tensors:
+    """Return the tensors of a weights file.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    return {name: _numbers(data, facts["dtype"]) for name, facts, data in _parts(file)}
+
+
+def _numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    raw = data.tobytes()
+    if dtype == "BF16":
+        return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
+    return (
+        np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64)
+        if dtype in _FLOATS
+        else np.frombuffer(raw, np.uint8)
+    )
+
+
+def apart(one: Tensors, two: Tensors) -> float | None:
+    """Return the largest difference of two nets' weights; None: names, shapes or numbers that are no floats differ."""
+    if one.keys() != two.keys() or any(one[n].shape != two[n].shape for n in one):
+        return None
+    whole = [name for name in one if one[name].dtype.kind != "f"]
+    if any((one[name] != two[name]).any() for name in whole):
+        return None
+    floats = [name for name in one if one[name].dtype.kind == "f" and one[name].size]
+    return max((float(np.abs(one[n] - two[n]).max()) for n in floats), default=0.0)
+
+
+def largest(of: Tensors) -> float:
+    """Return the largest weight of a net, without its sign."""
+    floats = (values for values in of.values() if values.dtype.kind == "f" and values.size)
+    return max((float(np.abs(values).max()) for values in floats), default=0.0)
+
+
+def content(file: Path) -> str:
+    """Return a digest of all tensors, of their names, types and shapes; metadata are left out.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    hasher = hashlib.sha256()
+    for name, facts, data in _parts(file):
+        hasher.update(json.dumps([name, facts["dtype"], facts["shape"]]).encode())
+        hasher.update(data.tobytes())
+    return hasher.hexdigest()
+
+
+def _parts(file: Path) -> Iterator[tuple[str, dict[str, Any], NDArray[np.uint8]]]:
+    """Yield name, facts and bytes of each tensor, sorted by name."""
+    about = header(file)
+    about.pop("__metadata__", None)
+    data = np.memmap(file, np.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    for name, facts in sorted(about.items()):
+        low, high = facts["data_offsets"]
+        yield name, facts, data[start + low : start + high]
 
 
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
@@ -62,13 +133,8 @@ def finite(file: Path) -> Iterator[tuple[str, bool]]:
     Raises:
         DataError: it is no safetensors file.
     """
-    about = header(file)
-    about.pop("__metadata__", None)
-    data = np.memmap(file, np.uint8, mode="r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    for name, facts in sorted(about.items()):
-        low, high = facts["data_offsets"]
-        yield name, _finite(data[start + low : start + high], facts["dtype"])
+    for name, facts, data in _parts(file):
+        yield name, _finite(data, facts["dtype"])
 
 
 def _finite(data: NDArray[np.uint8], dtype: str) -> bool:

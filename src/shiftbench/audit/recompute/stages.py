@@ -25,22 +25,17 @@ class Again(Run):
     Args:
         case: what is audited.
         ref: the output that is made again.
+        planned: it, as it is to be made; default: with the recipe that its receipt states.
 
     Attributes:
-        artifact: it, with the recipe that its receipt states.
+        artifact: what is made again.
         made: the files that were made, by name.
     """
 
-    def __init__(self, case: Case, ref: Ref) -> None:
-        recipe = (case.receipt(ref) or {})["recipe"]
-        known = {planned.path: planned for planned in case.plan.artifacts}
-        inputs = tuple(known[path] for path in recipe.get("upstream", ()) if path in known)
-        # Inputs stand in the order of the plan, which decides the order of chapters in a report.
-        order = {need: at for at, need in enumerate(case.plan.artifacts[ref].inputs)}
-        inputs = tuple(sorted(inputs, key=lambda need: order.get(need, len(order))))
-        self.artifact = Artifact.of(ref, recipe, inputs)
+    def __init__(self, case: Case, ref: Ref, planned: Artifact | None = None) -> None:
+        self.artifact = planned or _recorded(case, ref)
         self.root, self.scratch = case.root, case.scratch / "again"
-        self.job = Job(recipe["verb"], ref.name, (self.artifact,))
+        self.job = Job(self.artifact.recipe["verb"], ref.name, (self.artifact,))
         self.started, self.notes, self.watch = time.time(), {}, None
         self.made: dict[str, Path] = {}
 
@@ -84,6 +79,18 @@ class Again(Run):
             elif here.read_bytes() != made.read_bytes():
                 other.append((here, made))
         return findings, other
+
+
+def _recorded(case: Case, ref: Ref) -> Artifact:
+    """Return an output with the recipe that its receipt states."""
+    recipe = (case.receipt(ref) or {})["recipe"]
+    known = {planned.path: planned for planned in case.plan.artifacts}
+    inputs = (known[path] for path in recipe.get("upstream", ()) if path in known)
+    # Inputs have the order of the plan, which decides the order of chapters in a report.
+    order = {need: at for at, need in enumerate(case.plan.artifacts[ref].inputs)}
+    return Artifact.of(
+        ref, recipe, tuple(sorted(inputs, key=lambda need: order.get(need, len(order))))
+    )
 
 
 def missing(case: Case, ref: Ref) -> list[Ref]:

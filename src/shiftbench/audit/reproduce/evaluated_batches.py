@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +42,11 @@ class Group(Work):
     batches: dict[str, list[int]]
     first: Artifact
     comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """All that it evaluates."""
+        return self.job.artifacts
 
     @property
     def broken(self) -> str | None:

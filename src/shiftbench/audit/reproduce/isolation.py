@@ -8,13 +8,16 @@ import shlex
 import site
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from shiftbench import plugins
 from shiftbench.audit.case import Case
+from shiftbench.audit.reproduce import confinement
 from shiftbench.data import source_files, training_log
 from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
@@ -53,6 +56,8 @@ _LIBRARIES = {
     "evaluation_worker": _OF_NETS,
     "training_worker": _OF_NETS,
 }
+_STEERING = ("PYTHON", "LD_PRELOAD", "LD_AUDIT", "GIT_", "DVC_", "NUMBA_CACHE_DIR", "TMPDIR")
+_MACHINE_CODE = "machine code"
 _SAID = 2000
 _AUDIT = "audit"
 
@@ -70,6 +75,11 @@ class Work:
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     late: bool = False
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """What is made again: what a worker can reach follows from it."""
+        return ()
 
 
 _Work = TypeVar("_Work", bound=Work)
@@ -89,8 +99,10 @@ class IsolatedCheckout:
         self.root = self.home / "made again"
         self.root.mkdir(parents=True)
         self._source_files: dict[str, Path | None] = {}
-        own = [file for one in unavailable.yours(case.plan) for file in one.files]
-        for file in own:  # options name them relative to the checkout
+        self._places: dict[Ref, list[Path]] = {}
+        self._own = [file for one in unavailable.yours(case.plan) for file in one.files]
+        (case.scratch / _MACHINE_CODE).mkdir(exist_ok=True)
+        for file in self._own:  # options name them relative to the checkout
             if not file.is_absolute():
                 _link(file.absolute(), self.home / file)
 
@@ -108,8 +120,11 @@ class IsolatedCheckout:
             return False
         place = self.root / ref.path
         _link(found.absolute(), place.parent if ref.owns_folder else place)
+        self._places[ref] = [found]
         if ref.kind == "weights":
-            _link(training_log.beside(found.absolute()), training_log.beside(place))
+            log = training_log.beside(found.absolute())
+            _link(log, training_log.beside(place))
+            self._places[ref].append(log)
         return True
 
     def _source_folder(self, ref: Ref) -> Path | None:
@@ -138,6 +153,7 @@ class IsolatedCheckout:
         *,
         varied: bool,
         seconds: float | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Have one process per hand do its work, all at the same time.
 
@@ -147,13 +163,14 @@ class IsolatedCheckout:
             task: what the worker is told of a piece of work.
             varied: whether little of the environment is the auditor's.
             seconds: after which processes are ended; their work is then `late`.
+            variables: more of the processes' environment.
 
         Raises:
             DataError: a process ended without answers; says what it said.
         """
         dealt = [hand for hand in hands if hand]
         started = [
-            self._start(worker, list(map(task, hand)), number, varied=varied)
+            self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
             for number, hand in enumerate(dealt)
         ]
         said = _finish([process for process, _ in started], seconds)
@@ -167,19 +184,31 @@ class IsolatedCheckout:
                 work.answer, work.environment = answer, content["environment"]
 
     def _start(
-        self, worker: str, tasks: list[dict[str, Any]], number: int, *, varied: bool
+        self,
+        worker: str,
+        hand: Sequence[Work],
+        tasks: list[dict[str, Any]],
+        number: int,
+        variables: Mapping[str, str],
+        *,
+        varied: bool,
     ) -> tuple[subprocess.Popen[str], Path]:
         """Start a worker; return the process and the file that its answers go to."""
-        folder = self.home.parent / f"{worker}-{number}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
         extra = [str(folder) for folder in plugins.Folders.extra]
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
+        words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
+        artifacts = [artifact for work in hand for artifact in work.artifacts]
+        reads = [
+            place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())
+        ]
+        reads += [*self._own, *confinement.yours(artifacts)]
         process = subprocess.Popen(
-            [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]],
+            confinement.command(self.case, words, folder, self.home, reads),
             cwd=self.home,
-            env=self._environment(folder, varied=varied),
+            env={**self._environment(folder, varied=varied), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -189,17 +218,20 @@ class IsolatedCheckout:
     def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
         """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same.
 
-        Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could have written
-        anything.
+        What steers Python, the loader, git, DVC or numba is not inherited: a sitecustomize on PYTHONPATH would run in
+        the worker. Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could
+        have written anything.
         """
         home = folder / "home"
         home.mkdir()
-        path = [str(code_folder(self.case)), os.environ.get("PYTHONPATH", "")]
+        (folder / "tmp").mkdir()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(_STEERING)}
         own = {
-            "PYTHONPATH": os.pathsep.join(filter(None, path)),
-            "NUMBA_CACHE_DIR": str(self.case.scratch / "machine code"),
+            "PYTHONPATH": str(code_folder(self.case)),
+            "NUMBA_CACHE_DIR": str(self.case.scratch / _MACHINE_CODE),
             "PYTHONUSERBASE": site.getuserbase(),  # packages of the user's stay in reach
             "HOME": str(home),
+            "TMPDIR": str(folder / "tmp"),
             "XDG_CACHE_HOME": str(home / "cache"),
             "SHIFTBENCH_CACHE": str(home / "shiftbench"),
         }
@@ -210,7 +242,7 @@ class IsolatedCheckout:
             "PYTHONHASHSEED": "4242",
             "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
         }
-        return {**os.environ, **own, **(others if varied else {})}
+        return {**inherited, **own, **(others if varied else {})}
 
 
 def code_folder(case: Case) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ class Task(Work):
     def ref(self) -> Ref:
         """The output."""
         return self.artifact.ref
+
+    @property
+    def artifacts(self) -> Sequence[Artifact]:
+        """The output alone."""
+        return (self.artifact,)
 
     @property
     def work(self) -> float:

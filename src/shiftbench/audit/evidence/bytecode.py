@@ -1,0 +1,61 @@
+"""Bytecode beside its source: whether compiling the source gives it.
+
+Reading foreign bytecode can crash an interpreter, so a process of its own does it, which nothing of the checkout or of
+the environment steers; it runs none of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_COMPARE = """
+import json, marshal, sys
+wrong = []
+for source, cached, level in json.load(sys.stdin):
+    try:
+        with open(source, "rb") as stream:
+            made = compile(stream.read(), source, "exec", dont_inherit=True, optimize=level)
+        with open(cached, "rb") as stream:
+            same = marshal.loads(stream.read()[16:]) == made
+    except Exception:
+        same = False
+    if not same:
+        print(json.dumps(cached), flush=True)
+print("done")
+"""
+_LEVELS = {"": 0, "1": 1, "2": 2}
+
+
+def forged(sources: Iterable[Path]) -> Iterator[Path]:
+    """Yield the bytecode of this Python, beside some sources, that they do not give.
+
+    Code counts by what it does and where its lines are; the path that it was compiled at is left out.
+    """
+    pairs = [
+        (str(source), str(cached), level)
+        for source in sorted(sources)
+        for name, level in _LEVELS.items()
+        if (
+            cached := Path(importlib.util.cache_from_source(str(source), optimization=name))
+        ).is_file()
+    ]
+    if not pairs:
+        return
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _COMPARE],
+        cwd="/",
+        input=json.dumps(pairs),
+        capture_output=True,
+        text=True,
+        env={},
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    yield from (Path(json.loads(line)) for line in lines if line.startswith('"'))
+    if "done" not in lines:  # it crashed on one of them
+        yield Path(pairs[0][1])

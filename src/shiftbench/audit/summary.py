@@ -1,0 +1,186 @@
+"""What a reviewer needs, per table: what its numbers follow from, what was not looked at, what has to be believed.
+
+Terminal, page and JSON say the same sentences, which stand in `about.tables` of an audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shiftbench.audit.finding import VERDICTS, Audit, Finding, Result, Verdict, some, worst
+from shiftbench.plan.plan import Plan
+from shiftbench.refs import Ref
+
+_AGREE = ("A2", "A3", "A28")
+"""Without these the receipts were not compared with the checkout."""
+_FOLLOW = ("A10", "A13", "A14")
+"""Without these a table's numbers were not computed again."""
+_SAYS = (
+    "its receipts agree with this checkout; no number was computed again",
+    "its numbers follow from the recorded predictions",
+    "its numbers follow from the recorded predictions, and drawn shards from the source files",
+    "its numbers follow from the recorded predictions; these, shards and nets were made again as far as drawn",
+    "all of it was made again from source files, params and code",
+)
+_NOT_LOOKED_AT = (
+    (
+        1,
+        "whether the numbers follow from the recorded predictions (level 1, as long as reading them)",
+    ),
+    (2, "whether the shards come from the source files (level 2, minutes)"),
+    (
+        3,
+        "whether the predictions come from these nets, and the nets from the training data (level 3, minutes)",
+    ),
+    (4, "what was not drawn (level 4, as long as the run)"),
+)
+_BELIEVED = (
+    "that the source files are what they are called, and their labels right",
+    "the code of plugins and of the package, which somebody has to read",
+    "that nothing was run and left out",
+)
+_RECORDED = "the recorded answers of language models, which nobody asks again"
+_OWN = "this auditor, which comes with the checkout"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an audit says of one table.
+
+    Attributes:
+        name: of the campaign.
+        verdict: the worst of the findings that touch it, and of those of the whole checkout.
+        says: one sentence.
+        not_looked_at, believed: what the sentence leaves open.
+        checks: numbers of the checks whose findings touch it.
+    """
+
+    name: str
+    verdict: Verdict
+    says: str
+    not_looked_at: tuple[str, ...]
+    believed: tuple[str, ...]
+    checks: tuple[str, ...]
+
+
+def tables(
+    plan: Plan, results: Sequence[Result], level: int, *, inside: bool
+) -> list[dict[str, Any]]:
+    """Return what an audit says of each table, for JSON.
+
+    Args:
+        plan: of the checkout.
+        results: of all checks that were asked for.
+        level: that was asked for.
+        inside: whether the auditor comes with what it audits.
+    """
+    return [asdict(_told(plan, name, results, level, inside=inside)) for name in plan.campaigns]
+
+
+def _told(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
+    touching = [
+        (r.number, f) for r in results for f in r.findings if _touches(f, name) or not _placed(f)
+    ]
+    verdict = worst(finding.verdict for _, finding in touching)
+    checks = tuple(dict.fromkeys(number for number, _ in touching))
+    reached = _reached(results, level)
+    believed = [
+        *_BELIEVED,
+        *([_RECORDED] if _asks(plan, name) else []),
+        *([_OWN] if inside else []),
+    ]
+    open_ = tuple(what for above, what in _NOT_LOOKED_AT if above > reached)
+    return Told(
+        name,
+        verdict,
+        _sentence(results, reached, verdict, touching),
+        open_,
+        tuple(believed),
+        checks,
+    )
+
+
+def _sentence(
+    results: Sequence[Result],
+    reached: int,
+    verdict: Verdict,
+    touching: Sequence[tuple[str, Finding]],
+) -> str:
+    worse = VERDICTS.index("incomplete")
+    wrong = [number for number, f in touching if VERDICTS.index(f.verdict) >= worse]
+    if verdict in ("failed", "incomplete"):
+        what = "contradict or lack evidence for" if verdict == "failed" else "leave open"
+        return f"{len(wrong)} findings {what} its numbers ({some(dict.fromkeys(wrong), 8)})"
+    if reached < 0:
+        names = some((r.name for r in results), 4)
+        return f"only {names} looked at it; of its numbers as a whole nothing can be said"
+    reason = (
+        ""
+        if verdict == "exact"
+        else "; some differ within a stated tolerance, for a reason that is named"
+    )
+    return f"{_SAYS[reached]}{reason}"
+
+
+def _reached(results: Sequence[Result], level: int) -> int:
+    """Return the level down to which a table was looked at; -1: some checks alone were asked for."""
+    done = {result.number for result in results if result.verdict != "not run"}
+    needed = {*_AGREE, *(_FOLLOW if level else ())}
+    return level if done >= needed else -1
+
+
+def _asks(plan: Plan, name: str) -> bool:
+    """Tell whether recorded answers of a language model enter a table."""
+    needs, seen = [Ref("tables", name)], set[Ref]()
+    while needs:
+        ref = needs.pop()
+        artifact = plan.artifacts.get(ref)
+        if artifact is None or ref in seen:
+            continue
+        seen.add(ref)
+        needs += artifact.inputs
+        if any("/recorded/" in file for file in artifact.recipe["code"]):
+            return True
+    return False
+
+
+def _placed(finding: Finding) -> bool:
+    return bool(finding.numbers)
+
+
+def _touches(finding: Finding, name: str) -> bool:
+    return any(number.startswith(f"{name}: ") for number in finding.numbers)
+
+
+def by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Result, Finding]]]]:
+    """Yield each table with the findings that touch it; last, under None, those of the whole checkout.
+
+    A finding that touches several tables is told with the first of them.
+    """
+    left = [(result, finding) for result in done.results for finding in result.findings]
+    for table in done.about.get("tables", ()):
+        own = [one for one in left if _touches(one[1], table["name"])]
+        left = [one for one in left if one not in own]
+        yield table, own
+    yield None, left
+
+
+def limits(done: Audit) -> list[str]:
+    """Return the notes that limit the verdict, each with the number of its check."""
+    return [f"{result.number} {note}" for result in done.results for note in result.limits]
+
+
+def lines(table: dict[str, Any]) -> list[str]:
+    """Return what is said of a table, a line each."""
+    return [
+        f"Table {table['name']}: {table['says']}.",
+        *_listed("Not looked at", table["not_looked_at"]),
+        *_listed("You still believe", table["believed"]),
+    ]
+
+
+def _listed(head: str, whats: Iterable[str]) -> list[str]:
+    told = "; ".join(whats)
+    return [f"{head}: {told}."] if told else []

@@ -1,0 +1,89 @@
+"""Trial: a process of its own, with little memory, reads the tables of a checkout that is not trusted first.
+
+A Parquet file of 500 kB can state a table of gigabytes, and a damaged one can end the process that reads it, since
+Arrow is C++. What the trial survives, a command reads itself. On systems without RLIMIT_AS (macOS) only the end of the
+process is found.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftbench.errors import DataError
+from shiftbench.provenance import child_environment, trust
+
+MEMORY = 4 << 30
+"""Bytes that a table may take."""
+_COMMAND = (sys.executable, "-P", "-m", __name__)
+_TOO_LARGE = 3
+"""Exit code of a trial whose memory did not suffice."""
+
+
+def require(*folders: Path, home: Path = Path()) -> None:
+    """Go on only where the tables below some folders can be read; those of a trusted checkout are not tried.
+
+    Raises:
+        DataError: names a table that ends a process, or takes too much memory.
+    """
+    files = [] if trust.is_trusted(home) else sorted(_tables(folders))
+    if not files:
+        return
+    done = subprocess.run(
+        [*_COMMAND, str(MEMORY)],
+        input="\0".join(map(str, files)).encode("utf-8", "surrogateescape"),
+        env=child_environment.build(
+            child_environment.PYTHON, {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+        ),
+        cwd=child_environment.NOWHERE,
+        capture_output=True,
+        check=False,
+    )
+    begun = done.stdout.split()
+    if done.returncode and begun:
+        large = f"it takes more than {MEMORY >> 20:,} MiB of memory"
+        why = large if done.returncode == _TOO_LARGE else "a process that reads it is ended by it"
+        raise DataError(f"{files[len(begun) - 1]} is not read: {why}; remove it, or get it again")
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
+        raise DataError(f"the tables of {home.resolve()} could not be tried: {said[-1]}")
+
+
+def _tables(folders: tuple[Path, ...]) -> Iterator[Path]:
+    found = (file for folder in folders for file in folder.absolute().rglob("*.parquet"))
+    return (file for file in found if file.is_file())
+
+
+def _try(file: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            table = opened.read(use_threads=False)
+        for column in table.columns:  # a dictionary is small, and what a reader makes of it is not
+            if pa.types.is_dictionary(column.type):
+                column.cast(column.type.value_type)
+    except MemoryError:
+        sys.exit(_TOO_LARGE)
+    except Exception:  # noqa: BLE001 - what reads it later says what is wrong with it
+        pass
+
+
+def _main() -> None:
+    import pyarrow.parquet  # noqa: F401 - its own memory is no table's
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc").is_dir() else 0
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = used * resource.getpagesize() + int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    for file in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\0"):
+        print(".", flush=True)  # noqa: T201 - one for each table that was begun
+        _try(file)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,115 @@
+"""What a reviewer needs stands first, and terminal, page and JSON say the same."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from makers import commands, forgeries
+from makers.faults import ACCURACY, TABLES
+from makers.made_campaign import Made
+from makers.repositories import HOME
+from shiftbench import cli
+from shiftbench.audit import run, summary
+from shiftbench.audit.finding import Audit, Finding, Result
+
+_OPEN = ("level 1", "level 2", "level 3", "level 4")
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_what_a_level_says_and_leaves_open(published: Made, level: int) -> None:
+    """The checks of a level that found nothing."""
+    results = [
+        Result(
+            module.NUMBER,
+            run.name_of(module),
+            module.LEVEL,
+            "",
+            "exact" if level >= module.LEVEL else "not run",
+        )
+        for module in run.checks()
+    ]
+    (table,) = summary.tables(published.plan(), results, level, inside=True)
+    assert (table["name"], table["verdict"]) == ("tiny", "exact")
+    assert ("follow from the recorded predictions" in table["says"]) == (level > 0)
+    assert [what for what in _OPEN if what in " ".join(table["not_looked_at"])] == list(
+        _OPEN[level:]
+    )
+    assert any("which comes with the checkout" in what for what in table["believed"])
+
+
+def test_some_checks_say_nothing_of_the_whole(published: Made) -> None:
+    (table,) = published.audit("coverage").about["tables"]
+    assert "of its numbers as a whole nothing can be said" in table["says"]
+
+
+def test_terminal_page_and_json_agree_on_a_forged_number(published: Made) -> None:
+    forgeries.cell(published.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME / "src"), "COLUMNS": "200"}
+    environment["HOME"] = str(published.root.parent)
+    file = published.root / "mine.json"
+    words = (
+        "shiftbench",
+        "audit",
+        "--only",
+        "A10",
+        "--only",
+        "A13",
+        "--only",
+        "A14",
+        "--json",
+        str(file),
+    )
+    done = commands.run(words, published.root, environment)
+    assert done.returncode == 30, done.stderr
+    said = json.loads(file.read_text())
+    (table,) = said["about"]["tables"]
+    assert (table["verdict"], table["checks"]) == ("failed", ["A14"])
+    assert "contradict or lack evidence for its numbers (A14)" in table["says"]
+    page = html.unescape((published.root / "results/report/audit.html").read_text())
+    told = [line.strip() for line in done.stdout.splitlines()]
+    for line in summary.lines(table):
+        assert line in told
+        assert line in page
+    assert told[0] == summary.lines(table)[0]
+    assert "A14 aggregates failed" in told[3]
+    assert "what is checked" not in done.stdout
+    file.unlink()
+
+
+def test_findings_are_told_with_the_table_that_they_touch() -> None:
+    ours, both, theirs, whole = (
+        Finding("failed", name, "why", numbers=tuple(f"{table}: accuracy = 1" for table in tables))
+        for name, tables in (("a", "x"), ("b", "xy"), ("c", "y"), ("d", ""))
+    )
+    result = Result("A1", "one", 0, "", "failed", (ours, both, theirs, whole), limits=("short",))
+    done = Audit("failed", (result,), {"tables": [{"name": "x"}, {"name": "y"}]})
+    told = [[finding.file for _, finding in found] for _, found in summary.by_table(done)]
+    assert told == [["a", "b"], ["c"], ["d"]]
+    assert summary.limits(done) == ["A1 short"]
+
+
+@pytest.mark.parametrize(
+    "place", ["file/audit.json", "file/below/audit.json", ".", "/proc/none/audit.json"]
+)
+def test_a_json_that_cannot_be_written_ends_before_the_audit(
+    published: Made, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (published.root / "file").touch()
+    monkeypatch.setattr(run, "run", None)  # nothing is audited
+    done = CliRunner().invoke(cli.app, ["audit", "--json", place])
+    assert type(done.exception).__name__ == "DataError"
+    assert "cannot be written to" in str(done.exception)
+
+
+def test_a_json_that_can_be_written_is_not_left_empty(tmp_path: Path) -> None:
+    from shiftbench.cli import auditing
+
+    auditing._require_writable(tmp_path / "new/audit.json")
+    assert not list((tmp_path / "new").iterdir())

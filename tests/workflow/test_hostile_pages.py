@@ -1,0 +1,169 @@
+"""Names and texts of a stranger, on every page that shows them: text in a browser, never a program or a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from makers import synthetic_outputs
+from shiftbench.audit import page as audit_page
+from shiftbench.audit import run as audits
+from shiftbench.audit.finding import Audit, Finding, Result
+from shiftbench.page import completions, queries, samples
+from shiftbench.page.completions import Written
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Artifact
+from shiftbench.refs import Ref
+from shiftbench.sample import Sample
+from shiftbench.stages import report, samples_page
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
+pytestmark = pytest.mark.browser
+RUNS = "window.ran=1"
+PAYLOADS = (
+    f"<script>{RUNS}</script>",
+    f"</script><script>{RUNS}</script>",
+    f"<!--<script>{RUNS}//",
+    f"--><svg/onload={RUNS}>",
+    f"]]><img src=x onerror={RUNS}>",
+    f"\"><img src=http://127.0.0.1:9/x onerror='{RUNS}'>",
+    f"' autofocus onfocus={RUNS} x='",
+    f'<a href="javascript:{RUNS}">a</a>',
+    f"<iframe srcdoc='<script>parent.{RUNS}</script>'>",
+    f"<math><mtext><mglyph><style><img src=x onerror={RUNS}>",
+    "</style><link rel=stylesheet href=http://127.0.0.1:9/x>",
+    "</title><meta http-equiv=refresh content='0;url=http://127.0.0.1:9/x'>",
+    "<base href=http://127.0.0.1:9/><form action=x><button>b",
+    "red;background:url(http://127.0.0.1:9/x);}*{display:none",
+    f"{{{{ 7 * 191 }}}}{{% raw %}}${{{RUNS}}}",
+    "__proto__",
+    "constructor",
+    "\u202ereversed\u202c \u2066isolated\u2069 \u200bzero",
+    "\u2028line\u2029paragraph \x85 \x7f",
+    "e\u0301" * 30 + "a\u0336" * 30,
+    "long" * 5_000,
+    "\\u003cscript\\u003e" + "\\" * 7,
+)
+"""What could leave the place where a page puts a name: text, attribute, style, JSON, a title."""
+_ODD = """
+    const odd = [];
+    for (const one of document.querySelectorAll('*')) {
+        for (const attribute of one.attributes) {
+            const value = attribute.value.trim().toLowerCase();
+            if (attribute.name.startsWith('on') || value.startsWith('javascript:')) odd.push(one.outerHTML);
+            if (attribute.name === 'src' && !value.startsWith('data:')) odd.push(one.outerHTML);
+        }
+        if (/^(iframe|object|embed|base|form|math|portal)$/i.test(one.tagName)) odd.push(one.outerHTML);
+    }
+    const asked = performance.getEntriesByType('resource').map(one => one.name);
+    const display = getComputedStyle(document.body).display;
+    return [odd, asked.filter(name => !name.startsWith('data:')), window.ran ?? null, display];
+"""
+
+
+def looked_at(browser: WebDriver, file: Path) -> str:
+    """Open a page; nothing of it may run, be asked for or be said on the console. Returns its text."""
+    browser.get_log("browser")  # type: ignore[attr-defined]
+    browser.get("about:blank")
+    browser.get(file.as_uri())
+    browser.execute_script(
+        "for (const one of document.querySelectorAll('details')) one.open = true"
+    )
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")  # draws every figure
+    assert browser.execute_script(_ODD) == [[], [], None, "block"]
+    assert browser.get_log("browser") == []  # type: ignore[attr-defined]
+    assert browser.current_url == file.as_uri()
+    return str(browser.execute_script("return document.documentElement.textContent"))
+
+
+def shown(text: str, payload: str) -> bool:
+    """Tell whether a text has a payload; a page cuts long ones and joins lines."""
+    return " ".join(payload.split())[:30] in " ".join(text.split())
+
+
+@pytest.fixture(params=range(3))
+def nasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Payloads of a draw, one after the other, in each name of the outputs that others may choose."""
+    order = np.random.default_rng(request.param).permutation(len(PAYLOADS))
+    text = " ".join(PAYLOADS[at] for at in order)
+    monkeypatch.setattr(synthetic_outputs, "NASTY", text)
+    return text
+
+
+def test_a_report_shows_what_others_wrote(browser: WebDriver, tmp_path: Path, nasty: str) -> None:
+    recipe.execute(synthetic_outputs.root(tmp_path), report.run)
+    assert shown(looked_at(browser, tmp_path / "results/report/index.html"), nasty)
+
+
+def written(folder: Path, kind: str, content: dict[str, Any]) -> Path:
+    ref = Ref("report", f"samples/{kind}/index")
+    artifact = Artifact.of(ref, {"clean": "d", "shows": kind}, ())
+    file = folder / "page.html"
+    file.write_text(samples_page.page(artifact, content))
+    return file
+
+
+def test_samples_show_what_others_wrote(browser: WebDriver, tmp_path: Path, nasty: str) -> None:
+    picked = samples.pick([(f"k{nasty}", 0, 1, False, 9 * 10**8), ("l", 0, 0, True, 10**9)])[1]
+    ends = {"method": "plain", "records": f"r {nasty}", "shards": "s", "picked": picked}
+    row = samples.Rows(
+        f"d/{nasty}",
+        cell=("d", "test", nasty, 3.0),
+        classes=(nasty, "b"),
+        counts=(1, 1, 0),
+        **ends,
+    )
+    texts = {("s", key): {"text": f"a text {nasty}"} for key in ("l", f"k{nasty}")}
+    content = samples.content([row], texts, {(f"d/{nasty}", "plain"): nasty})
+    assert shown(looked_at(browser, written(tmp_path, "samples", content)), f"a text {nasty}")
+
+
+def test_completions_show_what_others_wrote(browser: WebDriver, tmp_path: Path, nasty: str) -> None:
+    told = Written("k", f"hmm {nasty} </think> so", True, (7, 3), (0.5, 0.25), True, False)
+    counts, picked = completions.pick([told])
+    row = completions.Rows(f"a {nasty}", ("d", "test", nasty, 0.0), "r", "s", counts, picked)
+    prompts = {("s", "k"): {"text": f"prompt {nasty}", "mark": "</think>", "answer": nasty}}
+    page = written(tmp_path, "completions", completions.content([row], prompts))
+    assert shown(looked_at(browser, page), f"prompt {nasty}")
+
+
+def test_queries_show_what_others_wrote(browser: WebDriver, tmp_path: Path, nasty: str) -> None:
+    answer = {"answer": nasty, "status": "ok", "query": f"df['{nasty}']"}
+    told = [queries.of({"key": key, "correct": key == "k", **answer}) for key in ("k", "l")]
+    counts, picked = completions.pick(told)
+    row = completions.Rows("a", ("d", "test", "identity", 0.0), "r", "s", counts, picked)
+    table = {"header": [nasty, "b"], "rows": [[nasty, "3"]], "caption": nasty}
+    fields = {"text": f"is {nasty}", "table": table, "meta": {"answer": True}}
+    prompts = {("s", key): queries.asked(Sample(key, fields)) for key in ("k", "l")}
+    page = written(tmp_path, "queries", completions.content([row], prompts))
+    assert shown(looked_at(browser, page), f"is {nasty}")
+
+
+def test_an_audit_shows_what_others_wrote(browser: WebDriver, tmp_path: Path) -> None:
+    """Each payload in a finding of its own, on the page and in the badge."""
+    findings = tuple(
+        Finding("failed", one, f"why {one}", one, one, one, (one,), {"member": one})
+        for one in PAYLOADS
+    )
+    results = tuple(
+        Result(m.NUMBER, audits.name_of(m), m.LEVEL, one, "failed", findings, (one,))
+        for m, one in zip(audits.checks()[:3], PAYLOADS[:3], strict=True)
+    )
+    about = dict.fromkeys(("date", "seed", "count", "seconds", "planned", "here"), PAYLOADS[0])
+    checkout = {"commit": PAYLOADS[1], "modules unlike the auditor's": list(PAYLOADS[:5])}
+    done = Audit("failed", results, {**about, "level": 1, "given": False, "checkout": checkout})
+    page, badge = tmp_path / "audit.html", tmp_path / "audit.svg"
+    page.write_text(audit_page.page(done))
+    badge.write_text(audit_page.badge(done))
+    text = looked_at(browser, page)
+    assert all(shown(text, f"why {one}") for one in PAYLOADS)
+    browser.get(badge.as_uri())
+    assert browser.execute_script("return window.ran ?? null") is None
+    assert browser.get_log("browser") == []  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(done.plain()))
