@@ -46,6 +46,7 @@ READING = {
     "plan --estimate --json": 0,
     "why results/report/index.html": 0,
     "describe shifts bright": 0,
+    "doctor": 0,
     "doctor --json": 0,
     "cite": 0,
     "audit --level 0": 20,  # nothing is here

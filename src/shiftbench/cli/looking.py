@@ -232,7 +232,8 @@ def _spelled(item: object) -> str:
     if isinstance(item, list):
         return ", ".join(map(str, item))
     if isinstance(item, dict):
-        return "  ".join(f"{part:18}" for part in item.values() if part is not None).rstrip()
+        parts = (_spelled(part) for part in item.values() if part is not None)
+        return "  ".join(f"{part:18}" for part in parts).rstrip()
     return str(item or "-")
 
 
