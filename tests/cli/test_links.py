@@ -55,7 +55,7 @@ TARGETS = (
     "checkout/.git checkout/.git/hooks checkout/mine checkout/data checkout/.dvc checkout/.dvc/cache"
 ).split()
 """Where a link leads, from the folder around the checkout; or to another link, or to itself."""
-DRAWS = 6
+DRAWS = 4
 """Of each command."""
 _OF_ROOT = "data weights results recipes logs .trash".split()
 

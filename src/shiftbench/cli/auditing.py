@@ -69,8 +69,10 @@ def audit(
 
     CHECKOUT is looked at by this installation, which imports nothing of it and
     runs its code from level 2 on only, in processes of their own. Its audit.html,
-    audit.json and audit.svg are written into the current folder. Without CHECKOUT,
-    the audit is that of this checkout itself, which somebody may have changed.
+    audit.json and audit.svg are written into the current folder.
+
+    Without CHECKOUT, the audit is that of this checkout itself, which somebody
+    may have changed.
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
