@@ -81,7 +81,7 @@ def _repository(home: Path) -> dict[str, str]:
     """Return the variables that name the repository of a folder, so that none of its files names another."""
     above = (folder for folder in (home, *home.parents) if os.path.lexists(folder / ".git"))
     folder = next(above, None)
-    if folder is None or not (trust.is_trusted(folder) or _owns(folder)):
+    if folder is None or not (any(map(trust.is_trusted, (home, folder))) or _owns(folder)):
         return {"GIT_DIR": os.devnull}
     return {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
 
