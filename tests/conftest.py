@@ -65,6 +65,7 @@ SLOW = (
     "tests/plan/test_drawn_params.py",
     "tests/plan/test_plan_while_reading.py",
     "tests/plan/test_wrong_params.py",
+    "tests/provenance/test_table_trial.py",
     "tests/release",
     "tests/remotes",
     "tests/repository/test_conftest.py",

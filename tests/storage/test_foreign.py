@@ -246,3 +246,98 @@ def test_no_password_of_a_url_is_shown(home: Path, password: str) -> None:
     assert shown.url == "https://***@host/x"
     told = remotes.redacted(f"cannot reach https://me:{password}@host/x/files", home)
     assert told == "cannot reach https://***@host/x/files"
+
+
+# --- names -------------------------------------------------------------------------------------------
+
+ODD = (
+    *(".git/hooks/post-checkout", ".git/config", ".dvc/config", ".gitattributes", "Snakefile"),
+    *("params.yaml", "dvc.lock", "CON", "nul.txt", "C:x", "a\\b", "..a", "...", "a.", "a ", " a"),
+    *("A", "a", "\u00e9", "e\u0301", "x" * 255, "-rf", "~", "$(touch ran)", "`touch ran`", "a;b"),
+    *("%s{0}", "*", "[a-c]", "?", "'", '"', "#", "&|>ran", "!", "dir/" * 60 + "deep"),
+)
+"""Names that may stand below a folder: each is that of a file there, and nothing else."""
+OUTSIDE = (
+    *("../x", "a/../../x", "/etc/x", "//x", "..", "a/..", "a\nb", "a\0b", "\x1b[2J", "\u202e", "\x7f"),
+    *("x" * 256, "\u00e9" * 128, "", ".", "\ud800", "\u2028"),
+)  # fmt: skip
+"""Names that may not."""
+
+
+def unchanged(home: Path, made: list[str]) -> None:
+    """Nothing but some files of the folder was made, beside DVC's own."""
+    git_dir = home / ".git"
+    assert not (git_dir / "hooks/post-checkout").exists()
+    assert not any(path.name == "ran" for path in home.parent.rglob("*"))
+    found = {
+        p.relative_to(home / FOLDER).as_posix() for p in (home / FOLDER).rglob("*") if p.is_file()
+    }
+    assert found == set(made)
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_odd_names_are_files_of_their_folder_and_nothing_else(home: Path, seed: int) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=home, check=True)
+    rng = np.random.default_rng(seed)
+    names = rng.choice(ODD, 24, replace=False).tolist()
+    record(home, [(name, f"{seed} {name}".encode()) for name in names])
+    above = {path: path.read_bytes() for path in home.iterdir() if path.is_file()}
+    config = (home / ".dvc/config").read_bytes(), (home / ".git/config").read_bytes()
+    brought(home)
+    unchanged(home, names)
+    assert {path: path.read_bytes() for path in above} == above
+    assert ((home / ".dvc/config").read_bytes(), (home / ".git/config").read_bytes()) == config
+
+
+@pytest.mark.parametrize("seed", range(len(OUTSIDE)))
+def test_one_name_that_leads_outside_stops_the_pull(home: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = [*rng.choice(ODD, 3, replace=False).tolist(), OUTSIDE[seed % len(OUTSIDE)]]
+    record(home, [(name, b"x") for name in rng.permutation(np.array(names, object))])
+    before = everything(home.parent)
+    with pytest.raises(DataError, match="leads outside|no listing"):
+        brought(home)
+    assert everything(home.parent) == before
+
+
+@pytest.mark.parametrize(
+    "pair", [("a", "a/b"), ("a/b", "a"), ("a", "a"), ("a/./b", "a/b"), ("a//b", "a/b")]
+)
+def test_two_files_in_one_place_end_in_words_or_one_of_them(
+    home: Path, pair: tuple[str, str]
+) -> None:
+    record(home, [(name, name.encode()) for name in pair])
+    others = {name: data for name, data in everything(home.parent).items() if FOLDER not in name}
+    with contextlib.suppress(DataError):
+        brought(home)
+    now = {name: data for name, data in everything(home.parent).items() if FOLDER not in name}
+    assert now == others
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_output_that_leads_outside_is_refused(home: Path, name: str) -> None:
+    record(home, [("fine", b"fine")])
+    lock = home / "dvc.lock"
+    spelled = json.dumps(name) if "\ud800" not in name else '"\\ud800"'
+    lock.write_text(lock.read_text().replace(f"path: {FOLDER}", f"path: {spelled}"))
+    with pytest.raises(DataError, match="leads outside|no list of stages"):
+        dvc_store.outputs(home)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["params.yaml", ".dvc/config", "mine"],
+)
+def test_an_output_that_no_plan_has_is_not_brought(home: Path, path: str) -> None:
+    """A lock may name them, and a pull of what is planned leaves them alone."""
+    record(home, [("fine", b"fine")])
+    for file in ("dvc.lock", "dvc.yaml"):
+        text = (home / file).read_text()
+        (home / file).write_text(text.replace(FOLDER, path))
+    before = {p: p.read_bytes() for p in home.rglob("*") if p.is_file() and "tmp" not in p.parts}
+    planned = planned_campaign.plan(home)
+    before[home / "params.yaml"] = (home / "params.yaml").read_bytes()
+    with pytest.raises(DataError):
+        pull.pull(planned, home, [])
+    now = {p: p.read_bytes() for p in before}
+    assert now == before
