@@ -73,7 +73,9 @@ def audit(
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
+    from shiftbench import plugins
     from shiftbench.audit import outside, run
+    from shiftbench.documents import pages
     from shiftbench.provenance import code_digest, trust
 
     if level >= RUNNING:
@@ -92,7 +94,7 @@ def audit(
         except ParamsError as error:
             done = run.unplanned(error, asked)
         else:
-            done = run.run(planned, root, asked, *([package] if package else []))
+            done = run.run(planned, root, asked, package or plugins.PACKAGE, pages.published)
             _show(done, root)
         if json:
             run.write(done, json)

@@ -14,14 +14,13 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note, Verdict
 from shiftbench.audit.recompute import stages
-from shiftbench.documents import leaderboard, system_pages
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.stages import report
 
@@ -58,13 +57,12 @@ def check(case: Case) -> Iterator[Finding | Note]:
         )
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
-    if Path("published").is_dir() and leaderboard.PAGE.is_file() and not case.unlike:
-        yield from _documents(case)
+    if case.pages and Path("published").is_dir() and not case.unlike:
+        yield from _documents(case.pages(Path()))
 
 
-def _documents(case: Case) -> Iterator[Finding | Note]:
+def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
     """Compare the pages of this repository that follow from published tables with what these give."""
-    pages = {leaderboard.PAGE.as_posix(): leaderboard.page(Path()), **system_pages.pages(Path())}
     here = {name: Path(name).read_text() for name in pages if Path(name).is_file()}
     for name in [name for name in here if here[name] != pages[name]]:
         lines = (text.splitlines() for text in (pages[name], here[name]))
@@ -73,7 +71,9 @@ def _documents(case: Case) -> Iterator[Finding | Note]:
             ("", ""),
         )
         why = "this page is not what the published tables give; `shiftbench docs` writes it again"
-        yield case.failed(name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE])
+        yield Finding(
+            "failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE]
+        )
     yield Note(f"{len(here)} pages of the repository written again from the published tables")
 
 
