@@ -6,7 +6,7 @@ import functools
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from shiftbench.rng import RandomStream
 
 State = Literal["complete", "absent", "no receipt", "no output"]
 """Of an output: it is here with its receipt; neither is; its receipt is missing or damaged; it is missing itself."""
+Pages = Callable[[Path], Mapping[str, str]]
 Wrong = tuple[Ref, str, dict[str, Any]]
 """An output, why it fails, and what else the finding says."""
 _RECEIPT = {"fingerprint", "recipe", "made", "rows", "consumed"}
@@ -50,6 +51,7 @@ class Case:
         scratch: an empty folder for rebuilding.
         given: whether the seed was given, to repeat an audit; else it did not exist before.
         package: the folder of the audited package: the auditor's own, or that of the checkout (`outside`).
+        pages: writes the pages of a repository that follow from its published tables, by their paths.
         results: of the checks that are done, in the order of their numbers.
         mismatches: (ref, file, keys or None) of bytes that are not the recorded ones, for the check that explains.
         digests: of the files that were read so far.
@@ -66,6 +68,7 @@ class Case:
     scratch: Path
     given: bool = False
     package: Path = plugins.PACKAGE
+    pages: Pages | None = None
     results: list[Result] = field(default_factory=list)
     mismatches: list[tuple[Ref, str, tuple[str, ...] | None]] = field(default_factory=list)
     digests: Digests = field(default_factory=Digests)

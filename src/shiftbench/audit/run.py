@@ -18,7 +18,7 @@ from typing import Any
 from shiftbench import files, plugins
 from shiftbench.audit import checks as folder
 from shiftbench.audit import outside, summary
-from shiftbench.audit.case import Case, fresh_seed
+from shiftbench.audit.case import Case, Pages, fresh_seed
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
 from shiftbench.errors import (
@@ -105,6 +105,7 @@ def run(
     root: Path,
     asked: AuditRequest = AuditRequest(),
     package: Path = plugins.PACKAGE,
+    pages: Pages | None = None,
 ) -> Audit:
     """Audit what a plan made below an output root.
 
@@ -113,12 +114,22 @@ def run(
         root: where its outputs are.
         asked: how deep to look, and at what.
         package: that made them: the auditor's own, or the checkout's (`outside.looking_at`).
+        pages: as `Case` has it; default: no page of the repository is compared.
     """
     seed = asked.seed or fresh_seed()
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
         place = Path(scratch)
         case = Case(
-            plan, root, asked.level, asked.count, seed, asked.date, place, bool(asked.seed), package
+            plan,
+            root,
+            asked.level,
+            asked.count,
+            seed,
+            asked.date,
+            place,
+            bool(asked.seed),
+            package,
+            pages,
         )
         for module in track(chosen(asked.only), "audit"):
             wanted = not case.stopped and (bool(asked.only) or asked.level >= module.LEVEL)

@@ -111,8 +111,12 @@ def _sentence(
     worse = VERDICTS.index("incomplete")
     wrong = [number for number, f in touching if VERDICTS.index(f.verdict) >= worse]
     if verdict in ("failed", "incomplete"):
-        what = "contradict or lack evidence for" if verdict == "failed" else "leave open"
-        return f"{len(wrong)} findings {what} its numbers ({some(dict.fromkeys(wrong), 8)})"
+        many = len(wrong) > 1
+        what = "contradict or lack evidence for" if many else "contradicts or lacks evidence for"
+        if verdict == "incomplete":
+            what = "leave open" if many else "leaves open"
+        names = some(dict.fromkeys(wrong), 8)
+        return f"{len(wrong)} finding{'s' if many else ''} {what} its numbers ({names})"
     if reached < 0:
         names = some((r.name for r in results), 4)
         return f"only {names} looked at it; of its numbers as a whole nothing can be said"

@@ -76,7 +76,9 @@ def audit(
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
+    from shiftbench import plugins
     from shiftbench.audit import outside, run
+    from shiftbench.documents import pages
     from shiftbench.provenance import code_digest, table_trial, trust
 
     if level >= RUNNING:
@@ -97,7 +99,7 @@ def audit(
             done = run.unplanned(error, asked)
         else:
             table_trial.require(root)
-            done = run.run(planned, root, asked, *([package] if package else []))
+            done = run.run(planned, root, asked, package or plugins.PACKAGE, pages.published)
             _show(done, root, into)
         if json:
             run.write(done, json)

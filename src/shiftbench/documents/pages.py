@@ -26,10 +26,15 @@ def pages(repository: Path) -> dict[str, str]:
         "docs/formats.md": schema.document(),
         "docs/list_of_shifts.md": shifts_page(),
         "docs/list_of_checks.md": checks_page(),
-        leaderboard.PAGE.as_posix(): leaderboard.page(repository),
         "params/schema.json": json.dumps(params.schema(), indent=1, sort_keys=True) + "\n",
-        **system_pages.pages(repository),
+        **published(repository),
     }
+
+
+def published(repository: Path) -> dict[str, str]:
+    """Return those pages that follow from what is published: the leaderboard, and the systems'."""
+    board = {leaderboard.PAGE.as_posix(): leaderboard.page(repository)}
+    return {**board, **system_pages.pages(repository)}
 
 
 def write(repository: Path) -> list[str]:

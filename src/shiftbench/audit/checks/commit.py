@@ -197,7 +197,8 @@ def _kind(case: Case, file: Path) -> str | None:
     name = path.relative_to(Path.cwd().resolve()).as_posix()
     if _YAML.fullmatch(name):
         return "yaml"
-    return "bytes" if name in _BYTES or "/recorded/" in name else None
+    decides = name in _BYTES or "/recorded/" in name or name.startswith("published/")
+    return "bytes" if decides else None
 
 
 def _same(file: git_state.Tracked, kind: str) -> bool:

@@ -1,10 +1,11 @@
 """Every printed figure is what the tables give: the page and the files beside it are made again and compared.
 
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and what is in metrics/ again from the
-tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs is
-named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
-differs. Tables hold all digits, so that nothing is ranked by what was rounded. Limits: that tables follow from rows is
-asked by `aggregates`.
+Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and what is in metrics/ again from
+the tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs
+is named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
+differs. Tables hold all digits, so that nothing is ranked by what was rounded. Where the checkout holds published/,
+docs/leaderboard.html and the systems' pages are what it gives. Limits: numbers in texts that are written by hand
+(README.md, docs/results.md) are not compared; that tables follow from rows is asked by `aggregates`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ _TAGS = re.compile(r"<[^>]*>|\s+")
 _MACHINERY = re.compile(
     r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL
 )
+_LINE = 200  # characters of a line of a page
 _WORDS = 60  # characters before a number that say where it stands
 Figure = tuple[str, str, str]
 """Place, expected, found."""
@@ -55,6 +57,24 @@ def check(case: Case) -> Iterator[Finding | Note]:
         )
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
+    if case.pages and Path("published").is_dir() and not case.unlike:
+        yield from _documents(case.pages(Path()))
+
+
+def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
+    """Compare the pages of this repository that follow from published tables with what these give."""
+    here = {name: Path(name).read_text() for name in pages if Path(name).is_file()}
+    for name in [name for name in here if here[name] != pages[name]]:
+        lines = (text.splitlines() for text in (pages[name], here[name]))
+        made, found = next(
+            (pair for pair in itertools.zip_longest(*lines, fillvalue="") if pair[0] != pair[1]),
+            ("", ""),
+        )
+        why = "this page is not what the published tables give; `shiftbench docs` writes it again"
+        yield Finding(
+            "failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE]
+        )
+    yield Note(f"{len(here)} pages of the repository written again from the published tables")
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:

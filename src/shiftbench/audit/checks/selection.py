@@ -1,15 +1,17 @@
 """What is chosen is chosen on validation data alone, by a rule that is named, and no tested sample was learnt from.
 
 Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested; its
-table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give one
-AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
-detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again; no
-sample of a tested set is, by key or by content, among those that weights learnt from or that a stream shows to methods
-as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers; `HOLDS_TESTED` in a
-trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
-only found by `overlaps` (between the sets of detection) or by `rebuild`.
-Duplicates that a dataset has across its splits fail, too: the number counts them, whoever put them there; the default
-campaign's datasets have none. Only a new run asks whether the AUROC of a point is right.
+table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give
+one AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets
+that detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again;
+no sample of a tested set is, by key or by content, among those that weights learnt from or that a stream shows to
+methods as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers; `HOLDS_TESTED` in
+a trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
+only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that a dataset has across its
+splits fail, too: the number counts them, whoever put them there; the default campaign's datasets have none. Only a
+new run asks whether the AUROC of a point is right.From level 1 on, up to 500 tested images are compared with up to
+4,000 learned ones, drawn; nearly equal ones are noted with their number and the nearest (a net's test set may hold
+such by nature).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import planned_sets, shard_folders
+from shiftbench.audit.evidence import near_duplicates, planned_sets, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.audit.recompute import search_effect
 from shiftbench.data import formats, schema
@@ -32,6 +34,8 @@ from shiftbench.stages import detector_search
 from shiftbench.statistics import search_tables
 
 NUMBER, LEVEL = "A8", 0
+_READS = 1
+"""From this level on images are compared."""
 _COLUMNS = {"key": "key", "pixels": "content"}
 
 
@@ -50,9 +54,28 @@ def check(case: Case) -> Iterator[Finding | Note]:
     here = [pair for pair in pairs if pair[0] in case.complete and pair[1] in case.complete]
     for pair in here:
         yield from _disjoint(case, *pair)
+    if case.level >= _READS:
+        yield from _near(case, here)
     yield Note(
         f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here"
     )
+
+
+def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
+    """Note images that are nearly equal in what a net learned from and in what is tested."""
+    images = near_duplicates.Images(case)
+    for one, other, _ in pairs:
+        tested = [ref for ref in (one, other) if ref.parts[1] == "test"]
+        learned = [ref for ref in (one, other) if ref.parts[1] == "train"]
+        found = images.near(learned[0], tested[0]) if learned and tested else None
+        if found is None:
+            continue
+        of, compared, count, pairs_found = found
+        nearest = "; ".join(
+            f"{a} and {b} ({apart:.2g} of 255 apart)" for apart, a, b in pairs_found
+        )
+        told = f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {of} of {learned[0].name}"
+        yield Note(f"{told}{f': {nearest}' if nearest else ''}", limits=count > 0)
 
 
 # ---------------------------------------------------------------------------------- searches
