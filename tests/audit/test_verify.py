@@ -237,6 +237,25 @@ def test_what_is_published_can_be_damaged_and_that_is_said(published, there):
         file.write_bytes(data)
 
 
+@pytest.mark.parametrize(
+    "name", ["../" * 9 + "etc/passwd", "/etc/passwd", "a/" + "../" * 9 + "b", "a\nb"]
+)
+def test_a_receipt_that_names_a_file_outside_is_refused(there, name):
+    """Its digest in the manifest is right, so that nothing else is wrong."""
+    path = next(path for path in there.texts if path.endswith(".receipt.json"))
+    content = json.loads(there.texts[path])
+    content["made"][name] = "0" * 64
+    forged = there.texts | {path: json.dumps(content)}
+    flaw = releases._flaw(there.root, there.about, there.manifest, forged)
+    assert str(flaw).endswith("which leads outside")
+
+
+def test_a_large_about_is_refused(published, there):
+    file = there.root / releases.ABOUT
+    file.write_bytes(file.read_bytes() + b" " * (1 << 20))
+    assert read_or_refused(published.root) is None
+
+
 def read_or_refused(home: Path) -> object:
     """Return what is read; None: it was refused as it should be."""
     try:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import from_json, scratch_folder, sha256, write_bytes
+from shiftbench.files import from_json, scratch_folder, sha256, stays_below, write_bytes
 from shiftbench.plan import estimate
 from shiftbench.plan.plan import Plan
 from shiftbench.plan.scales import PLAIN, PUBLISHED, published
@@ -33,6 +33,8 @@ from shiftbench.release.text import lined
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
+_LARGEST = 1 << 20
+"""Bytes that about.json may have; those of this project have 7,000."""
 _ABOUT = {*"format scale root evidence commit created files rows claims environment".split()}
 _COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
 _WHOLE = 1 << 30
@@ -245,6 +247,8 @@ def read(home: Path, scale: str | None) -> Published:
             f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}"
         )
     try:
+        if (place / ABOUT).stat().st_size > _LARGEST:
+            raise ValueError(f"{ABOUT} has more than {_LARGEST} bytes")
         about = from_json((place / ABOUT).read_bytes())
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
@@ -271,6 +275,9 @@ def _flaw(
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     receipts = [entry["path"] for entry in content["artefacts"] if entry["kind"] == "receipt"]
     stated = {path: digest for one in receipts for path, digest in _made(one, texts[one]).items()}
+    outside = [path for path in stated if not stays_below(path)]
+    if outside:
+        return f"a receipt names {outside[0]!r}, which leads outside"
     files = {path: place / path for path in stated if (place / path).is_file()}
     found = {path: _digest(texts[path]) for path in receipts}
     found |= {path: sha256(file) for path, file in files.items()}
