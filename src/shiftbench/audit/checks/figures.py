@@ -4,8 +4,9 @@ Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json
 the tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs
 is named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
 differs. Tables hold all digits, so that nothing is ranked by what was rounded. Where the checkout holds published/,
-docs/leaderboard.html and the systems' pages are what it gives. Limits: numbers in texts that are written by hand
-(README.md, docs/results.md) are not compared; that tables follow from rows is asked by `aggregates`.
+docs/leaderboard.html and the systems' pages are what it gives, and intervals of README.md and docs/results.md that no
+published row has are named. Limits: other pages, numbers without an interval and exchanged ones are not compared; that
+tables follow from rows is asked by `aggregates`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.finding import Finding, Note, Verdict
+from shiftbench.audit.evidence import printed_intervals
+from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.recompute import stages
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.stages import report
@@ -31,6 +33,7 @@ _TAGS = re.compile(r"<[^>]*>|\s+")
 _MACHINERY = re.compile(
     r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL
 )
+_README, _RESULTS = Path("README.md"), Path("docs/results.md")
 _LINE = 200  # characters of a line of a page
 _WORDS = 60  # characters before a number that say where it stands
 Figure = tuple[str, str, str]
@@ -59,6 +62,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield Note("no report is here, so there is nothing to make again")
     if case.pages and Path("published").is_dir() and not case.unlike:
         yield from _documents(case.pages(Path()))
+        yield from _written_by_hand()
 
 
 def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
@@ -75,6 +79,17 @@ def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
             "failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE]
         )
     yield Note(f"{len(here)} pages of the repository written again from the published tables")
+
+
+def _written_by_hand() -> Iterator[Note]:
+    """Compare the intervals that people wrote into pages with those of the published tables."""
+    rows = printed_intervals.published(Path("published"))
+    for name in filter(Path.is_file, (_README, _RESULTS)):
+        found = list(printed_intervals.without_row(name.read_text(), rows))
+        lacking = [interval for interval, lacks in found if lacks]
+        told = f"{len(found) - len(lacking)} of {len(found)} intervals of {name} are those of published rows"
+        other = f"; no row has {some(lacking, 5)}" if lacking else ""
+        yield Note(told + other, limits=bool(lacking))
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:

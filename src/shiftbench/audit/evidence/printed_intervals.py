@@ -1,0 +1,51 @@
+"""Intervals that people wrote into pages by hand, compared with the rows of the published tables.
+
+`89.0 [87.7, 90.3]` follows from a table if one of its rows has this value and these ends, rounded to the digits that
+are printed, as they are or in percent, with this sign or the other. The row is not asked what it is of: exchanged
+numbers are not found, edited ones are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+_NUMBER = r"[-+−]?\d+(?:\.\d+)?"  # noqa: RUF001 - a minus sign is printed, too
+_INTERVAL = re.compile(rf"(?<![\w.])({_NUMBER}) \[({_NUMBER}), ({_NUMBER})\]")
+_COLUMNS = ("value", "ci_low", "ci_high")
+_SCALES = (1.0, 100.0, -1.0, -100.0)
+
+
+def published(home: Path) -> NDArray[np.float64]:
+    """Return value and interval of each row that is published, but for those of systems: float64 (rows, 3).
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: a file cannot be read.
+    """
+    places = [place for place in sorted(home.glob("*/results")) if place.is_dir()]
+    frames = [pl.read_parquet(f) for place in places for f in place.rglob("metrics.parquet")]
+    frames += [pl.read_csv(f) for place in places for f in place.rglob("leaderboard.csv")]
+    rows = [frame.select(pl.col(_COLUMNS).cast(pl.Float64)).drop_nulls() for frame in frames]
+    return pl.concat(rows).unique().to_numpy() if rows else np.empty((0, 3))
+
+
+def without_row(text: str, rows: NDArray[np.float64]) -> Iterator[tuple[str, bool]]:
+    """Yield each interval of a text, and whether no row gives it."""
+    scaled = np.concatenate([_in(rows, scale) for scale in _SCALES])
+    scaled = scaled[np.argsort(scaled[:, 0], kind="stable")]
+    for found in _INTERVAL.finditer(text):
+        wanted = [float(part.replace("−", "-")) for part in found.groups()]  # noqa: RUF001
+        half = [0.5 * 10.0 ** -len(part.partition(".")[2]) + 1e-9 for part in found.groups()]
+        first, last = np.searchsorted(scaled[:, 0], [wanted[0] - half[0], wanted[0] + half[0]])
+        near = np.abs(scaled[first:last] - wanted) <= half
+        yield found[0], not near.all(1).any()
+
+
+def _in(rows: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Return rows in another unit; with the other sign, the ends change places."""
+    return rows[:, [0, 1, 2] if scale > 0 else [0, 2, 1]] * scale
