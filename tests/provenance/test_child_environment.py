@@ -128,12 +128,8 @@ STARTING = {
     "asyncio": ["create_subprocess_exec", "create_subprocess_shell"],
     "pty": ["spawn"],
 }
-OTHERS = (
-    "audit/checks/clone.py",
-    "audit/reproduce/isolation.py",
-    "audit/reproduce/confine.py",  # becomes a command, with the environment that `isolation` gave it
-)
-"""They build an environment of their own."""
+OTHERS = ("audit/reproduce/confine.py",)
+"""Becomes a command, with the environment that `isolation` built."""
 
 
 def starts(tree: ast.AST) -> Iterator[ast.Call]:

@@ -19,10 +19,11 @@ from pathlib import Path
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
+from shiftbench.audit.reproduce.isolation import INHERITED
 from shiftbench.data.dataset_card import CARD
 from shiftbench.errors import ParamsError
 from shiftbench.plan import loading, scales, unavailable
-from shiftbench.provenance import environment, recipe
+from shiftbench.provenance import child_environment, environment, recipe
 from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A24", 4
@@ -49,7 +50,9 @@ def _clone(home: Path) -> str:
     """Clone the repository of this folder; return what went wrong."""
     try:
         done = subprocess.run(
-            ["git", "clone", "--quiet", "--no-hardlinks", ".", str(home)],
+            ["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(home)],
+            cwd=child_environment.NOWHERE,
+            env=child_environment.build(child_environment.LIBRARIES),
             capture_output=True,
             text=True,
             check=False,
@@ -91,9 +94,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
         "HOME": str(empty),
         "XDG_CACHE_HOME": str(empty / "cache"),
         "SHIFTBENCH_CACHE": str(empty / "shiftbench"),
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, [str(home / "src"), os.environ.get("PYTHONPATH", "")])
-        ),
+        "PYTHONPATH": str(home / "src"),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     cores = str(len(os.sched_getaffinity(0)))
@@ -101,7 +102,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, *scales.arguments(scale)],
         cwd=home,
-        env={**os.environ, **own},
+        env=child_environment.build(INHERITED, own),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

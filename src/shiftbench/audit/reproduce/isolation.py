@@ -21,6 +21,7 @@ from shiftbench.audit.reproduce import confinement
 from shiftbench.data import source_files, training_log
 from shiftbench.errors import DataError
 from shiftbench.plan import unavailable
+from shiftbench.provenance import child_environment
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
@@ -56,7 +57,8 @@ _LIBRARIES = {
     "evaluation_worker": _OF_NETS,
     "training_worker": _OF_NETS,
 }
-_STEERING = ("PYTHON", "LD_PRELOAD", "LD_AUDIT", "GIT_", "DVC_", "NUMBA_CACHE_DIR", "TMPDIR")
+INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
+"""Of the variables that steer Python, the loader and numba, those that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"
 _SAID = 2000
 _AUDIT = "audit"
@@ -208,7 +210,9 @@ class IsolatedCheckout:
         process = subprocess.Popen(
             confinement.command(self.case, words, folder, self.home, reads),
             cwd=self.home,
-            env={**self._environment(folder, varied=varied), **variables},
+            env=child_environment.build(
+                INHERITED, {**self._environment(folder, varied=varied), **variables}
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -216,7 +220,7 @@ class IsolatedCheckout:
         return process, file.with_suffix(".answers")
 
     def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
-        """Return the environment of a child: no cache of this user in reach; `varied`, little else is the same.
+        """Return a child's own variables: no cache of this user is in reach; `varied`, little else is the same.
 
         What steers Python, the loader, git, DVC or numba is not inherited: a sitecustomize on PYTHONPATH would run in
         the worker. Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could
@@ -225,7 +229,6 @@ class IsolatedCheckout:
         home = folder / "home"
         home.mkdir()
         (folder / "tmp").mkdir()
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(_STEERING)}
         own = {
             "PYTHONPATH": str(code_folder(self.case)),
             "NUMBA_CACHE_DIR": str(self.case.scratch / _MACHINE_CODE),
@@ -242,7 +245,7 @@ class IsolatedCheckout:
             "PYTHONHASHSEED": "4242",
             "OMP_NUM_THREADS": "3" if os.environ.get("OMP_NUM_THREADS") != "3" else "2",
         }
-        return {**inherited, **own, **(others if varied else {})}
+        return {**own, **(others if varied else {})}
 
 
 def code_folder(case: Case) -> Path:
