@@ -1,13 +1,15 @@
-"""Bytecode beside its source: whether compiling the source gives it.
+"""Bytecode beside its source: whether compiling the source gives what Python would run.
 
-Reading foreign bytecode can crash an interpreter, so a process of its own does it, which nothing of the checkout or of
-the environment steers; it runs none of it.
+Python compiles a source again if its size or time is not what the bytecode states. Such bytecode is left over from an
+older source and is never run, so it is not looked at. Reading foreign bytecode can crash an interpreter, so a process
+of its own does it, which nothing of the checkout or of the environment steers; it runs none of it.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -40,9 +42,10 @@ def forged(sources: Iterable[Path]) -> Iterator[Path]:
         (str(source), str(cached), level)
         for source in sorted(sources)
         for name, level in _LEVELS.items()
-        if (
-            cached := Path(importlib.util.cache_from_source(str(source), optimization=name))
-        ).is_file()
+        if _is_run(
+            source,
+            cached := Path(importlib.util.cache_from_source(str(source), optimization=name)),
+        )
     ]
     if not pairs:
         return
@@ -59,3 +62,24 @@ def forged(sources: Iterable[Path]) -> Iterator[Path]:
     yield from (Path(json.loads(line)) for line in lines if line.startswith('"'))
     if "done" not in lines:  # it crashed on one of them
         yield Path(pairs[0][1])
+
+
+def _is_run(source: Path, cached: Path) -> bool:
+    """Tell whether Python would run bytecode in place of its source (PEP 552)."""
+    if not cached.is_file():
+        return False
+    with cached.open("rb") as stream:
+        head = stream.read(_HEAD.size)
+    if len(head) < _HEAD.size or not head.startswith(importlib.util.MAGIC_NUMBER):
+        return False
+    _, flags, time, size = _HEAD.unpack(head)
+    if flags & _HASHED:
+        compared = flags & _COMPARED
+        return not compared or importlib.util.source_hash(source.read_bytes()) == head[8:]
+    stated = source.stat()
+    return bool(time == int(stated.st_mtime) & _WORD and size == stated.st_size & _WORD)
+
+
+_HEAD = struct.Struct("<4sIII")
+_HASHED, _COMPARED = 1, 2
+_WORD = 0xFFFFFFFF
