@@ -64,4 +64,4 @@ def test_the_weights_of_another_seed_are_others(made):
     one, other = made.one("weights", "-s0"), made.one("weights", "-s1")
     (made.root / one.path).write_bytes((made.root / other.path).read_bytes())
     forgeries.update(made.root, one)
-    assert len(made.findings("weights", plan=plan)) == 2  # name and recipe
+    assert len(made.findings("weights", plan=plan)) == 3  # name, recipe, and a copy of another seed

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from makers import planned_campaign
+from makers import forgeries, planned_campaign
 from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.errors import ChecksumError, DataError, ParamsError
@@ -111,6 +111,7 @@ def test_other_golden_samples_are_refused_and_nothing_is_written(homes, tmp_path
     clean = json.loads((home / GOLDEN.path.replace("bright/2.5", "identity/0")).read_text())
     golden["samples"][2] |= {key: clean["samples"][2][key] for key in ("png", "pixels")}
     (home / GOLDEN.path).write_text(json.dumps(golden, sort_keys=True))
+    forgeries.update(home, GOLDEN)  # else it is made again
     (home / f"{RECORDS.path}.receipt.json").unlink()
     before = (home / RECORDS.path).read_bytes()
     key = golden["samples"][2]["key"]

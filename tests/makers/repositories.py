@@ -70,14 +70,14 @@ class Repository:
         file.write_text(text.replace(old, new))
 
     def bytes(self, *folders: str) -> dict[str, bytes]:
-        """Return what was made, without run files and what an audit left beside the report."""
+        """Return what was made, without run files, digests with their times, and what an audit left."""
         files = [
             file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()
         ]
         return {
             str(f.relative_to(self.path)): f.read_bytes()
             for f in files
-            if not f.name.endswith(".run.json") and f.name not in AUDITS
+            if not f.name.endswith(".run.json") and f.name not in (*AUDITS, "digests")
         }
 
 

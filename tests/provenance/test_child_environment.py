@@ -25,7 +25,7 @@ SEARCHED = {
     "LD_PRELOAD": ": ",
 }
 RELATIVE = ("", ".", "..", "./lib", "lib/", "a/b", "~/lib", "$ORIGIN", "${LIB}/x", "-x", "é")
-ABSOLUTE = ("/opt/lib", "/", "/a/../b", "/é")
+ABSOLUTE = ("/lib", "/", "/a/../b", "/é")
 KINDS = ((), LIBRARIES, PYTHON, DVC, RUN)
 
 

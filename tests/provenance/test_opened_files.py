@@ -57,6 +57,7 @@ def test_a_source_is_undeclared_unless_it_was_imported_before(tmp_path, monkeypa
     for name in ("imported_early", "imported_late"):
         (tmp_path / f"{name}.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be older than `_began`, too
     early = importlib.import_module("imported_early")
     with watched(Watch([])) as watch:
         watch._began = sys.maxsize

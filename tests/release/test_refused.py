@@ -60,7 +60,7 @@ REFUSED: dict[str, tuple[Callable[[], None], type[ShiftbenchError], str]] = {
     ),
     "a stale table": (stale, StaleError, r"tiny/metrics.parquet: recipe changed.*bins"),
     "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"not here.*\n  {RECORD}"),
-    "a damaged shard": (lambda: flip(Path(TAR)), DataError, rf"damaged(.|\n)*{TAR}"),
+    "a damaged shard": (lambda: flip(Path(TAR)), StaleError, rf"bytes changed: {Path(TAR).name}"),
     "no git": (lambda: shutil.rmtree(".git"), DataError, "has no git commit"),
     "no Snakefile": (
         lambda: (Path("Snakefile").unlink(), commit()),

@@ -245,6 +245,7 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(
     monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
     asked = snakemake_rules.load(None, main=True, targets=["systems/toy"])
     pages = [f"results/report/{name}index.html" for name in ("", "samples/toy/")]
+    pages += ["results/claims/toy/claims.parquet", "results/tables/toy/metrics.parquet"]
     assert asked.systems == {SCALE: [f"build/{SCALE}/{page}" for page in pages]}
     assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}
     assert asked.targets("report") == []

@@ -303,11 +303,13 @@ def test_unwritable_output_folder(home: Path) -> None:
     (home / "taken").write_text("a file")
     code, told = message(home, root="taken/out")
     assert code == 3
-    assert "cannot write taken/out/" in told
-    assert "Not a directory; make the folder writable or set another `root:`" in told
+    assert "cannot look at taken/out/" in told
+    assert (
+        "taken: Not a directory; outputs belong there, so move it away, or make it a folder" in told
+    )
     make(home, "shift/shapes/test/identity")
     (home / "data/shards/shapes/test/bright").write_text("a file")
     code, told = message(home, "shift/shapes/test/bright")
     assert code == 3
-    assert "cannot write " in told
+    assert "cannot look at " in told
     assert "bright/1/manifest.json: " in told

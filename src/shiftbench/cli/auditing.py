@@ -12,6 +12,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from shiftbench import files
 from shiftbench.cli import comparing
 from shiftbench.cli.application import Scale, app, err, escaped, out
 from shiftbench.errors import DataError, ParamsError, UntrustedError
@@ -86,7 +87,7 @@ def audit(
     into = Path.cwd() if checkout else None
     asked = run.AuditRequest(level, tuple(only or ()), sample, seed)
     if json and str(json) != "-":
-        json = json.absolute()
+        json = json.absolute() if checkout else json
         _require_writable(json)
     with contextlib.ExitStack() as stack:
         stack.enter_context(code_digest.from_sources_alone())
@@ -112,8 +113,11 @@ def _require_writable(file: Path) -> None:
     """Refuse a file that cannot be written, before an audit that may take minutes.
 
     Raises:
-        DataError: it cannot; says why.
+        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
+        DataError: it cannot be written; says why.
     """
+    for check in files.CHECKS:
+        check(file)
     new = not file.exists()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The environment of every process that is started: no part of it leads into the folder in which one looks around.
 
 An empty or relative element of a search path means the working folder, and so whatever a stranger put there:
-`LD_LIBRARY_PATH=/opt/lib:` lets git load `./libz.so.1`. Such elements are dropped. Variables that steer Python, the
+`LD_LIBRARY_PATH=/lib:` lets git load `./libz.so.1`. Such elements are dropped. Variables that steer Python, the
 dynamic loader, git, DVC and numba reach a child only where it is started for them. What else the user sets stays:
 proxies, credentials, numbers of threads.
 

@@ -122,7 +122,7 @@ class Digests:
 
     def keep(self) -> None:
         """Append what was hashed since; without a word where that cannot be written."""
-        known = self._sha256.known
+        known = dict(self._sha256.known)  # other threads add to it
         new = [file for file, entry in known.items() if self._kept.get(file) != entry]
         if not new or plugins.Folders.only_read:
             return

@@ -26,6 +26,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,8 @@ _PYTHON = tuple(
 )
 _NATIVE = (".pth", ".nbi", ".nbc")
 _CACHED = (".pyc", ".nbi", ".nbc")
+_NEW_BYTECODE = re.compile(r"\.pyc\.\d+$")
+"""The name under which Python writes bytecode, before it renames it."""
 _OF_PLUGINS = ("entries.yaml", "__init__.py")
 _WRITE_ONLY = os.O_WRONLY
 _MOVES = {"os.rename": 2, "os.link": 2}
@@ -157,6 +160,7 @@ class Watch:
         return found.st_ctime_ns < self._began or (found.st_dev, found.st_ino) in self._older
 
     def _judge(self, file: str) -> None:
+        file = _NEW_BYTECODE.sub(".pyc", file)
         if file.endswith(".pyc") and _is_installed(file):
             file = _source_of(file)
         if file.startswith(_PYTHON) and (not _is_installed(file) or file.endswith(_NATIVE)):
