@@ -13,6 +13,7 @@ from makers.made_campaign import Made
 from shiftbench.audit.checks import caching, reevaluation
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confine, confinement, isolation
+from shiftbench.provenance import child_environment
 from shiftbench.sandbox import kernel
 
 pytestmark = pytest.mark.skipif(bool(confinement.lacking()), reason=confinement.lacking())
@@ -147,6 +148,8 @@ def test_a_worker_inherits_nothing_that_steers_it(
     monkeypatch.setenv(name, "/a/strangers/folder")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     checkout = isolation.IsolatedCheckout(made.case(), "quiet")
-    found = checkout._environment(tmp_path, varied=False)
+    found = child_environment.build(
+        isolation.INHERITED, checkout._environment(tmp_path, varied=False)
+    )
     assert "/a/strangers/folder" not in " ".join(found.values())
     assert found["OMP_NUM_THREADS"] == "5"

@@ -27,9 +27,11 @@ def documented() -> list[str]:
     return [one for one in dict.fromkeys(found) if "--against" not in one]
 
 
-@pytest.mark.parametrize(
-    "options", [*documented(), *(f"--level {n} --sample 32" for n in range(3))]
-)
+ALONE = [pytest.param(f"--level {n} --sample 32", marks=pytest.mark.slow) for n in range(3)]
+"""Levels that the documented level 3 includes."""
+
+
+@pytest.mark.parametrize("options", [*documented(), *ALONE])
 def test_a_clean_campaign_is_exact(published: Made, options: str) -> None:
     environment = {
         "PATH": os.environ["PATH"],
