@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,7 +81,9 @@ def test_a_table_that_ends_the_process_is_named(
         table_trial.require(untrusted)
 
 
-def test_drawn_damage_is_left_to_who_reads_it(untrusted: Path) -> None:
+def test_drawn_damage_is_left_to_who_reads_it(
+    untrusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a file holds, and however it is called: no exception of the trial's, no other file blamed."""
     rng, data = np.random.default_rng(0), good(untrusted / "good.parquet")
     for number in range(60):
@@ -92,7 +96,16 @@ def test_drawn_damage_is_left_to_who_reads_it(untrusted: Path) -> None:
         (untrusted / f"{name}.parquet").write_bytes(b"PAR1")
     (untrusted / "link.parquet").symlink_to("/dev/zero")
     (untrusted / "folder.parquet").mkdir()
+    run, ended = subprocess.run, []
+
+    def noted(*words: Any, **how: Any) -> Any:
+        ended.append(run(*words, **how))
+        return ended[-1]
+
+    monkeypatch.setattr(subprocess, "run", noted)
     table_trial.require(untrusted)
+    [trial] = ended
+    assert (trial.returncode, len(trial.stdout.split())) == (0, 1 + 60 + 4)
 
 
 def test_where_no_tables_are_nothing_is_started(
@@ -100,3 +113,6 @@ def test_where_no_tables_are_nothing_is_started(
 ) -> None:
     monkeypatch.setattr(table_trial, "_COMMAND", ("/nowhere",))
     table_trial.require(untrusted, untrusted / "missing")
+    good(untrusted / "a.parquet")
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        table_trial.require(untrusted)

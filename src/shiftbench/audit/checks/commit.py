@@ -3,7 +3,7 @@
 Pass rule: params, systems, code of the package (the audit's own, too) and of plugin folders, locks and recorded
 numbers are as HEAD has them, by own hashing of commit, trees, blobs and files: neither the index, filters and hooks,
 nor replaced objects and grafts (refused) are listened to. YAML counts by its values, Python by its syntax (a comment
-is no change), all else by bytes; a source file that a recipe names is in HEAD; beside the package's and the plugins'
+is no change), all else by bytes; a source file that a recipe names is in HEAD; next to the package's and the plugins'
 sources lies no module that an import would find first: no compiled extension, and no cached bytecode that is not
 compared with its source; from level 1 on, this Python's bytecode of the sources that recipes name is what they give.
 A link counts as git stores it, and leads to a file of HEAD. The commit in each run file is HEAD or before it. A

@@ -1,11 +1,11 @@
-"""What is chosen is chosen on validation data alone, by a rule that is named, and no tested sample was learnt from.
+"""What is chosen is chosen on validation data alone, by a rule that is named, and no tested sample was learned from.
 
 Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested; its
 table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give
 one AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets
 that detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again;
-no sample of a tested set is, by key or by content, among those that weights learnt from or that a stream shows to
-methods as support, and no OOD set is one of which any split was learnt from, as auxiliary outliers; `HOLDS_TESTED` in
+no sample of a tested set is, by key or by content, among those that weights learned from or that a stream shows to
+methods as support, and no OOD set is one of which any split was learned from, as auxiliary outliers; `HOLDS_TESTED` in
 a trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
 only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that a dataset has across its
 splits fail, too: the number counts them, whoever put them there; the default campaign's datasets have none. Only a
