@@ -36,6 +36,7 @@ os.environ.setdefault(
 _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 << 30:  # checkouts are 4,000 files each
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+os.environ["CI"] = "true"  # jobs are strict about what they open, wherever the tests run
 os.environ["SHIFTBENCH_TRUSTED"] = str(Path(__file__).parent / "makers" / "trusted")  # all folders
 memory.keep_freed()  # tests train and evaluate, and else hand pages back between two layers
 os.fsync = lambda _: (

@@ -16,7 +16,7 @@ import pytest
 from makers.made_campaign import checkout
 from shiftbench import plugins
 from shiftbench.errors import UndeclaredError
-from shiftbench.provenance import installed, opened_files, recipe
+from shiftbench.provenance import environment, installed, opened_files, recipe, trust
 from shiftbench.provenance.opened_files import Watch, watched
 from shiftbench.stages import verbs
 
@@ -147,6 +147,37 @@ def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, mo
     with pytest.raises(UndeclaredError, match=r"opened .*two\.txt, which decides what is made"):
         recipe.execute(made.root / job.recipe_path, verbs.shift)
     assert not (made.root / job.artifacts[0].ref.path).exists()
+
+
+def test_a_strict_job_may_read_the_list_of_trusted_checkouts(tmp_path, monkeypatch):
+    """The first job of a process asks git for the commit, and git runs only where that list says so."""
+    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.chdir(tmp_path)
+    made = checkout(tmp_path / "checkout")
+    monkeypatch.chdir(made.root)
+    (made.root / ".git").mkdir()
+    listed = tmp_path / "state/trusted"
+    listed.parent.mkdir()
+    listed.write_text(f"{made.root}\n")
+    monkeypatch.setenv(trust.VARIABLE, str(listed))
+    plan = made.plan(
+        strict=True,
+        shifts__gaussian_noise={"severities": [2, 3]},
+        campaigns__tiny__shifts=["gaussian_noise"],
+    )
+    plan.write(made.root)
+    opened = []
+    monkeypatch.setattr(trust, "_lines", lambda: opened.append(1) or listed.read_text().split())
+    identity, noise = (
+        [job for job in plan.of_verb("shift") if name in job.name]
+        for name in ("identity", "gaussian_noise")
+    )
+    for job in (*plan.of_verb("fetch"), *identity):
+        recipe.execute(made.root / job.recipe_path, verbs.RUN[job.verb])
+    environment.repository.cache_clear()  # asked after the first artifact, heard at the second
+    opened.clear()
+    assert recipe.execute(made.root / noise[0].recipe_path, verbs.shift) > 1
+    assert opened
 
 
 def _opened(path: str, *words: object, **more: object) -> None:

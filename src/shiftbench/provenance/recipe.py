@@ -23,7 +23,7 @@ from shiftbench import plugins
 from shiftbench.data import pins
 from shiftbench.errors import DataError, StaleError, UndeclaredError
 from shiftbench.files import from_json, sha256, sweep, sync, writable, write_json
-from shiftbench.provenance import code_digest, environment, locks, opened_files
+from shiftbench.provenance import code_digest, environment, locks, opened_files, trust
 from shiftbench.provenance.memo import digests
 from shiftbench.provenance.opened_files import Watch
 from shiftbench.provenance.receipts import flaw, is_here, is_hollow
@@ -376,7 +376,9 @@ class Run:
         }
         brought = [place for a in self.job.artifacts for place in pins.brought(a.ref, a.recipe)]
         folders += [path for path in brought if path.is_dir()]
-        single = [str(path.absolute()) for path in (*own, *brought, *map(Path, _BESIDE))]
+        # Where git is asked for the commit, the list of trusted checkouts is read.
+        beside = (*map(Path, _BESIDE), trust.listed_in())
+        single = [str(path.absolute()) for path in (*own, *brought, *beside)]
         allowed = [*opened_files.beginnings(files, folders), *single]
         return Watch(allowed, map(code_digest.locate, named))
 
