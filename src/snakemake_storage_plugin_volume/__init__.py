@@ -111,5 +111,5 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         self.place.touch()
 
     def list_candidate_matches(self) -> Iterable[str]:
-        """List nothing: our rules have no wildcards."""
+        """List nothing: our rules look for no files."""
         return ()

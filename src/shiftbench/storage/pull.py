@@ -136,7 +136,7 @@ SHOWN = 3
 _FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
 _WHY = {
     "sources": "never stored; a run brings them where it needs them",
-    "features": "never stored; `snakemake` makes those that it is asked for by path",
+    "features": "never stored; `shiftbench make PATH` makes them",
     "samples": "in dvc.lock only of later records; a run makes them where their page is to be made",
 }
 _NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
