@@ -28,7 +28,7 @@ include: "workflow/rules/stages.smk"  # a rule for each stage
 rule all:
     default_target: True
     input:
-        PLAN.targets.get("all", []),
+        local(PLAN.targets.get("all", ())),
 
 
 for name in PLAN.targets.keys() & {*ASKED.targets} - {"all"}:  # shards, systems/palm
@@ -37,4 +37,4 @@ for name in PLAN.targets.keys() & {*ASKED.targets} - {"all"}:  # shards, systems
         name:
             name
         input:
-            PLAN.targets[name],
+            local(PLAN.targets[name]),
