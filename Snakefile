@@ -28,7 +28,7 @@ include: "workflow/rules/stages.smk"  # a rule for each stage
 rule all:
     default_target: True
     input:
-        local(PLAN.targets.get("all", ())),
+        PLAN.targets.get("all", ()),
 
 
 for name in PLAN.targets.keys() & {*ASKED.targets} - {"all"}:  # shards, systems/palm
@@ -37,4 +37,4 @@ for name in PLAN.targets.keys() & {*ASKED.targets} - {"all"}:  # shards, systems
         name:
             name
         input:
-            local(PLAN.targets[name]),
+            PLAN.targets[name],

@@ -2,7 +2,7 @@
 # Its output here is a marker, which the plan removes where receipts say that there is something to do. Wildcards:
 #   job    which of the stage: digits/convnet-erm-s0
 #   root   where outputs are: nothing for params.yaml, build/smoke/, build/systems/palm/
-# Inputs are ancient(), since the time of a marker means nothing, and local(), since all machines share the campaign's folder.
+# Inputs are ancient(), since the time of a marker means nothing.
 # Memory and time are limits for a cluster, no forecast: --set-resources train:mem_mb=32000 says otherwise.
 import os
 
@@ -21,9 +21,9 @@ FETCH, SHIFT, TRAIN, EVALUATE, SCORE, AGGREGATE, REPORT = PLAN.stages()
 
 rule fetch:  # source files, checked by sha256
     input:
-        recipe=local(ancient("{root}recipes/fetch/{job}.json")),
+        recipe=ancient("{root}recipes/fetch/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/fetch/{job}.done")),
+        touch("{root}logs/jobs/fetch/{job}.done"),
     log:
         local("{root}logs/fetch/{job}.log"),
     priority: FETCH.priority
@@ -40,10 +40,10 @@ rule fetch:  # source files, checked by sha256
 
 rule shift:  # shards of a data set under a shift, at all severities
     input:
-        local(ancient(SHIFT.needs)),
-        recipe=local(ancient("{root}recipes/shift/{job}.json")),
+        ancient(SHIFT.needs),
+        recipe=ancient("{root}recipes/shift/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/shift/{job}.done")),
+        touch("{root}logs/jobs/shift/{job}.done"),
     log:
         local("{root}logs/shift/{job}.log"),
     priority: SHIFT.priority
@@ -61,10 +61,10 @@ rule shift:  # shards of a data set under a shift, at all severities
 
 rule train:  # weights
     input:
-        local(ancient(TRAIN.needs)),
-        recipe=local(ancient("{root}recipes/train/{job}.json")),
+        ancient(TRAIN.needs),
+        recipe=ancient("{root}recipes/train/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/train/{job}.done")),
+        touch("{root}logs/jobs/train/{job}.done"),
     log:
         local("{root}logs/train/{job}.log"),
     priority: TRAIN.priority
@@ -82,10 +82,10 @@ rule train:  # weights
 
 rule evaluate:  # what a model answers: one row per sample
     input:
-        local(ancient(EVALUATE.needs)),
-        recipe=local(ancient("{root}recipes/evaluate/{job}.json")),
+        ancient(EVALUATE.needs),
+        recipe=ancient("{root}recipes/evaluate/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/evaluate/{job}.done")),
+        touch("{root}logs/jobs/evaluate/{job}.done"),
     log:
         local("{root}logs/evaluate/{job}.log"),
     priority: EVALUATE.priority
@@ -103,10 +103,10 @@ rule evaluate:  # what a model answers: one row per sample
 
 rule score:  # OOD scores of detectors, and analyses of models
     input:
-        local(ancient(SCORE.needs)),
-        recipe=local(ancient("{root}recipes/score/{job}.json")),
+        ancient(SCORE.needs),
+        recipe=ancient("{root}recipes/score/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/score/{job}.done")),
+        touch("{root}logs/jobs/score/{job}.done"),
     log:
         local("{root}logs/score/{job}.log"),
     priority: SCORE.priority
@@ -122,10 +122,10 @@ rule score:  # OOD scores of detectors, and analyses of models
 
 rule aggregate:  # tables of metrics with their intervals
     input:
-        local(ancient(AGGREGATE.needs)),
-        recipe=local(ancient("{root}recipes/aggregate/{job}.json")),
+        ancient(AGGREGATE.needs),
+        recipe=ancient("{root}recipes/aggregate/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/aggregate/{job}.done")),
+        touch("{root}logs/jobs/aggregate/{job}.done"),
     log:
         local("{root}logs/aggregate/{job}.log"),
     priority: AGGREGATE.priority
@@ -141,10 +141,10 @@ rule aggregate:  # tables of metrics with their intervals
 
 rule report:  # the page, and the samples behind its numbers
     input:
-        local(ancient(REPORT.needs)),
-        recipe=local(ancient("{root}recipes/report/{job}.json")),
+        ancient(REPORT.needs),
+        recipe=ancient("{root}recipes/report/{job}.json"),
     output:
-        local(touch("{root}logs/jobs/report/{job}.done")),
+        touch("{root}logs/jobs/report/{job}.done"),
     log:
         local("{root}logs/report/{job}.log"),
     priority: REPORT.priority
