@@ -305,9 +305,12 @@ def writable(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        raise DataError(
-            f"cannot write {output}: {error.strerror}; make the folder writable or set another `root:`"
-        ) from error
+        cure = (
+            "move the folder away"
+            if output.is_dir()
+            else "make the folder writable or set another `root:`"
+        )
+        raise DataError(f"cannot write {output}: {error.strerror}; {cure}") from error
 
 
 def sweep(output: Path, *, owns_folder: bool) -> None:
