@@ -159,7 +159,11 @@ def _check_out(home: Path, targets: list[str]) -> None:
         "--force",
     ]
     done = subprocess.run(
-        [*command, "--", *targets],
+        [
+            *command,
+            "--",
+            *(f"./{target}" for target in targets),
+        ],  # a bare name may be that of a stage
         cwd=child_environment.NOWHERE,
         env=child_environment.build(child_environment.DVC),
         capture_output=True,
