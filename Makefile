@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators site run smoke systems verify publish record pull quick test test-snakemake test-all fuzz test-cpus test-slurm golden check types lint lock clean
+.PHONY: help setup clusters shell validators site run smoke systems verify publish record pull quick test test-snakemake test-all fuzz test-cpus test-clusters golden check types lint lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -20,8 +20,17 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 # Of the lock, uv installs what pip would, bytes checked by pip's hashes, in a tenth of the time; torch's builds are pip's to find.
 PIP := python -m pip install --quiet --disable-pip-version-check
 HASHED := --no-deps --require-hashes
+# Snakemake imports every executor that is installed, at each start: those of clusters take 0.7 s.
+CLUSTERS := ^\(kubernetes\|snakemake-executor-plugin-[a-z-]*\)==
+ENTRY_END := [^\\]$$
 INDEX := $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+# Of requirements.hashes all but the executors of clusters (d), or these alone (!d).
+define install
+{ uv pip install --quiet --python $(BIN)/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes) || \
+    { echo "uv could not: pip goes on, and takes minutes"; $(PIP) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes); }; }
+endef
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
@@ -40,13 +49,15 @@ setup: ## the environment .venv, from requirements.lock, checked by sha256
 	    exit 1; \
 	fi >&2
 	@echo "installing requirements.lock, torch and torchvision into .venv (about a minute, once)"
-	@$(PIP) $(HASHED) --requirement <(sed -n '/^uv==/,/[^\\]$$/p' requirements.hashes)
-	@uv pip install --quiet --python $(BIN)/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement requirements.hashes || \
-	    { echo "uv could not: pip goes on, and takes minutes"; $(PIP) $(HASHED) --requirement requirements.hashes; }
+	@$(PIP) $(HASHED) --requirement <(sed '/^uv==/,/$(ENTRY_END)/!d' requirements.hashes)
+	@$(call install,d)
 	@sh -c 'python -c "import polars" || exit 1' 2>/dev/null || { echo "this processor lacks AVX2: installing Polars' build for older ones"; \
 	    $(PIP) $(HASHED) --requirement requirements.older-cpu.hashes; }
 	@$(PIP) --no-compile --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
+
+clusters: setup ## into .venv, too: the executors for SLURM and Kubernetes
+	@$(call install,!d)
 
 shell: setup ## a shell that has the commands (or: source .venv/bin/activate)
 	@exec bash --rcfile <(cat ~/.bashrc 2>/dev/null; echo 'source "$(CURDIR)/$(BIN)/activate"')
@@ -105,7 +116,7 @@ quick: setup ## lint and the fast tests: before each commit
 	@$(PYTEST) -n auto --quick --quiet $(ARGS)
 
 test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
-	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
+	@$(PYTEST) -m "not slow and not gpu and not cluster" $(ARGS)
 
 # The lowest Snakemake that pyproject.toml allows, before everything else of .venv.
 SNAKEMAKE_VERSION := 9.18.1
@@ -119,7 +130,7 @@ test-snakemake: setup ## the workflow's tests with SNAKEMAKE_VERSION=9.18.1
 	    python -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' > $$(echo $(OTHER)/lib/python3.*/site-packages)/zz-ours.pth; }
 	@$(OTHER)/bin/python -m pytest -n 2 -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
 
-test-all: setup ## the tests, slow ones too, and a minute of fuzzing
+test-all: clusters ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" --rehearse $(ARGS)
 	@$(MAKE) --no-print-directory fuzz
 
@@ -129,8 +140,8 @@ fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60
 test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
-test-slurm: setup ## campaigns through a SLURM that the tests start (10 minutes)
-	@pytest -m slurm $(ARGS)
+test-clusters: clusters ## campaigns through a real SLURM, and through pods (10 minutes)
+	@$(PYTEST) -m cluster $(ARGS)
 
 golden: setup ## write tests/golden again (look at the diff before you commit)
 	@pytest --quiet --update-golden tests $(ARGS)

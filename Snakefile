@@ -19,7 +19,8 @@ warm.forget()
 
 
 onstart:
-    warm.start()
+    if PLAN.runs:
+        warm.start()
 
 
 include: "workflow/rules/stages.smk"  # a rule for each stage

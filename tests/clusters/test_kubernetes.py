@@ -16,7 +16,7 @@ from clusters.kube import Kube
 from clusters.smoke import SHIFTS, SMOKE, smoke
 from makers.repositories import Repository
 
-pytestmark = [pytest.mark.workflow]
+pytestmark = [pytest.mark.workflow, pytest.mark.cluster]
 
 IMAGE = "registry.example.org/shiftbench:0.1.0"
 FOLDERS = ("build/smoke/data", "build/smoke/weights", "build/smoke/results")

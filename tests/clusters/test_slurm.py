@@ -17,7 +17,7 @@ from shiftbench.provenance import locks
 
 pytestmark = [
     pytest.mark.workflow,
-    pytest.mark.slurm,
+    pytest.mark.cluster,
     pytest.mark.needs("slurmctld", "slurmd", "munged"),
 ]
 

@@ -36,12 +36,12 @@ def test_a_system_takes_what_its_published_run_took(tmp_path: Path) -> None:
     """Jobs that were never made here: by their stages' rates, in sum the minutes of measured.json."""
     planned, _ = plans.load("systems/recode")
     file = cards.file("recode").with_name("measured.json")
-    expected = estimate.seconds(planned, tmp_path)
+    expected = estimate.seconds(planned, tmp_path, {}, planned.jobs)
     minutes = json.loads(file.read_text())["minutes"]
     assert sum(expected.values()) / 60 == pytest.approx(minutes)
     little, _ = plans.load("systems/recode/smoke")
     rates = {job.rule: estimate.SECONDS[job.verb] for job in little.jobs.values()}
-    assert estimate.seconds(little, tmp_path) == pytest.approx(rates)
+    assert estimate.seconds(little, tmp_path, {}, little.jobs) == pytest.approx(rates)
 
 
 def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None
         file = tmp_path / f"{path}.run.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"seconds": 3.0 + number}))
-    here = estimate.took(plan, tmp_path)
+    here = estimate.took(plan.jobs.values(), tmp_path)
     assert set(here) == {job.rule for job in made} != set()
     known = {job.rule: 1000.0 + number for number, job in enumerate(others)}
-    expected = estimate.seconds(plan, tmp_path, {**known, "another rule": 5.0})
+    expected = estimate.seconds(plan, tmp_path, {**known, "another rule": 5.0}, plan.jobs)
     rates = {job.rule: estimate.SECONDS[job.verb] for job in (first, second)}
     assert expected == {**rates, **known, **here}
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from shiftbench.files import from_json
@@ -94,21 +93,27 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
 
 
 def seconds(
-    plan: Plan, root: Path, known: Mapping[str, float] = MappingProxyType({})
+    plan: Plan, root: Path, known: Mapping[str, float], asked: Collection[str]
 ) -> dict[str, float]:
     """Return what each job is expected to take, by its rule.
 
-    That is what it took here before, else where it was published (`known`, of `published`), else the rate of its stage.
+    Args:
+        plan: the plan.
+        root: its output root.
+        known: what jobs took where they were published (`published`).
+        asked: those jobs, as in `plan.jobs`, of which it matters what they took here before. The rate of its stage is
+            what is expected of a job of which nothing is known.
     """
     jobs = plan.jobs.values()
     rate = _whole(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
     rates = {job.rule: rate * SECONDS[job.verb] for job in jobs}
-    return {**rates, **{rule: known[rule] for rule in rates if rule in known}, **took(plan, root)}
+    here = took(map(plan.jobs.__getitem__, asked), root)
+    return {**rates, **{rule: known[rule] for rule in rates if rule in known}, **here}
 
 
-def took(plan: Plan, root: Path) -> dict[str, float]:
+def took(jobs: Iterable[Job], root: Path) -> dict[str, float]:
     """Return what jobs took here, by their rules: those that have a run file."""
-    times = {job.rule: _measured(job, root) for job in plan.jobs.values()}
+    times = {job.rule: _measured(job, root) for job in jobs}
     return {rule: time for rule, time in times.items() if time is not None}
 
 

@@ -123,6 +123,11 @@ class PlannedJobs:
         """The jobs by root, stage and name."""
         return {(job.root, job.verb, job.name): job for job in self.jobs}
 
+    @property
+    def runs(self) -> bool:
+        """Whether any job has something to do."""
+        return any(job.runs for job in self.jobs)
+
     def stages(self) -> list[Stage]:
         """Return what rules of Snakemake ask of the jobs of each stage, in the order of the data's path."""
         return [Stage(verb, self.by_place) for verb in plan.VERBS]
@@ -335,7 +340,7 @@ def of(
     made = out_of_date.find(planned.artifacts, planned.jobs.values(), states, asked | forced)
     runs = {maker[ref] for ref in made}
 
-    seconds = estimate.seconds(planned, root, known)
+    seconds = estimate.seconds(planned, root, known, runs)
     behind = _seconds_behind(planned, seconds)
     jobs = tuple(
         PlannedJob(
