@@ -8,6 +8,7 @@ path is such a storage: this provider tells Snakemake that files are there, how 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def __post_init__(self) -> None:
         self.retrieve = False
+        self.keep_local = True  # Snakemake removes local copies after use, and these are the files themselves
         self.place = Path(self.query)
+        self.copy = self.place
 
     async def inventory(self, cache: IOCacheStorageInterface) -> None:
         """Note what is known of the file."""
@@ -73,9 +76,13 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         """Return no folder: asking for single files costs nothing."""
         return None
 
+    def set_local_path(self, path: Path) -> None:
+        """Note where a copy is: Snakemake says so of the archive of the workflow's sources alone."""
+        self.copy = path
+
     def local_path(self) -> Path:
-        """Return where a copy would be: the file itself, so that Snakemake makes markers in place."""
-        return self.place
+        """Return where a copy is: the file itself, so that Snakemake makes markers in place."""
+        return self.copy
 
     def local_suffix(self) -> str:
         """Return where a copy would stand."""
@@ -97,10 +104,17 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         return 0 if self.place.is_dir() else self.place.stat().st_size
 
     def retrieve_object(self) -> None:
-        """Do nothing: the file is where a copy would be."""
+        """Copy the archive of the workflow's sources from the volume; all else is in its place."""
+        self._copied(self.place, self.copy)
 
     def store_object(self) -> None:
-        """Do nothing: what Snakemake or a job made is on the volume."""
+        """Copy the archive of the workflow's sources to the volume; all else is in its place."""
+        self._copied(self.copy, self.place)
+
+    def _copied(self, here: Path, there: Path) -> None:
+        if here != there:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(here, there)
 
     def remove(self) -> None:
         """Remove the file."""
