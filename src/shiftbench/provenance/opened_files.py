@@ -177,8 +177,7 @@ class Watch:
 
     @functools.cached_property
     def _imported_before(self) -> set[str]:
-        files = (getattr(sys.modules.get(name), "__file__", None) for name in self._before)
-        return {os.path.realpath(file) for file in files if file}
+        return {real for name, real in imported().items() if name in self._before}
 
     def _of_plugins(self, file: str) -> bool:
         """Tell whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
@@ -194,6 +193,15 @@ class Watch:
         with watched(None):  # what is read to tell is not the job's
             wrong = {file for file in self._data if not _is_of_wheel(file)}
         return sorted(self._found | wrong)
+
+
+def imported() -> dict[str, str]:
+    """Return the file of each module that is imported, links followed."""
+    files = ((name, getattr(module, "__file__", None)) for name, module in [*sys.modules.items()])
+    return {name: _real(file) for name, file in files if file}
+
+
+_real = functools.cache(os.path.realpath)
 
 
 def _is_installed(file: str) -> bool:
