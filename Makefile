@@ -56,7 +56,7 @@ setup: ## the environment .venv, from requirements.lock, checked by sha256
 	@$(PIP) --no-compile --constraint requirements.lock --no-build-isolation --editable .
 	@echo "$(WANTED)" > $(STAMP)
 
-clusters: setup ## into .venv, too: the executors for SLURM and Kubernetes
+clusters: setup ## executors for SLURM, Kubernetes and others, into .venv
 	@$(call install,!d)
 
 shell: setup ## a shell that has the commands (or: source .venv/bin/activate)
@@ -140,7 +140,7 @@ fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60
 test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
-test-clusters: clusters ## campaigns through a real SLURM, and through pods (10 minutes)
+test-clusters: clusters ## campaigns through a SLURM, and pods (10 minutes)
 	@$(PYTEST) -m cluster $(ARGS)
 
 golden: setup ## write tests/golden again (look at the diff before you commit)
@@ -162,7 +162,7 @@ lock: ## write requirements.lock and both .hashes with the newest releases
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	python -m venv "$$scratch"; \
 	"$$scratch/bin/pip" install --quiet --disable-pip-version-check --upgrade pip setuptools; \
-	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,timm,onnx,ranking,search,generation,llm,dev]'; \
+	"$$scratch/bin/pip" install --quiet --disable-pip-version-check '.[workflow,remotes,slurm,kubernetes,cluster,timm,onnx,ranking,search,generation,llm,dev]'; \
 	{ sed '/^[^#]/,$$d' requirements.lock; "$$scratch/bin/pip" freeze --all | grep -viE '^(pip|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*|shiftbench)\b'; } > "$$scratch/lock"; \
 	mv "$$scratch/lock" requirements.lock; \
 	sed -n 's/^polars==/polars-runtime-compat==/p' requirements.lock > "$$scratch/older-cpu"; \

@@ -54,6 +54,37 @@ def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
     assert cluster.bytes(*folders) == local.bytes(*folders)
 
 
+def test_another_executor_submits_by_the_commands_that_it_is_given(
+    slurm: None, local: Repository, tmp_path: Path
+) -> None:
+    shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
+    cluster = Repository(tmp_path / "repository")
+    for folder in SHIFTS:
+        shutil.rmtree(cluster.path / folder)
+    status = tmp_path / "status"
+    status.write_text(STATUS)
+    status.chmod(0o755)
+    submit = "sbatch --parsable --partition=main --mem={resources.mem_mb}"
+    options = (f"--cluster-generic-submit-cmd={submit}", f"--cluster-generic-status-cmd={status}")
+    known = set(jobs())
+    cluster.run(
+        "snakemake", "--executor=cluster-generic", "--jobs=2", *options, "shards", *SMOKE
+    )
+    assert len(set(jobs()) - known) == 2
+    folders = ("build/smoke/data", "build/smoke/results")
+    assert cluster.bytes(*folders) == local.bytes(*folders)
+
+
+STATUS = """\
+#!/bin/sh
+case $(squeue --noheader --states=all --format=%T --jobs="$1") in
+    COMPLETED) echo success ;;
+    PENDING | CONFIGURING | RUNNING | COMPLETING) echo running ;;
+    *) echo failed ;;
+esac
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_smoke_campaign_has_the_bytes_of_a_local_run(

@@ -26,6 +26,7 @@ from isolation import ROOT
 from shiftbench import plugins
 from shiftbench.audit import checks
 from shiftbench.plan import cards
+from shiftbench.tools import doctor
 from shiftbench.tools.preview import own_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -86,9 +87,36 @@ def test_every_pin_of_the_lock_has_the_hashes_that_setup_asks_for() -> None:
     assert hashed("requirements.older-cpu.hashes") == {"polars-runtime-compat": pins["polars"]}
     made = (ROOT / "Makefile").read_text()
     assert "HASHED := --no-deps --require-hashes\n" in made
-    asked = re.findall(r"(\S+) --requirement requirements\.(\S*)hashes", made)
-    by_uv_and_by_pip = [("$(HASHED)", "")] * 2
-    assert asked == [*by_uv_and_by_pip, ("$(HASHED)", "older-cpu.")]
+    asked = re.findall(r"(\S+) --requirement (?:<\(sed '.*?' )?requirements\.(\S*)hashes", made)
+    uv_itself_and_all_by_uv_or_pip = [("$(HASHED)", "")] * 3
+    assert sorted(asked) == [*uv_itself_and_all_by_uv_or_pip, ("$(HASHED)", "older-cpu.")]
+
+
+def test_setup_installs_all_but_the_executors_of_clusters() -> None:
+    """These come with `make clusters`: Snakemake imports them at each start."""
+    both = [sed(f"/$(CLUSTERS)/,/$(ENTRY_END)/{command}") for command in ("d", "!d")]
+    rest, executors = (re.findall(r"^(\S+)==", text, re.MULTILINE) for text in both)
+    assert {*rest, *executors} == locked().keys()
+    assert all(map(doctor.OF_CLUSTERS.match, executors))
+    assert not any(map(doctor.OF_CLUSTERS.match, rest))
+    groups = (EXTRAS[name] for name in ("slurm", "kubernetes", "cluster"))
+    assert {Requirement(line).name for group in groups for line in group} <= {*executors}
+
+
+def sed(script: str) -> str:
+    """Return what the Makefile takes of the hashes."""
+    made = (ROOT / "Makefile").read_text()
+    for name, value in re.findall(r"^([A-Z_]+) := (.*)$", made, re.MULTILINE):
+        script = script.replace(f"$({name})", value)
+    command = ["sed", script.replace("$$", "$"), ROOT / "requirements.hashes"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def installed() -> dict[str, Requirement]:
+    """Return the pins of what is installed: all, or all but the executors of clusters."""
+    names = {canonicalize_name(one.name) for one in metadata.distributions()}
+    assert all(map(doctor.OF_CLUSTERS.match, locked().keys() - names))
+    return {name: pin for name, pin in locked().items() if name in names}
 
 
 def test_lock_satisfies_the_declared_ranges() -> None:
@@ -106,7 +134,7 @@ def test_lock_satisfies_the_declared_ranges() -> None:
 def test_lock_is_closed_under_what_its_packages_need() -> None:
     lacking = {
         f"{need.name} (of {name})"
-        for name in locked()
+        for name in installed()
         for need in map(Requirement, metadata.requires(name) or [])
         if need.marker is None or need.marker.evaluate({"extra": ""})
         if canonicalize_name(need.name) not in locked().keys() | RANGES
@@ -117,7 +145,7 @@ def test_lock_is_closed_under_what_its_packages_need() -> None:
 def test_environment_is_the_locked_one() -> None:
     other = {
         name: metadata.version(name)
-        for name, pin in locked().items()
+        for name, pin in installed().items()
         if not pin.specifier.contains(metadata.version(name))
     }
     assert not other, "make setup brings the locked versions"

@@ -92,11 +92,12 @@ def drift(lock: Path) -> list[str]:
     return [
         f"{name} {installed[name] or 'is missing'}, locked is {version}"
         for name, version in pins
-        if installed[name] != version and not (installed[name] is None and _OF_CLUSTERS.match(name))
+        if installed[name] != version and not (installed[name] is None and OF_CLUSTERS.match(name))
     ]
 
 
-_OF_CLUSTERS = re.compile("kubernetes$|snakemake-executor-plugin-")
+OF_CLUSTERS = re.compile("kubernetes$|snakemake-executor-plugin-")
+"""The packages that `make clusters` installs, and `make setup` does not."""
 
 
 def _installed(name: str) -> str | None:
