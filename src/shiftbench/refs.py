@@ -23,8 +23,6 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 _PATHS = {
@@ -46,8 +44,7 @@ _PATHS = {
 _LOCAL = {"shards": "data/local/{}/manifest.json", "previews": "data/local/{}.json"}
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """One thing that is made: `kind` (a key of the table above) and `name` (its path's middle).
 
     `local` shards and previews are those that a licence forbids to pass on: kept in data/local, never
@@ -71,7 +68,7 @@ class Ref:
     @property
     def parts(self) -> tuple[str, ...]:
         """The name's components."""
-        return PurePosixPath(self.name).parts
+        return tuple(self.name.split("/"))
 
 
 class ShardsName(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -107,7 +107,7 @@ class EvaluationPoints:
 
     def _any_row(self, name: str, campaign: Campaign) -> bool:
         try:
-            return bool(self.rows(campaign))
+            return any(True for _ in self._rows(campaign))
         except ParamsError as error:
             raise type(error)(f"campaigns.{name}: {error}") from error
 
@@ -266,6 +266,9 @@ class EvaluationPoints:
 
     def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
         """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""
+        return list(self._rows(campaign))
+
+    def _rows(self, campaign: Campaign) -> Iterator[dict[str, Any]]:
         points = self.of(campaign)
         rows = (
             _row(campaign, of, method, detector, point)
@@ -273,7 +276,7 @@ class EvaluationPoints:
             for point in points
             for detector in (None, *_detectors(campaign, point))
         )
-        return [row for row in rows if Ref("records", row["records"]) not in self.unbuildable]
+        return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
     def kept_features(self, campaign: Campaign) -> list[Ref]:
         """Return the records whose features a campaign keeps, as far as they can be made here."""

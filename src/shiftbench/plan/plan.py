@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,10 +237,11 @@ class Plan:
             text = job.text().encode()
             if _read(file) != text:
                 write_bytes(file, text)
-        for file in set((root / "recipes").rglob("*.json")) - wanted.keys():
-            if not file.is_dir():
-                with writable(file):
-                    file.unlink()
+        files = {f"{top}/{name}" for top, _, names in os.walk(root / "recipes") for name in names}
+        for file in files - set(map(str, wanted)):
+            if file.endswith(".json"):
+                with writable(Path(file)):
+                    Path(file).unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
             with writable(root / "recipes" / verb / "job.json"):
                 pass
