@@ -185,9 +185,12 @@ class Stage:
         """Return the group whose jobs may share a submission."""
         return self._of(wildcards).group
 
-    def again(self, wildcards: Any) -> str:
-        """Return the option of the command that makes all outputs again, where that is asked for."""
-        return "--again" if self._of(wildcards).again else ""
+    @property
+    def again(self) -> str | Callable[[Any], str]:
+        """The option of the command that makes all outputs again, by job where that is asked for of any."""
+        if not any(job.again for job in self.jobs.values()):
+            return ""  # Snakemake takes 0.2 ms to ask a function about a job
+        return lambda wildcards: "--again" if self._of(wildcards).again else ""
 
     def device(self, wildcards: Any, resources: Any) -> str:  # noqa: ARG002  # Snakemake gives both
         """Return where a job computes: on the GPU that it was given, or it fails; else where its stage does."""
