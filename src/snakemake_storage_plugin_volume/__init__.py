@@ -60,7 +60,9 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def __post_init__(self) -> None:
         self.retrieve = False
-        self.keep_local = True  # Snakemake removes local copies after use, and these are the files themselves
+        self.keep_local = (
+            True  # Snakemake removes local copies after use, and these are the files themselves
+        )
         self.place = Path(self.query)
         self.copy = self.place
 

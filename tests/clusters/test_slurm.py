@@ -67,9 +67,7 @@ def test_another_executor_submits_by_the_commands_that_it_is_given(
     submit = "sbatch --parsable --partition=main --mem={resources.mem_mb}"
     options = (f"--cluster-generic-submit-cmd={submit}", f"--cluster-generic-status-cmd={status}")
     known = set(jobs())
-    cluster.run(
-        "snakemake", "--executor=cluster-generic", "--jobs=2", *options, "shards", *SMOKE
-    )
+    cluster.run("snakemake", "--executor=cluster-generic", "--jobs=2", *options, "shards", *SMOKE)
     assert len(set(jobs()) - known) == 2
     folders = ("build/smoke/data", "build/smoke/results")
     assert cluster.bytes(*folders) == local.bytes(*folders)

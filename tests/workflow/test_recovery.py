@@ -49,7 +49,7 @@ def test_no_record_is_made_from_a_damaged_checkpoint(
     net.write_bytes(damage(net.read_bytes()))
     record.unlink()
     done = campaign.repository.make("--keep-going", "--", "records")
-    assert f"made again: {NET}: bytes changed: {net.name}" in done.stderr
+    assert f"to repair: {NET}: bytes changed: {net.name}" in done.stderr
     assert list(campaign.wrong()) == []
     assert record.exists()
     assert campaign.repository.planned() == set()

@@ -1,4 +1,4 @@
-"""A flipped byte in a shard: found by the next run and by `repair`, named, and made again."""
+"""A flipped byte in a shard: found by the next run and by `repair`, named, and repaired."""
 
 from __future__ import annotations
 
@@ -22,14 +22,25 @@ def flip(tar: Path) -> bytes:
     return good
 
 
-def test_a_flipped_byte_is_named_and_made_again(colleague: Repository) -> None:
+def test_a_flipped_byte_is_named_and_repaired(colleague: Repository) -> None:
     tar, record = colleague.path / TAR, (colleague.path / RECORD).read_bytes()
     good = flip(tar)
     done = colleague.make("logs/jobs/evaluate/tiny/convnet-erm-s0/plain.done")
     manifest = TAR.replace("000000.tar", "manifest.json")
-    assert f"made again: {manifest}: bytes changed: 000000.tar" in done.stderr
+    assert f"to repair: {manifest}: bytes changed: 000000.tar" in done.stderr
     assert tar.read_bytes() == good
     assert (colleague.path / RECORD).read_bytes() == record
+    log = colleague.path / "logs/shift/tiny/test/contrast.log"
+    assert log.read_text() == "000000.tar: from DVC's cache\nshift contrast: 0 made\n"
+
+    for kept in (colleague.path / ".dvc/cache/files").rglob("*"):
+        if kept.is_file() and kept.read_bytes() == good:
+            kept.chmod(0o644)
+            flip(kept)
+    flip(tar)
+    colleague.make("shards")
+    assert log.read_text() == "shift contrast: 1 made\n", "the cache is damaged, too"
+    assert tar.read_bytes() == good
 
     flip(tar)
     repaired = colleague.run("shiftbench", "repair", TAR)

@@ -27,8 +27,18 @@ def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None
     plugins.Folders.only_read = (
         False  # whoever started the run trusts the checkout, and may have on another machine
     )
-    count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options), again=again)
+    make = partial(verbs.RUN[verb], **options)
+    count = recipe.execute(recipe_file, make, again=again, copy=_from_cache)
     err.print(f"{verb} {recipe_file.stem}: {count} made")
+
+
+def _from_cache(file: Path, digest: str, there: Path) -> bool:
+    from shiftbench.storage import dvc_store
+
+    found = dvc_store.copy(file, digest, there)
+    if found:
+        err.print(escaped(f"{file.name}: from DVC's cache"))
+    return found
 
 
 @app.command(rich_help_panel=PANEL)

@@ -27,7 +27,9 @@ COMMAND = ("-m", "shiftbench.cli.warm_server")
 def start() -> None:
     """Start a server, which ends with this process, and tell jobs where it is; without it they start cold."""
     folder = tempfile.mkdtemp(prefix="shiftbench-")  # of this user alone
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the server does it, too: one of them may be killed
+    atexit.register(
+        shutil.rmtree, folder, ignore_errors=True
+    )  # the server does it, too: one of them may be killed
     address = str(Path(folder) / "jobs")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)

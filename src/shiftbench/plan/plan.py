@@ -237,11 +237,12 @@ class Plan:
             text = job.text().encode()
             if _read(file) != text:
                 write_bytes(file, text)
-        files = {f"{top}/{name}" for top, _, names in os.walk(root / "recipes") for name in names}
-        for file in files - set(map(str, wanted)):
-            if file.endswith(".json"):
-                with writable(Path(file)):
-                    Path(file).unlink()
+        walked = os.walk(root / "recipes")  # folders of thousands of jobs
+        there = {f"{top}/{name}" for top, _, names in walked for name in names}
+        for extra in there - set(map(str, wanted)):
+            if extra.endswith(".json"):
+                with writable(Path(extra)):
+                    Path(extra).unlink()
         for verb in VERBS:  # DVC depends on these folders, also where they are empty
             with writable(root / "recipes" / verb / "job.json"):
                 pass

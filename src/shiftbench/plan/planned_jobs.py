@@ -272,10 +272,10 @@ def _refuse_chains(planned: PlannedJobs, until: Collection[str]) -> None:
 
 
 def _repairs(planned: PlannedJobs) -> list[str]:
-    """Say what a run makes again because its bytes are not those that were made."""
+    """Say what a run repairs because its bytes are not those that were made."""
     lines = [line for job in planned.jobs if job.runs for line in job.damaged]
     more = [f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else []
-    return [f"made again: {line}" for line in [*lines[:_TOLD], *more]]
+    return [f"to repair: {line}" for line in [*lines[:_TOLD], *more]]
 
 
 _TOLD = 5

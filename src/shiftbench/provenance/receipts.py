@@ -61,8 +61,11 @@ def receipt(root: Path, ref: Ref) -> Receipt | None:
     Raises:
         DataError: as `is_here`.
     """
-    if not is_here(root, ref):
-        return None
+    return stated(root, ref) if is_here(root, ref) else None
+
+
+def stated(root: Path, ref: Ref) -> Receipt | None:
+    """Read the receipt of `ref`, whether or not the output is here; None when it is not or cannot be read."""
     try:
         content = _RECEIPTS(f"{root}/{ref.path}.receipt.json")
     except OSError:

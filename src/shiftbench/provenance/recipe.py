@@ -22,11 +22,11 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.data import pins
 from shiftbench.errors import DataError, StaleError, UndeclaredError
-from shiftbench.files import from_json, sha256, sweep, sync, writable, write_json
+from shiftbench.files import from_json, scratch, sha256, sweep, sync, writable, write_json
 from shiftbench.provenance import code_digest, environment, locks, opened_files, trust
 from shiftbench.provenance.memo import digests
 from shiftbench.provenance.opened_files import Watch
-from shiftbench.provenance.receipts import flaw, is_here, is_hollow
+from shiftbench.provenance.receipts import flaw, is_here, is_hollow, stated
 from shiftbench.provenance.receipts import made as made
 from shiftbench.provenance.receipts import receipt as receipt
 from shiftbench.provenance.receipts import receipt_path as receipt_path
@@ -34,6 +34,7 @@ from shiftbench.provenance.receipts import run_path as run_path
 from shiftbench.refs import Ref
 
 Recipe = dict[str, Any]
+Copy = Callable[[Path, str, Path], bool]
 _BESIDE = (
     "params.yaml",
     "requirements.lock",
@@ -266,6 +267,34 @@ class Run:
             or (not streams and is_hollow(self.root, artifact.ref))
         ]
 
+    def restore(self, todo: Iterable[Artifact], copy: Copy) -> bool:
+        """Put back what somebody keeps of artifacts whose receipts are right and whose files are not.
+
+        Args:
+            todo: artifacts that are to be made; of those asked for again nothing is put back.
+            copy: writes the bytes of a file, by its path and their sha256, to another place; tells whether it could.
+
+        Returns:
+            Whether any is whole again.
+        """
+        whole = [self._restore(one, copy) for one in todo if one.ref not in self._again]
+        return any(whole)
+
+    def _restore(self, artifact: Artifact, copy: Copy) -> bool:
+        content = stated(self.root, artifact.ref)
+        if content is None or content["fingerprint"] != artifact.fingerprint:
+            return False
+        output = self.path(artifact.ref)
+        for name in sorted(content["made"], key=lambda name: name == output.name):
+            file, digest = output.parent / name, content["made"][name]
+            with scratch(file) as temporary:
+                if file.is_file() and sha256(file) == digest:
+                    continue
+                if not copy(file, digest, temporary):
+                    return False
+                temporary.replace(file)
+        return status(self.root, artifact) == "fresh"
+
     def note(self, **facts: object) -> None:
         """Add facts to the run files of the artifacts committed from now on."""
         self.notes.update(facts)
@@ -410,13 +439,20 @@ def _processor_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def execute(file: Path, make: Callable[[Run, list[Artifact]], None], *, again: bool = False) -> int:
+def execute(
+    file: Path,
+    make: Callable[[Run, list[Artifact]], None],
+    *,
+    again: bool = False,
+    copy: Copy | None = None,
+) -> int:
     """Run one job from its recipe file under a lock that the kernel releases after a kill.
 
     Args:
         file: the recipe file.
         make: makes artifacts.
         again: make all of the job's, also what is as its receipt says.
+        copy: brings a file that somebody keeps, as `Run.restore` asks for it.
 
     Returns:
         The number of artifacts that were made.
@@ -431,6 +467,9 @@ def execute(file: Path, make: Callable[[Run, list[Artifact]], None], *, again: b
         for artifact in todo:
             _refuse_folders(run.places(artifact.ref))  # before hours of work
             sweep(run.path(artifact.ref), owns_folder=artifact.ref.owns_folder)
+        if copy and run.restore(todo, copy):
+            todo = run.todo()
+        for artifact in todo:
             run.check_code(artifact)
             pins.check(artifact.recipe)
         if todo:

@@ -123,7 +123,9 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
         write_bytes(scratch / ABOUT, lined(about))
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
-        write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
+        write_bytes(
+            scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root))
+        )
         _replace(scratch, target)
     return Published(scale, target, about, content, texts)
 

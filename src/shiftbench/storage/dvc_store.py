@@ -6,8 +6,10 @@ listing of its files. Nothing here asks a terminal for a password: a job and a p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import Any
 import yaml
 
 from shiftbench.errors import ChecksumError, DataError
-from shiftbench.files import from_json, from_yaml, stays_below
+from shiftbench.files import from_json, from_yaml, sha256, stays_below
 from shiftbench.provenance import opened_files, trust
 
 CONNECT, READ = 10, 60
@@ -228,6 +230,35 @@ def recorded(home: Path) -> dict[str, str]:
         elif kept.is_file():
             found |= output.files(kept.read_bytes())
     return found
+
+
+def copy(file: Path, digest: str, there: Path) -> bool:
+    """Write what the cache has of a recorded file to another place.
+
+    Args:
+        file: as it is recorded.
+        digest: sha256 of the bytes that are wanted.
+        there: where they are written.
+
+    Returns:
+        Whether that was done: not where other bytes or nothing was recorded, or DVC is not installed.
+    """
+    try:
+        home = home_of(file.parent)
+        kept = _kept(home).get((file.parent.resolve() / file.name).relative_to(home).as_posix())
+        if kept is None:
+            return False
+        shutil.copyfile(kept, there)
+    except (ImportError, OSError, DataError):
+        return False
+    return sha256(there) == digest
+
+
+@functools.cache
+def _kept(home: Path) -> dict[str, Path]:
+    """Return the objects of all that is recorded, once in a process."""
+    cache = cache_of(home)
+    return {path: cache / place(oid) for path, oid in recorded(home).items()}
 
 
 def paths(home: Path) -> set[str]:
