@@ -15,7 +15,7 @@ from PIL import Image
 from makers import planned_campaign
 from shiftbench import cli
 from shiftbench.data import pins, shards, skipped
-from shiftbench.errors import ChecksumError, ShiftbenchError
+from shiftbench.errors import ChecksumError, DataError, ShiftbenchError
 from shiftbench.plan import planned_jobs, unavailable
 from shiftbench.refs import Ref
 
@@ -303,10 +303,10 @@ def test_unwritable_output_folder(home: Path) -> None:
     (home / "taken").write_text("a file")
     code, told = message(home, root="taken/out")
     assert code == 3
-    assert "cannot look at taken/out/" in told
-    assert (
-        "taken: Not a directory; outputs belong there, so move it away, or make it a folder" in told
-    )
+    assert "cannot write taken/out/recipes/" in told
+    assert "Not a directory; make the folder writable or set another `root:`" in told
+    with pytest.raises(DataError, match="cannot look at taken/out/.*outputs belong there"):
+        planned_jobs.load({}, main=True)
     make(home, "shift/shapes/test/identity")
     (home / "data/shards/shapes/test/bright").write_text("a file")
     code, told = message(home, "shift/shapes/test/bright")
