@@ -144,7 +144,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(
         StaleError,
-        match=r"mine/shifts/bright.py changed after the recipe of .*one.* was written",
+        match=r"mine/shifts/bright.py: LEVELS changed after the recipe of .*one.* was written",
     ):
         recipe.execute(file, edit_then_make)
     assert not (tmp_path / ONE.path).exists()

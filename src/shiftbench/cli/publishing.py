@@ -95,6 +95,12 @@ def _both(home: Path) -> list[str | None]:
     return [one for one in published.scales(home) if scales.is_made(one, home)]
 
 
+_OLDER = (
+    "published before code was digested by definition. No fingerprint equals one that is planned here; bytes, numbers "
+    "and verdicts are compared as ever."
+)
+
+
 def _tell(found: list[Stands]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
@@ -110,6 +116,9 @@ def _tell(found: list[Stands]) -> None:
         style = _STYLES[one.verdict]
         table.add_row(one.scale or scales.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
+    older = [one.scale or scales.PLAIN for one in found if one.older]
+    if older:
+        out.print(f"{', '.join(older)}: {_OLDER}", soft_wrap=True)
     for one in found:
         _explain(one)
 

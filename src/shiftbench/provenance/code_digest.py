@@ -15,13 +15,14 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
+from shiftbench.plugins.entries import FILE
 from shiftbench.provenance import definitions
 from shiftbench.provenance.definitions import Definition, Text
 from shiftbench.provenance.source_facts import DECLARATION, DECLARING, Home, text_of
@@ -302,34 +303,37 @@ class Node:
 
     Attributes:
         meaning: digest of it, with what each reference is but not where it leads.
-        told: digest of what counts where something reflects.
         targets: what the references lead to; None: a reference to nothing of ours.
         lazy: files that it imports when it runs.
-        reflects: whether it reads names, docstrings or annotations of others.
+        reads: what it reads of others that else only tells: names and annotations (0), docstrings (1).
     """
 
-    __slots__ = ("definition", "file", "lazy", "linked", "meaning", "reflects", "targets", "told")
+    __slots__ = ("definition", "file", "lazy", "linked", "meaning", "reads", "targets")
 
     def __init__(self, file: File, definition: Definition | None) -> None:
         self.file = file
         self.definition = definition or NOTHING
         self.linked = False
-        self.meaning, self.told = "", definition.told if definition else ""
+        self.meaning = ""
         self.targets: list[Node] = []
         self.lazy: list[File] = []
-        self.reflects = "reflects" in self.definition.traits
+        traits = self.definition.traits
+        self.reads = {at for at, name in enumerate(_READING) if name in traits}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that it binds."""
         return self.definition.names
 
-    def shown(self, *, told: bool) -> str:
-        """Return its digest, with or without what only tells."""
-        return definitions.digest([self.meaning, self.told]) if told else self.meaning
+    def shown(self, told: Sequence[int]) -> str:
+        """Return its digest, with what only tells where something reads it."""
+        if not told:
+            return self.meaning
+        return definitions.digest([self.meaning, *(self.definition.told[at] for at in told)])
 
 
-NOTHING = Definition((), "", "", (), (), (), (), frozenset(), ())
+_READING = ("reflects", "documents")
+NOTHING = Definition((), "", ("", ""), (), (), (), (), frozenset(), ())
 """What a node defines that stands for a module."""
 
 
@@ -482,15 +486,29 @@ class _Linker:
             if target is not None:
                 node.targets.append(target)
                 attributes = token.partition(" ")[2].split(".")
-                node.reflects |= not definitions.REFLECTING.isdisjoint(attributes)
+                node.reads |= {0} if not definitions.REFLECTING.isdisjoint(attributes) else set()
+                node.reads |= {1} if not definitions.DOCUMENTING.isdisjoint(attributes) else set()
         if "placed" in own.traits:
             parts.append(f"in {node.file.place}")
-        node.meaning = definitions.digest(parts)
         node.lazy = [file for dotted in own.lazy for file in self.imported(dotted)]
-        node.targets += [file.whole for name in own.strings for file in self._told_of(name)]
+        for name in own.strings:
+            if "/" in name:
+                node.targets.append(self._plugin(name, parts).interface)
+            else:
+                node.targets += [file.whole for file in self._told_of(name)]
+        node.meaning = definitions.digest(parts)
         if "opaque" in own.traits:
             brought = [one for dotted in node.file.text.imports for one in self.imported(dotted)]
             node.targets += [file.whole for file in (node.file, *dict.fromkeys(brought))]
+
+    def _plugin(self, text: str, parts: list[str]) -> File:
+        """Return the file of a plugin, and add the options of an entry to what counts."""
+        family, name = text.split("/")
+        found = plugins.entry(family, name)
+        if found is not None:
+            self._marks[str(found.home / FILE)] = _mark(str(found.home / FILE))
+            parts.append(repr(sorted(found.options.items())))
+        return self.file(_audited(plugins.file(family, name)))
 
     def _told_of(self, text: str) -> list[File]:
         """Return the modules that a text names: one, or all of a package whose name it begins with."""
@@ -619,16 +637,18 @@ class _Linker:
                         walks.append(walk)
                         queue += [one for one in walk if one not in nodes]
                         nodes.update(walk)
-        told = any(node.reflects for node in nodes)
-        rows = [_row(node, main, {}, told=told) for node in main]
+        told = sorted({at for node in nodes for at in node.reads})
+        rows = [_row(node, main, {}, told) for node in main]
         others = {
-            definitions.digest([_row(node, main, walk, told=told) for node in walk])
-            for walk in walks
+            definitions.digest([_row(node, main, walk, told) for node in walk]) for walk in walks
         }
+        docs = sorted({node.file.text.told for node in nodes}) if 1 in told else []
         assets = self._assets(nodes)
         beside = [f"{_in_home(path, self.homes)} {known}" for path, known in assets.items()]
-        linked = definitions.digest([*rows, "acts", *sorted(others), "assets", *sorted(beside)])
-        table = _table(nodes, told=told)
+        linked = definitions.digest(
+            [*rows, "acts", *sorted(others), "assets", *sorted(beside), "docs", *docs]
+        )
+        table = _table(nodes, told)
         table |= {spell(path): known for path, known in assets.items()}
         read = frozenset((*(file.path for file in files), *assets))
         return Code(tuple(map(spell, roots)), dict(sorted(table.items())), linked, read)
@@ -671,18 +691,18 @@ def _is_public(name: str) -> bool:
     return not name.startswith("_") or name.startswith("__")
 
 
-def _row(node: Node, main: dict[Node, int], walk: dict[Node, int], *, told: bool) -> str:
+def _row(node: Node, main: dict[Node, int], walk: dict[Node, int], told: Sequence[int]) -> str:
     """Return what a node means, and the numbers of what it uses."""
     numbers = [f"{main[one]}" if one in main else f"act {walk[one]}" for one in node.targets]
-    return " ".join([node.shown(told=told), *numbers])
+    return " ".join([node.shown(told), *numbers])
 
 
-def _table(nodes: Iterable[Node], *, told: bool) -> dict[str, dict[str, str] | str]:
+def _table(nodes: Iterable[Node], told: Sequence[int]) -> dict[str, dict[str, str] | str]:
     found: dict[str, dict[str, str]] = {}
     for node in nodes:
         known = found.setdefault(spell(node.file.path), {})
         if node.definition is not NOTHING:
-            known[node.file.label(node)] = node.shown(told=told)[:_SHOWN]
+            known[node.file.label(node)] = node.shown(told)[:_SHOWN]
     return {file: dict(sorted(known.items())) for file, known in found.items()}
 
 

@@ -29,11 +29,13 @@ _SHOWS_LOCALS = frozenset("locals vars dir exec eval".split())
 _PLACE = frozenset("__name__ __file__ __package__ __path__ __spec__ __loader__ __cached__".split())
 """Names that tell a module where it is."""
 REFLECTING = frozenset(
-    "__name__ __qualname__ __module__ __doc__ __annotations__ __code__ __signature__ __wrapped__".split()
+    "__name__ __qualname__ __module__ __annotations__ __code__ __signature__ __wrapped__".split()
 )
 """Attributes that make data of what else only tells."""
+DOCUMENTING = frozenset("__doc__ getdoc".split())
+"""Likewise, of docstrings."""
 _REFLECTING_CALLS = frozenset(
-    "get_type_hints get_annotations signature getfullargspec getdoc getsource singledispatch singledispatchmethod "
+    "get_type_hints get_annotations signature getfullargspec getsource singledispatch singledispatchmethod "
     "validate_call".split()
 )
 _KEEPS_QUIET = frozenset(
@@ -53,6 +55,7 @@ _LOUD = re.compile(
 _IMPURE = frozenset(
     "exec eval open print input setattr delattr __import__ globals vars breakpoint".split()
 )
+_PLUGINS = "shiftbench.plugins"
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.?")
 _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
 
@@ -70,21 +73,21 @@ class Definition:
     Attributes:
         names: what it binds, in the order of the text.
         meaning: digest of its syntax tree, references left out.
-        told: digest of what only tells: names of functions, docstrings, annotations.
+        told: digests of what only tells: names of functions and annotations; docstrings.
         uses: references, in the order of the text: `.name.attribute` of this file, else `package.module.name`.
         lazy: what it imports when it runs.
-        strings: texts that may be names of modules.
+        strings: texts that may be names of modules, and plugins that it asks for by `FAMILY/NAME`.
         calls: what importing the file calls of it, as `uses`.
         traits: `acts` (a statement that is no definition), `main` (runs in scripts alone), `quiet` (calling it changes
             nothing), `plain` (a tuple of literals), `plain base` (a class that nothing happens in when another is
-            derived from it), `reflects` (reads what is told), `opaque` (reaches what no text names), `placed` (its
-            module's name or file is data).
+            derived from it), `reflects` and `documents` (read what is told), `opaque` (reaches what no text
+            names), `placed` (its module's name or file is data).
         lines: first and last line of each statement.
     """
 
     names: tuple[str, ...]
     meaning: str
-    told: str
+    told: tuple[str, str]
     uses: tuple[str, ...]
     lazy: tuple[str, ...]
     strings: tuple[str, ...]
@@ -103,6 +106,7 @@ class Text:
         stars: modules of which it imports all names.
         assets: files that it names as ASSETS.
         definitions: in the order of the text.
+        told: digest of its docstring.
     """
 
     aliases: dict[str, str]
@@ -110,6 +114,7 @@ class Text:
     stars: tuple[str, ...]
     assets: tuple[str, ...]
     definitions: tuple[Definition, ...]
+    told: str = ""
 
 
 def read(tree: ast.Module, package: str) -> Text:
@@ -130,7 +135,8 @@ def read(tree: ast.Module, package: str) -> Text:
         if not all(_only_imports(one, module) for one in group)
     )
     assets = next((_literals(one) for one in statements if _names_assets(one)), ())
-    return Text(module.aliases, tuple(module.imports), tuple(module.stars), assets, made)
+    told = digest([ast.get_docstring(tree, clean=False) or ""])
+    return Text(module.aliases, tuple(module.imports), tuple(module.stars), assets, made, told)
 
 
 def _is_told(statement: ast.stmt) -> bool:
@@ -324,6 +330,7 @@ class _Writer:
         self.names = tuple(dict.fromkeys(found))
         self.tokens: list[str] = []
         self.told: list[str] = []
+        self.docs: list[str] = []
         self.uses: list[str] = []
         self.lazy: list[str] = []
         self.strings: list[str] = []
@@ -340,7 +347,7 @@ class _Writer:
         return Definition(
             self.names,
             digest(self.tokens),
-            digest(self.told),
+            (digest(self.told), digest(self.docs)),
             tuple(self.uses),
             tuple(dict.fromkeys(self.lazy)),
             tuple(dict.fromkeys(self.strings)),
@@ -387,8 +394,8 @@ class _Writer:
     def _constant(self, node: ast.Constant) -> None:
         self.tokens.append(f"{type(node.value).__name__}:{node.value!r}")
         if isinstance(node.value, str):
-            if node.value in REFLECTING:
-                self.traits.add("reflects")
+            if node.value in REFLECTING | DOCUMENTING:
+                self._read(node.value)
             if "." in node.value and _MODULE_NAME.fullmatch(node.value):
                 self.strings.append(node.value)
 
@@ -402,6 +409,20 @@ class _Writer:
         self.tokens.append(")")
 
     # ------------------------------------------------------------------ names
+
+    def _call(self, node: ast.Call) -> None:
+        before = "opaque" in self.traits
+        self._fields(node)
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        told = all(isinstance(one, ast.Constant) for one in node.args)
+        if name == "import_module" and told and not before:
+            self.traits.discard("opaque")
+        asked = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        root, is_asked = node.func, len(asked) == len(node.args) == 2
+        if is_asked and isinstance(root, ast.Attribute) and root.attr in ("find", "read"):
+            name = root.value.id if isinstance(root.value, ast.Name) else ""
+            if self.module.aliases.get(name) == _PLUGINS:
+                self.strings.append(f"{asked[0]}/{asked[1]}")
 
     def _name(self, node: ast.Name) -> None:
         if not self.scopes and not isinstance(node.ctx, ast.Load) and node.id in self.names:
@@ -435,8 +456,7 @@ class _Writer:
             self.traits.add("placed")
         if name in _OPAQUE:
             self.traits.add("opaque")
-        if name in _REFLECTING_CALLS:
-            self.traits.add("reflects")
+        self._read(name, attribute=False)
         if self.module.stars:
             return self._refer(f"*{name}{attributes}")
         self.tokens.append(f"builtin {name}")
@@ -454,9 +474,15 @@ class _Writer:
         self.uses.append(target)
         if target in _OPAQUE_OF:
             self.traits.add("opaque")
-        if target.rpartition(".")[2] in _REFLECTING_CALLS:
-            self.traits.add("reflects")
+        self._read(target.rpartition(".")[2], attribute=False)
         return True
+
+    def _read(self, name: str, *, attribute: bool = True) -> None:
+        """Note that something reads what only tells, if that is its name."""
+        if name in _REFLECTING_CALLS or (attribute and name in REFLECTING):
+            self.traits.add("reflects")
+        if name in DOCUMENTING:
+            self.traits.add("documents")
 
     def _attribute(self, node: ast.Attribute) -> None:
         attributes, base = [node.attr], node.value
@@ -469,9 +495,7 @@ class _Writer:
             if self._use(base.id, chain):
                 return
             del self.tokens[before:]
-        reads = node.attr in REFLECTING and not _is_class(node.value)
-        if reads or node.attr in _REFLECTING_CALLS:
-            self.traits.add("reflects")
+        self._read(node.attr, attribute=not _is_class(node.value))
         self._fields(node)
 
     def _bind(self, name: str | None) -> None:
@@ -542,7 +566,7 @@ class _Writer:
         first = node.body[0]
         value = first.value if isinstance(first, ast.Expr) else None
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            self.told.append(f"doc {value.value!r}")
+            self.docs.append(value.value)
             return node.body[1:]
         return node.body
 
@@ -626,6 +650,7 @@ _SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
     ast.Constant: _Writer._constant,
     ast.JoinedStr: _Writer._f_string,
     ast.Name: _Writer._name,
+    ast.Call: _Writer._call,
     ast.Attribute: _Writer._attribute,
     ast.FunctionDef: _Writer._function,
     ast.AsyncFunctionDef: _Writer._function,

@@ -94,7 +94,7 @@ def _as_text(found: dict[str, Any]) -> Text:
         Definition(
             tuple(names),
             meaning,
-            told,
+            (told[0], told[1]),
             tuple(uses),
             tuple(lazy),
             tuple(strings),
@@ -110,6 +110,7 @@ def _as_text(found: dict[str, Any]) -> Text:
         tuple(found["stars"]),
         tuple(found["assets"]),
         tuple(made),
+        str(found["told"]),
     )
 
 

@@ -178,7 +178,7 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
     missing = [field for field in task.REQUIRED if field not in sample.fields]
     if missing:
         raise DataError(
-            f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it"
+            f"{sample.key}: field {missing[0]!r} is missing; {plugins.called(task)} requires it"
         )
     task.check(sample, classes)
 

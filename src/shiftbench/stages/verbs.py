@@ -112,17 +112,19 @@ def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     from shiftbench.stages.detector_context import DetectorContext
 
     _stream(run)
-    context = DetectorContext(run, device)
     makers: dict[str, Callable[[Artifact], None]] = {
         "overlaps": lambda artifact: overlaps.run(run, artifact),
-        "searches": lambda artifact: detector_search.run(run, artifact, context),
         "analyses": lambda artifact: analyse.run(run, artifact, device),
     }
-    for kind, make in makers.items():
+    for artifact in todo:
+        if artifact.ref.kind in makers:
+            makers[artifact.ref.kind](artifact)
+    if any(artifact.ref.kind not in makers for artifact in run.job.artifacts):
+        context = DetectorContext(run, device)
         for artifact in todo:
-            if artifact.ref.kind == kind:
-                make(artifact)
-    scoring.run(run, context)  # of all that is stale now: a search may have chosen other options
+            if artifact.ref.kind == "searches":
+                detector_search.run(run, artifact, context)
+        scoring.run(run, context)  # of all that is stale: a search may have chosen other options
 
 
 def aggregate(run: Run, todo: list[Artifact]) -> None:
