@@ -17,12 +17,12 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 
 def copied(folder: Path) -> Path:
-    """Return a copy of the package; what is not written stays a link to it."""
+    """Return a copy of the package without systems and templates; what is not written stays a link to it."""
     home = folder / plugins.PACKAGE.name
     shutil.copytree(
         plugins.PACKAGE,
         home,
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns("__pycache__", "systems", "templates"),
         copy_function=os.symlink,
     )
     return home
@@ -161,26 +161,29 @@ def _move(
     imports = [one for one in tree.body if _imports(one)]
     old_name, new_name = (_dotted(one, home) for one in (file, new))
     known = {name for one in tree.body for name in _binds(one)} - {one.name for one in chosen}
-    used = {node.id for one in chosen for node in ast.walk(one) if isinstance(node, ast.Name)}
-    back = sorted(known & used)
+    back = sorted(known & _used(chosen))
     body: list[ast.stmt] = [*imports]
     if back:
         body.append(ast.ImportFrom(old_name, [ast.alias(name) for name in back], 0))
     _write(new, ast.Module([*body, *chosen], type_ignores=[]))
     there = ast.ImportFrom(new_name, [ast.alias(one.name) for one in chosen], 0)
-    rest = _tidied([one for one in tree.body if one not in chosen])
+    rest = _tidied([one for one in tree.body if one not in chosen], chosen)
     last = max((at for at, one in enumerate(rest) if _imports(one)), default=0)
     tree.body = [*rest[: last + 1], there, *rest[last + 1 :]]
     _write(file, tree)
 
 
-def _tidied(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Return statements without the imports that none of them uses any more."""
-    used = {node.id for one in body for node in ast.walk(one) if isinstance(node, ast.Name)}
+def _tidied(body: list[ast.stmt], chosen: list[ast.FunctionDef]) -> list[ast.stmt]:
+    """Return statements without the imports that only what has moved used."""
+    idle = _used(chosen) - _used(body)
     for one in body:
         if isinstance(one, ast.ImportFrom) and one.module != "__future__":
-            one.names = [alias for alias in one.names if (alias.asname or alias.name) in used]
+            one.names = [alias for alias in one.names if (alias.asname or alias.name) not in idle]
     return [one for one in body if not isinstance(one, ast.ImportFrom) or one.names]
+
+
+def _used(body: Iterable[ast.stmt]) -> set[str]:
+    return {node.id for one in body for node in ast.walk(one) if isinstance(node, ast.Name)}
 
 
 def _imports(one: ast.stmt) -> bool:
@@ -212,7 +215,7 @@ def merged(file: Path, random: Generator, home: Path) -> bool:
     target = others[int(random.integers(len(others)))]
     there = _read(target)
     mine, theirs = _bindings(tree), _bindings(there)
-    used = {node.id for one in movable for node in ast.walk(one) if isinstance(node, ast.Name)}
+    used = _used(movable)
     clash = {name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]}
     locals_ = {one.name for one in movable} & theirs.keys()
     if clash or locals_ or used & theirs.keys() - mine.keys() or _acts(target) or _acts(file):

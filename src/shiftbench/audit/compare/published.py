@@ -20,7 +20,6 @@ from shiftbench.data import claim_formats, schema
 from shiftbench.files import from_json, sha256
 from shiftbench.release.published import Published
 
-
 _RECEIPT = ".receipt.json"
 
 
