@@ -136,7 +136,7 @@ class Span:
         file: as `spell` names it.
         name: as `named` spells it.
         lines: first and last line of each statement.
-        is_quiet: whether calling it changes nothing.
+        is_quiet: whether its code may run while its module is imported, for a job that does not reach it.
     """
 
     file: str
@@ -156,7 +156,7 @@ def definitions_of(path: Path) -> list[Span]:
     file = _linker().file(_audited(path))
     if not file.counts:
         return []
-    return file.spans()
+    return _linker().spans(file)
 
 
 def _audited(path: Path) -> Path:
@@ -276,20 +276,6 @@ class File:
             if any(use == dotted or use.startswith(f"{dotted}.") for use in targets)
         )
 
-    @functools.cache  # noqa: B019 - as long as the linker
-    def spans(self) -> list[Span]:
-        """Return where its definitions are."""
-        name = spell(self.path)
-        return [
-            Span(
-                name,
-                f"{name}: {self.label(node)}",
-                node.definition.lines,
-                "quiet" in node.definition.traits,
-            )
-            for node in self.nodes
-        ]
-
     def label(self, node: Node) -> str:
         """Return what people call a definition of this file."""
         if node.names:
@@ -381,6 +367,7 @@ class _Linker:
         self._marks: dict[str, tuple[int, int] | None] = {}
         self._done: dict[tuple[Path, ...], Code] = {}
         self._imports: dict[Path, tuple[File, ...]] = {}
+        self._spans: dict[File, list[Span]] = {}
 
     def is_current(self) -> bool:
         """Tell whether all files and folders that were looked at are as they were."""
@@ -610,6 +597,22 @@ class _Linker:
             plain = "plain base" in target.definition.traits
             return plain and all(self._is_quiet(target.file, one) for one in more)
         return not chain and "quiet" in target.definition.traits
+
+    def spans(self, file: File) -> list[Span]:
+        """Return where the definitions of a file are."""
+        if file not in self._spans:
+            acts, name = set(self.acts(file)), spell(file.path)
+            self._spans[file] = [
+                Span(
+                    name,
+                    f"{name}: {file.label(node)}",
+                    node.definition.lines,
+                    "quiet" in node.definition.traits
+                    or ("value" in node.definition.traits and node not in acts),
+                )
+                for node in file.nodes
+            ]
+        return self._spans[file]
 
     # ------------------------------------------------------------------ a job
 

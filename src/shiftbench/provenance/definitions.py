@@ -79,9 +79,9 @@ class Definition:
         strings: texts that may be names of modules, and plugins that it asks for by `FAMILY/NAME`.
         calls: what importing the file calls of it, as `uses`.
         traits: `acts` (a statement that is no definition), `main` (runs in scripts alone), `quiet` (calling it changes
-            nothing), `plain` (a tuple of literals), `plain base` (a class that nothing happens in when another is
-            derived from it), `reflects` and `documents` (read what is told), `opaque` (reaches what no text
-            names), `placed` (its module's name or file is data).
+            nothing), `value` (what an expression gives), `plain` (a tuple of literals), `plain base` (nothing happens
+            in this class when another is derived from it), `reflects` and `documents` (read what is told), `opaque`
+            (reaches what no text names), `placed` (its module's name or file is data).
         lines: first and last line of each statement.
     """
 
@@ -856,6 +856,8 @@ def _traits(statement: ast.stmt, module: _Module) -> Iterator[str]:
     value = statement.value if isinstance(statement, ast.Assign) else None
     if isinstance(value, ast.Tuple) and all(isinstance(one, ast.Constant) for one in value.elts):
         yield "plain"
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        yield "value"
     if isinstance(statement, ast.ClassDef):
         derives = any(
             isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body

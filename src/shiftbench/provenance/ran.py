@@ -133,7 +133,7 @@ def _machine_code() -> set[CodeType]:
         return set()
     kind = dispatching.Dispatcher
     homes = (plugins.PACKAGE, *plugins.Folders.extra)
-    found = (one for one in gc.get_objects() if isinstance(one, kind) and one.overloads)
+    found = (one for one in gc.get_objects() if issubclass(type(one), kind) and one.overloads)
     codes = (one.py_func.__code__ for one in found)
     return {
         code for code in codes if code.co_filename.startswith(tuple(f"{home}/" for home in homes))
