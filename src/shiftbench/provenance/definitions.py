@@ -417,12 +417,12 @@ class _Writer:
         told = all(isinstance(one, ast.Constant) for one in node.args)
         if name == "import_module" and told and not before:
             self.traits.discard("opaque")
-        asked = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        asked = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
         root, is_asked = node.func, len(asked) == len(node.args) == 2
         if is_asked and isinstance(root, ast.Attribute) and root.attr in ("find", "read"):
             name = root.value.id if isinstance(root.value, ast.Name) else ""
             if self.module.aliases.get(name) == _PLUGINS:
-                self.strings.append(f"{asked[0]}/{asked[1]}")
+                self.strings.append("/".join(asked))
 
     def _name(self, node: ast.Name) -> None:
         if not self.scopes and not isinstance(node.ctx, ast.Load) and node.id in self.names:
