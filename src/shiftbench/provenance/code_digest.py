@@ -109,11 +109,11 @@ def changed(recipe: Mapping[str, Any]) -> list[str]:
 
 def told(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return in which definitions the code of two recipes differs, as `shiftbench/shifts/fog.py: shares changed`."""
-    if old.get("linked") == new.get("linked"):
+    if all(old.get(key) == new.get(key) for key in ("linked", "code")):
         return []
-    if bool(old.get("code")) != bool(new.get("code")) or "roots" not in old or "roots" not in new:
+    if ("roots" in old) != ("roots" in new):
         return [OTHERWISE]
-    before, now = dict(named(old["code"])), dict(named(new["code"]))
+    before, now = dict(named(old.get("code", {}))), dict(named(new.get("code", {})))
     gone, come = before.keys() - now.keys(), now.keys() - before.keys()
     moved = {before[name] for name in gone} & {now[name] for name in come}
     lines = [
@@ -121,7 +121,9 @@ def told(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         *(f"{name} added" for name in come if now[name] not in moved),
         *(f"{name} gone" for name in gone if before[name] not in moved),
     ]
-    return sorted(lines) or [f"{name} linked otherwise" for name in new["roots"]]
+    if lines or old.get("linked") == new.get("linked"):
+        return sorted(lines)
+    return [f"{name} linked otherwise" for name in new.get("roots", ())]
 
 
 OTHERWISE = "code was digested by file, not by definition, when one of the two was made"
