@@ -196,7 +196,7 @@ def _(made: Made) -> None:
     run_local.make(made.plan(), made.root)
 
 
-@planted("a definition that runs and that no recipe has", "rebuild", "identity.py: apply")
+@planted("a definition that runs and that no recipe has", "rebuild", "spotted")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
     said = "len(str(plugins.find('shifts', 'ident' + 'ity').apply(1, 0.0, None)))"
