@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup shell validators site run smoke systems verify publish record pull quick test test-all fuzz test-cpus test-slurm golden check types lint lock clean
+.PHONY: help setup shell validators site run smoke systems verify publish record pull quick test test-snakemake test-all fuzz test-cpus test-slurm golden check types lint lock clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -106,6 +106,18 @@ quick: setup ## lint and the fast tests: before each commit
 
 test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
 	@$(PYTEST) -m "not slow and not gpu" $(ARGS)
+
+# The lowest Snakemake that pyproject.toml allows, before everything else of .venv.
+SNAKEMAKE_VERSION := 9.18.1
+OTHER := .venv-snakemake
+WORKFLOW_TESTS := tests/workflow/test_snakemake_options.py tests/workflow/test_what_runs.py tests/workflow/test_warm.py tests/engine
+
+test-snakemake: setup ## the workflow's tests with SNAKEMAKE_VERSION=9.18.1
+	@[ "$$($(OTHER)/bin/snakemake --version 2>/dev/null)" = $(SNAKEMAKE_VERSION) ] || { \
+	    python -m venv --clear --without-pip $(OTHER); \
+	    uv pip install --quiet --python $(OTHER)/bin/python --native-tls --link-mode copy $(INDEX) snakemake==$(SNAKEMAKE_VERSION); \
+	    python -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' > $$(echo $(OTHER)/lib/python3.*/site-packages)/zz-ours.pth; }
+	@$(OTHER)/bin/python -m pytest -n 2 -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
 
 test-all: setup ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" --rehearse $(ARGS)

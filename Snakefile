@@ -1,20 +1,40 @@
-"""shiftbench: from params.yaml to a report. The plan names every job; Snakemake orders and runs them."""
+"""shiftbench: from params.yaml to a report, in seven stages. The plan names every job; Snakemake orders and runs them.
+
+snakemake                         # everything that params.yaml asks for, and its report
+snakemake weights                 # or sources, shards, records, tables
+snakemake --config scale=smoke    # params/smoke.yaml laid over it
+snakemake systems/palm            # a published system, or systems for all
+"""
+
+import sys
+
+from shiftbench.engine import requests, terminal, warm
+from shiftbench.plan import planned_jobs
+
+with terminal.plainly():
+    ASKED = requests.read(sys.argv[1:] if workflow.is_main_process else [])
+    PLAN = planned_jobs.load(config, main=workflow.is_main_process, request=ASKED)
+terminal.expect(PLAN)
+warm.forget()
 
 
-include: "workflow/rules/jobs.smk"  # PLAN, and a rule for each of its jobs
+onstart:
+    warm.start()
+
+
+include: "workflow/rules/stages.smk"  # a rule for each stage
 
 
 rule all:
     default_target: True
     input:
-        PLAN.targets("report"),
+        PLAN.targets.get("all", ()),
 
 
-# sources, shards, weights, records, tables, systems, and systems/palm where it is asked for
-for name, made in PLAN.named.items():
+for name in PLAN.targets.keys() & {*ASKED.targets} - {"all"}:  # shards, systems/palm
 
     rule:
         name:
             name
         input:
-            made,
+            PLAN.targets[name],

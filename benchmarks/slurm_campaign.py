@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftbench.plan import snakemake_rules
+from shiftbench.plan import planned_jobs
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Job
 
@@ -66,7 +66,6 @@ class Cluster:
     dying: float
     mean: float
     drawn: np.random.Generator
-    recipes: dict[str, Path] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
     ends: list[tuple[float, int, list[str]]] = field(default_factory=list)
     submitted: list[float] = field(default_factory=list)
@@ -89,12 +88,13 @@ class Cluster:
 
     def _submit(self, call: str) -> str:
         targets = re.search(r"--target-jobs (.*?) --", call)
-        rules = re.findall(r"'?(\w+):'?", targets[1]) if targets else []
+        asked = re.findall(r"(\w+):root=,job=([^' ]+)", targets[1]) if targets else []
+        jobs = [f"{verb}/{name}" for verb, name in asked]
         number = len(self.states) + 1
         self.states[number] = "RUNNING"
         self.submitted.append(time.monotonic())
         heapq.heappush(
-            self.ends, (time.monotonic() + self.drawn.exponential(self.mean), number, rules)
+            self.ends, (time.monotonic() + self.drawn.exponential(self.mean), number, jobs)
         )
         return f"{number}\n"
 
@@ -104,18 +104,18 @@ class Cluster:
             while not self.ends or self.ends[0][0] > time.monotonic():
                 time.sleep(0.01)
             with self.lock:
-                _, number, rules = heapq.heappop(self.ends)
+                _, number, jobs = heapq.heappop(self.ends)
             dies = bool(self.drawn.random() < self.dying)
-            for rule in () if dies else rules:
-                self.make(rule)
+            for job in () if dies else jobs:
+                self.make(job)
             with self.lock:
                 self.died += dies
                 self.states[number] = "NODE_FAIL" if dies else "COMPLETED"
 
-    def make(self, rule: str) -> None:
-        """Leave the outputs of a rule and their receipts, as its job does."""
-        self.made.append(rule)
-        for artifact in Job.read(self.recipes[rule]).artifacts:
+    def make(self, job: str) -> None:
+        """Leave the outputs of a job, their receipts and its marker, as Snakemake on a node does."""
+        self.made.append(job)
+        for artifact in Job.read(self.home / f"recipes/{job}.json").artifacts:
             output = self.home / artifact.ref.path
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(artifact.fingerprint)
@@ -126,6 +126,9 @@ class Cluster:
                 "consumed": {ref.path: recipe.made(self.home, ref) for ref in artifact.inputs},
             }
             recipe.receipt_path(self.home, artifact.ref).write_text(json.dumps(content))
+        marker = self.home / f"logs/jobs/{job}.done"
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
 
 
 def serve(cluster: Cluster, programs: Path) -> None:
@@ -212,14 +215,13 @@ def main() -> None:
         os.chdir(home)
         (home / ".snakemake").mkdir()
         began = time.process_time()
-        rules = snakemake_rules.load(None, main=True)
-        print(f"{len(rules.rules):,} jobs planned in {time.process_time() - began:.0f} s")
+        planned = planned_jobs.load({}, main=True)
+        print(f"{len(planned.jobs):,} jobs planned in {time.process_time() - began:.0f} s")
         cluster = Cluster(home, given.dying, given.mean, np.random.default_rng(0))
-        cluster.recipes = {rule.rule: home / rule.recipe for rule in rules.rules}
-        for rule in rules.of_verb("fetch"):
-            cluster.make(rule.rule)
+        for job in planned.of_verb("fetch"):
+            cluster.make(f"{job.verb}/{job.name}")
         serve(cluster, programs)
-        watch(cluster, begin(home, programs, given.at_once), len(rules.rules) // 2)
+        watch(cluster, begin(home, programs, given.at_once), len(planned.jobs) // 2)
         half = set(cluster.made)
         watch(cluster, begin(home, programs, given.at_once), None)
         again = len(cluster.made) - len(set(cluster.made))

@@ -25,6 +25,7 @@ TOOLS = (
     ".venv",
     ".venv-validators",
     ".venv-docs",
+    ".venv-snakemake",
     ".pytest_cache",
     ".mypy_cache",
     ".ruff_cache",

@@ -40,6 +40,8 @@ _INTEGER = 200
 """Characters of an integer in YAML, which may be to the base 2 or 60; a float can hold it."""
 _LONGEST = 255
 """Bytes of a name that file systems take."""
+_LONGEST_PATH = 2048
+"""Bytes of a path: Linux takes 4,096, and the folder that a path is relative to needs some of them."""
 _HEAD = 512
 """Bytes that tell what a file is."""
 _SHOWN = 60
@@ -67,14 +69,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         if node.tag == "tag:yaml.org,2002:int" and len(node.value) > _INTEGER:  # `1:59:59:...`
-            problem = f"{_shortened(node.value)} cannot be read as int: it is too long"
+            problem = f"{shortened(node.value)} cannot be read as int: it is too long"
             raise ConstructorError(None, None, problem, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
-            why = f": {_shortened(error)}" if isinstance(error, ValueError) else ""
+            why = f": {shortened(error)}" if isinstance(error, ValueError) else ""
             problem = (
-                f"{_shortened(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
+                f"{shortened(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
             )
             raise ConstructorError(None, None, problem, node.start_mark) from None
 
@@ -108,9 +110,10 @@ def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{tabs}"
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object, most: int = _SHOWN) -> str:
+    """Return the beginning of a value's text, for a message."""
     text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
@@ -168,20 +171,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         key = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {_shortened(key)!r} is there twice; remove one")
+        raise ValueError(f"the key {shortened(key)!r} is there twice; remove one")
     return content
 
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"the integer {_shortened(text)} is too long")
+        raise ValueError(f"the integer {shortened(text)} is too long")
     return int(text)
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{_shortened(text)} is no number that is finite")
+        raise ValueError(f"{shortened(text)} is no number that is finite")
     return value
 
 
@@ -200,8 +203,19 @@ def stays_below(path: object) -> bool:
     if not isinstance(path, str) or not path.isprintable():
         return False
     parts = PurePosixPath(path).parts
-    longest = max((len(part.encode()) for part in parts), default=0)
-    return 0 < longest <= _LONGEST and not path.startswith("/") and ".." not in parts
+    return bool(parts) and fits(path) and not path.startswith("/") and ".." not in parts
+
+
+def fits(path: str) -> bool:
+    r"""Tell whether file systems take a path: neither a part of it nor all of it is too long.
+
+    Example:
+        >>> [fits(path) for path in ("a/b.tar", "/", "a" * 256, "a/" * 2000, "a\0b")]
+        [True, True, False, False, False]
+    """
+    lengths = [len(part.encode(errors="replace")) for part in PurePosixPath(path).parts]
+    whole = sum(lengths) + len(lengths)
+    return max(lengths, default=0) <= _LONGEST and whole <= _LONGEST_PATH and "\0" not in path
 
 
 def looks(file: Path) -> str:
@@ -305,9 +319,12 @@ def writable(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        raise DataError(
-            f"cannot write {output}: {error.strerror}; make the folder writable or set another `root:`"
-        ) from error
+        cure = (
+            "move the folder away"
+            if output.is_dir()
+            else "make the folder writable or set another `root:`"
+        )
+        raise DataError(f"cannot write {output}: {error.strerror}; {cure}") from error
 
 
 def sweep(output: Path, *, owns_folder: bool) -> None:

@@ -21,8 +21,8 @@ NOISE = (
     "Using shell:",
     "Group jobs: inactive",
     "Select jobs to execute",
+    "Touching output file",
     "Elapsed time:",
-    "--keep-incomplete mode is set",
 )
 """How messages begin that say nothing of a campaign."""
 
@@ -56,7 +56,9 @@ class LogHandler(LogHandlerBase):
         return {
             **dict.fromkeys(SILENT, lambda _: None),
             LogEvent.RUN_INFO: lambda record: terminal.plan(record.stats),
-            LogEvent.JOB_INFO: lambda record: terminal.board.begin(record.jobid, record.rule_name),
+            LogEvent.JOB_INFO: lambda record: terminal.board.begin(
+                record.jobid, "".join(record.output[:1])
+            ),
             LogEvent.JOB_FINISHED: lambda record: terminal.end(record.job_id),
             LogEvent.JOB_ERROR: lambda record: terminal.fail(
                 record.jobid, record.rule_name, record.rule_msg, record.log

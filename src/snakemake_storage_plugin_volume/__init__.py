@@ -8,7 +8,6 @@ path is such a storage: this provider tells Snakemake that files are there, how 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         """Return no folder: asking for single files costs nothing."""
         return None
 
+    def local_path(self) -> Path:
+        """Return where a copy would be: the file itself, so that Snakemake makes markers in place."""
+        return self.place
+
     def local_suffix(self) -> str:
         """Return where a copy would stand."""
         return str(self.place).removeprefix("/")
@@ -94,13 +97,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         return 0 if self.place.is_dir() else self.place.stat().st_size
 
     def retrieve_object(self) -> None:
-        """Copy the file: Snakemake's archive of the workflow's sources, which it unpacks in the pod."""
-        shutil.copyfile(self.place, self.local_path())
+        """Do nothing: the file is where a copy would be."""
 
     def store_object(self) -> None:
-        """Copy a file to the volume that Snakemake made elsewhere: that archive."""
-        self.place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.local_path(), self.place)
+        """Do nothing: what Snakemake or a job made is on the volume."""
 
     def remove(self) -> None:
         """Remove the file."""
@@ -111,5 +111,5 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         self.place.touch()
 
     def list_candidate_matches(self) -> Iterable[str]:
-        """List nothing: our rules have no wildcards."""
+        """List nothing: our rules look for no files."""
         return ()

@@ -33,6 +33,8 @@ config-3.py version.py hubconf.py opencv.yaml lightgbm.conf .aws/config .aws/cre
 .kube/config .docker/config.json .config/fsspec/conf.json .config/git/config .config/matplotlib/matplotlibrc
 .huggingface/token .pip/pip.conf .dask/config.yaml .ipython/profile_default/ipython_config.py nb/one.nbi
 mine/shifts/__pycache__/spotted.apply-5.py311.nbi
+net.gguf models/net.gguf net.tflite models/net.tflite net.pt models/net.pt net.pkl net.onnx net.onnx.data net.h5
+features.npz analysis.ipynb mine/analysis.ipynb docs/analysis.ipynb .ipynb_checkpoints/analysis-checkpoint.ipynb
 """.split()
 MODULES = """
 torch torchvision numpy fsspec cv2 yaml snakemake typer dvc numba llvmlite polars pyarrow scipy sklearn PIL rich click

@@ -13,7 +13,7 @@ from makers.command_line import ends, run
 from shiftbench import files, plugins
 from shiftbench.errors import DataError, UntrustedError
 from shiftbench.plan import plan as plans
-from shiftbench.plan import snakemake_rules
+from shiftbench.plan import planned_jobs
 from shiftbench.provenance import trust
 from shiftbench.tools import init_campaign
 
@@ -172,7 +172,7 @@ def test_what_one_made_or_runs_is_trusted_at_once(
     monkeypatch.setattr(init_campaign, "_call", lambda *_: None)
     init_campaign.create(tmp_path / "mine")
     assert listed.read_text() == f"{tmp_path / 'mine'}\n"
-    snakemake_rules.load(None, main=True)
+    planned_jobs.load({}, main=True)
     assert trust.is_trusted(theirs)
 
 

@@ -77,9 +77,9 @@ class Kube:
         [container] = self.jobs[name]["spec"]["template"]["spec"]["containers"]
         return container
 
-    def named(self, rule: str) -> list[str]:
-        """Return the jobs of a rule, in the order in which they came."""
-        asked = re.compile(rf"--target-jobs [^-]*\b{rule}:")
+    def named(self, job: str) -> list[str]:
+        """Return what was asked for a job of Snakemake (`train:.*s0`), in the order in which it came."""
+        asked = re.compile(rf"--target-jobs [^-]*\b{job}\b")
         return [name for name in self.jobs if asked.search(self.container(name)["args"][1])]
 
     def _environment(self) -> dict[str, str]:

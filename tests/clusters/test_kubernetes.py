@@ -80,13 +80,11 @@ def test_a_job_has_image_memory_time_and_the_volume_and_makes_the_same_bytes(
 def test_a_pod_that_was_given_no_gpu_says_so_before_it_trains(
     cluster: Kube, campaign: Repository
 ) -> None:
-    (campaign.path / "profiles/kubernetes/jobs.yaml").write_text(
-        "gpu: 1\nresources: {train: {mem_mb: 16000, runtime: 90}}\n"
-    )
-    net = "build/smoke/weights/digits/convnet-erm-s0.safetensors"
-    run = on_kubernetes(campaign, "--retries=0", net, *SMOKE)
+    marker = "build/smoke/logs/jobs/train/digits/convnet-erm-s0.done"
+    asked = ("train:gpu=1", "train:mem_mb=16000", "train:runtime=90")
+    run = on_kubernetes(campaign, "--retries=0", marker, *SMOKE, "--set-resources", *asked)
     assert campaign.run(*run, check=False).returncode != 0
-    [name] = cluster.named("train_digits_convnet_erm_s0")
+    [name] = cluster.named("train:")
     resources = cluster.container(name)["resources"]
     for kind in ("requests", "limits"):
         assert resources[kind]["nvidia.com/gpu"] == "1"
@@ -108,7 +106,7 @@ def test_the_smoke_campaign_has_the_bytes_of_a_local_run_though_a_pod_was_evicte
     campaign = smoke(tmp_path / "repository")
     monkeypatch.setenv("PWD", str(campaign.path))
     run = campaign.start(*on_kubernetes(campaign, *SMOKE))
-    rule = "train_digits_convnet_erm_s0"
+    rule = r"train:\S+convnet-erm-s0"
     while not cluster.named(rule):
         assert run.poll() is None, f"ended too early; see {campaign.path}.log"
         time.sleep(0.1)

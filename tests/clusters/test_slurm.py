@@ -33,7 +33,7 @@ RECORDS = "results/records/tiny/convnet-erm-s0/slow/tiny/test"
 
 
 def jobs() -> list[tuple[str, str]]:
-    """Return id and comment, which names the rules, of the jobs that SLURM knows."""
+    """Return id and comment, which names rule and wildcards, of the jobs that SLURM knows."""
     command = ["squeue", "--noheader", "--states=all", "--format=%i|%k"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [(number, comment) for number, _, comment in (line.partition("|") for line in lines)]
@@ -49,7 +49,7 @@ def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
     known = set(jobs())
     cluster.run("snakemake", *ON_SLURM, "shards", *SMOKE)
     [(_, comment)] = set(jobs()) - known
-    assert "shift_digits_test_contrast_shift_digits_test_gaussian_noise" in comment
+    assert "shift" in comment
     folders = ("build/smoke/data", "build/smoke/results")
     assert cluster.bytes(*folders) == local.bytes(*folders)
 
@@ -93,14 +93,14 @@ def test_jobs_that_are_taken_away_go_on_where_they_stopped(slurm: None, tmp_path
             assert time.monotonic() < end, f"nothing happens; see {cluster.path}.log"
             time.sleep(0.01)
 
-    def job(rule: str) -> str:
-        """Return the newest job of a rule."""
-        return max((number for number, comment in jobs() if rule in comment), key=int)
+    def job(name: str) -> str:
+        """Return the newest job whose rule or wildcards are called so."""
+        return max((number for number, comment in jobs() if name in comment), key=int)
 
     kept = reached(SHARDS, 1)
-    subprocess.run(["scontrol", "requeue", job("shift_tiny_test_slow_contrast")], check=True)
+    subprocess.run(["scontrol", "requeue", job("slow_contrast")], check=True)
     kept |= reached(RECORDS, 1)
-    subprocess.run(["scancel", job("evaluate_tiny")], check=True)
+    subprocess.run(["scancel", job("evaluate")], check=True)
     kept |= reached(RECORDS, 2)
     os.kill(holder(cluster, "evaluate"), signal.SIGKILL)
     kept |= reached(RECORDS, 4)

@@ -364,7 +364,7 @@ def test_bytes_are_the_same_with_older_libraries(tmp_path: Path) -> None:
     """The oldest releases that the ranges of pyproject.toml allow and Python 3.11 can install."""
     old = (
         "numpy==2.0.2 opencv-python-headless==4.10.0.84 scipy==1.14.1 pillow==11.0.0 numba==0.61.0 "
-        "scikit-learn==1.5.2 pyarrow==18.0.0 pydantic pyyaml rich black lemminflect"
+        "scikit-learn==1.5.2 pyarrow==18.0.0 polars==1.30.0 isal==1.7.0 pydantic pyyaml rich black lemminflect"
     )
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
     python = str(tmp_path / "bin" / "python")

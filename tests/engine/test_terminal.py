@@ -19,18 +19,30 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from shiftbench.engine import terminal
 from shiftbench.engine.terminal import Board, Terminal
 from shiftbench.errors import ParamsError
-from shiftbench.plan.snakemake_rules import Rule
+from shiftbench.plan.planned_jobs import PlannedJob
 from snakemake_logger_plugin_shiftbench import LogHandler
 
 
-def rule(name: str, seconds: float = 4.0) -> Rule:
-    verb, _, rest = name.partition("_")
-    return Rule(
-        verb, name, f"{verb} {rest}", f"{name}.json", (), (), f"{name}.log", True, None, seconds, 0
+def job(title: str, seconds: float = 4.0) -> PlannedJob:
+    verb, name = title.split()
+    return PlannedJob(
+        verb=verb,
+        name=name,
+        root="",
+        title=title,
+        outputs=(),
+        needs=(),
+        runs=True,
+        again=False,
+        group=None,
+        seconds=seconds,
+        priority=0,
     )
 
 
-RULES = {name: rule(name) for name in ("shift_a", "shift_b", "train_a", "train_b")}
+JOBS = {one.marker: one for one in map(job, ("shift a", "shift b", "train a", "train b"))}
+COUNTS = {"shift": 2, "train": 2}
+SHIFT_A, _, TRAIN_A, TRAIN_B = JOBS
 
 
 @pytest.fixture
@@ -42,35 +54,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_time_that_is_left_follows_what_jobs_of_a_stage_took(clock: SimpleNamespace) -> None:
-    board = Board(RULES)
-    board.plan({**dict.fromkeys(RULES, 1), "all": 1, "total": 5})
+    board = Board(JOBS)
+    board.plan({**COUNTS, "all": 1, "total": 5})
     assert (board.total, board.left()) == (4, 16.0)
-    board.begin(1, "shift_a")
-    board.begin(2, "train_a")
-    board.begin(9, "all")
+    board.begin(1, SHIFT_A)
+    board.begin(2, TRAIN_A)
+    board.begin(9, "")
     assert len(board.running) == 2
     clock.at += 3
     assert board.left() == (1 + 4 + 1 + 4) / 2
     clock.at += 5
-    assert board.end(1) == (RULES["shift_a"], 8.0)
+    assert board.end(1) == (JOBS[SHIFT_A], 8.0)
     # A shift took twice what was said; of trainings, nothing else is known.
     factor = (8 + terminal.PRIOR) / (4 + terminal.PRIOR)
     assert board.left() == pytest.approx((4 + 0 + 4) * factor / 2)
-    assert board.end(2, failed=True) == (RULES["train_a"], 8.0)
-    assert (board.done, "train_a" in board.todo) == (1, True)
+    assert board.end(2, failed=True) == (JOBS[TRAIN_A], 8.0)
+    assert (board.done, board.todo) == (1, {"shift": 4.0, "train": 8.0})
     assert board.end(9) is None
 
 
 def test_a_slow_download_makes_no_hours_of_minutes(clock: SimpleNamespace) -> None:
-    names = ["fetch_a", *(f"train_{n}" for n in range(20))]
-    board = Board({name: rule(name) for name in names})
-    board.plan(names)
+    jobs = [job("fetch a"), *(job(f"train {n}") for n in range(20))]
+    board = Board({one.marker: one for one in jobs})
+    board.plan({"fetch": 1, "train": 20})
     before = board.left()
-    board.begin(1, "fetch_a")
+    board.begin(1, jobs[0].marker)
     clock.at += 500
     board.end(1)
     assert before - board.left() == 4
-    board.begin(2, "train_0")
+    board.begin(2, jobs[1].marker)
     clock.at += 40
     board.end(2)
     assert board.left() < 3 * before
@@ -78,7 +90,7 @@ def test_a_slow_download_makes_no_hours_of_minutes(clock: SimpleNamespace) -> No
 
 def handler(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[LogHandler, io.StringIO]:
     """Return the plugin and what it prints."""
-    monkeypatch.setattr(terminal, "_EXPECTED", RULES)
+    monkeypatch.setattr(terminal, "_EXPECTED", JOBS)
     common = {"dryrun": False, "stdout": False, "nocolor": False, **settings}
     printed = io.StringIO()
     monkeypatch.setattr("sys.stderr", printed)
@@ -101,16 +113,16 @@ def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
     (tmp_path / "b.log").write_text("\n".join(f"line {n}" for n in range(1, 51)))
     tell(plugin, None, "Building DAG of jobs...")
     tell(plugin, LogEvent.WORKFLOW_STARTED, "Workflow has started!")
-    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1, "train_b": 1, "all": 1})
-    for number, name in enumerate(("shift_a", "train_b", "all")):
-        tell(plugin, LogEvent.JOB_INFO, "rule", jobid=number, rule_name=name)
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift": 1, "train": 1, "all": 1})
+    for number, output in enumerate(([SHIFT_A], [TRAIN_B], [])):
+        tell(plugin, LogEvent.JOB_INFO, "rule", jobid=number, output=output)
     clock.at += 2.5
     for number in (0, 2):
         tell(plugin, LogEvent.JOB_FINISHED, "Finished", job_id=number)
     tell(plugin, LogEvent.PROGRESS, done=1, total=3)
     error = {
         "rule_msg": "killed (SIGKILL)",
-        "rule_name": "train_b",
+        "rule_name": "train",
         "log": [str(tmp_path / "b.log")],
     }
     tell(plugin, LogEvent.JOB_ERROR, "Error", jobid=1, level=logging.ERROR, **error)
@@ -137,10 +149,10 @@ def test_a_run_ends_with_the_pages_that_were_asked_for(
     monkeypatch.setattr(terminal, "_PAGES", [str(tmp_path / "index.html"), str(tmp_path / "none")])
     (tmp_path / "index.html").touch()
     plugin, printed = handler(monkeypatch)
-    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1})
-    tell(plugin, LogEvent.JOB_INFO, "rule", jobid=1, rule_name="shift_a")
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift": 1})
+    tell(plugin, LogEvent.JOB_INFO, "rule", jobid=1, output=[SHIFT_A])
     if failed:
-        tell(plugin, LogEvent.JOB_ERROR, "", jobid=1, rule_name="shift_a", rule_msg="x", log=[])
+        tell(plugin, LogEvent.JOB_ERROR, "", jobid=1, rule_name="shift", rule_msg="x", log=[])
     else:
         tell(plugin, LogEvent.JOB_FINISHED, "Finished", job_id=1)
     tell(plugin, None, "Complete log(s): /x.log")
@@ -176,11 +188,10 @@ def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> No
     (tmp_path / "manifest.json").write_text(json.dumps(about))
     told = io.StringIO()
     shown = Terminal(Console(file=told, width=60))
-    shown.board.expected = {
-        "shift_own": replace(rule("shift_own"), outputs=(f"{tmp_path}/manifest.json",))
-    }
-    shown.plan(["shift_own"])
-    shown.board.begin(1, "shift_own")
+    own = replace(job("shift own"), outputs=(f"{tmp_path}/manifest.json",))
+    shown.board.expected = {own.marker: own}
+    shown.plan({"shift": 1})
+    shown.board.begin(1, own.marker)
     shown.end(1)
     assert "own/test: 1 of 6 samples could not be read and were skipped" in told.getvalue()
     assert f"{tmp_path}/manifest.json; the first: own/test/1: cut short" in told.getvalue()
@@ -189,22 +200,22 @@ def test_samples_that_a_job_left_out_are_told_when_it_ends(tmp_path: Path) -> No
 def test_a_dry_run_prints_what_snakemake_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     plugin, printed = handler(monkeypatch, dryrun=True)
     tell(plugin, None, "Building DAG of jobs...")
-    tell(plugin, LogEvent.JOB_INFO, "rule shift_a:\n    input: [x]", jobid=1, rule_name="shift_a")
-    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift_a": 1})
+    tell(plugin, LogEvent.JOB_INFO, "rule shift:\n    input: [x]", jobid=1, output=[SHIFT_A])
+    tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift": 1})
     plugin.close()
     assert (
         printed.getvalue()
-        == "Building DAG of jobs...\nrule shift_a:\n    input: [x]\nJob stats: ...\n"
+        == "Building DAG of jobs...\nrule shift:\n    input: [x]\nJob stats: ...\n"
     )
 
 
 def test_a_terminal_shows_what_runs_how_far_it_is_and_what_is_left(clock: SimpleNamespace) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
     shown = Terminal(console)
-    shown.board = Board(RULES)
-    shown.plan(RULES)
-    shown.board.begin(1, "train_a")
-    shown.board.begin(2, "shift_a")
+    shown.board = Board(JOBS)
+    shown.plan(COUNTS)
+    shown.board.begin(1, TRAIN_A)
+    shown.board.begin(2, SHIFT_A)
     clock.at += 3
     assert drawn(shown, 120)[0].endswith("0/4  3 s, about 5 s left")
     assert drawn(shown, 120)[1:] == ["3 s  train a", "3 s  shift a"]
@@ -221,14 +232,14 @@ def drawn(shown: Terminal, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [20, 60, 80, 160])
 def test_what_is_shown_is_a_line_for_each_job_however_long_its_name_is(width: int) -> None:
-    rules = [
-        replace(rule(f"train_{n}"), title="train " + "m" * 20 * n, seconds=9e4) for n in range(12)
+    jobs = [
+        replace(job(f"train {n}"), title="train " + "m" * 20 * n, seconds=9e4) for n in range(12)
     ]
     shown = Terminal(Console(file=io.StringIO(), width=width))
-    shown.board = Board({one.rule: one for one in rules})
-    shown.board.plan([one.rule for one in rules])
-    for number, one in enumerate(rules):
-        shown.board.begin(number, one.rule)
+    shown.board = Board({one.marker: one for one in jobs})
+    shown.board.plan({"train": 12})
+    for number, one in enumerate(jobs):
+        shown.board.begin(number, one.marker)
     shown.begun -= 35_990
     lines = drawn(shown, width)
     assert len(lines) == 1 + terminal.SHOWN + 1

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from types import ModuleType
 
 from shiftbench.cli import warm_server
 
 
 def snippet() -> None:
-    """Run the words of the job as Python."""
-    exec(sys.argv[1], {})
+    """Run the last word of the job as Python."""
+    exec(sys.argv[2], {})
 
 
 if __name__ == "__main__":
-    preloaded, descriptor = sys.argv[1:]
-    warm_server.PRELOADED = json.loads(preloaded)
+    *preloaded, descriptor = sys.argv[1:]
+    warm_server.PRELOADED = preloaded
     warm_server.GRACE = 0.5
     warm_server.prepare = lambda: snippet
+    sys.modules["toy"] = ModuleType("toy")
     warm_server.main(int(descriptor))

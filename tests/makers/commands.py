@@ -183,7 +183,7 @@ def _command(
     """Be the command: its folder, environment, streams, path of modules and words."""
     name, *words = command
     if "snakemake" in command and "-n" not in command:
-        with_warm_jobs(cwd)
+        with_warm_jobs()
     _become(cwd, environment, streams)
     if not name:  # python -P -m MODULE
         sys.argv[:] = ["-m", *words[1:]]
@@ -287,13 +287,13 @@ def _status(
 # ------------------------------------------------------------------ Snakemake's server of jobs
 
 
-def with_warm_jobs(cwd: Path) -> None:
+def with_warm_jobs() -> None:
     """Let the first server that Snakemake starts be a fork of this process as it is now: it has the libraries."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if not pid:
         ours.close()
-        _stand_by(theirs, cwd)
+        _stand_by(theirs)
     theirs.close()
     started = subprocess.Popen
 
@@ -307,23 +307,26 @@ def with_warm_jobs(cwd: Path) -> None:
             self.wait()
             self.pid, self.returncode, self.args = pid, None, args
             words = json.dumps({"environment": dict(options["env"])}).encode()
-            socket.send_fds(ours, [words], [*options["pass_fds"], options["stderr"].fileno()])
+            socket.send_fds(ours, [words], [*options["pass_fds"], 2])
             ours.close()
 
     subprocess.Popen = Popen  # type: ignore[misc]
 
 
-def _stand_by(asked: socket.socket, cwd: Path) -> NoReturn:
+def _stand_by(asked: socket.socket) -> NoReturn:
     """Wait until a server is wanted, then be it; end where none is."""
     words, descriptors, *_ = socket.recv_fds(asked, 1 << 20, 2)
     if not words:
         os._exit(0)
     channel, errors = descriptors
     nowhere = os.open(os.devnull, os.O_RDWR)
-    _become(cwd, json.loads(words)["environment"], (nowhere, nowhere, errors))
+    _become(Path("/"), json.loads(words)["environment"], (nowhere, nowhere, errors))
     sys.argv[:] = ["-m", str(channel)]
     try:
         runpy.run_module(SERVER, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(end.code or "", end="", file=sys.stderr)
+        os._exit(0)
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
         os._exit(1)

@@ -419,7 +419,7 @@ def receipts(root: Path) -> dict[str, tuple[Any, Any]]:
     """Return fingerprint and digests that the receipt of each output states."""
     found: dict[str, tuple[Any, Any]] = {}
     for out in ("data", "weights", "results"):
-        for file in (root / out).rglob("*.receipt.json"):
+        for file in filter(Path.is_file, (root / out).rglob("*.receipt.json")):  # no pipe
             output = file.relative_to(root).as_posix().removesuffix(".receipt.json")
             try:
                 content = json.loads(file.read_bytes())

@@ -1,11 +1,11 @@
-"""Small campaigns whose outputs stand in any way, in memory, and a model of how Snakemake finds what to run."""
+"""Small campaigns whose outputs stand in any way, in memory, and runs that do what the plan says."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import random  # noqa: TID251 - of lists, and seeded
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,62 +149,14 @@ class World:
         return made
 
     def plan(self, asked: Collection[Ref]) -> tuple[list[Job], frozenset[Ref]]:
-        """Return the jobs that Snakemake starts, in an order that it may take, and what the plan said is made."""
-        states = self.states()
-        made = out_of_date.find(self.artifacts, self.jobs, states, asked)
-        edges = {job.name: out_of_date.told(job, made) for job in self.jobs}
-        outputs = {job.name: [one.ref for one in job.artifacts] for job in self.jobs}
-        stale = {ref for ref, state in states.items() if state not in ("fresh", "missing")}
-        stamped = {name for name, own in outputs.items() if not stale.isdisjoint(own)}
-        chosen = needrun(outputs, edges, stamped, self.receipts, asked)
-        return list(self._ordered(chosen, edges)), made
+        """Return the jobs that a run starts, in an order that it may take, and what the plan said is made."""
+        made = out_of_date.find(self.artifacts, self.jobs, self.states(), asked)
+        chosen = [job for job in self.jobs if not made.isdisjoint(one.ref for one in job.artifacts)]
+        return list(self._ordered(chosen)), made
 
-    def _ordered(self, names: set[str], edges: Mapping[str, list[Ref]]) -> Iterator[Job]:
-        left = [job for job in self.jobs if job.name in names]
+    def _ordered(self, left: list[Job]) -> Iterator[Job]:
         while left:
             waiting = {one.ref for job in left for one in job.artifacts}
-            job = self.draw.choice([job for job in left if waiting.isdisjoint(edges[job.name])])
+            job = self.draw.choice([job for job in left if waiting.isdisjoint(job.inputs)])
             left.remove(job)
             yield job
-
-
-def needrun(
-    outputs: Mapping[str, Collection[Ref]],
-    edges: Mapping[str, Collection[Ref]],
-    stamped: Collection[str],
-    here: Collection[Ref],
-    asked: Collection[Ref],
-) -> set[str]:
-    """Be `DAG.update_needrun` of Snakemake 9 with `rerun-triggers: mtime`: return the jobs that it starts.
-
-    Args:
-        outputs: of each job; jobs stand in an order that their inputs allow.
-        edges: the inputs that each job is told of; none is `ancient()`.
-        stamped: jobs whose recipe file is newer than their outputs.
-        here: what exists.
-        asked: the targets, inputs of a rule that makes nothing.
-    """
-    maker = {ref: name for name, refs in outputs.items() for ref in refs}
-    above = {name: {maker[ref] for ref in refs} for name, refs in edges.items()}
-    dag = _reached({maker[ref] for ref in asked}, above)
-    below = {name: {other for other in dag if name in above[other]} for name in dag}
-    masked: set[str] = set()
-    queue = []
-    for name in outputs:
-        if name in dag and name in stamped and name not in masked:
-            queue.append(name)
-            masked |= _reached(below[name], below)
-    queue += {maker[ref] for ref in asked if ref not in here}
-    for name in queue:  # it grows
-        required = {maker[ref] for ref in edges[name] if ref not in here}
-        queue += (required | below[name]).difference(queue)
-    return set(queue)
-
-
-def _reached(names: set[str], along: Mapping[str, set[str]]) -> set[str]:
-    found, open_ = set(names), list(names)
-    while open_:
-        new = along[open_.pop()] - found
-        found |= new
-        open_ += new
-    return found

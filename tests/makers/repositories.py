@@ -54,13 +54,11 @@ class Repository:
         """Run Snakemake."""
         return self.run("snakemake", "--cores", str(cores), *targets)
 
-    def planned(self) -> set[str]:
-        """Return the rules that a run would start now."""
-        said = self.run("snakemake", "-n", "--quiet", "reason")
-        rules = set(
-            re.findall(r"^ *(?:local)?rule (\w+):", said.stdout + said.stderr, re.MULTILINE)
-        )
-        return rules - {"all"}
+    def planned(self, *words: str) -> set[str]:
+        """Return the jobs that a run would start now: `train/tiny/convnet-erm-s0`."""
+        said = self.run("snakemake", "-n", "--quiet", "reason", *words)
+        markers = r"^ *output: .*\blogs/jobs/(.+)\.done$"
+        return set(re.findall(markers, said.stdout + said.stderr, re.MULTILINE))
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the only place of `old` in a file."""

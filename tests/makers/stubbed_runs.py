@@ -12,18 +12,30 @@ import os
 import random  # noqa: TID251 - of lists, and seeded
 import shlex
 import shutil
+import socketserver
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from makers import commands, planned_campaign
-from makers.drawn_states import needrun
 from makers.repositories import HOME, Repository
-from shiftbench.plan.plan import Plan
+from shiftbench.plan.plan import VERBS, Plan
+from shiftbench.plan.planned_jobs import MARKERS, Request
 from shiftbench.refs import Ref
+
+STUB = """#!/usr/bin/env -S python3 -IS
+import socket, sys
+with socket.socket(socket.AF_UNIX) as campaign:
+    campaign.connect({address!r})
+    campaign.sendall("\\0".join(sys.argv).encode() + b"\\n")
+    sys.exit(int(campaign.recv(8) or 1))
+"""
+"""What stands for the command `shiftbench`: a thread of the process in which Snakemake runs does the job."""
 
 ASKS_A_NET = """
 from shiftbench import refs
@@ -89,15 +101,39 @@ def make(folder: Path) -> None:
 
 def run(folder: Path, seed: int, count: int) -> list[str]:
     """Disturb and run a campaign some times, in another process; return what went wrong."""
-    process = commands.context().Process(target=_be, args=(folder, seed, count))
+    found: list[str] = _elsewhere(folder, seed, Campaign.history, count)
+    return found
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command line of Snakemake did: exit status, the jobs that it started, what it said."""
+
+    status: int
+    started: list[str]
+    said: str
+
+    def of(self) -> set[str]:
+        """Return the stages of the jobs that it started."""
+        return {name.partition("/")[0] for name in self.started}
+
+
+def after_a_run(folder: Path, *lines: str) -> list[Ended]:
+    """Make a campaign, then be Snakemake with each of some command lines, one after the other."""
+    return [Ended(*one) for one in _elsewhere(folder, 0, Campaign.be, ["", *lines])][1:]
+
+
+def _elsewhere(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what: Any) -> Any:
+    """Let a campaign do something in another process."""
+    process = commands.context().Process(target=_be, args=(folder, seed, do, what))
     process.start()
     process.join()
     log = (folder / "log").read_text()
     assert process.exitcode == 0, log[-4000:]
-    return json.loads((folder / "wrong.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((folder / "done.json").read_text())
 
 
-def _be(folder: Path, seed: int, count: int) -> None:
+def _be(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what: Any) -> None:
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -106,18 +142,18 @@ def _be(folder: Path, seed: int, count: int) -> None:
         "CI", None
     )  # jobs are threads here, of which each would hear what all of them open
     try:
-        wrong = Campaign(random.Random(seed)).history(count)
+        done = do(Campaign(random.Random(seed)), what)
     except BaseException:  # noqa: BLE001 - the log is all that the test sees of this process
         traceback.print_exc()
         sys.exit(1)
-    Path("wrong.json").write_text(json.dumps(wrong))
+    Path("done.json").write_text(json.dumps(done))
 
 
 class Campaign:
     """The campaign in the working folder, and Snakemake in this process."""
 
     def __init__(self, draw: random.Random) -> None:
-        from shiftbench.engine import internals
+        from shiftbench.engine import warm
         from shiftbench.plan import plan as plans
         from shiftbench.provenance import recipe
 
@@ -125,58 +161,64 @@ class Campaign:
         self.root = Path()
         self.plan = self._planned(0)
         self.started: list[str] = []
+        self.varies = True  # weights, with the machine
         plans.load = lambda scale=None: (self.plan, self.root)  # noqa: ARG005
         recipe._row_digests = lambda folder, names: {}  # noqa: ARG005
-        internals.Client = self.client  # type: ignore[misc, assignment]
+        warm.start = lambda: None
+        self._listen()
 
     @functools.cache  # noqa: B019 - as long as the process
     def _planned(self, edit: int) -> Plan:
         return planned_campaign.plan(self.root, **OVER | EDITS[edit])
 
-    def client(self) -> Any:
-        """Be what starts jobs."""
-        from shiftbench.engine.client import Job
-
+    def _listen(self) -> None:
+        """Be what the command `shiftbench` asks for."""
         campaign = self
 
-        class Client:
-            alive = True
+        class Command(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                _, _, _, file, *options = self.rfile.readline()[:-1].decode().split("\0")
+                campaign.job(Path(file), again="--again" in options)
+                self.wfile.write(b"0")
 
-            def run(self, job: Job) -> None:
-                campaign.job(Path(job.argv[3]))
+        address = str(Path("socket").absolute())
+        server = socketserver.ThreadingUnixStreamServer(address, Command)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        program = Path("bin/shiftbench")
+        program.parent.mkdir()
+        program.write_text(STUB.format(address=address))
+        program.chmod(0o755)
+        os.environ["PATH"] = f"{program.parent.absolute()}{os.pathsep}{os.environ['PATH']}"
 
-            def close(self) -> None:
-                pass
-
-        return Client()
-
-    def job(self, file: Path) -> None:
+    def job(self, file: Path, *, again: bool) -> None:
         """Be a job: make what does not hold when its turn comes, of nothing; bytes of weights are new each time."""
         from shiftbench.files import scratch
         from shiftbench.provenance import recipe
 
         def write(run: recipe.Run, _: object) -> None:
             own = {one.ref for one in run.job.artifacts}
-            for one in sorted(run.job.artifacts, key=lambda one: not own.isdisjoint(one.inputs)):
-                if recipe.status(run.root, one) == "fresh":
+            for one in sorted(run.todo(), key=lambda one: not own.isdisjoint(one.inputs)):
+                if one not in run.todo():
                     continue
                 lost = [ref.path for ref in one.inputs if not run.path(ref).exists()]
                 assert not lost, f"{one.ref.path} is made without {lost}"
                 recipe._beside = lambda *_: {}  # the stub's manifests say nothing
-                new = self.draw.random() if one.ref.kind == "weights" else ""
+                new = self.draw.random() if self.varies and one.ref.kind == "weights" else ""
                 with scratch(run.path(one.ref)) as output:
                     output.write_text(f"{one.fingerprint} {new}")
                     run.commit(one, {run.path(one.ref).name: output})
 
-        self.started.append(recipe.Job.read(file).rule)
-        recipe.execute(file, write)
+        self.started.append(str(file.relative_to(self.root / "recipes").with_suffix("")))
+        if Path("broken").is_file() and Path("broken").read_text() in self.started[-1]:
+            raise ValueError("this job fails")
+        recipe.execute(file, write, again=again)
 
-    def snakemake(self, *targets: str) -> tuple[int, set[str]]:
+    def snakemake(self, *words: str) -> tuple[int, set[str]]:
         """Run Snakemake; return its exit status and the jobs that it started."""
         from snakemake import cli
 
         self.started.clear()
-        sys.argv[:] = ["snakemake", "--cores", "2", *targets]
+        sys.argv[:] = ["snakemake", "--cores", "2", *words]
         try:
             cli.main()
         except SystemExit as ended:
@@ -188,21 +230,12 @@ class Campaign:
         found = self.plan.status(self.root).values()
         return {ref.path: state for job in found for ref, state in job.items()}
 
-    def expected(self, targets: Collection[str]) -> set[str]:
-        """Return the jobs that the model of Snakemake starts."""
-        from shiftbench.plan import snakemake_rules
+    def expected(self, request: Request) -> set[str]:
+        """Return the jobs that have something to do."""
+        from shiftbench.plan import planned_jobs
 
-        rules = snakemake_rules.of(self.plan, self.root, None, targets)
-        named = {"all": rules.targets("report"), **rules.named}
-        asked = [path for target in targets or ["all"] for path in named.get(target, [target])]
-        stale = {path for path, state in self.states().items() if state not in ("fresh", "missing")}
-        return needrun(
-            {rule.rule: rule.outputs for rule in rules.rules},
-            {rule.rule: rule.inputs for rule in rules.rules},
-            {rule.rule for rule in rules.rules if not stale.isdisjoint(rule.outputs)},
-            {path for path in self.states() if Path(path).exists()},
-            asked,
-        )
+        jobs = planned_jobs.of(self.plan, self.root, request).jobs
+        return {f"{job.verb}/{job.name}" for job in jobs if job.runs}
 
     def disturb(self) -> None:
         """Edit params, lose outputs and receipts, retrain elsewhere, kill, and set times as clones and clocks do."""
@@ -243,34 +276,51 @@ class Campaign:
         """Leave what a killed Snakemake leaves of a job that it ran."""
         marks = Path(".snakemake/incomplete")
         marks.mkdir(parents=True, exist_ok=True)
-        name = base64.urlsafe_b64encode(ref.path.encode()).decode()
+        marker = next(
+            f"{MARKERS}/{name}.done"
+            for name, job in self.plan.jobs.items()
+            if ref in {one.ref for one in job.artifacts}
+        )
+        name = base64.urlsafe_b64encode(marker.encode()).decode()
         if len(name) < 255:  # else Snakemake spells it otherwise
             (marks / name).write_text('{"external_jobid": null}')
 
-    def targets(self) -> list[str]:
-        """Draw what Snakemake is asked for."""
-        some = ["shards", "weights", "records", "tables"]
+    def request(self) -> Request:
+        """Draw what Snakemake is asked for, and which stages are to be made again."""
+        some = ["sources", "shards", "weights", "records", "tables"]
         how = self.draw.random()
+        targets = self.draw.sample([f"{MARKERS}/{name}.done" for name in self.plan.jobs], 2)
         if how < 0.5:
-            return []
-        if how < 0.8:
-            return self.draw.sample([*some, "all"], self.draw.choice([1, 1, 2]))
-        return self.draw.sample(sorted(path for path in self.states() if "features" not in path), 2)
+            targets = []
+        elif how < 0.8:
+            targets = self.draw.sample([*some, "all"], self.draw.choice([1, 1, 2]))
+        again = self.draw.sample(VERBS, self.draw.choice([0, 0, 1, 2]))
+        return Request(tuple(targets), tuple(again))
+
+    def be(self, lines: list[str]) -> list[tuple[int, list[str], str]]:
+        """Be Snakemake with each of some command lines."""
+        self.varies = False
+        done = []
+        for line in lines:
+            begin = Path("log").stat().st_size
+            status, started = self.snakemake(*shlex.split(line))
+            done.append((status, sorted(started), Path("log").read_bytes()[begin:].decode()))
+        return done
 
     def history(self, count: int) -> list[str]:
         """Disturb and run; return what went wrong."""
         wrong = []
         for number in range(count):
             self.disturb()
-            targets = self.targets()
-            expected = self.expected(targets)
-            status, started = self.snakemake(*targets)
-            after, again = self.states(), self.expected(targets)
-            lost = {path for path in targets if after.get(path, "fresh") != "fresh"}
-            if status or started != expected or again or lost:
+            request = self.request()
+            expected = self.expected(request)
+            forced = ["--forcerun", *request.again] if request.again else []
+            status, started = self.snakemake(*request.targets, *forced)
+            again = self.expected(Request(request.targets))
+            if status or started != expected or again:
                 wrong.append(
-                    f"run {number} of {targets}: rc {status}; started too much {started - expected}, "
-                    f"too little {expected - started}; not fresh {lost}; again {again}"
+                    f"run {number} of {request}: rc {status}; started too much {started - expected}, "
+                    f"too little {expected - started}; again {again}"
                 )
         return wrong
 
@@ -279,8 +329,6 @@ def commands_of(folder: Path, root: str) -> list[list[str]]:
     """Return the words of the shell commands that Snakemake would run for shards below an output root."""
     make(folder)
     planned_campaign.load(folder, root=root)
-    done = Repository(folder, HOME / "src").run(
-        "snakemake", "-n", "-p", "--executor", "local", "shards"
-    )
+    done = Repository(folder, HOME / "src").run("snakemake", "-n", "-p", "shards")
     _, *said = (done.stdout + done.stderr).split("Shell command: ")
     return [shlex.split(text.splitlines()[0]) for text in said if text.startswith("shiftbench")]

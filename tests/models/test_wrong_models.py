@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import random  # noqa: TID251 - of files, and seeded
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from makers import planned_campaign
+from makers import attacks, planned_campaign
 from shiftbench.data import pins
 from shiftbench.errors import ShiftbenchError
 from shiftbench.refs import Ref
@@ -173,7 +177,7 @@ def run(home: Path, path: str, **options: Any) -> None:
     if Path(name).is_file():
         pins.pin([name])
     small = {"dataset": "shapes", "weights": [{"models": ["theirs"]}]}
-    theirs = {"use": KINDS[name.rpartition(".")[2]], "path": path, **options}
+    theirs = {"use": KINDS.get(name.rpartition(".")[2], ""), "path": path, **options}
     jobs = (
         "shift/shapes/test/identity",
         "train/shapes/theirs-given-s0",
@@ -206,6 +210,49 @@ def test_a_wrong_model_is_told(there: Path, case: str) -> None:
         what in told for what in (path.partition(":")[0], "sample 'shapes/", "checkpoint's own")
     )
     assert len(told) < 700
+
+
+def gguf(draw: random.Random) -> bytes:
+    """Return a header that states more tensors and texts than there are bytes."""
+    counts = draw.choice((0, 7, 1 << 40, 1 << 63)), draw.choice((1, 1 << 60, (1 << 64) - 1))
+    texts = struct.pack("<Q", draw.choice((3, 1 << 62))) + b"general.architecture"
+    return b"GGUF" + struct.pack("<IQQ", draw.choice((1, 3)), *counts) + texts
+
+
+def tflite(draw: random.Random) -> bytes:
+    """Return a flatbuffer whose offsets lead anywhere."""
+    return struct.pack("<I", draw.choice((8, 28, 1 << 31))) + b"TFL3" + draw.randbytes(400)
+
+
+def notebook(draw: random.Random) -> bytes:
+    cell = {"cell_type": "code", "source": ["open('ran', 'w')\n"], "outputs": []}
+    return json.dumps({"cells": [cell] * draw.randint(1, 3), "nbformat": 4}).encode()
+
+
+def zeros(draw: random.Random) -> bytes:
+    """Return an archive as torch writes it, with 60 MB of zeros in a few bytes."""
+    stream = io.BytesIO()
+    names = draw.sample(("archive/data.pkl", "archive/data/0", "archive/version", "code/a.py"), 3)
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, bytes(20 << 20))
+    return stream.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("use", ["checkpoint", "torch_export"])
+def test_what_no_plugin_reads_is_told(there: Path, use: str) -> None:
+    """A model of a language model's format, of a telephone's, a notebook, zeros: one sentence, and none is run."""
+    options = SIZE | CODE if use == "torch_export" else {}
+    for number, draw in enumerate(attacks.draws(4, use)):
+        made = (gguf, tflite, notebook, zeros)[number % 4]
+        name = f"m.{draw.choice((made.__name__, *KINDS))}"
+        Path(name).write_bytes(made(draw))
+        with pytest.raises(ShiftbenchError) as caught:
+            run(there, name, **options, use=use)
+        assert name in (told := str(caught.value))
+        assert len(told) < 700
+        assert not Path("ran").exists()
 
 
 def test_what_is_no_file_is_told(there: Path) -> None:

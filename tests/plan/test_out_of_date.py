@@ -1,6 +1,6 @@
-"""A run that says it is done is done: drawn campaigns in drawn states, planned as ever, run by a model of Snakemake.
+"""A run that says it is done is done: drawn campaigns in drawn states, planned as ever, run in an allowed order.
 
-tests/workflow/test_what_runs.py holds the model against Snakemake.
+tests/workflow/test_what_runs.py compares these runs with those of Snakemake.
 """
 
 from __future__ import annotations

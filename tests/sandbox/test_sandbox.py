@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from makers.nobody import SOURCE, nobody
 from shiftbench import sandbox
 from shiftbench.errors import SandboxError
 from shiftbench.sandbox import Limits, Outcome, Sandbox, kernel, server
 from shiftbench.tools import doctor
 
-SOURCE = Path(sandbox.__file__).parents[2]
 FORGED = """import os
 for file in range(3, 40):
     try:
@@ -312,20 +311,6 @@ def test_a_sandbox_that_is_closed_is_gone():
         started = family(one._process.pid)
     assert one._process.poll() is not None
     assert gone(started)
-
-
-def nobody(code, *before):
-    """Run code as the user nobody, with the system's own Python, since ours may lie in a folder of root's."""
-    python = "/usr/bin/python3"
-    if os.geteuid() != 0 or not shutil.which("setpriv") or not Path(python).exists():
-        pytest.skip("needs root, setpriv and /usr/bin/python3")
-    closed = [str(above) for above in SOURCE.parents if not above.stat().st_mode & 0o001]
-    if closed:
-        pytest.skip(f"needs a checkout that others may read, and {closed[-1]} is closed to them")
-    asked = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *before, python]
-    return subprocess.run(
-        [*asked, "-c", code, str(SOURCE)], capture_output=True, text=True, cwd="/", check=False
-    )
 
 
 def test_without_privileges_the_same_holds():

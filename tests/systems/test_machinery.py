@@ -19,8 +19,9 @@ from shiftbench.data import claim_formats, schema
 from shiftbench.documents import measured, overview
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.page.system import System
-from shiftbench.plan import cards, scales, snakemake_rules, touched
+from shiftbench.plan import cards, planned_jobs, scales, touched
 from shiftbench.plan import plan as plans
+from shiftbench.plan.planned_jobs import Request
 from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
 from shiftbench.tools import run_local
@@ -156,7 +157,7 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands.fork_what_python_starts(monkeypatch)
-    for name in ("Snakefile", "workflow/rules/jobs.smk", "profiles/default/config.yaml"):
+    for name in ("Snakefile", "workflow/rules/stages.smk", "profiles/default/config.yaml"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HOME / name, home / name)
     card = (home / "toy/card.yaml").read_text()
@@ -243,16 +244,15 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
-    asked = snakemake_rules.load(None, main=True, targets=["systems/toy"])
-    pages = [f"results/report/{name}index.html" for name in ("", "samples/toy/")]
-    pages += ["results/claims/toy/claims.parquet", "results/tables/toy/metrics.parquet"]
-    assert asked.systems == {SCALE: [f"build/{SCALE}/{page}" for page in pages]}
-    assert {rule.rule.partition("_toy_")[0] for rule in asked.rules} == {"systems"}
-    assert asked.targets("report") == []
-    assert snakemake_rules.load(None, main=False) == asked
-    both = snakemake_rules.load(None, main=True, targets=["systems", "tables"])
-    assert both.systems.items() > asked.systems.items()
-    assert both.targets("report")[0] == "results/report/index.html"
+    asked = planned_jobs.load({}, main=True, request=Request(("systems/toy",)))
+    names = ["report/index", "report/samples/toy/index", "aggregate/claims/toy", "aggregate/toy"]
+    markers = tuple(f"build/{SCALE}/logs/jobs/{name}.done" for name in names)
+    assert asked.targets == {SCALE: markers, "systems": markers}
+    assert {job.title.split()[0] for job in asked.jobs} == {"systems/toy"}
+    assert planned_jobs.load({}, main=False) == asked
+    both = planned_jobs.load({}, main=True, request=Request(("systems", "tables")))
+    assert set(both.targets["systems"]) > set(markers)
+    assert both.targets["all"][0] == "logs/jobs/report/index.done"
 
 
 @pytest.mark.parametrize(

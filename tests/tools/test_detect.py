@@ -206,7 +206,7 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
         assert "knn on shapes/perceptron-mixup-s0 needs" in said_of
         assert (
             "shapes/train/identity/0.npy, missing or made from other inputs; "
-            f"`snakemake {train.relative_to(home)}` makes that" in said_of
+            f"`shiftbench make {train.relative_to(home)}` makes that" in said_of
         )
         planned_campaign.load(
             home,

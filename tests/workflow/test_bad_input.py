@@ -16,7 +16,7 @@ from makers import planned_campaign
 from shiftbench import cli
 from shiftbench.data import pins, shards, skipped
 from shiftbench.errors import ChecksumError, ShiftbenchError
-from shiftbench.plan import snakemake_rules, unavailable
+from shiftbench.plan import planned_jobs, unavailable
 from shiftbench.refs import Ref
 
 
@@ -222,7 +222,7 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
             ChecksumError,
             match=r"photos/.* is not what was pinned; `shiftbench pin photos` accepts",
         ):
-            snakemake_rules.load(None, main=True)
+            planned_jobs.load({}, main=True)
         pins.pin(["photos"])
         (cut.parent / "9.png").write_bytes(b"new")
 

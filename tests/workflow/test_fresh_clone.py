@@ -15,16 +15,16 @@ from shiftbench.data import schema
 
 pytestmark = pytest.mark.workflow
 
-NOISE, CONTRAST = "shift_tiny_test_gaussian_noise", "shift_tiny_test_contrast"
-JPEG = "shift_tiny_test_jpeg_compression"  # not stored: golden samples only
-TRAIN = {"train_tiny_convnet_erm_s0", "train_tiny_convnet_erm_s1"}
-SAMPLES = {"report_samples_tiny", "report_samples_tiny_index"}  # of the evaluated ones
-EVALUATE = SAMPLES | {"evaluate_tiny_convnet_erm_s0_plain", "evaluate_tiny_convnet_erm_s1_plain"}
-SCORE = {"score_tiny_convnet_erm_s0_plain", "score_tiny_convnet_erm_s1_plain"}
-OVERLAPS = "score_tiny"
-END = {"aggregate_tiny", "report_index"}
+NOISE, CONTRAST = "shift/tiny/test/gaussian_noise", "shift/tiny/test/contrast"
+JPEG = "shift/tiny/test/jpeg_compression"  # not stored: golden samples only
+TRAIN = {"train/tiny/convnet-erm-s0", "train/tiny/convnet-erm-s1"}
+SAMPLES = {"report/samples/tiny", "report/samples/tiny/index"}  # of the evaluated ones
+EVALUATE = SAMPLES | {"evaluate/tiny/convnet-erm-s0/plain", "evaluate/tiny/convnet-erm-s1/plain"}
+SCORE = {"score/tiny/convnet-erm-s0/plain", "score/tiny/convnet-erm-s1/plain"}
+OVERLAPS = "score/tiny"
+END = {"aggregate/tiny", "report/index"}
 SECRET = {
-    "shift_secret_test_identity"
+    "shift/secret/test/identity"
 }  # may not be passed on, so a clone makes it where it is needed
 
 ALL = "shifts: [gaussian_noise, contrast, jpeg_compression]"
@@ -34,12 +34,12 @@ CASES = {
     "a severity": (
         (PARAMS, "gaussian_noise: {severities: [1, 3]}", "gaussian_noise: {severities: [1, 2.5]}"),
         {NOISE} | EVALUATE | END,
-        "train_tiny_convnet_erm_s0",
+        "train/tiny/convnet-erm-s0",
     ),
     "the seed": (
         (PARAMS, "seed: 0", "seed: 1"),
         {NOISE, CONTRAST, JPEG} | SECRET | TRAIN | EVALUATE | SCORE | END,
-        "shift_tiny_train_identity",
+        "shift/tiny/train/identity",
     ),
     "a trainer's epochs": (
         (PARAMS, "epochs: 1", "epochs: 2"),
@@ -49,17 +49,17 @@ CASES = {
     "a detector's option": (
         (PARAMS, "gamma: [0.1, 0.5]", "gamma: [0.2, 0.5]"),
         SCORE | END,
-        "evaluate_tiny_convnet_erm_s0_plain",
+        "evaluate/tiny/convnet-erm-s0/plain",
     ),
     "a metric's parameter": (
         (PARAMS, "bins: 10", "bins: 12"),
         END,
-        "evaluate_tiny_convnet_erm_s0_plain",
+        "evaluate/tiny/convnet-erm-s0/plain",
     ),
     "the batch size": (
         (PARAMS, "bootstrap:", "evaluate: {batch_size: 16}\nbootstrap:"),
         SECRET | EVALUATE | SCORE | END,
-        "train_tiny_convnet_erm_s0",
+        "train/tiny/convnet-erm-s0",
     ),
     "a severity of a shift that is not stored": (
         (PARAMS, "severities: [3], materialise", "severities: [3, 4], materialise"),
@@ -73,23 +73,23 @@ CASES = {
     ),
     "a shift more": (
         (PARAMS, ALL, ALL.replace("]", ", fog]")),
-        {"shift_tiny_test_fog"} | EVALUATE | END,
+        {"shift/tiny/test/fog"} | EVALUATE | END,
         CONTRAST,
     ),
     "a shift less": (
         (PARAMS, ALL, ALL.replace(", contrast", "")),
         SAMPLES | END,
-        "evaluate_tiny_convnet_erm_s0_plain",
+        "evaluate/tiny/convnet-erm-s0/plain",
     ),
     "a model more": (
         (PARAMS, "models: [convnet]", "models: [convnet, vit]"),
-        {"train_tiny_vit_erm_s0", "train_tiny_vit_erm_s1"}
-        | {"evaluate_tiny_vit_erm_s0_plain", "evaluate_tiny_vit_erm_s1_plain"}
+        {"train/tiny/vit-erm-s0", "train/tiny/vit-erm-s1"}
+        | {"evaluate/tiny/vit-erm-s0/plain", "evaluate/tiny/vit-erm-s1/plain"}
         | SAMPLES
-        | {"score_tiny_vit_erm_s0_plain", "score_tiny_vit_erm_s1_plain"}
+        | {"score/tiny/vit-erm-s0/plain", "score/tiny/vit-erm-s1/plain"}
         | SECRET
         | END,
-        "evaluate_tiny_convnet_erm_s0_plain",
+        "evaluate/tiny/convnet-erm-s0/plain",
     ),
     "a comment": ((SHIFT, "FIELD =", "# what it changes\nFIELD ="), set(), CONTRAST),
     "a docstring": ((SHIFT, '"""Contrast', '"""The contrast'), set(), CONTRAST),
@@ -101,19 +101,19 @@ CASES = {
     "a helper that two shifts share": (
         ("src/shiftbench/shifts/_levels.py", "from __future__ import annotations", "CHANGED = 1"),
         {NOISE, CONTRAST, JPEG} | EVALUATE | END,
-        "train_tiny_convnet_erm_s0",
+        "train/tiny/convnet-erm-s0",
     ),
     "a class-list file": (
         ("tests/workflow/mine/datasets/classes.txt", "zero one two", "zero one two three"),
-        {"shift_tiny_test_identity", "shift_tiny_train_identity", "shift_tiny_val_identity"}
-        | {"shift_other_test_identity", OVERLAPS}
+        {"shift/tiny/test/identity", "shift/tiny/train/identity", "shift/tiny/val/identity"}
+        | {"shift/other/test/identity", OVERLAPS}
         | {NOISE, CONTRAST, JPEG}
         | SECRET
         | TRAIN
         | EVALUATE
         | SCORE
         | END,
-        "fetch_tiny",
+        "fetch/tiny",
     ),
 }
 
@@ -217,7 +217,7 @@ def test_records_without_shards_are_at_rest(author, tmp_path):
     partial.edit(
         "src/shiftbench/templates/page.html", "<html lang", "<html  lang"
     )  # no shard is read for a page
-    assert partial.planned() == END | {"report_samples_tiny_index"}
+    assert partial.planned() == END | {"report/samples/tiny/index"}
 
 
 def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
@@ -231,8 +231,8 @@ def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
     )["made"][other.name]
     receipt.write_text(json.dumps(content))
     assert colleague.planned() == {
-        "evaluate_tiny_convnet_erm_s0_plain",
-        "score_tiny_convnet_erm_s0_plain",
+        "evaluate/tiny/convnet-erm-s0/plain",
+        "score/tiny/convnet-erm-s0/plain",
         *SECRET,
         *SAMPLES,
         *END,

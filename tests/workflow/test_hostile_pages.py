@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,14 @@ from makers import synthetic_outputs
 from shiftbench.audit import page as audit_page
 from shiftbench.audit import run as audits
 from shiftbench.audit.finding import Audit, Finding, Result
+from shiftbench.documents import leaderboard
 from shiftbench.page import completions, queries, samples
 from shiftbench.page.completions import Written
+from shiftbench.page.system import Verdict
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.refs import Ref
+from shiftbench.release.published import LEADERBOARD, Published
 from shiftbench.sample import Sample
 from shiftbench.stages import report, samples_page
 
@@ -167,3 +171,38 @@ def test_an_audit_shows_what_others_wrote(browser: WebDriver, tmp_path: Path) ->
     assert browser.execute_script("return window.ran ?? null") is None
     assert browser.get_log("browser") == []  # type: ignore[attr-defined]
     assert json.loads(json.dumps(done.plain()))
+
+
+def test_a_leaderboard_shows_what_others_wrote(
+    browser: WebDriver, tmp_path: Path, nasty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each payload is a campaign, a column, weights, a method and a sender; also of a system and of its claims."""
+    board = tmp_path / LEADERBOARD
+    board.parent.mkdir(parents=True)
+    names = ("campaign", "weights", "method", "column", "value", "ci_low", "ci_high")
+    rows = [
+        [f"{one} {kind}", f"w{one}", one, f"c{one}", "0.5", "", ""]
+        for one in PAYLOADS
+        for kind in ("a", nasty)
+    ]
+    with board.open("w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    sent = [dict(zip(names, ["theirs", *row[1:]], strict=True)) for row in rows]
+    about = dict.fromkeys(("root", "commit", "created"), f'"{nasty}') | {"rows": 1, "files": 1}
+    there = Published(f"s{nasty}", tmp_path, about, {}, {})
+    monkeypatch.setattr(leaderboard.published, "scales", lambda _: [there.scale])
+    monkeypatch.setattr(leaderboard.published, "read", lambda *_: there)
+    monkeypatch.setattr(
+        leaderboard.submission,
+        "accepted",
+        lambda _: [({"name": one, "scale": there.scale}, sent) for one in PAYLOADS],
+    )
+    verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
+    judged = leaderboard.Judged(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)
+    monkeypatch.setattr(leaderboard.scales, "built", lambda: ["one"])
+    monkeypatch.setattr(leaderboard, "_judged", lambda _: judged)
+    page = tmp_path / "leaderboard.html"
+    page.write_text(leaderboard.page(tmp_path), errors="surrogatepass")
+    text = looked_at(browser, page)
+    assert all(shown(text, f"w{one}") for one in PAYLOADS)
+    assert shown(text, f"s{nasty}")

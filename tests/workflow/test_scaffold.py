@@ -99,5 +99,5 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     assert values["balanced", "identity", 0, None] > 0.5
     assert values["balanced", "brighter", 5, None] is not None
     assert 0 <= values["auroc", "identity", 0, "margin"] <= 1
-    pages = {"report_index", "report_samples_tiny", "report_samples_tiny_index"}
+    pages = {"report/index", "report/samples/tiny", "report/samples/tiny/index"}
     assert repository.planned() - pages == set()

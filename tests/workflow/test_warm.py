@@ -63,7 +63,7 @@ def test_warm_jobs_make_the_bytes_of_cold_ones_and_a_line_each(tmp_path: Path) -
     assert len(said.splitlines()) < len(ended) + 8
     assert re.search(r"Complete log\(s\): \S+\.snakemake\.log$", said.strip())
     cold = slow(tmp_path / "cold")
-    cold.make("--executor", "local")
+    cold.make("--no-hooks")  # one of them starts the server
     mine, theirs = warm.bytes(*OUTPUTS), cold.bytes(*OUTPUTS)
     assert sorted(mine) == sorted(theirs)
     assert [name for name in mine if mine[name] != theirs[name]] == []
@@ -79,9 +79,9 @@ def test_a_killed_job_is_named_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None
     assert run.wait(timeout=100) == 1
     said = log.read_text()
     assert re.search(
-        r"failed: evaluate \S+ after [\d.]+ s: killed \(SIGKILL\): the machine ran out", said
+        r"failed: evaluate \S+ after [\d.]+ s\n  log: logs/evaluate/\S+\n    killed \(SIGKILL\): the machine",
+        said,
     )
-    assert "  log: logs/evaluate/" in said
     assert processes(repository.path) == []
 
     run = repository.start("snakemake", "--cores", "2", "records")
@@ -90,8 +90,6 @@ def test_a_killed_job_is_named_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None
     assert run.wait(timeout=100) != 0
     assert processes(repository.path) == []
     assert [lock for lock in locks.find(repository.path) if lock.what == "lock"] == []
-    assert "Terminating processes on user request" in log.read_text()
-    assert "failed" not in log.read_text()
 
     repository.make("records")
-    assert repository.planned() >= {"aggregate_slow"}
+    assert repository.planned() >= {"aggregate/slow"}

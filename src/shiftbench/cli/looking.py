@@ -219,12 +219,19 @@ def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:
 def _lines(value: object) -> list[str]:
     """Spell a part of the doctor's findings; where nothing is found, it is a dash."""
     if isinstance(value, dict):
-        return [f"{key:14} {_spelled(item)}" for key, item in value.items()]
+        return [f"{key:14} {_named(item)}" for key, item in value.items()]
     return (
         [_spelled(item) for item in value or [None]]
         if isinstance(value, list)
         else [_spelled(value)]
     )
+
+
+def _named(item: object) -> str:
+    """Spell a finding on one line: of a mapping each value after its name."""
+    if isinstance(item, dict) and not any(isinstance(value, dict) for value in item.values()):
+        return ", ".join(f"{name} {_spelled(value)}" for name, value in item.items()) or "-"
+    return _spelled(item)
 
 
 def _spelled(item: object) -> str:

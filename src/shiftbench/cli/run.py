@@ -21,7 +21,7 @@ def plan(
     estimate: Annotated[
         bool, typer.Option(help="also hours and GB, before anything starts")
     ] = False,
-    write: Annotated[bool, typer.Option(help="write and stamp the recipe files")] = False,
+    write: Annotated[bool, typer.Option(help="write the recipe files")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what the plan names and what of it is to be made."""
@@ -78,17 +78,7 @@ def why(
     from shiftbench.provenance import recipe
 
     planned, root = plans.load(scale)
-    ends = (output, f"{output.rstrip('/')}/manifest.json")
-    hits = [
-        artifact
-        for artifact in planned.artifacts.values()
-        if artifact.ref.name == output or artifact.ref.path.endswith(ends)
-    ]
-    if not hits:
-        known = [artifact.ref.path for artifact in planned.artifacts.values()]
-        within = [path for path in known if output.strip("/") in path]
-        raise ParamsError(f"nothing planned is called {output!r}; {near(output, within or known)}")
-    for artifact in hits:
+    for artifact in planned.at(root, output):
         content = recipe.receipt(root, artifact.ref)
         out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
         if content and content["fingerprint"] != artifact.fingerprint:
@@ -138,18 +128,30 @@ def prune(
 
 
 @app.command(rich_help_panel=PANEL)
-def make(scale: Scale = None) -> None:
-    """Make what is stale in this process, one job after another, without Snakemake: small campaigns, notebooks."""
+def make(
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="outputs, or folders of outputs; default: all")
+    ] = None,
+    scale: Scale = None,
+) -> None:
+    """Make outputs, with what they need, in this process, one job after another, without Snakemake.
+
+    For one output, for small campaigns and in notebooks.
+    """
     from shiftbench.data import skipped
+    from shiftbench.plan import planned_jobs
     from shiftbench.provenance import trust
     from shiftbench.tools import run_local
 
     trust.require("its campaign would run here")
-    planned, root = plans.load(scale)
+    systems = [system for path in paths or () for system in planned_jobs.systems_of(path)]
+    planned, root = plans.load(scale or next(iter(systems), None))
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
-    count = run_local.make(planned, root)
-    shards = (root / ref.path for ref in planned.artifacts if ref.kind == "shards")
+    asked = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
+    count = run_local.make(planned, root, asked)
+    shards = (root / ref.path for ref in asked or planned.artifacts if ref.kind == "shards")
     for one in skipped.among(shards):
         err.print(escaped(str(one)), soft_wrap=True)
-    out.print(f"{count} made; report: {root / planned.targets()[0]}", soft_wrap=True)
+    page = "" if asked else f"; report: {root / planned.targets()[0]}"
+    out.print(f"{count} made{page}", soft_wrap=True)

@@ -15,7 +15,10 @@ from shiftbench.errors import ParamsError
 PANEL = "Stages"
 
 
-def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
+Again = Annotated[bool, typer.Option("--again", help="make all of it, whatever receipts say")]
+
+
+def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None:
     from shiftbench.engine import memory
     from shiftbench.provenance import recipe
     from shiftbench.stages import verbs
@@ -24,7 +27,7 @@ def _stage(verb: str, recipe_file: Path, **options: Any) -> None:
     plugins.Folders.only_read = (
         False  # whoever started the run trusts the checkout, and may have on another machine
     )
-    count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options))
+    count = recipe.execute(recipe_file, partial(verbs.RUN[verb], **options), again=again)
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 
 
@@ -34,13 +37,14 @@ def fetch(
     recipe: Annotated[
         Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)
     ] = None,
+    again: Again = False,
 ) -> None:
     """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
     from shiftbench.data import source_files
     from shiftbench.stages import fetch as fetching
 
     if recipe is not None:
-        _stage("fetch", recipe)
+        _stage("fetch", recipe, again=again)
     elif not names:
         known = ", ".join(source_files.source_names())
         raise ParamsError(f"name the originals to bring; there are {known}")
@@ -50,45 +54,45 @@ def fetch(
 
 
 @app.command(rich_help_panel=PANEL)
-def shift(recipe: Recipe) -> None:
+def shift(recipe: Recipe, again: Again = False) -> None:
     """Make shards of one (dataset, split, shift)."""
     from shiftbench.data import skipped
     from shiftbench.provenance.recipe import Run
 
-    _stage("shift", recipe)
+    _stage("shift", recipe, again=again)
     run = Run(recipe.resolve())
     for one in skipped.among(run.root / path for path in run.job.outputs):
         err.print(escaped(str(one)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
-def train(recipe: Recipe, device: Device = "cpu") -> None:
+def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
     """Make weights."""
     from shiftbench.inference import devices
 
     with devices.hold(device) as held:
-        _stage("train", recipe, device=held)
+        _stage("train", recipe, again=again, device=held)
 
 
 @app.command(rich_help_panel=PANEL)
-def evaluate(recipe: Recipe, device: Device = "auto") -> None:
+def evaluate(recipe: Recipe, device: Device = "auto", again: Again = False) -> None:
     """Write one row per sample."""
-    _stage("evaluate", recipe, device=device)
+    _stage("evaluate", recipe, again=again, device=device)
 
 
 @app.command(rich_help_panel=PANEL)
-def score(recipe: Recipe) -> None:
+def score(recipe: Recipe, again: Again = False) -> None:
     """Fit detectors and write OOD scores."""
-    _stage("score", recipe)
+    _stage("score", recipe, again=again)
 
 
 @app.command(rich_help_panel=PANEL)
-def aggregate(recipe: Recipe) -> None:
+def aggregate(recipe: Recipe, again: Again = False) -> None:
     """Turn rows into metrics with intervals."""
-    _stage("aggregate", recipe)
+    _stage("aggregate", recipe, again=again)
 
 
 @app.command(rich_help_panel=PANEL)
-def report(recipe: Recipe) -> None:
+def report(recipe: Recipe, again: Again = False) -> None:
     """Write the static page."""
-    _stage("report", recipe)
+    _stage("report", recipe, again=again)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shiftbench.cli.application import Scale, app, err, escaped, out
-from shiftbench.errors import ShiftbenchError
 from shiftbench.plan import plan as plans
 from shiftbench.plan import scales
 
@@ -81,10 +78,11 @@ def repair(
     scale: Scale = None,
 ) -> None:
     """Check outputs below PATH and make the damaged ones again."""
-    from shiftbench.provenance import child_environment, trust
+    from shiftbench.provenance import trust
     from shiftbench.storage import pull
+    from shiftbench.tools import run_local
 
-    trust.require("a repair runs its Snakefile")
+    trust.require("a repair runs its jobs")
     planned, root = plans.load(scale)
     again = pull.repair(planned, root, path)
     for name, problems in again.items():
@@ -101,14 +99,8 @@ def repair(
     if not again:
         out.print("all bytes are as recorded; nothing to repair")
         return
-    planned.write(root)
-    command = [sys.executable, "-P", "-m", "snakemake", *(str(root / name) for name in again)]
-    overlay = ["--config", f"scale={scale}"] if scale and not planned.params.system else []
-    environment = child_environment.build(child_environment.RUN)
-    if subprocess.run([*command, *overlay], env=environment, check=False).returncode:
-        raise ShiftbenchError(
-            "the damaged outputs were dropped, but making them again failed; see the log above"
-        )
+    asked = {artifact.ref for name in again for artifact in planned.at(root, name)}
+    run_local.make(planned, root, asked)
     out.print(f"repaired {len(again)} output(s)")
 
 

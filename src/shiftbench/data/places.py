@@ -14,11 +14,11 @@ from pathlib import Path
 import braceexpand
 
 from shiftbench.errors import ParamsError
+from shiftbench.files import fits, shortened
 
 _MOST = 100_000  # files that braces may name
 _USUAL = 500  # characters of a name, where there are that many
 _DEEPEST = 20  # braces in braces
-_SHOWN = 60  # characters that a message repeats
 _NUMBERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?")
 _LETTERS = re.compile(r"[A-Za-z]\.\.[A-Za-z](?:\.\.-?\d+)?")
 _CALLABLE = re.compile(r"(.+\.py):[A-Za-z_][\w.]*")
@@ -43,7 +43,7 @@ def places(path: str, where: str = "path") -> list[str]:
 
 def _expanded(part: str, where: str) -> list[str]:
     """Return what braces stand for; how much that is, is known before anything is expanded."""
-    shown = part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..."
+    shown = shortened(part)
     try:
         count, longest = _measured(part)
         if count <= _MOST and count * longest <= _MOST * _USUAL:
@@ -125,15 +125,17 @@ def _measured(part: str) -> tuple[int, int]:
 
 def _place(one: str, where: str) -> str:
     one = one.removeprefix("file://")
-    scheme = _SCHEME.match(one)
+    scheme, shown = _SCHEME.match(one), repr(shortened(one))
     if scheme and scheme[2]:
         raise ParamsError(
-            f"{where} = {one!r} is a shell command, and none is run; give files or addresses"
+            f"{where} = {shown} is a shell command, and none is run; give files or addresses"
         )
     if scheme and scheme[1] not in ("http", "https"):
         raise ParamsError(
-            f"{where} = {one!r}: addresses are read by http:// and https:// alone; download it and give the file"
+            f"{where} = {shown}: addresses are read by http:// and https:// alone; download it and give the file"
         )
+    if not scheme and not fits(one):
+        raise ParamsError(f"{where} = {shown} is no path that file systems take; it is too long")
     return one if scheme else str(Path(re.sub(_CALLABLE, r"\1", one)))
 
 
@@ -177,4 +179,5 @@ def is_address(place: str) -> bool:
 
 
 def _pattern(text: str) -> str:
-    return text.replace("[", "[[]")  # a folder may be called `photos [2]`
+    """Return a pattern in which `[` is a letter, and `**` means `*`: `/**` would be all of a disk."""
+    return re.sub(r"\*+", "*", text.replace("[", "[[]"))

@@ -5,7 +5,6 @@ published/SCALE/results/report/leaderboard.csv, measured.json of the systems -> 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,7 +86,7 @@ def _is_system(scale: str | None) -> bool:
 def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board]:
     """Yield the leaderboards of a scale; of weights that were trained from several seeds their means alone."""
     file = one.root / published.LEADERBOARD
-    lines = list(csv.DictReader(file.read_text().splitlines())) if file.is_file() else []
+    lines = submission.board(file) if file.is_file() else []
     known = {(line["campaign"], line["weights"]) for line in lines}
     for about, more in others:
         new = [line for line in more if (line["campaign"], line["weights"]) not in known]

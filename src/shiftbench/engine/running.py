@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.plan import snakemake_rules
-from shiftbench.plan.snakemake_rules import Rule
+from shiftbench.plan import planned_jobs
+from shiftbench.plan.planned_jobs import PlannedJob
 from shiftbench.provenance import child_environment, run_files, trust
 
 
@@ -51,27 +51,20 @@ def made(scale: str, begun: float) -> Made:
     """Return what a run made of a scale.
 
     Args:
-        scale: as in `snakemake_rules.left`.
+        scale: as in `planned_jobs.left`.
         begun: when the run began, in seconds since 1970.
     """
-    planned = snakemake_rules.left(scale)
-    took = [seconds for rule in planned.rules if (seconds := _seconds(rule, begun)) is not None]
-    unfinished = [rule.title for rule in planned.rules if rule.runs and _is_behind(rule)]
+    jobs = planned_jobs.left(scale).jobs
+    took = [seconds for job in jobs if (seconds := _seconds(job, begun)) is not None]
+    unfinished = [job.title for job in jobs if job.runs and not Path(job.marker).exists()]
     return Made(len(took), sum(took), tuple(unfinished))
 
 
-def _seconds(rule: Rule, begun: float) -> float | None:
+def _seconds(job: PlannedJob, begun: float) -> float | None:
     """Return what a job took, by the run files that it wrote since then; each has the seconds from its begin on."""
     times = [
         run_files.time(file, "cpu_seconds", "seconds")
-        for output in rule.outputs
+        for output in job.outputs
         if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
     ]
     return max((time for time in times if time is not None), default=None)
-
-
-def _is_behind(rule: Rule) -> bool:
-    """Whether an output of a job is missing, or older than its recipe, which is stamped where something is stale."""
-    since = Path(rule.recipe).stat().st_mtime
-    outputs = [Path(output) for output in rule.outputs]
-    return any(not out.exists() or out.stat().st_mtime < since for out in outputs)

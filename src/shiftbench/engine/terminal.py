@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.plan.snakemake_rules import Rule
+from shiftbench.plan.planned_jobs import PlannedJob, PlannedJobs
 from shiftbench.progress import Screen
 
 TAIL = 40
@@ -30,14 +30,15 @@ SHOWN = 8
 PRIOR = 30.0
 """Seconds of what is expected that count as much as seconds seen: one slow job, a download say, is not all of them."""
 
-_EXPECTED: dict[str, Rule] = {}
+_EXPECTED: dict[str, PlannedJob] = {}
+"""The jobs of the plan by marker."""
 _PAGES: list[str] = []
 
 
-def expect(rules: Iterable[Rule], pages: Iterable[str]) -> None:
+def expect(planned: PlannedJobs) -> None:
     """Tell what is planned and which pages are asked for; the Snakefile does, read after the logger was made."""
-    _EXPECTED.update({rule.rule: rule for rule in rules})
-    _PAGES[:] = pages
+    _EXPECTED.update({job.marker: job for job in planned.jobs})
+    _PAGES[:] = planned.pages
 
 
 @contextlib.contextmanager
@@ -53,52 +54,57 @@ def plainly() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Board:
-    """How far a run is: which jobs are to be made, run, have ended; what they took, and what is expected.
+    """How far a run is: how many jobs are to be made, which run, what they took, and what is expected.
 
-    Rules that are no jobs of the plan, such as `all`, are not counted.
+    Rules that are no stage, such as `all`, are not counted.
     """
 
-    expected: Mapping[str, Rule]
-    todo: set[str] = field(default_factory=set)
-    running: dict[int, tuple[Rule, float]] = field(default_factory=dict)
+    expected: Mapping[str, PlannedJob]
+    todo: dict[str, float] = field(default_factory=dict)
+    """Seconds that are expected of each stage's jobs that have not ended."""
+    running: dict[int, tuple[PlannedJob, float]] = field(default_factory=dict)
     took: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     total: int = 0
     done: int = 0
     width: int = 1
 
-    def plan(self, rules: Iterable[str]) -> None:
-        """Note which rules are to be made."""
-        self.todo = {rule for rule in rules if rule in self.expected}
-        self.total = len(self.todo)
+    def plan(self, counts: Mapping[str, int]) -> None:
+        """Note how many jobs of each stage are to be made."""
+        planned: dict[str, list[float]] = {}
+        for job in self.expected.values():
+            if job.runs:
+                planned.setdefault(job.verb, []).append(job.seconds)
+        own = {verb: count for verb, count in counts.items() if verb in planned}
+        self.todo = {
+            verb: sum(planned[verb]) / len(planned[verb]) * count for verb, count in own.items()
+        }
+        self.total = sum(own.values())
 
-    def begin(self, job: int, rule: str) -> None:
+    def begin(self, job: int, marker: str) -> None:
         """Note that a job begins."""
-        if rule in self.expected:
-            self.running[job] = self.expected[rule], time.monotonic()
+        if marker in self.expected:
+            self.running[job] = self.expected[marker], time.monotonic()
             self.width = max(self.width, len(self.running))
 
-    def end(self, job: int, *, failed: bool = False) -> tuple[Rule, float] | None:
+    def end(self, job: int, *, failed: bool = False) -> tuple[PlannedJob, float] | None:
         """Note that a job ended; returns it with its seconds, or None for one that is not counted."""
         if job not in self.running:
             return None
-        rule, begun = self.running.pop(job)
+        planned, begun = self.running.pop(job)
         seconds = time.monotonic() - begun
         if not failed:
-            self.todo.discard(rule.rule)
+            self.todo[planned.verb] = self.todo.get(planned.verb, 0.0) - planned.seconds
             self.done += 1
-            self.took.setdefault(rule.verb, []).append((seconds, rule.seconds))
-        return rule, seconds
+            self.took.setdefault(planned.verb, []).append((seconds, planned.seconds))
+        return planned, seconds
 
     def left(self) -> float:
         """Return the seconds that are left: those expected, corrected by what other jobs of a stage took."""
         now = time.monotonic()
-        passed = {rule.rule: now - begun for rule, begun in self.running.values()}
-        rules = [self.expected[name] for name in self.todo]
-        needed = (
-            max(0.0, rule.seconds * self._factor(rule.verb) - passed.get(rule.rule, 0.0))
-            for rule in rules
-        )
-        return sum(needed) / self.width
+        needed = {verb: left * self._factor(verb) for verb, left in self.todo.items()}
+        for job, begun in self.running.values():
+            needed[job.verb] -= min(now - begun, job.seconds * self._factor(job.verb))
+        return sum(max(0.0, left) for left in needed.values()) / self.width
 
     def _factor(self, verb: str) -> float:
         """Return how many times what was expected a stage takes: as it did, else as others that compute did."""
@@ -117,9 +123,9 @@ class Terminal:
         self._live: Live | None = None
         self._closed = False
 
-    def plan(self, rules: Iterable[str]) -> None:
+    def plan(self, counts: Mapping[str, int]) -> None:
         """Say how much there is to do, and show from now on how far it is."""
-        self.board.plan(rules)
+        self.board.plan(counts)
         if not self.board.total:
             return
         self.say(f"{_counted(self.board.total)}, about {spelled(self.board.left())} on one core")
@@ -139,9 +145,9 @@ class Terminal:
             for one in skipped.among(ended[0].outputs if ended else ()):
                 self.say(str(one), "yellow")
         if ended and not self.console.is_terminal:
-            rule, seconds = ended
+            planned, seconds = ended
             done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"
-            self.say(f"{done} {seconds:7.1f} s  {rule.title}")
+            self.say(f"{done} {seconds:7.1f} s  {planned.title}")
 
     def fail(self, job: int, rule: str, why: str | None, logs: Sequence[str]) -> None:
         """Print that a job failed, why, and the end of its log."""
@@ -178,7 +184,7 @@ class Terminal:
         running = sorted(board.running.values(), key=lambda one: one[1])
         far = f"{board.done}/{board.total}"
         times = f"{spelled(now - self.begun)}, about {spelled(board.left())} left"
-        lines = [f"{spelled(now - begun):>13}  {rule.title}" for rule, begun in running[:SHOWN]]
+        lines = [f"{spelled(now - begun):>13}  {job.title}" for job, begun in running[:SHOWN]]
         if len(running) > SHOWN:
             lines.append(f"{'':13}  and {len(running) - SHOWN} more")
         head = Table.grid(padding=(0, 2))

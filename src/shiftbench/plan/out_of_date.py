@@ -1,11 +1,4 @@
-"""What a run has to make, from how outputs stand and what the run is asked for; Snakemake is told of that alone.
-
-Snakemake looks at a job by itself (is a target missing, an input newer) only where no job above it runs; the others it
-expects to be woken from above, which an `ancient()` input forbids. So what was missing below a job that ran, behind an
-ancient input that was there, was never made, and the run ended with success. Therefore nothing is ancient, and of the
-inputs of a job Snakemake is told those alone that are made in this run: each job that it is told of then has a reason
-of its own or is woken from above, and a job that is not told of one is woken by nothing.
-"""
+"""What a run has to make, from how outputs stand and what the run is asked for; Snakemake starts these jobs alone."""
 
 from __future__ import annotations
 
@@ -39,7 +32,7 @@ def find(
     """
     mates = {one.ref: job.artifacts for job in jobs for one in job.artifacts}
     back = {ref for ref in _constructed(artifacts.values()) if states[ref] == "missing"}
-    # with what else their jobs have made: were it stale, Snakemake would run them
+    # with what else their jobs have made: were it stale, a second run would find something to do
     wanted = {mate.ref for ref in asked for mate in mates[ref] if states[mate.ref] != "missing"}
     made: set[Ref] = set()
     while True:
@@ -81,8 +74,3 @@ def _constructed(artifacts: Iterable[Artifact]) -> set[Ref]:
         if artifact.ref.kind in _BY_CONSTRUCTION and found.issuperset(artifact.inputs):
             found.add(artifact.ref)
     return found
-
-
-def told(job: Job, made: Collection[Ref]) -> list[Ref]:
-    """Return the inputs of a job that Snakemake is told of: those that are made, for what of the job is made."""
-    return [ref for ref in job.inputs_of(made) if ref in made]

@@ -2,24 +2,20 @@
 
 `Plan.of(params)` expands campaigns into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
 recipe_specs.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
-of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job and
-stamps it: newer than the outputs when one of them is stale, older otherwise, so that Snakemake, which
-compares time stamps, reruns exactly what receipts say.
+of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench import refs
-from shiftbench.errors import ParamsError, PluginError
+from shiftbench.errors import ParamsError, PluginError, near
 from shiftbench.files import writable, write_bytes
 from shiftbench.plan import loading, out_of_date, scales, unavailable
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
@@ -28,12 +24,10 @@ from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe, trust
-from shiftbench.provenance.memo import digests
-from shiftbench.provenance.receipts import is_here, is_hollow
+from shiftbench.provenance.receipts import is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.refs import Ref
 
-OLD = 946_684_800  # 2000-01-01: older than any output
 VERBS = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
 _VERB_OF = {
     "sources": "fetch",
@@ -202,37 +196,47 @@ class Plan:
             for name, job in self.jobs.items()
         }
 
+    def at(self, root: Path, path: str) -> list[Artifact]:
+        """Return the artifacts that a path means: one output, or all below a folder.
+
+        Args:
+            root: the output root.
+            path: relative to the root, or to where `root` is relative to; or the end of it, or a name.
+
+        Raises:
+            ParamsError: nothing planned is called so.
+        """
+        below = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
+        ends = (below, f"{below}/manifest.json")
+        known = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
+        found = [one for place, one in known.items() if place.startswith(f"{below}/")] or [
+            one for place, one in known.items() if one.ref.name == below or place.endswith(ends)
+        ]
+        if not found:
+            within = [place for place in known if below in place]
+            raise ParamsError(
+                f"nothing planned is called {path!r}; {near(path, within or list(known))}"
+            )
+        return found
+
     def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
         """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
         return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), asked)
 
     def write(self, root: Path) -> None:
-        """Write the recipe files (only when their content changes) and stamp them.
-
-        A recipe is stamped now when one of the job's outputs is stale, old otherwise. Missing outputs
-        count as old: Snakemake makes them only where something needs them, so that records
-        pulled without their shards are at rest.
+        """Write the recipe files, each only when its content changes, and remove those of jobs that are gone.
 
         Raises:
             UntrustedError: links of a checkout that is not trusted lead elsewhere.
             DataError: the folder cannot be written.
         """
         trust.refuse_links(root / "recipes")
-        wanted = set()
-        for name, states in self.status(root).items():
-            job = self.jobs[name]
-            file = root / job.recipe_path
-            wanted.add(file)
+        wanted = {root / job.recipe_path: job for job in self.jobs.values()}
+        for file, job in wanted.items():
             text = job.text().encode()
             if _read(file) != text:
                 write_bytes(file, text)
-            stale = any(_is_stale(root, ref, state) for ref, state in states.items())
-            for ref in states:
-                _set_between(root / ref.path)
-            with writable(file):
-                os.utime(file, None if stale else (OLD, OLD))
-        digests(root).keep()
-        for file in set((root / "recipes").rglob("*.json")) - wanted:
+        for file in set((root / "recipes").rglob("*.json")) - wanted.keys():
             if not file.is_dir():
                 with writable(file):
                     file.unlink()
@@ -257,26 +261,13 @@ def _code(files: tuple[Path, ...]) -> dict[str, Any]:
     return code_digest.of(files).recipe()
 
 
-def _is_stale(root: Path, ref: Ref, state: str) -> bool:
-    """Tell whether Snakemake would take an output for whole that is not, as shards whose manifest is here."""
-    return state != "fresh" and (state != "missing" or is_here(root, ref))
-
-
 def _read(file: Path) -> bytes | None:
     """Return what a recipe file holds; None where it is to be written."""
-    if file.is_symlink() or not file.is_file():  # a link has a time of its own
+    if file.is_symlink() or not file.is_file():
         return None
     with contextlib.suppress(OSError):
         return file.read_bytes()
     return None
-
-
-def _set_between(output: Path) -> None:
-    """Give an output a time that a recipe's stamp can be newer or older than, whatever clock or archive set it."""
-    now = time.time()
-    if output.exists() and not OLD < output.stat().st_mtime < now:
-        with writable(output):
-            os.utime(output, (now - 1, now - 1))
 
 
 def is_target(ref: Ref) -> bool:

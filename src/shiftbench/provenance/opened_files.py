@@ -24,7 +24,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import os
 import re
 import sys
@@ -183,8 +182,8 @@ class Watch:
 
     def _of_plugins(self, file: str) -> bool:
         """Tell whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
-        if file.endswith(".pyc") and f"{os.sep}__pycache__{os.sep}" in file:
-            file = importlib.util.source_from_cache(file)
+        if file.endswith(".pyc"):
+            file = _source_of(file)
         name, folder = os.path.basename(file), os.path.basename(os.path.dirname(file))  # noqa: PTH119, PTH120
         compiled = folder == "__pycache__" and name.endswith((".nbi", ".nbc"))
         card = folder == "sources" and name.endswith(".yaml")
@@ -203,10 +202,9 @@ def _is_installed(file: str) -> bool:
 
 
 def _source_of(bytecode: str) -> str:
-    try:
-        return importlib.util.source_from_cache(bytecode)
-    except ValueError:  # it lies in no __pycache__
-        return bytecode
+    """Return the source beside bytecode; `importlib.util.source_from_cache` knows only Python's tags, not pytest's."""
+    folder, _, name = bytecode.rpartition(f"{os.sep}__pycache__{os.sep}")
+    return f"{folder}{os.sep}{name.partition('.')[0]}.py" if folder else bytecode
 
 
 def _is_of_wheel(file: str) -> bool:

@@ -95,7 +95,7 @@ class Job:
 
     @property
     def rule(self) -> str:
-        """Name of the Snakemake rule."""
+        """Its name in the published seconds of a run."""
         name = f"{self.verb}_{self.name}".replace("+", "_and_")
         return name.translate(str.maketrans("/-.", "___"))
 
@@ -161,7 +161,7 @@ class Job:
 def status(root: Path, artifact: Artifact) -> str:
     """Tell how an artifact stands: `fresh`, `missing`, or why it is stale.
 
-    An output without a receipt, which a kill at the wrong moment leaves, is stale: to Snakemake it is not missing.
+    An output without a receipt, which a kill at the wrong moment leaves, is stale.
     """
     content = receipt(root, artifact.ref)
     if content is None:
@@ -242,10 +242,11 @@ def _short(value: object) -> str:
 class Run:
     """A job at work: which artifacts are to be made, and how a made one is put in place."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, again: bool = False) -> None:
         below = max(i for i, part in enumerate(file.parts) if part == "recipes")
         self.root = Path(*file.parts[:below])
         self.job = Job.read(file)
+        self._again = {artifact.ref for artifact in self.job.artifacts if again}
         self.started, self.worked = time.time(), _processor_seconds()
         self.notes: dict[str, Any] = {}
         self.watch: Watch | None = None
@@ -266,12 +267,13 @@ class Run:
         return {ref: self.path(ref) for ref in artifact.inputs}
 
     def todo(self) -> list[Artifact]:
-        """Return the artifacts whose receipt does not hold any more, in plan order."""
+        """Return the artifacts that are to be made: those asked for again, and those whose receipt does not hold."""
         streams = "stream" in self.job.settings
         return [
             artifact
             for artifact in self.job.artifacts
-            if status(self.root, artifact) != "fresh"
+            if artifact.ref in self._again
+            or status(self.root, artifact) != "fresh"
             or (not streams and is_hollow(self.root, artifact.ref))
         ]
 
@@ -300,6 +302,7 @@ class Run:
         self.check_bytes(artifact.inputs)
         with writable(self.path(artifact.ref)):
             self._put(artifact, files, facts or {})
+        self._again.discard(artifact.ref)
 
     def check_bytes(self, refs: Iterable[Ref]) -> None:
         """Refuse inputs whose bytes are not those of their receipts, or not those that this job began with.
@@ -416,13 +419,18 @@ def _processor_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def execute(file: Path, make: Callable[[Run, list[Artifact]], None]) -> int:
+def execute(file: Path, make: Callable[[Run, list[Artifact]], None], *, again: bool = False) -> int:
     """Run one job from its recipe file under a lock that the kernel releases after a kill.
+
+    Args:
+        file: the recipe file.
+        make: makes artifacts.
+        again: make all of the job's, also what is as its receipt says.
 
     Returns:
         The number of artifacts that were made.
     """
-    run = Run(file.resolve())
+    run = Run(file.resolve(), again=again)
     plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     with locks.hold(lock):

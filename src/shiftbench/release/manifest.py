@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import from_json, sha256, stays_below
+from shiftbench.files import from_json, sha256, shortened, stays_below
 from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
@@ -33,9 +33,11 @@ REPOSITORY = "repository"
 """Stage of files that git tracks: their paths are relative to the repository, others to the output root."""
 LOCKS = ("requirements.lock", "sources.lock")
 DVC = "dvc.lock"
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _HEADER = ("format", "name", "scale", "previous")
 _KEYS = {*_HEADER, "root", "artefacts", "volatile"}
+_TYPES = {"size": int, "withheld": bool}
+"""Of what an entry states; the rest is text."""
 
 Content = dict[str, Any]
 
@@ -126,8 +128,10 @@ def _flaw(content: Content) -> str | None:
     for entry in [*entries, *files]:
         named.append(("path", entry["path"], stays_below(entry["path"])))
         named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
-        named += [(key, one, isinstance(one, str | int)) for key, one in entry.items()]
-    return next((f"{key} {value!r}" for key, value, right in named if not right), None)
+        named += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
+    return next(
+        (f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None
+    )
 
 
 def is_name(name: object) -> bool:

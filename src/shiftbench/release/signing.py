@@ -16,6 +16,9 @@ from shiftbench.provenance import child_environment
 from shiftbench.release import git
 
 NAMESPACE = "shiftbench"
+_STATUS = "[GNUPG:] "
+_GONE = {"REVKEYSIG", "EXPSIG"}
+"""What GPG states of a sound signature whose key was revoked, or whose own time is over; it succeeds all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,11 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
 
 def _check_gpg(file: Path, signature: Path) -> Verdict:
     done = _call(["gpg", "--batch", "--status-fd", "1", "--verify", str(signature), str(file)])
-    words = done.stderr.strip()
-    if done.returncode == 0:
-        return Verdict("good", words)
-    return Verdict("unknown" if "NO_PUBKEY" in done.stdout else "bad", words)
+    words = " ".join(done.stderr.split())
+    stated = {line.split()[1] for line in done.stdout.splitlines() if line.startswith(_STATUS)}
+    if done.returncode:
+        return Verdict("unknown" if "NO_PUBKEY" in stated else "bad", words)
+    return Verdict("bad" if stated & _GONE else "good", words)
 
 
 def _words(done: subprocess.CompletedProcess[str]) -> str:

@@ -282,6 +282,10 @@ def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
 def accepted(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
     """Return what is kept of submissions, sorted by name: what each says of itself, and the rows of its leaderboard."""
     folders = sorted(file.parent for file in (home / ACCEPTED).glob(f"*/{ABOUT}"))
-    return [
-        (read(one), list(csv.DictReader((one / BOARD).read_text().splitlines()))) for one in folders
-    ]
+    return [(read(one), board(one / BOARD)) for one in folders]
+
+
+def board(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a leaderboard's CSV; a name in it may have ends of lines."""
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import DataError
-from shiftbench.files import from_json, sha256
+from shiftbench.files import from_json, sha256, shortened
 from shiftbench.plan import scales
 from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
@@ -34,6 +34,8 @@ _MEANINGS = {
     "unsigned": "signers were asked for, and none signed",
 }
 
+_SHOWN = 400
+"""Characters that a problem repeats of a path or a fact."""
 _VERDICTS = {"missing": "incomplete", "moved": "incomplete", "key": "incomplete", "run": "exact"}
 
 
@@ -57,7 +59,10 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.meaning} (expected {self.expected}, found {self.found})"
+        path, expected, found = (
+            shortened(one, _SHOWN) for one in (self.path, self.expected, self.found)
+        )
+        return f"{path}: {self.meaning} (expected {expected}, found {found})"
 
 
 def verify(
@@ -172,23 +177,25 @@ def _artefact(
         return None
     else:
         expected, found = artefact.sha256, sha256(file)
-    if expected == found or _in_commit(artefact, home, content) == artefact.sha256:
+    if expected == found or _is_in_commit(artefact, home, content):
         return None
     return Problem(_kind(artefact, root, home, content), artefact.path, expected, found)
 
 
 def _absent(artefact: Artefact, home: Path, content: manifest.Content) -> Problem | None:
-    if artefact.withheld or _in_commit(artefact, home, content) == artefact.sha256:
+    if artefact.withheld or _is_in_commit(artefact, home, content):
         return None
     return Problem("missing", artefact.path, artefact.sha256, "no file")
 
 
-def _in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> str | None:
-    """Return the digest that a tracked file has in the release's commit: the tree may have moved on."""
+def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> bool:
+    """Tell whether a tracked file has the released bytes in the release's commit: the tree may have moved on."""
     if artefact.stage != manifest.REPOSITORY:
-        return None
+        return False
     data = git.show(home, content["volatile"]["commit"], artefact.path)
-    return hashlib.sha256(data).hexdigest() if data is not None else None
+    if data is None or artefact.size not in (None, len(data)):
+        return False
+    return hashlib.sha256(data).hexdigest() == artefact.sha256
 
 
 def _kind(artefact: Artefact, root: Path, home: Path, content: manifest.Content) -> str:

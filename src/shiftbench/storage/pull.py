@@ -136,7 +136,7 @@ SHOWN = 3
 _FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
 _WHY = {
     "sources": "never stored; a run brings them where it needs them",
-    "features": "never stored; `snakemake` makes those that it is asked for by path",
+    "features": "never stored; `shiftbench make PATH` makes them",
     "samples": "in dvc.lock only of later records; a run makes them where their page is to be made",
 }
 _NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
@@ -159,7 +159,11 @@ def _check_out(home: Path, targets: list[str]) -> None:
         "--force",
     ]
     done = subprocess.run(
-        [*command, "--", *targets],
+        [
+            *command,
+            "--",
+            *(f"./{target}" for target in targets),
+        ],  # a bare name may be that of a stage
         cwd=child_environment.NOWHERE,
         env=child_environment.build(child_environment.DVC),
         capture_output=True,

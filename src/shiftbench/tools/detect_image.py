@@ -29,7 +29,6 @@ from shiftbench.inference import (
     nets,
     predictors,
 )
-from shiftbench.plan import scales
 from shiftbench.plan.evaluation_points import EvaluationPoints
 from shiftbench.plan.plan import Plan
 from shiftbench.progress import track
@@ -262,8 +261,8 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
-    scale = scales.arguments(planned.scale) if planned.params.system is None else []
-    return f"`{shlex.join(['snakemake', *map(str, files), *scale])}` makes that"
+    scale = ["--scale", planned.scale] if planned.scale and not planned.params.system else []
+    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *scale])}` makes that"
 
 
 # ---------------------------------------------------------------------- the images

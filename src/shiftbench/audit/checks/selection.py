@@ -5,7 +5,7 @@ table has the points of the grid, in order, and the first of the best AUROC is t
 one AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets
 that detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again;
 no sample of a tested set is, by key or by content, among those that weights learned from or that a stream shows to
-methods as support, and no OOD set is one of which any split was learned from, as auxiliary outliers; `HOLDS_TESTED` in
+methods as support, and no OOD set has a split that weights learned from, as auxiliary outliers; `HOLDS_TESTED` in
 a trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
 only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that a dataset has across its
 splits fail, too: the number counts them, whoever put them there; the default campaign's datasets have none. Only a

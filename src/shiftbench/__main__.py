@@ -1,0 +1,17 @@
+"""The command `shiftbench`, and `python -m shiftbench`: the command line, or what waits for a process that is it."""
+
+from __future__ import annotations
+
+from shiftbench.engine import client
+
+
+def main() -> None:
+    """Have a stage done where everything is imported already; else be the command line."""
+    client.hand_over()
+    from shiftbench import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
