@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench import plugins
-from shiftbench.data import formats
+from shiftbench.data import formats, parquet_limits
 from shiftbench.data.formats import (
     FORMATS,
     LOG,
@@ -197,10 +197,21 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
         form: what it must be; default: the format that its metadata names.
 
     Raises:
-        SchemaError: no such format, other columns or types than declared, or one of `columns` is not there.
+        SchemaError: no such format, other columns or types than declared, one of `columns` is not there, more than may
+            be read, or no table at all.
         FileNotFoundError: there is no such file.
     """
+    try:
+        return _read(file, columns, form)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{file} is no readable table: {error}; {_CURE}") from None
+
+
+def _read(file: Path, columns: Sequence[str] | None, form: Format | None) -> pa.Table:
     with pq.ParquetFile(file) as parquet:
+        parquet_limits.check(parquet, file)
         form = form or _format_of(parquet, file)
         check(parquet.schema_arrow, form, file)
         for name in columns or ():
