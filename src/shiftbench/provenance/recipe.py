@@ -193,15 +193,6 @@ def is_damaged(state: str) -> bool:
     return state == _NO_RECEIPT or state.startswith("bytes ")
 
 
-def _beside(ref: Ref, output: Path) -> dict[str, Path]:
-    """Write what stands beside an output for others' readers and follows from it; returns its files by name."""
-    if ref.kind != "shards":
-        return {}
-    from shiftbench.data import dataset_card  # imports pyarrow, which the plan does without
-
-    return dataset_card.write(output.parent)
-
-
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
@@ -327,7 +318,6 @@ class Run:
     def _put(self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any]) -> None:
         """Put files in place: receipt away, renames, new receipt last."""
         output, proof = self.path(artifact.ref), receipt_path(self.root, artifact.ref)
-        files = {**files, **_beside(artifact.ref, files[output.name])}
         final = {name: output.parent / name for name in sorted(files)}
         _refuse_folders([*final.values(), proof])
         made_now = {name: sha256(files[name]) for name in final}

@@ -33,12 +33,12 @@ from shiftbench.audit.reproduce.worker import (
     write_answers,
 )
 from shiftbench.data import schema, shards
-from shiftbench.inference import batch_sensitivity, nets, predictors
+from shiftbench.inference import batch_sensitivity, nets, onthefly, predictors
 from shiftbench.inference.batching import Halving, Outputs, Predictor
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
-from shiftbench.stages import evaluate, verbs
+from shiftbench.stages import evaluate
 from shiftbench.stages.evaluate import OnTheFly
 from shiftbench.stages.stream_runner import StreamRunner
 from shiftbench.tasks import LabelSpace
@@ -180,7 +180,7 @@ class _Batches:
         self._shift: OnTheFly | None = None
         if "shift" in artifact.recipe:
             inputs = visit.run.inputs(artifact)
-            self._shift = verbs.on_the_fly(artifact.recipe, about["dataset"], inputs, visit.device)
+            self._shift = onthefly.for_cell(artifact.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Return the rows and the outputs of one batch."""
