@@ -218,6 +218,8 @@ def merged(file: Path, random: Generator, home: Path) -> bool:
     used = _used(movable)
     clash = {name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]}
     locals_ = {one.name for one in movable} & theirs.keys()
+    if "ASSETS" in mine | theirs:  # which count with all that a module defines
+        return False
     if clash or locals_ or used & theirs.keys() - mine.keys() or _acts(target) or _acts(file):
         return False
     own = [one for one in there.body if not _imports(one)]

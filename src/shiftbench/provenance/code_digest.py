@@ -17,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ _SHOWN = 8
 """Hexadecimal digits of a definition in a recipe; `linked` has all of them."""
 
 NOT_COUNTED = (
-    "__init__ entries errors files library_imports plugins progress "
+    "__init__ entries files library_imports plugins progress "
     "audit cli documents engine plan provenance release storage tools "
-    "data.dataset_card data.pins data.places data.row_digests inference.batch_sensitivity inference.devices "
+    "data.pins data.places data.row_digests inference.batch_sensitivity inference.devices "
     "stages.verbs"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
@@ -292,11 +293,12 @@ class Node:
     Attributes:
         meaning: digest of it, with what each reference is but not where it leads.
         targets: what the references lead to; None: a reference to nothing of ours.
+        notes: what its annotations lead to.
         lazy: files that it imports when it runs.
-        reads: what it reads of others that else only tells: names and annotations (0), docstrings (1).
+        reads: what it reads of others that else only tells: names and annotations (0), docstrings (1), sources (2).
     """
 
-    __slots__ = ("definition", "file", "lazy", "linked", "meaning", "reads", "targets")
+    __slots__ = ("definition", "file", "lazy", "linked", "meaning", "notes", "reads", "targets")
 
     def __init__(self, file: File, definition: Definition | None) -> None:
         self.file = file
@@ -304,6 +306,7 @@ class Node:
         self.linked = False
         self.meaning = ""
         self.targets: list[Node] = []
+        self.notes: list[Node] = []
         self.lazy: list[File] = []
         traits = self.definition.traits
         self.reads = {at for at, name in enumerate(_READING) if name in traits}
@@ -317,11 +320,13 @@ class Node:
         """Return its digest, with what only tells where something reads it."""
         if not told:
             return self.meaning
-        return definitions.digest([self.meaning, *(self.definition.told[at] for at in told)])
+        return definitions.digest(
+            [self.meaning, *(self.definition.told[at] for at in told if at < 2)]
+        )
 
 
-_READING = ("reflects", "documents")
-NOTHING = Definition((), "", ("", ""), (), (), (), (), frozenset(), ())
+_READING = ("reflects", "documents", "sources")
+NOTHING = Definition((), "", ("", ""), (), (), (), (), (), frozenset(), ())
 """What a node defines that stands for a module."""
 
 
@@ -370,6 +375,7 @@ class _Linker:
         self._done: dict[tuple[Path, ...], Code] = {}
         self._imports: dict[Path, tuple[File, ...]] = {}
         self._spans: dict[File, list[Span]] = {}
+        self._touches: dict[Node, set[Node | str]] = {}
 
     def is_current(self) -> bool:
         """Tell whether all files and folders that were looked at are as they were."""
@@ -400,7 +406,7 @@ class _Linker:
         path = home.joinpath(*rest.split(".")) if rest else home
         folder = str(path.parent)
         self._marks.setdefault(folder, _mark(folder))
-        files = (*([path.with_suffix(".py")] if rest else []), path / "__init__.py")
+        files = (path / "__init__.py", *([path.with_suffix(".py")] if rest else []))
         found = next((file for file in files if file.is_file()), None)
         return None if found is None else self.file(found)
 
@@ -413,19 +419,26 @@ class _Linker:
         return [file for name in names if (file := self.module(name)) and file.counts]
 
     def imports(self, file: File) -> tuple[File, ...]:
-        """Return the files that importing one runs, itself included."""
+        """Return the files that importing one runs, itself included, each after those that it imports."""
         if file.path not in self._imports:
-            found = {file: None}
-            queue = [file]
-            while queue:
-                one = queue.pop()
-                own = f"{one.home.name}.{one.place}" if one.place else one.home.name
-                for dotted in (own, *one.text.imports, *one.text.stars):
-                    new = [other for other in self.imported(dotted) if other not in found]
-                    found.update(dict.fromkeys(new))
-                    queue += new
+            begun, found = {file}, dict[File, None]()
+            stack = [(file, iter(self._imported_by(file)))]
+            while stack:
+                one, rest = stack[-1]
+                new = next((other for other in rest if other not in begun), None)
+                if new is None:
+                    found[one] = None
+                    stack.pop()
+                else:
+                    begun.add(new)
+                    stack.append((new, iter(self._imported_by(new))))
             self._imports[file.path] = tuple(found)
         return self._imports[file.path]
+
+    def _imported_by(self, file: File) -> list[File]:
+        own = f"{file.home.name}.{file.place}" if file.place else file.home.name
+        names = (own, *file.text.imports, *file.text.stars)
+        return [other for dotted in names for other in self.imported(dotted)]
 
     # ------------------------------------------------------------------ nodes
 
@@ -434,13 +447,39 @@ class _Linker:
         if not node.linked:
             node.linked = True
             if node is node.file.whole:
-                self._link_names(node, sorted(node.file.by_name))
+                self._link_names(node, sorted({*node.file.by_name, *node.file.text.aliases}))
                 node.targets += [one for one in node.file.nodes if not one.names]
+                node.targets += self._below(node.file)
             elif node is node.file.interface:
                 self._link_names(node, self._offered(node.file))
             else:
                 self._link_uses(node)
+            self._link_stars(node)
         return node
+
+    def _link_stars(self, node: Node) -> None:
+        """Add what `from ... import *` may bring to a file: what any of its names means is not known."""
+        stars = node.file.text.stars
+        if stars:
+            node.meaning = definitions.digest([node.meaning, "stars", *stars])
+            node.targets += [
+                file.whole for one in stars if (file := self.module(one)) and file.counts
+            ]
+
+    def _below(self, file: File) -> list[Node]:
+        """Return the modules in a package."""
+        return self._in_folder(file.path.parent) if file.path.name == "__init__.py" else []
+
+    def _in_folder(self, folder: Path) -> list[Node]:
+        """Return all modules below a folder."""
+        self._marks.setdefault(str(folder), _mark(str(folder)))
+        found: list[Node] = []
+        for path in sorted(folder.iterdir()):
+            if path.suffix == ".py" and counts(path):
+                found.append(self.file(path).whole)
+            elif path.is_dir() and path.name != "__pycache__" and not path.is_symlink():
+                found += self._in_folder(path)
+        return found
 
     def _link_names(self, node: Node, names: list[str]) -> None:
         found = [(name, *self._within(node.file, [name])) for name in names]
@@ -469,26 +508,50 @@ class _Linker:
 
     def _link_uses(self, node: Node) -> None:
         own, parts = node.definition, [node.definition.meaning]
+        node.notes = [one for use in own.notes if (one := self._used(node.file, use)[1])]
+        node.lazy = [file for dotted in own.lazy for file in self.imported(dotted)]
         for use in own.uses:
             token, target = self._used(node.file, use)
+            kind, _, chain = token.partition(" ")
             parts.append(token)
+            if kind == "missing":  # a package may have no `__init__.py`
+                node.targets += self._namespace(chain)
             if target is not None:
                 node.targets.append(target)
-                attributes = token.partition(" ")[2].split(".")
-                node.reads |= {0} if not definitions.REFLECTING.isdisjoint(attributes) else set()
-                node.reads |= {1} if not definitions.DOCUMENTING.isdisjoint(attributes) else set()
+                node.reads |= {0} if definitions.REFLECTING & set(chain.split(".")) else set()
         if "placed" in own.traits:
             parts.append(f"in {node.file.place}")
-        node.lazy = [file for dotted in own.lazy for file in self.imported(dotted)]
-        for name in own.strings:
-            if "/" in name:
-                node.targets.append(self._plugin(name, parts).interface)
-            else:
-                node.targets += [file.whole for file in self._told_of(name)]
-        node.meaning = definitions.digest(parts)
+        for text in own.strings:
+            self._link_text(node, text, parts)
         if "opaque" in own.traits:
-            brought = [one for dotted in node.file.text.imports for one in self.imported(dotted)]
-            node.targets += [file.whole for file in (node.file, *dict.fromkeys(brought))]
+            is_packaged = node.file.home == self.homes[0]
+            whole = [node.file.whole]
+            node.targets += whole if is_packaged else self._in_folder(node.file.home)
+        node.meaning = definitions.digest(parts)
+
+    def _link_text(self, node: Node, text: str, parts: list[str]) -> None:
+        """Add what a text may name: a file of ours, a plugin, a module or a package."""
+        if text.endswith(".py"):
+            path = Path(os.path.normpath(node.file.path.parent / text))
+            self._marks[str(path)] = _mark(str(path))
+            node.targets += [self.file(path).whole] if self._is_ours(path) else []
+        elif "/" in text:
+            node.targets += self._asked(text, node.file, parts)
+        else:
+            node.targets += [file.whole for file in self._told_of(text)]
+
+    def _asked(self, text: str, file: File, parts: list[str]) -> list[Node]:
+        """Return the plugin that a definition asks for.
+
+        Where the name is computed, `uses` says which it is, else all of the family are meant.
+        """
+        family, _, name = text.partition("/")
+        if name:
+            return [self._plugin(text, parts).interface]
+        says = "uses" in file.by_name or "uses" in file.text.aliases
+        if says or file.path.parent.name not in plugins.FAMILIES:
+            return []
+        return [self._plugin(f"{family}/{one}", parts).interface for one in plugins.names(family)]
 
     def _plugin(self, text: str, parts: list[str]) -> File:
         """Return the file of a plugin, and add the options of an entry to what counts."""
@@ -506,36 +569,25 @@ class _Linker:
         if not text.endswith("."):
             found = self.module(text)
             return [found] if found and found.counts else []
-        package = self.module(text[:-1])
-        if package is None or package.path.name != "__init__.py":
-            return []
-        folder = package.path.parent
-        self._marks.setdefault(str(folder), _mark(str(folder)))
-        files = map(self.file, sorted(folder.glob("*.py")))
-        return [file for file in files if file.counts]
+        return [node.file for node in self._namespace(text[:-1])]
+
+    def _namespace(self, dotted: str) -> list[Node]:
+        """Return the modules in a package, which may have no `__init__.py`; none: it is no package."""
+        top, *rest = dotted.split(".")
+        home = self._tops.get(top)
+        folder = None if home is None else home.joinpath(*rest)
+        return self._in_folder(folder) if folder and folder.is_dir() else []
+
+    def _is_ours(self, path: Path) -> bool:
+        inside = any(path.is_relative_to(home) for home in self.homes)
+        return inside and path.is_file() and counts(path)
 
     def _used(self, file: File, use: str) -> tuple[str, Node | None]:
         if use.startswith("."):
             return self._within(file, use[1:].split("."))
         if use.startswith("*"):
-            name, *rest = use[1:].split(".")
-            found = self._in_stars(file, name, rest, ())
-            return found or (f"builtin {use[1:]}", None)
+            return f"star {use[1:]}", None
         return self._absolute(use)
-
-    def _in_stars(
-        self, file: File, name: str, rest: list[str], seen: tuple[File, ...]
-    ) -> tuple[str, Node | None] | None:
-        for star in file.text.stars:
-            other = self.module(star)
-            if other is None or other in seen:
-                continue
-            if name in other.by_name or name in other.text.aliases:
-                return self._within(other, [name, *rest])
-            found = self._in_stars(other, name, rest, (*seen, file))
-            if found:
-                return found
-        return None
 
     def _absolute(self, dotted: str, depth: int = 0) -> tuple[str, Node | None]:
         """Return what stands for a name of a module, and the definition behind it, if it is ours and counts."""
@@ -545,7 +597,7 @@ class _Linker:
         file, rest = None, parts
         for end in range(1, len(parts) + 1):
             found = self.module(".".join(parts[:end]))
-            if file and (found is None or parts[end - 1] in file.by_name):
+            if file and (found is None or self._hides(file, parts[end - 1], found)):
                 break
             if found:  # a folder without `__init__.py` is a package, too
                 file, rest = found, parts[end:]
@@ -555,10 +607,17 @@ class _Linker:
             return f"beyond {'.'.join(rest) or file.path.stem}", None
         return self._within(file, rest, depth)
 
+    def _hides(self, package: File, name: str, module: File) -> bool:
+        """Tell whether a package gives another meaning to the name of a module in it."""
+        alias = package.text.aliases.get(name)
+        return name in package.by_name or (alias is not None and self.module(alias) is not module)
+
     def _within(self, file: File, rest: list[str], depth: int = 0) -> tuple[str, Node | None]:
         if not rest:
             return "module", file.whole
         name, *attributes = rest
+        if file.text.stars and name not in file.by_name:
+            return f"star {'.'.join(rest)}", file.whole
         chain = ".".join(attributes)
         node = file.by_name.get(name)
         if node is not None:
@@ -568,8 +627,7 @@ class _Linker:
             return self._absolute(".".join([file.text.aliases[name], *attributes]), depth + 1)
         if name == "__name__":
             return f"named {file.place}", None
-        found = self._in_stars(file, name, attributes, ())
-        return found or (f"module .{'.'.join(rest)}", file.whole)
+        return f"module .{'.'.join(rest)}", file.whole
 
     # ------------------------------------------------------------------ what importing a file does
 
@@ -585,20 +643,17 @@ class _Linker:
 
     def _is_quiet(self, file: File, call: str) -> bool:
         """Tell whether calling something while a module is imported changes nothing else."""
-        if call.startswith("?"):
-            return False
-        base = call.startswith("<")
-        token, target = self._used(file, call.removeprefix("<"))
+        if call.startswith("&") or call.lstrip("@<")[:1] in "?~":
+            return definitions.is_pure(call)
+        token, target = self._used(file, call.lstrip("@<"))
         kind, _, chain = token.partition(" ")
         if target is None:
-            return base or kind in ("beyond", "named", "builtin") or definitions.is_pure(chain)
-        if target.definition is NOTHING:
-            return False
-        if base:
+            return call.startswith("<") or kind in ("beyond", "named") or definitions.is_pure(call)
+        traits = target.definition.traits
+        if call.startswith("<"):
             more = (one for one in target.definition.calls if one.startswith("<"))
-            plain = "plain base" in target.definition.traits
-            return plain and all(self._is_quiet(target.file, one) for one in more)
-        return not chain and "quiet" in target.definition.traits
+            return "plain base" in traits and all(self._is_quiet(target.file, one) for one in more)
+        return not chain and ("quiet" in traits or (call.startswith("@") and "value" in traits))
 
     def spans(self, file: File) -> list[Span]:
         """Return where the definitions of a file are."""
@@ -624,39 +679,88 @@ class _Linker:
             self._done[roots] = self._code(roots)
         return self._done[roots]
 
-    def _code(self, roots: tuple[Path, ...]) -> Code:
-        main = self._walk([*(self.file(path).interface for path in roots), *self._given(roots)], {})
-        nodes, walks = dict(main), list[dict[Node, int]]()
-        files: dict[File, None] = {}
-        queue = list(nodes)
-        while queue:
-            node = queue.pop()
-            for first in (node.file, *node.lazy):
+    def _code(self, roots: tuple[Path, ...], *, noted: bool = False) -> Code:
+        begin = [*(self.file(path).interface for path in roots), *self._given(roots)]
+        main = self._walk(begin, {}, noted=noted)
+        nodes, files = dict(main), dict[File, None]()
+        walks: dict[File, dict[Node, int]] = {}
+        queue: list[File | Node] = [*map(self.file, roots), *nodes]
+        for one in queue:  # which grows meanwhile
+            for first in (one,) if isinstance(one, File) else (one.file, *one.lazy):
                 for file in self.imports(first):
                     if file in files:
                         continue
                     files[file] = None
                     acts = [act for act in self.acts(file) if act not in main]
-                    if acts:
-                        walk = self._walk(acts, main)
-                        walks.append(walk)
-                        queue += [one for one in walk if one not in nodes]
-                        nodes.update(walk)
+                    walk = walks[file] = self._walk(acts, main, noted=noted)
+                    queue += [new for new in walk if new not in nodes]
+                    nodes.update(walk)
         told = sorted({at for node in nodes for at in node.reads})
-        rows = [_row(node, main, {}, told) for node in main]
-        others = {
-            definitions.digest([_row(node, main, walk, told) for node in walk]) for walk in walks
-        }
-        docs = sorted({node.file.text.told for node in nodes}) if 1 in told else []
+        if 0 in told and not noted:
+            return self._code(roots, noted=True)
+        rows = [_row(node, main, {}, told, noted=noted) for node in main]
+        others = self._effects(walks, main, told, noted=noted)
+        told_of_files = sorted({node.file.text.told[at] for node in nodes for at in told})
         assets = self._assets(nodes)
         beside = [f"{_in_home(path, self.homes)} {known}" for path, known in assets.items()]
         linked = definitions.digest(
-            [*rows, "acts", *sorted(others), "assets", *sorted(beside), "docs", *docs]
+            [*rows, "acts", *sorted(others), "assets", *sorted(beside), "files", *told_of_files]
         )
         table = _table(nodes, told)
         table |= {spell(path): known for path, known in assets.items()}
         read = frozenset((*(file.path for file in files), *assets))
         return Code(tuple(map(spell, roots)), dict(sorted(table.items())), linked, read)
+
+    def _effects(
+        self,
+        walks: dict[File, dict[Node, int]],
+        main: dict[Node, int],
+        told: Sequence[int],
+        *,
+        noted: bool,
+    ) -> set[str]:
+        """Return a digest of what importing each file does, in the order of its text.
+
+        Files whose effects share a variable, or a library, are in the order in which they are imported.
+        """
+        found: list[tuple[str, set[Node | str]]] = []
+        shared = {one for file in walks for act in self.acts(file) for one in self._changed(act)}
+        for file, walk in walks.items() if shared else ():
+            ours = [one for one in file.nodes if one in main or one in walk]
+            timed = {one: touched for one in ours if (touched := self._touched(one) & shared)}
+            if timed:
+                lines = [(at, one) for one in timed for at, _ in one.definition.lines]
+                order = [_number(one, main, walk) for _, one in sorted(lines, key=itemgetter(0))]
+                rows = [_row(node, main, walk, told, noted=noted) for node in walk]
+                touched = set().union(*timed.values())
+                found.append((definitions.digest([*rows, "order", *order]), touched))
+        return {
+            definitions.digest([own, *(other for other, theirs in found[:at] if theirs & touched)])
+            for at, (own, touched) in enumerate(found)
+        }
+
+    def _changed(self, act: Node) -> set[Node | str]:
+        """Return the variables and libraries that a statement may change."""
+        reached = self._walk([act], {}, noted=False)
+        if any("stores" in one.definition.traits for one in reached):
+            return self._touched(act)
+        return self._touched(act) - {one for one in reached if "plain" in one.definition.traits}
+
+    def _touched(self, node: Node) -> set[Node | str]:
+        """Return the variables and libraries on which it depends what a definition does when it is imported."""
+        if node not in self._touches:
+            begin, libraries = [node], set[str]()
+            if self._is_loud(node):
+                uses = (one for one in node.definition.uses if not one.startswith((".", "*")))
+                libraries = {one.partition(".")[0] for one in uses if not definitions.is_pure(one)}
+            else:
+                read = (one[1:] for one in node.definition.calls if one.startswith("&"))
+                used = (self._used(node.file, one)[1] for one in read)
+                begin = [one for one in used if one is not None]
+            reached = {one for one in self._walk(begin, {}, noted=False) if _is_variable(one)}
+            own = {node} if self._is_loud(node) else set()
+            self._touches[node] = {*own, *reached, *libraries}
+        return self._touches[node]
 
     def _given(self, roots: tuple[Path, ...]) -> list[Node]:
         """Return what each job of ours reaches."""
@@ -665,12 +769,18 @@ class _Linker:
             file.by_name[name] for file, name in files if roots and file and name in file.by_name
         ]
 
-    def _walk(self, begin: list[Node], known: dict[Node, int]) -> dict[Node, int]:
-        """Return what is reached and not known, numbered in the order in which it is."""
+    def _walk(self, begin: list[Node], known: dict[Node, int], *, noted: bool) -> dict[Node, int]:
+        """Return what is reached and not known, numbered in the order in which it is.
+
+        Args:
+            begin: where the walk begins.
+            known: what was reached before.
+            noted: whether annotations lead on.
+        """
         found = {node: at for at, node in enumerate(dict.fromkeys(begin))}
         queue = list(found)
         for node in queue:  # which grows meanwhile
-            for target in self.link(node).targets:
+            for target in _targets(self.link(node), noted=noted):
                 if target not in found and target not in known:
                     found[target] = len(found)
                     queue.append(target)
@@ -696,10 +806,25 @@ def _is_public(name: str) -> bool:
     return not name.startswith("_") or name.startswith("__")
 
 
-def _row(node: Node, main: dict[Node, int], walk: dict[Node, int], told: Sequence[int]) -> str:
+def _row(
+    node: Node, main: dict[Node, int], walk: dict[Node, int], told: Sequence[int], *, noted: bool
+) -> str:
     """Return what a node means, and the numbers of what it uses."""
-    numbers = [f"{main[one]}" if one in main else f"act {walk[one]}" for one in node.targets]
+    numbers = [_number(one, main, walk) for one in _targets(node, noted=noted)]
     return " ".join([node.shown(told), *numbers])
+
+
+def _targets(node: Node, *, noted: bool) -> list[Node]:
+    return [*node.targets, *node.notes] if noted else node.targets
+
+
+def _number(node: Node, main: dict[Node, int], walk: dict[Node, int]) -> str:
+    return f"{main[node]}" if node in main else f"act {walk[node]}"
+
+
+def _is_variable(node: Node) -> bool:
+    """Tell whether a definition may have a value that changes."""
+    return not node.definition.traits.isdisjoint(("value", "acts"))
 
 
 def _table(nodes: Iterable[Node], told: Sequence[int]) -> dict[str, dict[str, str] | str]:

@@ -14,48 +14,80 @@ import builtins
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-_OPAQUE = frozenset("exec eval globals __import__".split())
-"""Builtins that reach what no text names."""
-_OPAQUE_OF = frozenset(
-    "sys.modules importlib.import_module importlib.reload runpy.run_path runpy.run_module inspect.getmembers "
-    "gc.get_objects pkgutil.iter_modules pkgutil.walk_packages".split()
+_OPAQUE = frozenset(
+    "exec eval globals __import__ __builtins__ __path__ __spec__ __loader__".split()
 )
-_SHOWS_LOCALS = frozenset("locals vars dir exec eval".split())
+"""Names of Python's own with which code reaches what no text names."""
+_STORING = frozenset("setattr delattr vars globals".split())
+"""Likewise, those with which code changes what a name means."""
+_OPAQUE_ATTRIBUTES = frozenset("__globals__ __subclasses__ f_globals f_locals f_back".split())
+"""Likewise, attributes."""
+_OPAQUE_OF = frozenset(
+    "builtins cloudpickle dill gc.get_objects importlib.import_module importlib.machinery "
+    "importlib.metadata.entry_points importlib.reload importlib.util inspect.currentframe inspect.getmembers "
+    "inspect.getmodule inspect.stack joblib.load marshal pickle.Unpickler pickle.load pickle.loads pkgutil runpy "
+    "shelve sys._getframe sys.executable sys.meta_path sys.modules sys.path_hooks zipimport".split()
+)
+"""Likewise, of libraries: these, and all below them."""
+_OPAQUE_AS_VALUES = frozenset("gc importlib inspect pickle sys".split())
+"""Likewise, modules, where no attribute of them is named."""
+_SHOWS_LOCALS = frozenset("locals vars dir exec eval _getframe currentframe".split())
+_SHOWS_LOCALS_OF_FRAMES = frozenset("_getframe currentframe f_locals".split())
 _PLACE = frozenset("__name__ __file__ __package__ __path__ __spec__ __loader__ __cached__".split())
 """Names that tell a module where it is."""
 REFLECTING = frozenset(
     "__name__ __qualname__ __module__ __annotations__ __code__ __signature__ __wrapped__".split()
 )
 """Attributes that make data of what else only tells."""
-DOCUMENTING = frozenset("__doc__ getdoc".split())
+DOCUMENTING = frozenset("__doc__ getdoc pydoc help vars __dict__".split())
 """Likewise, of docstrings."""
+SOURCING = frozenset(
+    "__code__ linecache traceback tb_lineno f_lineno co_firstlineno getsource getsourcelines findsource "
+    "getcomments getsourcefile getframeinfo".split()
+)
+"""Likewise, of the text of a file, comments and numbers of lines."""
 _REFLECTING_CALLS = frozenset(
-    "get_type_hints get_annotations signature getfullargspec getsource singledispatch singledispatchmethod "
-    "validate_call".split()
+    "get_type_hints get_annotations signature getfullargspec singledispatch singledispatchmethod validate_call "
+    "__annotations__ pydoc".split()
 )
 _KEEPS_QUIET = frozenset(
     "abc contextlib dataclasses functools torch typing atexit staticmethod classmethod property".split()
 )
 """Whose decorators do not look at annotations."""
-_PURE = frozenset(
-    "abc collections contextlib cv2 dataclasses datetime decimal enum fractions functools itertools logging math numpy "
-    "operator pathlib PIL polars pyarrow pydantic re scipy string textwrap torch torchvision types typing "
-    "__future__ hashlib json os struct sys threading time string weakref ast copy".split()
+_PURE = tuple(
+    "abc collections contextlib copy ctypes.POINTER dataclasses datetime decimal.Decimal enum fractions functools "
+    "hashlib itertools json logging.getLogger math numpy operator.attrgetter operator.itemgetter "
+    "os.cpu_count os.environ.get os.fspath os.getenv os.path pathlib polars pyarrow pydantic re statistics "
+    "string struct textwrap threading.Lock threading.RLock threading.local torch.arange torch.device torch.eye "
+    "torch.finfo torch.full torch.iinfo torch.inference_mode torch.linspace torch.no_grad torch.ones torch.tensor "
+    "torch.zeros types typing weakref.WeakKeyDictionary weakref.WeakValueDictionary".split()
 )
-"""Packages whose functions change nothing else when a module is imported, but for `_LOUD`."""
+"""What of libraries changes nothing else when a module is imported, but for `_LOUD`."""
+_PURE_BUILTINS = frozenset(
+    "abs all any bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset getattr hasattr "
+    "hash hex int isinstance issubclass len list map max memoryview min object oct ord pow range repr reversed "
+    "round set slice sorted str sum super tuple type zip classmethod staticmethod property".split()
+)
 _LOUD = re.compile(
-    r"(set|use|seed|manual|register|enable|disable|install|patch|add|append|init|filter|simple|basic|put|unset|load|"
-    r"open|exit|ch|mk|rm|re(move|name|place|load)|un|sym|link|write|start|Thread)"
+    r"set|use|seed|rand|manual|register|enable|disable|install|patch|add$|append|init|simple|basic|put|unset|load|"
+    r"open|exit|ch(dir|mod|own|root)|mk|rm|re(move|name|place|load|verse|size|gister)|un(link|set|load|patch)|sym|link|"
+    r"write|start|copyto|fill|pop|clear|update|extend|insert|discard|sort$|shuffle|permut|normal|choice|finali[sz]e|"
+    r"call|touch|__"
 )
-_IMPURE = frozenset(
-    "exec eval open print input setattr delattr __import__ globals vars breakpoint".split()
+"""What begins so may change something else, whatever library it is of."""
+_KEEPERS = frozenset(
+    "functools.partial functools.partialmethod dataclasses.field types.MappingProxyType classmethod property "
+    "staticmethod typing.TypeVar dataclasses.fields pydantic.AfterValidator pydantic.BeforeValidator "
+    "pydantic.Field".split()
 )
-_PLUGINS = "shiftbench.plugins"
+"""What keeps a function that it gets, and does not call it."""
+_ASKING = ("shiftbench.plugins.find", "shiftbench.plugins.read")
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.?")
 _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
 
@@ -75,12 +107,15 @@ class Definition:
         meaning: digest of its syntax tree, references left out.
         told: digests of what only tells: names of functions and annotations; docstrings.
         uses: references, in the order of the text: `.name.attribute` of this file, else `package.module.name`.
+        notes: references of annotations.
         lazy: what it imports when it runs.
-        strings: texts that may be names of modules, and plugins that it asks for by `FAMILY/NAME`.
-        calls: what importing the file calls of it, as `uses`.
-        traits: `acts` (a statement that is no definition), `main` (runs in scripts alone), `quiet` (calling it changes
-            nothing), `value` (what an expression gives), `plain` (a tuple of literals), `plain base` (nothing happens
-            in this class when another is derived from it), `reflects` and `documents` (read what is told), `opaque`
+        strings: texts that may be names of modules or files, and plugins that it asks for: `FAMILY/NAME`, or `FAMILY`
+            and a slash where the name is computed.
+        calls: what importing the file calls of it, as `uses`; see `_Calls`.
+        traits: `acts` (no definition, or more than one), `main` (runs in scripts alone), `quiet` (calling it changes
+            nothing), `value` (what an expression gives), `plain` (a literal, which cannot change), `plain base`
+            (nothing happens in this class when another is derived from it), `reflects`, `documents` and `sources`
+            (read what is told, or the text of a file), `stores` (may give another meaning to what it uses), `opaque`
             (reaches what no text names), `placed` (its module's name or file is data).
         lines: first and last line of each statement.
     """
@@ -89,6 +124,7 @@ class Definition:
     meaning: str
     told: tuple[str, str]
     uses: tuple[str, ...]
+    notes: tuple[str, ...]
     lazy: tuple[str, ...]
     strings: tuple[str, ...]
     calls: tuple[str, ...]
@@ -106,7 +142,7 @@ class Text:
         stars: modules of which it imports all names.
         assets: files that it names as ASSETS.
         definitions: in the order of the text.
-        told: digest of its docstring.
+        told: digests of what it only tells: annotations without a value, its docstring, its bytes.
     """
 
     aliases: dict[str, str]
@@ -114,18 +150,23 @@ class Text:
     stars: tuple[str, ...]
     assets: tuple[str, ...]
     definitions: tuple[Definition, ...]
-    told: str = ""
+    told: tuple[str, str, str]
 
 
-def read(tree: ast.Module, package: str) -> Text:
+def read(source: bytes, package: str, name: str = "") -> Text:
     """Return what a file says.
 
     Args:
-        tree: its syntax tree.
+        source: its bytes.
         package: dotted name of the package that it is in, which relative imports begin at.
+        name: of the file, for errors.
+
+    Raises:
+        SyntaxError: it is no Python.
     """
-    module = _Module(package)
-    statements = [one for one in tree.body if not _is_told(one)]
+    tree = ast.parse(source, filename=name)
+    module = _Module(package, tree)
+    statements = [one for one in tree.body if not _is_told(one, module)]
     for statement in statements:
         module.look_at(statement)
     module.settle()
@@ -135,14 +176,16 @@ def read(tree: ast.Module, package: str) -> Text:
         if not all(_only_imports(one, module) for one in group)
     )
     assets = next((_literals(one) for one in statements if _names_assets(one)), ())
-    told = digest([ast.get_docstring(tree, clean=False) or ""])
+    declared = [ast.unparse(one) for one in tree.body if isinstance(one, ast.AnnAssign)]
+    texts = (declared, [ast.get_docstring(tree, clean=False) or ""], [source.hex()])
+    told = digest(texts[0]), digest(texts[1]), digest(texts[2])
     return Text(module.aliases, tuple(module.imports), tuple(module.stars), assets, made, told)
 
 
-def _is_told(statement: ast.stmt) -> bool:
+def _is_told(statement: ast.stmt, module: _Module) -> bool:
     """Tell whether a statement at the top of a module does nothing."""
     if isinstance(statement, ast.AnnAssign) and statement.value is None:
-        return True
+        return module.future or not _acts_in_notes(statement.annotation)
     constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return constant or isinstance(statement, ast.Pass)
 
@@ -161,34 +204,60 @@ def _literals(statement: ast.stmt) -> tuple[str, ...]:
     return tuple(ast.literal_eval(statement.value)) if isinstance(statement, ast.Assign) else ()
 
 
-def is_for_types(statement: ast.AST) -> bool:
-    """Tell whether a statement is for type checkers alone."""
-    if not isinstance(statement, ast.If) or statement.orelse:
-        return False
-    return ast.unparse(statement.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+_FOR_TYPES = "TYPE_CHECKING", "typing.TYPE_CHECKING"
+_AS_SCRIPT = "__name__ == '__main__'", "'__main__' == __name__"
 
 
-def _is_main(statement: ast.AST) -> bool:
-    """Tell whether a statement runs where the file is a script, and nowhere else."""
-    if not isinstance(statement, ast.If) or statement.orelse:
-        return False
-    return ast.unparse(statement.test) in ("__name__ == '__main__'", "'__main__' == __name__")
+def _known_tests(tree: ast.Module) -> frozenset[str]:
+    """Return the conditions that mean what they say: whose names are bound by the import of `typing` alone."""
+    bindings = [(name, node) for node in ast.walk(tree) for name in _bound_by(node)]
+    bindings += [(node.arg, node) for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    others = {name for name, node in bindings if not _is_of_typing(node)}
+    known = (one for one in _FOR_TYPES if one.partition(".")[0] not in others)
+    return frozenset([*known, *(() if "__name__" in others else _AS_SCRIPT)])
+
+
+def _is_of_typing(node: ast.AST) -> bool:
+    if isinstance(node, ast.Import):
+        return all(one.name == "typing" for one in node.names if "typing" in (one.name, one.asname))
+    return isinstance(node, ast.ImportFrom) and node.module == "typing" and not node.level
 
 
 class _Module:
     """The names at the top of a module."""
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, tree: ast.Module) -> None:
         self.package = package
+        self._known = _known_tests(tree)
+        self.future = any(
+            isinstance(one, ast.ImportFrom)
+            and one.module == "__future__"
+            and any(name.name == "annotations" for name in one.names)
+            for one in tree.body
+        )
         self.aliases: dict[str, str] = {}
         self.imports: list[str] = []
         self.stars: list[str] = []
         self.own: dict[str, int] = {}  # how often a name is bound
         self._imported: dict[str, set[str]] = {}
 
+    def is_for_types(self, statement: ast.AST) -> bool:
+        """Tell whether a statement is for type checkers alone."""
+        return self._is_about(statement, _FOR_TYPES)
+
+    def is_main(self, statement: ast.AST) -> bool:
+        """Tell whether a statement runs where the file is a script, and nowhere else."""
+        return self._is_about(statement, _AS_SCRIPT)
+
+    def _is_about(self, statement: ast.AST, tests: tuple[str, str]) -> bool:
+        if not isinstance(statement, ast.If) or statement.orelse:
+            return False
+        test = ast.unparse(statement.test)
+        return test in tests and test in self._known
+
     def look_at(self, statement: ast.stmt) -> None:
         """Note what a statement at the top binds and imports."""
-        if is_for_types(statement):
+        if self.is_for_types(statement):
             self._import(statement, at_import=False)
             return
         self._import(statement, at_import=True)
@@ -296,7 +365,7 @@ def _groups(statements: list[ast.stmt], module: _Module) -> list[list[ast.stmt]]
     home: dict[str, int] = {}
     groups: dict[int, list[ast.stmt]] = {}
     for at, statement in enumerate(statements):
-        if is_for_types(statement):
+        if module.is_for_types(statement):
             continue
         names = [name for name in bound(statement) if name in module.own]
         places = sorted({home[name] for name in names if name in home} | {at})
@@ -332,6 +401,7 @@ class _Writer:
         self.told: list[str] = []
         self.docs: list[str] = []
         self.uses: list[str] = []
+        self.notes: list[str] = []
         self.lazy: list[str] = []
         self.strings: list[str] = []
         self.traits: set[str] = set()
@@ -349,6 +419,7 @@ class _Writer:
             digest(self.tokens),
             (digest(self.told), digest(self.docs)),
             tuple(self.uses),
+            tuple(dict.fromkeys(self.notes)),
             tuple(dict.fromkeys(self.lazy)),
             tuple(dict.fromkeys(self.strings)),
             tuple(dict.fromkeys(calls)),
@@ -358,9 +429,9 @@ class _Writer:
 
     def _judge(self) -> None:
         """Say what kind of statements these are."""
-        if all(map(_is_main, self.statements)):
+        if all(map(self.module.is_main, self.statements)):
             self.traits.add("main")
-        elif not all(map(_defines, self.statements)):
+        elif len(self.statements) > 1 or not all(map(_defines, self.statements)):
             self.traits.add("acts")
         if len(self.statements) == 1:
             self.traits.update(_traits(self.statements[0], self.module))
@@ -394,9 +465,11 @@ class _Writer:
     def _constant(self, node: ast.Constant) -> None:
         self.tokens.append(f"{type(node.value).__name__}:{node.value!r}")
         if isinstance(node.value, str):
-            if node.value in REFLECTING | DOCUMENTING:
+            if node.value.startswith(("__", "get")):
                 self._read(node.value)
-            if "." in node.value and _MODULE_NAME.fullmatch(node.value):
+            if node.value.endswith(".py") or (
+                "." in node.value and _MODULE_NAME.fullmatch(node.value)
+            ):
                 self.strings.append(node.value)
 
     def _f_string(self, node: ast.JoinedStr) -> None:
@@ -414,15 +487,24 @@ class _Writer:
         before = "opaque" in self.traits
         self._fields(node)
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        told = all(isinstance(one, ast.Constant) for one in node.args)
-        if name == "import_module" and told and not before:
+        texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        told = len(texts) == len(node.args) and not str(texts[:1]).startswith("['.")
+        if name == "import_module" and told and not before and not node.keywords:
             self.traits.discard("opaque")
-        asked = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
-        root, is_asked = node.func, len(asked) == len(node.args) == 2
-        if is_asked and isinstance(root, ast.Attribute) and root.attr in ("find", "read"):
-            name = root.value.id if isinstance(root.value, ast.Name) else ""
-            if self.module.aliases.get(name) == _PLUGINS:
-                self.strings.append("/".join(asked))
+        root = node.func.value if isinstance(node.func, ast.Attribute) else None
+        whose = self.module.aliases.get(root.id, "") if isinstance(root, ast.Name) else ""
+        asks = f"{whose}.{name}" if whose else self.module.aliases.get(name, "")
+        if asks in _ASKING and len(node.args) == 2:
+            self._asks(*node.args)
+
+    def _asks(self, family: ast.expr, name: ast.expr) -> None:
+        """Note for which plugin a definition asks."""
+        if not isinstance(family, ast.Constant):
+            self.traits.add("opaque")
+        elif isinstance(name, ast.Constant):
+            self.strings.append(f"{family.value!s}/{name.value!s}")
+        elif not _is_of_recipe(name):
+            self.strings.append(f"{family.value!s}/")
 
     def _name(self, node: ast.Name) -> None:
         if not self.scopes and not isinstance(node.ctx, ast.Load) and node.id in self.names:
@@ -456,7 +538,9 @@ class _Writer:
             self.traits.add("placed")
         if name in _OPAQUE:
             self.traits.add("opaque")
-        self._read(name, attribute=False)
+        if name in _STORING:
+            self.traits.add("stores")
+        self._read(name, attribute=name == "__annotations__")
         if self.module.stars:
             return self._refer(f"*{name}{attributes}")
         self.tokens.append(f"builtin {name}")
@@ -472,9 +556,11 @@ class _Writer:
     def _refer(self, target: str) -> bool:
         self.tokens.append("use")
         self.uses.append(target)
-        if target in _OPAQUE_OF:
+        begins = {target[:at] for at in _dots(target)}
+        if target in _OPAQUE_AS_VALUES or not _OPAQUE_OF.isdisjoint(begins):
             self.traits.add("opaque")
-        self._read(target.rpartition(".")[2], attribute=False)
+        for part in target.split("."):
+            self._read(part, attribute=False)
         return True
 
     def _read(self, name: str, *, attribute: bool = True) -> None:
@@ -483,8 +569,14 @@ class _Writer:
             self.traits.add("reflects")
         if name in DOCUMENTING:
             self.traits.add("documents")
+        if name in SOURCING:
+            self.traits.add("sources")
+        if name in _OPAQUE_ATTRIBUTES:
+            self.traits.add("opaque")
 
     def _attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.traits.add("stores")
         attributes, base = [node.attr], node.value
         while isinstance(base, ast.Attribute):
             attributes.append(base.attr)
@@ -558,8 +650,14 @@ class _Writer:
         for note in notes:
             text = "" if note is None else ast.unparse(note)
             self.told.append(f"note {text}")
-            if keeps and note is not None:
-                self.write(note)
+            if note is None:
+                continue
+            kept = len(self.tokens), len(self.uses), len(self.strings), set(self.traits)
+            self.write(_quoted(note))
+            self.notes += self.uses[kept[1] :]
+            if not keeps and (self.module.future or not _acts_in_notes(note)):
+                del self.tokens[kept[0] :], self.uses[kept[1] :], self.strings[kept[2] :]
+                self.traits = kept[3]
 
     def _documented(self, node: Function | ast.ClassDef) -> list[ast.stmt]:
         """Return the body without its docstring, which is told."""
@@ -587,6 +685,7 @@ class _Writer:
     def _annotated(self, node: ast.AnnAssign) -> None:
         """A field of a class with its annotation; else what it is without."""
         if self.scopes and self.scopes[-1].kind == "class":
+            self.tokens.append("text" if self.module.future else "value")
             self._fields(node)
             return
         self._annotate([node.annotation], keeps=False)
@@ -624,6 +723,8 @@ class _Writer:
 
     def _outer(self, node: ast.Global | ast.Nonlocal) -> None:
         self.tokens.append(type(node).__name__)
+        if isinstance(node, ast.Global):
+            self.traits.add("stores")
         for name in node.names:
             self._bind(name)
 
@@ -642,7 +743,7 @@ class _Writer:
             self.lazy += _whole_names(node)
 
     def _if(self, node: ast.If) -> None:
-        if not is_for_types(node):
+        if not self.module.is_for_types(node):
             self._fields(node)
 
 
@@ -678,9 +779,37 @@ def digest(tokens: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _dots(dotted: str) -> Iterator[int]:
+    """Yield where the beginnings of a dotted name end."""
+    yield from (at for at, letter in enumerate(dotted) if letter == ".")
+    yield len(dotted)
+
+
+def _quoted(note: ast.expr) -> ast.expr:
+    """Return an annotation, of a text what it says."""
+    if isinstance(note, ast.Constant) and isinstance(note.value, str):
+        with suppress(SyntaxError):
+            return ast.parse(note.value, mode="eval").body
+    return note
+
+
+def _acts_in_notes(note: ast.expr) -> bool:
+    """Tell whether evaluating an annotation may do something."""
+    return any(isinstance(one, ast.Call | ast.NamedExpr) for one in ast.walk(note))
+
+
 def _first_line(statement: ast.stmt) -> int:
     decorators: Sequence[ast.expr] = getattr(statement, "decorator_list", ())
     return min([statement.lineno, *(one.lineno for one in decorators)])
+
+
+def _is_of_recipe(node: ast.expr) -> bool:
+    """Tell whether an expression is the plugin that a recipe names (`recipe["model"]["use"]`), which is a root."""
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Constant)
+        and node.slice.value == "use"
+    )
 
 
 def _parameters(arguments: ast.arguments) -> list[ast.arg]:
@@ -715,8 +844,10 @@ def _scope_of(
 
 
 def _shows_locals(node: ast.AST) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id in _SHOWS_LOCALS
+    if isinstance(node, ast.Name) and node.id in _SHOWS_LOCALS:
+        return True
+    if isinstance(node, ast.Attribute) and node.attr in _SHOWS_LOCALS_OF_FRAMES:
+        return True
     return any(map(_shows_locals, _children(node)))
 
 
@@ -757,7 +888,7 @@ def _defines(statement: ast.stmt) -> bool:
         return isinstance(statement.target, ast.Name)
     if isinstance(statement, ast.Assign):
         return all(_is_plain(target) for target in statement.targets)
-    return bool(_is_main(statement) or is_for_types(statement))
+    return False
 
 
 def _is_plain(target: ast.expr) -> bool:
@@ -768,71 +899,118 @@ def _is_plain(target: ast.expr) -> bool:
     )
 
 
+_FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.BinOp)
+"""Expressions whose values nobody else has."""
+
+
 class _Calls:
-    """What importing a file calls."""
+    """What importing a file calls.
+
+    A call is a reference as those of `uses`, or one of these: `?...` may change anything; `~.method` is of a value
+    that nobody else has; `@...` is given to what is called, which may call it; `<...` is a base of a class; `&...` is
+    read.
+    """
 
     def __init__(self, module: _Module) -> None:
         self.module = module
 
-    def of(self, statement: ast.stmt) -> Iterator[str]:
+    def of(self, statement: ast.AST) -> Iterator[str]:
         """Yield what a statement calls when it is run: by itself, not in functions that it makes."""
-        for node in _at_once(statement):
+        for node in _at_once(statement, notes=not self.module.future):
             if isinstance(node, ast.Call):
-                yield from self.named(node.func)
-            if isinstance(node, Function | ast.ClassDef):
+                yield from self._called(node)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                named = self.named(node)
+                yield from () if named[0] in "?~" else (f"&{named}",)
+            elif isinstance(node, ast.Attribute | ast.Subscript):
+                yield from () if isinstance(node.ctx, ast.Load) else ("?stores",)
+            elif isinstance(node, Function | ast.ClassDef):
                 for decorator in node.decorator_list:
-                    yield from self.named(decorator)
+                    yield self.named(decorator)
             if isinstance(node, ast.ClassDef):
-                for base in node.bases:
-                    yield from (f"<{name}" for name in self.named(base))
+                yield from (f"<{self.named(base)}" for base in node.bases)
                 yield from ("?metaclass" for one in node.keywords if one.arg == "metaclass")
 
-    def named(self, node: ast.expr) -> Iterator[str]:
-        """Yield what an expression names, where it is no more than a name with attributes and not a builtin."""
-        parts = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
-            return
+    def _called(self, node: ast.Call) -> Iterator[str]:
+        called = self.named(node.func)
+        yield called
+        if any(one.arg in ("out", "inplace") for one in node.keywords):
+            yield "?stores"
+        if called not in _KEEPERS:
+            for one in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if isinstance(one, ast.Lambda):
+                    yield from self.of(one.body)
+                elif isinstance(one, ast.Name | ast.Attribute):
+                    yield f"@{self.named(one)}"
+
+    def named(self, node: ast.expr) -> str:
+        """Return what an expression names: a name with attributes, and with `[]` and `()` for what follows it."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+            if isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+            else:
+                parts.append("()" if isinstance(node, ast.Call) else "[]")
+            node = node.func if isinstance(node, ast.Call) else node.value
         chain = "".join(f".{part}" for part in reversed(parts))
+        if not isinstance(node, ast.Name):
+            own = isinstance(node, _FRESH)
+            return f"~{chain}" if own and chain else "?expression"
         if node.id in self.module.aliases:
-            yield self.module.aliases[node.id] + chain
-        elif node.id in self.module.own:
-            yield f".{node.id}{chain}"
-        elif node.id in _IMPURE and not parts:
-            yield f"?{node.id}"
-        elif not hasattr(builtins, node.id) and self.module.stars:
-            yield f"*{node.id}{chain}"
+            return self.module.aliases[node.id] + chain
+        if node.id in self.module.own:
+            return f".{node.id}{chain}"
+        known = getattr(builtins, node.id, None)
+        if known is None and self.module.stars:
+            return f"*{node.id}{chain}"
+        if known is None:  # a variable of a comprehension or of a lambda
+            return f"~{chain}" if chain else "?variable"
+        is_error = isinstance(known, type) and issubclass(known, BaseException)
+        pure = (is_error or node.id in _PURE_BUILTINS) and not chain.endswith("()")
+        return f"~{chain}" if pure else f"?{node.id}"
 
 
-def _at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that are evaluated when a statement is run."""
+def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
+    """Yield the nodes that are evaluated when a statement is run; annotations, too, if `notes`."""
     yield node
+    inner: list[ast.AST | None]
     if isinstance(node, Function):
-        inner: list[ast.AST] = [*node.decorator_list, *node.args.defaults]
-        inner += [one for one in node.args.kw_defaults if one]
+        arguments = node.args
+        inner = [*node.decorator_list, *arguments.defaults, *arguments.kw_defaults]
+        inner += (
+            [*(one.annotation for one in _parameters(arguments)), node.returns] if notes else []
+        )
     elif isinstance(node, ast.Lambda):
-        inner = [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]
+        inner = [*node.args.defaults, *node.args.kw_defaults]
     elif isinstance(node, ast.AnnAssign):
-        inner = [node.value] if node.value else []
+        inner = [node.target, node.value, node.annotation if notes else None]
     else:
-        inner = _children(node)
+        inner = [*_children(node)]
     for child in inner:
-        yield from _at_once(child)
+        if child is not None:
+            yield from _at_once(child, notes=notes)
 
 
-def is_pure(dotted: str) -> bool:
-    """Tell whether calling something of a library changes nothing else."""
-    parts = dotted.split(".")
-    return parts[0] in _PURE and not any(_LOUD.match(part) for part in parts[1:])
+def is_pure(call: str) -> bool:
+    """Tell whether a call of something that is not ours changes nothing else."""
+    if call.startswith("&"):
+        return True
+    given = call.startswith("@")
+    name = call.lstrip("@<~")
+    if name.startswith("?"):
+        return given and name == "?variable"
+    if not call.lstrip("@<").startswith("~") and not given:
+        begins = {name[:at] for at in _dots(name)}
+        if begins.isdisjoint(_PURE):
+            return False
+    return not any(_LOUD.match(part) for part in name.split(".")[1:])
 
 
 def _is_quiet(statement: ast.stmt, module: _Module) -> bool:
     """Tell whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
     if isinstance(statement, ast.ClassDef):
         made = {one.name for one in statement.body if isinstance(one, Function)}
-        bases = [name for base in statement.bases for name in _Calls(module).named(base)]
+        bases = map(_Calls(module).named, statement.bases)
         return made.isdisjoint(_MAKES) and not statement.keywords and all(map(is_pure, bases))
     if not isinstance(statement, ast.FunctionDef):
         return False
@@ -842,7 +1020,7 @@ def _is_quiet(statement: ast.stmt, module: _Module) -> bool:
     stores = [one for part in inner for one in getattr(part, "targets", ())]
     stores += [one.target for one in inner if isinstance(one, ast.AnnAssign)]
     given = {one.arg for one in _parameters(statement.args)}
-    called_of = {_root(one.func) for one in inner if isinstance(one, ast.Call)}
+    called_of = {_root(called) for one in inner for called in _callable_of(one)}
     if not all(map(_is_plain, stores)) or not given.isdisjoint(called_of):
         return False
     called = [name for part in statement.body for name in _Calls(module).of(part)]
@@ -853,8 +1031,8 @@ def _traits(statement: ast.stmt, module: _Module) -> Iterator[str]:
     """Yield what holds of a statement that is a definition alone."""
     if _is_quiet(statement, module):
         yield "quiet"
-    value = statement.value if isinstance(statement, ast.Assign) else None
-    if isinstance(value, ast.Tuple) and all(isinstance(one, ast.Constant) for one in value.elts):
+    value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+    if value is not None and _is_literal(value):
         yield "plain"
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         yield "value"
@@ -864,6 +1042,21 @@ def _traits(statement: ast.stmt, module: _Module) -> Iterator[str]:
         )
         if not derives and not statement.keywords:
             yield "plain base"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    """Tell whether an expression is a number, a text, or a tuple of these."""
+    if isinstance(node, ast.Tuple):
+        return all(map(_is_literal, node.elts))
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
+
+
+def _callable_of(node: ast.AST) -> list[ast.expr]:
+    """Return what a call calls: a function, and what it gives to one that calls its argument."""
+    if not isinstance(node, ast.Call):
+        return []
+    given = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []
+    return [node.func, *given, *(one.value for one in node.keywords if one.arg == "key")]
 
 
 def _root(node: ast.expr) -> str:

@@ -48,10 +48,18 @@ class Ran:
         if not self.codes.get(code, True):
             return
         if code.co_filename.startswith(self._homes):
-            back = frame.f_back
-            self._note(code, imports=back is not None and not is_function(back.f_code))
+            self._note(code, imports=self._is_import(frame.f_back))
         else:
             self._others.add(code)
+
+    def _is_import(self, frame: FrameType | None) -> bool:
+        """Tell whether an import of ours is under way."""
+        while frame is not None:
+            code, name = frame.f_code, frame.f_globals.get("__name__")
+            if code.co_name == "<module>" and code.co_filename.startswith(self._homes):
+                return bool(name != "__main__")
+            frame = frame.f_back
+        return False
 
     def _note(self, code: CodeType, *, imports: bool) -> None:
         self.codes[code] = imports and self.codes.get(code, True)

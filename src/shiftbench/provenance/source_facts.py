@@ -5,7 +5,6 @@ It is kept for a file of the package, for the same bytes; an audit does not look
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -62,8 +61,8 @@ def text_of(path: Path, _mtime: int, _size: int) -> Text:
             if (found["by"], found["content"]) == (_VERSION, content):
                 return _as_text(found["text"])
     try:
-        text = definitions.read(ast.parse(source, filename=str(path)), package)
-    except SyntaxError as error:
+        text = definitions.read(source, package, str(path))
+    except (SyntaxError, ValueError) as error:  # a byte 0
         raise PluginError(f"{path} is no Python: {error}; mend it") from error
     _keep(path, {"by": _VERSION, "content": content, "text": _as_json(text)})
     return text
@@ -96,13 +95,16 @@ def _as_text(found: dict[str, Any]) -> Text:
             meaning,
             (told[0], told[1]),
             tuple(uses),
+            tuple(notes),
             tuple(lazy),
             tuple(strings),
             tuple(calls),
             frozenset(traits),
             tuple((first, last) for first, last in lines),
         )
-        for names, meaning, told, uses, lazy, strings, calls, traits, lines in found["definitions"]
+        for names, meaning, told, uses, notes, lazy, strings, calls, traits, lines in found[
+            "definitions"
+        ]
     ]
     return Text(
         dict(found["aliases"]),
@@ -110,7 +112,7 @@ def _as_text(found: dict[str, Any]) -> Text:
         tuple(found["stars"]),
         tuple(found["assets"]),
         tuple(made),
-        str(found["told"]),
+        (found["told"][0], found["told"][1], found["told"][2]),
     )
 
 
