@@ -199,9 +199,10 @@ def _(made: Made) -> None:
 @planted("a definition that runs and that no recipe has", "rebuild", "spotted")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
-    said = "len(str(plugins.find('shifts', 'ident' + 'ity').apply(1, 0.0, None)))"
+    module = "importlib.import_module('shift' + 'bench.shifts.identity')"
+    said = f"len(str({module}.apply(1, 0.0, None)))"
     text = file.read_text().replace("40 * severity", f"40 * {said} * severity")
-    file.write_text(text.replace("import numpy", "from shiftbench import plugins\nimport numpy", 1))
+    file.write_text(text.replace("import numpy", "import importlib\nimport numpy", 1))
     commit()
     run_local.make(made.plan(), made.root)
 
