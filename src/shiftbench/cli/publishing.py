@@ -95,10 +95,11 @@ def _both(home: Path) -> list[str | None]:
     return [one for one in published.scales(home) if scales.is_made(one, home)]
 
 
-_OLDER = (
-    "published before code was digested by definition. No fingerprint equals one that is planned here; bytes, numbers "
-    "and verdicts are compared as ever."
+OLDER = (
+    "published before recipes had digests of definitions, and made again with the next release; bytes, numbers and "
+    "verdicts are compared."
 )
+"""What is said of published results whose fingerprints equal none that is planned now."""
 
 
 def _tell(found: list[Stands]) -> None:
@@ -118,7 +119,7 @@ def _tell(found: list[Stands]) -> None:
     out.print(table)
     older = [one.scale or scales.PLAIN for one in found if one.older]
     if older:
-        out.print(f"{', '.join(older)}: {_OLDER}", soft_wrap=True)
+        out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
     for one in found:
         _explain(one)
 
