@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import numpy as np
@@ -31,37 +30,6 @@ def test_each_definition_that_ran_decides(tmp_path: Path, monkeypatch: pytest.Mo
         name = ran[int(random.integers(len(ran)))]
         roots = [[code_digest.locate(one) for one in a.recipe["roots"]] for a in job.artifacts]
         before = [code_digest.of(files).linked for files in roots]
-        with changed(name):
+        with refactorings.changed(name):
             after = [code_digest.of(files).linked for files in roots]
         assert before != after, (job.name, name)
-
-
-class changed:
-    """Another body of a definition, meanwhile."""
-
-    def __init__(self, name: str) -> None:
-        place, _, self.names = name.partition(": ")
-        self.file = code_digest.locate(place)
-
-    def __enter__(self) -> None:
-        self.text = self.file.read_text()
-        tree = ast.parse(self.text)
-        wanted = self.names.split(", ")
-        found = [node for node in tree.body if wanted[0] in refactorings._binds(node)]
-        for node in found:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                node.body.append(ast.parse("changed = 1").body[0])
-            elif isinstance(node, ast.Assign | ast.AnnAssign):
-                node.value = ast.Tuple(
-                    [node.value or ast.Constant(None), ast.Constant(1)], ast.Load()
-                )
-        assert found, self.names
-        self.link = self.file.readlink() if self.file.is_symlink() else None
-        refactorings._write(self.file, tree)
-
-    def __exit__(self, *_: object) -> None:
-        self.file.unlink()
-        if self.link:
-            self.file.symlink_to(self.link)
-        else:
-            self.file.write_text(self.text)

@@ -301,3 +301,38 @@ ALL: dict[str, Callable[[Path, Generator, Path], bool]] = {
     "rename a module": renamed_module,
 }
 """Name -> what applies it to a file of a copy; False: it does not fit there."""
+
+
+class changed:
+    """Another body of a definition, meanwhile.
+
+    Args:
+        name: as `code_digest.named` spells it.
+    """
+
+    def __init__(self, name: str) -> None:
+        place, _, self.names = name.partition(": ")
+        self.file = code_digest.locate(place)
+
+    def __enter__(self) -> None:
+        self.text = self.file.read_text()
+        tree = ast.parse(self.text)
+        wanted = self.names.split(", ")
+        found = [node for node in tree.body if wanted[0] in _binds(node)]
+        for node in found:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                node.body.append(ast.parse("changed = 1").body[0])
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                node.value = ast.Tuple(
+                    [node.value or ast.Constant(None), ast.Constant(1)], ast.Load()
+                )
+        assert found, self.names
+        self.link = self.file.readlink() if self.file.is_symlink() else None
+        _write(self.file, tree)
+
+    def __exit__(self, *_: object) -> None:
+        self.file.unlink()
+        if self.link:
+            self.file.symlink_to(self.link)
+        else:
+            self.file.write_text(self.text)
