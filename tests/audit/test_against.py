@@ -125,7 +125,7 @@ def test_the_first_cause_upstream_wins_and_all_are_listed(there):
     assert found == [
         ("params", FOG.path, "seed: 0 -> 1"),
         ("params", records(0, FOG).path, "batch_size: 16 -> 8"),
-        ("code", records(0, FOG).path, "shiftbench/stage.py differs"),
+        ("code", records(0, FOG).path, "shiftbench/stage.py changed"),
     ]
 
 

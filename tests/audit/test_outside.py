@@ -18,7 +18,6 @@ from shiftbench import __version__, plugins
 from shiftbench.audit import outside
 from shiftbench.errors import NotRunError
 from shiftbench.plan import plan as plans
-from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref
 
 TABLES = Ref("tables", "tiny")
@@ -99,7 +98,7 @@ def test_another_version_of_the_code_is_planned_with_its_own_digests(held):
         assert outside.unlike(package) == ("shifts/contrast.py",)
     plans._code.cache_clear()
     name = "shiftbench/shifts/contrast.py"
-    assert theirs[name] == code_digest.digest(file) != own[name]
+    assert theirs[name].keys() - own[name].keys() == {"EXTRA"}
     assert theirs.keys() == own.keys()
 
 

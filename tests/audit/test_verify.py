@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from makers import forgeries
+from makers.command_line import said
 from makers.faults import ACCURACY
 from makers.made_campaign import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import Stands
+from shiftbench.cli import publishing
 from shiftbench.documents import leaderboard
 from shiftbench.errors import DataError, ParamsError, StaleError
 from shiftbench.plan import estimate
-from shiftbench.provenance import trust
+from shiftbench.provenance import recipe, trust
 from shiftbench.refs import Ref
 from shiftbench.release import manifest, merkle
 from shiftbench.release import published as releases
@@ -191,6 +194,43 @@ def test_another_library_is_named(published, there):
         "statistical",
         True,
     )
+
+
+def aged(there: Published) -> Published:
+    """What is published, as if it were made when recipes had digests of files."""
+    texts = dict(there.texts)
+    for path in texts:
+        if path.endswith(".receipt.json"):
+            content = json.loads(texts[path])
+            stated = content["recipe"]
+            stated["code"] = dict.fromkeys(stated.get("code", ()), "0" * 32)
+            del stated["roots"], stated["linked"]
+            content["fingerprint"] = recipe.fingerprint(stated)
+            texts[path] = json.dumps(content)
+    return replace(there, texts=texts)
+
+
+def test_what_is_older_than_digests_of_definitions_is_said_in_a_sentence(
+    published, there, monkeypatch
+):
+    old = aged(there)
+    stands = verified(published, old)
+    assert (stands.verdict, stands.older, verified(published, there).older) == (
+        "exact",
+        True,
+        False,
+    )
+    for one, times in ((there, 0), (old, 1)):
+        monkeypatch.setattr(releases, "read", lambda *_, one=one: one)
+        shown = " ".join(said("verify", "default").split())
+        assert shown.count(f"default: {publishing.OLDER}") == times
+    path = next(path for path in there.outputs() if path.startswith("results/records/"))
+    forge(published.root / path, published.root / f"{path}.receipt.json")
+    stands = verified(published, old)
+    assert [cause.kind for cause in stands.other[path]] == ["code"]
+    assert stands.verdict == "statistical"
+    (published.root / path).write_bytes(b"not what its receipt states")
+    assert verified(published, old).verdict == "failed"
 
 
 @pytest.mark.parametrize("kind", ["tables", "claims", "report"])

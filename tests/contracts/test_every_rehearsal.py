@@ -20,13 +20,13 @@ from markupsafe import escape
 
 from conftest import GOLDEN
 from isolation import ROOT
+from makers import watched_jobs
 from shiftbench.data import claim_formats, schema
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
 from shiftbench.plan.plan import Plan
 from shiftbench.refs import Ref
 from shiftbench.stages import judge_claims
-from shiftbench.tools import run_local
 
 BUILT = scales.built()
 PASSED = GOLDEN / "test_every_rehearsal.json"
@@ -43,7 +43,8 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, re
     asked = any(request.config.getoption(name) for name in ASKED)
     if not asked and not drawn(slug) and passed(slug) == digest(planned):
         return
-    run_local.make(planned, root)
+    _, lacking = watched_jobs.make(planned, root)
+    assert lacking == {}  # nothing runs that no recipe has
     rows = judge_claims.claims_of(root, slug).to_pylist()
     card = cards.load(slug)
     embedded = {name for name, claim in card.claims.items() if claim.scale == "embedded"}

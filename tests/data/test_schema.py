@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isolation import ROOT
-from shiftbench.data import formats, schema
+from shiftbench.data import formats, row_digests, schema
 from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError
 
 INDEX = schema.table(
@@ -128,8 +128,8 @@ def test_row_digest_sees_values_and_not_their_spelling(tmp_path: Path) -> None:
     )
     pq.write_table(rows, tmp_path / "one.parquet", compression="snappy")
     pq.write_table(rows, tmp_path / "two.parquet", compression="zstd", row_group_size=1)
-    digest = schema.row_digest(tmp_path / "one.parquet")
-    assert digest == schema.row_digest(tmp_path / "two.parquet")
+    digest = row_digests.of(tmp_path / "one.parquet")
+    assert digest == row_digests.of(tmp_path / "two.parquet")
     for other in (
         rows.set_column(0, "key", pa.array(["a", "b", ""])),
         rows.set_column(0, "key", pa.array(["ab", "", None])),
@@ -138,4 +138,4 @@ def test_row_digest_sees_values_and_not_their_spelling(tmp_path: Path) -> None:
         rows.rename_columns(["key", "hit", "most"]),
     ):
         pq.write_table(other, tmp_path / "other.parquet")
-        assert schema.row_digest(tmp_path / "other.parquet") != digest
+        assert row_digests.of(tmp_path / "other.parquet") != digest

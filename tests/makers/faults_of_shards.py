@@ -196,6 +196,17 @@ def _(made: Made) -> None:
     run_local.make(made.plan(), made.root)
 
 
+@planted("a definition that runs and that no recipe has", "rebuild", "spotted")
+def _(made: Made) -> None:
+    file = made.root / "mine/shifts/spotted.py"
+    module = "importlib.import_module('shift' + 'bench.shifts.identity')"
+    said = f"len(str({module}.apply(1, 0.0, None)))"
+    text = file.read_text().replace("40 * severity", f"40 * {said} * severity")
+    file.write_text(text.replace("import numpy", "import importlib\nimport numpy", 1))
+    commit()
+    run_local.make(made.plan(), made.root)
+
+
 @planted("foreign keys in the metadata of an index, digests updated", "archives", "index.parquet")
 def _(made: Made) -> None:
     metadata(made, CONTRAST3, made.folder(CONTRAST3) / shards.INDEX)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import safetensors.numpy
 from safetensors import safe_open
 
-from shiftbench.data import schema, shards
+from shiftbench.data import row_digests, shards
 from shiftbench.files import sha256, write_json
 from shiftbench.provenance import recipe
 from shiftbench.refs import Ref
@@ -49,7 +49,7 @@ def update(root: Path, ref: Ref, *more: str) -> None:
     content = json.loads(own.read_bytes())
     content["made"] = {name: sha256(folder / name) for name in [*content["made"], *more]}
     tables = [name for name in content["made"] if name.endswith(".parquet")]
-    content["rows"] = {name: schema.row_digest(folder / name) for name in tables}
+    content["rows"] = {name: row_digests.of(folder / name) for name in tables}
     write_json(own, content)
     for file in root.rglob("*.receipt.json"):
         child = json.loads(file.read_bytes())

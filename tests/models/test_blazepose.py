@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -65,6 +66,72 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(ModelError, match="is no model of TensorFlow Lite"):
             _tflite.Graph(file)
+
+
+Part = int | bytes | tuple[int, ...] | list["Part"] | dict[int, "Part"]
+
+
+def flat(part: Part, at: int) -> tuple[bytes, int]:
+    """Return the bytes of a part that begins at a place, and where it is.
+
+    A part is a vector of bytes, numbers or tables, or a table {number of a field: part}, in which a number is a
+    field of four bytes.
+    """
+    if isinstance(part, bytes):
+        return struct.pack("<I", len(part)) + part + bytes(-len(part) % 4), at
+    if isinstance(part, tuple):
+        return struct.pack(f"<I{len(part)}i", len(part), *part), at
+    fields = dict(enumerate(part)) if isinstance(part, list) else part
+    slots = b"" if isinstance(part, list) else struct.pack(
+        f"<HH{max(fields) + 1}H", 4 + 2 * (max(fields) + 1), 4 + 4 * len(fields),
+        *(4 + 4 * list(fields).index(n) if n in fields else 0 for n in range(max(fields) + 1)),
+    )  # fmt: skip
+    slots += bytes(-len(slots) % 4)
+    place = at + len(slots)
+    head = struct.pack("<i", len(fields) if isinstance(part, list) else len(slots))
+    inline, after = b"", b""
+    for number, one in enumerate(fields.values()):
+        if isinstance(one, int):
+            inline += struct.pack("<i", one)
+            continue
+        made, to = flat(one, place + 4 + 4 * len(fields) + len(after))
+        inline += struct.pack("<I", to - (place + 4 + 4 * number))
+        after += made
+    return slots + head + inline + after, place
+
+
+def graph(
+    kind: int, shape: tuple[int, ...], values: bytes, operator: int, inputs: tuple[int, ...]
+) -> bytes:
+    """Return a model of one constant of a type, shape and values, and an operator whose output is the graph's."""
+    tensors: Part = [{0: shape, 1: kind, 2: 0}, {0: shape, 1: 0, 2: 1}, {0: shape, 1: 0, 2: 1}]
+    net: Part = {0: tensors, 1: (1,), 2: (2,), 3: [{0: 0, 1: inputs, 2: (2,)}]}
+    body, at = flat({1: [{0: 0, 3: operator}], 2: [net], 4: [{0: values}, {1: 0}]}, 8)
+    return struct.pack("<I", at) + _tflite.MARK + body
+
+
+def test_drawn_graphs_give_an_answer_or_one_clear_error(tmp_path: Path) -> None:
+    random, file, causes = np.random.default_rng(2), tmp_path / "a.tflite", set()
+    answers = 0
+    for _ in range(1500):
+        kind, operator = (
+            int(random.choice([0, 0, 0, *range(12)])),
+            int(random.choice([0, 6, 14, *range(30)])),
+        )
+        shape = tuple(random.integers(-1, 6, int(random.integers(0, 4))).tolist())
+        given = tuple(random.integers(-1, 2, int(random.integers(0, 3))).tolist())
+        size = int(random.choice([4 * math.prod(shape), 8, random.integers(0, 20)]))
+        data = bytearray(graph(kind, shape, bytes(max(size, 0)), operator, given))
+        if random.random() < 0.5:
+            data[int(random.integers(8, len(data)))] = int(random.integers(256))
+        file.write_bytes(data)
+        try:
+            _tflite.Graph(file)(torch.zeros(1, 2, 2, 3))
+            answers += 1
+        except ModelError as error:
+            causes.add(type(error.__cause__))
+    assert answers
+    assert {KeyError, ValueError, struct.error} <= causes
 
 
 @pytest.mark.network

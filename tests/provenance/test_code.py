@@ -1,7 +1,8 @@
-"""Code digests: blind to what does not compute, equal on every Python, and over all that is imported."""
+"""Code digests: what decides an output moves them, and nothing else does; on every Python alike."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,139 +17,200 @@ from shiftbench import plugins
 from shiftbench.errors import PluginError
 from shiftbench.provenance import code_digest, source_facts
 
-SOURCE = '''
+PLUGIN = "shifts/x.py"
+HELPER = "shifts/_helper.py"
+OTHER_HELPER = "shifts/_other.py"
+TREE = {
+    PLUGIN: '''
 """Doc."""
 from __future__ import annotations
-import math, os.path as p
-LEVELS = {1: 0.5, 2: -0.0, 3: 1e-300, 4: 3j, 5: ...}
+import enum, math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from mine.shifts import _helper, _loud
+from mine.shifts._helper import LEVELS as levels, Error
+from mine.shifts._other import *
+if TYPE_CHECKING:
+    from mine.shifts import _types
 
-def f(a, /, b: int = 3, *c, d=u"x", **e) -> "str":
+PARAMS = {"a": 1}
+_calls = 0
+
+def apply(value: _types.Value, severity: float = 1.0, *, cut: int = 2) -> float:
     """Doc."""
-    return f"{a!r:>{b}} {b:} {a=}" "and" f"{d:.3f}" f"" if (n := len(c)) else {*c, n}
+    global _calls
+    _calls += 1
+    first: int = _helper.half(value) + levels[2]
+    try:
+        total = sum(part for part in _parts(first, sign=-1))
+    except Error as error:
+        raise ValueError(f"{error!r:>{cut}} {first}") from None
+    return _Kind.ONE.of(total) + starred(cut) + _Point(1, 2).y
 
-class A:
-    """Doc."""
-    def g(self, a):
-        match a:
-            case {"k": [1, *rest], **kw} if rest:
-                return lambda *, q=1: (yield)
-            case int(real=1) | None:
-                raise ValueError(b"\\x00") from None
-        try:
-            del a[1:2, ::3]
-        except* OSError as error:
-            print(error, sep="")
-'''
+def _parts(count, sign):
+    def inner(x):
+        nonlocal count
+        count += 1
+        return lambda *, q=1: q * x
+    from mine.shifts import _lazy
+    match count:
+        case {"k": [1, *rest], **others} if rest:
+            yield from others
+        case int(real=1) | None:
+            yield _lazy.late(inner(sign)(q=2))
+        case found:
+            yield [walked for walked in range(found) if (half := walked / 2) > 1]
 
-SAME = {
-    "a comment": ("    return f", "    # why\n    return f"),
-    "a docstring": ('    """Doc."""\n    def', "    def"),
-    "another docstring": ('"""Doc."""\nfrom', '"""What it is."""\nfrom'),
-    "formatting": ("{1: 0.5, 2: -0.0,", "{\n    1: 0.5,\n    2: -0.0,\n   "),
-    "quotes": ('"and"', "'and'"),
+class _Kind(enum.Enum):
+    ONE = 1
+    TWO = 2
+
+    def of(self, x):
+        return x * self.value + self.unasked()
+
+    def unasked(self):
+        return 7
+
+@dataclass
+class _Point:
+    x: int
+    y: float = 3
+
+def _unused():
+    return levels
+''',
+    HELPER: """
+LEVELS = {1: 0.5, 2: -0.0}
+FAR = 3
+class Error(Exception):
+    pass
+class Fault(Exception):
+    pass
+def half(x):
+    return _double(x) / 4 + FAR
+def _double(x):
+    return 2 * x if x < 9 else half(x - 1)
+def unused(x):
+    return x + 99
+""",
+    OTHER_HELPER: "def starred(x):\n    return x + 5\n",
+    "shifts/_types.py": "Value = float\n",
+    "shifts/_lazy.py": "LATE = 3\ndef late(x):\n    return x - LATE\n",
+    "shifts/_loud.py": "import mine.shifts._state as s\ns.TABLE.append(4)\ndef quiet():\n    return 1\n",
+    "shifts/_state.py": "TABLE = [1]\n",
 }
-OTHER = {
-    "a constant": ("1: 0.5", "1: 0.6"),
-    "an int for a float": ("1: 0.5, 2", "1: 5, 2"),
-    "a sign": ("-0.0", "0.0"),
-    "a default": ("q=1", "q=2"),
-    "a name": ("lambda *, q", "lambda *, r"),
-    "a text": ('"and"', '"or"'),
-    "order": ("import math, os.path as p", "import os.path as p, math"),
-    "a text that documents nothing": ("    return f", '    a = 1\n    "Doc."\n    return f'),
+Edit = tuple[str, str, str]
+SAME: dict[str, Sequence[Edit]] = {
+    "a comment": [(PLUGIN, "    return _Kind", "    # why\n    return _Kind")],
+    "a docstring": [(PLUGIN, '    """Doc."""\n    global', "    global")],
+    "another docstring": [(PLUGIN, '"""Doc."""\nfrom', '"""What it is."""\nfrom')],
+    "formatting": [(HELPER, "{1: 0.5, 2: -0.0}", "{\n    1: 0.5,\n    2: -0.0,\n}")],
+    "an annotation": [(PLUGIN, "value: _types.Value", "value: int")],
+    "no annotation": [(PLUGIN, ") -> float:", "):")],
+    "an annotation of a variable": [(PLUGIN, "first: int =", "first =")],
+    "an annotation of a constant": [(HELPER, "FAR = 3", "FAR: int = 3")],
+    "what types are imported": [("shifts/_types.py", "float", "int")],
+    "a local name": [(PLUGIN, "total = sum", "result = sum"), (PLUGIN, "of(total)", "of(result)")],
+    "a name that a comprehension binds": [(PLUGIN, "part for part in", "p for p in")],
+    "a name that a pattern binds": [
+        (PLUGIN, "[1, *rest], **others} if rest", "[1, *more], **those} if more"),
+        (PLUGIN, "yield from others", "yield from those"),
+    ],
+    "a function within": [
+        (PLUGIN, "def inner", "def within"),
+        (PLUGIN, "inner(sign)", "within(sign)"),
+    ],
+    "a function": [
+        (PLUGIN, "def _parts", "def _pieces"),
+        (PLUGIN, "_parts(first", "_pieces(first"),
+    ],
+    "a function of a helper": [
+        (HELPER, "def half", "def part"),
+        (HELPER, "else half", "else part"),
+        (PLUGIN, "_helper.half", "_helper.part"),
+    ],
+    "a constant of a helper": [(HELPER, "LEVELS", "ALL"), (PLUGIN, "LEVELS as", "ALL as")],
+    "how it is imported": [
+        (PLUGIN, "import _helper, _loud", "import _loud, _helper as h"),
+        (PLUGIN, "_helper.half", "h.half"),
+    ],
+    "where it is imported": [
+        (PLUGIN, "    from mine.shifts import _lazy\n", ""),
+        (PLUGIN, "PARAMS", "import mine.shifts._lazy as _lazy\nPARAMS"),
+    ],
+    "order": [(HELPER, "FAR = 3\n", ""), (HELPER, "def unused", "FAR = 3\ndef unused")],
+    "what nothing reaches": [(HELPER, "x + 99", "x + 98")],
+    "what nothing reaches in the plugin": [(PLUGIN, "    return levels\n", "    return 1\n")],
+    "a class that nothing reaches": [(HELPER, "class Fault(Exception)", "class Fault(KeyError)")],
+    "a definition that moves": [
+        (HELPER, "FAR = 3\n", "from mine.shifts._lazy import FAR\n"),
+        ("shifts/_lazy.py", "LATE = 3\n", "FAR = 3\nLATE = 3\n"),
+    ],
 }
-
-
-def digest(folder: Path, text: str) -> str:
-    file = folder / f"plugin{len(list(folder.iterdir()))}.py"
-    file.write_text(text)
-    return code_digest.digest(file)
-
-
-def changed(edit: tuple[str, str]) -> str:
-    assert SOURCE.count(edit[0]) == 1
-    return SOURCE.replace(*edit)
-
-
-@pytest.mark.parametrize("edit", SAME.values(), ids=SAME)
-def test_what_computes_nothing_is_not_seen(tmp_path: Path, edit: tuple[str, str]) -> None:
-    assert digest(tmp_path, changed(edit)) == digest(tmp_path, SOURCE)
-
-
-@pytest.mark.parametrize("edit", OTHER.values(), ids=OTHER)
-def test_what_computes_is_seen(tmp_path: Path, edit: tuple[str, str]) -> None:
-    assert digest(tmp_path, changed(edit)) != digest(tmp_path, SOURCE)
-
-
-def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(tmp_path: Path) -> None:
-    """Of which tasks a trainer is decides what is refused; who reads it, or computes it, is seen."""
-    folder = tmp_path / "trainers"
-    folder.mkdir()
-    declared = 'TASKS = ("ranking",)\n'
-    assert digest(folder, SOURCE + declared) == digest(folder, SOURCE)
-    for seen in (declared + "print(TASKS)\n", 'TASKS = ("a", print())\n', "TASKS = A = ()\n"):
-        other = seen.replace("ranking", "detection").replace("A = ()", "A = (1,)")
-        assert digest(folder, SOURCE + seen) != digest(folder, SOURCE)
-        assert seen == other or digest(folder, other) != digest(folder, seen)
-    assert digest(tmp_path, SOURCE + declared) != digest(tmp_path, SOURCE)
-
-
-def test_digest_is_the_same_on_every_python(tmp_path: Path) -> None:
-    """The golden digest is checked on the Python that runs the tests, and on others that are here."""
-    file = tmp_path / "source.py"
-    file.write_text(SOURCE)
-    golden = "fa2e39855fc91e89df6f8d5213e3bd60"
-    assert code_digest.digest(file) == golden
-    package = str(plugins.PACKAGE.parent)
-    program = f"import sys; sys.path.insert(0, {package!r})\nfrom pathlib import Path\n"
-    program += "from shiftbench.provenance import code_digest\n"
-    for name in ("python3.11", "python3.12", "python3.13"):
-        python = shutil.which(name)
-        if python and runs(python):
-            asked = [python, "-c", program + f"print(code_digest.digest(Path({str(file)!r})))"]
-            said = subprocess.run(asked, capture_output=True, text=True, check=True)
-            assert said.stdout.strip() == golden, name
-
-
-def runs(python: str) -> bool:
-    """A shim on PATH need not have an interpreter behind it."""
-    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
-
-
-def test_assets_count_by_their_bytes_and_a_missing_one_is_an_error(home: Path) -> None:
-    plugin = write(home, "shifts/mine.py", 'ASSETS = ("../recorded/names.txt",)\n')
-    asset = write(home, "recorded/names.txt", "one\n")
-    first = code_digest.closure([plugin])
-    assert first.keys() == {f"{home.name}/shifts/mine.py", f"{home.name}/recorded/names.txt"}
-    asset.write_text("one \n")
-    assert changed_files(first, code_digest.closure([plugin])) == {
-        f"{home.name}/recorded/names.txt"
-    }
-    asset.unlink()
-    with pytest.raises(
-        PluginError, match=r"names.txt is not there, and a plugin reads it \(ASSETS\)"
-    ):
-        code_digest.closure([plugin])
-
-
-def test_closure_follows_imports_of_the_package_and_of_helpers_of_ones_own(home: Path) -> None:
-    text = "from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\n"
-    plugin = write(home, "shifts/mine.py", f"{text}from {home.name}.shifts import _stripes\n")
-    helper = write(home, "shifts/_stripes.py", "WIDTH = 3\n")
-    found = code_digest.closure([plugin])
-    assert found.keys() >= {
-        f"{home.name}/shifts/mine.py",
-        f"{home.name}/shifts/_stripes.py",
-        "shiftbench/shifts/_levels.py",
-        "shiftbench/shifts/fog.py",
-        "shiftbench/rng.py",  # imported by fog
-    }
-    assert "shiftbench/errors.py" not in found
-    assert all(code_digest.digest(code_digest.locate(name)) == one for name, one in found.items())
-    helper.write_text("WIDTH = 4\n")
-    assert changed_files(found, code_digest.closure([plugin])) == {
-        f"{home.name}/shifts/_stripes.py"
-    }
+OTHER: dict[str, Sequence[Edit]] = {
+    "a constant": [(HELPER, "1: 0.5", "1: 0.6")],
+    "an int for a float": [(HELPER, "1: 0.5", "1: 5")],
+    "a sign": [(HELPER, "-0.0", "0.0")],
+    "a default": [(PLUGIN, "q=1", "q=2")],
+    "a default of what is offered": [(PLUGIN, "severity: float = 1.0", "severity: float = 1.5")],
+    "a parameter": [(PLUGIN, "def _parts(count, sign)", "def _parts(count, sign=0)")],
+    "a keyword": [(PLUGIN, "first, sign=-1", "count=first, sign=-1")],
+    "a text": [(PLUGIN, '"k":', '"l":')],
+    "a format": [(PLUGIN, "!r:>", "!s:>")],
+    "an attribute": [(PLUGIN, "_Kind.ONE.of", "_Kind.TWO.of")],
+    "a member": [(PLUGIN, "    TWO = 2", "    TWO = 3")],
+    "order of members": [(PLUGIN, "    ONE = 1\n    TWO = 2", "    TWO = 2\n    ONE = 1")],
+    "a method that nobody names": [(PLUGIN, "return 7", "return 8")],
+    "a field": [(PLUGIN, "    x: int\n", "    x: float\n")],
+    "a decorator": [(PLUGIN, "@dataclass", "@dataclass(frozen=True)")],
+    "the name of a class": [
+        (PLUGIN, "class _Point", "class _Place"),
+        (PLUGIN, "_Point(1", "_Place(1"),
+    ],
+    "another class that is caught": [
+        (PLUGIN, "LEVELS as levels, Error", "LEVELS as levels, Fault as Error")
+    ],
+    "a global that is local": [
+        (PLUGIN, "    global _calls\n    _calls += 1\n", "    _calls = 1\n")
+    ],
+    "a pattern": [(PLUGIN, "real=1", "real=2")],
+    "recursion": [(HELPER, "else half(x - 1)", "else _double(x - 1)")],
+    "what a star brings": [(OTHER_HELPER, "x + 5", "x + 6")],
+    "what is imported late": [("shifts/_lazy.py", "LATE = 3", "LATE = 4")],
+    "what a module does when it is imported": [("shifts/_loud.py", "append(4)", "append(5)")],
+    "what that works on": [("shifts/_state.py", "[1]", "[2]")],
+    "an option": [(PLUGIN, '"a": 1', '"a": 2')],
+    "what is offered": [(PLUGIN, "_calls = 0", "_calls = 0\nFIELD = 1")],
+    "a text that documents nothing": [(PLUGIN, "    global", "    1\n    'Doc.'\n    global")],
+    "which library": [
+        (PLUGIN, "enum, math", "enum, cmath as math"),
+        (PLUGIN, "return _Kind", "math.pi; return _Kind"),
+    ],
+}
+UNKNOWN = {
+    "an attribute that is computed": "getattr(_far, name)",
+    "globals of a module": "vars(_far)[name]",
+    "a module as a value": "print(_far)",
+    "a name that is in a text": "__import__('importlib').import_module('mine.shifts._far')",
+    "a name that is put together": "__import__('importlib').import_module(f'mine.shifts.{name}')",
+    "what its text lacks": "_far.anything",
+}
+"""Ways to reach a definition that no name leads to."""
+WITHIN = {
+    "globals": "globals()[name]",
+    "eval": "eval(name)",
+    "exec": "exec(name)",
+    "modules": "__import__('sys').modules[__name__]",
+}
+"""Likewise, in the module itself."""
+TOLD = {
+    "the name of a function": ("told.__name__", "told", "renamed"),
+    "a docstring": ("told.__doc__", "Doc.", "What."),
+    "an annotation": ("told.__annotations__", "x: int", "x: float"),
+    "by a library": ("__import__('inspect').signature(told)", "x: int", "x: float"),
+    "by a text": ("getattr(told, '__qualname__')", "told", "renamed"),
+}
+"""What else only tells, where something reads it."""
 
 
 @pytest.fixture
@@ -165,8 +227,216 @@ def write(home: Path, name: str, text: str) -> Path:
     return home / name
 
 
-def changed_files(old: dict[str, str], new: dict[str, str]) -> set[str]:
-    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+def planted(home: Path, edits: Sequence[Edit] = (), tree: dict[str, str] = TREE) -> Path:
+    """Write the tree with edits; returns the plugin."""
+    texts = dict(tree)
+    for name, old, new in edits:
+        assert old in texts[name], (name, old)
+        texts[name] = texts[name].replace(old, new)
+    for name, text in texts.items():
+        write(home, name, text)
+    return home / PLUGIN
+
+
+def digest(*roots: Path) -> str:
+    code_digest.forget()
+    return code_digest.of(roots).linked
+
+
+def names(*roots: Path) -> set[str]:
+    code_digest.forget()
+    return {name for name, _ in code_digest.named(code_digest.of(roots).table)}
+
+
+@pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
+def test_what_computes_nothing_is_not_seen(home: Path, edits: Sequence[Edit]) -> None:
+    before = digest(planted(home))
+    assert digest(planted(home, edits)) == before
+
+
+@pytest.mark.parametrize("edits", OTHER.values(), ids=OTHER)
+def test_what_computes_is_seen(home: Path, edits: Sequence[Edit]) -> None:
+    before = digest(planted(home))
+    assert digest(planted(home, edits)) != before
+
+
+@pytest.mark.parametrize("use", UNKNOWN.values(), ids=UNKNOWN)
+def test_where_analysis_cannot_know_all_of_the_module_counts(home: Path, use: str) -> None:
+    imports = (
+        "from mine.shifts import _far\n" if "_far" in use.partition("import_module")[0] else ""
+    )
+    plugin = write(home, PLUGIN, f"{imports}def apply(name):\n    return {use}\n")
+    write(home, "shifts/__init__.py", "")
+    write(home, "__init__.py", "")
+    write(home, "shifts/_far.py", "def hidden():\n    return 1\n")
+    before = digest(plugin)
+    write(home, "shifts/_far.py", "def hidden():\n    return 2\n")
+    assert digest(plugin) != before
+
+
+@pytest.mark.parametrize("use", WITHIN.values(), ids=WITHIN)
+def test_what_reaches_its_own_module_unseen_has_it_whole(home: Path, use: str) -> None:
+    text = f"def apply(name):\n    return {use}\ndef _hidden():\n    return 1\n"
+    before = digest(write(home, PLUGIN, text))
+    assert digest(write(home, PLUGIN, text.replace("return 1", "return 2"))) != before
+    named = text.replace(use, "name")
+    before = digest(write(home, PLUGIN, named))
+    assert digest(write(home, PLUGIN, named.replace("return 1", "return 2"))) == before
+
+
+@pytest.mark.parametrize("case", TOLD.values(), ids=TOLD)
+def test_what_only_tells_counts_where_it_is_read(home: Path, case: tuple[str, str, str]) -> None:
+    use, old, new = case
+    helper = "def told(x: int):\n    'Doc.'\n"
+    plugin = "from mine.shifts._helper import told\ndef apply():\n    return {}\n"
+    for reads in (True, False):
+        text = plugin.format(use if reads else "told(1)")
+        write(home, HELPER, helper)
+        before = digest(write(home, PLUGIN, text))
+        write(home, HELPER, helper.replace(old, new))
+        after = digest(write(home, PLUGIN, text.replace("told", new) if old == "told" else text))
+        assert (before != after) == reads
+
+
+def test_a_place_that_is_read_is_data(home: Path) -> None:
+    helper = "def where():\n    return __name__\n"
+    plugin = "from mine.shifts._{} import where\ndef apply():\n    return where()\n"
+    found = []
+    for name in ("one", "two"):
+        write(home, f"shifts/_{name}.py", helper)
+        found.append(digest(write(home, PLUGIN, plugin.format(name))))
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "def make(f):\n    TABLE.append(f)\n    return f\n",
+        "def make(f):\n    f.mark = 1\n    return f\n",
+        "def make(f):\n    global COUNT\n    COUNT = f\n    return f\n",
+        "def make(f):\n    return inner(f)\ndef inner(f):\n    TABLE.append(f)\n    return f\n",
+        "class make:\n    def __init__(self, f):\n        TABLE.append(f)\n",
+    ],
+    ids=["a table", "a mark", "a global", "through another", "a class"],
+)
+def test_what_a_decorator_keeps_counts_though_nobody_names_it(home: Path, helper: str) -> None:
+    write(home, HELPER, f"TABLE = []\nCOUNT = 0\n{helper}")
+    text = "from mine.shifts._helper import TABLE, make\ndef apply():\n    return TABLE\n"
+    text += "@make\ndef _kept():\n    return 1\n"
+    before = digest(write(home, PLUGIN, text))
+    assert digest(write(home, PLUGIN, text.replace("return 1", "return 2"))) != before
+
+
+def test_a_decorator_that_keeps_nothing_counts_with_what_it_decorates(home: Path) -> None:
+    text = "from shiftbench.compiled import compiled\ndef apply():\n    return 0\n"
+    text += "@compiled\ndef _other():\n    return 1\n"
+    before = digest(write(home, PLUGIN, text))
+    assert digest(write(home, PLUGIN, text.replace("return 1", "return 2"))) == before
+    text = text.replace("return 0", "return _other()")
+    assert "shiftbench/compiled.py: compiled" in names(write(home, PLUGIN, text))
+
+
+def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(home: Path) -> None:
+    """Of which tasks a trainer is decides what is refused; who reads it, or computes it, is seen."""
+    place = "trainers/x.py"
+    source = "def train():\n    return 1\n"
+    declared = source + 'TASKS = ("ranking",)\n'
+    assert digest(write(home, place, declared)) == digest(write(home, place, source))
+    for seen in (
+        declared + "def reads():\n    return TASKS\n",
+        source + 'TASKS = ("ranking", print())\n',
+    ):
+        other = seen.replace("ranking", "detection")
+        assert digest(write(home, place, seen)) != digest(write(home, place, other))
+    assert digest(write(home, PLUGIN, declared)) != digest(write(home, PLUGIN, source))
+
+
+def test_digest_is_the_same_on_every_python(home: Path) -> None:
+    """The golden digest is checked on the Python that runs the tests, and on others that are here."""
+    plugin = planted(home)
+    golden = "120cf7258ac5111bf4970d6b52059c69"
+    assert digest(plugin) == golden
+    program = f"import sys; sys.path.insert(0, {str(plugins.PACKAGE.parent)!r})\nfrom pathlib import Path\n"
+    program += "from shiftbench import plugins; from shiftbench.provenance import code_digest\n"
+    program += f"plugins.Folders.extra = (Path({str(home)!r}),)\n"
+    for name in ("python3.11", "python3.12", "python3.13"):
+        python = shutil.which(name)
+        if python and runs(python):
+            asked = [
+                python,
+                "-c",
+                program + f"print(code_digest.of([Path({str(plugin)!r})]).linked)",
+            ]
+            said = subprocess.run(asked, capture_output=True, text=True, check=True)
+            assert said.stdout.strip() == golden, name
+
+
+def runs(python: str) -> bool:
+    """A shim on PATH need not have an interpreter behind it, nor PyYAML beside that."""
+    return (
+        subprocess.run([python, "-c", "import yaml"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def test_assets_count_by_their_bytes_and_a_missing_one_is_an_error(home: Path) -> None:
+    plugin = write(home, PLUGIN, 'ASSETS = ("../recorded/names.txt",)\nX = 1\n')
+    asset = write(home, "recorded/names.txt", "one\n")
+    first = digest(plugin)
+    assert names(plugin) == {
+        "mine/shifts/x.py: X",
+        "mine/recorded/names.txt",
+        "shiftbench/refs.py: Ref",
+    } | {name for name in names(plugin) if name.startswith("shiftbench/refs.py")}
+    asset.write_text("one \n")
+    assert digest(plugin) != first
+    asset.unlink()
+    with pytest.raises(
+        PluginError, match=r"names.txt is not there, and a plugin reads it \(ASSETS\)"
+    ):
+        digest(plugin)
+
+
+def test_a_job_reaches_what_its_definitions_use_and_no_more(home: Path) -> None:
+    text = "from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\n"
+    text += f"from {home.name}.shifts import _stripes\n"
+    text += "def apply(x):\n    if not x:\n        raise DataError\n    return fog.shares(x) + _stripes.WIDTH\n"
+    plugin = write(home, PLUGIN, text)
+    write(home, "shifts/_stripes.py", "WIDTH = 3\nHEIGHT = 4\n")
+    found = names(plugin)
+    assert found >= {
+        "mine/shifts/x.py: apply",
+        "mine/shifts/_stripes.py: WIDTH",
+        "shiftbench/shifts/fog.py: shares",
+    }
+    assert not found & {
+        "mine/shifts/_stripes.py: HEIGHT",
+        "shiftbench/shifts/fog.py: apply",
+        "shiftbench/errors.py: DataError",
+    }
+
+
+def test_what_changed_is_named(home: Path) -> None:
+    before = code_digest.of([planted(home)]).recipe()
+    planted(home, [(HELPER, "/ 4 + FAR", "/ 5 + FAR")])
+    now = code_digest.of([home / PLUGIN]).recipe()
+    assert code_digest.told(before, now) == ["mine/shifts/_helper.py: half changed"]
+    assert code_digest.changed(before) == ["mine/shifts/_helper.py: half"]
+    assert code_digest.changed(now) == []
+    planted(home, SAME["a definition that moves"])
+    moved = code_digest.of([home / PLUGIN]).recipe()
+    assert code_digest.told(before, moved) == []
+    planted(home, OTHER["another class that is caught"])
+    assert code_digest.changed(before) == [
+        "mine/shifts/_helper.py: Error",
+        "mine/shifts/_helper.py: Fault",
+    ]
+
+
+def test_a_recipe_from_before_definitions_is_said_to_be_one(home: Path) -> None:
+    now = code_digest.of([planted(home)]).recipe()
+    before = {"code": {"mine/shifts/x.py": "0" * 32}, "linked": "1" * 32}
+    assert code_digest.told(before, now) == [code_digest.OTHERWISE]
 
 
 @dataclass(frozen=True)
@@ -215,7 +485,8 @@ def reachable(graph: Graph) -> list[int]:
 
 
 def fingerprint(start: Path) -> tuple[list[str], str]:
-    return sorted(code_digest.closure([start]).values()), code_digest.linked([start])
+    code = code_digest.of([start])
+    return sorted(digest for _, digest in code_digest.named(code.table)), code.linked
 
 
 @pytest.mark.parametrize("circles", [False, True], ids=["layered", "with circles"])
@@ -256,12 +527,13 @@ def test_helpers_that_change_places_are_seen(home: Path) -> None:
 def test_what_only_tells_or_plans_does_not_count() -> None:
     """A list to be read by eye: none of these can change a byte of an output."""
     listed = (
-        "__init__ audit cli data.pins data.places documents engine entries errors files inference.batch_sensitivity "
-        "inference.devices library_imports plan plugins progress provenance release storage tools"
+        "__init__ audit cli data.pins data.places data.row_digests documents engine entries "
+        "files inference.batch_sensitivity inference.devices library_imports plan plugins progress provenance release "
+        "stages.verbs storage tools"
     )
     assert sorted(code_digest.NOT_COUNTED) == listed.split()
     for stage in ("shift", "train", "evaluate"):
-        names = code_digest.closure([code_digest.stage(stage)])
+        names = code_digest.of([code_digest.stage(stage)]).table
         modules = [name.removeprefix("shiftbench/").replace("/", ".") for name in names]
         assert not [
             m for m in modules if m.startswith(tuple(f"{n}." for n in code_digest.NOT_COUNTED))
@@ -293,11 +565,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in (home / "shifts", home / "shifts/__pycache__"):
         folder.mkdir(parents=True)
     (home / "shifts/_helper.py").write_text("def f(a):\n    return a + 1\n")
+    (home / "shifts/__init__.py").write_text("")
     text = "from shiftbench.shifts import _helper\nASSETS = ('x.csv',)\n\ndef g(a):\n    return _helper.f(a)\n"
     for name in ("one", "two"):
         (home / f"shifts/{name}.py").write_text(text)
     (home / "shifts/x.csv").write_text("1")
     monkeypatch.setattr(source_facts, "PACKAGE", home)
+    monkeypatch.setattr(code_digest, "PACKAGE", home)
     monkeypatch.setattr(source_facts.Home, "package", home)
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     return home
@@ -305,9 +579,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def again(files: Sequence[Path]) -> dict[str, str]:
     """Return what another process finds."""
-    source_facts.facts_of.cache_clear()
-    code_digest._parsed.cache_clear()
-    return code_digest.closure(files)
+    code_digest.forget()
+    return dict(code_digest.named(code_digest.of(files).table))
 
 
 def test_what_is_kept_is_what_sources_say(package: Path) -> None:
@@ -316,18 +589,17 @@ def test_what_is_kept_is_what_sources_say(package: Path) -> None:
         parsed = again(files)
         assert not list(package.rglob("*.digest"))
     assert again(files) == again(files) == parsed
-    assert len(list(package.rglob("*.digest"))) == 3
-    assert set(parsed) == {
-        f"shiftbench/shifts/{name}" for name in ("_helper.py", "one.py", "two.py", "x.csv")
-    }
+    assert len(list(package.rglob("*.digest"))) == 4
+    named = ("_helper.py: f", "one.py: g", "two.py: g", "x.csv")
+    assert set(parsed) == {f"shiftbench/shifts/{name}" for name in named}
     helper = package / "shifts/_helper.py"
     helper.write_text(helper.read_text().replace("+ 1", "+ 2"))
     moved = again(files)
     assert {name for name in parsed if moved[name] != parsed[name]} == {
-        "shiftbench/shifts/_helper.py"
+        "shiftbench/shifts/_helper.py: f"
     }
     helper.unlink()  # the same bytes of `one`, and its import means nothing of ours
-    assert again(files)["shiftbench/shifts/one.py"] != parsed["shiftbench/shifts/one.py"]
+    assert again(files)["shiftbench/shifts/one.py: g"] != parsed["shiftbench/shifts/one.py: g"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b"\xff", None], ids=str)
@@ -337,7 +609,8 @@ def test_what_was_kept_and_is_damaged_or_of_another_version_is_not_believed(
     files = [package / "shifts/one.py"]
     found = again(files)
     for kept in package.rglob("*.digest"):
-        forged = kept.read_text().replace(found["shiftbench/shifts/one.py"], "0" * 32).encode()
+        text = re.sub(r"(?<=\],\")[0-9a-f]{32}(?=\",\[)", "0" * 32, kept.read_text())
+        forged = text.encode()
         kept.write_bytes(forged if damage is None else damage)
     if damage is None:
         assert again(files) != found  # whoever can write there can change the bytecode, too

@@ -16,7 +16,7 @@ import pytest
 from isolation import ROOT
 from makers import planned_campaign
 from shiftbench import plugins
-from shiftbench.data import schema
+from shiftbench.data import row_digests
 from shiftbench.errors import DataError, StaleError
 from shiftbench.files import scratch, sha256, write_bytes, write_json
 from shiftbench.provenance import code_digest, recipe
@@ -63,7 +63,7 @@ def test_made_once_then_at_rest(tmp_path: Path) -> None:
         "fingerprint": planned.artifacts[1].fingerprint,
         "recipe": planned.artifacts[1].recipe,
         "made": {"metrics.parquet": sha256(tmp_path / TWO.path)},
-        "rows": {"metrics.parquet": schema.row_digest(tmp_path / TWO.path)},
+        "rows": {"metrics.parquet": row_digests.of(tmp_path / TWO.path)},
         "consumed": {ONE.path: sha256(tmp_path / ONE.path)},
     }
     run = json.loads((tmp_path / f"{TWO.path}.run.json").read_text())
@@ -133,7 +133,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
     planned_campaign.make(tmp_path)
     planned_campaign.load(tmp_path)
     source = tmp_path / "mine/shifts/bright.py"
-    file, _ = job(tmp_path, code={"mine/shifts/bright.py": code_digest.digest(source)})
+    file, _ = job(tmp_path, **code_digest.of([source]).recipe())
     content = json.loads(file.read_text())
     content["settings"]["plugins"] = [str(tmp_path / "mine")]
     file.write_text(json.dumps(content))
@@ -144,7 +144,7 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(
         StaleError,
-        match=r"mine/shifts/bright.py changed after the recipe of .*one.* was written",
+        match=r"mine/shifts/bright.py: LEVELS changed after the recipe of .*one.* was written",
     ):
         recipe.execute(file, edit_then_make)
     assert not (tmp_path / ONE.path).exists()

@@ -95,6 +95,13 @@ def _both(home: Path) -> list[str | None]:
     return [one for one in published.scales(home) if scales.is_made(one, home)]
 
 
+OLDER = (
+    "published before recipes had digests of definitions, and made again with the next release; bytes, numbers and "
+    "verdicts are compared."
+)
+"""What is said of published results whose fingerprints equal none that is planned now."""
+
+
 def _tell(found: list[Stands]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
@@ -110,6 +117,9 @@ def _tell(found: list[Stands]) -> None:
         style = _STYLES[one.verdict]
         table.add_row(one.scale or scales.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
+    older = [one.scale or scales.PLAIN for one in found if one.older]
+    if older:
+        out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
     for one in found:
         _explain(one)
 

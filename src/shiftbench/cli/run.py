@@ -82,7 +82,7 @@ def why(
         content = recipe.receipt(root, artifact.ref)
         out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
         if content and content["fingerprint"] != artifact.fingerprint:
-            for line in recipe.differences(content["recipe"], artifact.recipe):
+            for line in recipe.changes(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
         for key, value in sorted(artifact.recipe.items()):
             text = recipe.canonical(value) if whole else _in_short(value)

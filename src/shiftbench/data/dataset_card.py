@@ -1,7 +1,7 @@
 """The README.md in a folder of shards: a dataset card, with which Hugging Face's `datasets` loads the folder.
 
 `datasets.load_dataset("data/shards/fashion_mnist/test/fog/3")` then finds the tars, the split and the names of the
-classes. It follows from the manifest and decides no result: folders from before it are as good, and none is made again.
+classes. It follows from the manifest.
 """
 
 from __future__ import annotations

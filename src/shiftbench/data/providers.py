@@ -7,6 +7,7 @@ regular files are written, below the given folder, and a member that points outs
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import lzma
@@ -21,8 +22,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
+from shiftbench.data import archives
 from shiftbench.data.source_files import Provider, Source
 from shiftbench.errors import FetchError
 
@@ -30,6 +32,12 @@ SECONDS = 900  # a client that says nothing for this long is given up
 SOCKET_SECONDS = 30
 TIMES, LARGEST = 100, 64 << 20
 """A package may unpack to so many times its bytes, and so many more."""
+_PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+"""How tar archives are compressed, by their first bytes."""
 _UNREADABLE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -165,15 +173,22 @@ def _zip_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _tar_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(package) as archive:
-        yield from _tar_files(archive)
+    with package.open("rb") as file:
+        begin = file.read(6)
+    unpack = next((opened for mark, opened in _PACKED.items() if begin.startswith(mark)), open)
+    with unpack(package, "rb") as stream:
+        yield from _tar_files(stream)
 
 
-def _tar_files(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
-    for member in archive:
-        stream = archive.extractfile(member) if member.isfile() else None
-        if stream is not None:
-            yield member.name, stream
+def _tar_files(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    counted = archives.Counted(stream, FetchError)
+    with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as archive:
+        for member in archive:
+            counted.allowed = archives.HEADER + member.size
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                yield member.name, content
+                counted.allowed = max(counted.allowed, archives.HEADER)
 
 
 def _deb_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -181,8 +196,7 @@ def _deb_members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
     command = [_program("dpkg-deb"), "--fsys-tarfile", str(package)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-                yield from _tar_files(archive)
+            yield from _tar_files(cast("IO[bytes]", process.stdout))
         finally:
             process.kill()
 

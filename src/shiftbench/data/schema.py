@@ -7,18 +7,15 @@ name, the version and the recipe's fingerprint and nothing else, so that equal c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench import plugins
-from shiftbench.data import formats
+from shiftbench.data import formats, parquet_limits
 from shiftbench.data.formats import (
     FORMATS,
     LOG,
@@ -200,10 +197,21 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
         form: what it must be; default: the format that its metadata names.
 
     Raises:
-        SchemaError: no such format, other columns or types than declared, or one of `columns` is not there.
+        SchemaError: no such format, other columns or types than declared, one of `columns` is not there, more than may
+            be read, or no table at all.
         FileNotFoundError: there is no such file.
     """
+    try:
+        return _read(file, columns, form)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{file} is no readable table: {error}; {_CURE}") from None
+
+
+def _read(file: Path, columns: Sequence[str] | None, form: Format | None) -> pa.Table:
     with pq.ParquetFile(file) as parquet:
+        parquet_limits.check(parquet, file)
         form = form or _format_of(parquet, file)
         check(parquet.schema_arrow, form, file)
         for name in columns or ():
@@ -212,34 +220,6 @@ def read(file: Path, columns: Sequence[str] | None = None, form: Format | None =
                     f"{file}: expected a column {name!r}, found {form.name}, which has {', '.join(form.names)}"
                 )
         return parquet.read(columns=columns, use_threads=False)
-
-
-def row_digest(file: Path) -> str:
-    """Return the sha256 over a table's columns and values, independent of how Parquet spells them."""
-    with pq.ParquetFile(file) as parquet:
-        table = parquet.read(use_threads=False)
-    hasher = hashlib.sha256()
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        hasher.update(f"{name}:{column.type}:{len(column)};".encode())
-        _feed(hasher, column.combine_chunks())
-    return hasher.hexdigest()
-
-
-def _feed(hasher: Any, values: pa.Array) -> None:
-    """Add an array's nulls, lengths and values to a digest, little-endian."""
-    hasher.update(values.is_valid().cast(pa.uint8()).to_numpy())
-    if pa.types.is_list(values.type):
-        hasher.update(pc.list_value_length(values).fill_null(0).cast(pa.int64()).to_numpy())
-        _feed(hasher, pc.list_flatten(values))
-    elif pa.types.is_string(values.type):
-        full = values.fill_null("")
-        hasher.update(pc.binary_length(full).cast(pa.int64()).to_numpy())
-        hasher.update("".join(full.to_pylist()).encode())
-    elif pa.types.is_boolean(values.type):
-        hasher.update(values.cast(pa.uint8()).fill_null(0).to_numpy())
-    else:
-        numbers = values.fill_null(0).to_numpy()
-        hasher.update(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")))
 
 
 def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.data import codecs
+from shiftbench.data import codecs, parquet_limits
 from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError, spelled
 from shiftbench.files import stays_below
 from shiftbench.sample import Sample
@@ -36,6 +36,8 @@ END = bytes(2 * BLOCK)
 BUFFER = 1 << 20
 TAR = "{:06d}.tar"
 MANIFEST, INDEX = "manifest.json", "index.parquet"
+_LARGEST_MANIFEST, _LARGEST_ENTRY = 1 << 28, 1 << 16
+"""Bytes of a manifest, and of what the index says of a sample."""
 
 _INDEX_SCHEMA = pa.schema(
     [
@@ -255,7 +257,7 @@ def manifest(folder: Path) -> dict[str, Any]:
             f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
         )
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(_bytes_of(file, _LARGEST_MANIFEST))
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
@@ -324,7 +326,7 @@ def index(folder: Path) -> list[Entry]:
     """
     about = manifest(folder)
     try:
-        data = _regular(folder / INDEX).read_bytes()
+        data = _bytes_of(folder / INDEX, _LARGEST_ENTRY * (1 + about["samples"]))
     except FileNotFoundError:
         raise DataError(f"{folder / INDEX} is missing; {_cure(folder)}") from None
     if hashlib.sha256(data).hexdigest() != about["index"]:
@@ -332,7 +334,11 @@ def index(folder: Path) -> list[Entry]:
             f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
         )
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        with pq.ParquetFile(pa.BufferReader(data)) as opened:
+            parquet_limits.check(opened, folder / INDEX)
+            if opened.metadata.num_rows != about["samples"]:
+                raise ValueError(f"{opened.metadata.num_rows} rows, not {about['samples']}")
+            table = opened.read()
         columns = table.select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA).to_pydict()
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise DataError(f"{folder / INDEX} is no index of shards: {error}") from None
@@ -430,7 +436,7 @@ class Elsewhere:
 
 def _tar_bytes(folder: Path, tar: str) -> bytes:
     try:
-        return _regular(folder / tar).read_bytes()
+        return _bytes_of(folder / tar, manifest(folder)["tars"][tar]["bytes"])
     except FileNotFoundError:
         if Elsewhere.read is not None:
             return Elsewhere.read(folder, tar)
@@ -438,6 +444,21 @@ def _tar_bytes(folder: Path, tar: str) -> bytes:
             f"{folder / tar} is missing; `shiftbench pull` brings it, `shards: {{stream: REMOTE}}` in params.yaml "
             f"reads it from there; or {_cure(folder)}"
         ) from None
+
+
+def _bytes_of(file: Path, most: int) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DataError: it has more than it may, or it is no file.
+    """
+    with _regular(file).open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > most:
+            raise DataError(
+                f"{file} has {size} bytes, and may have {most}; {_cure(file.parent, file.name)}"
+            )
+        return stream.read(most + 1)
 
 
 def _regular(file: Path) -> Path:

@@ -18,6 +18,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 
+from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.sample import Sample
 
@@ -57,7 +58,7 @@ def native(split: str, module: ModuleType) -> str:
         if name in has:
             return name
     raise ParamsError(
-        f"dataset {module.__name__.rpartition('.')[2]} has no split {split!r} and none to cut it from; "
+        f"dataset {plugins.called(module)} has no split {split!r} and none to cut it from; "
         f"it has {', '.join(has)}"
     )
 

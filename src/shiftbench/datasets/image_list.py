@@ -62,6 +62,12 @@ FOLDERS = "folders"
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
+def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the dataset whose classes the labels are."""
+    named = params["classes"]
+    return [("datasets", named)] if isinstance(named, str) and named != FOLDERS else []
+
+
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """Return the names of the classes; of an OOD set one name that no model has.
 

@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shiftbench import plugins
 from shiftbench.data import shards
 from shiftbench.errors import DataError, ModelError, ParamsError, near
 from shiftbench.inference import batching, devices, nets
@@ -120,7 +121,7 @@ class Net:
         stated = getattr(model, "INPUT_RANGE", None)
         if stated is None and kind != np.uint8:
             raise ParamsError(
-                f"model {model.__name__.rpartition('.')[2]}: a detector must know how far a grey level is in the net's "
+                f"model {plugins.called(model)}: a detector must know how far a grey level is in the net's "
                 f"input, which is {kind}; let `prepare` give uint8, or state INPUT_RANGE = (black, white) in the file"
             )
         shape = (-1,) + (1,) * (self._first.ndim - 2)

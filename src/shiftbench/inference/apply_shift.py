@@ -124,7 +124,7 @@ def shift_sample(
     field, start = module.FIELD, copy.deepcopy(rng) if moves_marks(sample, module) else None
     if field is not None and field not in sample.fields:
         raise DataError(
-            f"{sample.key}: no field {field!r}, which {module.__name__} changes; "
+            f"{sample.key}: no field {field!r}, which {plugins.called(module)} changes; "
             f"it has {', '.join(sorted(sample.fields))}"
         )
     try:

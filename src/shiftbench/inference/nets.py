@@ -28,6 +28,8 @@ Array = npt.NDArray[Any]
 State = dict[str, torch.Tensor]
 Outputs = dict[str, Array]
 
+LARGEST_HEADER = 10_000_000
+"""Bytes of a header of weights: 50,000 tensors."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -205,16 +207,33 @@ def classes_of(weights: Path) -> list[str]:
     """Return the class names, in the order of the logits, from a weights file's metadata.
 
     Raises:
-        ModelError: the file states none.
+        ModelError: the file states none, or cannot be read.
     """
-    with safetensors.safe_open(weights, framework="pt") as opened:
-        stated = (opened.metadata() or {}).get("classes")
-    if stated is None:
+    _check_header(weights)
+    try:
+        with safetensors.safe_open(weights, framework="pt") as opened:
+            stated = json.loads((opened.metadata() or {}).get("classes", "null"))
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
+        raise ModelError(f"{weights} is no readable safetensors file: {error}") from None
+    if not isinstance(stated, list) or not all(isinstance(one, str) for one in stated):
         raise ModelError(
             f"{weights} does not state its classes; make it with the train stage (`given` for yours)"
         )
-    classes: list[str] = json.loads(stated)
-    return classes
+    return stated
+
+
+def _check_header(file: Path) -> None:
+    """Refuse a safetensors file whose header would take gigabytes.
+
+    Raises:
+        ModelError: its header is too long, or not there.
+    """
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+    if size > LARGEST_HEADER:
+        raise ModelError(
+            f"{file} is refused: its header has {size} bytes, and may have {LARGEST_HEADER}; save fewer tensors"
+        )
 
 
 def load_into(net: torch.nn.Module, state: State, where: Path | str) -> None:
@@ -251,6 +270,7 @@ def read_state(file: Path) -> State:
     if not file.is_file():
         raise ModelError(f"checkpoint {file} does not exist; check `path:` or run the train stage")
     if file.suffix == ".safetensors":
+        _check_header(file)
         try:
             return safetensors.torch.load_file(file)
         except safetensors.SafetensorError as error:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ import numpy as np
 
 from shiftbench.data import codecs, shards
 from shiftbench.errors import ChecksumError, DataError
+from shiftbench.inference import apply_torch
 from shiftbench.inference.apply_shift import Shifter
 from shiftbench.refs import Ref
 from shiftbench.sample import Sample
@@ -31,7 +32,7 @@ def for_cell(
     recipe: Mapping[str, Any],
     dataset: str,
     inputs: Mapping[Ref, Path],
-    in_torch: Callable[[Shifter, str], Batches | None],
+    held: str,
 ) -> OnTheFly:
     """Return what shifts the samples of a records artifact.
 
@@ -39,7 +40,7 @@ def for_cell(
         recipe: of the records.
         dataset: whose clean shards are read.
         inputs: of the artifact; golden samples and originals are among them.
-        in_torch: (shift, `shift_device`) -> what shifts batches in torch; None: nothing does.
+        held: the device of the job.
     """
     shifter = Shifter.of(recipe, dataset, inputs)
     golden = next(
@@ -47,11 +48,12 @@ def for_cell(
         for ref, path in inputs.items()
         if ref.kind == "previews" and ref.name == recipe["golden"]
     )
-    return OnTheFly(shifter, golden, in_torch(shifter, recipe["shift_device"]))
+    in_torch = apply_torch.on_device(shifter, recipe["shift_device"], held)
+    return OnTheFly(shifter, golden, in_torch)
 
 
 class Batches(Protocol):
-    """What shifts a batch in torch (`apply_torch.OnDevice`); its code counts in the recipes of those who ask for it."""
+    """What shifts a batch in torch (`apply_torch.OnDevice`)."""
 
     place: str
     tolerance: Tolerance

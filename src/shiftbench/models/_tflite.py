@@ -27,6 +27,7 @@ from shiftbench.errors import ModelError
 Tensor = torch.Tensor
 KINDS = {0: np.float32, 1: np.float16, 2: np.int32}
 MARK = b"TFL3"
+_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error)
 
 
 class _Table(NamedTuple):
@@ -93,7 +94,7 @@ class Graph:
                 )
             root = _Table(data, struct.unpack_from("<I", data)[0])
             self._read(root)
-        except (OSError, ValueError, IndexError, struct.error) as error:
+        except (OSError, *_UNREADABLE) as error:
             raise ModelError(f"{path} is no model of TensorFlow Lite: {error!r}") from error
 
     def _read(self, root: _Table) -> None:
@@ -120,8 +121,16 @@ class Graph:
             images: float32 (n, h, w, 3).
 
         Raises:
-            ModelError: an operator that is not known here.
+            ModelError: an operator that is not known here, or one that does not fit what it gets.
         """
+        try:
+            return self._computed(images)
+        except _UNREADABLE as error:
+            raise ModelError(
+                f"a graph of TensorFlow Lite does not fit itself: {error!r}"
+            ) from error
+
+    def _computed(self, images: Tensor) -> list[Tensor]:
         done: dict[int, Tensor] = {**self.constants, self.inputs[0]: images}
         for code, inputs, outputs, options in self.operators:
             if code not in _OPERATORS:

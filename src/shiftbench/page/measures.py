@@ -40,12 +40,11 @@ def _plugin(name: str) -> dict[str, Any]:
     if name not in plugins.names("metrics"):
         return {}
     module = plugins.find("metrics", name)
-    meaning = (module.__doc__ or "").strip().partition("\n")[0]
     return {
         "unit": module.UNIT,
         "higher_is_better": module.HIGHER_IS_BETTER,
         "kind": interval_kind(module),
-        "meaning": meaning,
+        "meaning": plugins.about(module),
         "options": {key: value for key, value in module.PARAMS.items() if value is not None},
     }
 

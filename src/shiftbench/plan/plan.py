@@ -261,7 +261,7 @@ def _of(key: str) -> Iterator[None]:
 
 @functools.cache
 def _code(files: tuple[Path, ...]) -> dict[str, Any]:
-    return {"code": code_digest.closure(files), "linked": code_digest.linked(files)}
+    return code_digest.of(files).recipe()
 
 
 def _read(file: Path) -> bytes | None:

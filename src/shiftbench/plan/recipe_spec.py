@@ -16,7 +16,7 @@ class RecipeSpec:
     Attributes:
         content: its part of the recipe.
         inputs: what it is made from.
-        code: source files whose digests, imports included, belong into the recipe.
+        code: source files whose definitions, with all that they use, belong into the recipe.
     """
 
     content: Content

@@ -147,7 +147,7 @@ class ReportSpecs:
             "unit": module.UNIT,
             "higher_is_better": module.HIGHER_IS_BETTER,
             "kind": interval_kind(module),
-            "meaning": (module.__doc__ or "").strip().partition("\n")[0],
+            "meaning": plugins.about(module),
             "options": resolved_plugin.plain(self.params.options("metrics", name)),
         }
 

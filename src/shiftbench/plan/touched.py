@@ -32,8 +32,7 @@ def systems(slugs: Sequence[str], revision: str) -> list[str]:
 def deciding(scale: str) -> set[Path]:
     """Return the files that decide the outputs of a scale: code and assets, params, cards of originals."""
     plan, _ = plans.load(scale)
-    named = {name for one in plan.artifacts.values() for name in one.recipe.get("code", ())}
-    found = {code_digest.locate(name) for name in named}
+    found = set(code_digest.files_of(one.recipe for one in plan.artifacts.values()))
     originals = {f"{ref.name}.yaml" for ref in plan.artifacts if ref.kind == "sources"}
     found |= {home.folder / "sources" / name for home in plugins.homes() for name in originals}
     return {path.resolve() for path in (*found, *scales.files(scale), scales.BASE)}

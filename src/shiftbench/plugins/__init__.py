@@ -97,6 +97,16 @@ def file(family: str, name: str) -> Path:
     return _used(family, home, found)[1] if isinstance(found, Entry) else found
 
 
+def entry(family: str, name: str) -> Entry | None:
+    """Return the entry of a name; None where a file has it.
+
+    Raises:
+        PluginError: as `file`.
+    """
+    found = None if JOIN in name else _found(family, name)[1]
+    return found if isinstance(found, Entry) else None
+
+
 def names(family: str) -> list[str]:
     """Return the names of all plugins of a family, sorted: files, and entries of files."""
     yours = (name for home in _yours() for name in _listed(home, family))
@@ -130,6 +140,19 @@ def _find(family: str, name: str, bring: Callable[[str, Home, Path], ModuleType]
     if isinstance(found, Entry):
         return entries.view(found, bring(family, *_used(family, home, found)))
     return bring(family, home, found)
+
+
+def called(module: ModuleType) -> str:
+    """Return the name of a plugin, for messages.
+
+    Who reads `__name__` makes data of the names of all that its job reaches (`provenance.code_digest`); this does not.
+    """
+    return module.__name__.rpartition(".")[2]
+
+
+def about(module: ModuleType) -> str:
+    """Return the first line of a plugin's docstring, which recipes have where it is shown."""
+    return (module.__doc__ or "").strip().partition("\n")[0]
 
 
 def defines(module: ModuleType, name: str) -> bool:

@@ -56,11 +56,12 @@ def canonical(value: object) -> str:
 def fingerprint(recipe: Recipe) -> str:
     """Return the sha256 of a recipe, hexadecimal.
 
-    Of `code`, {file: digest}, only the digests count: the files' names are for readers, so that moving a module
-    changes nothing.
+    Of `code`, only the digests count, and `roots` do not: names of files and definitions are for readers, so that
+    moving them changes nothing.
     """
-    code = recipe.get("code")
-    decides = {**recipe, "code": sorted(code.values())} if code else recipe
+    decides = {name: value for name, value in recipe.items() if name != "roots"}
+    if decides.get("code"):
+        decides["code"] = sorted(digest for _, digest in code_digest.named(decides["code"]))
     return hashlib.sha256(canonical(decides).encode()).hexdigest()
 
 
@@ -167,7 +168,7 @@ def status(root: Path, artifact: Artifact) -> str:
     if content is None:
         return _NO_RECEIPT if is_here(root, artifact.ref) else "missing"
     if content["fingerprint"] != artifact.fingerprint:
-        return "recipe changed: " + "; ".join(differences(content["recipe"], artifact.recipe)[:4])
+        return "recipe changed: " + "; ".join(changes(content["recipe"], artifact.recipe)[:4])
     if content["recipe"] != artifact.recipe and not _is_of(content["recipe"], artifact):
         return "bytes changed: its receipt"
     for ref in artifact.inputs:
@@ -193,23 +194,24 @@ def is_damaged(state: str) -> bool:
     return state == _NO_RECEIPT or state.startswith("bytes ")
 
 
-def _beside(ref: Ref, output: Path) -> dict[str, Path]:
-    """Write what stands beside an output for others' readers and follows from it; returns its files by name."""
-    if ref.kind != "shards":
-        return {}
-    from shiftbench.data import dataset_card  # imports pyarrow, which the plan does without
-
-    return dataset_card.write(output.parent)
-
-
 def _row_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the digest of the rows of each table, which no writer's version changes."""
     tables = [name for name in names if name.endswith(".parquet")]
     if not tables:
         return {}
-    from shiftbench.data import schema  # imports pyarrow, which the plan does without
+    from shiftbench.data import row_digests  # imports pyarrow, which the plan does without
 
-    return {name: schema.row_digest(folder / name) for name in tables}
+    return {name: row_digests.of(folder / name) for name in tables}
+
+
+def changes(old: Recipe, new: Recipe) -> list[str]:
+    """List what differs between two recipes: the definitions by name, then all else as `key: old -> new`."""
+    said = [f"code: {line}" for line in code_digest.told(old, new)]
+    left_out = ("code", "linked", "roots")
+    here, there = (
+        {key: value for key, value in one.items() if key not in left_out} for one in (old, new)
+    )
+    return said + differences(here, there)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -345,7 +347,6 @@ class Run:
     def _put(self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any]) -> None:
         """Put files in place: receipt away, renames, new receipt last."""
         output, proof = self.path(artifact.ref), receipt_path(self.root, artifact.ref)
-        files = {**files, **_beside(artifact.ref, files[output.name])}
         final = {name: output.parent / name for name in sorted(files)}
         _refuse_folders([*final.values(), proof])
         made_now = {name: sha256(files[name]) for name in final}
@@ -403,29 +404,27 @@ class Run:
         folders = [self.path(ref).parent for ref in refs if ref.owns_folder]
         folders += [self.root / "recipes", self.root / "logs", *own]
         files = [self.path(ref) for ref in refs if not ref.owns_folder]
-        named = {
-            name for artifact in self.job.artifacts for name in artifact.recipe.get("code", {})
-        }
+        code = code_digest.files_of(artifact.recipe for artifact in self.job.artifacts)
         brought = [place for a in self.job.artifacts for place in pins.brought(a.ref, a.recipe)]
         folders += [path for path in brought if path.is_dir()]
         # Where git is asked for the commit, the list of trusted checkouts is read.
         beside = (*map(Path, _BESIDE), trust.listed_in())
         single = [str(path.absolute()) for path in (*own, *brought, *beside)]
         allowed = [*opened_files.beginnings(files, folders), *single]
-        return Watch(allowed, map(code_digest.locate, named))
+        return Watch(allowed, code)
 
     def check_code(self, artifact: Artifact) -> None:
-        """Refuse when a source file moved under the recipe.
+        """Refuse when code moved under the recipe.
 
         Raises:
-            StaleError: names the file.
+            StaleError: names the definition.
         """
-        for name, digest in artifact.recipe.get("code", {}).items():
-            if code_digest.digest(code_digest.locate(name)) != digest:
-                raise StaleError(
-                    f"{name} changed after the recipe of {artifact.ref.path} was written; nothing was written. "
-                    "Run again: the new code gets its own recipe"
-                )
+        changed = code_digest.changed(artifact.recipe)
+        if changed:
+            raise StaleError(
+                f"{changed[0]} changed after the recipe of {artifact.ref.path} was written; nothing was written. "
+                "Run again: the new code gets its own recipe"
+            )
 
 
 def _refuse_folders(places: Iterable[Path]) -> None:

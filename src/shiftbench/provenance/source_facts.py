@@ -1,12 +1,10 @@
-"""What is read of a source file before names of modules are looked up, kept beside its bytecode.
+"""What source files say (`definitions.py`), kept beside their bytecode.
 
-It is kept for a file of the package, for the same bytes, with the digests that `code_digest` found for what the file's
-imports mean; an audit does not look there (`from_sources_alone`).
+It is kept for a file of the package, for the same bytes; an audit does not look there (`from_sources_alone`).
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -15,11 +13,13 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shiftbench import plugins
+from shiftbench.errors import PluginError
+from shiftbench.provenance import definitions
+from shiftbench.provenance.definitions import Definition, Text
 
 PACKAGE = plugins.PACKAGE
 
@@ -39,74 +39,81 @@ class Home:
 DECLARATION, DECLARING = "TASKS", ("trainers", "methods")
 """What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
 
-
-@functools.lru_cache(maxsize=1)
-def syntax(path: Path, _mtime: int, _size: int) -> ast.Module:
-    """Return the syntax tree of a source file."""
-    return ast.parse(path.read_text(), filename=str(path))
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is read of a source file before names of modules are looked up.
-
-    Attributes:
-        content: sha256 of its bytes.
-        imports: of each import statement the module (None: `import ...`), and its names with what they are called here.
-        reads_declaration: whether a plugin that declares something to the plan reads it itself.
-        made: digest, order of use and assets, by what its imports mean (`_Imports.meaning`).
-    """
-
-    content: str
-    imports: tuple[tuple[str | None, tuple[tuple[str, str | None], ...]], ...]
-    reads_declaration: bool
-    made: dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]
+_OURS = (Path(__file__), Path(definitions.__file__))
+_VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in _OURS)).hexdigest()[:32]
+"""Of what digests; what another version kept is not believed."""
 
 
 @functools.cache
-def facts_of(path: Path, mtime: int, size: int) -> Facts:
-    """Return what is read of a source file that was changed at `mtime` and has `size` bytes."""
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
+def text_of(path: Path, _mtime: int, _size: int) -> Text:
+    """Return what a source file says that was changed at `mtime` and has `size` bytes.
+
+    Raises:
+        PluginError: it is no Python.
+    """
+    source = path.read_bytes()
+    package = _package_of(path)
+    content = hashlib.sha256(f"{package} ".encode() + source).hexdigest()
     kept = _kept(path)
     if kept and kept.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(kept.read_text())
             if (found["by"], found["content"]) == (_VERSION, content):
-                return _as_facts(found)
-    tree = syntax(path, mtime, size)
-    statements = [
-        node for node in _statements(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+                return _as_text(found["text"])
+    try:
+        text = definitions.read(source, package, str(path))
+    except (SyntaxError, ValueError) as error:  # a byte 0
+        raise PluginError(f"{path} is no Python: {error}; mend it") from error
+    _keep(path, {"by": _VERSION, "content": content, "text": _as_json(text)})
+    return text
+
+
+def _package_of(path: Path) -> str:
+    """Return the dotted name of the package that a file is in."""
+    for home in (Home.package, *plugins.Folders.extra):
+        if path.is_relative_to(home):
+            return ".".join((home.name, *path.relative_to(home).parts[:-1]))
+    return path.parent.name
+
+
+def _as_json(text: Text) -> dict[str, Any]:
+    whole = {name: getattr(text, name) for name in Text.__slots__}
+    whole["definitions"] = [
+        [
+            sorted(value) if isinstance(value, frozenset) else value
+            for value in (getattr(one, name) for name in Definition.__slots__)
+        ]
+        for one in text.definitions
     ]
-    imports = tuple(
-        (
-            None if isinstance(node, ast.Import) else _name_of(node),
-            tuple((alias.name, alias.asname) for alias in node.names),
+    return whole
+
+
+def _as_text(found: dict[str, Any]) -> Text:
+    made = [
+        Definition(
+            tuple(names),
+            meaning,
+            (told[0], told[1]),
+            tuple(uses),
+            tuple(notes),
+            tuple(lazy),
+            tuple(strings),
+            tuple(calls),
+            frozenset(traits),
+            tuple((first, last) for first, last in lines),
         )
-        for node in statements
+        for names, meaning, told, uses, notes, lazy, strings, calls, traits, lines in found[
+            "definitions"
+        ]
+    ]
+    return Text(
+        dict(found["aliases"]),
+        tuple(found["imports"]),
+        tuple(found["stars"]),
+        tuple(found["assets"]),
+        tuple(made),
+        (found["told"][0], found["told"][1], found["told"][2]),
     )
-    declares = path.parent.name in DECLARING
-    return Facts(content, imports, declares and _is_read(DECLARATION, tree), {})
-
-
-def _name_of(node: ast.ImportFrom) -> str:
-    """Return the module that names are imported from; "" where it is a relative one."""
-    return "" if node.level else str(node.module)
-
-
-def _as_facts(found: dict[str, Any]) -> Facts:
-    imports = tuple(
-        (module, tuple((name, here) for name, here in names)) for module, names in found["imports"]
-    )
-    made = {
-        meaning: (digest, tuple(order), tuple(assets))
-        for meaning, (digest, order, assets) in found["made"].items()
-    }
-    return Facts(found["content"], imports, found["reads_declaration"], made)
-
-
-_OURS = (Path(__file__), Path(__file__).with_name("code_digest.py"))
-_VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in _OURS)).hexdigest()[:32]
-"""Of what digests; what another version kept is not believed."""
 
 
 def _kept(path: Path) -> Path | None:
@@ -116,41 +123,14 @@ def _kept(path: Path) -> Path | None:
     return Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
 
 
-def keep(path: Path, facts: Facts) -> None:
+def _keep(path: Path, found: dict[str, Any]) -> None:
     """Keep what was found in a file, where Python keeps bytecode."""
     kept = _kept(path)
     if kept is None or sys.dont_write_bytecode:
         return
-    plain = {"by": _VERSION, **{name: getattr(facts, name) for name in Facts.__slots__}}
     with contextlib.suppress(OSError):
         kept.parent.mkdir(exist_ok=True)
         descriptor, scratch = tempfile.mkstemp(dir=kept.parent, prefix=f"{kept.name}.tmp")
         with os.fdopen(descriptor, "w") as file:
-            json.dump(plain, file)
+            json.dump(found, file, separators=(",", ":"))
         Path(scratch).replace(kept)
-
-
-def packages(facts: Facts) -> frozenset[str]:
-    """Return the top-level packages that a source file imports from."""
-    names = [str(module) for module, _ in facts.imports if module]
-    names += [name for module, named in facts.imports if module is None for name, _ in named]
-    return frozenset(name.partition(".")[0] for name in names)
-
-
-def _statements(tree: ast.Module) -> list[ast.AST]:
-    """Return a module and all statements in it, as `ast.walk` would, without their expressions."""
-    found: list[ast.AST] = [tree]
-    for node in found:  # which grows meanwhile
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if isinstance(value, list):
-                found += [one for one in value if isinstance(one, _HOLD_STATEMENTS)]
-    return found
-
-
-_HOLD_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-
-
-def _is_read(name: str, tree: ast.Module) -> bool:
-    read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name)
-    return any(isinstance(node.ctx, ast.Load) for node in read)

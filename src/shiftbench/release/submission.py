@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from shiftbench.data import archives
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.files import from_json, scratch, stays_below, write_bytes
 from shiftbench.plan.plan import Plan
@@ -37,8 +38,6 @@ LARGEST = 8 << 30
 """Bytes that an archive may unpack to."""
 _MEMBERS = 200_000
 """Files that it may have."""
-_HEADER = 1 << 18
-"""Bytes between two of its files: headers with long names, padding."""
 _KEYS = {"format", "name", "scale", "root", "commit", "created"}
 _LEFT_OUT = {"sources", "features", "previews", "weights"}
 _OF_THE_PROJECT = ("src/", "tests/", "docs/", "benchmarks/", "published/", ".github/", ".ci/")
@@ -147,7 +146,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     """
     try:
         with gzip.open(archive) as packed:
-            _unpack(archive, _Counted(packed), folder)
+            _unpack(archive, archives.Counted(packed, DataError), folder)
     except (
         tarfile.TarError,
         OSError,
@@ -160,30 +159,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     return read(folder)
 
 
-class _Counted:
-    """A stream that gives the bytes that are allowed, and raises a DataError after them.
-
-    Attributes:
-        allowed: bytes, as many as the archive said of what comes next.
-    """
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self.stream, self.allowed = stream, _HEADER
-
-    def read(self, size: int) -> bytes:
-        """Return some bytes.
-
-        Raises:
-            DataError: there are more than are allowed.
-        """
-        data = self.stream.read(size)
-        self.allowed -= len(data)
-        if self.allowed < 0:
-            raise DataError(f"a header of the archive has more than {_HEADER} bytes; it is refused")
-        return data
-
-
-def _unpack(archive: Path, stream: _Counted, folder: Path) -> None:
+def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
     """Write the members one after another; what they say of themselves is believed up to limits."""
     total = 0
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as opened:
@@ -199,9 +175,9 @@ def _unpack(archive: Path, stream: _Counted, folder: Path) -> None:
                     f"{archive} unpacks to {total} bytes in {count + 1} files or more; at most {LARGEST} in "
                     f"{_MEMBERS} are taken"
                 )
-            stream.allowed = _HEADER + member.size
+            stream.allowed = archives.HEADER + member.size
             _write(opened, member, folder / member.name)
-            stream.allowed = _HEADER
+            stream.allowed = archives.HEADER
 
 
 def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:

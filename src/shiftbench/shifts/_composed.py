@@ -93,7 +93,7 @@ class Composed(ModuleType):
         """
         if self.FIELD is None and self.MOVES and "boxes" in value.fields:
             raise DataError(
-                f"{self.__name__} moves pixels and takes whole samples, so that boxes would stay behind; "
+                f"{plugins.called(self)} moves pixels and takes whole samples, so that boxes would stay behind; "
                 "apply its parts as shifts of their own"
             )
         for part, module in self._parts.items():

@@ -53,7 +53,7 @@ def scored(detector: ModuleType, options: dict[str, Any], rows: Rows, state: Any
         if len(rows)
         else np.zeros(0)
     )
-    _check(scores, rows, detector.__name__.rpartition(".")[2])
+    _check(scores, rows, plugins.called(detector))
     return pa.table({"key": rows.table.column("key"), "score": scores}, schema=formats.SCORES.arrow)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench import files, plugins
-from shiftbench.data import shards, splits
+from shiftbench.data import dataset_card, shards, splits
 from shiftbench.errors import DataError
 from shiftbench.files import scratch
 from shiftbench.inference.apply_shift import Shifter
@@ -101,7 +101,8 @@ def make_shards(run: Run, artifact: Artifact, decoded: Decoded) -> None:
             samples, temporary, task.FIELDS, about | facts, artifact.recipe["max_mb"] * 1_000_000
         )
         _drop_old_tars(output.parent, names)
-        run.commit(artifact, {name: temporary / name for name in names})
+        made = {name: temporary / name for name in names}
+        run.commit(artifact, made | dataset_card.write(temporary))
 
 
 def _drop_old_tars(folder: Path, names: list[str]) -> None:
@@ -178,7 +179,7 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
     missing = [field for field in task.REQUIRED if field not in sample.fields]
     if missing:
         raise DataError(
-            f"{sample.key}: field {missing[0]!r} is missing; {task.__name__} requires it"
+            f"{sample.key}: field {missing[0]!r} is missing; {plugins.called(task)} requires it"
         )
     task.check(sample, classes)
 

@@ -5,19 +5,14 @@ A stage is imported when its verb is asked for: fetching waits for no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from shiftbench.data import shards
 from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
-
-if TYPE_CHECKING:
-    from shiftbench.inference.onthefly import OnTheFly
 
 
 def _stream(run: Run) -> None:
@@ -82,27 +77,12 @@ def train(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
 
 def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     """Make records and features of one (weights, method)."""
+    from shiftbench.inference import onthefly
     from shiftbench.stages.evaluate import run as stage
 
     _stream(run)
     with _explained(run, todo):
-        stage(run, todo, device, on_the_fly)
-
-
-def on_the_fly(
-    recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str
-) -> OnTheFly:
-    """Return what shifts clean samples while they are read, as the recipe of records says.
-
-    Args:
-        recipe: of the records.
-        dataset: whose clean shards are read.
-        inputs: of the records; golden samples and originals are among them.
-        held: the device of this job.
-    """
-    from shiftbench.inference import apply_torch, onthefly
-
-    return onthefly.for_cell(recipe, dataset, inputs, partial(apply_torch.on_device, held=held))
+        stage(run, todo, device, onthefly.for_cell)
 
 
 def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
@@ -112,17 +92,19 @@ def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
     from shiftbench.stages.detector_context import DetectorContext
 
     _stream(run)
-    context = DetectorContext(run, device)
     makers: dict[str, Callable[[Artifact], None]] = {
         "overlaps": lambda artifact: overlaps.run(run, artifact),
-        "searches": lambda artifact: detector_search.run(run, artifact, context),
         "analyses": lambda artifact: analyse.run(run, artifact, device),
     }
-    for kind, make in makers.items():
+    for artifact in todo:
+        if artifact.ref.kind in makers:
+            makers[artifact.ref.kind](artifact)
+    if any(artifact.ref.kind not in makers for artifact in run.job.artifacts):
+        context = DetectorContext(run, device)
         for artifact in todo:
-            if artifact.ref.kind == kind:
-                make(artifact)
-    scoring.run(run, context)  # of all that is stale now: a search may have chosen other options
+            if artifact.ref.kind == "searches":
+                detector_search.run(run, artifact, context)
+        scoring.run(run, context)  # of all that is stale: a search may have chosen other options
 
 
 def aggregate(run: Run, todo: list[Artifact]) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from shiftbench import plugins
 from shiftbench.errors import ModelError, ParamsError
 from shiftbench.rng import RandomStream
 
@@ -86,7 +87,7 @@ def limits(model: Any, batch: npt.NDArray[Any]) -> tuple[torch.Tensor, torch.Ten
     stated = getattr(model, "INPUT_RANGE", None)
     if stated is None and batch.dtype != np.uint8:
         raise ModelError(
-            f"model {model.__name__.rpartition('.')[2]} is given {batch.dtype}; state INPUT_RANGE = (black, "
+            f"model {plugins.called(model)} is given {batch.dtype}; state INPUT_RANGE = (black, "
             "white) in its file, so that it is known how far a grey level is"
         )
     shape = (-1,) + (1,) * (batch.ndim - 2)

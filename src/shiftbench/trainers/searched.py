@@ -48,6 +48,11 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [*candidates, *(refs.shards(name, "val") for name in sets)]
 
 
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the detector that tells the sets apart."""
+    return [("detectors", params["detector"])]
+
+
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict of the best candidate.
 

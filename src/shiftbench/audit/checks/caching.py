@@ -2,7 +2,8 @@
 
 Pass rule: as many torch modules are called for a batch that is seen again as when it was new (five batches, in turn),
 and for a net at least one; and while batches are evaluated Python reads no file that is neither an input, an
-asset that a recipe names, installed, nor of the system (`provenance.opened_files`). Time is told and decides nothing:
+asset that a recipe names, installed, nor of the system (`provenance.opened_files`), and runs no definition that the
+recipe lacks (`provenance.ran`). Time is told and decides nothing:
 a busy machine makes it whatever it likes. Role model: TEST04 of MLPerf. Limits: nothing is counted of black boxes;
 files that a library opens by itself (Arrow, ONNX) are not seen.
 """
@@ -30,9 +31,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _files(case: Case, group: Group) -> Iterator[Finding]:
-    for file in group.answer["undeclared_reads"]:
-        why = f"evaluation reads {file}, which no recipe names"
-        yield case.failed(group.first.ref, why, found=file)
+    for found in group.answer["undeclared"]:
+        why = f"evaluation {found}, which no recipe names"
+        yield case.failed(group.first.ref, why, found=found)
 
 
 def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:

@@ -105,14 +105,12 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
 def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield source files that recipes name, and lists of entries, that HEAD does not have; ignored ones, too."""
     home, known = git_state.top(), git_state.tracked()
-    named = {
-        name: None for artifact in case.plan.artifacts.values() for name in artifact.recipe["code"]
-    }
+    named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
     listed = [
         folder / entries.FILE for family in plugins.FAMILIES for folder in plugins.folders(family)
     ]
     params = [file.absolute() for file in scales.files(case.plan.scale)]
-    for path in (*map(code_digest.locate, named), *listed, *params):
+    for path in (*named, *listed, *params):
         file = path.parent.resolve() / path.name  # a link is looked at as git stores it
         if file.is_relative_to(home) and file not in known and file.is_file():
             why = "it decides results and is in no commit; commit it"
@@ -162,8 +160,8 @@ def _bytecode(case: Case) -> Iterator[Finding]:
 
     Time and size in its head are what Python believes: whoever copies them runs what he likes.
     """
-    named = {name for one in case.plan.artifacts.values() for name in one.recipe["code"]}
-    sources = {code_digest.locate(name).resolve() for name in named if name.endswith(".py")}
+    named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
+    sources = {file.resolve() for file in named if file.suffix == ".py"}
     sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
     for file in bytecode.forged(sources):
         why = "this bytecode is not what its source gives, and Python would run it; remove it"

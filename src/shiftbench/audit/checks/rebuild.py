@@ -6,8 +6,9 @@ what the manifest states of classes and licence is compared for all. Clean shard
 shifted ones from the clean shards here, by params and code of this checkout and not by what receipts say. The other
 environment is a process with another path, time zone, locale, umask, home, hash seed, number of threads, one CPU,
 folders listed backwards, samples in another order, and no results in reach; it opens no file that is neither an
-input, an asset that a recipe names, installed, nor of the system (`provenance.opened_files`). Where CPU or libraries
-are not the run's, equal values in other bytes are statistical. Limits: a fault in a share f of a large folder is met
+input, an asset that a recipe names, installed, nor of the system (`provenance.opened_files`), and runs no definition
+that the recipe lacks (`provenance.ran`). Where CPU or libraries are not the run's, equal values in other bytes are
+statistical. Limits: a fault in a share f of a large folder is met
 with the probability that a note states (1-(1-f)^k for k samples drawn with replacement, a little more without). Other
 machines are only met by auditing there.
 """
@@ -67,11 +68,11 @@ def task(case: Case, folder: Folder) -> Task:
 
 
 def _undeclared(tasks: list[Task]) -> Iterator[Wrong]:
-    """Yield what is opened while outputs are made again, and that no recipe names."""
+    """Yield what is opened or runs while outputs are made again, and that no recipe names."""
     for done in tasks:
-        for file in done.answer.get("undeclared", ()):
-            why = f"making it opens {file}, which no recipe names; name it in ASSETS, or pin it"
-            yield done.ref, why, {"found": file}
+        for found in done.answer.get("undeclared", ()):
+            why = f"making it {found}, which no recipe names; name a file in ASSETS, or pin it"
+            yield done.ref, why, {"found": found}
 
 
 def _whole(case: Case, done: Task) -> Iterator[Finding]:

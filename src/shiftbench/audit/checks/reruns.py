@@ -1,10 +1,10 @@
 """A run would make nothing again: every output is what today's parameters and code ask for.
 
-Pass rule: the recipe in each receipt is the planned one, so no parameter and no source file changed after the run,
-but for comments, docstrings and formatting, which enter no recipe. From outside it is planned by the auditor's code
-with the digests of the checkout's; where that code is of another version and plans otherwise, this is incomplete. The
-finding says which key or file differs. That the inputs are the same bytes is asked by `coherence`; what is not here,
-by `chain`.
+Pass rule: the recipe in each receipt is the planned one, so no parameter and no definition that a job reaches changed
+after the run; comments, docstrings, annotations and names enter no fingerprint. From outside it is planned by the
+auditor's code with the digests of the checkout's; where that code is of another version and plans otherwise, this is
+incomplete. The finding says which key or definition differs. That the inputs are the same bytes is asked by
+`coherence`; what is not here, by `chain`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.provenance import recipe
+from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Artifact
 
 NUMBER, LEVEL = "A28", 0
@@ -48,11 +48,9 @@ def _stale(case: Case) -> Iterator[Wrong]:
 
 def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     """Return why an output is stale: its own keys and code, else that an input is."""
-    lines = recipe.differences(old, artifact.recipe)
-    code = [
-        line.removeprefix("code.").partition(":")[0] for line in lines if line.startswith("code.")
-    ]
-    options = [line for line in lines if not line.startswith(("code.", "linked", "upstream."))]
+    lines = recipe.changes(old, artifact.recipe)
+    code = code_digest.told(old, artifact.recipe)
+    options = [line for line in lines if not line.startswith(("code: ", "upstream."))]
     said = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     said += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
     return "; ".join(said) or "it was made from outputs that are stale themselves"

@@ -155,9 +155,9 @@ def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Fin
     if "error" in net.answer:
         yield case.failed(net.ref, f"it cannot be trained any more: {net.answer['error']}")
         return
-    for file in net.answer["undeclared"]:
-        why = f"training it opens {file}, which no recipe names; name it in ASSETS, or pin it"
-        yield case.failed(net.ref, why, found=file)
+    for found in net.answer["undeclared"]:
+        why = f"training it {found}, which no recipe names; name a file in ASSETS, or pin it"
+        yield case.failed(net.ref, why, found=found)
     stated = (case.receipt(net.ref) or {})["made"]
     weights = checkout.root / net.ref.path
     made = {file.name: sha256(file) for file in (training_log.beside(weights), weights)}

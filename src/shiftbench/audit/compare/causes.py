@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from shiftbench.audit.compare import rounding
 from shiftbench.audit.evidence.json_files import read_object
-from shiftbench.provenance import recipe
+from shiftbench.provenance import code_digest, recipe
 
 Kind = Literal["params", "code", "data", "weights", "environment", "missing", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -97,10 +97,10 @@ def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
 def own(path: str, here: Receipt, there: Receipt) -> list[Cause]:
     """Return what two recipes of an output differ in, inputs apart; one cause per kind."""
     found: dict[Kind, list[str]] = {}
-    for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked"}):
+    for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked", "roots"}):
         for line in recipe.differences(there.get(key), here.get(key), key):
             found.setdefault(_kind_of_difference(line), []).append(line)
-    changed = _changed_code(here.get("code", {}), there.get("code", {}))
+    changed = code_digest.told(there, here)
     if changed:
         found["code"] = changed
     return [Cause(kind, path, "; ".join(lines)) for kind, lines in found.items()]
@@ -113,14 +113,6 @@ def _kind_of_difference(line: str) -> Kind:
     if keys[-1] == "pinned":  # a file of the user's own
         return "weights" if keys[0] == "model" else "data"
     return "params"
-
-
-def _changed_code(here: dict[str, str], there: dict[str, str]) -> list[str]:
-    return [
-        f"{name} {'only there' if name not in here else 'differs' if name in there else 'only here'}"
-        for name in sorted(here.keys() | there.keys())
-        if here.get(name) != there.get(name)
-    ]
 
 
 @dataclass

@@ -20,6 +20,8 @@ from shiftbench.data import claim_formats, schema
 from shiftbench.files import from_json, sha256
 from shiftbench.release.published import Published
 
+_RECEIPT = ".receipt.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Stands:
@@ -33,6 +35,7 @@ class Stands:
         numbers: metric rows, compared.
         claims: how many are published.
         changed: claims with another verdict, there -> here.
+        older: it was published when recipes had digests of files, not of definitions.
     """
 
     scale: str | None
@@ -42,6 +45,7 @@ class Stands:
     numbers: Comparison
     claims: int
     changed: dict[str, str]
+    older: bool = False
 
     @property
     def equal(self) -> int:
@@ -125,7 +129,16 @@ def stands(root: Path, there: Published) -> Stands:
         for name, verdict in published.items()
         if here.get(name) != verdict
     }
-    return Stands(there.scale, len(outputs), other, missing, numbers, len(published), changed)
+    older = any(_is_by_file(text) for path, text in there.texts.items() if path.endswith(_RECEIPT))
+    return Stands(
+        there.scale, len(outputs), other, missing, numbers, len(published), changed, older
+    )
+
+
+def _is_by_file(receipt: str) -> bool:
+    """Tell whether the recipe of a receipt has digests of source files."""
+    stated = from_json(receipt)["recipe"]
+    return bool(stated.get("code")) and "roots" not in stated
 
 
 def _found(root: Path, made: Mapping[str, str]) -> dict[str, str]:

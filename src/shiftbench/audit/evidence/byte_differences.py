@@ -11,7 +11,7 @@ from pyarrow import ArrowException
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments, shard_folders
 from shiftbench.audit.evidence.tar_members import Member, members
-from shiftbench.data import codecs, schema, shards
+from shiftbench.data import codecs, row_digests, shards
 from shiftbench.data.shards import Entry
 from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import environment
@@ -54,7 +54,7 @@ def differing(case: Case, ref: Ref) -> str:
 def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
     if file.suffix == ".parquet" and file.name != shards.INDEX:
         stated = ((case.receipt(ref) or {}).get("rows") or {}).get(file.name)
-        same = schema.row_digest(file) == stated
+        same = row_digests.of(file) == stated
         rows = "are the recorded ones: another writer" if same else "are not the recorded ones"
         return {"rows": rows}
     return {

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shiftbench.data import claim_formats, formats, schema
+from shiftbench.data import claim_formats, formats, row_digests, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.errors import SchemaError, ShiftbenchError
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE
@@ -99,7 +99,7 @@ def wrong(
         yield "it was written under another recipe than its receipt states", fingerprint, stated
     for name, told, true in statistics_wrong(file):
         yield f"its Parquet statistics of {name} are not those of its values", true, told
-    found = schema.row_digest(file)
+    found = row_digests.of(file)
     if found != digest:
         yield "its rows are not those that its receipt states", str(digest), found
     frame = frame_of(table)

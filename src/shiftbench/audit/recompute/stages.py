@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
 from shiftbench.errors import ShiftbenchError
@@ -100,14 +99,8 @@ def missing(case: Case, ref: Ref) -> list[Ref]:
 
 def by_other_code(artifact: Artifact) -> str:
     """Return words for a finding where a stage was made again by other code than its recipe names; empty if not."""
-    names = artifact.recipe.get("code", {})
-    changed = [name for name, digest in names.items() if _digest(name) != digest]
-    return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
-
-
-def _digest(name: str) -> str | None:
-    own = plugins.PACKAGE.parent / name
     try:
-        return code_digest.digest(own if own.is_file() else code_digest.locate(name))
-    except (OSError, ShiftbenchError):
-        return None  # gone
+        changed = code_digest.changed(artifact.recipe)
+    except ShiftbenchError as error:
+        changed = [str(error)]  # gone
+    return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""

@@ -103,8 +103,8 @@ def _code(case: Case) -> tuple[Path, ...]:
             card = file.parent.name == "sources" and file.suffix == ".yaml"
             if card or file.name in (entries.FILE, "__init__.py"):
                 found.append(file)
-    named = {name for artifact in case.plan.artifacts.values() for name in artifact.recipe["code"]}
-    return (*found, *(code_digest.locate(name).resolve() for name in sorted(named)))
+    named = code_digest.files_of(artifact.recipe for artifact in case.plan.artifacts.values())
+    return (*found, *(file.resolve() for file in named))
 
 
 def _files(folder: Path) -> Iterator[Path]:

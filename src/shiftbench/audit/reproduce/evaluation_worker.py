@@ -29,15 +29,16 @@ from shiftbench.audit.reproduce.worker import (
     in_fork,
     pick,
     read_spec,
+    watched,
     write_answers,
 )
 from shiftbench.data import schema, shards
-from shiftbench.inference import batch_sensitivity, nets, predictors
+from shiftbench.inference import batch_sensitivity, nets, onthefly, predictors
 from shiftbench.inference.batching import Halving, Outputs, Predictor
-from shiftbench.provenance import opened_files, recipe
+from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
-from shiftbench.stages import evaluate, verbs
+from shiftbench.stages import evaluate
 from shiftbench.stages.evaluate import OnTheFly
 from shiftbench.stages.stream_runner import StreamRunner
 from shiftbench.tasks import LabelSpace
@@ -104,7 +105,7 @@ def make(task: Task, out: Path) -> Answer:
     visit = Visit.of(task)
     artifacts = {artifact.ref.name: artifact for artifact in visit.run.job.artifacts}
     first = artifacts[task["first"]]
-    with opened_files.watched(visit.run.opens()) as files:
+    with watched(visit.run) as undeclared:
         predictor = visit.predictor()
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
@@ -119,7 +120,7 @@ def make(task: Task, out: Path) -> Answer:
         "caching": remembered,
         "visits": [one for one in visits if one],
         "sensitivity": moved,
-        "undeclared_reads": files.undeclared(),
+        "undeclared": undeclared(),
     }
 
 
@@ -179,7 +180,7 @@ class _Batches:
         self._shift: OnTheFly | None = None
         if "shift" in artifact.recipe:
             inputs = visit.run.inputs(artifact)
-            self._shift = verbs.on_the_fly(artifact.recipe, about["dataset"], inputs, visit.device)
+            self._shift = onthefly.for_cell(artifact.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Return the rows and the outputs of one batch."""

@@ -21,11 +21,11 @@ from shiftbench.audit.reproduce.worker import (
     in_fork,
     pick,
     read_spec,
+    watched,
     write_answers,
 )
 from shiftbench.data import shards
 from shiftbench.inference.apply_shift import Shifter
-from shiftbench.provenance import opened_files
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.sample import Sample
 from shiftbench.stages import shift
@@ -39,13 +39,13 @@ def make(task: Task, out: Path) -> Answer:
         out: a folder for the bytes of what differs.
 
     Returns:
-        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`. `undeclared`: files
-        that were opened and that nothing names.
+        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`. `undeclared`: what
+        was opened or run and that nothing names.
     """
     run = Run(Path(task["recipe"]))
-    with opened_files.watched(run.opens()) as files:
+    with watched(run) as undeclared:
         answer = _make(run, task, out)
-    return {**answer, "undeclared": files.undeclared()}
+    return {**answer, "undeclared": undeclared()}
 
 
 def _make(run: Run, task: Task, out: Path) -> Answer:

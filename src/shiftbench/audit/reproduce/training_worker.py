@@ -9,20 +9,26 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from shiftbench.audit.reproduce.worker import Answer, Task, guarded, read_spec, write_answers
-from shiftbench.provenance import opened_files
+from shiftbench.audit.reproduce.worker import (
+    Answer,
+    Task,
+    guarded,
+    read_spec,
+    watched,
+    write_answers,
+)
 from shiftbench.provenance.recipe import Run
 from shiftbench.stages import train
 
 
 def make(task: Task, _: Path) -> Answer:
-    """Train what a task names; return which files were opened that nothing names."""
+    """Train what a task names; return what was opened or run that nothing names."""
     run = Run(Path(task["recipe"]))
     for artifact in run.job.artifacts:
         run.path(artifact.ref).parent.mkdir(parents=True, exist_ok=True)
-    with opened_files.watched(run.opens()) as files:
+    with watched(run) as undeclared:
         train.run(run, list(run.job.artifacts))
-    return {"undeclared": files.undeclared()}
+    return {"undeclared": undeclared()}
 
 
 def main(file: Path) -> None:

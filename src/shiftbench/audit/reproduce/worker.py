@@ -20,7 +20,8 @@ from shiftbench.data import shards
 from shiftbench.data.shards import Entry
 from shiftbench.engine import memory
 from shiftbench.errors import ChecksumError
-from shiftbench.provenance import environment
+from shiftbench.provenance import environment, opened_files, ran
+from shiftbench.provenance.recipe import Run
 from shiftbench.sample import Sample
 
 Task = dict[str, Any]
@@ -41,6 +42,20 @@ def write_answers(file: Path, answers: list[Answer]) -> None:
     """Write the answers of a specification beside it, with the environment they were made in."""
     content = {"environment": environment.describe(), "answers": answers}
     file.with_suffix(".answers").write_text(json.dumps(content))
+
+
+@contextlib.contextmanager
+def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
+    """Watch meanwhile what a job opens and which definitions run.
+
+    Yields:
+        What tells afterwards of which nothing is in the recipes: `opens FILE`, `runs FILE: DEFINITION`.
+    """
+    with opened_files.watched(run.opens()) as files, ran.watched() as code:
+        yield lambda: [
+            *(f"opens {file}" for file in files.undeclared()),
+            *(f"runs {name}" for name in code.beside(one.recipe for one in run.job.artifacts)),
+        ]
 
 
 def guarded(make: Make, task: Task, out: Path) -> Answer:

@@ -53,6 +53,11 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [] if params["folder"] else _made.needs(params, [params["of"]])
 
 
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the dataset whose classes the labels are."""
+    return [("datasets", params["classes"])] if params["classes"] else []
+
+
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
     """Return the user's folder."""
     return (

@@ -27,7 +27,14 @@ from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {"nets": {}, "seeds": {}}
+_MODEL = "modular_vit"
 Rows = tuple[torch.Tensor, ...]
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the models of the nets that options are given for, and the one of all others."""
+    named = {str(given.get("use", _MODEL)) for given in params["nets"].values()}
+    return [("models", name) for name in sorted({_MODEL, *named})]
 
 
 def refs_of(params: Mapping[str, Any], *names: str) -> list[Ref]:
@@ -63,7 +70,7 @@ def frozen(job: TrainJob, name: str) -> Any:
     """Return the net of weights, in evaluation mode, on the job's device; nothing in it learns."""
     ref, path = find(job, name)
     given = dict(job.params["nets"].get(WeightsName.of(ref).model, {}))
-    module = plugins.find("models", given.pop("use", "modular_vit"))
+    module = plugins.find("models", given.pop("use", _MODEL))
     net: nn.Module = module.build({**module.PARAMS, **given}, len(job.classes))
     nets.load_into(net, nets.read_state(path), path)
     nets.place(net, nets.pick_device(job.device))

@@ -42,6 +42,8 @@ PARAMS: dict[str, object] = {
     "fine_clip": 1.0,
 }
 
+uses = _modules.uses
+
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the train and val shards and the weights of the meta network."""

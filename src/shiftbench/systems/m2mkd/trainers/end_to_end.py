@@ -47,6 +47,8 @@ PARAMS: dict[str, object] = {
     "penalty": 0.1,
 }
 
+uses = _modules.uses
+
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the train and val shards, the weights to begin with and those of the teacher."""

@@ -53,6 +53,8 @@ PARAMS: dict[str, object] = {
 }
 TEACHES = ("aligned", "shifted")
 
+uses = _modules.uses
+
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the train and val shards and the weights of meta network and teacher."""

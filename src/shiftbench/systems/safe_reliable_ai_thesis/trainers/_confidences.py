@@ -43,6 +43,11 @@ PARAMS: dict[str, object] = {
 of the same model and seed; `raters`: training seeds, `rater` and `rater_model`: their trainer and model."""
 
 
+def uses(params: Mapping[str, Any], kinds: set[str]) -> list[tuple[str, str]]:
+    """Return the raters' model; the judge's is that of the net which is trained."""
+    return [("models", params["rater_model"])] if "human" in kinds else []
+
+
 def needs(params: Mapping[str, Any], kinds: set[str]) -> list[Ref]:
     """Return the weights whose answers are the confidences of these kinds.
 

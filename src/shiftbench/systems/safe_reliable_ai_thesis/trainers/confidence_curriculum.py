@@ -71,8 +71,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the raters' model."""
-    return [("models", params["rater_model"])] if "human" in kinds(params) else []
+    """Return the models of judge and raters."""
+    return _confidences.uses(params, kinds(params))
 
 
 class Curriculum:

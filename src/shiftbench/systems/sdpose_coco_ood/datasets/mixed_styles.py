@@ -49,6 +49,11 @@ ITEMS = 9
 Pixels = NDArray[np.uint8]
 
 
+def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the shifts that images are changed by."""
+    return [("shifts", name) for name in MANNERS]
+
+
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield `train` or `test`: `image` uint8 (height, width, 3) and no `poses`.
 

@@ -90,6 +90,12 @@ def needs(names: Iterable[str], learnt_from: str) -> list[Ref]:
     return list(wanted)
 
 
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the models of the generators that are nets."""
+    own = {family(name) for name in params["generators"]} & NETS.keys()
+    return [("models", NETS[name][0]) for name in sorted(own)]
+
+
 def make(name: str, learnt_from: str, inputs: Mapping[Ref, Path]) -> Generator:
     """Return a generator.
 

@@ -43,6 +43,8 @@ PARAMS: dict[str, object] = {
     "quality": 95,
 }
 
+uses = _generators.uses
+
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the shards of the same split of what is forged, and what the generators are made from."""

@@ -1,0 +1,36 @@
+"""Headers of tar archives, read with a limit: a few bytes may state a name of gigabytes."""
+
+from __future__ import annotations
+
+import gzip
+from typing import IO
+
+HEADER = 1 << 18
+"""Bytes between two files of an archive: headers with long names, padding."""
+
+
+class Counted:
+    """A stream that gives the bytes that are allowed, and raises an error after them.
+
+    Args:
+        stream: of the archive, unpacked.
+        error: what is raised.
+
+    Attributes:
+        allowed: bytes, as many as the archive said of what comes next.
+    """
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, error: type[Exception]) -> None:
+        self.stream, self.error, self.allowed = stream, error, HEADER
+
+    def read(self, size: int) -> bytes:
+        """Return some bytes.
+
+        Raises:
+            Exception: of the kind that was given: there are more than are allowed.
+        """
+        data = self.stream.read(size)
+        self.allowed -= len(data)
+        if self.allowed < 0:
+            raise self.error(f"a header of the archive has more than {HEADER} bytes; it is refused")
+        return data

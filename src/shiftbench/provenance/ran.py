@@ -1,0 +1,148 @@
+"""Which definitions run in a job: each code object of ours that Python enters is noted, and compared with the recipe.
+
+Python 3.12 tells the first call of each function (`sys.monitoring`, PEP 669), 3.11 all calls (a profiler). A compiled
+function is no code of Python's: it counts when its wrapper (`compiled.py`) is called, and where numba compiled or
+loaded it meanwhile. What a module calls when it is imported counts where it does more than define, and where the job
+reaches something of that module. Limit: other processes are not seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from shiftbench import compiled, plugins
+from shiftbench.provenance import code_digest
+from shiftbench.provenance.source_facts import Home
+
+_WRAPPER = next(one for one in compiled.compiled.__code__.co_consts if isinstance(one, CodeType))
+
+
+class Ran:
+    """The code of ours that ran.
+
+    Attributes:
+        codes: code object -> whether it was called by what a module does when it is imported, and by nothing else.
+    """
+
+    def __init__(self) -> None:
+        homes = (plugins.PACKAGE, Home.package, *plugins.Folders.extra)
+        self._homes = tuple(f"{home}/" for home in homes)
+        self.codes: dict[CodeType, bool] = {}
+        self._others: set[CodeType] = set()
+
+    def hear(self, frame: FrameType | None) -> None:
+        """Note a call."""
+        if frame is None or frame.f_code in self._others:
+            return
+        code = frame.f_code
+        if code is _WRAPPER:
+            self._note(frame.f_locals["function"].__code__, imports=False)
+        if not self.codes.get(code, True):
+            return
+        if code.co_filename.startswith(self._homes):
+            self._note(code, imports=self._is_import(frame.f_back))
+        else:
+            self._others.add(code)
+
+    def _is_import(self, frame: FrameType | None) -> bool:
+        """Tell whether an import of ours is under way."""
+        while frame is not None:
+            code, name = frame.f_code, frame.f_globals.get("__name__")
+            if code.co_name == "<module>" and code.co_filename.startswith(self._homes):
+                return bool(name != "__main__")
+            frame = frame.f_back
+        return False
+
+    def _note(self, code: CodeType, *, imports: bool) -> None:
+        self.codes[code] = imports and self.codes.get(code, True)
+
+    def beside(self, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Return the definitions that ran and that none of the recipes has, as people read them, sorted."""
+        tables = [one.get("code", {}) for one in recipes]
+        known = {name for table in tables for name, _ in code_digest.named(table)}
+        files = {file for table in tables for file in table}
+        found = set()
+        for code, imports in self.codes.items():
+            for one in code_digest.definitions_of(Path(code.co_filename)):
+                if one.has(code.co_firstlineno) and is_function(code):
+                    alone = imports and (one.is_quiet or one.file not in files)
+                    found |= set() if alone else {one.name}
+        return sorted(found - known)
+
+
+def is_function(code: CodeType) -> bool:
+    """Tell whether code is that of a function, not of a module or of a class's body."""
+    return bool(code.co_flags & inspect.CO_OPTIMIZED)
+
+
+@contextmanager
+def watched() -> Iterator[Ran]:
+    """Note meanwhile what runs."""
+    ran, before = Ran(), _machine_code()
+    stop = _monitored(ran) if sys.version_info >= (3, 12) else _profiled(ran)
+    try:
+        yield ran
+    finally:
+        stop()
+        for code in _machine_code() - before:
+            ran.codes[code] = False
+
+
+def _profiled(ran: Ran) -> Any:
+    def hear(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            ran.hear(frame)
+
+    before = sys.getprofile(), threading.getprofile()
+    threading.setprofile(hear)
+    sys.setprofile(hear)
+
+    def stop() -> None:
+        sys.setprofile(before[0])
+        threading.setprofile(before[1])
+
+    return stop
+
+
+def _monitored(ran: Ran) -> Any:
+    tool: Any = vars(sys)["monitoring"]
+    number = next(one for one in range(5, -1, -1) if tool.get_tool(one) is None)
+
+    def hear(code: CodeType, _: int) -> object:
+        ran.hear(sys._getframe(1))
+        again = code is _WRAPPER or ran.codes.get(code, False)
+        return None if again else tool.DISABLE
+
+    tool.use_tool_id(number, "shiftbench")
+    tool.register_callback(number, tool.events.PY_START, hear)
+    tool.set_events(number, tool.events.PY_START)
+    tool.restart_events()
+
+    def stop() -> None:
+        tool.set_events(number, 0)
+        tool.register_callback(number, tool.events.PY_START, None)
+        tool.free_tool_id(number)
+
+    return stop
+
+
+def _machine_code() -> set[CodeType]:
+    """Return the functions of ours of which numba has machine code now."""
+    dispatching = sys.modules.get("numba.core.dispatcher")
+    if dispatching is None:
+        return set()
+    kind = dispatching.Dispatcher
+    homes = (plugins.PACKAGE, *plugins.Folders.extra)
+    found = (one for one in gc.get_objects() if issubclass(type(one), kind) and one.overloads)
+    codes = (one.py_func.__code__ for one in found)
+    return {
+        code for code in codes if code.co_filename.startswith(tuple(f"{home}/" for home in homes))
+    }

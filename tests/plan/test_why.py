@@ -1,0 +1,65 @@
+"""`shiftbench why` names the definition that changed since an output was made."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isolation import ROOT
+from makers import refactorings
+from makers.command_line import said
+from shiftbench import plugins
+from shiftbench.files import sha256, write_json
+from shiftbench.plan import plan as plans
+from shiftbench.provenance import code_digest, recipe, source_facts
+
+OUTPUT = "data/shards/digits/test/gaussian_noise/3/manifest.json"
+DRAWS = 3
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The output root of the smoke campaign, planned from a copy of the package, with a receipt of one output."""
+    (tmp_path / "params").mkdir()
+    for name in ("params.yaml", "params/smoke.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    home = refactorings.copied(tmp_path)
+    (home / "templates").symlink_to(plugins.PACKAGE / "templates")
+    monkeypatch.setattr(source_facts.Home, "package", home)
+    monkeypatch.setattr(source_facts.Home, "keeps", False)
+    plans._code.cache_clear()
+    planned, root = plans.load("smoke")
+    (artifact,) = planned.at(root, OUTPUT)
+    file = root / artifact.ref.path
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    content = {"fingerprint": artifact.fingerprint, "recipe": artifact.recipe, "consumed": {}}
+    made = {file.name: sha256(file)}
+    write_json(recipe.receipt_path(root, artifact.ref), {**content, "made": made, "rows": {}})
+    return root
+
+
+def why() -> str:
+    code_digest.forget()
+    plans._code.cache_clear()
+    return " ".join(said("why", OUTPUT, "--scale", "smoke").split())
+
+
+def test_why_names_the_definition_that_changed(root: Path) -> None:
+    (artifact,) = plans.load("smoke")[0].at(root, OUTPUT)
+    names = [
+        name for name, _ in code_digest.named(artifact.recipe["code"]) if "statement" not in name
+    ]
+    assert "shiftbench/shifts/gaussian_noise.py: apply" in names
+    assert f"{OUTPUT}: fresh" in why()
+    random = np.random.default_rng(8)
+    for number in random.permutation(len(names))[:DRAWS]:
+        with refactorings.changed(names[number]):
+            shown = why()
+        assert f"recipe changed: code: {names[number]} changed" in shown
+        assert shown.count(" changed code: ") == 1
+    assert f"{OUTPUT}: fresh" in why()

@@ -1,0 +1,64 @@
+"""No drawn refactoring of the package moves a digest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from makers import refactorings
+from shiftbench.provenance import code_digest, source_facts
+
+STEPS = 60
+PLUGINS = (
+    "shift shifts/fog",
+    "shift shifts/histogram_matching",
+    "shift datasets/fashion_mnist",
+    "train trainers/grpo",
+    "evaluate methods/bn_adapt",
+    "score detectors/gram",
+    "aggregate metrics/auroc",
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, whose sources are digested."""
+    folder = refactorings.copied(tmp_path)
+    monkeypatch.setattr(source_facts.Home, "package", folder)
+    monkeypatch.setattr(source_facts.Home, "keeps", False)
+    return folder
+
+
+def recipes(home: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name in PLUGINS:
+        stage, _, plugin = name.partition(" ")
+        roots = [home / f"stages/{stage}.py", home / f"{plugin}.py"]
+        found[name] = code_digest.of(roots).recipe()
+    return found
+
+
+def reached(home: Path) -> list[Path]:
+    tables = (code_digest.of([home / f"{name.partition(' ')[2]}.py"]).table for name in PLUGINS)
+    names = {name for table in tables for name in table if name.endswith(".py")}
+    return sorted(code_digest.locate(name) for name in names)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_refactorings_are_free(home: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    before, done = recipes(home), Counter[str]()
+    while sum(done.values()) < STEPS:
+        kind = str(random.choice(list(refactorings.ALL)))
+        files = reached(home)
+        file = files[int(random.integers(len(files)))]
+        if refactorings.ALL[kind](file, random, home):
+            done[kind] += 1
+            now = recipes(home)
+            differ = {name: code_digest.told(before[name], now[name]) for name in PLUGINS}
+            assert not any(differ.values()), (kind, file.relative_to(home), differ)
+    assert set(done) == set(refactorings.ALL)
