@@ -85,6 +85,12 @@ def named(code: Mapping[str, Mapping[str, str] | str]) -> Iterator[tuple[str, st
             yield from ((f"{file}: {name}", digest) for name, digest in known.items())
 
 
+def digests(code: Mapping[str, Mapping[str, str] | str]) -> list[str]:
+    """Return the digests of a table, without names."""
+    tables = [[known] if isinstance(known, str) else known.values() for known in code.values()]
+    return [digest for table in tables for digest in table]
+
+
 def files_of(recipes: Iterable[Mapping[str, Any]]) -> list[Path]:
     """Return the source files and assets that jobs with some recipes read, sorted.
 
@@ -250,6 +256,7 @@ class File:
 
     Attributes:
         path: where it is.
+        name: the same, independent of where its home is.
         place: dotted name within its home.
         text: what it says.
         nodes: its definitions.
@@ -259,6 +266,7 @@ class File:
     def __init__(self, path: Path, home: Path) -> None:
         self.path, self.home = path, home
         inner = path.relative_to(home).with_suffix("").parts
+        self.name = spell(path)
         self.place = ".".join(inner[:-1] if inner[-1] == "__init__" else inner)
         self.package = ".".join((home.name, *inner[:-1]))
         self.counts = counts(path)
@@ -374,6 +382,7 @@ class _Linker:
         self._marks: dict[str, tuple[int, int] | None] = {}
         self._done: dict[tuple[Path, ...], Code] = {}
         self._imports: dict[Path, tuple[File, ...]] = {}
+        self._acts: dict[File, list[Node]] = {}
         self._spans: dict[File, list[Span]] = {}
         self._touches: dict[Node, set[Node | str]] = {}
 
@@ -633,8 +642,10 @@ class _Linker:
 
     def acts(self, file: File) -> list[Node]:
         """Return what importing a file does beside giving names to things."""
-        found = [node for node in file.nodes if "main" not in node.definition.traits]
-        return [node for node in found if self._is_loud(node)]
+        if file not in self._acts:
+            found = [node for node in file.nodes if "main" not in node.definition.traits]
+            self._acts[file] = [node for node in found if self._is_loud(node)]
+        return self._acts[file]
 
     def _is_loud(self, node: Node) -> bool:
         if "acts" in node.definition.traits:
@@ -658,7 +669,7 @@ class _Linker:
     def spans(self, file: File) -> list[Span]:
         """Return where the definitions of a file are."""
         if file not in self._spans:
-            acts, name = set(self.acts(file)), spell(file.path)
+            acts, name = set(self.acts(file)), file.name
             self._spans[file] = [
                 Span(
                     name,
@@ -830,7 +841,7 @@ def _is_variable(node: Node) -> bool:
 def _table(nodes: Iterable[Node], told: Sequence[int]) -> dict[str, dict[str, str] | str]:
     found: dict[str, dict[str, str]] = {}
     for node in nodes:
-        known = found.setdefault(spell(node.file.path), {})
+        known = found.setdefault(node.file.name, {})
         if node.definition is not NOTHING:
             known[node.file.label(node)] = node.shown(told)[:_SHOWN]
     return {file: dict(sorted(known.items())) for file, known in found.items()}

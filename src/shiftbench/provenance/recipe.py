@@ -61,7 +61,7 @@ def fingerprint(recipe: Recipe) -> str:
     """
     decides = {name: value for name, value in recipe.items() if name != "roots"}
     if decides.get("code"):
-        decides["code"] = sorted(digest for _, digest in code_digest.named(decides["code"]))
+        decides["code"] = sorted(code_digest.digests(decides["code"]))
     return hashlib.sha256(canonical(decides).encode()).hexdigest()
 
 
