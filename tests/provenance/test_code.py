@@ -412,7 +412,7 @@ def test_a_job_reaches_what_its_definitions_use_and_no_more(home: Path) -> None:
     assert not found & {
         "mine/shifts/_stripes.py: HEIGHT",
         "shiftbench/shifts/fog.py: apply",
-        "shiftbench/errors.py: DataError",
+        "shiftbench/errors.py: RangeError",
     }
 
 

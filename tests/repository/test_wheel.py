@@ -90,7 +90,7 @@ def environment(installed: Path) -> dict[str, str]:
 def say(installed: Path, cwd: Path, *words: str) -> str:
     """Run `shiftbench` of the wheel; returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "shiftbench.cli", *words],
+        [sys.executable, "-m", "shiftbench", *words],
         cwd=cwd,
         env=environment(installed),
         capture_output=True,
