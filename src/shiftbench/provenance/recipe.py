@@ -120,17 +120,23 @@ class Job:
         )
 
     def text(self) -> str:
-        """Return the recipe file's content: JSON, a line for each artifact."""
-        artifacts = [
-            {
-                "ref": [artifact.ref.kind, artifact.ref.name, artifact.ref.local],
-                "fingerprint": artifact.fingerprint,
-                "recipe": artifact.recipe,
-                "inputs": [[ref.kind, ref.name, ref.local] for ref in artifact.inputs],
-            }
-            for artifact in self.artifacts
-        ]
-        head = {"verb": self.verb, "name": self.name, "settings": self.settings}
+        """Return the recipe file's content: JSON, a line for each artifact; code that several share is there once."""
+        codes: list[Any] = []
+        artifacts = []
+        for artifact in self.artifacts:
+            recipe = artifact.recipe
+            if "code" in recipe:
+                codes += [recipe["code"]] if recipe["code"] not in codes else []
+                recipe = {**recipe, "code": codes.index(recipe["code"])}
+            artifacts.append(
+                {
+                    "ref": list(artifact.ref),
+                    "fingerprint": artifact.fingerprint,
+                    "recipe": recipe,
+                    "inputs": list(map(list, artifact.inputs)),
+                }
+            )
+        head = {"verb": self.verb, "name": self.name, "settings": self.settings, "codes": codes}
         lines = ",\n".join(canonical(artifact) for artifact in artifacts)
         return f'{canonical(head)[:-1]},"artifacts":[\n{lines}\n]}}\n'
 
@@ -146,17 +152,21 @@ class Job:
             artifacts = tuple(
                 Artifact(
                     Ref(*c["ref"]),
-                    c["recipe"],
+                    _with_code(c["recipe"], content["codes"]),
                     tuple(Ref(*i) for i in c["inputs"]),
                     c["fingerprint"],
                 )
                 for c in content["artifacts"]
             )
             return cls(content["verb"], content["name"], artifacts, content["settings"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, LookupError) as error:
             raise DataError(
                 f"{file} is no recipe ({error}); run again: each run writes those that are damaged"
             ) from None
+
+
+def _with_code(recipe: Recipe, codes: list[Any]) -> Recipe:
+    return {**recipe, "code": codes[recipe["code"]]} if "code" in recipe else recipe
 
 
 def status(root: Path, artifact: Artifact) -> str:
