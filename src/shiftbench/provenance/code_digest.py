@@ -477,7 +477,7 @@ class _Linker:
         for path in sorted(folder.iterdir()):
             if path.suffix == ".py" and counts(path):
                 found.append(self.file(path).whole)
-            elif path.is_dir() and path.name != "__pycache__" and not path.is_symlink():
+            elif path.name.isidentifier() and path.name != "__pycache__" and path.is_dir():
                 found += self._in_folder(path)
         return found
 
