@@ -45,19 +45,20 @@ def write(home: Path, tree: Tree, *, packages: bool) -> Path:
     return home / "shifts/x.py"
 
 
-@pytest.mark.parametrize("packages", [True, False], ids=["packages", "folders"])
 @pytest.mark.parametrize("name", CASES)
 def test_an_edit_that_changes_what_is_done_moves_the_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, packages: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    found = []
-    for which, tree in enumerate(CASES[name]):
-        home = tmp_path / str(which) / HOME
-        plugin = write(home, tree, packages=packages)
-        monkeypatch.setattr(plugins.Folders, "extra", (home,))
-        code_digest.forget()
-        found.append(code_digest.of([plugin]).linked)
-    assert found[0] != found[1]
+    """Whether the folders are packages or not."""
+    for packages in (True, False):
+        found = []
+        for which, tree in enumerate(CASES[name]):
+            home = tmp_path / f"{packages}{which}" / HOME
+            plugin = write(home, tree, packages=packages)
+            monkeypatch.setattr(plugins.Folders, "extra", (home,))
+            code_digest.forget()
+            found.append(code_digest.of([plugin]).linked)
+        assert found[0] != found[1]
 
 
 RUN = """

@@ -24,7 +24,7 @@ from typing import Any
 from shiftbench import plugins
 from shiftbench.errors import PluginError
 from shiftbench.plugins.entries import FILE
-from shiftbench.provenance import definitions
+from shiftbench.provenance import definitions, import_effects
 from shiftbench.provenance.definitions import Definition, Text
 from shiftbench.provenance.source_facts import DECLARATION, DECLARING, Home, text_of
 
@@ -486,7 +486,7 @@ class _Linker:
         for path in sorted(folder.iterdir()):
             if path.suffix == ".py" and counts(path):
                 found.append(self.file(path).whole)
-            elif path.is_dir() and path.name != "__pycache__" and not path.is_symlink():
+            elif path.name.isidentifier() and path.name != "__pycache__" and path.is_dir():
                 found += self._in_folder(path)
         return found
 
@@ -655,11 +655,13 @@ class _Linker:
     def _is_quiet(self, file: File, call: str) -> bool:
         """Tell whether calling something while a module is imported changes nothing else."""
         if call.startswith("&") or call.lstrip("@<")[:1] in "?~":
-            return definitions.is_pure(call)
+            return import_effects.is_pure(call)
         token, target = self._used(file, call.lstrip("@<"))
         kind, _, chain = token.partition(" ")
         if target is None:
-            return call.startswith("<") or kind in ("beyond", "named") or definitions.is_pure(call)
+            return (
+                call.startswith("<") or kind in ("beyond", "named") or import_effects.is_pure(call)
+            )
         traits = target.definition.traits
         if call.startswith("<"):
             more = (one for one in target.definition.calls if one.startswith("<"))
@@ -763,7 +765,9 @@ class _Linker:
             begin, libraries = [node], set[str]()
             if self._is_loud(node):
                 uses = (one for one in node.definition.uses if not one.startswith((".", "*")))
-                libraries = {one.partition(".")[0] for one in uses if not definitions.is_pure(one)}
+                libraries = {
+                    one.partition(".")[0] for one in uses if not import_effects.is_pure(one)
+                }
             else:
                 read = (one[1:] for one in node.definition.calls if one.startswith("&"))
                 used = (self._used(node.file, one)[1] for one in read)

@@ -10,16 +10,28 @@ Names of parameters, attributes, keywords and classes are data, and so is the an
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+from shiftbench.provenance.import_effects import Calls, defines, traits_of
+from shiftbench.provenance.module_names import (
+    FIELDS,
+    Function,
+    Module,
+    acts_in_notes,
+    beginnings,
+    bound,
+    children,
+    imported,
+    own_nodes,
+    parameters_of,
+    whole_names,
+)
+
 _OPAQUE = frozenset(
     "exec eval globals __import__ __builtins__ __path__ __spec__ __loader__".split()
 )
@@ -60,42 +72,8 @@ _KEEPS_QUIET = frozenset(
     "abc contextlib dataclasses functools torch typing atexit staticmethod classmethod property".split()
 )
 """Whose decorators do not look at annotations."""
-_PURE = tuple(
-    "abc collections contextlib copy ctypes.POINTER dataclasses datetime decimal.Decimal enum fractions functools "
-    "hashlib itertools json logging.getLogger math numpy operator.attrgetter operator.itemgetter "
-    "os.cpu_count os.environ.get os.fspath os.getenv os.path pathlib polars pyarrow pydantic re statistics "
-    "string struct textwrap threading.Lock threading.RLock threading.local torch.arange torch.device torch.eye "
-    "torch.finfo torch.full torch.iinfo torch.inference_mode torch.linspace torch.no_grad torch.ones torch.tensor "
-    "torch.zeros types typing weakref.WeakKeyDictionary weakref.WeakValueDictionary".split()
-)
-"""What of libraries changes nothing else when a module is imported, but for `_LOUD`."""
-_PURE_BUILTINS = frozenset(
-    "abs all any bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset getattr hasattr "
-    "hash hex int isinstance issubclass len list map max memoryview min object oct ord pow range repr reversed "
-    "round set slice sorted str sum super tuple type zip classmethod staticmethod property".split()
-)
-_LOUD = re.compile(
-    r"set|use|seed|rand|manual|register|enable|disable|install|patch|add$|append|init|simple|basic|put|unset|load|"
-    r"open|exit|ch(dir|mod|own|root)|mk|rm|re(move|name|place|load|verse|size|gister)|un(link|set|load|patch)|sym|link|"
-    r"write|start|copyto|fill|pop|clear|update|extend|insert|discard|sort$|shuffle|permut|normal|choice|finali[sz]e|"
-    r"call|touch|__"
-)
-"""What begins so may change something else, whatever library it is of."""
-_KEEPERS = frozenset(
-    "functools.partial functools.partialmethod dataclasses.field types.MappingProxyType classmethod property "
-    "staticmethod typing.TypeVar dataclasses.fields pydantic.AfterValidator pydantic.BeforeValidator "
-    "pydantic.Field".split()
-)
-"""What keeps a function that it gets, and does not call it."""
 _ASKING = ("shiftbench.plugins.find", "shiftbench.plugins.read")
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.?")
-_MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
-
-FIELDS = {
-    kind: tuple(name for name in kind._fields if name not in ("type_comment", "kind", "ctx"))
-    for kind in vars(ast).values()
-    if isinstance(kind, type) and issubclass(kind, ast.AST)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +89,7 @@ class Definition:
         lazy: what it imports when it runs.
         strings: texts that may be names of modules or files, and plugins that it asks for: `FAMILY/NAME`, or `FAMILY`
             and a slash where the name is computed.
-        calls: what importing the file calls of it, as `uses`; see `_Calls`.
+        calls: what importing the file calls of it, as `uses`; see `Calls`.
         traits: `acts` (no definition, or more than one), `main` (runs in scripts alone), `quiet` (calling it changes
             nothing), `value` (what an expression gives), `plain` (a literal, which cannot change), `plain base`
             (nothing happens in this class when another is derived from it), `reflects`, `documents` and `sources`
@@ -165,7 +143,7 @@ def read(source: bytes, package: str, name: str = "") -> Text:
         SyntaxError: it is no Python.
     """
     tree = ast.parse(source, filename=name)
-    module = _Module(package, tree)
+    module = Module(package, tree)
     statements = [one for one in tree.body if not _is_told(one, module)]
     for statement in statements:
         module.look_at(statement)
@@ -182,15 +160,15 @@ def read(source: bytes, package: str, name: str = "") -> Text:
     return Text(module.aliases, tuple(module.imports), tuple(module.stars), assets, made, told)
 
 
-def _is_told(statement: ast.stmt, module: _Module) -> bool:
+def _is_told(statement: ast.stmt, module: Module) -> bool:
     """Tell whether a statement at the top of a module does nothing."""
     if isinstance(statement, ast.AnnAssign) and statement.value is None:
-        return module.future or not _acts_in_notes(statement.annotation)
+        return module.future or not acts_in_notes(statement.annotation)
     constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return constant or isinstance(statement, ast.Pass)
 
 
-def _only_imports(statement: ast.stmt, module: _Module) -> bool:
+def _only_imports(statement: ast.stmt, module: Module) -> bool:
     """Tell whether a statement binds nothing but what it imports."""
     is_import = isinstance(statement, ast.Import | ast.ImportFrom)
     return is_import and module.own.keys().isdisjoint(bound(statement))
@@ -204,163 +182,7 @@ def _literals(statement: ast.stmt) -> tuple[str, ...]:
     return tuple(ast.literal_eval(statement.value)) if isinstance(statement, ast.Assign) else ()
 
 
-_FOR_TYPES = "TYPE_CHECKING", "typing.TYPE_CHECKING"
-_AS_SCRIPT = "__name__ == '__main__'", "'__main__' == __name__"
-
-
-def _known_tests(tree: ast.Module) -> frozenset[str]:
-    """Return the conditions that mean what they say: whose names are bound by the import of `typing` alone."""
-    bindings = [(name, node) for node in ast.walk(tree) for name in _bound_by(node)]
-    bindings += [(node.arg, node) for node in ast.walk(tree) if isinstance(node, ast.arg)]
-    others = {name for name, node in bindings if not _is_of_typing(node)}
-    known = (one for one in _FOR_TYPES if one.partition(".")[0] not in others)
-    return frozenset([*known, *(() if "__name__" in others else _AS_SCRIPT)])
-
-
-def _is_of_typing(node: ast.AST) -> bool:
-    if isinstance(node, ast.Import):
-        return all(one.name == "typing" for one in node.names if "typing" in (one.name, one.asname))
-    return isinstance(node, ast.ImportFrom) and node.module == "typing" and not node.level
-
-
-class _Module:
-    """The names at the top of a module."""
-
-    def __init__(self, package: str, tree: ast.Module) -> None:
-        self.package = package
-        self._known = _known_tests(tree)
-        self.future = any(
-            isinstance(one, ast.ImportFrom)
-            and one.module == "__future__"
-            and any(name.name == "annotations" for name in one.names)
-            for one in tree.body
-        )
-        self.aliases: dict[str, str] = {}
-        self.imports: list[str] = []
-        self.stars: list[str] = []
-        self.own: dict[str, int] = {}  # how often a name is bound
-        self._imported: dict[str, set[str]] = {}
-
-    def is_for_types(self, statement: ast.AST) -> bool:
-        """Tell whether a statement is for type checkers alone."""
-        return self._is_about(statement, _FOR_TYPES)
-
-    def is_main(self, statement: ast.AST) -> bool:
-        """Tell whether a statement runs where the file is a script, and nowhere else."""
-        return self._is_about(statement, _AS_SCRIPT)
-
-    def _is_about(self, statement: ast.AST, tests: tuple[str, str]) -> bool:
-        if not isinstance(statement, ast.If) or statement.orelse:
-            return False
-        test = ast.unparse(statement.test)
-        return test in tests and test in self._known
-
-    def look_at(self, statement: ast.stmt) -> None:
-        """Note what a statement at the top binds and imports."""
-        if self.is_for_types(statement):
-            self._import(statement, at_import=False)
-            return
-        self._import(statement, at_import=True)
-        for name in bound(statement):
-            self.own[name] = self.own.get(name, 0) + 1
-
-    def _import(self, statement: ast.stmt, *, at_import: bool) -> None:
-        for node in _own_nodes(statement):
-            if at_import:
-                self.imports += _whole_names(node)
-            for name, dotted in imported(node, self.package):
-                if at_import:
-                    self.imports.append(dotted)
-                if name == "*":
-                    self.stars.append(dotted.removesuffix(".*"))
-                    continue
-                self._imported.setdefault(name, set()).add(dotted)
-                if at_import:
-                    self.own[name] = self.own.get(name, 0) - 1  # `bound` counts it as well
-
-    def settle(self) -> None:
-        """Decide which names are nothing but what is imported."""
-        for name, dotted in self._imported.items():
-            if len(dotted) == 1 and self.own.get(name, 0) <= 0:
-                self.aliases[name] = next(iter(dotted))
-                self.own.pop(name, None)
-            else:
-                self.own[name] = 1
-
-
-def imported(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
-    """Yield the names that an import binds, each with what it is: a module, or something of one."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            if alias.asname:
-                yield alias.asname, alias.name
-            else:
-                yield alias.name.partition(".")[0], alias.name.partition(".")[0]
-    if isinstance(node, ast.ImportFrom):
-        home = node.module or ""
-        if node.level:
-            parents = package.split(".")
-            base = ".".join(parents[: len(parents) - node.level + 1])
-            home = ".".join(filter(None, (base, home)))
-        for alias in node.names:
-            yield alias.asname or alias.name, f"{home}.{alias.name}"
-
-
-def _whole_names(node: ast.AST) -> Iterator[str]:
-    """Yield the modules that `import a.b` loads beside the one that it binds."""
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-
-
-def _own_nodes(statement: ast.AST) -> Iterator[ast.AST]:
-    """Yield a statement and the statements in it, those of functions and classes left out."""
-    yield statement
-    if isinstance(statement, Function | ast.ClassDef | ast.expr):
-        return
-    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for child in getattr(statement, name, ()):
-            yield from _own_nodes(child)
-
-
-def bound(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a piece of code binds in its scope; those of scopes within are left out."""
-    if isinstance(node, Function | ast.ClassDef):
-        yield node.name
-    elif isinstance(node, _COMPREHENSIONS):
-        inner = (one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr))
-        yield from (target.id for target in inner)
-    elif not isinstance(node, ast.Lambda):
-        yield from _bound_by(node)
-        for child in _children(node):
-            yield from bound(child)
-
-
-def _bound_by(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a node binds itself."""
-    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-        yield node.id
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        names = (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-        yield from (name for name in names if name != "*")
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-        yield node.name
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        yield node.rest
-
-
-def _children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes in a node, contexts left out: `ast.iter_child_nodes`, in a third of the time."""
-    found: list[ast.AST] = []
-    for name in FIELDS[type(node)]:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            found.append(value)
-        elif isinstance(value, list):
-            found += [one for one in value if isinstance(one, ast.AST)]
-    return found
-
-
-def _groups(statements: list[ast.stmt], module: _Module) -> list[list[ast.stmt]]:
+def _groups(statements: list[ast.stmt], module: Module) -> list[list[ast.stmt]]:
     """Return the statements, those together that bind the same names."""
     home: dict[str, int] = {}
     groups: dict[int, list[ast.stmt]] = {}
@@ -392,7 +214,7 @@ class _Scope:
 class _Writer:
     """Writes the tokens of one definition."""
 
-    def __init__(self, module: _Module, statements: list[ast.stmt]) -> None:
+    def __init__(self, module: Module, statements: list[ast.stmt]) -> None:
         self.module = module
         self.statements = statements
         found = (name for one in statements for name in bound(one) if name in module.own)
@@ -412,7 +234,7 @@ class _Writer:
         """Return what the statements define."""
         for statement in self.statements:
             self.write(statement)
-        calls = [call for one in self.statements for call in _Calls(self.module).of(one)]
+        calls = [call for one in self.statements for call in Calls(self.module).of(one)]
         self._judge()
         return Definition(
             self.names,
@@ -431,10 +253,10 @@ class _Writer:
         """Say what kind of statements these are."""
         if all(map(self.module.is_main, self.statements)):
             self.traits.add("main")
-        elif len(self.statements) > 1 or not all(map(_defines, self.statements)):
+        elif len(self.statements) > 1 or not all(map(defines, self.statements)):
             self.traits.add("acts")
         if len(self.statements) == 1:
-            self.traits.update(_traits(self.statements[0], self.module))
+            self.traits.update(traits_of(self.statements[0], self.module))
 
     # ------------------------------------------------------------------ any node
 
@@ -556,8 +378,7 @@ class _Writer:
     def _refer(self, target: str) -> bool:
         self.tokens.append("use")
         self.uses.append(target)
-        begins = {target[:at] for at in _dots(target)}
-        if target in _OPAQUE_AS_VALUES or not _OPAQUE_OF.isdisjoint(begins):
+        if target in _OPAQUE_AS_VALUES or not _OPAQUE_OF.isdisjoint(beginnings(target)):
             self.traits.add("opaque")
         for part in target.split("."):
             self._read(part, attribute=False)
@@ -634,7 +455,7 @@ class _Writer:
         arguments = node.args
         self.tokens.append("defaults")
         self.write([arguments.defaults, arguments.kw_defaults])
-        notes = [one.annotation for one in _parameters(arguments)]
+        notes = [one.annotation for one in parameters_of(arguments)]
         notes += [] if isinstance(node, ast.Lambda) else [node.returns]
         self._annotate(notes, keeps=keeps)
         for kind in ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg"):
@@ -655,7 +476,7 @@ class _Writer:
             kept = len(self.tokens), len(self.uses), len(self.strings), set(self.traits)
             self.write(_quoted(note))
             self.notes += self.uses[kept[1] :]
-            if not keeps and (self.module.future or not _acts_in_notes(note)):
+            if not keeps and (self.module.future or not acts_in_notes(note)):
                 del self.tokens[kept[0] :], self.uses[kept[1] :], self.strings[kept[2] :]
                 self.traits = kept[3]
 
@@ -740,7 +561,7 @@ class _Writer:
                 self._bind(name)
                 self.tokens.append(")")
         if self.scopes:
-            self.lazy += _whole_names(node)
+            self.lazy += whole_names(node)
 
     def _if(self, node: ast.If) -> None:
         if not self.module.is_for_types(node):
@@ -779,23 +600,12 @@ def digest(tokens: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _dots(dotted: str) -> Iterator[int]:
-    """Yield where the beginnings of a dotted name end."""
-    yield from (at for at, letter in enumerate(dotted) if letter == ".")
-    yield len(dotted)
-
-
 def _quoted(note: ast.expr) -> ast.expr:
     """Return an annotation, of a text what it says."""
     if isinstance(note, ast.Constant) and isinstance(note.value, str):
         with suppress(SyntaxError):
             return ast.parse(note.value, mode="eval").body
     return note
-
-
-def _acts_in_notes(note: ast.expr) -> bool:
-    """Tell whether evaluating an annotation may do something."""
-    return any(isinstance(one, ast.Call | ast.NamedExpr) for one in ast.walk(note))
 
 
 def _first_line(statement: ast.stmt) -> int:
@@ -812,17 +622,12 @@ def _is_of_recipe(node: ast.expr) -> bool:
     )
 
 
-def _parameters(arguments: ast.arguments) -> list[ast.arg]:
-    found = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return found + [one for one in (arguments.vararg, arguments.kwarg) if one]
-
-
 def _scope_of(
     node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr], package: str
 ) -> _Scope:
     """Return what the names of a function are."""
-    parameters = frozenset(one.arg for one in _parameters(node.args))
-    inner = [one for statement in body for one in _own_nodes(statement)]
+    parameters = frozenset(one.arg for one in parameters_of(node.args))
+    inner = [one for statement in body for one in own_nodes(statement)]
     outer = {
         name for one in inner if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names
     }
@@ -848,7 +653,7 @@ def _shows_locals(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Attribute) and node.attr in _SHOWS_LOCALS_OF_FRAMES:
         return True
-    return any(map(_shows_locals, _children(node)))
+    return any(map(_shows_locals, children(node)))
 
 
 def _is_class(node: ast.expr) -> bool:
@@ -875,195 +680,3 @@ def _looks_at_annotations(node: Function, writer: _Writer) -> bool:
         if name in writer.module.aliases and top not in {*_KEEPS_QUIET, "shiftbench", own}:
             return True
     return False
-
-
-# ---------------------------------------------------------------------- what an import does
-
-
-def _defines(statement: ast.stmt) -> bool:
-    """Tell whether a statement only gives names to what it makes."""
-    if isinstance(statement, Function | ast.ClassDef | ast.Import | ast.ImportFrom):
-        return True
-    if isinstance(statement, ast.AnnAssign):
-        return isinstance(statement.target, ast.Name)
-    if isinstance(statement, ast.Assign):
-        return all(_is_plain(target) for target in statement.targets)
-    return False
-
-
-def _is_plain(target: ast.expr) -> bool:
-    if isinstance(target, ast.Tuple | ast.List):
-        return all(map(_is_plain, target.elts))
-    return isinstance(target, ast.Name) or (
-        isinstance(target, ast.Starred) and _is_plain(target.value)
-    )
-
-
-_FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.BinOp)
-"""Expressions whose values nobody else has."""
-
-
-class _Calls:
-    """What importing a file calls.
-
-    A call is a reference as those of `uses`, or one of these: `?...` may change anything; `~.method` is of a value
-    that nobody else has; `@...` is given to what is called, which may call it; `<...` is a base of a class; `&...` is
-    read.
-    """
-
-    def __init__(self, module: _Module) -> None:
-        self.module = module
-
-    def of(self, statement: ast.AST) -> Iterator[str]:
-        """Yield what a statement calls when it is run: by itself, not in functions that it makes."""
-        for node in _at_once(statement, notes=not self.module.future):
-            if isinstance(node, ast.Call):
-                yield from self._called(node)
-            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                named = self.named(node)
-                yield from () if named[0] in "?~" else (f"&{named}",)
-            elif isinstance(node, ast.Attribute | ast.Subscript):
-                yield from () if isinstance(node.ctx, ast.Load) else ("?stores",)
-            elif isinstance(node, Function | ast.ClassDef):
-                for decorator in node.decorator_list:
-                    yield self.named(decorator)
-            if isinstance(node, ast.ClassDef):
-                yield from (f"<{self.named(base)}" for base in node.bases)
-                yield from ("?metaclass" for one in node.keywords if one.arg == "metaclass")
-
-    def _called(self, node: ast.Call) -> Iterator[str]:
-        called = self.named(node.func)
-        yield called
-        if any(one.arg in ("out", "inplace") for one in node.keywords):
-            yield "?stores"
-        if called not in _KEEPERS:
-            for one in (*node.args, *(keyword.value for keyword in node.keywords)):
-                if isinstance(one, ast.Lambda):
-                    yield from self.of(one.body)
-                elif isinstance(one, ast.Name | ast.Attribute):
-                    yield f"@{self.named(one)}"
-
-    def named(self, node: ast.expr) -> str:
-        """Return what an expression names: a name with attributes, and with `[]` and `()` for what follows it."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-            if isinstance(node, ast.Attribute):
-                parts.append(node.attr)
-            else:
-                parts.append("()" if isinstance(node, ast.Call) else "[]")
-            node = node.func if isinstance(node, ast.Call) else node.value
-        chain = "".join(f".{part}" for part in reversed(parts))
-        if not isinstance(node, ast.Name):
-            own = isinstance(node, _FRESH)
-            return f"~{chain}" if own and chain else "?expression"
-        if node.id in self.module.aliases:
-            return self.module.aliases[node.id] + chain
-        if node.id in self.module.own:
-            return f".{node.id}{chain}"
-        known = getattr(builtins, node.id, None)
-        if known is None and self.module.stars:
-            return f"*{node.id}{chain}"
-        if known is None:  # a variable of a comprehension or of a lambda
-            return f"~{chain}" if chain else "?variable"
-        is_error = isinstance(known, type) and issubclass(known, BaseException)
-        pure = (is_error or node.id in _PURE_BUILTINS) and not chain.endswith("()")
-        return f"~{chain}" if pure else f"?{node.id}"
-
-
-def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
-    """Yield the nodes that are evaluated when a statement is run; annotations, too, if `notes`."""
-    yield node
-    inner: list[ast.AST | None]
-    if isinstance(node, Function):
-        arguments = node.args
-        inner = [*node.decorator_list, *arguments.defaults, *arguments.kw_defaults]
-        inner += (
-            [*(one.annotation for one in _parameters(arguments)), node.returns] if notes else []
-        )
-    elif isinstance(node, ast.Lambda):
-        inner = [*node.args.defaults, *node.args.kw_defaults]
-    elif isinstance(node, ast.AnnAssign):
-        inner = [node.target, node.value, node.annotation if notes else None]
-    else:
-        inner = [*_children(node)]
-    for child in inner:
-        if child is not None:
-            yield from _at_once(child, notes=notes)
-
-
-def is_pure(call: str) -> bool:
-    """Tell whether a call of something that is not ours changes nothing else."""
-    if call.startswith("&"):
-        return True
-    given = call.startswith("@")
-    name = call.lstrip("@<~")
-    if name.startswith("?"):
-        return given and name == "?variable"
-    if not call.lstrip("@<").startswith("~") and not given:
-        begins = {name[:at] for at in _dots(name)}
-        if begins.isdisjoint(_PURE):
-            return False
-    return not any(_LOUD.match(part) for part in name.split(".")[1:])
-
-
-def _is_quiet(statement: ast.stmt, module: _Module) -> bool:
-    """Tell whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
-    if isinstance(statement, ast.ClassDef):
-        made = {one.name for one in statement.body if isinstance(one, Function)}
-        bases = map(_Calls(module).named, statement.bases)
-        return made.isdisjoint(_MAKES) and not statement.keywords and all(map(is_pure, bases))
-    if not isinstance(statement, ast.FunctionDef):
-        return False
-    if not all(isinstance(one, _CALM) for part in statement.body for one in _own_nodes(part)):
-        return False
-    inner = [node for part in statement.body for node in _at_once(part)]
-    stores = [one for part in inner for one in getattr(part, "targets", ())]
-    stores += [one.target for one in inner if isinstance(one, ast.AnnAssign)]
-    given = {one.arg for one in _parameters(statement.args)}
-    called_of = {_root(called) for one in inner for called in _callable_of(one)}
-    if not all(map(_is_plain, stores)) or not given.isdisjoint(called_of):
-        return False
-    called = [name for part in statement.body for name in _Calls(module).of(part)]
-    return all(is_pure(name) for name in called)
-
-
-def _traits(statement: ast.stmt, module: _Module) -> Iterator[str]:
-    """Yield what holds of a statement that is a definition alone."""
-    if _is_quiet(statement, module):
-        yield "quiet"
-    value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-    if value is not None and _is_literal(value):
-        yield "plain"
-    if isinstance(statement, ast.Assign | ast.AnnAssign):
-        yield "value"
-    if isinstance(statement, ast.ClassDef):
-        derives = any(
-            isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body
-        )
-        if not derives and not statement.keywords:
-            yield "plain base"
-
-
-def _is_literal(node: ast.expr) -> bool:
-    """Tell whether an expression is a number, a text, or a tuple of these."""
-    if isinstance(node, ast.Tuple):
-        return all(map(_is_literal, node.elts))
-    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
-
-
-def _callable_of(node: ast.AST) -> list[ast.expr]:
-    """Return what a call calls: a function, and what it gives to one that calls its argument."""
-    if not isinstance(node, ast.Call):
-        return []
-    given = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []
-    return [node.func, *given, *(one.value for one in node.keywords if one.arg == "key")]
-
-
-def _root(node: ast.expr) -> str:
-    """Return the name at the beginning of `name.attribute.attribute`; empty: there is none."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-_CALM = (ast.Expr, ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.Return, ast.If, ast.Raise)

@@ -18,7 +18,7 @@ from typing import Any
 
 from shiftbench import plugins
 from shiftbench.errors import PluginError
-from shiftbench.provenance import definitions
+from shiftbench.provenance import definitions, import_effects, module_names
 from shiftbench.provenance.definitions import Definition, Text
 
 PACKAGE = plugins.PACKAGE
@@ -39,8 +39,8 @@ class Home:
 DECLARATION, DECLARING = "TASKS", ("trainers", "methods")
 """What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
 
-_OURS = (Path(__file__), Path(definitions.__file__))
-_VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in _OURS)).hexdigest()[:32]
+_OURS = (__file__, definitions.__file__, import_effects.__file__, module_names.__file__)
+_VERSION = hashlib.sha256(b"".join(Path(one).read_bytes() for one in _OURS)).hexdigest()[:32]
 """Of what digests; what another version kept is not believed."""
 
 

@@ -1,0 +1,232 @@
+"""What importing a file does beside giving names to things: what it calls, and what of that is known to be harmless."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+
+from shiftbench.provenance.module_names import (
+    Function,
+    Module,
+    beginnings,
+    children,
+    own_nodes,
+    parameters_of,
+)
+
+_PURE = frozenset(
+    "abc collections contextlib copy ctypes.POINTER dataclasses datetime decimal.Decimal enum fractions functools "
+    "hashlib itertools json logging.getLogger math numpy operator.attrgetter operator.itemgetter "
+    "os.cpu_count os.environ.get os.fspath os.getenv os.path pathlib polars pyarrow pydantic re statistics "
+    "string struct textwrap threading.Lock threading.RLock threading.local torch.arange torch.device torch.eye "
+    "torch.finfo torch.full torch.iinfo torch.inference_mode torch.linspace torch.no_grad torch.ones torch.tensor "
+    "torch.zeros types typing weakref.WeakKeyDictionary weakref.WeakValueDictionary".split()
+)
+"""What of libraries changes nothing else when a module is imported, but for `_LOUD`."""
+_PURE_BUILTINS = frozenset(
+    "abs all any bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset getattr hasattr "
+    "hash hex int isinstance issubclass len list map max memoryview min object oct ord pow range repr reversed "
+    "round set slice sorted str sum super tuple type zip classmethod staticmethod property".split()
+)
+_LOUD = re.compile(
+    r"set|use|seed|rand|manual|register|enable|disable|install|patch|add$|append|init|simple|basic|put|unset|load|"
+    r"open|exit|ch(dir|mod|own|root)|mk|rm|re(move|name|place|load|verse|size|gister)|un(link|set|load|patch)|sym|link|"
+    r"write|start|copyto|fill|pop|clear|update|extend|insert|discard|sort$|shuffle|permut|normal|choice|finali[sz]e|"
+    r"call|touch|__"
+)
+"""What begins so may change something else, whatever library it is of."""
+_KEEPERS = frozenset(
+    "functools.partial functools.partialmethod dataclasses.field types.MappingProxyType classmethod property "
+    "staticmethod typing.TypeVar dataclasses.fields pydantic.AfterValidator pydantic.BeforeValidator "
+    "pydantic.Field".split()
+)
+"""What keeps a function that it gets, and does not call it."""
+_MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
+
+
+def defines(statement: ast.stmt) -> bool:
+    """Tell whether a statement only gives names to what it makes."""
+    if isinstance(statement, Function | ast.ClassDef | ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(statement, ast.AnnAssign):
+        return isinstance(statement.target, ast.Name)
+    if isinstance(statement, ast.Assign):
+        return all(_is_plain(target) for target in statement.targets)
+    return False
+
+
+def _is_plain(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_plain, target.elts))
+    return isinstance(target, ast.Name) or (
+        isinstance(target, ast.Starred) and _is_plain(target.value)
+    )
+
+
+_FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.BinOp)
+"""Expressions whose values nobody else has."""
+
+
+class Calls:
+    """What importing a file calls.
+
+    A call is a reference as those of `uses`, or one of these: `?...` may change anything; `~.method` is of a value
+    that nobody else has; `@...` is given to what is called, which may call it; `<...` is a base of a class; `&...` is
+    read.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    def of(self, statement: ast.AST) -> Iterator[str]:
+        """Yield what a statement calls when it is run: by itself, not in functions that it makes."""
+        for node in _at_once(statement, notes=not self.module.future):
+            if isinstance(node, ast.Call):
+                yield from self._called(node)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                named = self.named(node)
+                yield from () if named[0] in "?~" else (f"&{named}",)
+            elif isinstance(node, ast.Attribute | ast.Subscript):
+                yield from () if isinstance(node.ctx, ast.Load) else ("?stores",)
+            elif isinstance(node, Function | ast.ClassDef):
+                for decorator in node.decorator_list:
+                    yield self.named(decorator)
+            if isinstance(node, ast.ClassDef):
+                yield from (f"<{self.named(base)}" for base in node.bases)
+                yield from ("?metaclass" for one in node.keywords if one.arg == "metaclass")
+
+    def _called(self, node: ast.Call) -> Iterator[str]:
+        called = self.named(node.func)
+        yield called
+        if any(one.arg in ("out", "inplace") for one in node.keywords):
+            yield "?stores"
+        if called not in _KEEPERS:
+            for one in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if isinstance(one, ast.Lambda):
+                    yield from self.of(one.body)
+                elif isinstance(one, ast.Name | ast.Attribute):
+                    yield f"@{self.named(one)}"
+
+    def named(self, node: ast.expr) -> str:
+        """Return what an expression names: a name with attributes, and with `[]` and `()` for what follows it."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+            if isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+            else:
+                parts.append("()" if isinstance(node, ast.Call) else "[]")
+            node = node.func if isinstance(node, ast.Call) else node.value
+        chain = "".join(f".{part}" for part in reversed(parts))
+        if not isinstance(node, ast.Name):
+            own = isinstance(node, _FRESH)
+            return f"~{chain}" if own and chain else "?expression"
+        if node.id in self.module.aliases:
+            return self.module.aliases[node.id] + chain
+        if node.id in self.module.own:
+            return f".{node.id}{chain}"
+        known = getattr(builtins, node.id, None)
+        if known is None and self.module.stars:
+            return f"*{node.id}{chain}"
+        if known is None:  # a variable of a comprehension or of a lambda
+            return f"~{chain}" if chain else "?variable"
+        is_error = isinstance(known, type) and issubclass(known, BaseException)
+        pure = (is_error or node.id in _PURE_BUILTINS) and not chain.endswith("()")
+        return f"~{chain}" if pure else f"?{node.id}"
+
+
+def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
+    """Yield the nodes that are evaluated when a statement is run; annotations, too, if `notes`."""
+    yield node
+    inner: list[ast.AST | None]
+    if isinstance(node, Function):
+        arguments = node.args
+        inner = [*node.decorator_list, *arguments.defaults, *arguments.kw_defaults]
+        inner += (
+            [*(one.annotation for one in parameters_of(arguments)), node.returns] if notes else []
+        )
+    elif isinstance(node, ast.Lambda):
+        inner = [*node.args.defaults, *node.args.kw_defaults]
+    elif isinstance(node, ast.AnnAssign):
+        inner = [node.target, node.value, node.annotation if notes else None]
+    else:
+        inner = [*children(node)]
+    for child in inner:
+        if child is not None:
+            yield from _at_once(child, notes=notes)
+
+
+def is_pure(call: str) -> bool:
+    """Tell whether a call of something that is not ours changes nothing else."""
+    if call.startswith("&"):
+        return True
+    given = call.startswith("@")
+    name = call.lstrip("@<~")
+    if name.startswith("?"):
+        return given and name == "?variable"
+    known = given or call.lstrip("<").startswith("~") or beginnings(name) & _PURE
+    return bool(known) and not any(_LOUD.match(part) for part in name.split(".")[1:])
+
+
+def _is_quiet(statement: ast.stmt, module: Module) -> bool:
+    """Tell whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
+    if isinstance(statement, ast.ClassDef):
+        made = {one.name for one in statement.body if isinstance(one, Function)}
+        bases = map(Calls(module).named, statement.bases)
+        return made.isdisjoint(_MAKES) and not statement.keywords and all(map(is_pure, bases))
+    if not isinstance(statement, ast.FunctionDef):
+        return False
+    if not all(isinstance(one, _CALM) for part in statement.body for one in own_nodes(part)):
+        return False
+    inner = [node for part in statement.body for node in _at_once(part)]
+    stores = [one for part in inner for one in getattr(part, "targets", ())]
+    stores += [one.target for one in inner if isinstance(one, ast.AnnAssign)]
+    given = {one.arg for one in parameters_of(statement.args)}
+    called_of = {_root(called) for one in inner for called in _callable_of(one)}
+    if not all(map(_is_plain, stores)) or not given.isdisjoint(called_of):
+        return False
+    called = [name for part in statement.body for name in Calls(module).of(part)]
+    return all(is_pure(name) for name in called)
+
+
+def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
+    """Yield what holds of a statement that is a definition alone."""
+    if _is_quiet(statement, module):
+        yield "quiet"
+    value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+    if value is not None and _is_literal(value):
+        yield "plain"
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        yield "value"
+    if isinstance(statement, ast.ClassDef):
+        derives = any(
+            isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body
+        )
+        if not derives and not statement.keywords:
+            yield "plain base"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    """Tell whether an expression is a number, a text, or a tuple of these."""
+    if isinstance(node, ast.Tuple):
+        return all(map(_is_literal, node.elts))
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
+
+
+def _callable_of(node: ast.AST) -> list[ast.expr]:
+    """Return what a call calls: a function, and what it gives to one that calls its argument."""
+    if not isinstance(node, ast.Call):
+        return []
+    given = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []
+    return [node.func, *given, *(one.value for one in node.keywords if one.arg == "key")]
+
+
+def _root(node: ast.expr) -> str:
+    """Return the name at the beginning of `name.attribute.attribute`; empty: there is none."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+_CALM = (ast.Expr, ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.Return, ast.If, ast.Raise)
