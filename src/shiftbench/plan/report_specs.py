@@ -40,7 +40,7 @@ class ReportSpecs:
                 name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()
             },
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
-            "metrics": {name: self._measure(name) for name in self.params.metrics},
+            "metrics": {name: self._measure(name) for name in self._named_metrics()},
             "unavailable": [asdict(original) for original in self.unavailable_sources],
             "samples": [page.parts[1] for page in self.pages()],
         }
@@ -140,6 +140,15 @@ class ReportSpecs:
         about = cards.load(asked.slug).model_dump(mode="json", exclude={"params"})
         order = list(about["claims"])  # a recipe sorts its keys
         return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
+
+    def _named_metrics(self) -> list[str]:
+        """Return the metrics of params, and those whose unit one of them has (its option `of`)."""
+        named = list(self.params.metrics)
+        for name in named:  # which grows meanwhile
+            of = self.params.options("metrics", name).get("of")
+            if isinstance(of, str) and of not in named and of in plugins.names("metrics"):
+                named.append(of)
+        return named
 
     def _measure(self, name: str) -> Content:
         module = plugins.read("metrics", self.params.use("metrics", name))
