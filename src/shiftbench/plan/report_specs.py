@@ -142,8 +142,14 @@ class ReportSpecs:
         return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
 
     def _named_metrics(self) -> list[str]:
-        """Return the metrics of params, and those whose unit one of them has (its option `of`)."""
-        named = list(self.params.metrics)
+        """Return the metrics that the page describes: of params, entries that campaigns name, and those named as `of`.
+
+        What else campaigns name are files, whose constants are in the recipes of the tables.
+        """
+        known = self.params.metrics
+        asked = {name for one in self.points.campaigns.values() for name in one.metrics or ()}
+        entries = {name for name in asked - known.keys() if plugins.entry("metrics", name)}
+        named = [*known, *sorted(entries)]
         for name in named:  # which grows meanwhile
             of = self.params.options("metrics", name).get("of")
             if isinstance(of, str) and of not in named and of in plugins.names("metrics"):
