@@ -120,7 +120,7 @@ def test_what_is_remembered_is_found(made):
     found = level3(case(made, methods={"plain": {"use": "remembers"}}))
     assert found["A20"] == []
     whys = {finding.why for finding in found["A23"]}
-    assert f"evaluation reads {hidden}, which no recipe names" in whys
+    assert f"evaluation opens {hidden}, which no recipe names" in whys
     assert "a batch that was seen before is not computed like a new one" in whys
 
 

@@ -157,7 +157,7 @@ def test_an_empty_folder_becomes_a_campaign(installed: Path, tmp_path: Path) -> 
         cwd=campaign, env=environment(installed), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert dry.returncode == 0, dry.stderr
-    assert "train_digits_convnet_erm_s0" in dry.stdout + dry.stderr
+    assert "job=digits/convnet-erm-s0" in dry.stdout + dry.stderr
 
 
 @pytest.mark.slow
