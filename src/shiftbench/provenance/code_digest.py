@@ -15,6 +15,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -73,7 +74,8 @@ def of(files: Iterable[Path]) -> Code:
         PluginError: a file, or an asset that one names, is not there.
     """
     roots = tuple(_audited(path) for path in files)
-    return _linker().code(roots)
+    with _ONE_AT_A_TIME:
+        return _linker().code(roots)
 
 
 def named(code: Mapping[str, Mapping[str, str] | str]) -> Iterator[tuple[str, str]]:
@@ -162,10 +164,9 @@ def definitions_of(path: Path) -> list[Span]:
     """Return the definitions of a file; none of one that cannot change a byte of an output, or is no Python."""
     if path.suffix != ".py":
         return []
-    file = _linker().file(_audited(path))
-    if not file.counts:
-        return []
-    return _linker().spans(file)
+    with _ONE_AT_A_TIME:
+        file = _linker().file(_audited(path))
+        return _linker().spans(file) if file.counts else []
 
 
 def _audited(path: Path) -> Path:
@@ -347,6 +348,9 @@ def counts(file: Path) -> bool:
 
 
 # ---------------------------------------------------------------------- what leads where
+
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class _Kept:
