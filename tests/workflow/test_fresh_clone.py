@@ -30,6 +30,7 @@ SECRET = {
 ALL = "shifts: [gaussian_noise, contrast, jpeg_compression]"
 PARAMS, SHIFT = "params.yaml", "src/shiftbench/shifts/contrast.py"
 
+LEVELS = "src/shiftbench/shifts/_levels.py"
 CASES = {
     "a severity": (
         (PARAMS, "gaussian_noise: {severities: [1, 3]}", "gaussian_noise: {severities: [1, 2.5]}"),
@@ -99,8 +100,13 @@ CASES = {
         NOISE,
     ),
     "a helper that two shifts share": (
-        ("src/shiftbench/shifts/_levels.py", "from __future__ import annotations", "CHANGED = 1"),
+        (LEVELS, "low = min(int(severity), 4)", "low = min(int(severity), 3)"),
         {NOISE, CONTRAST, JPEG} | EVALUATE | END,
+        "train/tiny/convnet-erm-s0",
+    ),
+    "a constant that no job reaches": (
+        (LEVELS, "from __future__ import annotations", "CHANGED = 1"),
+        set(),
         "train/tiny/convnet-erm-s0",
     ),
     "a class-list file": (
