@@ -167,7 +167,7 @@ def test_a_killed_command_takes_its_job_along(run: Run, log: Path, stubborn: str
     job = run.job(stubborn + WITH_CHILD, log)
     started = begun(log)
     job.kill()
-    job.wait()
+    assert job.wait() == -signal.SIGKILL
     wait(lambda: not any(map(runs, started)))
 
 
