@@ -149,7 +149,7 @@ def _whole(plan: Plan) -> float:
 
 
 def _measured(job: Job, root: Path) -> float | None:
-    times = (run_files.time(root / f"{path}.run.json", "seconds") for path in job.outputs)
+    times = (run_files.time(f"{root}/{path}.run.json", "seconds") for path in job.outputs)
     return max((time for time in times if time is not None), default=None)
 
 

@@ -144,6 +144,7 @@ class EvaluationPoints:
             return self._plain(*name.shards, reference=None)
         return next(p for p in self.walk(name.stream, None) if p.step == name.step)
 
+    @_once
     def _plain(
         self, dataset: str, split: str, shift: str, severity: float, reference: str | None
     ) -> EvaluationPoint:

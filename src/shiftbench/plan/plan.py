@@ -23,6 +23,7 @@ from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Campaign, Params
 from shiftbench.plan.recipe_specs import RecipeSpecs
 from shiftbench.plan.report_specs import INDEX, ReportSpecs
+from shiftbench.plan.resolved_plugin import Plugins
 from shiftbench.plan.unavailable import Unavailable
 from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.receipts import is_hollow
@@ -98,7 +99,7 @@ class Plan:
     @functools.cached_property
     def _specs(self) -> RecipeSpecs:
         reports = ReportSpecs(self.params, self._points, self.unavailable_sources)
-        return RecipeSpecs(self.params, self._points, reports)
+        return RecipeSpecs(self.params, self._points, reports, Plugins(self.params))
 
     @functools.cached_property
     def campaigns(self) -> dict[str, Campaign]:
@@ -132,14 +133,15 @@ class Plan:
         with _of(f"analyses.{ref.parts[-1]}" if ref.kind == "analyses" else ""):
             inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
         self._open.pop()
+        code, text = _code(spec.code)
         content = {
             "verb": _VERB_OF[ref.kind],
             "output": f"{ref.kind}/{ref.name}",
             **spec.content,
-            **_code(spec.code),
+            **code,
             "upstream": {need.path: self.artifacts[need].fingerprint for need in inputs},
         }
-        self.artifacts[ref] = Artifact.of(ref, content, inputs)
+        self.artifacts[ref] = Artifact.of(ref, content, inputs, text)
         return ref
 
     # ------------------------------------------------------------------ jobs
@@ -260,8 +262,10 @@ def _of(key: str) -> Iterator[None]:
 
 
 @functools.cache
-def _code(files: tuple[Path, ...]) -> dict[str, Any]:
-    return code_digest.of(files).recipe()
+def _code(files: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
+    """Return what a recipe has of its code, and the text of what counts of it."""
+    found = code_digest.of(files).recipe()
+    return found, recipe.code_text(found["code"])
 
 
 def _read(file: Path) -> bytes | None:

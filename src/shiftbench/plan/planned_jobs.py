@@ -11,8 +11,8 @@ process leaves what it planned in `.snakemake/`, and the others read it.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import gc
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -227,6 +227,7 @@ def load(
     scale = config.get("scale")
     if not main:
         return _read(scale)
+    gc.set_threshold(*_SELDOM)
     trust.by_doing()  # its Snakefile runs already
     targets = request.targets
     systems = sorted({system for target in targets for system in systems_of(target)})
@@ -240,7 +241,7 @@ def load(
         _refuse_chains(jobs, request.until)
         planned.write(root)
         digests(root).keep()
-        files.write_json(_file(one), dataclasses.asdict(jobs))
+        _leave(jobs, _file(one))
         told = [
             *planned.unavailable_sources,
             *(f"{x.path}: ignored {x.ignored}" for x in own if x.ignored),
@@ -251,6 +252,11 @@ def load(
         found += jobs
     found.mark()
     return found
+
+
+_SELDOM = 50_000, 20, 100
+"""When Python looks for circles of dead objects: what is planned lives to the end, and to look at thousands of jobs
+again and again takes a third of the time."""
 
 
 def _refuse_chains(planned: PlannedJobs, until: Collection[str]) -> None:
@@ -406,16 +412,15 @@ def _wanted(
     Raises:
         ParamsError: an output is asked for by its path.
     """
-    outputs = {str(root / ref.path) for ref in planned.artifacts}
     whole = targets[system or ALL]
     wanted = set[str]()
     for target in asked or (system or ALL,):
-        if target in outputs:
+        if target in targets or target.endswith(SUFFIX):
+            wanted.update(targets.get(target, [target]))
+        elif target in {str(root / ref.path) for ref in planned.artifacts}:
             raise ParamsError(
                 f"{target}: Snakemake knows jobs, not outputs; `shiftbench make {target}` makes it"
             )
-        if target in targets or target.endswith(SUFFIX):
-            wanted.update(targets.get(target, [target]))
         elif not system and not systems_of(target):  # a rule that a user added, of any outputs
             wanted.update(whole)
     return wanted
@@ -475,6 +480,14 @@ def _group(job: Job) -> str | None:
 
 
 NOTHING = PlannedJobs(())
+
+
+def _leave(planned: PlannedJobs, file: Path) -> None:
+    """Write the jobs of a scale for other processes."""
+    names = PlannedJob.__slots__
+    jobs = [{name: getattr(job, name) for name in names} for job in planned.jobs]
+    content = {"jobs": jobs, "targets": dict(planned.targets), "pages": planned.pages}
+    files.write_bytes(file, recipe.canonical(content).encode())
 
 
 def _read(scale: str | None) -> PlannedJobs:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from shiftbench import plugins, refs
 from shiftbench.data import source_files
 from shiftbench.errors import ParamsError
-from shiftbench.inference.apply_shift import name_in_torch
 from shiftbench.plan import detector_plan, resolved_plugin
 from shiftbench.plan.detector_plan import DetectorRequest
 from shiftbench.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.plan.params import Params
 from shiftbench.plan.recipe_spec import RecipeSpec
 from shiftbench.plan.report_specs import ReportSpecs
-from shiftbench.plan.resolved_plugin import Content, Used
+from shiftbench.plan.resolved_plugin import Content, Plugins, Used
 from shiftbench.refs import RecordsName, Ref, ShardsName, WeightsName
 
 
@@ -30,6 +29,7 @@ class RecipeSpecs:
     params: Params
     points: EvaluationPoints
     reports: ReportSpecs
+    plugins: Plugins
 
     def of(self, ref: Ref) -> RecipeSpec:
         """Return the recipe spec of one output.
@@ -165,7 +165,7 @@ class RecipeSpecs:
         files = resolved_plugin.code_of("inference.onthefly", own)
         if device == "cpu":
             return RecipeSpec(content, needs, files)
-        if device == "torch" and not name_in_torch(own.module):
+        if device == "torch" and not resolved_plugin.name_in_torch(own):
             raise ParamsError(
                 f"evaluate.shift_device = 'torch': there is no torch implementation of {point.shift!r}; with `auto` "
                 f"or `cpu` it is applied on the CPU, with shifts.{point.shift}.materialise: true it is stored"
@@ -338,11 +338,11 @@ class RecipeSpecs:
         return [asked.search for asked in found if asked.searched]
 
     def _task(self, dataset: str) -> str:
-        task: str = plugins.read("datasets", self.params.use("datasets", dataset)).TASK
+        task: str = self.plugins.module("datasets", dataset).TASK
         return task
 
     def _used(self, family: str, name: str, context: Content) -> Used:
-        return resolved_plugin.plugin(self.params, family, name, context)
+        return self.plugins.used(family, name, context)
 
 
 _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from shiftbench import plugins, refs
 from shiftbench.data import pins
-from shiftbench.inference.apply_shift import TORCH, name_in_torch
 from shiftbench.plan.params import Params
 from shiftbench.provenance import code_digest
 from shiftbench.refs import Ref
@@ -37,28 +37,56 @@ class Used:
         return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
 
 
-def plugin(params: Params, family: str, name: str, context: Content) -> Used:
-    """Return a plugin as params ask for it.
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The plugins that params ask for."""
 
-    Args:
-        params: what to run.
-        family: where it is.
-        name: its entry in params, or its file.
-        context: what a job adds to its options: `dataset`, `seed` and others (docs/extending.md).
+    params: Params
+    _found: dict[tuple[str, str], tuple[ModuleType, Content]] = field(default_factory=dict)
 
-    Raises:
-        PluginError: there is none of that name.
-    """
-    file = params.use(family, name)
-    module = plugins.read(family, file)
-    options = _resolved(params.options(family, name), context)
-    needs: Callable[[Content], list[Ref]] = getattr(module, "needs", lambda _: [])
-    content = {"name": name, "use": file, "options": plain(options)}
-    if options.get("path"):
-        content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
-    uses: list[tuple[str, str]] = getattr(module, "uses", lambda _: [])(options)
-    others = tuple(plugins.read(other, params.use(other, known)) for other, known in uses)
-    return Used((module, *others), content, list(needs({**options, **context})))
+    def module(self, family: str, name: str) -> ModuleType:
+        """Return the file behind a name in params.
+
+        Raises:
+            PluginError: there is none of that name.
+        """
+        return self._of(family, name)[0]
+
+    def used(self, family: str, name: str, context: Content) -> Used:
+        """Return a plugin as params ask for it.
+
+        Args:
+            family: where it is.
+            name: its entry in params, or its file.
+            context: what a job adds to its options: `dataset`, `seed` and others (docs/extending.md).
+
+        Raises:
+            PluginError: there is none of that name.
+        """
+        module, stated = self._of(family, name)
+        options = _resolved(stated, context)
+        content = {
+            "name": name,
+            "use": self.params.use(family, name),
+            "options": plain(options),
+        }
+        if options.get("path"):
+            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
+        uses: Callable[[Content], list[tuple[str, str]]] = getattr(module, "uses", _nothing)
+        others = tuple(self.module(other, known) for other, known in uses(options))
+        needs: Callable[[Content], list[Ref]] = getattr(module, "needs", _nothing)
+        return Used((module, *others), content, list(needs({**options, **context})))
+
+    def _of(self, family: str, name: str) -> tuple[ModuleType, Content]:
+        """Return what no context changes: the file, and the options that params give it."""
+        if (family, name) not in self._found:
+            module = plugins.read(family, self.params.use(family, name))
+            self._found[family, name] = module, self.params.options(family, name)
+        return self._found[family, name]
+
+
+def _nothing(_: Content) -> list[Any]:
+    return []
 
 
 def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
@@ -68,13 +96,25 @@ def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
 
 def code_in_torch(shift: Used) -> tuple[Path, ...]:
     """Return the source files that apply a shift in torch; only the caller where it has no torch implementation."""
-    name, caller = name_in_torch(shift.module), code_digest.stage("inference.apply_torch")
+    from shiftbench.inference.apply_shift import TORCH
+
+    name, caller = name_in_torch(shift), code_digest.stage("inference.apply_torch")
     return (caller, *([plugins.file(TORCH, name)] if name else []))
+
+
+def name_in_torch(shift: Used) -> str | None:
+    """Return the name of a shift's torch implementation; None: it has none."""
+    from shiftbench.inference import apply_shift  # imports NumPy, which most plans do without
+
+    return apply_shift.name_in_torch(shift.module)
 
 
 def files(modules: Iterable[ModuleType]) -> list[Path]:
     """Return the source files of modules."""
-    return [Path(str(module.__file__)) for module in modules]
+    return [_file(str(module.__file__)) for module in modules]
+
+
+_file = functools.cache(Path)
 
 
 def plain(options: Content) -> Content:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -237,8 +238,11 @@ def packaged_names(family: str) -> dict[str, list[tuple[Home, Path | Entry]]]:
 def _listed(home: Home, family: str) -> dict[str, list[Path | Entry]]:
     """Return what one home has of a family, by name."""
     folder = home.folder / family
-    files = (path for path in folder.glob("*.py") if not path.stem.startswith("_"))
-    found: dict[str, list[Path | Entry]] = {path.stem: [path] for path in files}
+    if not folder.is_dir():
+        return {}
+    files = os.listdir(folder)  # noqa: PTH208  # faster than `glob`, of hundreds of folders
+    own = (file for file in files if file.endswith(".py") and not file.startswith("_"))
+    found: dict[str, list[Path | Entry]] = {file[: -len(".py")]: [folder / file] for file in own}
     for name, entry in entries.read(folder).items():
         found.setdefault(name, []).append(entry)
     return found

@@ -206,6 +206,7 @@ def digest(path: Path) -> str:
     return definitions.digest(parts)
 
 
+@functools.cache
 def stage(name: str) -> Path:
     """Return the source file of a module that makes outputs: a stage, or `inference.onthefly`."""
     home, _, module = name.rpartition(".")

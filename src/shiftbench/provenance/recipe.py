@@ -46,23 +46,39 @@ _BESIDE = (
 """What a job may read of the checkout beside its sources and inputs: where to look, never what is made."""
 
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
 def canonical(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
-    )
+    return _JSON.encode(value)
 
 
-def fingerprint(recipe: Recipe) -> str:
+def fingerprint(recipe: Recipe, code: str | None = None) -> str:
     """Return the sha256 of a recipe, hexadecimal.
 
     Of `code`, only the digests count, and `roots` do not: names of files and definitions are for readers, so that
     moving them changes nothing.
+
+    Args:
+        recipe: the recipe.
+        code: `code_text` of its code, where it is known: thousands of recipes share one.
     """
-    decides = {name: value for name, value in recipe.items() if name != "roots"}
-    if decides.get("code"):
-        decides["code"] = sorted(code_digest.digests(decides["code"]))
-    return hashlib.sha256(canonical(decides).encode()).hexdigest()
+    if "code" not in recipe:
+        return _sha256(canonical({key: recipe[key] for key in recipe if key != "roots"}))
+    before = canonical({key: recipe[key] for key in recipe if key < "code"})
+    after = canonical({key: recipe[key] for key in recipe if key > "code" and key != "roots"})
+    own = f'"code":{code or code_text(recipe["code"])}'
+    return _sha256(f"{{{','.join(filter(None, (before[1:-1], own, after[1:-1])))}}}")
+
+
+def code_text(code: Any) -> str:
+    """Return the JSON text of what counts of a recipe's `code`."""
+    return canonical(sorted(code_digest.digests(code)) if code else code)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +91,11 @@ class Artifact:
     fingerprint: str
 
     @classmethod
-    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...]) -> Artifact:
+    def of(
+        cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...], code: str | None = None
+    ) -> Artifact:
         """Make an artifact; the fingerprint follows from the recipe."""
-        return cls(ref, recipe, inputs, fingerprint(recipe))
+        return cls(ref, recipe, inputs, fingerprint(recipe, code))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ _MOST = 1e9
 """Seconds that nobody waits."""
 
 
-def read(file: Path) -> dict[str, Any]:
+def read(file: Path | str) -> dict[str, Any]:
     """Return what a file states; nothing where there is none, or it holds no JSON object."""
     try:
         content = _CONTENTS(str(file))
@@ -24,7 +24,7 @@ def read(file: Path) -> dict[str, Any]:
 _CONTENTS: Memo[Any] = Memo(lambda stream: from_json(stream.read()))
 
 
-def time(file: Path, *keys: str) -> float | None:
+def time(file: Path | str, *keys: str) -> float | None:
     """Return the first of some times that a file states; None where it states none."""
     content = read(file)
     times = (float(content[key]) for key in keys if is_time(content.get(key)))
