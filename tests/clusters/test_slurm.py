@@ -39,13 +39,18 @@ def jobs() -> list[tuple[str, str]]:
     return [(number, comment) for number, _, comment in (line.partition("|") for line in lines)]
 
 
-def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
-    slurm: None, local: Repository, tmp_path: Path
-) -> None:
+@pytest.fixture
+def cluster(slurm: None, local: Repository, tmp_path: Path) -> Repository:
+    """The smoke campaign, two of whose shards are not made yet."""
     shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
-    cluster = Repository(tmp_path / "repository")
     for folder in SHIFTS:
-        shutil.rmtree(cluster.path / folder)
+        shutil.rmtree(tmp_path / "repository" / folder)
+    return Repository(tmp_path / "repository")
+
+
+def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
+    cluster: Repository, local: Repository
+) -> None:
     known = set(jobs())
     cluster.run("snakemake", *ON_SLURM, "shards", *SMOKE)
     [(_, comment)] = set(jobs()) - known
@@ -55,12 +60,8 @@ def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
 
 
 def test_another_executor_submits_by_the_commands_that_it_is_given(
-    slurm: None, local: Repository, tmp_path: Path
+    cluster: Repository, local: Repository, tmp_path: Path
 ) -> None:
-    shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
-    cluster = Repository(tmp_path / "repository")
-    for folder in SHIFTS:
-        shutil.rmtree(cluster.path / folder)
     status = tmp_path / "status"
     status.write_text(STATUS)
     status.chmod(0o755)

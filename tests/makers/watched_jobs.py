@@ -37,9 +37,9 @@ def _make(
         verbs.RUN[job.verb](run, todo)
     name = f"{job.verb}/{job.name}"
     did[name] = _named(code)
-    beside = code.beside(artifact.recipe for artifact in todo)
-    if beside and job.verb != "fetch":
-        lacking[name] = beside
+    unlisted = code.unlisted(artifact.recipe for artifact in todo)
+    if unlisted and job.verb != "fetch":
+        lacking[name] = unlisted
 
 
 def _named(code: Ran) -> set[str]:

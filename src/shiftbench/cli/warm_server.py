@@ -29,6 +29,7 @@ import tempfile
 import threading
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,7 +37,7 @@ from typing import Any, NoReturn
 import numpy as np
 import typer.main
 
-from shiftbench.engine.client import BEGUN
+from shiftbench.engine.client import BEGUN, STAGES
 from shiftbench.plugins import PACKAGE
 
 PRELOADED = (
@@ -238,6 +239,10 @@ def prepare() -> Callable[[], None]:
     for name, module in sorted(sys.modules.items()):
         if name.startswith("shiftbench.") and module.__file__:
             code_digest.digest(Path(module.__file__))
+    code_digest.of(map(code_digest.stage, STAGES))
+    for one in gc.get_objects():
+        if type(one) is weakref.finalize:  # others are asked for `__class__`, and some warn
+            one.atexit = False  # of libraries, which a job that ends need not take apart
     command = typer.main.get_command(cli.app)
     return lambda: cli.main(command)
 

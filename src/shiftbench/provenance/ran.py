@@ -64,7 +64,7 @@ class Ran:
     def _note(self, code: CodeType, *, imports: bool) -> None:
         self.codes[code] = imports and self.codes.get(code, True)
 
-    def beside(self, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
+    def unlisted(self, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return the definitions that ran and that none of the recipes has, as people read them, sorted."""
         tables = [one.get("code", {}) for one in recipes]
         known = {name for table in tables for name, _ in code_digest.named(table)}

@@ -54,7 +54,7 @@ def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
     with opened_files.watched(run.opens()) as files, ran.watched() as code:
         yield lambda: [
             *(f"opens {file}" for file in files.undeclared()),
-            *(f"runs {name}" for name in code.beside(one.recipe for one in run.job.artifacts)),
+            *(f"runs {name}" for name in code.unlisted(one.recipe for one in run.job.artifacts)),
         ]
 
 
