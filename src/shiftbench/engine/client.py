@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -46,11 +47,13 @@ def _begins(server: socket.socket) -> bool:
     words = json.dumps(asked).encode()
     socket.send_fds(server, [len(words).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(words)
+    server.setblocking(False)  # noqa: FBT003
+    signal.set_wakeup_fd(server.fileno())  # sends the number of each signal, at whatever moment
     for number in PASSED_ON:
-        signal.signal(number, lambda number, _: server.sendall(bytes([number])))
-    with contextlib.suppress(OSError):
-        if server.recv(1) == BEGUN:
-            return True
+        signal.signal(number, lambda *_: None)
+    if _received(server, 1) == BEGUN:
+        return True
+    signal.set_wakeup_fd(-1)
     for number, handler in before.items():
         signal.signal(number, handler)
     return False
@@ -59,10 +62,17 @@ def _begins(server: socket.socket) -> bool:
 def _answer(server: socket.socket) -> bytes:
     """Return what is said when the job has ended; nothing where whoever would say it is gone."""
     said = b""
-    with contextlib.suppress(OSError):
-        while more := server.recv(16):
-            said += more
+    while more := _received(server, 16):
+        said += more
     return said
+
+
+def _received(server: socket.socket, size: int) -> bytes:
+    """Wait for what is said next; nothing where the other end is gone."""
+    select.select([server], [], [])
+    with contextlib.suppress(OSError):
+        return server.recv(size)
+    return b""
 
 
 def _end_as(said: bytes) -> NoReturn:
