@@ -98,12 +98,14 @@ class Keeper(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Start what is asked for and answer with its exit status; answer nothing to who has another package."""
-        server = os.getppid()
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # it ends with the job, the asker or the server
+        server, keeper = os.getppid(), os.getpid()
+        gone = os.pidfd_open(server)
         asked, streams = _asked(self.request)
-        if asked["package"] != str(PACKAGE):
+        if asked["package"] != str(PACKAGE) or os.getppid() != server:
             return
-        end_with_parent(signal.SIGTERM, server)
-        keeper = os.getpid()
         job = os.fork()
         if not job:
             _become(asked, streams, keeper)
@@ -112,15 +114,15 @@ class Keeper(socketserver.BaseRequestHandler):
             with contextlib.suppress(OSError):  # it may have done so, or be gone
                 os.setpgid(job, job)
             self.request.sendall(BEGUN)
-            self._keep(job)
+            self._keep(job, gone)
         finally:
             _end(job)
 
-    def _keep(self, job: int) -> None:
-        """Pass signals on until the job has ended, or who asked for it is gone."""
+    def _keep(self, job: int, gone: int) -> None:
+        """Pass signals on until the job has ended, or who asked for it is gone, or the server."""
         ended = os.pidfd_open(job)
-        while ended not in select.select([self.request, ended], [], [])[0]:
-            numbers = self.request.recv(64)
+        while ended not in (ready := select.select([self.request, ended, gone], [], [])[0]):
+            numbers = b"" if gone in ready else self.request.recv(64)
             if not numbers:
                 return
             for number in numbers:
