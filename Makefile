@@ -26,10 +26,10 @@ ENTRY_END := [^\\]$$
 INDEX := $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
-# Of requirements.hashes all but the executors of clusters (d), or these alone (!d).
+# Of requirements.hashes all but the executors of clusters (d), or these alone (!d); into .venv, or the environment $(2).
 define install
-{ uv pip install --quiet --python $(BIN)/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes) || \
-    { echo "uv could not: pip goes on, and takes minutes"; $(PIP) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes); }; }
+{ uv pip install --quiet --python $(or $(2),.venv)/bin/python --native-tls --link-mode copy $(INDEX) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes) || \
+    { echo "uv could not: pip goes on, and takes minutes"; $(or $(2),.venv)/bin/$(PIP) $(HASHED) --requirement <(sed '/$(CLUSTERS)/,/$(ENTRY_END)/$(1)' requirements.hashes); }; }
 endef
 
 help: ## this list
@@ -104,8 +104,8 @@ record: setup ## run, record what was made, systems too, push it to the remote
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-# One worker more than there are cores: tests wait for servers, signals and clusters a fifth of their time.
-PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $$(nproc) + 1) --dist worksteal $(ONE_SYSTEM)
+# Two workers more than there are cores: tests wait for servers, signals and clusters a third of their time.
+PYTEST := PYTHONDONTWRITEBYTECODE= python -m pytest -n $(shell expr $$(nproc) + 2) --dist worksteal $(ONE_SYSTEM)
 
 pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part)
 	@shiftbench pull $(ARGS)
@@ -118,17 +118,23 @@ quick: setup ## lint and the fast tests: before each commit
 test: setup ## the tests without slow ones (SYSTEM=palm: one system's)
 	@$(PYTEST) -m "not slow and not gpu and not cluster" $(ARGS)
 
-# The lowest Snakemake that pyproject.toml allows, in a copy of .venv.
+# A copy of .venv in the folder $(1), with what $(2) installs there.
+define copied
+@cmp -s $(STAMP) $(1)/shiftbench.stamp || { \
+    rm -rf $(1); cp --archive --link .venv $(1); rm $(1)/shiftbench.stamp; \
+    sed -i '1s|/\.venv/bin/|/$(1)/bin/|' $$(grep -lI '^#!' $(1)/bin/*); \
+    $(2); cp $(STAMP) $(1); }
+endef
+WITHIN = PATH="$(CURDIR)/$(1)/bin:$$PATH" $(PYTEST)
+
+# The lowest Snakemake that pyproject.toml allows.
 SNAKEMAKE_VERSION := 9.18.1
-OTHER := .venv-snakemake
-WORKFLOW_TESTS := tests/workflow/test_snakemake_options.py tests/workflow/test_what_runs.py tests/workflow/test_warm.py tests/engine
+OTHER = .venv-snakemake-$(SNAKEMAKE_VERSION)
+WORKFLOW_TESTS := tests/workflow/test_snakemake_options.py tests/workflow/test_what_runs.py tests/workflow/test_warm.py tests/engine/test_terminal.py
 
 test-snakemake: setup ## the workflow's tests with SNAKEMAKE_VERSION=9.18.1
-	@cmp -s $(STAMP) $(OTHER)/shiftbench.stamp && [ "$$($(OTHER)/bin/snakemake --version)" = $(SNAKEMAKE_VERSION) ] || { \
-	    rm -rf $(OTHER); cp --archive --link .venv $(OTHER); \
-	    sed -i '1s|/\.venv/bin/|/$(OTHER)/bin/|' $$(grep -lI '^#!' $(OTHER)/bin/*); \
-	    uv pip install --quiet --python $(OTHER)/bin/python --native-tls --link-mode copy $(INDEX) snakemake==$(SNAKEMAKE_VERSION); }
-	@PATH="$(CURDIR)/$(OTHER)/bin:$$PATH" python -m pytest -n 2 -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
+	$(call copied,$(OTHER),uv pip install --quiet --python $(OTHER)/bin/python --native-tls --link-mode copy $(INDEX) snakemake==$(SNAKEMAKE_VERSION))
+	@$(call WITHIN,$(OTHER)) -n 2 -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
 
 test-all: clusters ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" --rehearse $(ARGS)
@@ -140,8 +146,9 @@ fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60
 test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
-test-clusters: clusters ## campaigns through a SLURM, and pods (10 minutes)
-	@$(PYTEST) -m cluster $(ARGS)
+test-clusters: setup ## campaigns through a SLURM, and pods (10 minutes)
+	$(call copied,.venv-clusters,$(call install,!d,.venv-clusters))
+	@$(call WITHIN,.venv-clusters) -n 2 -m cluster tests/clusters $(ARGS)
 
 golden: setup ## write tests/golden again (look at the diff before you commit)
 	@pytest --quiet --update-golden tests $(ARGS)

@@ -23,9 +23,6 @@ USERS = ("dvc.lock", "sources.lock", "releases/")
 TOOLS = (
     ".git",
     ".venv",
-    ".venv-validators",
-    ".venv-docs",
-    ".venv-snakemake",
     ".pytest_cache",
     ".mypy_cache",
     ".ruff_cache",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from makers.repositories import Repository, clone
 
 SYSTEM = "systems/xtrust/smoke"
 ROOT = "build/systems-smoke/xtrust"
 
 
+@pytest.mark.timeout(900)
 def test_a_system_is_recorded_pushed_and_pulled(colleague: Repository, tmp_path: Path) -> None:
     colleague.run("dvc", "remote", "modify", "local", "url", str(tmp_path / "remote"))
     colleague.run("shiftbench", *SYSTEM.split("/", 1))
