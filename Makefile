@@ -104,8 +104,8 @@ record: setup ## run, record what was made, systems too, push it to the remote
 
 # A system's own tests, and of each family's contract what its card names.
 ONE_SYSTEM := $(if $(SYSTEM),--system $(SYSTEM) tests/systems/$(subst -,_,$(SYSTEM)) tests/contracts)
-# Two workers more than there are cores: tests wait for servers, signals and clusters a third of their time.
-PYTEST := PYTHONDONTWRITEBYTECODE= python -m pytest -n $(shell expr $$(nproc) + 2) --dist worksteal $(ONE_SYSTEM)
+# One worker more than there are cores: tests wait for servers, signals and clusters a fifth of their time.
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest -n $(shell expr $$(nproc) + 1) --dist worksteal $(ONE_SYSTEM)
 
 pull: setup ## all that dvc.lock records, checked (ARGS="records tables": a part)
 	@shiftbench pull $(ARGS)
@@ -134,7 +134,7 @@ WORKFLOW_TESTS := tests/workflow/test_snakemake_options.py tests/workflow/test_w
 
 test-snakemake: setup ## the workflow's tests with SNAKEMAKE_VERSION=9.18.1
 	$(call copied,$(OTHER),uv pip install --quiet --python $(OTHER)/bin/python --native-tls --link-mode copy $(INDEX) snakemake==$(SNAKEMAKE_VERSION))
-	@$(call WITHIN,$(OTHER)) -n 2 -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
+	@$(call WITHIN,$(OTHER)) -m "not slow" $(WORKFLOW_TESTS) $(ARGS)
 
 test-all: clusters ## the tests, slow ones too, and a minute of fuzzing
 	@$(PYTEST) -m "not gpu" --rehearse $(ARGS)
@@ -148,7 +148,7 @@ test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 
 test-clusters: setup ## campaigns through a SLURM, and pods (10 minutes)
 	$(call copied,.venv-clusters,$(call install,!d,.venv-clusters))
-	@$(call WITHIN,.venv-clusters) -n 2 -m cluster tests/clusters $(ARGS)
+	@$(call WITHIN,.venv-clusters) -m cluster tests/clusters $(ARGS)
 
 golden: setup ## write tests/golden again (look at the diff before you commit)
 	@pytest --quiet --update-golden tests $(ARGS)

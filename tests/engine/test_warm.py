@@ -65,6 +65,14 @@ class Run:
         return str(said)
 
 
+@pytest.fixture(autouse=True)
+def _hang_up() -> Iterator[None]:
+    """End processes by SIGHUP, also where these tests were started by `nohup`, which has it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def run() -> Iterator[Run]:
     """A server without libraries."""
