@@ -98,9 +98,8 @@ class Keeper(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Start what is asked for and answer with its exit status; answer nothing to who has another package."""
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # it ends with the job, the asker or the server
+        # It ends with the job, the asker or the server, and nothing else ends it half-way.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server, keeper = os.getppid(), os.getpid()
         gone = os.pidfd_open(server)
         asked, streams = _asked(self.request)
@@ -228,6 +227,8 @@ def settle() -> None:
 def prepare() -> Callable[[], None]:
     """Find out what every job would find out for itself: the machine, the code, how numba calls compiled functions.
 
+    Finalizers of libraries do not run when a job ends: it would take apart what it shares with all others.
+
     Returns:
         The command line.
     """
@@ -244,7 +245,7 @@ def prepare() -> Callable[[], None]:
     code_digest.of(map(code_digest.stage, STAGES))
     for one in gc.get_objects():
         if type(one) is weakref.finalize:  # others are asked for `__class__`, and some warn
-            one.atexit = False  # of libraries, which a job that ends need not take apart
+            one.atexit = False
     command = typer.main.get_command(cli.app)
     return lambda: cli.main(command)
 
