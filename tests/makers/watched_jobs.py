@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from shiftbench.plan.plan import Plan
-from shiftbench.provenance import code_digest, ran, recipe
+from shiftbench.provenance import ran, recipe
 from shiftbench.provenance.ran import Ran
 from shiftbench.provenance.recipe import Artifact, Job, Run
 from shiftbench.stages import verbs
@@ -44,9 +44,4 @@ def _make(
 
 def _named(code: Ran) -> set[str]:
     """Return the definitions that ran for the job, not for an import."""
-    return {
-        one.name
-        for found, imports in code.codes.items()
-        for one in code_digest.definitions_of(Path(found.co_filename))
-        if not imports and one.has(found.co_firstlineno)
-    }
+    return {one.name for _, imports, one in code.definitions() if not imports}

@@ -160,13 +160,12 @@ class Span:
         return any(first <= line <= last for first, last in self.lines)
 
 
-def definitions_of(path: Path) -> list[Span]:
-    """Return the definitions of a file; none of one that cannot change a byte of an output, or is no Python."""
-    if path.suffix != ".py":
-        return []
+def definitions_of(paths: Iterable[Path]) -> dict[Path, list[Span]]:
+    """Return the definitions of files; none of one that cannot change a byte of an output, or is no Python."""
     with _ONE_AT_A_TIME:
-        file = _linker().file(_audited(path))
-        return _linker().spans(file) if file.counts else []
+        linker = _linker()
+        files = {path: linker.file(_audited(path)) for path in paths if path.suffix == ".py"}
+        return {path: linker.spans(file) if file.counts else [] for path, file in files.items()}
 
 
 def _audited(path: Path) -> Path:

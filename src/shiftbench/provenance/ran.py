@@ -1,6 +1,6 @@
 """Which definitions run in a job: each code object of ours that Python enters is noted, and compared with the recipe.
 
-Python 3.12 tells the first call of each function (`sys.monitoring`, PEP 669), 3.11 all calls (a profiler). A compiled
+Python 3.12 tells the first call of each function (`sys.monitoring`, PEP 669), 3.11 all calls (a tracer). A compiled
 function is no code of Python's: it counts when its wrapper (`compiled.py`) is called, and where numba compiled or
 loaded it meanwhile. What a module calls when it is imported counts where it does more than define, and where the job
 reaches something of that module. Limit: other processes are not seen.
@@ -8,7 +8,6 @@ reaches something of that module. Limit: other processes are not seen.
 
 from __future__ import annotations
 
-import gc
 import inspect
 import sys
 import threading
@@ -23,6 +22,8 @@ from shiftbench.provenance import code_digest
 from shiftbench.provenance.source_facts import Home
 
 _WRAPPER = next(one for one in compiled.compiled.__code__.co_consts if isinstance(one, CodeType))
+_COMPILER, _COMPILED = "numba.core.dispatcher", "add_overload"
+"""numba's method that is called where it has compiled a function or loaded its machine code."""
 
 
 class Ran:
@@ -45,6 +46,11 @@ class Ran:
         code = frame.f_code
         if code is _WRAPPER:
             self._note(frame.f_locals["function"].__code__, imports=False)
+        if code.co_name == _COMPILED and frame.f_globals.get("__name__") == _COMPILER:
+            compiled_here = frame.f_locals["self"].py_func.__code__
+            if compiled_here.co_filename.startswith(self._homes):
+                self._note(compiled_here, imports=False)
+            return
         if not self.codes.get(code, True):
             return
         if code.co_filename.startswith(self._homes):
@@ -70,12 +76,19 @@ class Ran:
         known = {name for table in tables for name, _ in code_digest.named(table)}
         files = {file for table in tables for file in table}
         found = set()
-        for code, imports in self.codes.items():
-            for one in code_digest.definitions_of(Path(code.co_filename)):
-                if one.has(code.co_firstlineno) and is_function(code):
-                    alone = imports and (one.is_quiet or one.file not in files)
-                    found |= set() if alone else {one.name}
+        for code, imports, one in self.definitions():
+            if is_function(code):
+                alone = imports and (one.is_quiet or one.file not in files)
+                found |= set() if alone else {one.name}
         return sorted(found - known)
+
+    def definitions(self) -> Iterator[tuple[CodeType, bool, code_digest.Span]]:
+        """Yield each code object that ran, whether only an import ran it, and a definition that has it."""
+        spans = code_digest.definitions_of({Path(code.co_filename) for code in self.codes})
+        for code, imports in self.codes.items():
+            for one in spans.get(Path(code.co_filename), ()):
+                if one.has(code.co_firstlineno):
+                    yield code, imports, one
 
 
 def is_function(code: CodeType) -> bool:
@@ -86,28 +99,26 @@ def is_function(code: CodeType) -> bool:
 @contextmanager
 def watched() -> Iterator[Ran]:
     """Note meanwhile what runs."""
-    ran, before = Ran(), _machine_code()
-    stop = _monitored(ran) if sys.version_info >= (3, 12) else _profiled(ran)
+    ran = Ran()
+    stop = _monitored(ran) if sys.version_info >= (3, 12) else _traced(ran)
     try:
         yield ran
     finally:
         stop()
-        for code in _machine_code() - before:
-            ran.codes[code] = False
 
 
-def _profiled(ran: Ran) -> Any:
-    def hear(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            ran.hear(frame)
+def _traced(ran: Ran) -> Any:
+    # A profiler would hear of returns and of C functions too, a tracer that wants no lines of calls alone.
+    def hear(frame: FrameType, *_: object) -> None:
+        ran.hear(frame)
 
-    before = sys.getprofile(), threading.getprofile()
-    threading.setprofile(hear)
-    sys.setprofile(hear)
+    before = sys.gettrace(), threading.gettrace()
+    threading.settrace(hear)
+    sys.settrace(hear)
 
     def stop() -> None:
-        sys.setprofile(before[0])
-        threading.setprofile(before[1])
+        sys.settrace(before[0])
+        threading.settrace(before[1])
 
     return stop
 
@@ -118,7 +129,7 @@ def _monitored(ran: Ran) -> Any:
 
     def hear(code: CodeType, _: int) -> object:
         ran.hear(sys._getframe(1))
-        again = code is _WRAPPER or ran.codes.get(code, False)
+        again = code is _WRAPPER or code.co_name == _COMPILED or ran.codes.get(code, False)
         return None if again else tool.DISABLE
 
     tool.use_tool_id(number, "shiftbench")
@@ -132,17 +143,3 @@ def _monitored(ran: Ran) -> Any:
         tool.free_tool_id(number)
 
     return stop
-
-
-def _machine_code() -> set[CodeType]:
-    """Return the functions of ours of which numba has machine code now."""
-    dispatching = sys.modules.get("numba.core.dispatcher")
-    if dispatching is None:
-        return set()
-    kind = dispatching.Dispatcher
-    homes = (plugins.PACKAGE, *plugins.Folders.extra)
-    found = (one for one in gc.get_objects() if issubclass(type(one), kind) and one.overloads)
-    codes = (one.py_func.__code__ for one in found)
-    return {
-        code for code in codes if code.co_filename.startswith(tuple(f"{home}/" for home in homes))
-    }
