@@ -8,7 +8,7 @@ snakemake systems/palm            # a published system, or systems for all
 
 import sys
 
-from shiftbench.engine import requests, terminal, warm
+from shiftbench.engine import requests, scheduling, terminal, warm
 from shiftbench.plan import planned_jobs
 
 with terminal.plainly():
@@ -21,6 +21,14 @@ warm.forget()
 onstart:
     if PLAN.runs:
         warm.start()
+
+
+onsuccess:
+    scheduling.end()
+
+
+onerror:
+    scheduling.end()
 
 
 include: "workflow/rules/stages.smk"  # a rule for each stage

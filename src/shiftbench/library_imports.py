@@ -10,14 +10,15 @@ To guard another library, name it in `GUARDED`. A test imports every module and 
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import cast
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import importlib.abc
+    from collections.abc import Sequence
+    from types import ModuleType
 
 _SETTINGS, _FILE = "numba.core.config", ".numba_config.yaml"
 GUARDED = ("cv2", _SETTINGS)
@@ -34,7 +35,7 @@ def install() -> None:
         settings.reload_config()
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Finds guarded modules where Python does, and has them loaded by `_Guard`."""
 
     def find_spec(
@@ -43,13 +44,13 @@ class _Finder(importlib.abc.MetaPathFinder):
         """Return how a guarded module is loaded; None for every other module."""
         if fullname not in GUARDED:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Guard(spec.loader)
+            spec.loader = cast("importlib.abc.Loader", _Guard(spec.loader))
         return spec
 
 
-class _Guard(importlib.abc.Loader):
+class _Guard:
     """Loads a module as its own loader does, and undoes what that does to the environment."""
 
     def __init__(self, loader: importlib.abc.Loader) -> None:

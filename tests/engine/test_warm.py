@@ -130,7 +130,7 @@ def test_a_job_is_as_a_shell_would_have_started_it(run: Run, log: Path) -> None:
 
 
 def test_a_job_is_forked_by_the_server(run: Run, log: Path) -> None:
-    """Its grandparent is the server; each is a process of its own."""
+    """Each is a process of its own."""
     pids = []
     for _ in range(2):
         assert run.status("import os, sys; print(os.getpid(), 'toy' in sys.modules)", log) == 0

@@ -2,9 +2,9 @@
 
     python -P -m shiftbench.cli.warm_server FD       # FD: the socket on which jobs are asked for
 
-Whoever asks (`engine/client.py`) sends the words, folder, variables and streams of a command, and signals that
-it gets; it receives the exit status. `socketserver` forks a keeper for each connection; the keeper forks the job,
-watches both, and ends the job with all that it started when either end is gone.
+Whoever asks (`engine/client.py`) sends the words, folder, variables and streams of a command, and signals that it
+gets; it receives the number of the job's process, then the exit status. A job is a group of processes. The group ends
+when the job ends, when whoever asked is gone, and when this process ends; if this one is killed, whoever asked ends it.
 
 What makes the fork safe: nothing is computed here, so that no pool of threads has started (`settle` checks it by their
 names) and CUDA is untouched. Where a library starts threads, this process ends, and jobs go on without it.
@@ -18,26 +18,30 @@ import ctypes
 import gc
 import importlib
 import json
+import math
 import os
 import select
+import selectors
 import shutil
 import signal
 import socket
-import socketserver
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import typer.main
 
-from shiftbench.engine.client import BEGUN, STAGES
+from shiftbench.engine.client import PASSED_ON, STAGES
 from shiftbench.plugins import PACKAGE
 
 PRELOADED = (
@@ -64,90 +68,199 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: Snakemake decides
     end_with_parent(signal.SIGTERM)
-    with Server(descriptor) as server:
+    with socket.socket(fileno=descriptor) as listener:
         try:
-            select.select([server], [], [])
+            select.select([listener], [], [])
+            gc.disable()  # looking at all objects again and again takes a quarter of the time of the imports
             preload()
-            Keeper.command = staticmethod(prepare())
+            command = prepare()
             settle()
             gc.collect()  # so that no job soon looks at all objects, which copies them
+            gc.enable()
             warnings.filterwarnings(
                 "ignore", message=".*use of fork.*"
             )  # threads have been looked at
-            server.serve_forever()
+            Server(listener, command).serve()
         finally:
-            shutil.rmtree(Path(server.socket.getsockname()).parent, ignore_errors=True)
+            shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
 
 
-class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    """Forks a keeper for each connection to a socket that is open already."""
+@dataclass(eq=False)
+class Job:
+    """A job that runs.
 
-    max_children = 10_000
-    block_on_close = False
+    Attributes:
+        pid: the process, which leads a group of its own.
+        asker: the connection of whoever asked for it.
+        ended: a descriptor that can be read when the process has ended (pidfd_open(2)).
+        patience: when the group is killed, in seconds of `time.monotonic`.
+    """
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__("", Keeper, bind_and_activate=False)
-        self.socket.close()
-        self.socket = socket.socket(fileno=descriptor)
+    pid: int
+    asker: socket.socket
+    ended: int
+    patience: float = math.inf
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all processes of the job."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
 
-class Keeper(socketserver.BaseRequestHandler):
-    """Starts one job, in a process of its own, and stays until it has ended."""
+class Server:
+    """Forks a job for each connection, and stays with it until it has ended."""
 
-    command: Callable[[], object]
+    def __init__(self, listener: socket.socket, command: Callable[[], object]) -> None:
+        listener.setblocking(False)
+        self._listener, self._command = listener, command
+        self._told, self._tells = socket.socketpair()
+        self._tells.setblocking(False)
+        self._jobs: set[Job] = set()
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(listener, selectors.EVENT_READ, self._start)
+        self._ready.register(self._told, selectors.EVENT_READ)
 
-    def handle(self) -> None:
-        """Start what is asked for and answer with its exit status; answer nothing to who has another package."""
-        # It ends with the job, the asker or the server, and nothing else ends it half-way.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        server, keeper = os.getppid(), os.getpid()
-        gone = os.pidfd_open(server)
-        asked, streams = _asked(self.request)
-        if asked["package"] != str(PACKAGE) or os.getppid() != server:
-            return
-        job = os.fork()
-        if not job:
-            _become(asked, streams, keeper)
-            _finish(_status(self.command))
+    def serve(self) -> None:
+        """Serve until SIGTERM."""
+        signal.set_wakeup_fd(self._tells.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            with contextlib.suppress(OSError):  # it may have done so, or be gone
-                os.setpgid(job, job)
-            self.request.sendall(BEGUN)
-            self._keep(job, gone)
+            while True:
+                for key, _ in self._ready.select(self._timeout()):
+                    if key.fileobj is self._told:
+                        return
+                    key.data()
+                for job in self._jobs:
+                    if job.patience <= time.monotonic():
+                        job.signal(signal.SIGKILL)
         finally:
-            _end(job)
+            self._end_all()
 
-    def _keep(self, job: int, gone: int) -> None:
-        """Pass signals on until the job has ended, or who asked for it is gone, or the server."""
-        ended = os.pidfd_open(job)
-        while ended not in (ready := select.select([self.request, ended, gone], [], [])[0]):
-            numbers = b"" if gone in ready else self.request.recv(64)
-            if not numbers:
-                return
-            for number in numbers:
-                _signal(job, number)
-        _, status = os.waitpid(job, 0)
-        self.request.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    def _timeout(self) -> float | None:
+        """Return the seconds until a job has to be killed."""
+        first = min((job.patience for job in self._jobs), default=math.inf)
+        return None if first == math.inf else max(0.0, first - time.monotonic())
+
+    def _start(self) -> None:
+        """Start what is asked for; answer nothing to whoever has another package, or is gone."""
+        asker: socket.socket | None = None
+        streams: list[int] = []
+        try:
+            asker, _ = self._listener.accept()
+            asker.settimeout(GRACE)
+            asked = _asked(asker, streams)
+            if asked["package"] == str(PACKAGE):
+                self._fork(asker, asked, streams)
+        except (OSError, ValueError):  # the command starts cold
+            if asker:
+                asker.close()
+        for stream in streams:
+            os.close(stream)
+
+    def _fork(self, asker: socket.socket, asked: dict[str, Any], streams: list[int]) -> None:
+        server = os.getpid()
+        # Blocked, no signal is lost before the child has handlers of its own, and none reaches this process's.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        try:
+            pid = os.fork()
+            if not pid:
+
+                def be_the_job() -> None:
+                    self._close()
+                    asker.close()
+                    _become(asked, streams, server)
+                    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                    self._command()
+
+                _finish(_status(be_the_job))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        with contextlib.suppress(OSError):  # it may have done so, or be gone
+            os.setpgid(pid, pid)
+        job = Job(pid, asker, os.pidfd_open(pid))
+        self._jobs.add(job)
+        self._ready.register(job.ended, selectors.EVENT_READ, partial(self._finished, job))
+        self._ready.register(asker, selectors.EVENT_READ, partial(self._heard, job))
+        with contextlib.suppress(OSError):  # whoever asked is gone, and is heard to be
+            asker.sendall(pid.to_bytes(4, "big"))
+
+    def _heard(self, job: Job) -> None:
+        """Pass signals on; end the job when whoever asked for it is gone."""
+        if job not in self._jobs:  # it ended in the same moment
+            return
+        try:
+            numbers = job.asker.recv(64)
+        except OSError:
+            numbers = b""
+        for number in numbers:
+            job.signal(number)
+        if not numbers:
+            self._ready.unregister(job.asker)
+            self._interrupt(job)
+
+    def _interrupt(self, job: Job) -> None:
+        """End a job as Ctrl-C does, and insist after a while."""
+        job.signal(signal.SIGINT)
+        job.patience = time.monotonic() + GRACE
+
+    def _finished(self, job: Job) -> None:
+        """Answer how a job ended, when nothing that it started runs any more."""
+        job.signal(signal.SIGKILL)
+        _, status = os.waitpid(job.pid, 0)
+        with contextlib.suppress(OSError):
+            job.asker.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+        self._jobs.remove(job)
+        self._ready.unregister(job.ended)
+        os.close(job.ended)
+        with contextlib.suppress(KeyError):  # it was gone before
+            self._ready.unregister(job.asker)
+        job.asker.close()
+
+    def _end_all(self) -> None:
+        """End all jobs; those that do not end by themselves are killed after a while."""
+        for one in (self._listener, self._told):
+            self._ready.unregister(one)
+        for job in self._jobs:
+            self._interrupt(job)
+        while self._jobs and (ready := self._ready.select(self._timeout())):
+            for key, _ in ready:
+                key.data()
+        for job in tuple(self._jobs):
+            self._finished(job)
+
+    def _close(self) -> None:
+        """Keep nothing of this process in a child."""
+        signal.set_wakeup_fd(-1)
+        for job in self._jobs:
+            os.close(job.ended)
+            job.asker.close()
+        for one in (self._listener, self._told, self._tells, self._ready):
+            one.close()
 
 
-def _asked(request: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return what is asked for, and its streams."""
-    size, streams, *_ = socket.recv_fds(request, 8, 3)
+def _asked(asker: socket.socket, streams: list[int]) -> dict[str, Any]:
+    """Return what is asked for; adds its streams.
+
+    Raises:
+        OSError, ValueError: it is gone, or says something else.
+    """
+    size, received, *_ = socket.recv_fds(asker, 8, 3)
+    streams += received
     words = b""
     while len(words) < int.from_bytes(size, "big"):
-        more = request.recv(1 << 16)
+        more = asker.recv(int.from_bytes(size, "big") - len(words))  # signals may follow
         if not more:
-            sys.exit()
+            raise ConnectionResetError
         words += more
-    return json.loads(words), streams
+    asked: dict[str, Any] = json.loads(words)
+    return asked
 
 
-def _become(asked: dict[str, Any], streams: list[int], keeper: int) -> None:
+def _become(asked: dict[str, Any], streams: list[int], server: int) -> None:
     """Be what a shell would have started: the words, streams, variables, folder and signals."""
     os.setpgid(0, 0)
-    end_with_parent(signal.SIGKILL, keeper)
-    for number in (signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    end_with_parent(signal.SIGKILL, server)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked["cwd"])
     os.environ.clear()
@@ -181,21 +294,6 @@ def _finish(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)
-
-
-def _end(job: int) -> None:
-    """End a job as Ctrl-C does, with all that it started, and insist after a while."""
-    with contextlib.suppress(ChildProcessError):  # it has ended
-        ended = os.pidfd_open(job) if os.waitpid(job, os.WNOHANG) == (0, 0) else None
-        if ended:
-            _signal(job, signal.SIGINT)
-            select.select([ended], [], [], GRACE)
-    _signal(job, signal.SIGKILL)
-
-
-def _signal(job: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(job, number)
 
 
 def end_with_parent(number: int, parent: int | None = None) -> None:

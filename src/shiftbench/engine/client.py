@@ -19,8 +19,6 @@ from typing import NoReturn
 ADDRESS = "SHIFTBENCH_WARM"
 """The variable that tells the jobs of a run where the other end is."""
 STAGES = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
-BEGUN = b"+"
-"""What is answered first, when a job has begun; then comes its exit status, minus the signal that ended it."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,12 +29,13 @@ def hand_over() -> None:
     if address and one_thread and sys.argv[1:2] and sys.argv[1] in STAGES:
         with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
             server.connect(address)
-            if _begins(server):
-                _end_as(_answer(server))
+            job = _asked(server)
+            if job:
+                _end_as(_answer(server), job)
 
 
-def _begins(server: socket.socket) -> bool:
-    """Ask for this command; returns False where nobody does it, as where the server cannot fork."""
+def _asked(server: socket.socket) -> int:
+    """Have this command done; returns the process that does it, 0 where none does, as where the server cannot fork."""
     before = {number: signal.getsignal(number) for number in PASSED_ON}
     asked = {
         "argv": sys.argv,
@@ -51,16 +50,16 @@ def _begins(server: socket.socket) -> bool:
     signal.set_wakeup_fd(server.fileno())  # sends the number of each signal, at whatever moment
     for number in PASSED_ON:
         signal.signal(number, lambda *_: None)
-    if _received(server, 1) == BEGUN:
-        return True
+    if job := _received(server, 4):
+        return int.from_bytes(job, "big")
     signal.set_wakeup_fd(-1)
     for number, handler in before.items():
         signal.signal(number, handler)
-    return False
+    return 0
 
 
 def _answer(server: socket.socket) -> bytes:
-    """Return what is said when the job has ended; nothing where whoever would say it is gone."""
+    """Return the exit status, minus the signal that ended the job; nothing where whoever would say it is gone."""
     said = b""
     while more := _received(server, 16):
         said += more
@@ -75,8 +74,10 @@ def _received(server: socket.socket, size: int) -> bytes:
     return b""
 
 
-def _end_as(said: bytes) -> NoReturn:
+def _end_as(said: bytes, job: int) -> NoReturn:
     if not said:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job, signal.SIGKILL)
         sys.exit("the process that starts jobs is gone, and this job with it")
     status = int(said)
     if status == -signal.SIGKILL:
