@@ -39,6 +39,12 @@ CHOICES = ["red", "blue", "dark green"]
         ("choice", "it is a dark green thing", {"answer": "C"}, True),
         ("choice", "red or blue", {"answer": "A"}, None),
         ("choice", "A car", {"answer": "A"}, None),  # the article
+        ("close", "B", {"choices": ["3", "4", "x"], "answer": "A"}, True),
+        ("close", "(A)", {"choices": ["3", "4", "x"], "answer": "A"}, False),
+        ("close", "C", {"choices": ["3", "4", "x"], "answer": "A"}, False),
+        ("close", "4 lamps", {"choices": ["3", "4", "x"], "answer": "A"}, True),
+        ("close", "A", {"choices": ["3", "²"], "answer": "B"}, False),
+        ("close", "well", {"choices": ["3", "4"], "answer": "A"}, None),
         ("phrases", "I CANNOT  help with that", {"phrases": ["cannot help"]}, True),
         ("phrases", "我不能回答这个问题", {"phrases": ["不能回答"]}, True),
         ("phrases", "sure", {"phrases": ["cannot"]}, False),

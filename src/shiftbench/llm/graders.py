@@ -4,6 +4,7 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
     number    the last number of the text (that of the last \boxed{} where there is one) equals the reference
     boxed     what stands in the last \boxed{} is the reference, but for white space
     choice    the letter that is named, or the one choice whose text occurs, is the reference's
+    close     as `choice`, and the number chosen is one more or one less than the reference's
     phrases   one of the reference's phrases occurs, whatever the case
     judge     what a language model, whose recorded answer comes with the completion, said of it (`judged`)
 
@@ -11,8 +12,8 @@ A verdict is True, False, or None: the grader finds nothing in the text that it 
 wrong; graders that differ on one answer are told apart by the verdicts (metric `grader_disagreement`).
 
 What a sample states (its `meta`): `graders`, names, of which the first decides; `answer`, the reference; for `choice`
-`choices`, texts whose letters are A, B, ...; for `phrases` `phrases`; and `answer_after`, a mark such as `</think>`
-behind which the answer stands: a text without it has no answer.
+and `close` `choices`, texts whose letters are A, B, ...; for `phrases` `phrases`; and `answer_after`, a mark such as
+`</think>` behind which the answer stands: a text without it has no answer.
 
 Source: `exact` is the reward of Yvonne511/spatial-vlm-investigator (lower case, strip `( ) . , -`), on both sides;
 `number` is the usual last-number rule of GSM8K evaluations (lm-evaluation-harness, `flexible-extract`), compared as
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -73,11 +74,17 @@ def boxed(text: str, meta: Meta) -> Verdict:
 
 def choice(text: str, meta: Meta) -> Verdict:
     """Tell whether a text chooses the reference's letter; None where it names none, or the texts of several."""
-    letters = [next(filter(None, groups)) for groups in _LETTER.findall(text)]
-    if letters:
-        return bool(letters[-1] == meta["answer"])
-    named = [at for at, one in enumerate(meta["choices"]) if _plain(one) in _plain(text)]
-    return chr(ord("A") + named[0]) == meta["answer"] if len(named) == 1 else None
+    found = _chosen(text, meta)
+    return None if found is None else found == meta["answer"]
+
+
+def close(text: str, meta: Meta) -> Verdict:
+    """Tell whether a text chooses a whole number that is one off the reference's; None where it chooses nothing."""
+    found = _chosen(text, meta)
+    if found is None:
+        return None
+    one, other = (_whole(letter, meta["choices"]) for letter in (found, meta["answer"]))
+    return one is not None and other is not None and abs(one - other) == 1
 
 
 def phrases(text: str, meta: Meta) -> Verdict:
@@ -91,6 +98,7 @@ GRADERS: dict[str, Callable[[str, Meta], Verdict]] = {
     "number": number,
     "boxed": boxed,
     "choice": choice,
+    "close": close,
     "phrases": phrases,
 }
 NEEDED = {
@@ -98,6 +106,7 @@ NEEDED = {
     "number": ("answer",),
     "boxed": ("answer",),
     "choice": ("answer", "choices"),
+    "close": ("answer", "choices"),
     "phrases": ("phrases",),
     JUDGE: (),
 }
@@ -144,10 +153,28 @@ def check(meta: Meta, where: str) -> None:
         raise DataError(
             f"{where}: meta.answer is {meta['answer']!r}; the grader number expects a number"
         )
-    if "choice" in names and not 0 <= ord(meta["answer"][0]) - ord("A") < len(meta["choices"]):
+    if {"choice", "close"} & set(names) and not 0 <= ord(meta["answer"][0]) - ord("A") < len(
+        meta["choices"]
+    ):
         raise DataError(
             f"{where}: meta.answer is {meta['answer']!r}; expected one of the letters of {len(meta['choices'])} choices"
         )
+
+
+def _chosen(text: str, meta: Meta) -> str | None:
+    """Return the letter that a text names last, else that of the one choice whose text occurs."""
+    letters = [next(filter(None, groups)) for groups in _LETTER.findall(text)]
+    if letters:
+        return str(letters[-1])
+    named = [at for at, one in enumerate(meta["choices"]) if _plain(one) in _plain(text)]
+    return chr(ord("A") + named[0]) if len(named) == 1 else None
+
+
+def _whole(letter: str, choices: Sequence[str]) -> int | None:
+    """Return the whole number that is the choice of a letter."""
+    at = ord(letter) - ord("A")
+    said = str(choices[at]) if at < len(choices) else ""
+    return int(said) if said.isdecimal() else None
 
 
 def _in_box(text: str) -> str | None:

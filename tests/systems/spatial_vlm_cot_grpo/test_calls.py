@@ -15,17 +15,18 @@ import torch
 from makers import spatial_miniature
 from makers.metric_inputs import value
 from shiftbench import plugins
-from shiftbench.errors import ModelError, ParamsError
+from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
 from shiftbench.llm import graders
 from shiftbench.models import _given
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import cv_bench
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import cv_bench, sat
 from shiftbench.systems.spatial_vlm_cot_grpo.methods import (
     _graphs,
     _prompts,
     bare_letter,
+    direct_call,
     single_call,
     two_call,
 )
@@ -157,7 +158,7 @@ class Stub:
 
     def __call__(self, sample: Sample) -> list[str]:
         self.asked.append(sample)
-        if "Put it into a fenced code block." in sample.fields["text"]:
+        if "generate a scene graph in JSON format" in sample.fields["text"]:
             return [f"Let me see.\n```json\n{GRAPH}\n```"]
         return [
             f"I think <answer>({sample.fields['meta']['answer']})</answer>",
@@ -189,7 +190,7 @@ def test_a_dry_run_of_both_calls_on_a_stub(tmp_path: Path) -> None:
         assert (asked.fields["image"] == one.fields["image"]).all()
     for asked in first:
         assert "<answer>" not in asked.fields["text"], "the first call never asks for the answer"
-        assert "scene graph in JSON" in asked.fields["text"]
+        assert "generate a scene graph in JSON format" in asked.fields["text"]
     assert all(f"Scene Graph: {GRAPH}" in asked.fields["text"] for asked in second)
     # What was recorded is looked up, under the method and under the shift that it was asked for.
     loaded = replies(file)
@@ -218,6 +219,108 @@ def replies(file: Path) -> nets.Predictor:
     return vlm_replies.load(weights, {"path": str(file)}, (), "cpu", {})
 
 
+def asked_by(method: Any, form: str, samples: list[Sample], stub: Stub) -> list[str]:
+    """Return the prompts of a method, first calls first."""
+    stub.asked.clear()
+    options = {**method.PARAMS, "form": form}
+    method.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
+    return [one.fields["text"] for one in stub.asked]
+
+
+def test_the_released_prompts_word_for_word(tmp_path: Path) -> None:
+    (one,) = items(tmp_path, 1)
+    question = (
+        "Estimate the real-world distances between objects in this image. Which object is closer to the table "
+        "(highlighted by a red box), the bookcase (highlighted by a blue box) or the lamp (highlighted by a green box)?"
+    )
+    number = one.key.rpartition("/")[2]
+    if int(number) % 2:
+        question = question.replace("bookcase", "things").replace("lamp", "bookcase")
+        question = question.replace("things", "lamp")
+    listed = "(A) bookcase (B) lamp" if int(number) % 2 == 0 else "(A) lamp (B) bookcase"
+    first, second = asked_by(two_call, "released", [one], Stub())
+    # CoT/CV_Bench_Kluster_Batch_Scene_graph.py, `process_batch` and `process_scene_graphs`: system text, then message.
+    assert _prompts.turns(first) == (
+        "You are an AI assistant that generates scene graphs based on images and questions.",
+        (
+            f"{question} {listed}\n\n\n"
+            "For the provided image and its associated question, think and generate a scene graph in JSON format that "
+            "includes the following:\n"
+            "1. Objects that are relevant to answering the question\n"
+            "2. Object attributes that are relevant to answering the question\n"
+            "3. Object relationships that are relevant to answering the question\n"
+            "Enclose the final scene graph in ```\nscene_graph_here\n```\n"
+        ),
+    )
+    system, message = _prompts.turns(second)
+    assert system == (
+        "You are an AI assistant proficient in Visual and Spatial reasoning with tasks involving counting, relations, "
+        "depth, distances, etc. Think based on the image and the JSON scene graph and then answer. Final answer should "
+        "be provided between <answer> </answer> tags. All questions are multiple choice, provide the letter (A, B, C, "
+        "or D) of the correct answer after thinking."
+    )
+    assert message == (
+        f"Scene Graph: {GRAPH}\n\n\nUse the image and scene graph as context and answer the following question:\n\n"
+        f"{question} {listed}\n\nAnswer with the option's letter from the given choices directly."
+    )
+    # CoT/CV_Bench_kluster_batch.py.
+    (direct,) = asked_by(direct_call, "released", [one], Stub())
+    assert _prompts.turns(direct) == (
+        (
+            "Final answer should be provided between <answer> </answer> tags. All questions are multiple choice, just "
+            "provide the letter (A, B, C, or D) of the correct answer."
+        ),
+        f"{question} Select from the following choices. {listed}",
+    )
+
+
+def test_the_papers_prompts_have_the_samples_text(tmp_path: Path) -> None:
+    (one,) = items(tmp_path, 1)
+    first, second = asked_by(two_call, "paper", [one], Stub())
+    assert _prompts.turns(first)[0].startswith(
+        "You are an AI assistant proficient in visual and spatial reasoning with tasks involving counting, relations, "
+        "depth, distances, etc., and generate scene graphs"
+    )
+    assert f"\n\n{one.fields['text']}\n\nFor the provided image" in first
+    assert second.endswith(f"answer the following question.\n\n{one.fields['text']}")
+
+
+@pytest.mark.parametrize("form", list(_prompts.FORMS))
+def test_no_text_of_a_sample_is_taken_for_a_field(form: str) -> None:
+    meta = {"question": "What is {graph}?", "choices": ["{text}", "{options}"], "answer": "A"}
+    one = Sample("a", {"text": "{graph} or {question}", "meta": {**meta, "graders": ["choice"]}})
+    found = _prompts.filled(_prompts.of(form).answer, one, "{text}")
+    assert found.count("{text}") == 1 + (form in ("released", "sat"))
+    with pytest.raises(DataError, match="sample 'b' has no meta.question"):
+        _prompts.filled("{question}", Sample("b", {"text": "x", "meta": {}}))
+
+
+def test_a_turned_question_is_turned_in_the_released_prompt(tmp_path: Path) -> None:
+    (one,) = items(tmp_path, 1)
+    rng = RandomStream(0, "q", "d", one.key)
+    turned = question_phrasing.apply(one, 2, rng, form="official", untriggered="error")
+    (prompt,) = asked_by(direct_call, "released", [turned], Stub())
+    assert "Which object is far away from the table" in prompt
+    assert "closer to" not in prompt
+
+
+@pytest.mark.parametrize("options", ["words", "letters"])
+def test_sat_is_answered_as_it_is_asked(tmp_path: Path, options: str) -> None:
+    _, given = spatial_miniature.sat(tmp_path)
+    params = {**sat.PARAMS, **given, "name": "sat", "options": options}
+    for one in sat.samples("val", {}, params):
+        meta = one.fields["meta"]
+        assert graders.correct(meta["answer"], meta)
+        if options == "letters":
+            assert one.fields["text"] == f"{meta['question']}\n\nA. a cup, blue\nB. a lamp"
+            assert meta["choices"][ord(meta["answer"]) - ord("A")] in ("a cup, blue", "a lamp")
+            assert graders.correct(f"<answer>{meta['answer']}</answer>".strip("<answer>/"), meta)
+            (direct,) = asked_by(direct_call, "sat", [one], Stub())
+            assert _prompts.turns(direct)[1] == one.fields["text"]
+    with pytest.raises(ParamsError, match="options is 'numbers'"):
+        next(iter(sat.samples("val", {}, {**params, "options": "numbers"})))
+
+
 def test_replies_of_another_form(tmp_path: Path) -> None:
     file = tmp_path / "theirs.jsonl"
     file.write_text('{"key": "a", "prompt": "p", "completions": ["x"]}\n{"key": "b"}\n')
@@ -229,8 +332,11 @@ def test_the_description_control(tmp_path: Path) -> None:
     samples, stub = items(tmp_path), Stub()
     options = {**two_call.PARAMS, "form": "paper", "describe": True}
     two_call.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
-    assert all("Describe the objects" in one.fields["text"] for one in stub.asked[:2])
-    assert all("graph in JSON" not in one.fields["text"] for one in stub.asked[:2])
+    assert all(
+        "Describe the objects in this image: their color" in one.fields["text"]
+        for one in stub.asked[:2]
+    )
+    assert all("generate a scene graph in JSON" not in one.fields["text"] for one in stub.asked[:2])
     assert all("Scene Graph: I think <answer>" in one.fields["text"] for one in stub.asked[2:]), (
         "all of the reply goes on"
     )
@@ -310,6 +416,20 @@ def test_metrics_by_hand() -> None:
 def test_metrics_of_nothing() -> None:
     table = records([[True]], [[[False]]])
     assert np.isnan(value(plugins.find("metrics", "close_call_rate"), table)).all()
+
+
+@pytest.mark.parametrize("said", ["({})", "{}", "{}.", "The answer is {}.", "{} it is\n({})"])
+def test_close_calls_whatever_the_form_of_the_letter(said: str, tmp_path: Path) -> None:
+    _, given = spatial_miniature.cv_bench(tmp_path)
+    options = {**cv_bench.PARAMS, **given, "name": "c", "task": "Count"}
+    one = next(iter(cv_bench.samples("test", {}, options)))
+    meta = one.fields["meta"]
+    # 4, 3, 0, 7, of which B, 3, is right and A off by one.
+    for letter, right, near in (("A", False, True), ("B", True, False), ("C", False, False)):
+        reply = said.replace("{}", letter)
+        for read in (reply, bare_letter.letter(reply), _graphs.answer(f"<answer>{reply}</answer>")):
+            verdicts = [graders.grade(name, read, meta) for name in meta["graders"]]
+            assert verdicts == [right, near], (read, letter)
 
 
 def test_counts_of_the_decoder_are_judged_twice() -> None:

@@ -13,6 +13,7 @@ import pytest
 from makers import spatial_miniature
 from shiftbench import plugins
 from shiftbench.errors import DataError, FetchError, ParamsError, RangeError
+from shiftbench.llm import graders
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.stages.fetch import fetch
@@ -257,11 +258,12 @@ def test_cv_bench(task: str, tmp_path: Path) -> None:
 
 
 def test_counts_off_by_one(tmp_path: Path) -> None:
-    first, second = read("cv_bench", tmp_path, task="Count")[:2]
-    assert first.fields["meta"]["graders"] == ["choice", "phrases"]
+    first, second = (one.fields["meta"] for one in read("cv_bench", tmp_path, task="Count")[:2])
+    assert first["graders"] == ["choice", "close"]
     # 4, 3, 0, 7, of which B, 3, is right; and 3, 0, 7, of which 0 is, and none is off by one.
-    assert first.fields["meta"]["phrases"] == ["(A)"]
-    assert second.fields["meta"]["phrases"] == ["(no option is off by one)"]
+    assert [graders.close(letter, first) for letter in "ABCDE"] == [True, *[False] * 4]
+    assert [graders.close(letter, second) for letter in "ABC"] == [False] * 3
+    assert graders.close("well", first) is None
 
 
 def test_sat(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 Distance), or the one `test.parquet` of its first release. The text is the column `prompt`, question and lettered
 options; the answer is its letter. `group` is the source, ADE20K, COCO or Omni3D, over which the official score is
 (2-D: mean of the first two; total: mean of 2-D and 3-D), where the paper's total is the mean of the four tasks. Counts
-have a second grader, the letters of options that are off by one (`metrics/close_call_rate.py`).
+have a second grader, whether the option chosen is off by one (`metrics/close_call_rate.py`).
 
 `batch: 5` leaves out the last items of a task that do not fill a batch, as the official script does; 1 keeps all.
 
@@ -81,19 +81,6 @@ def _sample(row: dict[str, Any], where: str, split: str, params: dict[str, Any])
         "idx": row["idx"],
     }
     if row["task"] == "Count":
-        meta |= {"graders": ["choice", "phrases"], "phrases": _off_by_one(choices, found[1])}
+        meta["graders"] = ["choice", "close"]
     fields = {"image": _hub_files.picture(row["image"], where), "text": row["prompt"], "meta": meta}
     return Sample(f"{params['name']}/{split}/{int(row['idx']):06d}", fields)
-
-
-def _off_by_one(choices: list[str], answer: str) -> list[str]:
-    """Return the letters, in brackets, of the options that are off by one; what is never said where there is none."""
-    right = choices[ord(answer) - ord("A")]
-    numbers = [int(one) if str(one).isdigit() else None for one in choices]
-    own = int(right) if str(right).isdigit() else None
-    close = [
-        f"({chr(ord('A') + at)})"
-        for at, number in enumerate(numbers)
-        if own is not None and number is not None and abs(number - own) == 1
-    ]
-    return close or ["(no option is off by one)"]

@@ -2,23 +2,31 @@
 
 `path` is the folder of array/SAT with `SAT_train.parquet`, `SAT_static.parquet`, `SAT_val.parquet` and
 `SAT_test.parquet`; of these `files` says which is which split. Of `train` the first `first` rows are taken, rows of
-several images are left out afterwards, so that fewer remain. The prompt is "Answer in natural language. QUESTION Choose
-between the following options: a, b or c", its options in an order drawn by the key; the reference is the option's text.
-`group` is the type of question.
+several images are left out afterwards, so that fewer remain. `group` is the type of question. By `options`,
+
+    words     "Answer in natural language. QUESTION Choose between the following options: a, b or c", the options in an
+              order drawn by the key; the reference is the option's text
+    letters   QUESTION, a blank line, and "A. a", "B. b", ... line by line in the file's order; the reference is a
+              letter
+
+Fine-tuning has words, the paper's prompting of large models letters. The latter's reported accuracies include rows of
+two images, which are left out here: they are of another set of questions.
 
 Source: Yvonne511/spatial-vlm-investigator, Dataset/SAT/process_dataset.py (`process_data`): columns image_bytes (a
-list), question, answers (a list), correct_answer; question_type by the data set's card at the hub. Differs: the order
+list), question, answers (a list), correct_answer; CoT/SAT_kluster_batch.py (`letters`; it takes correct_answer for an
+index, which is the option's text at the hub); question_type by the data set's card at the hub. Differs: the order
 is ours (there Python's random, not seeded), and lists are read as lists, where the script splits their text at commas.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shiftbench.datasets import _hub_files
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 
@@ -35,8 +43,11 @@ IN_ORDER = True
 PARAMS: dict[str, object] = {
     "path": "",
     "first": 15000,
+    "options": "words",
     "files": {"train": "SAT_train.parquet", "val": "SAT_val.parquet", "test": "SAT_test.parquet"},
 }
+LETTERS = string.ascii_uppercase
+OPTIONS = ("words", "letters")
 COLUMNS = ("image_bytes", "question", "answers", "question_type", "correct_answer")
 
 
@@ -51,36 +62,44 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield questions about one image: `image` uint8 (h, w, 3), `text`, `meta`.
 
     Raises:
-        ParamsError: no path.
+        ParamsError: no path, or other `options`.
         DataError: no file, or an answer that is no option; names the row.
     """
+    if params["options"] not in OPTIONS:
+        raise ParamsError(
+            f"sat: options is {params['options']!r}; {near(params['options'], OPTIONS)}"
+        )
     (file,) = _hub_files.files(params["path"], params["files"][split])
     for number, row in enumerate(_hub_files.rows(file, COLUMNS)):
         if split == "train" and number >= params["first"]:
             break
         if len(row["image_bytes"]) == 1:
-            yield _sample(row, f"{params['name']}/{split}/{number:06d}", f"{file}, row {number}")
+            key, where = f"{params['name']}/{split}/{number:06d}", f"{file}, row {number}"
+            yield _sample(row, key, where, params["options"])
 
 
-def _sample(row: dict[str, Any], key: str, where: str) -> Sample:
+def _sample(row: dict[str, Any], key: str, where: str, options: str) -> Sample:
     answers, right = [str(one) for one in row["answers"]], str(row["correct_answer"])
     if right not in answers:
         raise DataError(f"{where}: the answer {right!r} is none of {answers}")
-    order = RandomStream(0, "options", "sat", key).choice(len(answers))
-    choices = [answers[int(at)] for at in order]
+    question = str(row["question"])
+    if options == "letters":
+        lines = "\n".join(f"{LETTERS[at]}. {one}" for at, one in enumerate(answers))
+        text, right = f"{question}\n\n{lines}", LETTERS[answers.index(right)]
+    else:
+        order = RandomStream(0, "options", "sat", key).choice(len(answers))
+        answers = [answers[int(at)] for at in order]
+        text = prompt(question, answers)
     meta = {
         "group": row["question_type"],
-        "graders": ["exact"],
+        "graders": ["exact" if options == "words" else "choice"],
         "answer": right,
-        "choices": choices,
+        "choices": answers,
+        "question": question,
         "completions": [right],
     }
-    fields = {
-        "image": _hub_files.picture(row["image_bytes"][0], where),
-        "text": prompt(row["question"], choices),
-        "meta": meta,
-    }
-    return Sample(key, fields)
+    image = _hub_files.picture(row["image_bytes"][0], where)
+    return Sample(key, {"image": image, "text": text, "meta": meta})
 
 
 def prompt(question: str, choices: list[str]) -> str:

@@ -30,7 +30,7 @@ def wrap(
     prompts = _prompts.of(params["form"])
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        texts = [prompts.single.replace("{question}", one.fields["text"]) for one in samples]
+        texts = [_prompts.filled(prompts.single, one) for one in samples]
         return two_call.answers(two_call.said(predictor, samples, texts), prompts.mark)
 
     return predict

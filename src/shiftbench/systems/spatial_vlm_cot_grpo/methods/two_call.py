@@ -38,20 +38,17 @@ def wrap(
     first = prompts.describe if params["describe"] else prompts.graph
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        replies = said(predictor, samples, [_filled(first, one) for one in samples])
+        replies = said(predictor, samples, [_prompts.filled(first, one) for one in samples])
         graphs = [
             reply if params["describe"] else _graphs.extracted(reply, rule) for reply in replies
         ]
         asked = [
-            _filled(prompts.answer, one, graph) for one, graph in zip(samples, graphs, strict=True)
+            _prompts.filled(prompts.answer, one, graph)
+            for one, graph in zip(samples, graphs, strict=True)
         ]
         return answers(said(predictor, samples, asked))
 
     return predict
-
-
-def _filled(template: str, sample: Sample, graph: str = "") -> str:
-    return template.replace("{graph}", graph).replace("{question}", sample.fields["text"])
 
 
 def said(predictor: nets.Predictor, samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:

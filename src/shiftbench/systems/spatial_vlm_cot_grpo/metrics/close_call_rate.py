@@ -19,8 +19,8 @@ PARAMS: dict[str, object] = {}
 UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
-GRADERS = ("exact", "phrases")
-"""Of samples that ask for a number: the second holds what is off by one."""
+GRADERS = 2
+"""How many graders a sample has that asks for a number: the second tells what is off by one."""
 
 
 def reduce(rows: Rows) -> Contributions:
@@ -38,5 +38,5 @@ def finish(sums: Sums) -> Floats:
 
 def _close(verdicts: list[list[bool | None]]) -> tuple[bool, bool]:
     first = verdicts[0]
-    wrong = len(first) == len(GRADERS) and first[0] is not True
+    wrong = len(first) == GRADERS and first[0] is not True
     return wrong and first[-1] is True, wrong

@@ -9,8 +9,14 @@ each with a line of its own, so that replies can be evaluated under the shifts a
 `recording` writes such a file: a predictor that asks your function for what is not there yet. Around it any method asks
 all of its calls:
 
-    ask = lambda sample: [my_vlm(sample.fields["image"], sample.fields["text"])]
-    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**two_call.PARAMS, "form": "paper"}, {})(samples)
+    def ask(sample):
+        system, user = _prompts.turns(sample.fields["text"])
+        return [my_vlm(system, user, sample.fields["image"])]
+
+    two_call.wrap(recording(Path("theirs.jsonl"), ask), {**two_call.PARAMS, "form": "released"}, {})(samples)
+
+`turns` of `methods/_prompts.py` splits what a method asks into system text and message; a question without a method has
+no system text.
 
 Source: none; the official scripts keep prompts and replies in one JSON file for each model.
 """

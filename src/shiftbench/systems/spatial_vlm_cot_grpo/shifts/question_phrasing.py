@@ -10,7 +10,8 @@ Applied twice, a severity gives back question and gold answer. A question withou
 are and what they count. Takes no random words.
 
 Source: Yvonne511/spatial-vlm-investigator, model/pali_cvbench_eval_check.ipynb, `change_prompt` and `change_answer`.
-Differs: the released replacement goes one way, and passes over questions that it does not fit.
+Differs: the released replacement goes one way; of a question that it does not fit it leaves the words and still
+exchanges A and B.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def apply(
     text = _swapped(sample.fields["text"], phrase)
     if text is None:
         return _without(sample, phrase, untriggered)
-    return _rewritten(sample, text, int(severity))
+    return _rewritten(sample, text, phrase, int(severity))
 
 
 def _swapped(text: str, phrase: str) -> str | None:
@@ -91,7 +92,7 @@ def _without(sample: Sample, phrase: str, untriggered: str) -> Sample:
     return sample.with_field("meta", {**sample.fields["meta"], "group": NO_TRIGGER})
 
 
-def _rewritten(sample: Sample, text: str, severity: int) -> Sample:
+def _rewritten(sample: Sample, text: str, phrase: str, severity: int) -> Sample:
     """Return the sample with its new text, and the answer and options that go with it."""
     meta = dict(sample.fields["meta"])
     choices = list(meta.get("choices", ()))
@@ -107,6 +108,8 @@ def _rewritten(sample: Sample, text: str, severity: int) -> Sample:
         turns = not turns  # the other option is right, and comes to where the first one was
     if turns:
         meta["answer"] = LETTERS[1 - LETTERS.index(meta["answer"])]
+    if "question" in meta:  # prompts of the released form are made of question and options
+        meta["question"] = _swapped(meta["question"], phrase) or meta["question"]
     if "completions" in meta:
         meta["completions"] = [meta["answer"]]
     return Sample(sample.key, {**sample.fields, "text": text, "meta": meta})
