@@ -6,7 +6,8 @@ it, of what stands behind `answer_after` in a completion; `choices` names a fiel
 The key ends in the number of the line, from 0.
 
 Source: the files of GSM8K (openai/grade-school-math, grade_school_math/data: `train.jsonl` of 7,473 and `test.jsonl` of
-1,319 lines, fields `question` and `answer`). MATH-500 on the hub has `test.jsonl` with `problem` and `answer`.
+1,319 lines, fields `question` and `answer`). MATH-500 on the hub has `test.jsonl` with `problem` and `answer`,
+expressions in LaTeX: the grader `math` compares them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
     exact     the text is the reference, but for case, white space and ( ) . , -
     number    the last number of the text (that of the last \boxed{} where there is one) equals the reference
     boxed     what stands in the last \boxed{} is the reference, but for white space
+    math      what stands in the last \boxed{} says the same as the reference, as MATH compares LaTeX (`llm/latex.py`)
     choice    the letter that is named, or the one choice whose text occurs, is the reference's
     close     as `choice`, and the number chosen is one more or one less than the reference's
     phrases   one of the reference's phrases occurs, whatever the case
@@ -30,6 +31,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from shiftbench.errors import DataError, near
+from shiftbench.llm import latex
 
 Verdict = bool | None
 Meta = Mapping[str, Any]
@@ -72,6 +74,12 @@ def boxed(text: str, meta: Meta) -> Verdict:
     return None if found is None else "".join(found.split()) == "".join(meta["answer"].split())
 
 
+def math(text: str, meta: Meta) -> Verdict:
+    """Tell whether the last box of a text says the same as the reference; None where there is no box."""
+    found = _in_box(text)
+    return None if found is None else latex.equivalent(found, meta["answer"])
+
+
 def choice(text: str, meta: Meta) -> Verdict:
     """Tell whether a text chooses the reference's letter; None where it names none, or the texts of several."""
     found = _chosen(text, meta)
@@ -97,6 +105,7 @@ GRADERS: dict[str, Callable[[str, Meta], Verdict]] = {
     "exact": exact,
     "number": number,
     "boxed": boxed,
+    "math": math,
     "choice": choice,
     "close": close,
     "phrases": phrases,
@@ -105,6 +114,7 @@ NEEDED = {
     "exact": ("answer",),
     "number": ("answer",),
     "boxed": ("answer",),
+    "math": ("answer",),
     "choice": ("answer", "choices"),
     "close": ("answer", "choices"),
     "phrases": ("phrases",),

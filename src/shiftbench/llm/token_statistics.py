@@ -21,7 +21,7 @@ class TokenStatistics(NamedTuple):
     """Of the T tokens of one answer, each under the distribution that it was drawn from.
 
     Attributes:
-        entropies: float (T,) in nats, of the whole distribution at temperature 1.
+        entropies: float (T,) in nats, of the whole distribution that was sampled from; at temperature 1 where none was.
         log_probabilities: float (T,) in nats, of the token that was drawn.
         closing: which token closes the thinking, 0 to T - 1; None: none does.
         truncated: the answer was cut at the most tokens that it may have.

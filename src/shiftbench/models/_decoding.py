@@ -46,7 +46,8 @@ class Responses(NamedTuple):
         tokens: int64 (n, t); behind its end a response is filled with the end's token.
         inside: bool (n, t), which tokens are the response's, its end included.
         log_probabilities: float32 (n, t), of each token at temperature 1.
-        entropies: float32 (n, t), of the whole distribution at temperature 1, in nats.
+        entropies: float32 (n, t), in nats, of the whole distribution that was sampled from; of greedy answers that at
+            temperature 1.
     """
 
     tokens: torch.Tensor
@@ -80,12 +81,18 @@ def sample(
         logs = logits.double().log_softmax(-1)
         tokens = torch.where(open_, _drawn(logits, uniforms[:, at], temperature), end)
         own = logs.gather(-1, tokens[:, None])[:, 0]
-        found.append((tokens, open_, own.float(), entropy(logs).float()))
+        sampled = logs if temperature in (0, 1) else _log_shares(logits, temperature)
+        found.append((tokens, open_, own.float(), entropy(sampled).float()))
         open_ = open_ & (tokens != end)
         if not open_.any() or at + 1 == uniforms.shape[1]:
             break
         logits, cache = policy.follow(tokens, cache)
     return Responses(*(torch.stack(part, 1) for part in zip(*found, strict=True)))
+
+
+def _log_shares(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the log-probabilities, float64, that tokens are sampled with."""
+    return (logits.double() / temperature).log_softmax(-1)
 
 
 def _drawn(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:

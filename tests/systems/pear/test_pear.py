@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from isolation import ROOT
 from makers import small_policies
@@ -27,6 +29,40 @@ from shiftbench.systems.pear.datasets import chain_arithmetic
 from shiftbench.systems.pear.trainers import lcpo, pear
 from shiftbench.tasks import free_text
 from shiftbench.trainers._rollouts import Rollout
+
+# ------------------------------------------------------------------ full scale
+
+
+def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
+    """Answers of MATH-500 in the hub's layout, as models write them."""
+    written = {
+        r"\frac{1}{2}": [r"\dfrac{1}{2}", r"\frac12", "0.5", "1/2"],
+        r"90^\circ": ["90", r"90^{\circ}"],
+        r"\text{Evelyn}": ["Evelyn", r"\textbf{Evelyn}"],
+        r"10,\!000": ["10000", "10,000"],
+        r"\left( 3, \frac{\pi}{2} \right)": [
+            r"(3,\frac{\pi}{2})",
+            r"\left(3, \dfrac{\pi}{2}\right)",
+        ],
+        "5": ["x=5", "x = 5", "5."],
+    }
+    rows = [
+        {"problem": "?", "solution": "...", "answer": answer, "subject": "Algebra", "level": 2,
+         "unique_id": f"test/algebra/{at}.json"}
+        for at, answer in enumerate(written)
+    ]  # fmt: skip
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = yaml.safe_load((Path(pear.__file__).parents[1] / "card.yaml").read_text())
+    options = {**card["params"]["full"]["datasets"]["math500"], "path": str(tmp_path)}
+    module = plugins.find("datasets", options.pop("use"))
+    samples = list(module.samples("test", {}, {**module.PARAMS, "name": "math500", **options}))
+    for one, own in zip(samples, written.values(), strict=True):
+        free_text.check(one, [])
+        for said in own:
+            meta = one.fields["meta"]
+            assert graders.correct(rf"hmm </think> so \boxed{{{said}}}", meta), said
+            assert not graders.correct(rf"hmm </think> so \boxed{{1{said}7}}", meta), said
+
 
 # ------------------------------------------------------------------ the reward
 

@@ -3,15 +3,16 @@
     P = max(0, Hth - alpha Han)          r = min(1, score - P) if the answer is right, else format_score
 
 Hth and Han are the means of the tokens' entropies before and behind the one that closes the thinking, under the policy
-that sampled them, at temperature 1. A response that does not close its thinking has Han = 0. With `score` 1 a penalty
-above 1 makes the reward of a right answer negative; `clip_low` bounds it from below (the notes on the paper say that it
-stays in 0 to 1), and the log's `negative` says how often it matters.
+that sampled them, at the temperature of the sampling. A response that does not close its thinking has Han = 0. With
+`score` 1 a penalty above 1 makes the reward of a right answer negative; `clip_low` bounds it from below (the notes on
+the paper say that it stays in 0 to 1), and the log's `negative` says how often it matters.
 
 The log has, besides that of `_grpo`: `correct`, `thinking_entropy`, `answer_entropy`, `penalty`, `negative` (share of
 right answers that earn less than nothing) and `closed`.
 
 Source: Huang, Lu and Zhang, arXiv 2510.08026, section 3; `score=1.0, format_score=0.0` are the example in the README of
-iNLP-Lab/PEAR, whose code could not be had. Which logits it takes entropies of is not known.
+iNLP-Lab/PEAR, whose code could not be had. That README hands `old_log_prob["entropys"]` to the reward: veRL's
+`compute_log_prob`, which divides logits by the temperature of the sampling before it takes entropies.
 """
 
 from __future__ import annotations
