@@ -35,7 +35,7 @@ def asked(folder: Path, **options: Any) -> list[Sample]:
 def predictor(folder: Path, rows: list[dict[str, Any]]) -> nets.Predictor:
     file = lines(folder / "theirs.jsonl", rows)
     weights = training_jobs.write(folder / "w.safetensors", _given.state(str(file)), ())
-    return completions.load(weights, {"path": str(file)}, [], "cpu", {})
+    return completions.load(weights, {**completions.PARAMS, "path": str(file)}, [], "cpu", {})
 
 
 def test_questions_as_gsm8k_has_them(tmp_path: Path) -> None:

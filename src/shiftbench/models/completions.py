@@ -5,6 +5,9 @@ it is: `entropies` and `log_probabilities`, a number for each token in nats, `cl
 (null: none), and `truncated`. A key with several lines has several completions; all keys have as many. It answers for
 the samples in it, as they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so.
 
+`answer_after` is the mark behind which this model's answers are, such as `</think>`; a completion without it has no
+answer. Empty, it is as the dataset says: models that think aloud and models that do not can answer the same questions.
+
 Source: none; it is what a reward sees in TRL or veRL, once it is given entropies, written down.
 """
 
@@ -26,7 +29,7 @@ from shiftbench.sample import Sample
 
 TASK = "free_text"
 REEVALUABLE = False
-PARAMS: dict[str, object] = {"path": ""}
+PARAMS: dict[str, object] = {"path": "", "answer_after": ""}
 Completion = tuple[str, TokenStatistics | None]
 
 
@@ -39,6 +42,8 @@ def load(
 ) -> nets.Predictor:
     """Return a predictor that looks up each sample's key: `completions` and, where all have them, `statistics`.
 
+    With a mark also `answer_after`, that mark for each sample.
+
     Raises:
         ModelError: the file is another one, a line is none of that form, or a sample has none.
     """
@@ -50,6 +55,8 @@ def load(
         outputs = {"completions": _cells([[text for text, _ in own] for own in found])}
         if all(told is not None for own in found for _, told in own):
             outputs["statistics"] = _cells([[told for _, told in own] for own in found])
+        if params["answer_after"]:
+            outputs["answer_after"] = np.full(len(samples), params["answer_after"], object)
         return outputs
 
     return predict

@@ -2,8 +2,8 @@
 
 A sample is `text`, the prompt, perhaps about an `image`, and `meta`: `graders` and what these compare with
 (`llm/graders.py`). A model gives `completions`: for each sample the same number n of texts. It may give `statistics`,
-for each text what is known of its tokens (`llm/token_statistics.py`), and `judge`, for each text what a language model
-said of it.
+for each text what is known of its tokens (`llm/token_statistics.py`), `judge`, for each text what a language model
+said of it, and `answer_after`, for each sample the mark behind which its answers are, in place of the sample's own.
 
 Records hold all completions; `correct` is of the first, as in Pass@1. Code that is judged by running it is the task
 `generation`.
@@ -90,7 +90,7 @@ def rows(
     Args:
         samples: n prompts.
         outputs: `completions`, object (n,) of sequences of str, all of one length; likewise `statistics`, of
-            TokenStatistics, and `judge`, of str, if they are there.
+            TokenStatistics, and `judge`, of str, if they are there; `answer_after`, object (n,) of str, likewise.
         space: has no classes.
         outputs_mode: makes no difference.
 
@@ -99,7 +99,8 @@ def rows(
     """
     texts = _completions.checked(samples, outputs)
     said = _beside("judge", samples, outputs, texts)
-    verdicts = [_verdicts(*one) for one in zip(samples, texts, said, strict=True)]
+    marks = outputs.get("answer_after", [None] * len(samples))
+    verdicts = [_verdicts(*one) for one in zip(samples, texts, said, marks, strict=True)]
     passed = [[each[0] is True for each in own] for own in verdicts]
     columns = {
         "key": [sample.key for sample in samples],
@@ -135,10 +136,10 @@ def _beside(
 
 
 def _verdicts(
-    sample: Sample, texts: list[str], said: Sequence[str] | None
+    sample: Sample, texts: list[str], said: Sequence[str] | None, mark: str | None
 ) -> list[list[graders.Verdict]]:
     """Return, for each completion, what each of the sample's graders says."""
-    meta = sample.fields["meta"]
+    meta = sample.fields["meta"] | ({} if mark is None else {"answer_after": mark})
     if graders.JUDGE in meta["graders"] and said is None:
         raise ModelError(
             f"sample {sample.key!r} is graded by a judge, of which the model gives no answers (`judge`)"

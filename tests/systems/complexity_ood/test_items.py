@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from makers import miniature_texts
 from shiftbench import plugins
 from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.inference import nets
 from shiftbench.llm import graders
+from shiftbench.models import _given, completions
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
 from shiftbench.systems.complexity_ood.datasets import (
@@ -24,8 +28,9 @@ from shiftbench.systems.complexity_ood.datasets import (
     digit_sum,
 )
 from shiftbench.systems.complexity_ood.shifts import complexity
-from shiftbench.tasks import free_text
+from shiftbench.tasks import LabelSpace, free_text
 
+CARD = Path(_problems.__file__).parents[1] / "card.yaml"
 MADE = ("chain_mod", "khop", "perm_word")
 SMALL = {"count": 400, "test_count": 60}
 
@@ -271,14 +276,53 @@ def test_files_as_they_are_published_are_read(name: str, tmp_path: Path) -> None
     for sample in samples:
         free_text.check(sample, [])
         answer = sample.fields["meta"]["answer"]
-        told = rf"</think> \boxed{{{answer}}}"
-        assert graders.correct(told, sample.fields["meta"])
+        assert sample.fields["meta"]["graders"][0] == ("math" if name == "omni_math" else "number")
+        for told in (rf"</think> \boxed{{{answer}}}", rf"\boxed{{{answer}}}"):
+            assert graders.correct(told, sample.fields["meta"]), "with thinking or without"
     with pytest.raises(ParamsError, match=f"{name}: option path is missing"):
         next(module.samples("test", {}, {**module.PARAMS, "name": name}))
     with pytest.raises(DataError, match="does not exist; expected a problem a row"):
         next(
             module.samples("test", {}, {**module.PARAMS, "name": name, "path": str(tmp_path / "x")})
         )
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "aime", "omni_math"])
+def test_models_that_think_aloud_and_others_answer_the_same_problems(
+    name: str, tmp_path: Path
+) -> None:
+    _, options = getattr(miniature_texts, name)(tmp_path)
+    module = plugins.find("datasets", name)
+    samples = list(module.samples("test", {}, {**module.PARAMS, "name": name, **options}))
+
+    def share(said: str, **own: Any) -> float:
+        """Return the accuracy at full scale of a model that writes so; {} is the answer."""
+        answers = [one.fields["meta"]["answer"] for one in samples]
+        file = completions_of(samples, [said.replace("{}", answer) for answer in answers], tmp_path)
+        weights = file.with_suffix(".safetensors")
+        weights.write_bytes(nets.state_bytes(_given.state(str(file)), {"classes": "[]"}))
+        params = {**completions.PARAMS, "path": str(file), **own}
+        outputs = completions.load(weights, params, (), "cpu", {})(samples)
+        rows = free_text.rows(samples, outputs, LabelSpace((), ()), "full")
+        return float(np.mean(rows["correct"].to_pylist()))
+
+    full = yaml.safe_load(CARD.read_text())["params"]["full"]["models"]
+    marks = {model: {k: v for k, v in full[model].items() if k == "answer_after"} for model in full}
+    assert share(r"so \boxed{{}}", **marks["general"]) == 1
+    assert share(r"so \boxed{{}}", **marks["o3_mini"]) == 1
+    assert share(r"is it \boxed{-1}? </think> \boxed{{}}", **marks["deepseek_r1"]) == 1
+    assert share(r"is it \boxed{{}}? And then", **marks["deepseek_r1"]) == 0, "it never answered"
+
+
+def completions_of(samples: list[Sample], texts: list[str], root: Path) -> Path:
+    """Return a file of one completion for each sample."""
+    file = root / "model.jsonl"
+    lines = [
+        json.dumps({"key": sample.key, "completion": text})
+        for sample, text in zip(samples, texts, strict=True)
+    ]
+    file.write_text("\n".join(lines))
+    return file
 
 
 def test_rows_of_another_form_are_told(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ here, so that slopes are measured and no threshold is.
 
 Source: GSM8K (openai/grade-school-math: `train.jsonl`, `test.jsonl`; fields `question`, `answer`); AIME as
 AI-MO/aimo-validation-aime has it on the hub (Parquet; `problem`, `solution`, `answer`); Omni-MATH (KbsdJames/Omni-MATH,
-`test.jsonl` of 4,428 rows: `domain`, `difficulty`, `problem`, `solution`, `answer`, `source`).
+`test.jsonl` of 4,428 rows: `domain`, `difficulty`, `problem`, `solution`, `answer`, `source`). Differs: Omni-MATH's
+release asks a language model whether an answer is right (GPT-4o, or its Omni-Judge); here LaTeX is compared.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ PARAMS: dict[str, object] = {
     "solution": "answer",
     "answer": "",
     "answer_mark": "####",
-    "answer_after": "</think>",
+    "answer_after": "",
     "graders": ["number"],
     "proxy": "operations",
     "most": 8,
