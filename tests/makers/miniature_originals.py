@@ -359,15 +359,17 @@ def tabfact(tmp: Path) -> Made:
 
 def wiki_table_questions(tmp: Path) -> Made:
     """Sixty questions of each split about twenty tables, in the folders of the release."""
-    (tmp / "data").mkdir()
+    (tmp / "tagged/data").mkdir(parents=True)
     for at, file in enumerate(("training", "pristine-unseen-tables")):
         (tmp / f"csv/20{at}-csv").mkdir(parents=True)
-        lines = ["id\tutterance\tcontext\ttargetValue"]
+        lines = ["id\tutterance\tcontext\ttargetValue\ttokens\ttargetCanon\ttargetCanonType"]
         for n in range(60):
             context = f"csv/20{at}-csv/{n % 20}"
             (tmp / f"{context}.tsv").write_text(f"Name\tArea\nAda {at}\t{n % 20}\nBea\t7\n")
-            lines.append(f"n{at}-{n}\twhich isle {n} of {at}?\t{context}.csv\tAda {at}|Bea")
-        (tmp / f"data/{file}.tsv").write_text("\n".join(lines) + "\n")
+            lines.append(
+                f"n{at}-{n}\twhich isle {n} of {at}?\t{context}.csv\tAda {at}|Bea\t\tAda {at}|Bea\tstring"
+            )
+        (tmp / f"tagged/data/{file}.tagged").write_text("\n".join(lines) + "\n")
     return {}, {"path": str(tmp)}
 
 

@@ -144,3 +144,62 @@ def test_bad_outputs_are_named(outputs: dict[str, Any], why: str) -> None:
 )
 def test_denotations_by_hand(answer: list[str], truth: list[str], same: bool) -> None:
     assert _denotations.same(answer, truth) is same
+
+
+def official(answer: list[str], truth: list[str], canon: list[str]) -> bool:
+    """The rule of ppasupat/WikiTableQuestions, evaluator.py: `to_value`, `to_value_list`, `check_denotation`."""
+
+    def denoted(text: str, said: str) -> tuple[Any, str]:
+        """Return what two items must share to be one, and their words."""
+        words = _denotations.plain(text)
+        try:
+            return float(said), words
+        except ValueError:
+            pass
+        parts = said.lower().split("-")
+        try:
+            year, month, day = (-1 if part in ("xx", "xxxx") else int(part) for part in parts)
+        except ValueError:
+            return words, words
+        return (float(year), words) if month == day == -1 else ((year, month, day), words)
+
+    def listed(texts: list[str], said: list[str]) -> list[tuple[Any, str]]:
+        return list(dict(denoted(*one) for one in zip(texts, said, strict=True)).items())
+
+    given, wanted = listed(answer, answer), listed(truth, canon)
+    return len(given) == len(wanted) and all(
+        any(
+            words == others or (what == which and not isinstance(what, str))
+            for which, others in given
+        )
+        for what, words in wanted
+    )
+
+
+ITEMS = (
+    *(("100,000", "100000.0"), ("17 years", "17.0"), ("17", "17.0"), ("Italy", "Italy")),
+    *(
+        ("January 26, 1995", "1995-01-26"),
+        ("1995", "1995-xx-xx"),
+        ("two", "2.0"),
+        ("Ada (queen)", "Ada"),
+    ),
+)
+SAID = ("100000", "100,000", "17", "17.0", "17 years", "1995-01-26", "1995", "2", "two", "ada", "italy")  # fmt: skip
+
+
+def test_numbers_and_dates_of_the_truth_are_those_that_are_given_apart() -> None:
+    random, right = np.random.default_rng(0), 0
+    for _ in range(3000):
+        items = [ITEMS[at] for at in random.choice(len(ITEMS), random.integers(1, 4))]
+        truth, canon = ([one[side] for one in items] for side in (0, 1))
+        pool = [*SAID, *truth, *canon]
+        answer = [pool[at] for at in random.choice(len(pool), len(set(canon)))]
+        wanted = official(answer, truth, canon)
+        right += wanted
+        assert _denotations.same(answer, truth, canon) is wanted, (answer, truth, canon)
+    assert right > 200
+    with pytest.raises(
+        DataError, match=r"meta.canon is \['2.0'\]; expected a text for each answer"
+    ):
+        table_question.check(sample(["two", "three"], canon=["2.0"]), [])

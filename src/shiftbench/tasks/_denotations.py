@@ -1,8 +1,8 @@
 """What answers to questions about tables denote, and whether two denote the same: numbers, dates, or plain words.
 
 Source: the evaluator of WikiTableQuestions (ppasupat/WikiTableQuestions, evaluator.py 1.0.2; Pasupat and Liang, ACL
-2015), by its rules. Differs: it is given dates and numbers of the truth that CoreNLP found (`targetCanon`), where the
-truth may say them in words; here they are read from the texts alone.
+2015), by its rules. Numbers and dates of the truth may be given apart, as CoreNLP found them (`targetCanon`), where the
+truth says them in words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 NEAR = 1e-6
@@ -35,27 +35,45 @@ class Value(NamedTuple):
     date: tuple[int, int, int] | None = None
 
 
-def same(answer: Sequence[str], truth: Sequence[str]) -> bool:
-    """Tell whether an answer has as many different items as the truth, and each of the truth's among them."""
-    given, wanted = (set(map(value, texts)) for texts in (answer, truth))
+def same(answer: Sequence[str], truth: Sequence[str], canon: Sequence[str] | None = None) -> bool:
+    """Tell whether an answer has as many different items as the truth, and each of the truth's among them.
+
+    Args:
+        answer: items, as texts.
+        truth: items, as texts.
+        canon: of each of the truth its number or date as such; None: read from its text.
+    """
+    given = _different(map(value, answer))
+    wanted = _different(map(value, truth, truth if canon is None else canon))
     return len(given) == len(wanted) and all(any(_match(a, b) for b in given) for a in wanted)
 
 
-def value(text: str) -> Value:
-    """Return what an item denotes.
+def value(text: str, canon: str = "") -> Value:
+    """Return what an item denotes: the words of its text, the number or date of `canon`, if it is given.
 
     Example:
         >>> value("Ada (queen) [2]").words, value("1e3").number, value("1990-xx-xx").number
         ('ada', 1000.0, 1990.0)
+        >>> value("17 years", "17.0")
+        Value(words='17 years', number=17.0, date=None)
     """
-    words = plain(text)
-    number = _number(text)
+    words, said = plain(text), canon or text
+    number = _number(said)
     if number is not None:
         return Value(words, number)
-    date = _date(text)
+    date = _date(said)
     if date is None:
         return Value(words)
     return Value(words, float(date[0])) if date[1:] == (-1, -1) else Value(words, None, date)
+
+
+def _different(values: Iterable[Value]) -> list[Value]:
+    """Return one of each number, date, or words."""
+    return list(
+        {
+            one.number if one.number is not None else one.date or one.words: one for one in values
+        }.values()
+    )
 
 
 def plain(text: str) -> str:
@@ -73,7 +91,7 @@ def plain(text: str) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        found = float(text)
+        found = math.nan if "_" in text else float(text)
     except ValueError:
         return None
     return found if math.isfinite(found) else None

@@ -1,9 +1,10 @@
 """A claim about a table is true or false, or a question about it has an answer; a query may be what answers.
 
 A sample is `text`, the claim or question, `table` (`data/tables.py`) and `meta`: `answer`, true or false of a claim, a
-list of texts of a question; `template` or another `group`, and `cluster`, what is resampled together: the table. A
-model gives `answers`: for each sample a bool, or a list of texts, or None where it has none; one that writes queries
-gives `queries` (the last it wrote), `status` (`ok`, or why it has no answer) and `rounds` (repairs that it took), too.
+list of texts of a question; perhaps `canon`, of each of these texts the number or date as such; `template` or another
+`group`, and `cluster`, what is resampled together: the table. A model gives `answers`: for each sample a bool, or a
+list of texts, or None where it has none; one that writes queries gives `queries` (the last it wrote), `status` (`ok`,
+or why it has no answer) and `rounds` (repairs that it took), too.
 
 No answer is a wrong answer. Those to questions are compared as in `_denotations.py`, whatever their order.
 
@@ -13,7 +14,7 @@ Source: claims as in TabFact (Chen et al., ICLR 2020), questions as in WikiTable
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ def check(sample: Sample, classes: list[str]) -> None:
         raise DataError(
             f"{sample.key}: meta.answer is {answer!r}; expected true or false, or a list of texts"
         )
+    canon = sample.fields["meta"].get("canon")
+    if canon is not None and not (
+        _is_list(canon) and _is_list(answer) and len(canon) == len(answer)
+    ):
+        raise DataError(f"{sample.key}: meta.canon is {canon!r}; expected a text for each answer")
 
 
 def shown(sample: Sample) -> dict[str, Any]:
@@ -105,7 +111,10 @@ def rows(
         "label": [_verdict(truth) for truth in truths],
         "prediction": [_verdict(answer) for answer in answers],
         "answer": [None if one is None else json.dumps(one, ensure_ascii=False) for one in answers],
-        "correct": [right(answer, truth) for answer, truth in zip(answers, truths, strict=True)],
+        "correct": [
+            right(answer, sample.fields["meta"])
+            for answer, sample in zip(answers, samples, strict=True)
+        ],
         "query": _beside("queries", samples, outputs),
         "status": status,
         "executed": [None if one is None else one == "ok" for one in status],
@@ -151,8 +160,9 @@ def _verdict(answer: Answer) -> int:
     return int(answer) if isinstance(answer, bool) else QUESTION
 
 
-def right(answer: Answer, truth: Answer) -> bool:
+def right(answer: Answer, meta: Mapping[str, Any]) -> bool:
     """Tell whether an answer is right: a verdict is the truth itself, texts have its denotation."""
+    truth: Answer = meta["answer"]
     if isinstance(truth, bool) or isinstance(answer, bool) or answer is None:
         return answer is truth
-    return truth is not None and _denotations.same(answer, truth)
+    return truth is not None and _denotations.same(answer, truth, meta.get("canon"))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from makers import training_jobs
@@ -56,20 +57,63 @@ def test_tabfact_as_it_is_released(tmp_path: Path) -> None:
         list(module.samples("test", {}, {"path": "", "name": "tabfact"}))
 
 
-def test_wiki_table_questions_as_they_are_released(tmp_path: Path) -> None:
-    lines = [
-        "id\tutterance\tcontext\ttargetValue",
-        "nu-0\twhich two?\tcsv/204-csv/7.csv\tAda|Bea \\p Co",
-    ]
-    written(tmp_path / "data/pristine-unseen-tables.tsv", "\n".join(lines) + "\n")
-    written(tmp_path / "csv/204-csv/7.tsv", "Name\tPositions\\nUK\tPositions\\nUK\t\nAda\t3\t4\n")
+TAGGED = (
+    *("id", "utterance", "context", "targetValue", "tokens", "lemmaTokens", "posTags", "nerTags"),
+    *("nerValues", "targetCanon", "targetCanonType"),
+)
+"""Columns of the files below tagged/data, in their order."""
+
+
+def wtq(root: Path, *answers: tuple[str, str], header: tuple[str, ...] = TAGGED) -> list[Sample]:
+    """Return questions of the test split in the layout of the release, of a targetValue and a targetCanon each."""
+    lines = ["\t".join(header)]
+    for number, (answer, canon) in enumerate(answers):
+        row = {"id": f"nu-{number}", "utterance": "which two?", "context": "csv/204-csv/7.csv"}
+        row |= {"targetValue": answer, "targetCanon": canon, "targetCanonType": "string"}
+        lines.append("\t".join(row.get(name, "") for name in header))
+    written(root / "tagged/data/pristine-unseen-tables.tagged", "\n".join(lines) + "\n")
+    written(root / "csv/204-csv/7.tsv", "Name\tPositions\\nUK\tPositions\\nUK\t\nAda\t3\t4\n")
     module = plugins.find("datasets", "wiki_table_questions")
-    (found,) = module.samples("test", {}, {"path": str(tmp_path), "name": "wiki_table_questions"})
+    return list(module.samples("test", {}, {"path": str(root), "name": "wiki_table_questions"}))
+
+
+def test_wiki_table_questions_as_they_are_released(tmp_path: Path) -> None:
+    (found,) = wtq(tmp_path, (r"Ada|Bea \p 2", r"Ada|2.0"))
     table_question.check(found, [])
     assert found.key == "wiki_table_questions/test/nu-0"
-    assert found.fields["meta"] == {"answer": ["Ada", "Bea | Co"], "cluster": "csv/204-csv/7.csv"}
+    assert found.fields["meta"] == {
+        "answer": ["Ada", "Bea | 2"],
+        "canon": ["Ada", "2.0"],
+        "cluster": "csv/204-csv/7.csv",
+    }
     assert found.fields["table"]["header"] == ["Name", "Positions UK", "Positions UK 3", "column 4"]
     assert found.fields["table"]["rows"] == [["Ada", "3", "4", None]]  # the row is one cell short
+    with pytest.raises(DataError, match="line 2: targetValue and targetCanon differ in length"):
+        wtq(tmp_path, ("a|b", "a"))
+    with pytest.raises(DataError, match="line 2: no targetCanon; expected id, utterance"):
+        wtq(tmp_path, ("a", "a"), header=TAGGED[:4])
+
+
+@pytest.mark.parametrize(
+    ("answer", "canon", "said"),
+    [
+        # Of tagged/data/pristine-unseen-tables.tagged, and what a query on the typed table yields.
+        ("100,000", "100000.0", "100000"),
+        ("492,111", "492111.0", "492111.0"),
+        ("17 years", "17.0", "17"),
+        ("January 26, 1995", "1995-01-26", "1995-01-26"),
+        ("$1.56 billion", "1560000000.0", "1560000000"),
+        ("Italy", "Italy", "italy"),
+    ],
+)
+def test_a_number_is_right_however_the_truth_says_it(
+    tmp_path: Path, answer: str, canon: str, said: str
+) -> None:
+    (asked,) = wtq(tmp_path, (answer, canon))
+    given = np.empty(3, object)
+    given[:] = [[said], [answer], ["7"]]
+    table = table_question.rows([asked] * 3, {"answers": given}, LabelSpace((), ()), "full")
+    assert table["correct"].to_pylist() == [True, True, False]
 
 
 def test_pantabfact_as_its_card_describes_it(tmp_path: Path) -> None:

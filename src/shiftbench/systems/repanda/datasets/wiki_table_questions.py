@@ -1,10 +1,13 @@
 r"""WikiTableQuestions: questions about Wikipedia tables with their answers, from the folder of the release.
 
-`path` is a clone of ppasupat/WikiTableQuestions: `data/training.tsv` and `data/pristine-unseen-tables.tsv` (14,152 and
-4,344 questions; id, utterance, context, targetValue) and the tables as TSV beside the CSV that `context` names. Lists
-are separated by `|`; `\n`, `\p` and `\\` stand for a new line, `|` and `\`.
+`path` is a clone of ppasupat/WikiTableQuestions: `tagged/data/training.tagged` and `pristine-unseen-tables.tagged`
+(14,152 and 4,344 questions; of their columns id, utterance, context, targetValue and targetCanon are read) and the
+tables as TSV beside the CSV that `context` names. Lists are separated by `|`; `\n`, `\p` and `\\` stand for a new line,
+`|` and `\`. targetCanon has numbers and dates of the answer as such (`100,000` is `100000.0`, `January 26, 1995` is
+`1995-01-26`): half of the test's answers differ from theirs, and the official evaluator is given both.
 
-Source: Pasupat and Liang, "Compositional Semantic Parsing on Semi-Structured Tables", ACL 2015; README 1.0.2.
+Source: Pasupat and Liang, "Compositional Semantic Parsing on Semi-Structured Tables", ACL 2015; README 1.0.2 and
+evaluator.py, which reads these files.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from shiftbench.errors import DataError
 from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _official
 
@@ -26,7 +30,11 @@ CITATION = "Pasupat and Liang, Compositional Semantic Parsing on Semi-Structured
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
 PARAMS: dict[str, object] = {"path": ""}
-FILES = {"train": "data/training.tsv", "test": "data/pristine-unseen-tables.tsv"}
+FILES = {
+    "train": "tagged/data/training.tagged",
+    "test": "tagged/data/pristine-unseen-tables.tagged",
+}
+COLUMNS = ("id", "utterance", "context", "targetValue", "targetCanon")
 _ESCAPED = {r"\n": "\n", r"\p": "|", r"\\": "\\"}
 
 
@@ -46,16 +54,30 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
 
     Raises:
         ParamsError: no path is given.
-        DataError: a file is missing, or a table is none.
+        DataError: a file or a column is missing, or a table is none.
     """
     root = _official.folder(params)
     table = cache(lambda context: _table(root, context))
-    for line in _official.text_of(root / FILES[split]).split("\n")[1:]:
-        if line:
-            name, text, context, answer = line.split("\t")
-            meta = {"answer": [unescaped(one) for one in answer.split("|")], "cluster": context}
-            fields = {"text": unescaped(text), "table": table(context), "meta": meta}
-            yield Sample(f"wiki_table_questions/{split}/{name}", fields)
+    file = root / FILES[split]
+    header, *lines = _official.text_of(file).split("\n")
+    for number, line in enumerate(filter(None, lines), 2):
+        row = dict(zip(header.split("\t"), line.split("\t"), strict=False))
+        lacking = [name for name in COLUMNS if name not in row]
+        if lacking:
+            raise DataError(
+                f"{file}, line {number}: no {lacking[0]}; expected {', '.join(COLUMNS)}"
+            )
+        answer, canon = (_listed(row[name]) for name in ("targetValue", "targetCanon"))
+        if len(answer) != len(canon):
+            raise DataError(f"{file}, line {number}: targetValue and targetCanon differ in length")
+        context = row["context"]
+        meta = {"answer": answer, "canon": canon, "cluster": context}
+        fields = {"text": unescaped(row["utterance"]), "table": table(context), "meta": meta}
+        yield Sample(f"wiki_table_questions/{split}/{row['id']}", fields)
+
+
+def _listed(text: str) -> list[str]:
+    return [unescaped(one) for one in text.split("|")]
 
 
 def _table(root: Path, context: str) -> dict[str, Any]:
