@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from makers import training_jobs
@@ -212,3 +214,61 @@ def test_prompts_and_their_stored_pictures(tmp_path: Path) -> None:
     assert seen[0][2] == {"refused": True, "parts": []}
     assert [one["clip_score"] for one in seen[1]] == [0.5, 0.7, 0.9]
     assert _ood.TRIALS == 3
+
+
+FULL = yaml.safe_load((Path(mmdt_results.__file__).parents[1] / "card.yaml").read_text())["params"][
+    "full"
+]
+WRITTEN = ("Shake_", "Paraphrase_")
+"""Styles that scripts/ood_t2i.sh of the release runs; it has no `original`."""
+
+
+def test_pictures_are_judged_from_what_the_released_script_writes(tmp_path: Path) -> None:
+    hub, home = tmp_path / "hub", tmp_path / "results"
+    for style in ("original", *WRITTEN):
+        rows = [{"id": 4, "task": "helpfulness", "meta_prompt": style, "objects": None}]
+        parquet(hub / "ood" / f"{style}-00000-of-00001.parquet", rows)
+    for style, trial in itertools.product(WRITTEN, range(3)):
+        place = home / "text-to-image/ood" / style / "helpfulness" / MODEL
+        text(place / f"results_dict_{trial}.json", json.dumps({"4": {"clip_score": 0.3}}))
+    datasets = {
+        name: own
+        for campaign in FULL["campaigns"].values()
+        for name in [campaign["dataset"], *shifted(campaign)]
+        if (own := FULL["datasets"][name]).get("use", name) == "mmdt_t2i"
+    }
+    assert {own["style"] for own in datasets.values()} == set(WRITTEN)
+    for name, own in datasets.items():
+        params = {**mmdt_t2i.PARAMS, **own, "name": name, "path": str(hub)}
+        samples = list(mmdt_t2i.samples("test", {}, params))
+        outputs = predictor(home, tmp_path)(samples)
+        assert records(samples, outputs)["completions"].to_pylist() == [['{"clip_score": 0.3}'] * 3]
+
+
+def shifted(campaign: dict[str, Any]) -> list[str]:
+    """Return the datasets that a campaign's shifts stand for."""
+    return [FULL["shifts"][name]["dataset"] for name in campaign.get("shifts", ())]
+
+
+def test_the_scenario_that_the_released_script_leaves_out_is_named(tmp_path: Path) -> None:
+    hub, home = tmp_path / "hub", tmp_path / "results"
+    images(hub, "original")
+    answers(home, "Van_Gogh")
+    params = {"name": "mmdt_i2t", "path": str(hub), "scenario": "original"}
+    with pytest.raises(ModelError, match="run mmdt/main.py with --scenario original"):
+        predictor(home, tmp_path)(list(mmdt_i2t.samples("test", {}, params)))
+
+
+def test_the_paper_is_compared_by_its_own_rules() -> None:
+    """Every model whose answers are read by rules has an arm with the official ones."""
+    text_to_image = {
+        model
+        for campaign in ("shakespearean", "paraphrase")
+        for weights in FULL["campaigns"][campaign]["weights"]
+        for model in weights["models"]
+    }
+    by = {name: own for name, own in FULL["models"].items() if name not in text_to_image}
+    official = {name for name, own in by.items() if own.get("rules") == "official"}
+    assert official == {f"{name}_official" for name in set(by) - official}
+    for name in official:
+        assert by[name] == {**by[name.removesuffix("_official")], "rules": "official"}

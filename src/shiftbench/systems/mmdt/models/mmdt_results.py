@@ -7,7 +7,8 @@ from the sample:
     image_to_text/adv/MODEL/TASK/output_responses/ID.txt (of attribute: output_responses_origin and _target)
     text-to-image/ood/STYLE/TASK/MODEL/results_dict_{0,1,2}.json (objects with `answer`, clip_score, error)
 
-`rules` says how a judge's yes and a word are read. Its trainer is `given`.
+`rules` says how a judge's yes and a word are read; the paper's numbers are made by `official`. Its trainer is `given`.
+The released scripts write six scenarios and two styles; `original` of images needs a command of its own (README).
 
 Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood and adv. Rows are looked up by the place of the question
 among those of its task, as there, and the image's id must be the same, which is not looked at there.
@@ -157,7 +158,14 @@ def _text(file: Path) -> str:
 
 def _opened(file: Path) -> Any:
     if not file.is_file():
-        raise ModelError(f"{file} does not exist; expected what MMDT's scripts store of this model")
+        own = (
+            "; its script leaves the scenario original out: run mmdt/main.py with --scenario original"
+            if _ood.ORIGINAL in file.parts
+            else ""
+        )
+        raise ModelError(
+            f"{file} does not exist; expected what MMDT's scripts store of this model{own}"
+        )
     return file.open(encoding="utf-8", newline="")
 
 
