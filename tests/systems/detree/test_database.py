@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from scipy.special import softmax
 
@@ -18,6 +19,7 @@ from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.sample import Sample
+from shiftbench.systems.detree.datasets import realbench
 from shiftbench.systems.detree.methods import few_shot_database
 from shiftbench.systems.detree.models import _published
 from shiftbench.systems.detree.models._database import Database, Voter, threshold
@@ -162,6 +164,38 @@ def test_target_texts_join_or_take_the_place_of_the_database(tmp_path: Path) -> 
     assert not np.array_equal(other.vectors, added.vectors)  # another seed draws other texts
 
 
+@pytest.mark.parametrize("name", ["few_shot_unseen", "few_shot_paraphrase"])
+def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_path: Path) -> None:
+    """As detree/cli/test_score_knn.py: its database is MAGE_Unseen/.../train_0.jsonl and nothing else."""
+    full = yaml.safe_load((Path(realbench.__file__).parents[1] / "card.yaml").read_text())
+    own = dict(full["params"]["full"]["methods"][name])
+    dataset = full["params"]["full"]["datasets"][own.pop("support")]
+    file = tmp_path / dataset["files"]["train"][0]
+    file.parent.mkdir(parents=True)
+    rows = [
+        {"text": "x" * at, "label": str(at % 2), "src": "human" if at % 2 else "gpt2_xl", "id": at}
+        for at in range(14)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    params = {**realbench.PARAMS, "root": str(tmp_path), "files": dataset["files"]}
+    texts = [one for one in realbench.samples("train", {}, params) if isinstance(one, Sample)]
+    (tmp_path / "s").mkdir()
+    classes = {"classes": list(realbench.CLASSES)}
+    shards.write(texts, tmp_path / "s", text_classification.FIELDS, classes, 10**9)
+    assert own.pop("use") == "few_shot_database"
+    given = {**few_shot_database.PARAMS, **own, "support": "target"}
+    inputs = {
+        refs.weights("mage", "detree_mage", "given", 0): tmp_path / "w",
+        refs.shards("target", "train"): tmp_path / "s/manifest.json",
+    }
+    voter = Voter(embedded, drawn()[0], 0.5, 10, T)
+    found = few_shot_database.wrap(voter, given, inputs).database
+    assert {row.tobytes() for row in found.vectors} == {row.tobytes() for row in embedded(texts)}
+    assert (len(found.vectors), found.human.sum()) == (14, 7)
+    added = few_shot_database.wrap(voter, {**given, "mode": "add"}, inputs).database
+    assert len(added.vectors) == 40 + 14
+
+
 def test_more_shots_hold_fewer() -> None:
     texts = [Sample(str(at), {"label": at % 2}) for at in range(20)]
     few, more = (
@@ -180,6 +214,7 @@ def test_more_shots_hold_fewer() -> None:
         ({"support": ""}, "name under `support`"),
         ({"mode": "mix"}, "mode is 'mix'"),
         ({"weight": 0.0}, "weight is 0"),
+        ({"shots": -1}, "shots is -1"),
     ],
 )
 def test_few_shot_options_are_checked(given: dict[str, Any], fault: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ PARAMS: dict[str, object] = {"root": "", "files": {}, "counts": {}}
 LABELS = {"0": 0, "1": 1}
 SAME = {
     **dict.fromkeys(("ChatGPT", "chatGPT"), "chatgpt"),
-    **dict.fromkeys(("GPT2-XL", "gpt2"), "gpt2-xl"),
+    **dict.fromkeys(("GPT2-XL", "gpt2_xl", "gpt2"), "gpt2-xl"),
     **{f"gpt2_{size}": f"gpt2-{size}" for size in ("pytorch", "large", "small", "medium")},
     "GPT4": "gpt4",
     "davinci": "text-davinci",

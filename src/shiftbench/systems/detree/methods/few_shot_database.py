@@ -1,11 +1,13 @@
 """Few-shot adaptation without training: a few labelled target texts, embedded by the same net, join the database.
 
 `shots` texts of each side are drawn from `split` of the dataset `support`, anew for each training seed; none of them is
-tested, which the splits of that dataset must see to. `mode: add` puts them into the database, each with `weight` times
-the vote of a centre; `replace` leaves nothing else in it. The threshold stays that of the weights: the AUROC does not
-depend on it.
+tested, which the splits of that dataset must see to. `shots: 0` takes all, as the release does with its file of ten
+shots. `mode: add` puts them into the database, each with `weight` times the vote of a centre; `replace` leaves nothing
+else in it, as in the released evaluation. The threshold stays that of the weights: the AUROC does not depend on it.
 
-Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4 (few-shot adaptation by retrieval, 5 to 10 texts a side).
+Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4 (few-shot adaptation by retrieval, 5 to 10 texts a side);
+detree/cli/test_score_knn.py of heyongxin233/DETree, whose database is the file of labelled target texts and nothing
+else.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def wrap(
 
     Raises:
         ModelError: the predictor has no database.
-        ParamsError: no `support`, another `mode`, or a weight or number of shots that is not above 0.
+        ParamsError: no `support`, another `mode`, a weight that is not above 0, or a number of shots below 0.
         DataError: the support has fewer texts of a side than `shots`.
     """
     if not isinstance(predictor, Voter):
@@ -77,13 +79,16 @@ def _check(params: Mapping[str, Any]) -> None:
         raise ParamsError(
             f"few_shot_database: mode is {params['mode']!r}; {near(params['mode'], MODES)}"
         )
-    for name in ("weight", "shots"):
-        if params[name] <= 0:
-            raise ParamsError(f"few_shot_database: {name} is {params[name]}; expected more than 0")
+    if params["weight"] <= 0:
+        raise ParamsError(f"few_shot_database: weight is {params['weight']}; expected more than 0")
+    if params["shots"] < 0:
+        raise ParamsError(
+            f"few_shot_database: shots is {params['shots']}; expected 0 (all) or more"
+        )
 
 
 def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:
-    """Return `shots` texts of each side, in random order; human ones first.
+    """Return `shots` texts of each side (0: all), in random order; human ones first.
 
     Raises:
         DataError: a side has fewer.
@@ -91,10 +96,11 @@ def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Samp
     found = []
     for side in (0, 1):
         own = [sample for sample in samples if (sample.fields["label"] == 0) == (side == 0)]
-        if len(own) < shots:
+        wanted = shots or len(own)
+        if not 0 < wanted <= len(own):
             name = "machine" if side else "human"
             raise DataError(
-                f"few_shot_database: {shots} {name} texts are wanted, and support has {len(own)}"
+                f"few_shot_database: {wanted or 'some'} {name} texts are wanted, and support has {len(own)}"
             )
-        found += [own[at] for at in rng.choice(len(own), shots)]
+        found += [own[at] for at in rng.choice(len(own), wanted)]
     return found
