@@ -89,6 +89,13 @@ def mmdt_t2i(root: Path) -> Made:
 
 
 SO_FAKE = "0123456789abcdef0123456789abcdef01234567"
+SYNTHETIC = (
+    "image_{:05d}_A_tampered_sign_in_a_reddit_thread_seedream.png",
+    "image_{:04d}_1743630583.jpg",
+    "{:04d}_image3.png",
+    "real_reddit_{:04d}_20250513_231642.png",
+)
+"""Names of synthetic pictures in the second revision of So-Fake-OOD: prompts, numbers, of GPT-4o `real_reddit`."""
 SECOND_ORDER = ("real", "tampered", "full_synthetic")
 """Names of the integer labels in the second revision of So-Fake-OOD."""
 
@@ -101,7 +108,11 @@ def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, An
         mask = np.zeros((48, 64), np.uint8)
         mask[8:30, 10:40] = 255
         coded = {"bytes": encoded(Image.fromarray(mask)), "path": None}
-        kind = {"real": "reddit", "full_synthetic": "full_synthetic", "tampered": "flux_tampered"}
+        named = {
+            "real": f"reddit_{number:05d}.jpg",
+            "full_synthetic": SYNTHETIC[number // 3 % len(SYNTHETIC)].format(number),
+            "tampered": f"{number:05d}_openai_tampered.png",
+        }
         rows.append(
             {
                 "image": _image(number),
@@ -109,7 +120,7 @@ def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, An
                 "label": said if names is None else names.index(said),
                 "generator": None if said == "real" else ("flux", "imagen")[number // 3 % 2],
                 "source": None,
-                "filename": f"{number:05d}_{kind[said]}.png",
+                "filename": named[said],
             }
         )
     return rows

@@ -80,9 +80,9 @@ def test_a_snapshot_names_its_revision(tmp_path: Path) -> None:
 
 
 def test_the_mapping_is_checked_on_a_sample(tmp_path: Path) -> None:
-    """Numbers of one revision under the names of another: masks and file names speak against them."""
+    """Numbers of one revision under the names of another: masks and generators speak against them."""
     so_fake_files(tmp_path, "test", so_fake_rows(30, SECOND_ORDER), FIRST_ORDER)
-    with pytest.raises(DataError, match="is this the encoding of the revision|the file is named"):
+    with pytest.raises(DataError, match="is this the encoding of the revision|and the generator"):
         ood(tmp_path)
     bare = [{**row, "filename": None, "generator": None} for row in so_fake_rows(30, SECOND_ORDER)]
     so_fake_files(tmp_path, "test", bare, ("real", "full_synthetic", "tampered"))  # the third order
@@ -92,6 +92,64 @@ def test_the_mapping_is_checked_on_a_sample(tmp_path: Path) -> None:
     named = [{**row, "filename": None} for row in so_fake_rows(30, SECOND_ORDER)]
     so_fake_files(tmp_path, "test", named, swapped)
     with pytest.raises(DataError, match="and the generator"):
+        ood(tmp_path)
+
+
+VIEWED = (
+    ("tampered", "openai", "part1_09462_openai_tampered.png"),
+    ("real", None, "reddit_17083.jpg"),
+    (
+        "full_synthetic",
+        "Seedream3.0",
+        "image_00661_A_baby_smiles_while_holding_a_sign_seedream.png",
+    ),
+    ("full_synthetic", "Ideogram2", "image_8142_1743630583.jpg"),
+    ("full_synthetic", "imagen3", "9183_image3.png"),
+    ("full_synthetic", "GPT4o", "real_reddit_3009_20250513_231642.png"),
+)
+"""Rows of the second revision as the hub's viewer shows them: class, generator, file name."""
+FIRST_VIEWED = (
+    ("real", "reddit_18500.jpg"),
+    ("tampered", "06068_sd_tampered.png"),
+    ("tampered", "04280_flux_part2_tampered.png"),
+    ("full_synthetic", "full_synthetic_14576.png"),
+)
+"""Likewise of the first, which has no generators."""
+
+
+def viewed(rows: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return rows of a class, perhaps a generator, and a file name each."""
+    made = {CLASSES[at]: row for at, row in enumerate(so_fake_rows(3, names))}
+    return [
+        made[said] | {"filename": file} | ({"generator": told[0]} if told else {})
+        for said, *told, file in rows
+    ]
+
+
+def test_the_second_revision_names_synthetic_pictures_as_it_likes(tmp_path: Path) -> None:
+    so_fake_files(tmp_path, "test", viewed(VIEWED, SECOND_ORDER), SECOND_ORDER)
+    found = ood(tmp_path)
+    assert [CLASSES[one.fields["label"]] for one in found] == [said for said, _, _ in VIEWED]
+    assert [one.fields["meta"]["group"] for one in found] == [
+        told or "real" for _, told, _ in VIEWED
+    ]
+    unmade = [{**row, "generator": None} for row in viewed(VIEWED, SECOND_ORDER)]
+    so_fake_files(tmp_path, "test", unmade, SECOND_ORDER)
+    with pytest.raises(DataError, match="the label is tampered, and the generator ''"):
+        ood(tmp_path)
+
+
+def test_the_first_revision_is_checked_by_its_names(tmp_path: Path) -> None:
+    def rows(names: tuple[str, ...]) -> list[dict[str, Any]]:
+        made = viewed(FIRST_VIEWED, names)
+        return [{key: row[key] for key in ("image", "mask", "label", "filename")} for row in made]
+
+    so_fake_files(tmp_path, "test", rows(FIRST_ORDER), FIRST_ORDER)
+    found = ood(tmp_path)
+    assert [CLASSES[one.fields["label"]] for one in found] == [said for said, _ in FIRST_VIEWED]
+    assert not any("generator" in one.fields["meta"] for one in found[1:])
+    so_fake_files(tmp_path, "test", rows(FIRST_ORDER), ("real", "full_synthetic", "tampered"))
+    with pytest.raises(DataError, match="and the file is named 'reddit_18500.jpg'"):
         ood(tmp_path)
 
 

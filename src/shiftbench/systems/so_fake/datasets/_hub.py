@@ -9,15 +9,18 @@ What a label means is what the files say, never assumed: text names a class; an 
 that the files carry (`ClassLabel`), or in the option `labels` where they carry none. The first revision of So-Fake-OOD
 has full_synthetic, real, tampered; the second real, tampered, full_synthetic; a third order is in circulation. It is
 checked on `CHECKED` rows from all over the files before the first sample: a tampered image has a mask with marked
-pixels, no other has, and neither a file's name nor a generator speaks against the label; else nothing is read. A later
-row that contradicts its label is a bad one, which stops the run or is left out and counted (`on_error: skip`).
+pixels, no other has, and the generator does not speak against the label (the real ones have none), or, in files without
+that column, the file's name; else nothing is read. Names are not looked at beside generators: the second revision has
+wholly synthetic pictures that are called `real_reddit_3009_...png`, and names that are prompts. A later row that
+contradicts its label is a bad one, which stops the run or is left out and counted (`on_error: skip`).
 
 Every image goes through one path, whatever its file was: decoded, brought to `side` x `side` pixels (0: left as it is),
 coded as JPEG of `quality` and decoded again. A mask is brought to that size by areas, and a tampered image whose mask
 vanishes thereby is bad likewise; `meta.mask_share` is the marked share before and after.
 
 Source: the dataset cards of saberzl/So-Fake-OOD on the hub (both revisions): columns image, mask, label, filename, of
-the second revision generator and source, too. The card of So-Fake-Set could not be seen: `columns` renames.
+the second revision generator and source, too; file names by the hub's viewer of both. The card of So-Fake-Set could not
+be seen: `columns` renames.
 """
 
 from __future__ import annotations
@@ -57,8 +60,12 @@ PARAMS: dict[str, object] = {
     "quality": 95,
 }
 _REVISION = re.compile(r"[0-9a-f]{7,40}")
-_NAMED = {"tampered": TAMPERED, "full_synthetic": 1, "reddit": 0}
-"""Parts of file names, and the class that they speak of."""
+_NAMED = {
+    re.compile(r".*_tampered\.\w+"): TAMPERED,
+    re.compile(r"full_synthetic_\d+\.\w+"): 1,
+    re.compile(r"reddit_\d+\.\w+"): 0,
+}
+"""File names of the first revision, and the class that they speak of."""
 _SOURCE = re.compile(r"(\d+)_")
 Row = dict[str, Any]
 
@@ -165,7 +172,7 @@ def _rows(
     params: Mapping[str, Any],
     size: int = AT_ONCE,
 ) -> Iterator[Row]:
-    """Yield rows of a file under our names of columns; None for a column that it has not."""
+    """Yield rows of a file under our names of columns; None for a column that it has not, "" for no generator."""
     has = opened.schema_arrow.names
     columns = {name: params["columns"].get(name, name) for name in COLUMNS}
     for name in NEEDED:
@@ -177,7 +184,10 @@ def _rows(
     known = {name: theirs for name, theirs in columns.items() if theirs in has}
     for batch in opened.iter_batches(size, row_groups=groups, columns=list(known.values())):
         for row in batch.to_pylist():
-            yield {name: row.get(columns[name]) for name in COLUMNS}
+            own = {name: row.get(columns[name]) for name in COLUMNS}
+            if "generator" in known:
+                own["generator"] = own["generator"] or ""
+            yield own
 
 
 def _spread(files: Sequence[Path], params: Mapping[str, Any]) -> Iterator[tuple[Row, str]]:
@@ -220,22 +230,23 @@ def _mask(row: Row, where: str) -> Pixels | None:
 
 
 def _agree(label: int, row: Row, where: str, mask: Pixels | None) -> None:
-    """Refuse a row whose mask, file name or generator speaks against its label."""
+    """Refuse a row whose mask, and generator or else file name, speaks against its label."""
     said = CLASSES[label]
     if (mask is not None) != (label == TAMPERED):
         found = "has no marked pixels" if mask is None else "has marked pixels"
         raise DataError(
             f"{where}: the label is {said}, and the mask {found}; is this the encoding of the revision?"
         )
-    name = str(row["filename"] or "").lower()
-    for part, speaks in _NAMED.items():
-        if part in name and speaks != label:
+    generator = _generator(row)
+    if generator is not None:
+        if (generator == REAL) != (label == 0):
+            raise DataError(f"{where}: the label is {said}, and the generator {row['generator']!r}")
+        return
+    for form, speaks in _NAMED.items():
+        if form.fullmatch(str(row["filename"] or "")) and speaks != label:
             raise DataError(
                 f"{where}: the label is {said}, and the file is named {row['filename']!r}"
             )
-    generator = _generator(row)
-    if row["generator"] is not None and (generator == REAL) != (label == 0):
-        raise DataError(f"{where}: the label is {said}, and the generator {row['generator']!r}")
 
 
 def _generator(row: Row) -> str | None:
