@@ -74,9 +74,8 @@ def check(sample: Sample, classes: list[str]) -> None:
             f"{sample.key}: meta.answer is {answer!r}; expected true or false, or a list of texts"
         )
     canon = sample.fields["meta"].get("canon")
-    if canon is not None and not (
-        _is_list(canon) and _is_list(answer) and len(canon) == len(answer)
-    ):
+    texts = () if isinstance(answer, bool) else answer
+    if canon is not None and not (_is_list(canon) and len(canon) == len(texts)):
         raise DataError(f"{sample.key}: meta.canon is {canon!r}; expected a text for each answer")
 
 
