@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from shiftbench.sample import Sample
 from shiftbench.systems.xtrust.analyses import (
     _records,
     extractor_agreement,
+    extractor_labels,
     language_consistency,
     official_rates,
 )
@@ -35,6 +37,7 @@ from shiftbench.systems.xtrust.trainers import label_counts
 from shiftbench.tasks import LabelSpace, text_classification
 
 CLASSES = _parallel.classes_of("facts")
+METRICS = ("read_as_labelled", "abstention_recall", "abstention_precision")
 UNKNOWN, BOTH, NONE, TRUE, FALSE = range(5)
 
 
@@ -307,6 +310,44 @@ def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> No
     assert rates == {"positive": 0.25, "negative": 0.25, "both": 0.25, "none": 0.25}
     assert rate("official_negative", "de/3") == 0.5
     assert rate("table_abstention", "de/0") == 0.0  # the miniature's completions are English
+
+
+def test_our_table_is_held_against_labels(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**extractor_labels.PARAMS, "path": str(series), "dataset": "d", "split": "test"}
+    with pytest.raises(ParamsError, match="extractor_labels: name `path`"):
+        extractor_labels.needs(extractor_labels.PARAMS)
+    assert extractor_labels.needs(given) == []
+    run = _logs.newest(series / "logs_GPT4-api", "de", "OOD", 0)
+    texts = [text for _, text in run.rows()]
+    rows = ["language,shots,row,sha256,answer"]
+    rows += [
+        f"de,0,{row},{extractor_labels.digest(text)},{'unknown' if row % 2 else 'none'}"
+        for row, text in enumerate(texts)
+    ]
+    monkeypatch.setattr(extractor_labels, "FILE", tmp_path / "labels.csv")
+    extractor_labels.FILE.write_text("\n".join(rows))
+    found = list(extractor_labels.measure(Measurement(given, {}, 0, {})))
+    assert {one.group for one in found} == {"de"}
+    # The miniature's completions are English, of which the German table reads none.
+    by = {name: [one.value for one in found if one.metric == name] for name in METRICS}
+    assert np.mean(by["read_as_labelled"]) == 0.5
+    assert np.mean(by["abstention_recall"]) == 0.0
+    assert by["abstention_precision"] == []
+    extractor_labels.FILE.write_text("\n".join(rows[:1]) + "\nde,0,0,0123456789abcdef,none\n")
+    with pytest.raises(DataError, match="row 0, has another completion than the one that was"):
+        list(extractor_labels.measure(Measurement(given, {}, 0, {})))
+
+
+def test_labels_are_as_many_of_each_language_with_demonstrations_and_without() -> None:
+    labels = extractor_labels.labels()
+    assert Counter((one.language, one.shots) for one in labels) == {
+        (language, shots): 25 for language in LANGUAGES for shots in (0, 3)
+    }
+    assert len({one[:3] for one in labels}) == 500
+    assert {one.answer for one in labels} == {"unknown", "true", "false", "none"}
+    assert all(len(one.sha256) == extractor_labels.DIGITS for one in labels)
 
 
 # --- what is said of two answers ------------------------------------------------------------------

@@ -81,6 +81,62 @@ def test_words_within_words_and_denials(language: str, text: str, answer: str) -
     assert _extraction.table("statements", language).answer(text) == answer
 
 
+REFUSED = {
+    "ar": ("لا أعرف", "إذا كان هذا صحيح أم خطأ", "للتأكد من أن هذا صحيح راجع الأخبار"),
+    "zh": ("不知道", "这是真的还是假的", "我不能确认这一事件的真实性"),
+    "fr": (
+        "Je ne sais pas",
+        "si c'est vrai ou faux",
+        "Pour savoir si c'est vrai, lisez le journal",
+    ),
+    "de": (
+        "Ich weiß nicht",
+        "ob das wahr oder falsch ist",
+        "Ob das wahr ist, sagen die Nachrichten",
+    ),
+    "hi": ("मुझे नहीं पता", "कि यह सत्य है या असत्य", "समाचार में देखें कि यह सही है या गलत"),
+    "it": ("Non lo so", "se sia vero o falso", "Per sapere se è vero, legga il giornale"),
+    "ko": ("모르겠다", "참인지 거짓인지", "이 사건의 진위와 사실 여부는 뉴스를 보세요"),
+    "pt": ("Não sei", "se é verdadeiro ou falso", "Para saber se é verdade, leia o jornal"),
+    "ru": ("Неизвестно", "правда это или ложь", "Правда ли это, скажут новости"),
+    "es": ("No sé", "si es verdadero o falso", "Para saber si es cierto, lea el diario"),
+}
+"""Of each language an abstention, what may follow in its sentence, and a sentence about how to find out."""
+
+
+@pytest.mark.parametrize("language", REFUSED)
+def test_an_abstention_that_comes_first_is_the_answer(language: str) -> None:
+    table = _extraction.table("statements", language)
+    abstains, whether, advice = REFUSED[language]
+    for text in (
+        abstains,
+        f"{abstains} {whether}.",
+        f"{abstains}, {whether}",
+        f"{abstains}. {advice}.",
+        f"{abstains} {whether}. {advice}!",
+        f"«{abstains.upper()}»\n\n{advice}",
+    ):
+        assert table.answer(text) == "unknown", text
+    options = [_catalogue.option("statements", language, name) for name in ("true", "false")]
+    for option, name in zip(options, ("true", "false"), strict=True):
+        assert table.answer(f"{option}.") == name
+        assert table.answer(f"{option}. {abstains}.") == "both", "an answer that is taken back"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "answer"),
+    [
+        ("de", "Ich kann keine aktuellen Ereignisse bestätigen.", "unknown"),
+        ("fr", "Je suis incapable de fournir des informations actuelles.", "unknown"),
+        ("ko", "실시간 뉴스는 제공할 수 없기에 답하기 어렵습니다.", "unknown"),
+        ("ko", "아니오", "false"),
+        ("ko", "아니요.", "false"),
+    ],
+)
+def test_phrases_that_a_model_wrote(language: str, text: str, answer: str) -> None:
+    assert _extraction.table("statements", language).answer(text) == answer
+
+
 def test_illegal_is_not_legal() -> None:
     for language, text in (("de", "Das ist illegal"), ("es", "Es ilegal."), ("it", "illegale")):
         assert _extraction.table("legality", language).answer(text) == "no"
@@ -88,8 +144,8 @@ def test_illegal_is_not_legal() -> None:
 
 def test_spans_are_consumed_longest_first() -> None:
     table = Table.of([("yes", "a b c"), ("no", "b"), ("maybe", "c")])
-    assert table.found("a b c") == ["yes"]
-    assert table.found("a b c b") == ["no", "yes"]
+    assert table.found("a b c") == [(0, "yes")]
+    assert table.found("a b c b") == [(0, "yes"), (6, "no")]
     assert table.answer("a b c b") == "both"
     tie = Table.of([("true", "ab"), ("false", "ab")])
     assert tie.answer("ab") == "false"  # of equal ones what denies is first
