@@ -88,9 +88,10 @@ def images_of_negatives(folder: Path) -> dict[refs.Ref, Path]:
     return found
 
 
-def mined(inputs: dict[refs.Ref, Path]) -> tuple[nets.State, list[Any]]:
+def mined(inputs: dict[refs.Ref, Path], **params: Any) -> tuple[nets.State, list[Any]]:
     job = training_jobs.job(
-        "prompted", "neglabel", inputs=inputs, model_params=MODEL, images="far", trained=4, learnt_from="elsewhere"
+        "prompted", "neglabel", inputs=inputs, model_params=MODEL, images="far", trained=4, learnt_from="elsewhere",
+        **params,
     )  # fmt: skip
     return train_weights(job)
 

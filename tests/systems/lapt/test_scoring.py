@@ -19,7 +19,7 @@ from shiftbench.models import _sentences
 from shiftbench.sample import Sample
 from shiftbench.stages.score import score_cell
 from shiftbench.stages.train import train_weights
-from shiftbench.systems.lapt.models import _towers
+from shiftbench.systems.lapt.models import _towers, prompted
 from shiftbench.systems.lapt.trainers import _begin, lapt
 from shiftbench.tasks import LabelSpace, classification
 
@@ -75,8 +75,32 @@ def test_what_does_not_fill_a_group_is_dropped() -> None:
         scored(21)
 
 
+@pytest.mark.parametrize(
+    ("adjectives", "template"), [("photo", "This is a {} photo."), ("nice", "The nice {}.")]
+)
+def test_adjectives_are_scored_by_their_own_template(
+    inputs: Any, adjectives: str, template: str
+) -> None:
+    state, _ = mined(inputs, adjectives=adjectives)
+    words = prompted.read(state["words"])
+    own = {"green", "bad", "nice"} & set(words)
+    assert own
+    prompts = [(template if word in own else "The nice {}.").format(word) for word in words]
+    text = torch.nn.Linear(*state["text.weight"].shape[::-1], bias=False)
+    text.load_state_dict({"weight": state["text.weight"]})
+    net = torch.nn.Module()
+    net.text = text
+    tower = _towers.SentenceTower(net, inputs[refs.sources(_sentences.SOURCE)].parent)
+    assert unit(state["negatives"].numpy()) == pytest.approx(tower.texts(prompts).numpy(), abs=1e-5)
+
+
+def test_another_template_of_adjectives_is_refused(inputs: Any) -> None:
+    with pytest.raises(ParamsError, match="adjectives is 'phto'.*photo"):
+        mined(inputs, adjectives="phto")
+
+
 def test_no_step_from_the_nice_is_neglabel_exactly(inputs: Any, tmp_path: Path) -> None:
-    state, _ = mined(inputs)
+    state, _ = mined(inputs, adjectives="nice")
     none, _ = train_weights(begun(inputs, state, tmp_path, epochs=0, init="hand"))
     for name in ("head.weight", "head.bias", "negatives", "words", "unit"):
         assert torch.equal(none[name], state[name]), name

@@ -40,13 +40,26 @@ def candidates(
         most: of each kind the same share is kept, by the hash of the word, so many in all at most; 0: all.
     """
     nouns = sorted(set(_lemmas(folder / "index.noun")) - set(names))
-    adjectives = sorted(set(_lemmas(folder / "index.adj")) - set(names) - set(nouns))
-    if 0 < most < len(nouns) + len(adjectives):
-        share = most / (len(nouns) + len(adjectives))
-        nouns, adjectives = (
-            _fewer(words, int(share * len(words))) for words in (nouns, adjectives)
-        )
-    return nouns, adjectives
+    others = sorted(adjectives(folder) - set(names))
+    if 0 < most < len(nouns) + len(others):
+        share = most / (len(nouns) + len(others))
+        nouns, others = (_fewer(words, int(share * len(words))) for words in (nouns, others))
+    return nouns, others
+
+
+def adjectives(folder: Path) -> set[str]:
+    """Return WordNet's adjectives that are no nouns."""
+    return set(_lemmas(folder / "index.adj")) - set(_lemmas(folder / "index.noun"))
+
+
+def prompt(word: str, *, adjective: bool) -> str:
+    """Return the hand-written prompt of a word.
+
+    Example:
+        >>> prompt("zebra", adjective=False), prompt("green", adjective=True)
+        ('The nice zebra.', 'This is a green photo.')
+    """
+    return (ADJECTIVE if adjective else NAMED).format(word)
 
 
 def _lemmas(file: Path) -> list[str]:

@@ -5,9 +5,10 @@
 
 T is made anew at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
 (the released script's, beta 0); or `none`, the first term on features as they are. V and U begin at N(0, 0.02^2), or
-at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel). SGD with Nesterov momentum, a
-cosine per step down to 1e-8 of the rate. Images are encoded once. The log has the loss that is minimised and the one
-on unmixed features, on train and on val, after each epoch: as lam goes to 0 the first falls without the image.
+at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel with `adjectives: nice`). SGD with
+Nesterov momentum, a cosine per step down to 1e-8 of the rate, as in the released `OodMixupTrainer_idood`. Images are
+encoded once. The log has the loss that is minimised and the one on unmixed features, on train and on val, after each
+epoch: as lam goes to 0 the first falls without the image.
 
 Starts from weights of `neglabel` (`words`), which hold the negative labels; the first `trained` of them are learnt
 on, all are embedded with U and kept. `images` is a dataset of images of negative labels, its classes the first of

@@ -1,26 +1,30 @@
 """NegLabel: negative labels are mined from WordNet, and prompts are written by hand; nothing is learnt.
 
-    T = directions of `The nice <name>.` for ID names and negative labels; logits = scale * u T'
+    T = directions of `The nice <w>.` for ID names and nouns, `This is a <w> photo.` for adjectives
+    logits = scale * u T'
 
-What `_negatives` mines is embedded by the model's own text tower: nouns and ID names as `The nice <w>.`, adjectives
-as `This is a <w> photo.`. Labels that there are images of (`images`, a dataset) come first, whatever their q, so that
-LAPT can learn on them; then come the first `trained` labels by the rule for so many, then the rest of the rule for
-all of the model's `negatives`. The log has `negative/<word>` with its q for each, in this order.
+The model's own text tower embeds the words, with the same two prompts in mining and in scoring. `adjectives: nice`
+scores adjectives as nouns, which is where LAPT's `init: hand` begins. The labels of `images`, a dataset, come first,
+whatever their q, so that LAPT can learn on them. Then come the first `trained` labels by the rule for so many, then
+the rest of the rule for all of the model's `negatives`. The log has `negative/<word>` with its q for each, in this
+order.
 
 Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models", ICLR 2024
-(arXiv:2403.20078); constants from the released code of LAPT (YBZh/OpenOOD-VLM).
+(arXiv:2403.20078); constants and both prompts from the released code of LAPT (YBZh/OpenOOD-VLM at 804f331,
+`scripts/ood/neglabel/official.sh` and `get_text_features_neg` of `clip_fixed_ood_prompt`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from shiftbench import refs
 from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
+from shiftbench.errors import ParamsError, near
 from shiftbench.refs import Ref
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _begin, _negatives
@@ -36,7 +40,9 @@ PARAMS: dict[str, object] = {
     "candidates": 0,
     "scale": 0.0,
     "names": "classes",
+    "adjectives": "photo",
 }
+ADJECTIVES = ("photo", "nice")
 READS_SOURCES = True  # the text tower's
 CONTEXT = "The nice"
 
@@ -56,8 +62,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the dual encoder's state dict with a head of ID names and the negative labels beside it.
 
     Raises:
-        ParamsError: fewer negative labels than there are images of, or than are to be trained on.
+        ParamsError: fewer negative labels than there are images of, or than are to be trained on; `adjectives` is
+            neither `photo` nor `nice`.
     """
+    if job.params["adjectives"] not in ADJECTIVES:
+        raise ParamsError(
+            f"neglabel: adjectives is {job.params['adjectives']!r}; {near(job.params['adjectives'], ADJECTIVES)}"
+        )
     begun = _begin.begin(job)
     found = mined(job, begun)
     for rank, (word, q) in enumerate(found):
@@ -66,6 +77,12 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     context = begun.tower.context_of(CONTEXT)
     with torch.no_grad():
         known, others = (begun.tower.named(some, context) for some in (begun.names, words))
+    if job.params["adjectives"] == "photo":
+        own = _negatives.adjectives(_folder(job))
+        rows = [row for row, word in enumerate(words) if word in own]
+        if rows:
+            prompts = [_negatives.prompt(words[row], adjective=True) for row in rows]
+            others[rows] = begun.tower.texts(prompts)
     return begun.state(known, others, words=prompted.written(words))
 
 
@@ -78,20 +95,21 @@ def mined(job: TrainJob, begun: _begin.Begin) -> list[tuple[str, float]]:
             f"neglabel: there are images of {first} negative labels, {trained} are to be trained on and the model has "
             f"{count}; expected these numbers in ascending order"
         )
-    folder = job.inputs[refs.sources(_negatives.SOURCE)].parent
+    folder = _folder(job)
     taken = {*begun.names, *begun.forced}
     nouns, adjectives = _negatives.candidates(folder, taken, most=job.params["candidates"])
     known = begun.tower.texts([_negatives.NAMED.format(name) for name in begun.names])
+    own = _negatives.adjectives(folder)
 
-    def q(words: list[str], template: str) -> Any:
-        told = begun.tower.texts([template.format(word) for word in words])
+    def q(words: list[str]) -> Any:
+        told = begun.tower.texts([_negatives.prompt(word, adjective=word in own) for word in words])
         return _negatives.distances((told @ known.T).cpu().numpy())
 
-    forced = (
-        list(zip(begun.forced, map(float, q(begun.forced, _negatives.NAMED)), strict=True))
-        if first
-        else []
-    )
-    scored = (nouns, q(nouns, _negatives.NAMED)), (adjectives, q(adjectives, _negatives.ADJECTIVE))
+    forced = list(zip(begun.forced, map(float, q(begun.forced)), strict=True)) if first else []
+    scored = (nouns, q(nouns)), (adjectives, q(adjectives))
     some, every = (_negatives.chosen(size - first, *scored) for size in (trained, count))
     return [*forced, *some, *(one for one in every if one not in some)]
+
+
+def _folder(job: TrainJob) -> Path:
+    return job.inputs[refs.sources(_negatives.SOURCE)].parent
