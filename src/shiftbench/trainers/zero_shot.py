@@ -2,6 +2,9 @@
 
     logits = scale * u T',  u = v / ||v||,  rows of T = directions of `a photo of a <name>`
 
+`template` is one prompt, or a set of prompts (`imagenet_80`): then a row of T is the direction of the mean of its
+prompts' directions.
+
 Source: Radford et al., ICML 2021 (CLIP), section 3.1; the prompt, without a full stop, as in COOkeD (2025,
 https://arxiv.org/abs/2507.22576). `scale: 0` is the one that the net learnt; COOkeD fixes it at 100 for CLIP. `names:
 curated` takes the names that the model's authors curated (ImageNet's classes, in which two names stand for two each).
@@ -12,16 +15,17 @@ public ones (`same_seed: false`). Labels are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from shiftbench import refs
 from shiftbench.contracts import TrainJob
 from shiftbench.errors import ModelError, ParamsError, near
 from shiftbench.inference import nets
-from shiftbench.models import _pairs
+from shiftbench.models import _pairs, _templates
 from shiftbench.refs import Ref
 
 TASKS = ("classification",)
@@ -48,7 +52,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     Raises:
         ModelError: the model has no text tower, or no curated names of these classes.
-        ParamsError: `names` is neither.
+        ParamsError: `names` is neither, or `template` is no prompt and no set of prompts.
     """
     if job.params["names"] not in NAMES:
         raise ParamsError(
@@ -60,9 +64,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     net: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
     nets.load_into(net, nets.read_state(start), start)
     classes = job.classes if job.params["names"] == "classes" else job.plugin.curated(job.classes)
-    named = _pairs.prompts(classes, job.params["template"])
     with torch.inference_mode():
-        told = job.plugin.texts(net.eval(), named, job.model_params, job.inputs)
+        told = _told(job, net.eval(), classes)
     scale = job.params["scale"] or net.scale.item()
     job.log(0, "scale", scale)
     return _pairs.from_texts(nets.read_state(start), told, scale, unit=True)
+
+
+def _told(job: TrainJob, net: Any, classes: Sequence[str]) -> torch.Tensor:
+    """Return the text tower's vectors of the names, (classes, d): of one prompt, or means of directions of several."""
+    each = [
+        job.plugin.texts(net, _pairs.prompts(classes, template), job.model_params, job.inputs)
+        for template in _templates.of(job.params["template"])
+    ]
+    if len(each) == 1:
+        return each[0]
+    return torch.stack([F.normalize(one, dim=1) for one in each]).mean(0)
