@@ -1,0 +1,66 @@
+"""A picture is cut once: what a dataset stored as a square of some side, no model of the campaign cuts again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from makers import training_jobs
+from makers.repositories import HOME
+from shiftbench.models import _pretrained
+from shiftbench.plan import cards, scales
+from shiftbench.plan.params import Params
+
+
+def shown(params: Params) -> Iterator[tuple[str, str]]:
+    """Yield each dataset with each model that sees it in some campaign, whether clean or shifted to."""
+    for campaign in params.campaigns.values():
+        domains = {
+            params.options("shifts", name).get("dataset")
+            for name in campaign.shifts
+            if name in params.shifts and params.use("shifts", name) == "domain"
+        }
+        for dataset in {campaign.dataset, *domains} - {None, ""}:
+            for weights in campaign.weights:
+                yield from ((dataset, model) for model in weights.models)
+
+
+def cut_twice(params: Params) -> list[str]:
+    """Return which stored squares which models resize and cut again."""
+    found = []
+    for dataset, model in sorted(set(shown(params))):
+        side = params.options("datasets", dataset).get("side") or 0
+        options = params.options("models", model)
+        if side and "crop" in options and int(options["size"] / options["crop"]) != side:
+            found.append(f"{model} cuts the {side} px of {dataset} again")
+    return found
+
+
+@pytest.mark.parametrize("slug", scales.built())
+def test_no_model_cuts_a_stored_square_again(slug: str) -> None:
+    for scale in cards.load(slug).params:
+        assert cut_twice(scales.load(f"systems/{slug}/{scale}", HOME)) == []
+
+
+def test_a_second_cut_is_found() -> None:
+    params = scales.load("systems/shape-bias-robust-cnns/full", HOME)
+    entry = params.models["alexnet"].model_copy(update={"crop": 0.875})
+    again = params.model_copy(update={"models": {**params.models, "alexnet": entry}})
+    assert cut_twice(again) == [
+        "alexnet cuts the 224 px of imagenet again",
+        "alexnet cuts the 224 px of stylized again",
+    ]
+
+
+@pytest.mark.parametrize("model", ["alexnet", "googlenet_r", "resnet50"])
+def test_imagenet_reaches_the_nets_as_it_is_stored_and_stimuli_are_resized(model: str) -> None:
+    params = scales.load("systems/shape-bias-robust-cnns/full", HOME)
+    (sample,) = training_jobs.pictures(1, size=224, colour=True)
+    stored = sample.fields["image"].transpose(2, 0, 1)
+    seen = _pretrained.prepare_batch([sample], params.options("models", model))[0]
+    assert np.array_equal(seen, stored)
+    cue = _pretrained.prepare_batch([sample], params.options("models", f"{model}_cue"))[0]
+    assert cue.shape == seen.shape
+    assert not np.array_equal(cue, stored)
