@@ -15,9 +15,11 @@ from makers import fake_open_clip, training_jobs
 from shiftbench import plugins
 from shiftbench.errors import DataError, ModelError, ParamsError
 from shiftbench.inference import nets
+from shiftbench.plan import cards
 from shiftbench.refs import Ref
 from shiftbench.rng import RandomStream
 from shiftbench.stages.train import train_weights
+from shiftbench.systems.successful_interpolation.analyses import interpolation_path
 from shiftbench.systems.successful_interpolation.datasets import imagenet_relative
 from shiftbench.systems.successful_interpolation.trainers import (
     _mixture,
@@ -221,3 +223,29 @@ def test_objectnet_joins_classes_and_loses_its_border(tmp_path: Path) -> None:
     (lists / imagenet_relative.FILES[3]).write_text("banana\n")
     with pytest.raises(DataError, match="analog clock"):
         read("objectnet", root, lists=str(lists))
+
+
+def test_all_members_of_the_pool_begin_at_member_0() -> None:
+    """`hparam_info.json`: model_0 is the linear probe that the others were fine-tuned from."""
+    params = cards.load("successful-interpolation").params["full"]
+    paths, (pool,) = params["analyses"]["paths"], params["campaigns"]["pools"]["weights"]
+    for seed in pool["seeds"]:
+        member = f"imagenet/clip_vit_b32-soup-s{seed}"
+        origin = interpolation_path.start_of(member, paths)
+        assert origin == Ref("weights", "imagenet/clip_vit_b32-soup-s0")
+        assert interpolation_path._label(member, origin.name) == f"soup_{seed}"
+    assert 0 not in pool["seeds"]
+    assert params["trainers"]["soup"]["path"].format(seed=0).endswith("/model_0.pt")
+
+
+def test_the_released_pair_begins_at_its_zero_shot_net() -> None:
+    params = cards.load("successful-interpolation").params["full"]
+    path = params["analyses"]["zero_shot_path"]
+    origin = interpolation_path.start_of("imagenet/clip_vit_l14-released_tuned-s0", path)
+    assert origin == Ref("weights", "imagenet/clip_vit_l14-released_start-s0")
+    names = ("released_start", "released_tuned")
+    files = {name: params["trainers"][name]["path"].rpartition("/")[2] for name in names}
+    assert files == {
+        "released_start": "zero-shot-vit-l14.pt",
+        "released_tuned": "checkpoint-4-vit-l14.pt",
+    }

@@ -4,12 +4,15 @@
       soup: {use: soup_member, path: "data/own/model_soups/model_{seed}.pt", start: zero_shot}
 
 Such a file holds the image tower below `model.`, without text transformer, and `classification_head`, which takes
-directions; with or without `module.` before all names. Text tower and all else are those of `start`, so that nothing
-but image tower and head differs between the two, and a mixture is one of these. `{seed}` is the member's number;
+directions; with or without `module.` before all names. The text tower and everything else are those of `start`, so
+that two members differ in image tower and head alone, and a mixture is one of these. `{seed}` is the member's number;
 `start` is of seed 0, whatever the member.
 
+Member 0 is the net that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
+(`hparam_info.json`: "LP initialization"). Paths to the members therefore begin at member 0 (`soup-s0`).
+
 Source: Wortsman et al., "Model soups", ICML 2022; `utils.py` of mlfoundations/model-soups, whose release v0.0.2 has
-model_0.pt (the start of all others) to model_71.pt, ViT-B/32 on ImageNet.
+model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the net tuned from it.
 """
 
 from __future__ import annotations
