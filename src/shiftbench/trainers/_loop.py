@@ -35,9 +35,15 @@ Validate = Callable[[torch.nn.Module], float]
 
 
 def fresh_net(job: TrainJob) -> torch.nn.Module:
-    """Build the job's net; its initial weights depend on seed and model only."""
+    """Build the job's net; its initial weights depend on seed and model only.
+
+    A model with `initial(params) -> tensors` replaces the weights of these names before training starts.
+    """
     torch.manual_seed(rng.derive(job.seed, job.model, "init"))
     net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    if hasattr(job.plugin, "initial"):
+        state = {**net.state_dict(), **job.plugin.initial(job.model_params)}
+        nets.load_into(net, state, f"{job.model}'s initial weights")
     return net
 
 
@@ -105,7 +111,8 @@ def schedule(
 
     `one_cycle`: up for 30%, down to nearly 0. `cosine`: down to 0. `warmup_cosine`: up from 0 for the share `warmup` of
     the steps, then down to a thousandth. `joined_cosine`: a cosine from the first step on, down to a thousandth, that a
-    rise from 0 over the share `warmup` meets (SupContrast's code, and so CIDER's and OpenOOD's). `constant`.
+    rise from 0 over the share `warmup` meets (SupContrast's code, and so CIDER's and OpenOOD's). `steps`: up from 0 for
+    the share `warmup`, then a fifth after 30%, 60% and 80% (Wide ResNet's 60, 120 and 160 of 200 epochs). `constant`.
 
     Raises:
         ParamsError: another name.
@@ -120,9 +127,12 @@ def schedule(
         return rates.LambdaLR(update, lambda step: _warmed(step, steps, round(warmup * steps)))
     if name == "joined_cosine":
         return rates.LambdaLR(update, lambda step: _joined(step, steps, round(warmup * steps)))
+    if name == "steps":
+        return rates.LambdaLR(update, lambda step: _stepped(step, steps, round(warmup * steps)))
     if name == "constant":
         return rates.ConstantLR(update, factor=1.0)
-    hint = near(name, ("one_cycle", "cosine", "warmup_cosine", "joined_cosine", "constant"))
+    known = ("one_cycle", "cosine", "warmup_cosine", "joined_cosine", "steps", "constant")
+    hint = near(name, known)
     raise ParamsError(f"schedule = {name!r} is unknown; {hint}")
 
 
@@ -131,6 +141,12 @@ def _warmed(step: int, steps: int, warm: int) -> float:
         return step / warm
     down = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
     return 0.001 + 0.999 * down
+
+
+def _stepped(step: int, steps: int, warm: int) -> float:
+    if step < warm:
+        return step / warm
+    return float(0.2 ** sum(step >= share * steps for share in (0.3, 0.6, 0.8)))
 
 
 def _joined(step: int, steps: int, warm: int) -> float:

@@ -39,6 +39,7 @@ TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **{name: value for name, value in erm.PARAMS.items() if name != "crops"},
     **_confidences.PARAMS,
+    "warmup": 0.0,
     "smoothing": 0.09,
     "smooth_by": "uniform",
     "weight": 500.0,

@@ -19,7 +19,7 @@ from shiftbench.systems.safe_reliable_ai_thesis.trainers import _watching
 from shiftbench.trainers import _loop, erm
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = dict(erm.PARAMS)
+PARAMS: dict[str, object] = {**erm.PARAMS, "warmup": 0.0}
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

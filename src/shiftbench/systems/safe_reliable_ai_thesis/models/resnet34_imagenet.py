@@ -1,0 +1,49 @@
+"""ResNet-34 that starts from ImageNet's weights, with a 3x3 first convolution for images of 32 px; pooling is kept.
+
+The first convolution (3x3, stride 1) and the last layer are fresh, by the training seed; all other weights are
+torchvision's when training starts. The max-pooling stays, so the first stage sees 16 x 16 positions. `resnet34_32x32`
+is the usual net for 32 px: without pooling, from fresh weights.
+
+Source: `main.py` of AoShuang92/Confidence_Calibration_CL at 8ab838b: `models.resnet34(pretrained=True)`, and its
+normalisation of CIFAR-10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from shiftbench.inference.nets import State
+from shiftbench.models import _pretrained, _resnet
+
+TASK = "classification"
+PARAMS: dict[str, object] = {
+    "weights": "IMAGENET1K_V1",
+    "size": 32,
+    "mean": [0.491, 0.482, 0.446],
+    "std": [0.247, 0.243, 0.261],
+}
+FRESH = ("conv1.", "fc.")
+prepare_batch = _resnet.prepare_batch
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    net = _torchvision(None)
+    net.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    net.fc = nn.Linear(net.fc.in_features, classes)
+    return _pretrained.Split(net, classes, params["mean"], params["std"])
+
+
+def initial(params: Mapping[str, Any]) -> State:
+    """Return torchvision's weights of ImageNet (a download), without first convolution and last layer."""
+    state = _torchvision(params["weights"]).state_dict()
+    return {f"body.{name}": t for name, t in state.items() if not name.startswith(FRESH)}
+
+
+def _torchvision(weights: str | None) -> Any:
+    from torchvision import models
+
+    return models.resnet34(weights=weights)
