@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from makers import shift_digests
 from shiftbench import plugins, refs
 from shiftbench.contracts import Measurement
 from shiftbench.errors import DataError
 from shiftbench.inference import nets
+from shiftbench.plan import cards
 from shiftbench.systems.pose_examiner.analyses import region_summary, released_searches
 from shiftbench.systems.pose_examiner.datasets import _examined, failure_regions
 
@@ -162,88 +165,146 @@ SECOND = (
     " ### iter [200] / Baseline [0.0] / Embedding distance  [2.0] / OUTPUT_MPJPE(real error) [99.0] / "
     "InvVposer(weight_zgen) [5.0]  / InvVposer+JointRange(weight) [5.0000] / grad[-3.1] \n"
 )
-TESTS = (
+BASE = (
     "##### Now testing checkpoints : [ ./Methods/PARE/master/hrnet_w32_conv_pare.pth ] \n"
     "------------------- [ 3dpw ] -------------------\n"
     "MPJPE : 81.81 \nPA-MPJPE : 50.78 \nPVE : 102.27 \n"
     "---------------------------------------------------------\n"
-    "##### Now testing checkpoints : [ ./Methods/PARE/ours/exp_best_pare.pth ] \n"
-    "------------------- [ advTraining_loop_6-3dpw ] -------------------\n"
-    "MPJPE : 73.65 \nPA-MPJPE : 47.25 \nPVE : 91.29 \n"
 )
-"""As tools/test.py writes them; the numbers are those of the repository's README."""
+ROUND = (
+    "###\n### Robustness testing on checkpoints : [ ./ADV_TRAINING_PARE/adv_loop_{before}.pth ]\n"
+    "### Final / MPJPE_STEP1 [1.0] / NormGap-MEAN [2.0] / SuccRate [0.5]\n"
+    "##### Now testing checkpoints : [ ./ADV_TRAINING_PARE/adv_loop_{after}.pth ] \n"
+    "------------------- [ advTraining_loop_{after}-3dpw ] -------------------\n"
+    "MPJPE : {mpjpe} \nPA-MPJPE : 47.25 \nPVE : 91.29 \n"
+)
+"""As tools/test_final.py and tools/test.py write them in each round of train.sh."""
+EXPS = "ADV_TRAINING_PARE/exps_loop_1"
+
+
+def searched(place: Path, folder: str, mean: float | None = None) -> None:
+    """Write two searchers, one of which succeeded."""
+    for number, (gap, own, easy) in enumerate(((0.476, 95.0, 0.4), (1.32, 150.0, 0.05)), 1):
+        evaluated = place / folder / f"Proc_{number}_evaluation"
+        evaluated.mkdir(parents=True)
+        line = EVALUATION.format(gap=gap, mean=mean or own, easy=easy)
+        (evaluated / "evaluation_error.txt").write_text(line)
+        trained = place / folder / f"Proc_{number}_training"
+        trained.mkdir()
+        lines = FIRST.format(at=0, error=80.0) + FIRST.format(at=1, error=110.5) + SECOND
+        (trained / "training_loss.txt").write_text(lines)
 
 
 @pytest.fixture
 def released(tmp_path: Path) -> Path:
-    """Two searchers of PARE in the layout of the official code, one of which succeeded."""
-    for number, (gap, mean, easy) in enumerate(((0.476, 95.0, 0.4), (1.32, 150.0, 0.05)), 1):
-        for folder, value in (("exps", mean), ("random_poses", 70.0)):
-            place = tmp_path / "pare" / folder / f"Proc_{number}_evaluation"
-            place.mkdir(parents=True)
-            text = EVALUATION.format(gap=gap, mean=value, easy=easy)
-            (place / "evaluation_error.txt").write_text(text)
-        place = tmp_path / "pare/exps" / f"Proc_{number}_training"
-        place.mkdir()
-        lines = FIRST.format(at=0, error=80.0) + FIRST.format(at=1, error=110.5) + SECOND
-        (place / "training_loss.txt").write_text(lines)
-    (tmp_path / "evaluation_results.txt").write_text(TESTS)
+    """Two runs of train.sh, of six rounds each; in the first the original was tested, too."""
+    for run, last in ((0, 75.0), (1, 76.0)):
+        place = tmp_path / f"run_{run}"
+        searched(place, EXPS)
+        rounds = "".join(ROUND.format(before=n, after=n + 1, mpjpe=last + 5 - n) for n in range(6))
+        (place / "evaluation_results.txt").write_text((BASE if run == 0 else "") + rounds)
     return tmp_path
 
 
-def read(folder: Path) -> dict[tuple[str, str, str | None], float]:
-    params = {**released_searches.PARAMS, "path": str(folder), "models": ["pare"]}
-    job = Measurement(params, {}, 0, {})
+def read(folder: Path, **params: Any) -> dict[tuple[str, str, str | None], float]:
+    given = {**released_searches.PARAMS, "path": str(folder), "runs": ["run_0", "run_1"], **params}
+    job = Measurement(given, {}, 0, {})
     return {(o.metric, o.weights, o.group): o.value for o in released_searches.measure(job)}
 
 
-def test_what_the_official_code_writes_is_read(released: Path) -> None:
+def test_what_train_sh_writes_is_read(released: Path) -> None:
     rows = read(released)
-    one, two = (f"smpl_bodies/pare-examiner-s{n}" for n in range(2))
-    assert rows["success", one, None] == 0
-    assert rows["success", two, None] == 1
+    one, two, three, four = (f"smpl_bodies/pare-examiner-s{n}" for n in range(4))
+    assert [rows["success", name, None] for name in (one, two, three, four)] == [0, 1, 0, 1]
     assert rows["region_error", two, None] == 150.0
-    assert rows["prior_error", two, None] == 70.0
     assert rows["centre_error", one, None] == 110.5
     assert rows["easy_share", two, "successful"] == 0.05
-    assert rows["error_median", two, "successful"] == 140.0
+    assert rows["error_median", four, "successful"] == 140.0
     assert ("error_median", one, "successful") not in rows
     assert rows["region_error_of", "smpl_bodies/pare-pretrained-s0", None] == 150.0
-    assert rows["mpjpe_mm", "smpl_bodies/pare-pretrained-s0", None] == 81.81
-    assert rows["mpjpe_mm", "smpl_bodies/pare-failures-s0", None] == 73.65
-    assert rows["pve_mm", "smpl_bodies/pare-failures-s0", None] == 91.29
+    assert not [key for key in rows if key[0] == "prior_error"]
+    for n in range(1, 7):
+        for run, last in ((0, 75.0), (1, 76.0)):
+            name = f"smpl_bodies/pare-failures_{n}-s{run}"
+            assert rows["mpjpe_mm", name, None] == last + 6 - n
+
+
+def test_the_original_of_one_run_stands_for_all(released: Path) -> None:
+    rows = read(released)
+    assert {rows["mpjpe_mm", f"smpl_bodies/pare-pretrained-s{run}", None] for run in (0, 1)} == {
+        81.81
+    }
+
+
+def test_poses_of_the_prior_are_read_where_a_driver_wrote_them(released: Path) -> None:
+    for run in ("run_0", "run_1"):
+        searched(released / run, "random_poses", 70.0)
+    rows = read(released, random_poses={"pare": "random_poses"})
+    assert rows["prior_error", "smpl_bodies/pare-examiner-s1", None] == 70.0
+
+
+def test_the_first_line_of_an_evaluation_counts_as_in_test_final(released: Path) -> None:
+    file = released / "run_0" / EXPS / "Proc_2_evaluation/evaluation_error.txt"
+    file.write_text(file.read_text() + EVALUATION.format(gap=0.1, mean=1.0, easy=1.0))
+    assert read(released)["region_error", "smpl_bodies/pare-examiner-s1", None] == 150.0
+
+
+def test_full_claims_ask_for_nothing_that_train_sh_does_not_write(released: Path) -> None:
+    rows = {key[:2] for key in read(released)}
+    claims = yaml.safe_load(cards.file("pose-examiner").read_text())["claims"]
+    asked = [
+        (given["metric"], f"smpl_bodies/{given['weights']}-s1")  # searcher 1 and run 1 have all
+        for name, claim in claims.items()
+        if name.endswith("_full")
+        for given in selections(claim["value"])
+    ]
+    assert len(asked) == 4
+    assert not set(asked) - rows
+
+
+def selections(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield what an expression of a claim reads."""
+    if isinstance(value, dict) and "metric" in value:
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from selections(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from selections(inner)
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("evaluation_results.txt", "exp_best_pare", "other", "'other' is none of the checkpoints"),
+        ("evaluation_results.txt", "adv_loop_6", "other", "'other' is none of the checkpoints"),
+        ("evaluation_results.txt", "adv_loop_6", "adv_loop_x", "'adv_loop_x' is none of the"),
         (
             "evaluation_results.txt",
-            "loop_6-3dpw",
-            "loop_6-h36m",
-            "line 8: 'h36m' is none of the tests",
+            "loop_1-3dpw",
+            "loop_1-h36m",
+            "line 11: 'h36m' is none of the tests",
         ),
         (
             "evaluation_results.txt",
-            TESTS[:60],
-            "MPJPE : 1.0\n" + TESTS[:60],
+            BASE[:60],
+            "MPJPE : 1.0\n" + BASE[:60],
             "before the checkpoint",
         ),
         (
-            "pare/exps/Proc_1_evaluation/evaluation_error.txt",
+            f"{EXPS}/Proc_1_evaluation/evaluation_error.txt",
             "NormGap",
             "Gap",
             "nothing of NormGap",
         ),
         (
-            "pare/exps/Proc_2_evaluation/evaluation_error.txt",
+            f"{EXPS}/Proc_2_evaluation/evaluation_error.txt",
             "[1.32]",
             "[x]",
             "NormGap is 'x', no number",
         ),
         (
-            "pare/exps/Proc_1_training/training_loss.txt",
+            f"{EXPS}/Proc_1_training/training_loss.txt",
             "timeNeeds",
             "InvVposer",
             "no line of the first",
@@ -253,25 +314,24 @@ def test_what_the_official_code_writes_is_read(released: Path) -> None:
 def test_what_it_does_not_write_is_refused(
     released: Path, file: str, old: str, new: str, message: str
 ) -> None:
-    place = released / file
+    place = released / "run_0" / file
     place.write_text(place.read_text().replace(old, new))
     with pytest.raises(DataError, match=message):
         read(released)
 
 
 @pytest.mark.parametrize(
-    "lacking", ["evaluation_results.txt", "pare/exps/Proc_1_training/training_loss.txt"]
+    "lacking", ["evaluation_results.txt", f"{EXPS}/Proc_1_training/training_loss.txt"]
 )
 def test_a_file_that_is_missing_is_named(released: Path, lacking: str) -> None:
-    (released / lacking).unlink()
+    (released / "run_1" / lacking).unlink()
     with pytest.raises(DataError, match=f"{Path(lacking).name} does not exist"):
         read(released)
 
 
 def test_a_model_without_searches_is_refused(released: Path) -> None:
-    params = {**released_searches.PARAMS, "path": str(released)}
-    with pytest.raises(DataError, match=r"spin/exps has no Proc_N_evaluation"):
-        list(released_searches.measure(Measurement(params, {}, 0, {})))
+    with pytest.raises(DataError, match=r"run_0/spin/exps has no Proc_N_evaluation"):
+        read(released, searches={"spin": "spin/exps"})
 
 
 def test_every_part_is_found_by_its_name() -> None:

@@ -1,30 +1,34 @@
-"""What the official code of PoseExaminer writes, read: searches of each model, and its tests on 3DPW and on failures.
+"""What the official code of PoseExaminer writes, read: searches of a model, and its tests on 3DPW and on failures.
 
     analyses:
-      released_searches: {path: /data/poseexaminer, models: [pare]}
+      released_searches: {path: /data/poseexaminer, runs: [run_0, run_1, run_2]}
 
-Below the folder, for each of `models`,
+Each of `runs` is a folder below `path` in which train.sh was run; the number of a run is the seed of its trainings.
 
-- `MODEL/exps/Proc_N_training/training_loss.txt` and `MODEL/exps/Proc_N_evaluation/evaluation_error.txt`, N from 1
-  (train_advTesting.py and test_advTesting.py): searcher N - 1 of weights `MODEL-examiner`, under the metrics of
-  `region_summary`, in mm and radians;
-- `MODEL/random_poses/Proc_N_evaluation/evaluation_error.txt`, the same of poses of the prior: `prior_error`;
-
-and `evaluation_results.txt` (tools/test.py): MPJPE, PA-MPJPE and PVE of checkpoints, whose file's name `checkpoints`
-translates to weights with a seed, as `mpjpe_mm`, `pa_mpjpe_mm` and `pve_mm` on what the `--name` of the test ends
-with (`TESTS`).
+- `searches` has the folder of each model's searches: train.sh moves those on the original PARE to
+  `ADV_TRAINING_PARE/exps_loop_1`. Its `Proc_N_training/training_loss.txt` and `Proc_N_evaluation/evaluation_error.txt`
+  (train_advTesting.py, test_advTesting.py) are a searcher of weights `MODEL-examiner`, under the metrics of
+  `region_summary`, in mm and radians. Searchers of all runs are numbered on.
+- `random_poses` has for some models a folder with the same evaluations of poses of the prior: `prior_error`. Nothing in
+  the release writes these.
+- `evaluation_results.txt` (tools/test.py) has MPJPE, PA-MPJPE and PVE of checkpoints, as `mpjpe_mm`, `pa_mpjpe_mm` and
+  `pve_mm` on what the `--name` of the test ends with (`TESTS`). The checkpoint after round N of search and training,
+  `adv_loop_N.pth`, is `pare-failures_N`. `checkpoints` translates the names of other files. The original PARE
+  (`pare-pretrained`) is no training: what one run says of it stands for all runs. Of two tests of one checkpoint the
+  later one counts.
 
 Numbers are found by their names, not by their places in a line. A searcher succeeds when its region is larger than
 `size`; only those that do enter the group `successful` and `region_error_of`, the mean of a model over them.
 
-Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
-`tools/`).
+Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer at
+cf5fd11, `train.sh` and `tools/`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +38,24 @@ from shiftbench.refs import Ref
 
 PARAMS: dict[str, object] = {
     "path": "",
-    "models": ["pare", "spin", "hmr"],
+    "runs": ["."],
+    "searches": {"pare": "ADV_TRAINING_PARE/exps_loop_1"},
+    "random_poses": {},
     "checkpoints": {
-        "hrnet_w32_conv_pare": "pare-pretrained-s0",
-        "exp_best_pare": "pare-failures-s0",
+        "hrnet_w32_conv_pare": "pare-pretrained",
+        "exp_best_pare": "pare-failures_released",
     },
     "size": 0.6,
 }
 DATASET = "smpl_bodies"
 TESTS = {"3dpw": "threedpw", "failures": "failures"}
+ROUND = re.compile(r"adv_loop_(\d+)")
+ORIGINAL = "-pretrained"
 MEASURES = {"MPJPE": "mpjpe_mm", "PA-MPJPE": "pa_mpjpe_mm", "PVE": "pve_mm"}
 REAL, EASY = "OUTPUT_MPJPE(real error", "Per_C(percent of samples < 90)"
 Numbers = dict[str, float]
+Results = dict[tuple[str, str, str], float]
+"""Of weights without their seed, a metric and a dataset."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -59,42 +69,52 @@ def measure(job: Measurement) -> Iterator[Observation]:
     Raises:
         DataError: a file is missing, or a line is not as the official code writes it.
     """
-    folder, params = Path(job.params["path"]), job.params
-    for model in params["models"]:
-        yield from _model(folder / model, model, params["size"])
-    yield from _tests(folder / "evaluation_results.txt", params["checkpoints"])
+    params = job.params
+    runs = [Path(params["path"]) / run for run in params["runs"]]
+    for model, place in params["searches"].items():
+        prior = params["random_poses"].get(model)
+        seeds = count()
+        for run in runs:
+            yield from _searchers(
+                run / place, run / prior if prior else None, model, seeds, params["size"]
+            )
+    yield from _results(runs, params["checkpoints"])
 
 
-def _model(folder: Path, model: str, size: float) -> Iterator[Observation]:
-    exps = folder / "exps"
+def _searchers(
+    exps: Path, prior: Path | None, model: str, seeds: Iterator[int], size: float
+) -> Iterator[Observation]:
     numbers = sorted(
         int(found.parent.name.split("_")[1])
         for found in exps.glob("Proc_*_evaluation/evaluation_error.txt")
     )
     if not numbers:
         raise DataError(
-            f"{exps} has no Proc_N_evaluation/evaluation_error.txt; run tools/test_advTesting.py of PoseExaminer"
+            f"{exps} has no Proc_N_evaluation/evaluation_error.txt; run train.sh of PoseExaminer, or name the folder "
+            "under `searches`"
         )
     for number in numbers:
-        name = f"{DATASET}/{model}-examiner-s{number - 1}"
-        found = last(exps / f"Proc_{number}_evaluation/evaluation_error.txt")
-        prior = last(folder / f"random_poses/Proc_{number}_evaluation/evaluation_error.txt")
+        seed = next(seeds)
+        name = f"{DATASET}/{model}-examiner-s{seed}"
+        found = evaluation(exps / f"Proc_{number}_evaluation/evaluation_error.txt")
         first = first_phase(exps / f"Proc_{number}_training/training_loss.txt")
         success = found["NormGap"] > size
         values = {
             "region_error": found[f"{REAL} mean)"],
-            "prior_error": prior[f"{REAL} mean)"],
             "centre_error": first[f"{REAL})"],
             "region_size": found["NormGap"],
             "success": float(success),
         }
+        if prior:
+            random = evaluation(prior / f"Proc_{number}_evaluation/evaluation_error.txt")
+            values["prior_error"] = random[f"{REAL} mean)"]
         for metric, value in values.items():
             yield Observation(metric, "searcher", value, name, DATASET)
         if success:
             yield from _successful(found, name)
             own = f"{DATASET}/{model}-pretrained-s0"
             mean = found[f"{REAL} mean)"]
-            yield Observation("region_error_of", f"{number:03d}", mean, own, DATASET)
+            yield Observation("region_error_of", f"{seed + 1:03d}", mean, own, DATASET)
 
 
 def _successful(found: Numbers, name: str) -> Iterator[Observation]:
@@ -126,18 +146,18 @@ def _lines(file: Path) -> list[Numbers]:
     return [numbers_of(line) for line in file.read_text().splitlines() if "###" in line]
 
 
-def last(file: Path) -> Numbers:
-    """Return what the last line of an evaluation says.
+def evaluation(file: Path) -> Numbers:
+    """Return what the first line of an evaluation says, as `test_final.py` reads it.
 
     Raises:
         DataError: there is none, or a number is missing.
     """
-    lines = _lines(file)
+    first = next(iter(_lines(file)), {})
     wanted = {"NormGap", EASY, *(f"{REAL} {one})" for one in ("mean", "min", "max", "median"))}
-    if not lines or wanted - set(lines[-1]):
-        lacking = ", ".join(sorted(wanted - set(lines[-1] if lines else ())))
-        raise DataError(f"{file}: the last line says nothing of {lacking}")
-    return lines[-1]
+    if wanted - set(first):
+        lacking = ", ".join(sorted(wanted - set(first)))
+        raise DataError(f"{file}: the first line says nothing of {lacking}")
+    return first
 
 
 def first_phase(file: Path) -> Numbers:
@@ -152,9 +172,26 @@ def first_phase(file: Path) -> Numbers:
     return lines[-1]
 
 
-def _tests(file: Path, checkpoints: Mapping[str, str]) -> Iterator[Observation]:
+def _results(runs: Sequence[Path], checkpoints: Mapping[str, str]) -> Iterator[Observation]:
+    """Yield the tests of all runs; those of the original model stand for each run."""
+    each = [tests(run / "evaluation_results.txt", checkpoints) for run in runs]
+    original = {
+        key: value for found in each for key, value in found.items() if key[0].endswith(ORIGINAL)
+    }
+    for seed, found in enumerate(each):
+        for (weights, metric, dataset), value in {**found, **original}.items():
+            yield Observation(metric, "all", value, f"{DATASET}/{weights}-s{seed}", dataset)
+
+
+def tests(file: Path, checkpoints: Mapping[str, str]) -> Results:
+    """Return what `evaluation_results.txt` says of each checkpoint and test.
+
+    Raises:
+        DataError: the file is missing, or names a checkpoint or a test that is not known.
+    """
     if not file.is_file():
         raise DataError(f"{file} does not exist; tools/test.py of PoseExaminer writes it")
+    found: Results = {}
     weights = dataset = ""
     for number, line in enumerate(file.read_text().splitlines(), 1):
         where = f"{file}, line {number}"
@@ -162,14 +199,22 @@ def _tests(file: Path, checkpoints: Mapping[str, str]) -> Iterator[Observation]:
         named = re.match(r"-+ \[ *(\S+) *\] -+", line)
         value = re.match(r"(\S+) : ([0-9.]+)\s*$", line)
         if tested:
-            weights = _known(Path(tested[1]).stem, checkpoints, "checkpoints", where)
+            weights = _checkpoint(Path(tested[1]).stem, checkpoints, where)
         elif named:
             dataset = _known(named[1].rpartition("-")[2], TESTS, "tests", where)
         elif value and value[1] in MEASURES:
             if not (weights and dataset):
                 raise DataError(f"{where}: a result before the checkpoint and the test are named")
-            own = f"{DATASET}/{weights}"
-            yield Observation(MEASURES[value[1]], "all", float(value[2]), own, dataset)
+            found[weights, MEASURES[value[1]], dataset] = float(value[2])
+    return found
+
+
+def _checkpoint(stem: str, checkpoints: Mapping[str, str], where: str) -> str:
+    trained = ROUND.fullmatch(stem)
+    if trained and int(trained[1]):
+        return f"pare-failures_{int(trained[1])}"
+    known = {**checkpoints, "adv_loop_0": f"pare{ORIGINAL}"}  # train.sh copies the original there
+    return _known(stem, known, "checkpoints", where)
 
 
 def _known(name: str, known: Mapping[str, str], what: str, where: str) -> str:
