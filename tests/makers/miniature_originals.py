@@ -282,19 +282,21 @@ def webvision(tmp: Path) -> Made:
 
 
 def rendered_clips(tmp: Path) -> Made:
-    """Two clips of an external renderer, of ten and of twenty frames, with true frames and landmarks; two rates."""
+    """Two clips of an external renderer, of ten and of twenty frames, crops and whole, with true ones and landmarks."""
     random = np.random.default_rng(0)
     for name, count, rate in (("may.1", 10, 16000), ("may_2", 20, 22050)):
-        for part in ("frames", "truth"):
+        for turn, part in enumerate(("frames", "truth", "whole", "whole_truth")):
             (tmp / name / part).mkdir(parents=True)
             for number in range(count):
-                seed = 100 * count + number + (part == "truth")
-                picture(seed, (40, 36)).save(tmp / name / part / f"{number:05d}.png")
+                size = (40, 36) if turn < 2 else (64, 48)
+                picture(100 * count + number + turn, size).save(
+                    tmp / name / part / f"{number:05d}.png"
+                )
         wave = random.normal(0, 3000, count * rate // 25).astype(np.int16)
         wavfile.write(tmp / name / "audio.wav", rate, wave)
         found, truth = random.normal(40, 9, (2, count, 68, 2)).tolist()
         (tmp / name / "landmarks.json").write_text(json.dumps({"found": found, "truth": truth}))
-    return {}, {"path": str(tmp), "piece": 10, "least": 8}
+    return {}, {"path": str(tmp), "side": 0}
 
 
 def food101(tmp: Path) -> Made:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shiftbench.data import frames, shards
-from shiftbench.errors import DataError, FetchError
+from shiftbench.data.source_files import kept
+from shiftbench.errors import DataError, FetchError, ParamsError
+from shiftbench.plan import cards
 from shiftbench.stages.fetch import fetch
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes, espeak_sentences
 
@@ -47,6 +52,55 @@ def test_phonemes_take_as_long_as_the_sound(library: Path) -> None:
     assert not _espeak.is_pause(trimmed.phonemes[-1][1])
     assert trimmed.phonemes[0][0] == 0
     assert len(trimmed.wave) < len(spoken.wave)
+
+
+def test_a_voice_that_switches_language_is_refused(library: Path) -> None:
+    with pytest.raises(DataError, match=r"the voice 'de' switches language \(.*\(en\)"):
+        said(library, "The sauce should reduce to one cup", "de")
+
+
+@pytest.mark.parametrize("variant", ["nosuch", "f33", "F3"])
+def test_an_unknown_variant_is_refused(library: Path, variant: str) -> None:
+    with pytest.raises(DataError, match=f"no variant {variant!r} of voice 'en-us.{variant}'"):
+        said(library, voice=f"en-us+{variant}")
+
+
+@pytest.mark.parametrize(
+    "name", ["espeak_female", "espeak_scottish", "espeak_german", "espeak_spanish"]
+)
+def test_no_voice_of_the_card_switches_language(library: Path, name: str) -> None:
+    """A clip that switches would be refused, and end the run."""
+    given = cards.load("synctalk-plus-plus").params["embedded"]["datasets"][name]
+    params = {
+        **espeak_sentences.PARAMS,
+        **{k: v for k, v in given.items() if k not in ("use", "subset")},
+    }
+    sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: kept("wordnet")}
+    assert len(list(espeak_sentences.samples("test", sources, params))) == 50
+
+
+def test_german_sentences_are_german_and_under_the_english_keys(library: Path) -> None:
+    sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: kept("wordnet")}
+    own = {**espeak_sentences.PARAMS, "sentences": 10}
+    german = {**own, "voice": "de", "texts": "german"}
+    english, said = (
+        list(espeak_sentences.samples("test", sources, params)) for params in (own, german)
+    )
+    assert [one.key for one in english] == [one.key for one in said]
+    assert said[1].fields["text"] == "Er tat so, als wolle er mir die Hand geben"
+    assert not list(espeak_sentences.samples("train", sources, german))
+    with pytest.raises(DataError, match="german.txt has 50; lower `sentences` to 250"):
+        list(espeak_sentences.samples("test", sources, {**german, "sentences": 300}))
+    with pytest.raises(ParamsError, match="texts is 'germn'; did you mean german"):
+        list(espeak_sentences.samples("test", sources, {**own, "texts": "germn"}))
+
+
+@pytest.mark.parametrize("switch", ["(en)", "(de)", "(en-us)"])
+def test_a_switch_is_found_in_any_answer(switch: str) -> None:
+    about = {"samples": 1, "rate": 22050, "events": [[0, "a"], [0, switch], [0, "b"]]}
+    stream = io.BytesIO(json.dumps(about).encode() + b"\n\0\0")
+    with pytest.raises(DataError, match=re.escape(f"switches language ({switch}) in 'some text'")):
+        _espeak._answer(stream, {"text": "some text", "voice": "xx"})
 
 
 def test_lips_are_closed_where_they_must_be(library: Path) -> None:

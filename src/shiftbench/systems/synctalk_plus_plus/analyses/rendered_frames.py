@@ -1,9 +1,10 @@
 """Pictures of an external renderer beside the true ones: `psnr`, `ssim`, `lmd` and `landmark_jitter` of each clip.
 
-`path` is a folder of clips as `datasets/rendered_clips.py` has it; rows stand under `renderer`. PSNR and SSIM need
-`truth/`, as many frames of the same size; LMD needs both landmark lists of landmarks.json, jitter the list `found`. A
-clip without one of them has no row of what needs it; one without any is an error. Landmarks are those of the user's
-detector, of which LMD takes the mouth (48 to 67) where there are 68.
+`path` is a folder of clips as `datasets/rendered_clips.py` has it; rows have the name `renderer`. PSNR and SSIM need
+`whole/` and `whole_truth/`, as many whole frames of the same size: SyncTalk's 32.20 dB and LMD of 2.82 are of frames of
+512 x 512 px, and a face crop would have other values. LMD needs both landmark lists of landmarks.json, jitter the list
+`found`, in pixels of whole frames. A clip without one of them has no row of what needs it; one without any is an error.
+Landmarks are those of the user's detector, of which LMD takes the mouth (48 to 67) where there are 68.
 
 Source: ZiqiaoPeng/SyncTalk, nerf_triplane/utils.py (`PSNRMeter`, `LMDMeter`), whose landmarks are FAN's or dlib's.
 """
@@ -62,23 +63,32 @@ def measures(folder: Path) -> dict[str, float]:
         DataError: nothing can, or its parts do not fit each other.
     """
     found: dict[str, float] = {}
-    if (folder / "truth").is_dir():
-        own, truth = (
-            rendered_clips.opened(rendered_clips.pictures(folder / name))
-            for name in ("frames", "truth")
-        )
-        if own.shape != truth.shape:
-            raise DataError(
-                f"{folder}: frames are {own.shape[:3]}, true ones {truth.shape[:3]}; expected the same"
-            )
-        found |= {"psnr": motion.psnr(own, truth), "ssim": motion.ssim(own, truth)}
+    if (folder / "whole_truth").is_dir():
+        found |= _of_frames(folder)
     if (folder / "landmarks.json").is_file():
         found |= _of_landmarks(folder / "landmarks.json")
     if not found:
         raise DataError(
-            f"{folder} has neither truth/ nor landmarks.json; there is nothing to measure"
+            f"{folder} has neither whole_truth/ nor landmarks.json; there is nothing to measure"
         )
     return found
+
+
+def _of_frames(folder: Path) -> dict[str, float]:
+    """Return means over whole frames, which are read one by one."""
+    own, truth = (rendered_clips.pictures(folder / name) for name in ("whole", "whole_truth"))
+    if len(own) != len(truth):
+        raise DataError(
+            f"{folder}: whole/ has {len(own)} frames, whole_truth/ {len(truth)}; expected as many"
+        )
+    each = []
+    for one, other in zip(own, truth, strict=True):
+        a, b = rendered_clips.opened([one]), rendered_clips.opened([other])
+        if a.shape != b.shape:
+            raise DataError(f"{one} is {a.shape[1:3]}, {other} {b.shape[1:3]}; expected one size")
+        each.append((motion.psnr(a, b), motion.ssim(a, b)))
+    psnr, ssim = np.mean(each, axis=0)
+    return {"psnr": float(psnr), "ssim": float(ssim)}
 
 
 def _of_landmarks(file: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ events need initialisation with option 1, and are of type 7. It runs in a proces
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,10 +18,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, near
 
 SOURCE = "espeak_ng"
 WORKER = "_espeak_worker.py"
+VARIANTS = "espeak-ng-data/voices/!v"
+_SWITCH = re.compile(r"\([a-z-]+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,18 @@ def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
         folder: of the source `espeak_ng`.
         requests: `text`, `voice`, `pitch` (0 to 99, usually 50) and `rate` (words a minute, usually 175).
 
+    A voice may switch to another language for some words, and says so by events as `(en)`. Such a clip is refused: it is
+    not in the language of its voice.
+
     Raises:
-        DataError: no such voice, or the library ended.
+        DataError: no such voice or variant, a voice that switches to another language, or the library ended.
     """
     worker = Path(__file__).with_name(WORKER)
     command = [sys.executable, "-I", str(worker), str(folder.resolve())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         for request in requests:
+            _check_variant(folder, request["voice"])
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
             yield _answer(process.stdout, request)
@@ -81,4 +88,21 @@ def _answer(stream: IO[bytes], request: dict[str, Any]) -> Spoken:
     if "error" in about:
         raise DataError(f"espeak-ng: {about['error']}; asked for {request['text']!r}")
     wave = np.frombuffer(stream.read(2 * about["samples"]), dtype="<i2").astype(np.int16)
+    switches = sorted({name for _, name in about["events"] if _SWITCH.fullmatch(name)})
+    if switches:
+        raise DataError(
+            f"espeak-ng: the voice {request['voice']!r} switches language ({', '.join(switches)}) in "
+            f"{request['text']!r}; expected one language: take a voice that does not switch, or a text in its language"
+        )
     return Spoken(wave, about["rate"], tuple((at, name) for at, name in about["events"]))
+
+
+def _check_variant(folder: Path, voice: str) -> None:
+    """Refuse an unknown variant, which espeak-ng passes over."""
+    _, plus, variant = voice.partition("+")
+    known = folder / VARIANTS
+    if plus and known.is_dir() and not (known / variant).is_file():
+        names = [file.name for file in known.iterdir()]
+        raise DataError(
+            f"espeak-ng: no variant {variant!r} of voice {voice!r}; {near(variant, names)}"
+        )

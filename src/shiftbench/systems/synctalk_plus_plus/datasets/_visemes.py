@@ -24,7 +24,7 @@ from shiftbench.systems.synctalk_plus_plus.datasets import _espeak
 
 NAMES = ("openness", "width", "brow", "lids", "cheeks")
 SHAPES: dict[str, tuple[int, int]] = {
-    **dict.fromkeys(("p", "b", "m"), (0, 450)),
+    **dict.fromkeys(("p", "b", "m", "B"), (0, 450)),
     **dict.fromkeys(("f", "v"), (80, 500)),
     **dict.fromkeys(("w",), (180, 100)),
     **dict.fromkeys(("t", "d", "n", "l", "s", "z", "T", "D", "j"), (200, 600)),

@@ -7,9 +7,12 @@ has the same key in every voice, so that voices are compared sentence by sentenc
 one is learnt in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
 the first ones.
 
-Another language reads the English words by its own rules and with its own sounds.
+Another language reads the English words by its own rules and with its own sounds. A voice that reads English words in
+English, as the German one does, is refused (`_espeak.speak`). `texts: german` has it say German sentences: the first
+tested sentence is replaced by the first of `german.txt`, and so on, under the same keys; nothing is learnt from them.
 
-Source: example sentences of WordNet's verbs (Miller 1995) of 6 to 12 words of letters; espeak-ng 1.52.
+Source: example sentences of WordNet's verbs (Miller 1995) of 6 to 12 words of letters; the German ones are ours, after
+the 50 that the embedded scale tests; espeak-ng 1.52.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.data import audio, frames
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.sample import Sample
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes
 
@@ -28,7 +31,7 @@ TASK = "audio_visual"
 CLASSES: tuple[str, ...] = ()
 NATIVE = ("train", "test")
 PART_OF = "espeak_sentences"
-ASSETS = ("_espeak_worker.py",)
+ASSETS = ("_espeak_worker.py", "german.txt")
 WORDNET = "wordnet"
 SOURCES = (_espeak.SOURCE, WORDNET)
 LICENCE = "WordNet licence (text); spoken by espeak-ng, which asks nothing of what it says"
@@ -44,7 +47,9 @@ PARAMS: dict[str, object] = {
     "rate": 175,
     "sentences": 300,
     "start": 0.0,
+    "texts": "wordnet",
 }
+TEXTS = ("wordnet", "german")
 _SENTENCE = re.compile(rb'"([A-Za-z][A-Za-z\' ,]*)"')
 SHORTEST, LONGEST = 6, 12  # words
 EVERY = 5
@@ -54,8 +59,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield the sentences of a split, spoken.
 
     Raises:
-        DataError: a source is not there, or espeak-ng has no such voice.
+        DataError: a source is not there, espeak-ng has no such voice, or the voice switches to another language.
+        ParamsError: `texts` is neither `wordnet` nor `german`.
     """
+    if params["texts"] not in TEXTS:
+        raise ParamsError(
+            f"espeak_sentences: texts is {params['texts']!r}; {near(params['texts'], TEXTS)}"
+        )
     texts = sentences(sources[WORDNET], params["sentences"], params["start"])
     voices = list(params["voices"]) or [params["voice"]]
     wanted = {
@@ -63,9 +73,26 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         for turn, (number, text) in enumerate(texts.items())
         if (turn % EVERY == EVERY - 1) == (split == "test")
     }
+    if params["texts"] == "german":
+        wanted = _in_german(wanted) if split == "test" else {}
     found = _espeak.speak(sources[_espeak.SOURCE], wanted.values())
     for (number, request), spoken in zip(wanted.items(), found, strict=True):
         yield clip(f"{PART_OF}/{split}/{number:05d}", request, spoken.trimmed())
+
+
+def _in_german(wanted: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Return the requests with German sentences.
+
+    Raises:
+        DataError: there are fewer of these.
+    """
+    texts = Path(__file__).with_name("german.txt").read_text("utf-8").splitlines()
+    if len(texts) < len(wanted):
+        raise DataError(
+            f"{len(wanted)} sentences are tested, german.txt has {len(texts)}; lower `sentences` to {5 * len(texts)}"
+        )
+    german = zip(wanted.items(), texts, strict=False)
+    return {number: {**request, "text": text} for (number, request), text in german}
 
 
 def _manner(params: dict[str, Any]) -> dict[str, int]:

@@ -1,16 +1,20 @@
-"""What an external renderer made: for each clip a folder of frames and the sound that drove it.
+"""What an external renderer made: for each clip a folder of face crops and the sound that drove it.
 
-    PATH/NAME/frames/*.png (or .jpg)     face crops of one size, 25 a second, in the order of their names
+    PATH/NAME/frames/*.jpg (or .png)     face crops of 224 x 224 px, 25 a second, in the order of their names
     PATH/NAME/audio.wav                  the sound; of any rate, width and number of channels
-    PATH/NAME/truth/*.png                true frames, if any (`analyses/rendered_frames.py` compares them)
-    PATH/NAME/landmarks.json             {"found": [[[x, y], ...], ...], "truth": ...}, likewise
+    PATH/NAME/truth/*.jpg                crops of the real video with this sound, if any: a dataset with `part: truth`
+    PATH/NAME/whole/*.png                whole frames, and true ones (`whole_truth/`): `analyses/rendered_frames.py`
+    PATH/NAME/landmarks.json             {"found": [[[x, y], ...], ...], "truth": ...}, in pixels of whole frames
 
-A clip is cut into pieces of `piece` frames, the rest of fewer than `least` is left out with the clip's name; a piece
-knows its clip (`meta.cluster`), which is what is resampled. Only `frames` and `audio.wav` are read here.
+A clip is one sample, since SyncNet takes minimum and median of one curve over a whole track. A clip of more than
+1,000,000 rows (4,464 frames of 224 px, 2 min 58 s) is refused: a PNG has no more. `side: 0` takes crops of any size.
+
+LSE depends on the crop. The released one is `run_pipeline.py` of joonson/syncnet_python: S3FD's box, centre and half
+side bs smoothed by a median over 13 frames; rows from my - bs to my + 1.8 bs and columns mx +- 1.4 bs, which leans to
+the chin; grey of 110 beyond the picture; 224 px, XVID, then JPEG. The README of SyncTalk++ has its commands.
 
 Source: the protocol of SyncTalk (ZiqiaoPeng/SyncTalk) and SyncTalk++: a person's model is driven by each sound, and
-judged with and without true frames. SyncTalk's data are transforms_train.json and transforms_val.json beside the
-frames; what it writes is a video, whose frames and sound any tool takes apart.
+judged with and without true frames; `run_pipeline.py` and `SyncNetInstance.py` of joonson/syncnet_python.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from shiftbench.data import audio, frames
-from shiftbench.errors import DataError
+from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.sample import Sample
 
 TASK = "audio_visual"
@@ -33,46 +37,60 @@ SOURCES: tuple[str, ...] = ()
 LICENCE = "the user's"
 CITATION = "Peng et al., SyncTalk++, 2025, arXiv:2506.14742 (protocol)"
 REDISTRIBUTE = False
-PARAMS: dict[str, object] = {"path": "", "piece": 125, "least": 50}
+PARAMS: dict[str, object] = {"path": "", "part": "frames", "side": 224}
+PARTS = ("frames", "truth")
 KINDS = (".png", ".jpg", ".jpeg")
+ROWS = 1_000_000
+"""Most rows of a PNG, in which a clip's frames are kept one below the other."""
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring."""
-    return {str(params["path"]): "a folder for each clip, with frames/ and audio.wav"}
+    return {str(params["path"]): f"a folder for each clip, with {params['part']}/ and audio.wav"}
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
-    """Yield each piece of each clip: `frames` (t h, w, 3), `audio`, `meta`; a piece that is too short as an error.
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield each clip: `frames` (t h, w, 3), `audio`, `meta`.
 
     Raises:
-        DataError: no clips; or one without frames or sound, with frames of several sizes, or a sound that ends early.
+        ParamsError: `part` is none of a clip.
+        DataError: no clips; or one without frames or sound, with frames of another size, too many of them, or a sound
+            that ends early.
     """
-    folders = clips(Path(params["path"]))
-    for folder in folders:
-        files = pictures(folder / "frames")
+    part = params["part"]
+    if part not in PARTS:
+        raise ParamsError(f"rendered_clips: part is {part!r}; {near(part, PARTS)}")
+    for folder in clips(Path(params["path"])):
+        crops = opened(pictures(folder / part))
+        _check(folder / part, crops, params["side"])
         wave = audio.read(folder / "audio.wav")
-        needed = (len(files) - 1) * frames.SAMPLES + 1
+        needed = (len(crops) - 1) * frames.SAMPLES + 1
         if len(wave) < needed:
             raise DataError(
                 f"{folder}: the sound has {len(wave)} samples at {audio.RATE} Hz and ends before the last of "
-                f"{len(files)} frames; expected {needed} or more"
+                f"{len(crops)} frames; expected {needed} or more"
             )
-        for first in range(0, len(files), params["piece"]):
-            part = files[first : first + params["piece"]]
-            if len(part) < min(params["least"], params["piece"]):
-                yield DataError(
-                    f"{folder}: the last {len(part)} frames are fewer than {params['least']}, and left out"
-                )
-                continue
-            sound = wave[first * frames.SAMPLES : (first + len(part)) * frames.SAMPLES]
-            strip = opened(part).reshape(-1, *opened(part[:1]).shape[2:])
-            name = folder.name.replace(".", "_")
-            meta = {"frames": str(len(part)), "cluster": name}
-            key = f"{params.get('name', 'rendered_clips')}/test/{name}_{first:06d}"
-            yield Sample(key, {"frames": strip, "audio": sound, "meta": meta})
+        name = folder.name.replace(".", "_")
+        meta = {"frames": str(len(crops)), "cluster": name}
+        fields = {
+            "frames": crops.reshape(-1, *crops.shape[2:]),
+            "audio": wave[: len(crops) * frames.SAMPLES],
+            "meta": meta,
+        }
+        yield Sample(f"{params.get('name', 'rendered_clips')}/test/{name}", fields)
+
+
+def _check(folder: Path, crops: np.ndarray, side: int) -> None:
+    height, width = crops.shape[1:3]
+    if side and (height, width) != (side, side):
+        raise DataError(
+            f"{folder}: frames are {height} x {width}, expected crops of {side} x {side}; make them with "
+            "run_pipeline.py of joonson/syncnet_python"
+        )
+    if len(crops) * height > ROWS:
+        raise DataError(
+            f"{folder} has {len(crops)} frames of {height} px; expected at most {ROWS // height}; cut the video"
+        )
 
 
 def clips(root: Path) -> list[Path]:
