@@ -73,7 +73,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 def _told(job: TrainJob, net: Any, classes: Sequence[str]) -> torch.Tensor:
     """Return the text tower's vectors of the names, (classes, d): of one prompt, or means of directions of several."""
-    each = [
+    each: list[torch.Tensor] = [
         job.plugin.texts(net, _pairs.prompts(classes, template), job.model_params, job.inputs)
         for template in _templates.of(job.params["template"])
     ]

@@ -62,8 +62,8 @@ def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
         folder: of the source `espeak_ng`.
         requests: `text`, `voice`, `pitch` (0 to 99, usually 50) and `rate` (words a minute, usually 175).
 
-    A voice may switch to another language for some words, and says so by events as `(en)`. Such a clip is refused: it is
-    not in the language of its voice.
+    A voice may switch to another language for some words, and says so by events as `(en)`. Such a clip is refused:
+    it is not in the language of its voice.
 
     Raises:
         DataError: no such voice or variant, a voice that switches to another language, or the library ended.
