@@ -129,7 +129,7 @@ def _spelled(line: _Line | None) -> str:
 
 
 def _judged(slug: str) -> Judged | None:
-    card, found = cards.load(slug), measured.load(slug)
+    card, found = cards.load(slug), measured.current(slug)
     if found is None:
         return None
     verdicts = tuple(measured.as_system(slug, card, found).verdicts)

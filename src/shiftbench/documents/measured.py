@@ -8,7 +8,7 @@ Rounded as the page rounds and sorted, so that the same tables give the same byt
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,20 +100,38 @@ def asked(card: Mapping[str, Any]) -> dict[str, Any]:
     return {"rules": rules, "reported": numbers}
 
 
-def is_stale(card: Card, measured: Measured) -> bool:
-    """Tell whether a card claims or reports something else than what was judged."""
+def current(slug: str) -> Measured | None:
+    """Return what was measured of a system, as far as its card still asks for it; None where nothing is kept.
+
+    A claim whose rule has changed since is NOT_RUN; a number of the paper that has changed has nothing beside it.
+    """
+    found = load(slug)
+    if found is None:
+        return None
+    card = cards.load(slug)
     now = asked(card.model_dump(mode="json"))
-    then = [{key: one[key] for key in PRINTED} for one in measured["reported"]]
-    return now != {"rules": measured["rules"], "reported": then}
+    kept = [name for name, rule in now["rules"].items() if found["rules"].get(name) == rule]
+    claims = [row for row in found["claims"] if row["claim"] in kept]
+    known = {_printed(one): one for one in found["reported"] if "number" in one}
+    beside = [known.get(_printed(one), {}) | one for one in now["reported"]]
+    reported = [one | ({"number": at} if "number" in one else {}) for at, one in enumerate(beside)]
+    return {**found, "claims": [*claims, *_not_run(card, kept)], "reported": reported}
+
+
+def _printed(number: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(number[name] for name in PRINTED)
+
+
+def _not_run(card: Card, but: Iterable[str] = ()) -> list[dict[str, Any]]:
+    here = [name for name, claim in card.claims.items() if claim.scale == scales.DEFAULT]
+    empty = dict.fromkeys(column.name for column in claim_formats.CLAIMS.columns)
+    return [{**empty, "claim": name, "verdict": NOT_RUN} for name in here if name not in but]
 
 
 def as_system(slug: str, card: Card, measured: Measured | None) -> System:
     """Return a card with what was measured, as the page takes it; without, its claims are NOT_RUN."""
     if measured is None:
-        here = [name for name, claim in card.claims.items() if claim.scale == scales.DEFAULT]
-        empty = dict.fromkeys(column.name for column in claim_formats.CLAIMS.columns)
-        claims = [{**empty, "claim": name, "verdict": NOT_RUN} for name in here]
-        beside = []
+        claims, beside = _not_run(card), []
     else:
         claims = measured["claims"]
         names = [column.name for column in claim_formats.MEASURED.columns]

@@ -51,7 +51,7 @@ def pages(repository: Path) -> dict[str, str]:
 def readme(repository: Path, slug: str) -> str:
     """Return README.md of a system; where there is none yet, with what the card says above the generated part."""
     card, file = cards.load(slug), repository / _readme(slug)
-    found = measured.load(slug)
+    found = measured.current(slug)
     sections = (
         _claims(slug, card, found),
         _reported(slug, card, found),
@@ -86,7 +86,7 @@ def listing(repository: Path) -> str:
 
 
 def _built(repository: Path, slug: str) -> str:
-    card, found, file = cards.load(slug), measured.load(slug), repository / _readme(slug)
+    card, found, file = cards.load(slug), measured.current(slug), repository / _readme(slug)
     line = _ONE_LINE.search(file.read_text()) if file.is_file() else None
     counted = _counted([found] if found else [])
     minutes = found["minutes"] if found else None
@@ -108,7 +108,7 @@ def _counted(found: Iterable[Measured]) -> str:
 
 def _together() -> str:
     """Return the row of all systems that were measured."""
-    found = [one for slug in _shipped(built=True) if (one := measured.load(slug))]
+    found = [one for slug in _shipped(built=True) if (one := measured.current(slug))]
     minutes = sum(one["minutes"] or 0 for one in found)
     return _row(f"{len(found)} systems", "", _counted(found), f"{minutes:.0f}", "")
 
@@ -158,15 +158,25 @@ def _judged(claim: Claim) -> str:
 def _where(slug: str, found: Measured | None) -> str:
     """Say on what machine, in what time, and from which tables."""
     if found is None:
-        return f"Not run here yet: `make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`."
+        return f"Not run here yet: {_again(slug)}."
     place = found["environment"]
     gpu = place["gpu"] or "no GPU"
     minutes = found["minutes"]
     took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
         f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
-        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims."
+        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims.{_since(slug, found)}"
     )
+
+
+def _since(slug: str, found: Measured) -> str:
+    if all(row["verdict"] != measured.NOT_RUN for row in found["claims"]):
+        return ""
+    return f" Claims that changed since are *not run here* yet: {_again(slug)}."
+
+
+def _again(slug: str) -> str:
+    return f"`make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`"
 
 
 def _values(one: Verdict) -> str:
