@@ -3,8 +3,8 @@
     python benchmarks/interval_coverage.py [--sets 2000] [--draws 1000]
 
 Every set is new samples (and new training seeds); replicates are those of the one resampler. Prints the tables of
-docs/statistics.md: about three minutes on one core at the defaults. `tests/statistics/test_coverage.py` is its short
-form. With 2,000 sets a share of 95% is known to one point (two standard errors).
+docs/statistics.md: about three minutes on one core at the defaults. `tests/statistics/test_interval_coverage.py` is its
+short form. With 2,000 sets a share of 95% is known to one point (two standard errors).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from shiftbench.metrics import ece
 from shiftbench.statistics import bootstrap, claims, expressions, intervals, thresholds
@@ -29,6 +30,13 @@ Floats = NDArray[np.float64]
 PLACES = ((50, 0.9), (50, 0.98), (200, 0.5), (200, 0.98), (200, 0.99), (2000, 0.9), (2000, 0.998))
 AREAS = ((25, 0.8), (25, 0.95), (100, 0.95), (100, 0.99))
 SEEDS, SPREADS = (2, 3, 5, 10), (0, 1, 5)
+CLUSTERED = (
+    ("normal values", "draws", False),
+    ("exponential values", "draws", True),
+    ("shares around 0.6", "share", False),
+    ("shares around 0.9", "share", True),
+)
+FAMILIES = ((20, 0.9), (50, 0.98), (500, 0.5), (500, 0.98))
 N, ACCURACY, COMMON = 500, 0.8, 0.5
 """Of nets whose seeds differ: samples, accuracy, and the share of a sample's difficulty that seeds have in common."""
 
@@ -88,6 +96,59 @@ def _both(values: Floats, n: int, truth: float) -> tuple[float, float]:
     )
 
 
+def _many(sets: int, units: int, *, clustered: bool = False) -> tuple[Any, Any]:
+    return np.full(sets, units), np.full(sets, clustered)
+
+
+def clusters(run: Simulation, count: int, kind: str, skewed: bool) -> tuple[float, float]:  # noqa: FBT001
+    """Return coverage of a mean over clusters of 20 samples: of percentiles, and as shown.
+
+    Args:
+        run: sets and draws.
+        count: clusters of a set.
+        kind: `draws`, clusters differ as much as samples within them; `share`, samples are right with a
+            probability that each cluster draws.
+        skewed: of `draws`, clusters lie exponentially around the truth; of `share` it is 0.9, else 0.6.
+    """
+    size, random = 20, run.random
+    weights = run.weights("clusters", count)
+    if kind == "share":
+        truth = 0.9 if skewed else 0.6
+        each = random.beta(4 * truth, 4 * (1 - truth), size=(run.sets, count))
+        means = random.binomial(size, each) / size
+    else:
+        truth = 1.0 if skewed else 0.0
+        each = (
+            random.exponential(size=(run.sets, count))
+            if skewed
+            else random.normal(size=(run.sets, count))
+        )
+        means = each + random.normal(size=(run.sets, count)) / np.sqrt(size)
+    values = means @ weights / weights.sum(axis=0)
+    shown = intervals.of_rows(
+        [kind] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, count, clustered=True)
+    )
+    return covered(*bootstrap.interval(values[:, 1:]), truth), covered(*shown, truth)
+
+
+def families(
+    run: Simulation, count: int, spread: float, n: int, truth: float
+) -> tuple[float, float]:
+    """Return coverage of a mean accuracy over seeds: of t over seeds alone, and of `intervals.of_family`."""
+    weights = run.weights("families", n)
+    off = spread * np.sqrt(truth * (1 - truth) / n)
+    held = np.zeros(2)
+    for _ in range(run.sets):
+        own = np.clip(truth + off * run.random.normal(size=(count, 1)), 1e-6, 1 - 1e-6)
+        common, alone = run.random.normal(size=n), run.random.normal(size=(count, n))
+        hits = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * alone < ndtri(own)
+        values = hits @ weights / weights.sum(axis=0)
+        low, high = intervals.of_family(values, "share", intervals.Units(n))
+        half = stdtrit(count - 1, 0.975) * values[:, 0].std(ddof=1) / np.sqrt(count)
+        held += abs(values[:, 0].mean() - truth) <= half, low <= truth <= high
+    return float(held[0] / run.sets), float(held[1] / run.sets)
+
+
 def calibration_error(run: Simulation, n: int, gap: float) -> dict[str, tuple[float, float]]:
     """Return, of ECE: how often an interval holds its estimate, and ECE of so many samples on average.
 
@@ -109,7 +170,9 @@ def calibration_error(run: Simulation, n: int, gap: float) -> dict[str, tuple[fl
     values = np.stack(found)
     ends = {
         "percentile": bootstrap.interval(values[:, 1:]),
-        "biased": intervals.biased(values[:, 0], values[:, 1:]),
+        "biased": intervals.of_rows(
+            ["biased"] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, n)
+        ),
     }
     own, mean = values[:, 0], float(values[:, 0].mean())
     return {
@@ -174,6 +237,12 @@ def lines(run: Simulation) -> Iterator[str]:
     yield "\n| seeds | spread | samples alone | over seeds |\n| ---: | ---: | ---: | ---: |"
     for count, spread in itertools.product(SEEDS, SPREADS):
         yield _row(str(count), spread, *seeds(run, count, spread))
+    yield "\n| clusters | of | percentiles | as shown |\n| ---: | --- | ---: | ---: |"
+    for count, (name, kind, skewed) in itertools.product((5, 7, 10, 20, 50), CLUSTERED):
+        yield _row(str(count), name, *clusters(run, count, kind, skewed))
+    yield "\n| seeds | spread | n | truth | t over seeds | as shown |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+    for count, spread, (n, truth) in itertools.product(SEEDS[1:], SPREADS, FAMILIES):
+        yield _row(str(count), spread, f"{n:,}", truth, *families(run, count, spread, n, truth))
     yield "\n| ECE, n | gap | interval | holds its estimate | holds the mean |"
     yield "| ---: | ---: | --- | ---: | ---: |"
     for n, gap in itertools.product((200, 1000), (0.0, 0.1)):

@@ -230,11 +230,9 @@ def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:
         values = [float(one.values[0]) for one in claims.estimates(claim, flat).values()]
     except expressions.NotEvaluable:
         return False
-    inside = (
+    return all(
         abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values
     )
-    exact = claim.kind == "exact" and all(value == claim.margin for value in values)
-    return exact if claim.kind == "exact" else all(inside)
 
 
 if __name__ == "__main__":

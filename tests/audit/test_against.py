@@ -291,7 +291,7 @@ def test_a_campaign_of_one_run_only(there):
 ROW: dict[str, Any] = {
     "campaign": "small", "task": "classification", "weights": "w", "method": "plain", "detector": None, "dataset": "d",
     "split": "test", "reference": None, "shift": "identity", "severity": 0.0, "group": None, "step": None,
-    "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 100, "seed": 0, "unit": "key",
+    "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 100, "seed": 0, "unit": "key", "units": 100,
 }  # fmt: skip
 TOLERANCES = {
     "rounding": ({"value": 0.5 + 5e-10}, {}, True),

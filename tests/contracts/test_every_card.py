@@ -265,3 +265,81 @@ def test_cards_are_listed_and_described(in_pristine):
     assert f"full takes {cards.load(SLUGS[0]).resources['full'].said()[:40]}" in described
     wrong = run(cli.app, ["describe", "system", f"{SLUGS[0]}x"]).exception
     assert f"did you mean {SLUGS[0]}" in str(wrong)
+
+
+# --- mistakes that reviews found in cards --------------------------------------------------------
+
+
+def canonical(value: Mapping[str, Any]) -> tuple[str, int]:
+    """Spell an expression, the sides of a difference in one order; 1, or -1 where they were exchanged."""
+    if "metric" in value:
+        return json.dumps(value, sort_keys=True), 1
+    name, operand, over = statements.parts(value)
+    sides = [canonical(one)[0] for one in (operand if name in statements.TWO else [operand])]
+    turned = name == "difference" and sides != sorted(sides)
+    return json.dumps([name, over, sides[::-1] if turned else sides]), -1 if turned else 1
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_no_two_judged_claims_of_a_kind_are_one_number(slug):
+    """Repeated and mirrored claims count twice among those that share the error, and among what is supported."""
+    judged: dict[tuple[str, ...], list[tuple[str, int, float]]] = {}
+    for name, claim in cards.load(slug).claims.items():
+        if claim.kind == "report" or claim.value is None:
+            continue
+        said, sign = canonical(claim.value)
+        others = judged.setdefault((claim.scale, claim.kind, claim.unit, str(claim.over), said), [])
+        for other, turned, margin in others:
+            mirrored = turned != sign and margin == -claim.margin
+            assert turned != sign, f"{name} and {other} judge one number"
+            assert not mirrored, f"{name} is {other} with the other sign"
+        others.append((name, sign, claim.margin))
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_a_judged_claim_can_have_units(slug):
+    """A claim of new training runs names weights of several seeds; one seed has no interval."""
+    card = cards.load(slug)
+    for name, claim in card.claims.items():
+        if claim.kind == "report" or claim.unit != "seed" or claim.scale != "embedded":
+            continue
+        assert claim.over != "seed", f"{name}: seeds are its units, and it is asked of each of them"
+
+
+@pytest.mark.parametrize("slug", BUILT)
+def test_who_claims_equal_training_has_it(slug):
+    """`as many steps`: the arms that the claim compares have the same steps or epochs in params."""
+    card = cards.load(slug)
+    trainers = card.params["embedded"].get("trainers") or {}
+    for name, claim in card.claims.items():
+        if claim.scale != "embedded" or claim.value is None or not _says_equal(claim.says):
+            continue
+        lengths = {
+            (key, options[key])
+            for trainer in _trainers(claim.value)
+            if (options := trainers.get(trainer))
+            for key in ("steps", "epochs")
+            if key in options
+        }
+        keys = [key for key, _ in lengths]
+        assert len(keys) == len(set(keys)), f"{name} says that training is equal: {sorted(lengths)}"
+
+
+def _says_equal(says: str) -> bool:
+    return any(
+        f"{word} steps" in says or f"{word} epochs" in says for word in ("as many", "same", "equal")
+    )
+
+
+def _trainers(value: Any) -> Iterator[str]:
+    """Yield the trainers that an expression's weights name."""
+    if isinstance(value, Mapping):
+        named = value.get("weights") or []
+        for weights in [named] if isinstance(named, str) else named:
+            parts = weights.rpartition("/")[2].split("-")
+            yield from parts[1:2]
+        for each in value.values():
+            yield from _trainers(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _trainers(each)

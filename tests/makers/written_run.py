@@ -199,4 +199,5 @@ def _row(seed: str, shards: Ref, value: float) -> dict[str, Any]:
         "n": 100,
         "seed": int(seed[2:]) if seed else None,
         "unit": "key",
+        "units": 100,
     }

@@ -88,12 +88,9 @@ def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
                 assert low < high or metric == "ece"  # all right of forty are no proof of all
                 continue
             one = (found.values[:, 0], found.values[:, 1:])
-            expected = (
-                intervals.biased(*one)
-                if metric == "ece"
-                else intervals.share(*one, np.array([40], dtype=np.int64))
-            )
-            assert (low, high) == pytest.approx([float(end[0]) for end in expected])
+            kind = "biased" if metric == "ece" else "share"
+            expected = intervals.of_rows([kind], *one, np.array([40]), np.array([False]))
+            assert (low, high) == pytest.approx(expected[:, 0])
 
 
 def test_what_is_neither_a_row_nor_a_mean_has_percentiles(tables: Tables) -> None:

@@ -40,16 +40,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_mean_over_corruptions_and_its_interval_come_from_the_paired_replicates() -> None:
     chapter = clothes()
     who = ("fashion_mnist/vit-erm", "plain")
-    rows = chapter.tables.replicates.filter(weights=who[0], metric="accuracy").filter(
-        pl.col("severity") > 0
-    )
-    draws = np.array(rows["draws"].to_list())
     entry = column(chapter, "corruptions-accuracy").entries[who]
-    assert draws.shape == (9, synthetic_tables.DRAWS)
-    mean = draws.mean(axis=0)
-    ends = intervals.share(np.array([entry.value]), mean[None], np.array([1]))
-    assert (entry.low, entry.high) == pytest.approx([float(end[0]) for end in ends])
-    expected = np.mean([0.862 - 0.09 * s * (0.6 + 0.3 * i) for i in range(3) for s in (1, 3, 5)])
+    seeds = []
+    for seed in range(3):
+        one = {"weights": f"{who[0]}-s{seed}", "metric": "accuracy"}
+        shown, drawn = (
+            frame.filter(**one).filter(pl.col("severity") > 0)
+            for frame in (chapter.tables.metrics, chapter.tables.replicates)
+        )
+        values, draws = shown["value"].to_numpy(), np.array(drawn["draws"].to_list())
+        assert draws.shape == (9, synthetic_tables.DRAWS)
+        seeds.append([values.mean(), *draws.mean(axis=0)])
+    ends = intervals.of_family(np.array(seeds), "share", intervals.Units(2000))
+    assert (entry.low, entry.high) == pytest.approx(ends)
+    of_seeds = (entry.seeds, entry.seed_low, entry.seed_high)
+    assert of_seeds == pytest.approx((3, seeds[0][0], seeds[2][0]))
+    expected = np.mean([0.864 - 0.09 * s * (0.6 + 0.3 * i) for i in range(3) for s in (1, 3, 5)])
     assert entry.value == pytest.approx(expected)
     assert entry.n == 2000
 
@@ -107,7 +113,11 @@ def test_a_mean_is_missing_where_a_position_was_not_evaluated() -> None:
 def test_seeds_stand_below_their_mean_and_lead_no_column() -> None:
     chapter = clothes()
     row = next(row for row in chapter.rows if row.label == "convnet-erm")
-    assert [label for _, label in row.seeds] == ["convnet-erm-s0", "convnet-erm-s1"]
+    assert [label for _, label in row.seeds] == [
+        "convnet-erm-s0",
+        "convnet-erm-s1",
+        "convnet-erm-s2",
+    ]
     assert all(
         "-s" not in weights
         for column in chapter.columns
@@ -236,7 +246,7 @@ def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
     figure = curves.figures[curves.plots[0].id]["accuracy"]
     line = next(one for one in figure["series"] if one["name"] == "convnet-erm")
     assert line["x"] == figure["x"]["ticks"] == [0, 1, 3, 5]
-    assert line["y"][0] == pytest.approx(90.2)
+    assert line["y"][0] == pytest.approx(90.4)
     assert [len(ends) for ends in line["y_ends"]] == [4, 4]
 
 
@@ -247,7 +257,7 @@ def test_reliability_pools_seeds_and_shifts() -> None:
         *(f"all shifts at severity {s}" for s in (1, 3, 5)),
     ]
     bars = panel.figures[panel.plots[0].id]["all shifts at severity 3"]["series"][1]
-    assert bars["n"][0] == 360  # 60 in bin 3, two seeds, three shifts
+    assert bars["n"][0] == 540  # 60 in bin 3, three seeds, three shifts
 
 
 def test_bins_of_confidence_are_closed_on_the_right() -> None:
@@ -304,3 +314,17 @@ def test_a_task_without_confidences_has_no_reliability() -> None:
         places=SimpleNamespace(who=[("a", "plain")]),
     )
     assert _pooled(chapter) == {}
+
+
+def test_a_mean_of_two_seeds_has_their_range_and_no_leader() -> None:
+    maker = synthetic_tables.clothes()
+    maker.rows = [row for row in maker.rows if row["seed"] < 2]
+    data = tables(maker)
+    board = columns(data, Places.of(data, "fashion_mnist", "test"), synthetic_outputs.ABOUT)
+    found = next(one for one in board if one.key == "clean-accuracy")
+    assert not found.best | found.tied
+    entry = found.entries["fashion_mnist/convnet-erm", "plain"]
+    assert (entry.low, entry.high) == (None, None)
+    assert found.measure.spread(entry) == "90.0 to 90.4, two seeds"
+    alone = found.entries["fashion_mnist/convnet-erm-s0", "plain"]
+    assert found.measure.spread(alone).startswith("[")

@@ -14,7 +14,7 @@ from makers.random_records import CLASSES, DRAWS, artifact, logits, samples
 from shiftbench.data import formats, schema
 from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
 from shiftbench.stages.aggregate import Tables, aggregate
-from shiftbench.statistics import bootstrap
+from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.tasks import LabelSpace, classification
 
@@ -122,10 +122,49 @@ def test_paired_differences(campaign: list[CellRows]) -> None:
         row(tables, weights=found[2][side], shift="identity") for side in ("weights_a", "weights_b")
     ]
     gap = values_of(tables, pair[0]) - values_of(tables, pair[1])
-    low, high = bootstrap.interval(gap)
+    difference = pair[0]["value"] - pair[1]["value"]  # type: ignore[operator]
+    both = np.concatenate([[difference], gap])
+    low, high, p_value = intervals.of_gap(both, (), intervals.Units(40))
     assert (found[2]["ci_low"], found[2]["ci_high"], found[2]["n"]) == (low, high, 40)
-    assert found[2]["difference"] == pair[0]["value"] - pair[1]["value"]  # type: ignore[operator]
-    assert found[2]["p_value"] == bootstrap.p_value(gap)
+    assert found[2]["difference"] == difference
+    assert found[2]["p_value"] == p_value
+    # A mean of two seeds, and one that has one: nothing is known of new ones.
+    assert (found[0]["ci_low"], found[0]["p_value"]) == (None, None)
+
+
+def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
+    """Of three seeds t, of two none: their values are told."""
+    artifacts = [
+        artifact(tmp_path, f"{net}-s{seed}", "identity", 0.0, logits(10 * at + seed))
+        for at, (net, count) in enumerate((("three", 3), ("two", 2), ("other", 3)))
+        for seed in range(count)
+    ]
+    tables = aggregate(artifacts, {"accuracy": {}}, DRAWS, 0)
+    for net, count in (("three", 3), ("two", 2)):
+        mean = row(tables, weights=f"toy/{net}")
+        each = [row(tables, weights=f"toy/{net}-s{seed}") for seed in range(count)]
+        own = [one["value"] for one in each]
+        assert (mean["seeds"], mean["seed_low"], mean["seed_high"]) == (count, min(own), max(own))
+        assert {one["seeds"] for one in each} == {None}
+        assert (mean["unit"], mean["units"]) == ("key", 40)
+        by_seed = np.stack([[one["value"], *values_of(tables, one)] for one in each])
+        ends = intervals.of_family(by_seed, "share", intervals.Units(40))
+        shown = np.array([mean["ci_low"], mean["ci_high"]], dtype=float)
+        assert shown == pytest.approx(ends, nan_ok=True)
+        assert np.isnan(shown).any() == (count == 2)
+    found = {(one["weights_a"], one["weights_b"]): one for one in tables.differences.to_pylist()}
+    assert found["toy/three", "toy/two"]["p_value"] is None
+    pair = found["toy/other", "toy/three"]
+    sides = [
+        {n: np.array([one["value"], *values_of(tables, one)]) for n, one in enumerate(each)}
+        for each in (
+            [row(tables, weights=f"toy/{net}-s{seed}") for seed in range(3)]
+            for net in ("other", "three")
+        )
+    ]
+    gap = sum(sides[0].values()) - sum(sides[1].values())
+    expected = intervals.of_gap(gap / 3, sides, intervals.Units(40))
+    assert (pair["ci_low"], pair["ci_high"], pair["p_value"]) == pytest.approx(expected)
 
 
 def test_differences_match_samples_by_key(tmp_path: Path) -> None:

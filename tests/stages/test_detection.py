@@ -14,7 +14,7 @@ from shiftbench.data import formats, schema
 from shiftbench.errors import DataError, ParamsError
 from shiftbench.sample import Sample
 from shiftbench.stages.aggregate import Detection, Tables, aggregate
-from shiftbench.statistics import bootstrap, delong, risk_coverage, search_tables
+from shiftbench.statistics import bootstrap, delong, intervals, risk_coverage, search_tables
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
 from shiftbench.statistics.score_curves import ROC
@@ -214,9 +214,15 @@ def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
     )
     draws = [find(tables, **place, detector=name)["draws"] for name in ("energy", "msp", "knn")]
     gaps = np.stack([draws[0] - draws[2], draws[1] - draws[2]])  # type: ignore[operator]
-    assert [row["ci_low"] for row in against] == list(bootstrap.interval(gaps)[0])
-    raw = bootstrap.p_value(gaps)
-    assert [row["p_value"] for row in against] == list(raw)
+    own = [row["difference"] for row in against]
+    units = min(find(tables, **place, detector=name)["units"] for name in ("energy", "msp", "knn"))
+    expected = [
+        intervals.of_gap(np.array([value, *gap]), (), intervals.Units(units))
+        for value, gap in zip(own, gaps, strict=True)
+    ]
+    assert [row["ci_low"] for row in against] == [low for low, _, _ in expected]
+    raw = [p_value for _, _, p_value in expected]
+    assert [row["p_value"] for row in against] == raw
     small, large = sorted(row["p_holm"] for row in against)
     assert (small, large) == (min(1, 2 * min(raw)), min(1, max(2 * min(raw), *raw)))
     sides = [

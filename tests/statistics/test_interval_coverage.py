@@ -93,7 +93,7 @@ def test_what_decides_nothing_says_so():
     assert "bootstrap.draws is to be 200" in few.doubt
     assert not intervals.of_draws(np.arange(201.0), 0.01).doubt
     flat = intervals.of_draws(np.ones(101), 0.05)
-    assert "no draw differs" in flat.note
+    assert "no draw differs" in flat.doubt
     lost = intervals.of_draws(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
     assert lost.note == "1 of 100 draws are not defined and left out"
 

@@ -110,9 +110,14 @@ def test_a_page_has_each_claim_as_measured_or_says_that_it_changed(slug):
 
 def test_what_changed_since_is_not_shown_as_measured(monkeypatch):
     kept = measured.load("palm")
-    name, number = next(iter(kept["rules"])), next(one for one in kept["reported"] if "number" in one)
+    name, number = (
+        next(iter(kept["rules"])),
+        next(one for one in kept["reported"] if "number" in one),
+    )
     other = {**kept, "rules": {**kept["rules"], name: "another rule"}}
-    other["reported"] = [{**one, "what": "another"} if one is number else one for one in kept["reported"]]
+    other["reported"] = [
+        {**one, "what": "another"} if one is number else one for one in kept["reported"]
+    ]
     monkeypatch.setattr(measured, "load", {"palm": other}.get)
     found = measured.current("palm")
     states = {row["claim"]: row["verdict"] for row in found["claims"]}

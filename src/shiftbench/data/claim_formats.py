@@ -23,6 +23,7 @@ CLAIMS = Format(
         *_VALUE,
         Column("confidence", pa.float64(), "share", "of the interval, corrected", 0, 1, nullable=True),
         Column("seeds", pa.int32(), "", "training seeds that are its units; null: samples alone", 1, nullable=True),
+        Column("units", pa.int64(), "", "samples or clusters, fewest of a row; null: not known", 0, nullable=True),
         Column("reason", pa.string(), "", "why it is not evaluable or inconclusive, or a note", nullable=True),
     ),
 )  # fmt: skip

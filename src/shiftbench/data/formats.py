@@ -234,11 +234,15 @@ METRICS = Format(
     (
         *_CELL,
         Column("value", pa.float64(), "metric's", "value on the samples as they are; null: not defined", nullable=True),
-        Column("ci_low", pa.float64(), "metric's", "lower end of the 95% interval; null: n < 2", nullable=True),
+        Column("ci_low", pa.float64(), "metric's", "low end of the interval; null: n < 2, or two seeds", nullable=True),
         Column("ci_high", pa.float64(), "metric's", "its upper end", nullable=True),
         Column("n", pa.int64(), "sample", "samples that count", 0),
         Column("seed", pa.int32(), "", "training seed; null: none, or the mean over seeds", 0, nullable=True),
+        Column("seeds", pa.int32(), "seed", "training seeds of a mean; null: no mean", 1, nullable=True),
+        Column("seed_low", pa.float64(), "metric's", "smallest value of these seeds", nullable=True),
+        Column("seed_high", pa.float64(), "metric's", "largest value of these seeds", nullable=True),
         Column("unit", pa.string(), "", "what is resampled: `key` (the sample) or `cluster`"),
+        Column("units", pa.int64(), "unit", "how many there are; of two sides, of the smaller", 0),
     ),
 )  # fmt: skip
 

@@ -123,6 +123,9 @@ def _spelled(line: _Line | None) -> str:
     if not line or not line["value"]:
         return "\N{EN DASH}"
     value = f"{float(line['value']):.3f}"
+    if not line["ci_low"] and line.get("seeds") == "2":
+        low, high = (f"{float(line[name]):.3f}" for name in ("seed_low", "seed_high"))
+        return f"{value} ({low} to {high}, two seeds)"
     if not line["ci_low"]:
         return value
     return f"{value} [{float(line['ci_low']):.3f}, {float(line['ci_high']):.3f}]"

@@ -165,7 +165,8 @@ def _where(slug: str, found: Measured | None) -> str:
     took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
         f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
-        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims.{_since(slug, found)}"
+        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims."
+        f"{_since(slug, found)}"
     )
 
 

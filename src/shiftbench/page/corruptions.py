@@ -78,7 +78,6 @@ def _in_order(chapter: Chapter, found: set[str]) -> list[str]:
 
 def _complement(row: Mapping[str, Any]) -> Entry:
     """Return what is missing to 1."""
-    value, low, high = (
-        None if row[name] is None else 1 - row[name] for name in ("value", "ci_high", "ci_low")
-    )
-    return Entry(value, low, high, row["n"])
+    names = ("value", "ci_high", "ci_low", "seed_high", "seed_low")
+    value, low, high, *seeds = (None if row[name] is None else 1 - row[name] for name in names)
+    return Entry(value, low, high, row["n"], row["seeds"], *seeds)

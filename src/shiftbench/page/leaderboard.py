@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from shiftbench.metrics._corruption import ALEXNET
 from shiftbench.page.cells import Cell
 from shiftbench.page.measures import Measure, spell
 from shiftbench.refs import without_seed
-from shiftbench.statistics import bootstrap, intervals
+from shiftbench.statistics import intervals
+from shiftbench.statistics.intervals import MANY_UNITS, Units
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
@@ -67,17 +68,33 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value with its 95% interval and the samples behind it (of each position); None: not defined."""
+    """A value with its 95% interval and the samples behind it (of each position); None: not defined.
+
+    Of a mean over training seeds the interval is of new seeds, too. A mean of two has none.
+
+    Attributes:
+        value, low, high, n: see above.
+        seeds: how many training seeds it is the mean of; None: it is none.
+        seed_low, seed_high: smallest and largest value of a seed.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     n: int
+    seeds: int | None = None
+    seed_low: float | None = None
+    seed_high: float | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Entry:
         """Read an entry off a metric row."""
-        return cls(row["value"], row["ci_low"], row["ci_high"], row["n"])
+        return cls(
+            *(
+                row[name]
+                for name in ("value", "ci_low", "ci_high", "n", "seeds", "seed_low", "seed_high")
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +310,12 @@ def _column(
         for a, b in itertools.combinations(means, 2)
     ]
     best = _best(means, entries, measure)
+    if any(
+        one.value is not None and one.low is None and best & {one.a, one.b} for one in differences
+    ):
+        best = (
+            frozenset()
+        )  # what cannot be compared has no leader: two training seeds say nothing of new ones
     tied = {
         who
         for one in differences
@@ -308,16 +331,28 @@ def _column(
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """Mean over positions: the value and its replicates, float64 (1 + draws,), NaN where not defined; its interval."""
+    """Mean over positions.
+
+    Attributes:
+        values: the value and its replicates, float64 (1 + draws,), NaN where not defined.
+        n: samples of the smallest position.
+        units: what is resampled there.
+        low, high: its interval.
+        seeds: of a mean over training seeds, by seed, their values.
+    """
 
     values: NDArray[np.float64]
     n: int
+    units: Units = MANY_UNITS
     low: float | None = None
     high: float | None = None
+    seeds: Mapping[int | None, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
-        return Entry(_maybe(self.values[0]), self.low, self.high, self.n)
+        own = [float(values[0]) for values in self.seeds.values()]
+        ends = [_maybe(end(own)) for end in (np.min, np.max)] if own else [None, None]
+        return Entry(_maybe(self.values[0]), self.low, self.high, self.n, len(own) or None, *ends)
 
     def undefined(self) -> _Series:
         """Return what has no value, for as many samples."""
@@ -329,9 +364,17 @@ def _series(tables: Tables, rows: pl.DataFrame, kind: str) -> dict[Who, _Series]
     whole = rows.select(PLACE).unique().height
     joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
     parts = joined.partition_by("weights", "method", as_dict=True, maintain_order=True)
-    return {
+    found: dict[Who, _Series] = {
         (str(weights), str(method)): _mean(part, whole, kind)
         for (weights, method), part in parts.items()
+    }
+    of_seeds: dict[Who, dict[int | None, NDArray[np.float64]]] = {}
+    for (weights, method), one in sorted(found.items()):
+        family, seed = without_seed(weights)
+        if seed is not None:
+            of_seeds.setdefault((family, method), {})[seed] = one.values
+    return found | {
+        who: _with_seeds(found[who], seeds, kind) for who, seeds in of_seeds.items() if who in found
     }
 
 
@@ -344,27 +387,35 @@ def _mean(part: pl.DataFrame, whole: int, kind: str) -> _Series:
         np.concatenate([[np.nan if v is None else v], d])
         for v, d in zip(part["value"], draws, strict=True)
     ]
-    n = int(part["n"].min() or 0)  # type: ignore[arg-type]
+    n, count = (int(part[name].min() or 0) for name in ("n", "units"))  # type: ignore[arg-type]
+    units = Units(count, bool((part["unit"] == "cluster").any()))
     if part.height != whole:
-        return _Series(np.full(len(rows[0]), np.nan), n)
+        return _Series(np.full(len(rows[0]), np.nan), n, units)
     values = np.add.accumulate(rows)[-1] / whole  # one after another: the same sum everywhere
     ends = part.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
-    low, high = ends[0] if whole == 1 else intervals.of_mean(kind, values, ends)
-    return _Series(values, n, _maybe(low), _maybe(high))
+    low, high = ends[0] if whole == 1 else intervals.of_mean(kind, values, ends, units)
+    return _Series(values, n, units, _maybe(low), _maybe(high))
+
+
+def _with_seeds(
+    mean: _Series, seeds: Mapping[int | None, NDArray[np.float64]], kind: str
+) -> _Series:
+    """Return a mean over training seeds with an interval that includes them."""
+    if len(seeds) < 2:
+        return replace(mean, seeds=seeds)
+    by_seed = np.stack([*seeds.values()])
+    ends = intervals.of_family(by_seed, kind, mean.units)
+    low, high = ends + mean.values[0] - by_seed[:, 0].mean()
+    return replace(mean, low=_maybe(low), high=_maybe(high), seeds=seeds)
 
 
 def _difference(a: Who, b: Who, one: _Series, two: _Series) -> Difference:
     values = one.values - two.values
-    low, high = bootstrap.interval(values[1:])
-    return Difference(
-        a,
-        b,
-        _maybe(values[0]),
-        _maybe(low),
-        _maybe(high),
-        _maybe(bootstrap.p_value(values[1:])),
-        min(one.n, two.n),
-    )
+    units = min(one.units, two.units, key=lambda units: units.count or 0)
+    sides = [side.seeds or {None: side.values} for side in (one, two)]
+    low, high, p_value = intervals.of_gap(values, sides, units)
+    ends = _maybe(low), _maybe(high)
+    return Difference(a, b, _maybe(values[0]), *ends, _maybe(p_value), min(one.n, two.n))
 
 
 def _known(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Difference]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shiftbench import plugins
 from shiftbench.statistics.interval_kind import interval_kind
+
+if TYPE_CHECKING:
+    from shiftbench.page.leaderboard import Entry
 
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
@@ -130,3 +133,10 @@ class Measure:
         if low == high:
             return "[no draw differs]"
         return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"
+
+    def spread(self, entry: Entry) -> str:
+        """Print what stands behind a value: its interval, or of a mean of two training seeds their values."""
+        if entry.low is None and entry.seeds == 2 and self.number(entry.seed_low) is not None:
+            low, high = (self.text(end) for end in (entry.seed_low, entry.seed_high))
+            return f"{low} to {high}, two seeds"
+        return self.interval(entry.low, entry.high)

@@ -227,14 +227,17 @@ class Detection:
         draws: Any = self.tables.replicates["draws"].list.len().max()
         smallest = 2 / ((draws or 0) + 1) + 1e-9
         found: dict[str, dict[Who, tuple[str, bool, bool]]] = {}
+        uncompared: set[str] = set()
         for row in compared.iter_rows(named=True):
             equal = row["difference"] == 0
             p_value, p_holm = row["p_value"], row["p_holm"]
+            if p_value is None and not equal:
+                uncompared.add(row["dataset"])  # two training seeds say nothing of new ones
             # A difference of one sign in every draw is no tie, though few draws leave it above the level.
             close = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
             who = row["weights"], row["method"], row["detector"]
             found.setdefault(row["dataset"], {})[who] = (row["other"], equal, close)
-        return found
+        return {name: marks for name, marks in found.items() if name not in uncompared}
 
 
 def _columns(group: str, names: Sequence[str]) -> list[tuple[str, int]]:

@@ -232,4 +232,6 @@ def _rule(claim: Mapping[str, Any], row: Row) -> str:
     """Say what is judged, and by which interval."""
     sure = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
     seeds = f"{row['seeds']} training seeds as units" if row["seeds"] else ""
-    return "; ".join(filter(None, (sentence(claim), sure, seeds)))
+    units = f"{row['units']:,} units" if row.get("units") else ""
+    holds = "" if not sure else "of new training runs" if row["seeds"] else "of these models"
+    return "; ".join(filter(None, (sentence(claim), sure, seeds, units, holds)))

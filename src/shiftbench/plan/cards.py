@@ -113,6 +113,12 @@ class Card(_Strict):
     resources: dict[Scale, Resources] = Field(
         {}, description="of scales that were not run here; a built card has one where it has `full`"
     )
+    looks: int = Field(
+        1,
+        ge=1,
+        description="how often the claims of the embedded scale were judged: once, and again each time that "
+        "seeds or samples were added after a verdict was seen; looks share the error",
+    )
     claims: dict[Name, Claim]
     reported: tuple[Reported, ...]
     figures: tuple[Figure, ...] = ()

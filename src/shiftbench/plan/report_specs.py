@@ -127,7 +127,9 @@ class ReportSpecs:
         content = {
             "system": asked.slug,
             "scale": asked.scale,
-            "card": card.model_dump(mode="json", include={"claims", "reported", "figures"}),
+            "card": card.model_dump(
+                mode="json", include={"claims", "reported", "figures", "looks"}
+            ),
             "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
             "kinds": {name: one["kind"] for name, one in known.items()},
         }

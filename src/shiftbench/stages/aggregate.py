@@ -195,28 +195,50 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
 
 
 def _metric_table(rows: list[Row], modules: Mapping[str, ModuleType]) -> pa.Table:
-    low, high = _ends(rows, modules)
-    enough = np.array([row.n > 1 for row in rows], dtype=bool)
-    columns = {
+    of_seeds = seed_means.families(rows)
+    families = [of_seeds.get(seed_means.family(row)) if row.seed is None else None for row in rows]
+    ends = _ends(rows, modules, families)
+    ends[:, [row.n < 2 for row in rows]] = np.nan
+    own = [[row.value for row in family or ()] for family in families]
+    columns: dict[str, Any] = {
         name: [getattr(row, name) for row in rows]
         for name in (*seed_means.IDENTITY, "n", "seed", "unit")
     }
-    columns["value"] = _null(np.array([row.value for row in rows], dtype=np.float64))
-    columns["ci_low"] = _null(np.where(enough, low, np.nan))
-    columns["ci_high"] = _null(np.where(enough, high, np.nan))
+    columns["units"] = [_units(row) for row in rows]
+    columns["seeds"] = [len(values) or None for values in own]
+    numbers = {
+        "value": np.array([row.value for row in rows], dtype=np.float64),
+        "ci_low": ends[0],
+        "ci_high": ends[1],
+        "seed_low": np.array([np.min(values) if values else np.nan for values in own]),
+        "seed_high": np.array([np.max(values) if values else np.nan for values in own]),
+    }
+    columns |= {name: _null(values) for name, values in numbers.items()}
     return pa.table(
         {name: columns[name] for name in formats.METRICS.names}, schema=formats.METRICS.arrow
     )
 
 
-def _ends(rows: list[Row], modules: Mapping[str, ModuleType]) -> tuple[Floats, Floats]:
-    """Return the ends of each row's interval; what analyses observed has no module."""
+def _units(row: Row) -> int:
+    return row.n if row.units is None else row.units
+
+
+def _ends(
+    rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]
+) -> Floats:
+    """Return the ends of each row's interval, float64 (2, rows); what analyses observed has no module."""
     draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
     values = np.array([row.value for row in rows], dtype=np.float64)
-    units = np.array([row.units or row.n for row in rows], dtype=np.int64)
+    units = np.array([_units(row) for row in rows], dtype=np.int64)
+    clustered = np.array([row.unit == "cluster" for row in rows], dtype=bool)
     kinds = [interval_kind(modules.get(row.metric)) for row in rows]
-    low, high = intervals.of_rows(kinds, values, draws, units)
-    return low, high
+    ends = intervals.of_rows(kinds, values, draws, units, clustered)
+    for at, family in enumerate(families):
+        if family is not None and len(family) > 1:
+            by_seed = np.stack([row.all for row in family])
+            found = intervals.of_family(by_seed, kinds[at], seed_means.smaller(*family))
+            ends[:, at] = found + values[at] - by_seed[:, 0].mean()
+    return ends
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:

@@ -38,8 +38,9 @@ def run(run: Run, artifact: Artifact) -> None:
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
     rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
+    judged = judge(claims, rows, scale, 1 if scale == "full" else card["looks"])
     made = {
-        "claims.parquet": (_claims(judge(claims, rows, scale)), claim_formats.CLAIMS),
+        "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
         "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
@@ -81,6 +82,7 @@ def _lines(one: Judged) -> Iterator[Line]:
         "ci_high": one.high,
         "confidence": one.confidence,
         "seeds": one.seeds,
+        "units": one.units,
         "reason": one.reason or None,
     }
     for part in one.parts:

@@ -280,6 +280,9 @@ def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
             "ci_low": entry.low,
             "ci_high": entry.high,
             "n": entry.n,
+            "seeds": entry.seeds,
+            "seed_low": entry.seed_low,
+            "seed_high": entry.seed_high,
         }
         for chapter in chapters
         for column in chapter.columns

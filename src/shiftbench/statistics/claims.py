@@ -11,17 +11,22 @@
 
 Beside these: `reported` (kind `report`), `not evaluable` (rows are missing, or the gate does not hold), `not run at
 this scale`. Draw i is the same resampling in every row, so any arithmetic on rows is paired. The error of a card with
-m judged claims is 0.05/m for each (Bonferroni). A claim that k of n values must fulfil is supported when k of them are,
-each at 0.05/m/(n-k+1), and refuted when n-k+1 of them are, each at 0.05/m/k (partial conjunction, Benjamini and Heller
-2008, and the same of its contrary). Equivalence takes the interval of twice the error (two one-sided tests).
+m judged claims is 0.05/m for each, and where d of them are decided 0.05/(m-d) for the others, until none is decided
+any more (Holm 1979, "A simple sequentially rejective multiple test procedure"). A claim of error e that k of n values
+must fulfil is supported when k of them are, each at e/(n-k+1), and refuted when n-k+1 of them are, each at e/k (partial
+conjunction, Benjamini and Heller 2008, and the same of its contrary). Equivalence takes the interval of twice the error
+(two one-sided tests, Schuirmann 1987), and that is the interval which is printed.
 
-With `unit: seed` training seeds are units, too: the claim is of new seeds, see `intervals.of_seeds`.
+With `unit: seed` training seeds are units, too: the claim is of new training runs, see `intervals.of_seeds`. Without it
+the claim is of these models. A card whose claims were judged before, with other seeds or samples, says how often it was
+looked at (`looks`): each look has its share of the error (Bonferroni).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +38,15 @@ from shiftbench.statistics.expressions import (
     NotEvaluable,
     Rows,
     evaluate,
+    extreme,
     leaves,
     scalar,
 )
-from shiftbench.statistics.intervals import Interval
+from shiftbench.statistics.intervals import MANY, MANY_UNITS, Interval, Units
 from shiftbench.statistics.statements import Claim
 
 ERROR = 0.05
+_DECIDED = ("supported", "refuted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Judged:
         value, low, high: with the interval that decided; None where nothing was evaluated, or several values were.
         confidence: of the interval; of a quantified claim, that by which its values are supported.
         seeds: training seeds that are units of the interval; None: samples alone are.
+        units: what is resampled of the smallest row that the value is made of: samples or clusters; None: not known.
         reason: why it is not evaluable or inconclusive, and what a reader has to know of the interval.
         part: the column's value that a part is of; None: the claim itself.
         parts: of a claim that is quantified.
@@ -65,6 +73,7 @@ class Judged:
     high: float | None = None
     confidence: float | None = None
     seeds: int | None = None
+    units: int | None = None
     reason: str = ""
     part: str | None = None
     parts: tuple[Judged, ...] = ()
@@ -72,36 +81,63 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its replicates, float64 (1 + draws,); with seeds as units, those of each, (seeds, 1 + draws)."""
+    """A value with its replicates.
+
+    Attributes:
+        values: float64 (1 + draws,).
+        by_seed: with seeds as units, those of each, float64 (seeds, 1 + draws).
+        kind: of its interval, see `interval_kind`.
+        units: what it is computed from, of the smallest part.
+        extreme: `max` or `min`, of the parts.
+        parts: of a largest or smallest value, those among which it is.
+    """
 
     values: Floats
     by_seed: Floats | None = None
+    kind: str = "draws"
+    units: Units = MANY_UNITS
+    extreme: str = ""
+    parts: tuple[Estimate, ...] = ()
 
     def interval(self, error: float) -> Interval:
         """Return its interval, see `intervals`."""
+        if self.parts:
+            sure = [one.interval(error / len(self.parts)) for one in self.parts]
+            return intervals.of_extreme(
+                self.extreme, [one.interval(error) for one in self.parts], sure
+            )
         if self.by_seed is not None:
-            return intervals.of_seeds(self.by_seed, error)
-        return intervals.of_draws(self.values, error)
+            return intervals.of_seeds(self.by_seed, error, self.units)
+        return intervals.of_kind(self.kind, self.values, self.units, error)
 
 
-def judge(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded") -> list[Judged]:
+def judge(
+    claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded", looks: int = 1
+) -> list[Judged]:
     """Judge all claims of a card.
 
     Args:
         claims: of the card, by name.
         rows: of its campaigns.
         scale: that they were run at; claims of other scales are not run, but `smoke` rehearses those of `embedded`.
+        looks: how often they were judged at this scale, this time included.
     """
     wanted = "embedded" if scale == "smoke" else scale
-    here = [claim for claim in claims.values() if claim.scale == wanted]
-    count = sum(claim.kind not in ("report", "exact") for claim in here)
-    error = ERROR / max(1, count)
-    return [
-        _judge(Judged(name, claim, ""), rows, error)
-        if claim.scale == wanted and claim.value is not None
-        else Judged(name, claim, "not run at this scale")
+    here = {
+        name: claim
         for name, claim in claims.items()
-    ]
+        if claim.scale == wanted and claim.value is not None
+    }
+    found = {name: Judged(name, claim, "not run at this scale") for name, claim in claims.items()}
+    tested = [name for name, claim in here.items() if claim.kind != "report"]
+    todo, decided = list(here), 0
+    while todo:
+        error = ERROR / looks / max(1, len(tested) - decided)
+        found |= {name: _judge(Judged(name, here[name], ""), rows, error) for name in todo}
+        new = [name for name in todo if name in tested and found[name].verdict in _DECIDED]
+        decided += len(new)
+        todo = [name for name in todo if new and name in tested and name not in new]
+    return list(found.values())
 
 
 def _judge(asked: Judged, rows: Rows, error: float) -> Judged:
@@ -154,15 +190,39 @@ def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> Estimate
     assert claim.value is not None  # noqa: S101 - judged claims have one
     seeded = claim.over == "seed"
     if claim.unit == "key" or seeded:
-        return Estimate(scalar(evaluate(rows, claim.value, seeded=seeded, free=free)))
+        return _of(claim.value, [rows], seeded=seeded, free=free)
     free |= {"seed"}
-    values = np.stack(
-        [
-            scalar(evaluate(own, claim.value, seeded=True, free=free))
-            for own in _split(claim, rows, "seed", free).values()
-        ]
+    own = [*_split(claim, rows, "seed", free).values()]
+    return _of(claim.value, own, seeded=True, free=free, of_seeds=True)
+
+
+def _of(
+    expression: Mapping[str, Any],
+    sets: list[Rows],
+    *,
+    seeded: bool,
+    free: frozenset[str],
+    of_seeds: bool = False,
+) -> Estimate:
+    """Return what an expression gives on the rows of each training seed, or on all rows."""
+    whole = np.stack(
+        [scalar(evaluate(rows, expression, seeded=seeded, free=free)) for rows in sets]
     )
-    return Estimate(values.mean(axis=0), values)
+    name, operand, open_ = extreme(expression, free)
+    found = [evaluate(rows, operand, seeded=seeded, free=open_) for rows in sets]
+    if len({len(one.places) for one in found}) != 1:
+        raise NotEvaluable(f"the {name} is of another number of values for some seeds")
+    parts = [_row(found, at, of_seeds=of_seeds) for at in range(len(found[0].places))]
+    if len(parts) == 1:
+        return parts[0]
+    return Estimate(whole.mean(axis=0), extreme=name, parts=tuple(parts))
+
+
+def _row(found: list[Rows], at: int, *, of_seeds: bool) -> Estimate:
+    values = np.stack([one.values[at] for one in found])
+    units = min((one.units_of(at) for one in found), key=lambda one: one.count or MANY)
+    by_seed = values if of_seeds else None
+    return Estimate(values.mean(axis=0), by_seed, found[0].kind, units)
 
 
 def _split(claim: Claim, rows: Rows, column: str, free: frozenset[str]) -> dict[str, Rows]:
@@ -202,9 +262,11 @@ def _quantified(asked: Judged, found: Mapping[str | None, Estimate], error: floa
     else:
         doubts = (part.reason for part in parts if part.verdict == "inconclusive")
         reason = next(filter(None, doubts), "")
-    sure = parts[0].confidence if claim.kind == "report" else 1 - support
-    seeds = parts[0].seeds
-    return replace(asked, verdict=verdict, confidence=sure, seeds=seeds, reason=reason, parts=parts)
+    sides = 2 if claim.kind == "equivalence" else 1
+    sure = parts[0].confidence if claim.kind == "report" else 1 - sides * support
+    units = min((one.units for one in parts if one.units is not None), default=None)
+    of = replace(asked, seeds=parts[0].seeds, units=units)
+    return replace(of, verdict=verdict, confidence=sure, reason=reason, parts=parts)
 
 
 def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: float) -> Judged:
@@ -220,16 +282,15 @@ def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: floa
     if not np.isfinite(value):
         raise NotEvaluable("the value is not defined on these rows")
     seeds = None if estimate.by_seed is None else len(estimate.by_seed)
-    asked = replace(asked, value=value, seeds=seeds)
-    if claim.kind in ("report", "exact"):
-        error = ERROR if claim.kind == "report" else support
-        verdict = "supported" if value == claim.margin else "refuted"
-        shown = estimate.interval(error)
-        if claim.kind == "report":
-            return _with(asked, "reported", shown, error, shown.doubt)
-        return _with(asked, verdict, shown, error)
+    parts = estimate.parts or (estimate,)
+    units = min((n for one in parts if (n := one.units.count) is not None), default=None)
+    asked = replace(asked, value=value, seeds=seeds, units=units)
+    if claim.kind == "report":
+        shown = estimate.interval(ERROR)
+        return _with(asked, "reported", shown, ERROR, shown.doubt)
     sides = 2 if claim.kind == "equivalence" else 1
-    found = {error: estimate.interval(sides * error) for error in {support, refutation}}
+    support, refutation = sides * support, sides * refutation
+    found = {error: estimate.interval(error) for error in {support, refutation}}
     for verdict, error in (("supported", support), ("refuted", refutation)):
         if not found[error].doubt and _side(claim, found[error]) == verdict:
             return _with(asked, verdict, found[error], error)
@@ -252,7 +313,9 @@ def _side(claim: Claim, found: Interval) -> str:
     """Return what an interval says of a claim."""
     if found.low is None or found.high is None:
         return "inconclusive"
-    low, high, margin = found.low, found.high, claim.margin
+    low = found.low if found.decides[0] else -np.inf
+    high = found.high if found.decides[1] else np.inf
+    margin = claim.margin
     if claim.kind == "superiority":
         supported, refuted = low > margin, high < margin
     else:

@@ -56,7 +56,7 @@ def needs(
     Args:
         asked: claims by name.
         rows: of their campaigns.
-        units: METRICS of these, for the number of samples of each row.
+        units: METRICS of these, for the number of units of each row.
         difference: from the margin; of equivalence, of the margin from the truth.
         chance: the power.
         count: judged claims that share the error.
@@ -102,13 +102,13 @@ def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) ->
 
 
 def _units(claim: Claim, rows: Rows, units: pl.DataFrame) -> int | None:
-    """Return the samples of the smallest row that a claim is made of."""
+    """Return the units of the smallest row that a claim is made of."""
     assert claim.value is not None  # noqa: S101 - judged claims have one
     seeded = "seed" in (claim.unit, claim.over)
     free = frozenset(filter(None, (claim.over, "seed" if claim.unit == "seed" else None)))
     leaves = expressions.leaves(rows, claim.value, seeded=seeded, free=free or NONE)
     found = [
-        units.join(leaf.places, on=[*expressions.KEY], nulls_equal=True, how="semi")["n"].min()
+        units.join(leaf.places, on=[*expressions.KEY], nulls_equal=True, how="semi")["units"].min()
         for leaf in leaves
     ]
     known = [int(n) for n in found if isinstance(n, int)]

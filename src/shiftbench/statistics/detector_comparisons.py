@@ -1,8 +1,9 @@
 """Paired comparisons between detectors: each against the best and against the baseline, corrected for their number.
 
 A place is one (weights or mean over seeds, method, set or group, reference, metric). In each place the detectors are
-compared on the same samples: intervals and p-values come from the difference of their replicates; for the AUROC of
-single weights on a single set there is DeLong's test, too.
+compared on the same samples: intervals and p-values come from the difference of their replicates, and of a mean over
+training seeds from that of each seed (`intervals.of_gap`). For the AUROC of single weights on a single set there is
+DeLong's test, too.
 
 Holm's step-down correction (Holm 1979) is over the comparisons of one place with one opponent: all with the best, or
 all with the baseline. The best is the best on these samples, so that p-values against it are a little too small; what
@@ -13,12 +14,12 @@ p-value is below 2 / (b + 1), and none of m corrected ones below m times that: 1
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from shiftbench.statistics import bootstrap, delong, scored_cells
+from shiftbench.statistics import delong, scored_cells, seed_means
 from shiftbench.statistics.campaign_rows import CampaignRows, Metric
 from shiftbench.statistics.delong import Components
 from shiftbench.statistics.rows import Floats, Row
@@ -84,12 +85,13 @@ def comparisons(
         if row.metric in metrics and row.detector is not None:
             places.setdefault(identity(row, _PLACE), []).append(row)
     scores = _Scores(campaign, _families(campaign))
+    of_seeds = seed_means.families(rows)
     for members in places.values():
         members.sort(key=lambda row: (order.get(str(row.detector), len(order)), str(row.detector)))
         if len(members) > 1:
             metric = metrics[members[0].metric]
             for against, other in (("best", _best(members, metric)), ("baseline", members[0])):
-                yield from _compared(scores, metric, members, other, against)
+                yield from _compared(scores, metric, members, other, against, of_seeds)
 
 
 def _families(campaign: CampaignRows) -> dict[Who, Family]:
@@ -104,12 +106,17 @@ def _best(members: list[Row], metric: Metric) -> Row:
 
 
 def _compared(
-    scores: _Scores, metric: Metric, members: list[Row], other: Row, against: str
+    scores: _Scores,
+    metric: Metric,
+    members: list[Row],
+    other: Row,
+    against: str,
+    of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
     rows = [row for row in members if row is not other]
     gaps = np.stack([row.all - other.all for row in rows])
-    lows, highs = bootstrap.interval(gaps[:, 1:])
-    p_values = bootstrap.p_value(gaps[:, 1:])
+    pairs = [(row, other) for row in rows]
+    lows, highs, p_values = seed_means.compared(pairs, gaps, of_seeds)
     undefined = np.isnan(gaps[:, 0])
     p_values[undefined] = np.nan
     corrected = holm(p_values)

@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from shiftbench.data import formats
 from shiftbench.errors import near
 from shiftbench.statistics import bootstrap, intervals
+from shiftbench.statistics.intervals import Units
 from shiftbench.statistics.statements import TWO, parts
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,7 @@ class Rows:
         higher_is_better: of each metric; None, or not there: not known.
         kinds: of each metric's interval, see `interval_kind`.
         ends: of 95% intervals, float64 (rows, 2): the tables' own, and of means; None of other combinations.
+        units: how many units each is computed from, and whether these are clusters of samples; int64 (rows, 2).
     """
 
     places: pl.DataFrame
@@ -48,6 +50,7 @@ class Rows:
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     ends: Floats | None = None
+    units: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -64,22 +67,66 @@ class Rows:
             draws = np.array(both["draws"].to_list(), dtype=np.float64)
             values = np.column_stack([both["value"].cast(pl.Float64).to_numpy(), draws])
         ends = both.select(pl.col("ci_low", "ci_high").cast(pl.Float64)).to_numpy()
-        return cls(both.select(*KEY, "seed"), values, NONE, higher_is_better, kinds, ends)
+        units = both.select(pl.col("units"), pl.col("unit") == "cluster").cast(pl.Int64).to_numpy()
+        return cls(both.select(*KEY, "seed"), values, NONE, higher_is_better, kinds, ends, units)
 
     def take(self, keep: pl.Series, named: frozenset[str]) -> Rows:
         """Return some of the rows."""
         at = keep.to_numpy()
-        ends = None if self.ends is None else self.ends[at]
         return replace(
-            self, places=self.places.filter(keep), values=self.values[at], named=named, ends=ends
+            self,
+            places=self.places.filter(keep),
+            values=self.values[at],
+            named=named,
+            ends=_some(self.ends, at),
+            units=_some(self.units, at),
+        )
+
+    @property
+    def kind(self) -> str:
+        """The kind of the rows' intervals: that of their metric, where these are its rows or means of them."""
+        kinds = {self.kinds.get(metric, "draws") for metric in self.places["metric"].unique()}
+        return kinds.pop() if self.ends is not None and len(kinds) == 1 else "draws"
+
+    def units_of(self, at: int) -> Units:
+        """Return what a row is computed from."""
+        return (
+            Units()
+            if self.units is None
+            else Units(int(self.units[at, 0]), bool(self.units[at, 1]))
         )
 
     @property
     def intervals(self) -> Floats:
-        """The ends of 95% intervals, float64 (2, rows); of what is neither a row nor a mean, percentiles."""
-        return (
-            np.stack(bootstrap.interval(self.values[:, 1:])) if self.ends is None else self.ends.T
-        )
+        """The ends of 95% intervals, float64 (2, rows); of what is neither a row nor a mean, those of any value."""
+        if self.ends is not None:
+            return self.ends.T
+        found = [
+            intervals.of_draws(self.values[at], bootstrap.ERROR, self.units_of(at))
+            for at in range(len(self.values))
+        ]
+        ends = [[np.nan if e is None else e for e in (one.low, one.high)] for one in found]
+        return np.array(ends).reshape(-1, 2).T
+
+
+def _some(values: NDArray[Any] | None, at: NDArray[Any]) -> NDArray[Any] | None:
+    return None if values is None else values[at]
+
+
+def _fewer(
+    one: NDArray[np.int64] | None, other: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    """Return the units of what is computed from two rows each: those of the smaller."""
+    if one is None or other is None:
+        return None
+    return np.stack(
+        [np.minimum(one[:, 0], other[:, 0]), np.maximum(one[:, 1], other[:, 1])], axis=1
+    )
+
+
+def _least(units: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Return the units of what is computed from several rows, int64 (1, 2): those of the smallest."""
+    return None if units is None else np.array([[units[:, 0].min(), units[:, 1].max()]])
 
 
 # ------------------------------------------------------------------ expressions
@@ -176,6 +223,7 @@ def _over(name: str, rows: Rows, column: str) -> Rows:
         values=values,
         named=rows.named | {column},
         ends=np.concatenate(ends) if ends else None,
+        units=None if rows.units is None else np.concatenate([one.units for one in made]),
     )
 
 
@@ -206,6 +254,7 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
             values=rows.values[order["at"].to_numpy()],
             named=named,
             ends=None,
+            units=_some(rows.units, order["at"].to_numpy()),
         )
         for rows, order in zip((one, other), orders, strict=True)
     )
@@ -213,6 +262,7 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
 
 
 def _two(name: str, one: Rows, other: Rows) -> Rows:
+    one = replace(one, units=_fewer(one.units, other.units))
     if name == "difference":
         return replace(one, values=one.values - other.values, ends=None)
     if name == "ratio":
@@ -238,12 +288,21 @@ def _one(name: str, rows: Rows) -> Rows:
             rows, np.where(np.isnan(values).any(axis=0), np.nan, (values > 0).sum(axis=0))
         )
     made = _single(rows, np.asarray(getattr(np, name)(values, axis=0), dtype=np.float64))
-    return replace(made, ends=_ends_of_mean(rows, made)) if name == "mean" else made
+    if name != "mean":
+        return made
+    return replace(made, ends=_ends_of_mean(rows, made))
 
 
 def _single(rows: Rows, values: Floats) -> Rows:
     named = frozenset(rows.places.columns)
-    return replace(rows, places=rows.places.head(1), values=values[None], named=named, ends=None)
+    return replace(
+        rows,
+        places=rows.places.head(1),
+        values=values[None],
+        named=named,
+        ends=None,
+        units=_least(rows.units),
+    )
 
 
 def _ends_of_mean(rows: Rows, mean: Rows) -> Floats | None:
@@ -251,7 +310,7 @@ def _ends_of_mean(rows: Rows, mean: Rows) -> Floats | None:
     kinds = {rows.kinds.get(metric, "draws") for metric in rows.places["metric"].unique()}
     if rows.ends is None or len(kinds) > 1:
         return None
-    return intervals.of_mean(kinds.pop(), mean.values[0], rows.ends)[None]
+    return intervals.of_mean(kinds.pop(), mean.values[0], rows.ends, mean.units_of(0))[None]
 
 
 def _worst(rows: Rows) -> Floats:
@@ -314,6 +373,23 @@ def leaves(
     free |= {over} if over else NONE
     operands: Sequence[Any] = operand if isinstance(operand, list) else [operand]
     return [leaf for one in operands for leaf in leaves(rows, one, seeded=seeded, free=free)]
+
+
+def extreme(
+    expression: Mapping[str, Any], free: frozenset[str] = NONE
+) -> tuple[str, Mapping[str, Any], frozenset[str]]:
+    """Return which extreme an expression is (empty: none), of what, and the columns that this leaves open.
+
+    The largest of largest values is the largest of all.
+    """
+    name = ""
+    while "metric" not in expression:
+        outer, operand, over = parts(expression)
+        if outer not in ("max", "min") or name not in ("", outer):
+            break
+        name, expression = outer, operand
+        free |= {over} if over else NONE
+    return name, expression, free
 
 
 def only(rows: Rows) -> Rows:

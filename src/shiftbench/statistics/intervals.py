@@ -2,19 +2,22 @@
 
 | interval | of | ends |
 | --- | --- | --- |
-| `of_draws` | any value | percentiles of the replicates |
+| `of_draws` | any value | percentiles of the replicates; of fewer than MANY units t, of as many less one |
+| `of_kind` | a row, or a mean of rows of one metric | that of the metric's kind, at any error |
 | `share` | a metric that is a share | Agresti and Coull's, of as many samples as the replicates' variance stands for |
 | `biased` | a metric that noise raises | percentiles, less the bias that the replicates show |
 | `of_seeds` | a claim with `unit: seed` | t over training seeds, and the replicates for samples that they share |
+| `of_family` | a printed mean over training seeds | that of `of_seeds`; of two seeds none, of one that of its row |
 
-What is printed of a metric has the interval of its kind, `of_rows`, and so has a mean of its rows, `of_mean`.
+Units are what is resampled: samples, or clusters of them. What is printed of a metric has the interval of its kind,
+`of_rows`, and so has a mean of its rows, `of_mean`.
 docs/statistics.md has how often each holds the truth. Only sums, products and square roots of replicates go into
 them, and quantiles rounded to nine digits, so that tables are the same on any machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,39 +37,91 @@ class Interval:
         low, high: None where there is nothing to compute them from.
         doubt: why the interval decides nothing; empty where it may.
         note: what a reader has to know of it.
+        decides: whether the low and the high end may decide.
     """
 
     low: float | None
     high: float | None
     doubt: str = ""
     note: str = ""
+    decides: tuple[bool, bool] = (True, True)
 
 
-def of_draws(values: Floats, error: float) -> Interval:
-    """Return the percentile interval of a value under resampling.
+MANY = 50
+"""From so many units on percentiles and z hold what they promise; with fewer t takes their place."""
+FEW = 10
+"""With fewer units than these no claim is decided: t needs units that are nearly normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a value is computed from.
+
+    Attributes:
+        count: independent units, of the smallest part; None: not known, and then held for many.
+        clustered: they are clusters of samples.
+    """
+
+    count: int | None = None
+    clustered: bool = False
+
+    @property
+    def is_many(self) -> bool:
+        """Whether percentiles and z hold what they promise."""
+        return self.count is None or self.count >= MANY
+
+    @property
+    def doubt(self) -> str:
+        """Why values of so few units decide nothing."""
+        if self.count is None or self.count >= FEW:
+            return ""
+        what = "clusters are" if self.clustered else "samples are"
+        return f"{self.count} {what} too few to decide; {FEW} at least are needed"
+
+
+MANY_UNITS = Units()
+
+
+def of_draws(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
+    """Return the interval of a value under resampling.
 
     Too few draws decide nothing: with fewer than 2 / error of them the ends are the extremes, which err more often.
 
     Args:
         values: the value, then its replicates, float64 (1 + draws,), NaN where not defined.
         error: of the interval, both sides together.
+        units: what it is computed from.
+    """
+    return of_kind("draws", values, units, error)
+
+
+def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
+    """Return the interval of a value that is a metric's row, or a mean of its rows, as tables have it.
+
+    Args:
+        kind: of the metric, see `interval_kind`.
+        values: the value, then its replicates, float64 (1 + draws,), NaN where not defined.
+        units: what it is computed from.
+        error: of the interval, both sides together.
     """
     draws = values[1:]
     defined = int(np.count_nonzero(~np.isnan(draws)))
     if defined < 2:
         return Interval(None, None, f"{defined} of {len(draws)} draws are defined; expected two")
-    low, high = (float(end) for end in bootstrap.interval(draws, error))
-    needed = int(np.ceil(2 / error - 1e-9))
-    doubt = ""
-    if defined < needed:
+    count = np.array([MANY if units.count is None else units.count], dtype=np.int64)
+    clustered = np.array([units.clustered])
+    low, high = of_rows([kind], values[:1], draws[None], count, clustered, error)[:, 0]
+    needed = int(np.ceil(2 / error - 1e-9)) if kind != "share" else 2
+    doubt = units.doubt
+    if defined < needed and count[0] >= MANY:
         doubt = (
             f"{defined:,} draws are too few for an error of {error:.3g}; bootstrap.draws is to be {needed:,} at "
             "least"
         )
-    return Interval(low, high, doubt, _note(draws, low, high))
+    return Interval(float(low), float(high), doubt or _no_width(low, high), _note(draws))
 
 
-def of_seeds(values: Floats, error: float) -> Interval:
+def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
     """Return the interval of a mean over training seeds, for new seeds and new samples.
 
     With v_b the variance between seeds and v_s that of the sampling error which all seeds share:
@@ -76,11 +131,12 @@ def of_seeds(values: Floats, error: float) -> Interval:
 
     v_s is the variance of the mean's replicates, less what each seed's own part of its replicates adds to it; that part
     is in v_b already. A quantile between t (of seeds - 1) and z, weighted by the variances, is that of Cochran and Cox
-    1950, "Experimental Designs", for variances of different degrees of freedom.
+    1950, "Experimental Designs", for variances of different degrees of freedom. Of few units z is t, of units - 1.
 
     Args:
         values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
         error: of the interval, both sides together.
+        units: what the value of a seed is computed from.
     """
     seeds = len(values)
     if seeds < 2:
@@ -90,13 +146,100 @@ def of_seeds(values: Floats, error: float) -> Interval:
     between = float(values[:, 0].var(ddof=1)) / seeds
     shared = _shared(draws) if draws.shape[1] > 1 else 0.0
     spread = between + shared
-    tail = 1 - error / 2
-    quantiles = round(float(stdtrit(seeds - 1, tail)), 9), round(float(ndtri(tail)), 9)
-    weighted = between * quantiles[0] + shared * quantiles[1]
+    of_units = float(_quantiles(np.array([MANY if units.count is None else units.count]), error)[0])
+    weighted = between * _t(seeds - 1, error) + shared * of_units
     half = weighted / float(np.sqrt(spread)) if spread else 0.0
     low, high = mean - half, mean + half
     doubt = "" if draws.shape[1] > 1 else "no draws are defined for all seeds"
-    return Interval(low, high, doubt, _note(values[:, 1:].sum(axis=0), low, high))
+    if (
+        shared and units.count != 1
+    ):  # a seed whose value is one unit has all its noise between seeds
+        doubt = doubt or units.doubt
+    return Interval(low, high, doubt or _no_width(low, high), _note(values[:, 1:].sum(axis=0)))
+
+
+def of_gap(
+    values: Floats,
+    sides: Sequence[Mapping[int | None, Floats]] = (),
+    units: Units = MANY_UNITS,
+    error: float = bootstrap.ERROR,
+) -> tuple[float, float, float]:
+    """Return the ends of the interval of a paired difference, and its two-sided p-value; NaN where there is none.
+
+    Means over training seeds are compared seed by seed, paired by number, and the interval is of new seeds, too. Fewer
+    than three pairs have none: t of one degree of freedom is as good as no interval.
+
+    Args:
+        values: the difference, then its replicates, float64 (1 + draws,), NaN where not defined.
+        sides: of the two means value and replicates of each seed; under None those of weights without seeds.
+        units: what it is computed from.
+        error: of the interval, both sides together.
+    """
+    seeds = [{seed for seed in side if seed is not None} for side in sides if None not in side]
+    if max(map(len, seeds), default=0) < 2:
+        found = of_draws(values, error, units)
+        p = float(bootstrap.p_value(values[1:])) if units.is_many else _p(values, None, units)
+    else:
+        both = sorted(set.intersection(*seeds))
+        if len(both) < 3:
+            return np.nan, np.nan, np.nan
+        paired = [[side[seed if seed in side else None] for seed in both] for side in sides]
+        gaps = np.stack(paired[0]) - np.stack(paired[1])
+        found = of_seeds(gaps, error, units)
+        p = _p(values, gaps, units)
+    if found.low is None or found.high is None:
+        return np.nan, np.nan, np.nan
+    return found.low, found.high, p
+
+
+def _p(values: Floats, seeds: Floats | None, units: Units) -> float:
+    """Return the error at which the interval begins to hold 0, to nine digits."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        error = (low + high) / 2
+        found = of_draws(values, error, units) if seeds is None else of_seeds(seeds, error, units)
+        if found.low is None or found.high is None:
+            return np.nan
+        low, high = (low, error) if found.low > 0 or found.high < 0 else (error, high)
+    return round(high, 9)
+
+
+def _t(degrees: int, error: float) -> float:
+    return round(float(stdtrit(degrees, 1 - error / 2)), 9)
+
+
+def _quantiles(units: NDArray[np.int64], error: float) -> Floats:
+    """Return how many standard errors an interval reaches: z, or t of fewer than MANY units less one."""
+    z = round(float(ndtri(1 - error / 2)), 9)
+    known = {count: _t(max(1, count - 1), error) for count in {*units[units < MANY].tolist()}}
+    return np.array([known.get(count, z) for count in units.tolist()])
+
+
+def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) -> Interval:
+    """Return the interval of the largest or smallest of some values.
+
+    Percentiles of an extreme do not do: the largest of equal values lies higher under each resampling. The largest
+    value lies below m where all do, so that its upper end is the highest of theirs, each at the whole error
+    (intersection-union test, Berger 1982). It lies above m where one does, at a share of the error (Bonferroni). Where
+    draws are too few for that share, this end decides nothing. For the smallest value it is the other way round.
+
+    Args:
+        name: `max` or `min`.
+        each: intervals of the values, at the error.
+        sure: likewise, at the error divided by their number.
+    """
+    found = [*each, *sure]
+    doubt = next((one.doubt for one in each if one.doubt), "")
+    if any(one.low is None or one.high is None for one in found):
+        return Interval(None, None, doubt or "an interval among them is not defined")
+    pick = max if name == "max" else min
+    lows, highs = (sure, each) if name == "max" else (each, sure)
+    low = pick(one.low for one in lows if one.low is not None)
+    high = pick(one.high for one in highs if one.high is not None)
+    few = next((one.doubt for one in sure if one.doubt), "")
+    decides = (not few, True) if name == "max" else (True, not few)
+    note = "; ".join(dict.fromkeys(filter(None, (*(one.note for one in each), few))))
+    return Interval(low, high, doubt, note, decides)
 
 
 def _shared(draws: Floats) -> float:
@@ -106,50 +249,107 @@ def _shared(draws: Floats) -> float:
     return max(0.0, float(mean.var(ddof=1)) - own / len(draws))
 
 
-def _note(draws: Floats, low: float, high: float) -> str:
+def _note(draws: Floats) -> str:
     lost = int(np.count_nonzero(np.isnan(draws)))
-    said = f"{lost:,} of {len(draws):,} draws are not defined and left out" if lost else ""
-    return "; ".join(filter(None, (said, NO_WIDTH if low == high else "")))
+    return f"{lost:,} of {len(draws):,} draws are not defined and left out" if lost else ""
+
+
+def _no_width(low: float, high: float) -> str:
+    return NO_WIDTH if low == high else ""
 
 
 NO_WIDTH = "no draw differs: an interval without width says nothing of what was not seen"
 
 
 def of_rows(
-    kinds: Sequence[str], values: Floats, draws: Floats, units: NDArray[np.int64]
+    kinds: Sequence[str],
+    values: Floats,
+    draws: Floats,
+    units: NDArray[np.int64],
+    clustered: NDArray[np.bool_],
+    error: float = bootstrap.ERROR,
 ) -> Floats:
-    """Return the ends of rows' 95% intervals, float64 (2, n), NaN where not defined.
+    """Return the ends of rows' intervals, float64 (2, n), NaN where not defined.
+
+    A share of single samples needs no t: its variance follows from the share.
 
     Args:
         kinds: of each row's metric, see `interval_kind`.
         values: float64 (n,), NaN where not defined.
         draws: their replicates, float64 (n, draws).
-        units: what each is computed from at least, int64 (n,).
+        units: how many units each is computed from, int64 (n,).
+        clustered: whether these are clusters of samples.
+        error: of the interval, both sides together.
     """
-    ends = np.stack(bootstrap.interval(draws))
+    ends = np.stack(bootstrap.interval(draws, error))
+    of = (units < MANY) & ~np.isnan(ends[0]) & ~np.isnan(values)
+    half = np.zeros(len(values))
+    half[of] = _half(draws[of], units[of], error)
+    ends[:, of] = values[of] - half[of], values[of] + half[of]
     of = np.array([one == "share" for one in kinds], dtype=bool)
-    ends[:, of] = share(values[of], draws[of], units[of])
+    counted = np.where(clustered[of], units[of], MANY)
+    ends[:, of] = share(values[of], draws[of], units[of], _quantiles(counted, error))
     of = np.array([one == "biased" for one in kinds], dtype=bool)
-    ends[:, of] = biased(values[of], draws[of])
+    ends[:, of] = biased(values[of], draws[of], ends[:, of], units[of] < MANY)
     return ends
 
 
-def of_mean(kind: str, values: Floats, parts: Floats) -> Floats:
+def _half(draws: Floats, units: NDArray[np.int64], error: float) -> Floats:
+    """Return half the width of t intervals.
+
+    Replicates of k units vary by (k - 1) / k of the variance that the units have.
+    """
+    variance = np.nanvar(draws, axis=1, ddof=1) * units / np.maximum(1, units - 1)
+    half: Floats = _quantiles(units, error) * np.sqrt(variance)
+    return half
+
+
+def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS) -> Floats:
     """Return the ends of a mean of rows of one kind, float64 (2,); without replicates that differ, the mean of theirs.
 
     Args:
         kind: of the rows' metric, see `interval_kind`.
         values: the mean, then its replicates, float64 (1 + draws,), NaN where not defined.
         parts: ends of the rows' own intervals, float64 (rows, 2).
+        units: what the smallest part is computed from.
     """
     defined = values[1:][~np.isnan(values[1:])]
     if len(defined) > 1 and np.var(defined) <= _ROUNDING:
         return np.asarray(parts.mean(axis=0))
-    return of_rows([kind], values[:1], values[None, 1:], np.ones(1, dtype=np.int64))[:, 0]
+    found = of_kind(kind, values, units, bootstrap.ERROR)
+    return np.array([np.nan if end is None else end for end in (found.low, found.high)])
 
 
-def share(values: Floats, draws: Floats, units: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the ends of 95% intervals of shares, which percentiles cover too seldom near 0 and 1.
+def of_family(
+    values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR
+) -> Floats:
+    """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
+
+    Of three seeds and more it is `of_seeds`. A share near 0 or 1 may be the same for all seeds, which makes no width:
+    it is never narrower than the interval of its samples, and stays within 0 to 1. Of one seed it is the latter alone.
+
+    Args:
+        values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
+        kind: of the metric, see `interval_kind`.
+        units: what the value of a seed is computed from.
+        error: of the interval, both sides together.
+    """
+    if len(values) == 2:
+        return np.full(2, np.nan)
+    own = of_kind(kind, values.mean(axis=0), units, error)
+    seeds = of_seeds(values, error, units) if len(values) > 2 else own
+    if own.low is None or own.high is None or seeds.low is None or seeds.high is None:
+        return np.full(2, np.nan)
+    if kind != "share":
+        return np.array([seeds.low, seeds.high])
+    ends: Floats = np.clip([min(own.low, seeds.low), max(own.high, seeds.high)], 0, 1)
+    return ends
+
+
+def share(
+    values: Floats, draws: Floats, units: NDArray[np.int64], quantiles: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return the ends of intervals of shares, which percentiles cover too seldom near 0 and 1.
 
     Agresti and Coull 1998, "Approximate is better than exact for interval estimation of binomial proportions": the
     normal interval after z^2 / 2 further samples on both sides. It holds Wilson's, has no transcendental function, and
@@ -162,7 +362,10 @@ def share(values: Floats, draws: Floats, units: NDArray[np.int64]) -> tuple[Floa
         values: float64 (n,), NaN where not defined.
         draws: their replicates, float64 (n, draws).
         units: what each is computed from at least, where no replicate differs; int64 (n,).
+        quantiles: how many standard errors the interval reaches, float64 (n,); None: those of 95%.
     """
+    if quantiles is None:
+        quantiles = _quantiles(np.full(len(values), MANY), bootstrap.ERROR)
     defined = (np.count_nonzero(~np.isnan(draws), axis=1) > 1) & ~np.isnan(values)
     ends = np.full((2, len(values)), np.nan)
     if not defined.any():
@@ -172,26 +375,27 @@ def share(values: Floats, draws: Floats, units: NDArray[np.int64]) -> tuple[Floa
     effective = units[defined].astype(np.float64)
     np.divide(middle * (1 - middle), variance, out=effective, where=variance > _ROUNDING)
     alike = (variance <= _ROUNDING) & (value > 0) & (value < 1)
-    ends[:, defined] = np.where(alike, value, _agresti_coull(value, effective))
+    ends[:, defined] = np.where(alike, value, _agresti_coull(value, effective, quantiles[defined]))
     return ends[0], ends[1]
 
 
-def _agresti_coull(value: Floats, n: Floats) -> Floats:
-    """Return the ends of Agresti and Coull's 95% interval of shares of n samples, float64 (2, ...)."""
-    total = n + _Z**2
-    centre = (value * n + _Z**2 / 2) / total
-    half = _Z * np.sqrt(centre * (1 - centre) / total)
+def _agresti_coull(value: Floats, n: Floats, z: Floats) -> Floats:
+    """Return the ends of Agresti and Coull's interval of shares of n samples, float64 (2, ...)."""
+    total = n + z**2
+    centre = (value * n + z**2 / 2) / total
+    half = z * np.sqrt(centre * (1 - centre) / total)
     ends: Floats = np.clip([centre - half, centre + half], 0, 1)
     return ends
 
 
-_Z = 1.959963985
 _ROUNDING = 1e-24
 """Variance of replicates that differ by rounding alone."""
 
 
-def biased(values: Floats, draws: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of 95% intervals of a metric that is never negative, and that noise raises.
+def biased(
+    values: Floats, draws: Floats, ends: Floats, few: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Return the ends of intervals of a metric that is never negative, and that noise raises.
 
     A resampled set is noisier than the samples, so that its replicates lie higher by a bias, as the value itself lies
     above that of all samples there are. The upper end is the percentile less the bias, the lower one that less twice
@@ -200,9 +404,12 @@ def biased(values: Floats, draws: Floats) -> tuple[Floats, Floats]:
     Args:
         values: float64 (n,), NaN where not defined.
         draws: their replicates, float64 (n, draws).
+        ends: percentiles of the replicates, or of few units t intervals of the values; float64 (2, n).
+        few: which of them are around the value, and so lower by the bias.
     """
-    low, high = bootstrap.interval(draws)
+    low, high = ends
     bias = np.zeros(len(values))
     defined = ~np.isnan(low)
     bias[defined] = np.maximum(0, np.nanmean(draws[defined], axis=1) - values[defined])
-    return np.minimum(np.maximum(0, low - 2 * bias), values), np.maximum(high - bias, values)
+    shift = np.where(few, 0.0, bias)
+    return np.minimum(np.maximum(0, low - shift - bias), values), np.maximum(high - shift, values)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
 
 from shiftbench.data import formats
 from shiftbench.refs import without_seed
-from shiftbench.statistics import bootstrap
+from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.campaign_rows import CampaignRows, Metric
+from shiftbench.statistics.intervals import Units
 from shiftbench.statistics.rows import Floats, Row
 
 IDENTITY = formats.METRICS.key
@@ -33,18 +34,29 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield the mean over training seeds of each row whose weights have one.
 
     The mean has the weights' name without `-sN` and no seed. Its replicates are means of the seeds'
-    replicates: its interval is that of resampled samples with these seeds, not of new seeds.
+    replicates: they tell of resampled samples with these seeds. Its interval is of new seeds, too
+    (`intervals.of_family`).
     """
-    families: dict[tuple[object, ...], list[Row]] = {}
+    for (weights, *_), members in families(rows).items():
+        values = np.add.accumulate([row.all for row in members])[-1] / len(members)
+        yield members[0].derived(members, values, weights=weights, seed=None)
+
+
+def families(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
+    """Return the rows of all training seeds in one place, by weights without `-sN` and that place; seeds ascend."""
+    found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.seed is not None:
             family = without_seed(row.weights)[0]
-            families.setdefault((family, *identity(row, _PAIRED)), []).append(row)
-    for members in families.values():
+            found.setdefault((family, *identity(row, _PAIRED)), []).append(row)
+    for members in found.values():
         members.sort(key=lambda row: row.seed or 0)
-        family = without_seed(members[0].weights)[0]
-        values = np.add.accumulate([row.all for row in members])[-1] / len(members)
-        yield members[0].derived(members, values, weights=family, seed=None)
+    return found
+
+
+def family(row: Row) -> tuple[object, ...]:
+    """Return the name of a mean in `families`."""
+    return (row.weights, *identity(row, _PAIRED))
 
 
 def differences(campaign: CampaignRows, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
@@ -59,26 +71,30 @@ def differences(campaign: CampaignRows, rows: Iterable[Row]) -> Iterator[dict[st
     for row in rows:
         places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
     metrics = {metric.name: metric for metric in [*campaign.sample, *campaign.resampled]}
+    of_seeds = families(rows)
     for members in places.values():
         pairs = list(itertools.combinations(sorted(members, key=lambda row: row.weights), 2))
         if pairs:
-            yield from _compared(campaign, metrics, pairs)
+            yield from _compared(campaign, metrics, pairs, of_seeds)
 
 
 def _compared(
-    campaign: CampaignRows, metrics: dict[str, Metric], pairs: list[tuple[Row, Row]]
+    campaign: CampaignRows,
+    metrics: dict[str, Metric],
+    pairs: list[tuple[Row, Row]],
+    of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
     found = [_difference(campaign, metrics, one, two) for one, two in pairs]
-    replicates = np.stack([values[1:] for values, _ in found])
-    lows, highs = bootstrap.interval(replicates)
-    p_values = bootstrap.p_value(replicates)
-    for at, ((one, two), (values, n)) in enumerate(zip(pairs, found, strict=True)):
-        numbers = {
-            "difference": values[0],
-            "ci_low": lows[at],
-            "ci_high": highs[at],
-            "p_value": p_values[at],
-        }
+    values = np.stack([one for one, _ in found])
+    ends = compared(pairs, values, of_seeds)
+    for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
+        numbers = dict(
+            zip(
+                ("difference", "ci_low", "ci_high", "p_value"),
+                (values[at, 0], *ends[:, at]),
+                strict=True,
+            )
+        )
         yield {
             **{name: getattr(one, name) for name in _PAIRED},
             "weights_a": one.weights,
@@ -86,6 +102,39 @@ def _compared(
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
             "n": n,
         }
+
+
+def compared(
+    pairs: Sequence[tuple[Row, Row]],
+    values: Floats,
+    of_seeds: Mapping[tuple[object, ...], list[Row]],
+) -> Floats:
+    """Return the ends of the intervals of differences of rows, and their two-sided p-values, float64 (3, pairs).
+
+    Args:
+        pairs: rows of single weights, or means over seeds.
+        values: their differences with replicates, float64 (pairs, 1 + draws), NaN where not defined.
+        of_seeds: the rows of all seeds, from `families`.
+    """
+    found = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
+    for at, (one, two) in enumerate(pairs):
+        units = smaller(one, two)
+        if one.seed is not None:
+            sides = []
+        else:
+            sides = [
+                {row.seed: row.all for row in of_seeds.get(family(side), [side])}
+                for side in (one, two)
+            ]
+        if not units.is_many or any(len(side) > 1 for side in sides):
+            found[:, at] = intervals.of_gap(values[at], sides, units)
+    return found
+
+
+def smaller(*rows: Row) -> Units:
+    """Return what is resampled of the row that has fewest of it."""
+    least = min(rows, key=lambda row: row.units or row.n)
+    return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
 def _difference(

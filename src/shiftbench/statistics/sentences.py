@@ -34,7 +34,6 @@ _OF_TWO = {
 _BOUNDS = {
     "superiority": "lies above {}",
     "equivalence": "lies within {} of 0",
-    "exact": "equals {}",
     "report": "is reported, without a bound",
 }
 

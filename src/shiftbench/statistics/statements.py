@@ -108,7 +108,7 @@ class Claim(_Strict):
     value: dict[str, Any] | None = Field(
         None, description="None: not yet an expression (`planned` cards only)"
     )
-    kind: Literal["superiority", "equivalence", "exact", "report"] = "superiority"
+    kind: Literal["superiority", "equivalence", "report"] = "superiority"
     margin: float = Field(
         0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value"
     )

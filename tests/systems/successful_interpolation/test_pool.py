@@ -31,7 +31,7 @@ OOD = {0: 0.60, 25: 0.66, 50: 0.64, 75: 0.58, 100: 0.50}
 def row(metric: str, value: float, group: str | None, step: int | None, **place: Any) -> Row:
     known: dict[str, Any] = {
         "weights": STARTS[0], "method": "slow", "detector": None, "dataset": "clothes", "split": "test",
-        "reference": None, "shift": None, "severity": None, "n": 12, "seed": 0, "unit": "key", **place,
+        "reference": None, "shift": None, "severity": None, "n": 12, "seed": 0, "unit": "key", "units": 12, **place,
     }  # fmt: skip
     draws = np.full(DRAWS, value)
     return Row(
