@@ -84,6 +84,37 @@ def test_what_is_written_meanwhile_is_the_jobs_own_and_a_forged_time_stamp_is_no
     assert watch.undeclared() == []
 
 
+@pytest.mark.parametrize("goes", ["removed", "replaced"])
+def test_a_new_file_may_have_the_number_of_one_that_went(tmp_path, goes):
+    """File systems give a number that is free to the next file; what is still there is known by it."""
+    old, stays, given = (tmp_path / name for name in ("old", "stays", "given"))
+    for file in (old, stays, given):
+        file.write_text("old")
+    with watched(Watch([str(given)])) as watch:
+        watch._began = time.time_ns()
+        time.sleep(0.05)
+        for file in (old, stays):
+            file.chmod(0o600)  # which gives it a new time
+        numbers = [(one.st_dev, one.st_ino) for one in (old.stat(), stays.stat())]
+        if goes == "removed":
+            old.unlink()
+        else:
+            given.replace(old)
+        new = tmp_path / "new"
+        new.write_text("new")
+        found = new.stat()
+        watch._older = {
+            (found.st_dev, found.st_ino) if one == numbers[0] else one for one in watch._older
+        }
+        watch._leaving = {
+            (found.st_dev, found.st_ino) if one == numbers[0] else one: name
+            for one, name in watch._leaving.items()
+        }  # as if the file system had given it the number
+        new.read_text()
+        stays.read_text()
+        assert watch.undeclared() == [str(stays)]
+
+
 def test_data_of_a_package_have_the_hash_of_its_record(tmp_path, monkeypatch):
     """An edited file of data, and one that no wheel brought, are nobody's."""
     home = tmp_path / "venv/lib/site-packages"

@@ -81,6 +81,7 @@ class Watch:
         self._seen: set[str] = set()
         self._data: set[str] = set()
         self._older: set[tuple[int, int]] = set()
+        self._leaving: dict[tuple[int, int], str] = {}
         self._began = time.time_ns() - 50_000_000  # the kernel's clock moves in steps
         self._found: set[str] = set()
 
@@ -95,6 +96,10 @@ class Watch:
             return
         if event in _RENAMES:
             self._seen.clear()  # under a name that was heard may lie another file now
+        if event == "os.remove":
+            self._note_leaving(arguments[0], arguments[-1])
+        elif event == "os.rename":
+            self._note_leaving(arguments[1], arguments[3])
         if event in _MOVES:
             for name in _places(arguments[0], arguments[_MOVES[event]]):
                 self._hear_move(name)
@@ -150,13 +155,28 @@ class Watch:
                 with contextlib.suppress(OSError):
                     self._keep(stat(name))
 
+    def _note_leaving(self, path: Any, folder: Any) -> None:
+        """Keep in mind that a file is about to lose its last name: the next file may get its number."""
+        for name in _places(path, folder):
+            with contextlib.suppress(OSError):
+                found = os.lstat(name)
+                if found.st_nlink == 1:
+                    self._leaving[found.st_dev, found.st_ino] = name
+
     def _keep(self, found: os.stat_result) -> None:
         if found.st_ctime_ns < self._began:
             self._older.add((found.st_dev, found.st_ino))
 
     def _is_older(self, file: str) -> bool:
         found = os.stat(file)  # noqa: PTH116 - likewise
-        return found.st_ctime_ns < self._began or (found.st_dev, found.st_ino) in self._older
+        number = found.st_dev, found.st_ino
+        if number in self._older and number in self._leaving:
+            with contextlib.suppress(OSError):
+                last = os.lstat(self._leaving[number])
+                if (last.st_dev, last.st_ino) == number:
+                    return True
+            self._older.discard(number)  # it went, and this is another file
+        return found.st_ctime_ns < self._began or number in self._older
 
     def _judge(self, file: str) -> None:
         file = _NEW_BYTECODE.sub(".pyc", file)
