@@ -35,6 +35,7 @@ ASKED = ("--rehearse", "--system")
 
 
 @pytest.mark.network
+@pytest.mark.timeout(1200)  # on a busy machine the longest takes ten minutes
 @pytest.mark.parametrize("slug", BUILT)
 def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, request, golden):
     shutil.copy(ROOT / "params.yaml", tmp_path)
