@@ -12,6 +12,7 @@ import numpy as np
 
 from shiftbench.data import formats, schema
 from shiftbench.files import sha256
+from shiftbench.page.measures import Measure
 from shiftbench.statistics import bootstrap, intervals, reliability
 from shiftbench.statistics import score_curves as shown
 from shiftbench.statistics.detector_comparisons import holm
@@ -102,7 +103,9 @@ class Maker:
         found = []
         for row in self.rows + means:
             if len(row.get("members", ())) > 1:
-                low, high = map(float, intervals.of_family(by_seed(row), "draws"))
+                low, high = map(
+                    float, intervals.of_family(by_seed(row), Measure.of(row["metric"], {}).kind)
+                )
             else:
                 low, high = map(float, bootstrap.interval(row["draws"]))
             ends = {"value": row["value"], "ci_low": low, "ci_high": high}

@@ -10,8 +10,8 @@ import polars as pl
 
 from shiftbench.page.cells import Cell
 from shiftbench.page.chapters import Chapter
-from shiftbench.page.leaderboard import Entry, Who
-from shiftbench.page.measures import Measure
+from shiftbench.page.leaderboard import Who
+from shiftbench.page.measures import Entry, Measure
 
 CLEAN = ("identity", 0.0)
 _COMPLEMENT = {"accuracy": "error"}  # as tables of corruptions are printed

@@ -19,8 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from shiftbench.page.leaderboard import Entry
-from shiftbench.page.measures import Measure
+from shiftbench.page.measures import Entry, Measure
 
 Figure = dict[str, Any]
 At = TypeVar("At")  # a severity, or the name of a shift

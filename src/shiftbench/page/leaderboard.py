@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shiftbench.data import formats
 from shiftbench.metrics._corruption import ALEXNET
 from shiftbench.page.cells import Cell
-from shiftbench.page.measures import Measure, spell
+from shiftbench.page.measures import Entry, Measure, spell
 from shiftbench.refs import without_seed
 from shiftbench.statistics import intervals
 from shiftbench.statistics.intervals import MANY_UNITS, Units
@@ -64,37 +64,6 @@ class Tables:
         """Names of the tables that there are."""
         own = (field.name for field in fields(self) if field.name != "overlaps")
         return [name for name in own if getattr(self, name) is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A value with its 95% interval and the samples behind it (of each position); None: not defined.
-
-    Of a mean over training seeds the interval is of new seeds, too. A mean of two has none.
-
-    Attributes:
-        value, low, high, n: see above.
-        seeds: how many training seeds it is the mean of; None: it is none.
-        seed_low, seed_high: smallest and largest value of a seed.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    seeds: int | None = None
-    seed_low: float | None = None
-    seed_high: float | None = None
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Entry:
-        """Read an entry off a metric row."""
-        return cls(
-            *(
-                row[name]
-                for name in ("value", "ci_low", "ci_high", "n", "seeds", "seed_low", "seed_high")
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)

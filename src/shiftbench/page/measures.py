@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shiftbench import plugins
 from shiftbench.statistics.interval_kind import interval_kind
-
-if TYPE_CHECKING:
-    from shiftbench.page.leaderboard import Entry
 
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
@@ -50,6 +47,37 @@ def _plugin(name: str) -> dict[str, Any]:
         "meaning": plugins.about(module),
         "options": {key: value for key, value in module.PARAMS.items() if value is not None},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value with its 95% interval and the samples behind it (of each position); None: not defined.
+
+    Of a mean over training seeds the interval is of new seeds, too. A mean of two has none.
+
+    Attributes:
+        value, low, high, n: see above.
+        seeds: how many training seeds it is the mean of; None: it is none.
+        seed_low, seed_high: smallest and largest value of a seed.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    seeds: int | None = None
+    seed_low: float | None = None
+    seed_high: float | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Entry:
+        """Read an entry off a metric row."""
+        return cls(
+            *(
+                row[name]
+                for name in ("value", "ci_low", "ci_high", "n", "seeds", "seed_low", "seed_high")
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from shiftbench.page.figures import Style
-from shiftbench.page.leaderboard import Entry, Places, Tables, Who
-from shiftbench.page.measures import Measure, spell
+from shiftbench.page.leaderboard import Places, Tables, Who
+from shiftbench.page.measures import Entry, Measure, spell
 
 LEVEL = 0.05  # of Holm's corrected p-value
 LEAD = ("auroc", "fpr95")

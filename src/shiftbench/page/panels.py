@@ -11,8 +11,8 @@ import polars as pl
 from shiftbench.page import figures
 from shiftbench.page.chapters import Chapter
 from shiftbench.page.figures import Figure, Line, Style
-from shiftbench.page.leaderboard import Column, Entry, Who
-from shiftbench.page.measures import Measure, spell
+from shiftbench.page.leaderboard import Column, Who
+from shiftbench.page.measures import Entry, Measure, spell
 from shiftbench.statistics.reliability import BINS
 
 Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure

@@ -11,8 +11,7 @@ import polars as pl
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.page import figures, links
 from shiftbench.page.figures import Figure, Line, Style
-from shiftbench.page.leaderboard import Entry
-from shiftbench.page.measures import Measure
+from shiftbench.page.measures import Entry, Measure
 from shiftbench.page.panels import Panel, Plot
 from shiftbench.statistics.sentences import sentence
 from shiftbench.statistics.statements import parts
