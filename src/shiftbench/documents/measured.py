@@ -103,7 +103,7 @@ def asked(card: Mapping[str, Any]) -> dict[str, Any]:
 def current(slug: str) -> Measured | None:
     """Return what was measured of a system, as far as its card still asks for it; None where nothing is kept.
 
-    A claim whose rule has changed since is NOT_RUN; a number of the paper that has changed has nothing beside it.
+    A claim whose rule has changed since is NOT_RUN; next to a number of the paper that has changed stands nothing.
     """
     found = load(slug)
     if found is None:

@@ -9,7 +9,7 @@ the first ones.
 
 Another language reads the English words by its own rules and with its own sounds. A voice that reads English words in
 English, as the German one does, is refused (`_espeak.speak`). `texts: german` has it say German sentences: the first
-tested sentence is replaced by the first of `german.txt`, and so on, under the same keys; nothing is learnt from them.
+tested sentence is replaced by the first of `german.txt`, and so on, under the same keys; no model is trained on them.
 
 Source: example sentences of WordNet's verbs (Miller 1995) of 6 to 12 words of letters; the German ones are ours, after
 the 50 that the embedded scale tests; espeak-ng 1.52.
