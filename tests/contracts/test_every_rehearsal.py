@@ -21,6 +21,7 @@ from markupsafe import escape
 from conftest import GOLDEN
 from isolation import ROOT
 from makers import watched_jobs
+from shiftbench.cli import claiming
 from shiftbench.data import claim_formats, schema
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
@@ -52,6 +53,11 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, re
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
     assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
+    again = judge_claims.again(card, "smoke", claiming.evidence_here(f"systems/{slug}/smoke"))
+    why = {row["claim"]: row["reason"] for row in rows if row["claim"] in open_}
+    for row in again:  # from the replicates alone
+        row["reason"] = why.get(row["claim"], row["reason"])
+    assert sorted(again, key=repr) == sorted(rows, key=repr)
     folder = (root / Ref("claims", slug).path).parent
     measured = schema.read(folder / "measured.parquet", form=claim_formats.MEASURED).to_pylist()
     assert [row["reason"] for row in measured if row["reason"]] == []

@@ -137,7 +137,7 @@ def test_the_command_tells_what_a_difference_takes(tmp_path, monkeypatch):
         (("--of", OF, "--difference", "0"), "no number of samples finds one of 0"),
         (("--of", "{differenc: []}"), "is no expression over metric rows"),
         (("palm", "fra"), "systems/palm judges no claim 'fra'; did you mean far"),
-        (("palm",), "shiftbench systems SLUG"),
+        (("palm",), "`shiftbench systems palm` runs it"),
         (("--of", OF.replace("erm", "mre")), None),
     ):
         code, said = run(*words)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -16,12 +17,17 @@ from rich.table import Table
 from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
 from shiftbench.documents import overview
 from shiftbench.errors import DataError
+from shiftbench.files import from_json
 from shiftbench.plan import cards, scales, touched
 from shiftbench.refs import Ref
 from shiftbench.statistics import sentences
 from shiftbench.statistics.statements import Claim
 
+if TYPE_CHECKING:
+    from shiftbench.statistics.claims import Evidence
+
 PANEL = "Looking"
+REPLICATES = "claim_replicates.parquet"
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
@@ -30,11 +36,20 @@ def claims(
     systems: Annotated[
         list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that were run")
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="judge again, from the replicates in published/"),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the verdicts of systems that were run (`make systems`)."""
-    asked = [f"{scales.SYSTEMS}/{name}" for name in systems or _run_here()]
-    found = {scale.removeprefix(f"{scales.SYSTEMS}/"): _verdicts(scale) for scale in asked}
+    """Show the verdicts of systems that were run (`make systems`).
+
+    With --published nothing needs to have been run: today's cards are judged by the published replicates.
+    """
+    names = systems or (_published() if published else _run_here())
+    asked = [f"{scales.SYSTEMS}/{name}" for name in names]
+    told = _judged_again if published else _verdicts
+    found = {scale.removeprefix(f"{scales.SYSTEMS}/"): told(scale) for scale in asked}
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -143,6 +158,80 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
     table_trial.require(file.parent)
     rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
     return [row | _asked(card.claims[row["claim"]]) for row in rows]
+
+
+def _published() -> list[str]:
+    from shiftbench.release import published
+
+    found = [name for name in published.scales(Path()) if name and name.startswith(scales.SYSTEMS)]
+    return [name.removeprefix(f"{scales.SYSTEMS}/") for name in found]
+
+
+def _judged_again(name: str) -> list[dict[str, Any]]:
+    """Return what today's card says of the published replicates."""
+    from shiftbench.stages import judge_claims
+
+    slug, scale = scales.split(name)
+    card = cards.load(slug)
+    rows = judge_claims.again(card, scale, published_evidence(name))
+    return [row | _asked(card.claims[str(row["claim"])]) for row in rows]
+
+
+def evidence_here(name: str) -> dict[str, Evidence] | None:
+    """Return what a system's claims are judged from, of its run here; None: it was not run."""
+    from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import recipe, table_trial
+    from shiftbench.statistics import claim_replicates
+
+    slug, scale = scales.split(name)
+    root = Path(scales.root(slug, scale))
+    file = _file(slug, scale).with_name(REPLICATES)
+    receipt = recipe.receipt(root, Ref("claims", slug))
+    if receipt is None or not file.is_file():
+        return None
+    table_trial.require(file.parent)
+    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    return _still_asked(slug, receipt["recipe"], found)
+
+
+def published_evidence(name: str) -> dict[str, Evidence]:
+    """Return what a system's published claims were judged from.
+
+    Raises:
+        DataError: nothing is published of it, not its replicates, or they are damaged.
+    """
+    from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import recipe, table_trial
+    from shiftbench.release import published
+    from shiftbench.statistics import claim_replicates
+
+    slug, _ = scales.split(name)
+    if not (scales.published(name) / published.ABOUT).is_file():
+        raise DataError(f"nothing is published of {slug}; `shiftbench systems {slug}` runs it")
+    there, ref = published.read(Path(), name), Ref("claims", slug)
+    file = (there.root / ref.path).with_name(REPLICATES)
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist: what is published has no replicates; `shiftbench systems {slug}` runs the system"
+        )
+    table_trial.require(file.parent)
+    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    receipt = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])
+    return _still_asked(slug, receipt["recipe"], found)
+
+
+def _still_asked(
+    slug: str, judged: Mapping[str, Any], found: dict[str, Evidence]
+) -> dict[str, Evidence]:
+    """Return replicates without those of claims whose rule has changed since they were made."""
+    from shiftbench.documents import measured
+    from shiftbench.statistics.claims import Evidence
+
+    then = measured.asked(judged["card"])["rules"]
+    now = measured.asked(cards.load(slug).model_dump(mode="json"))["rules"]
+    changed = Evidence({}, None, "its rule has changed since the system was run")
+    kept = {name: one for name, one in found.items() if now.get(name) == then[name]}
+    return kept | {name: changed for name in found if name not in kept}
 
 
 def _asked(claim: Claim) -> dict[str, str]:

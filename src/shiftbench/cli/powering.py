@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 import yaml
 from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.application import Json, Scale, app, escaped, out
+from shiftbench.cli import claiming
+from shiftbench.cli.application import Json, Scale, app, err, escaped, out
 from shiftbench.errors import DataError, ParamsError, near
 from shiftbench.plan import cards, scales
 from shiftbench.plan import plan as plans
@@ -22,6 +22,7 @@ from shiftbench.plan.report_specs import INDEX
 from shiftbench.statistics.statements import Claim
 
 if TYPE_CHECKING:
+    from shiftbench.statistics.claims import Evidence
     from shiftbench.statistics.designs import Needed
     from shiftbench.statistics.expressions import Rows
 
@@ -52,7 +53,7 @@ def power(
     scale: Scale = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how many samples, seeds and draws a difference takes, from the replicates of a run.
+    """Tell how many samples, seeds and draws a difference takes, from the replicates of a run, or published ones.
 
     Of a system's claims, or of an expression over a campaign, as cards have it:
     {difference: [{metric: accuracy, weights: a}, {metric: accuracy, weights: b}]}
@@ -66,13 +67,16 @@ def power(
             f"--difference is {difference:g}; no number of samples finds one of 0 or less"
         )
     if of is not None:
+        from shiftbench.statistics import claims
+
         asked, count = {"--of": _expression(of, over_seeds=over_seeds)}, 1
+        known: Mapping[str, Evidence] = claims.evidence(asked, _read(scale))
     else:
         scale = f"{scales.SYSTEMS}/{system}"
         judged = _judged(scale)
         asked, count = _named(judged, names or [], scale), len(judged)
-    rows, units = _read(scale)
-    found = list(designs.needs(asked, rows, units, difference, chance, count))
+        known = _known(scale)
+    found = list(designs.needs(asked, known, difference, chance, count))
     if as_json:
         out.print_json(json.dumps([asdict(one) for one in found]))
     else:
@@ -106,13 +110,22 @@ def _expression(text: str, *, over_seeds: bool) -> Claim:
         raise ParamsError(f"--of is no expression over metric rows: {error}") from None
 
 
-def _read(scale: str | None) -> tuple[Rows, pl.DataFrame]:
-    """Return the rows of all campaigns of a scale, with their replicates, and METRICS.
+def _known(scale: str) -> Mapping[str, Evidence]:
+    """Return what a system's claims are judged from: of its run here, else what is published."""
+    here = claiming.evidence_here(scale)
+    if here is not None:
+        return here
+    found = claiming.published_evidence(scale)
+    err.print(f"{scale} was not run here; these are the replicates in {scales.published(scale)}")
+    return found
+
+
+def _read(scale: str | None) -> Rows:
+    """Return the rows of all campaigns of a scale, with their replicates.
 
     Raises:
         DataError: they were not run.
     """
-    from shiftbench.data import formats, schema
     from shiftbench.provenance import table_trial
     from shiftbench.stages import judge_claims
 
@@ -125,16 +138,11 @@ def _read(scale: str | None) -> tuple[Rows, pl.DataFrame]:
             f"{what} does not exist; `make run` (or `shiftbench systems SLUG`) makes it"
         )
     table_trial.require(root)
-    metrics = [
-        pl.from_arrow(schema.read(f.with_name("metrics.parquet"), form=formats.METRICS))
-        for f in files
-    ]
-    units = pl.concat([one for one in metrics if isinstance(one, pl.DataFrame)])
     measures = planned.artifacts[INDEX].recipe["metrics"]
     better, kinds = (
         {name: one[fact] for name, one in measures.items()} for fact in ("higher_is_better", "kind")
     )
-    return judge_claims.read(files, better, kinds), units
+    return judge_claims.read(files, better, kinds)
 
 
 def _tell(found: list[Needed], difference: float, chance: float) -> None:

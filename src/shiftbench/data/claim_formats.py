@@ -28,6 +28,24 @@ CLAIMS = Format(
     ),
 )  # fmt: skip
 
+CLAIM_REPLICATES = Format(
+    "claim_replicates",
+    "What claims are judged from: the value of each claim under each bootstrap draw, see claim_replicates.py.",
+    ("claim", "part", "among", "seed", "role"),
+    (
+        Column("claim", pa.string(), "", "name in the card"),
+        Column("part", pa.string(), "", "of a quantified claim, one of the values; null: the whole", nullable=True),
+        Column("among", pa.int32(), "", "number of a value of which the claim is about the largest or smallest", 0),
+        Column("seed", pa.int32(), "", "number of the training seed, a unit; null: samples are", 0, nullable=True),
+        Column("role", pa.string(), "", "value; max or min: of these the claim is about the largest or smallest; gate"),
+        Column("kind", pa.string(), "", "of its interval: draws, share or biased"),
+        Column("units", pa.int64(), "", "samples or clusters, fewest of a row; null: not known", 0, nullable=True),
+        Column("clustered", pa.bool_(), "", "the units are clusters of samples"),
+        _VALUE[0],
+        Column("draws", pa.list_(pa.float64()), "metric's", "under each draw; null inside: not defined in it"),
+    ),
+)  # fmt: skip
+
 MEASURED = Format(
     "measured",
     "Numbers that a paper reports, and what stands beside them at this scale.",

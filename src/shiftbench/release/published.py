@@ -3,10 +3,11 @@
 outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
-metrics and of claims are there byte for byte. Of everything else there is the evidence: receipts and run files as they
-are, and the manifest without the digests that follow from these; `about.json` states its Merkle root and the evidence's
-digest. It is one column of text in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz`
-says what jobs took, for those who plan them again.
+metrics and of claims are there byte for byte, and the replicates that claims were judged from, so that anyone can
+judge again. Of everything else there is the evidence: receipts and run files as they are, and the manifest without the
+digests that follow from these; `about.json` states its Merkle root and the evidence's digest. It is one column of text
+in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for those who
+plan them again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from shiftbench.release.text import lined
 
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
+REPLICATES = "claim_replicates.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
 _LARGEST = 1 << 20
 """Bytes that about.json may have; those of this project have 7,000."""
@@ -133,7 +135,10 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
 def _about(
     root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]
 ) -> manifest.Content:
-    counts = {path: pq.read_metadata(root / path).num_rows for path in kept if path != LEADERBOARD}
+    tables = [
+        path for path in kept if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")
+    ]
+    counts = {path: pq.read_metadata(root / path).num_rows for path in tables}
     rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
     return {
         "format": FORMAT,
@@ -164,10 +169,12 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _kept(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows, verdicts, and a campaign's leaderboard."""
+    """Return the files that are published whole: metric rows, verdicts with replicates, a campaign's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
+    judged = [PurePosixPath(ref.path) for ref in plan.artifacts if ref.kind == "claims"]
+    replicates = [path.with_name(REPLICATES).as_posix() for path in judged]
     board = () if plan.params.system else (LEADERBOARD,)
-    return sorted(path for path in (*paths, *board) if (root / path).is_file())
+    return sorted(path for path in (*paths, *replicates, *board) if (root / path).is_file())
 
 
 def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:

@@ -18,9 +18,11 @@ import pyarrow as pa
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.files import scratch
+from shiftbench.plan.cards import Card
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
-from shiftbench.statistics.claims import Judged, judge
+from shiftbench.statistics import claim_replicates
+from shiftbench.statistics.claims import Evidence, Judged, evidence, judge_evidence
 from shiftbench.statistics.expressions import (
     NotEvaluable,
     Rows,
@@ -38,9 +40,14 @@ def run(run: Run, artifact: Artifact) -> None:
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
     rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
-    judged = judge(claims, rows, scale, 1 if scale == "full" else card["looks"])
+    known = evidence(claims, rows, scale)
+    judged = judge_evidence(claims, known, scale, looks(card["looks"], scale))
     made = {
         "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
+        "claim_replicates.parquet": (
+            claim_replicates.table(known),
+            claim_formats.CLAIM_REPLICATES,
+        ),
         "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
@@ -51,6 +58,11 @@ def run(run: Run, artifact: Artifact) -> None:
             files[name] = stack.enter_context(scratch(output.with_name(name)))
             schema.write(table, files[name], artifact.fingerprint, form)
         run.commit(artifact, files)
+
+
+def looks(stated: int, scale: str) -> int:
+    """Return how often a card's claims were judged at a scale: what it states is of the embedded one."""
+    return 1 if scale == "full" else stated
 
 
 def read(
@@ -66,6 +78,12 @@ def read(
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
         frames[name] = frame
     return Rows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
+
+
+def again(card: Card, scale: str, known: Mapping[str, Evidence]) -> list[Line]:
+    """Return the rows of format CLAIMS that a card gives, from what its claims are judged from."""
+    judged = judge_evidence(card.claims, known, scale, looks(card.looks, scale))
+    return [line for one in judged for line in _lines(one)]
 
 
 def _claims(judged: list[Judged]) -> pa.Table:

@@ -99,6 +99,12 @@ class Estimate:
     extreme: str = ""
     parts: tuple[Estimate, ...] = ()
 
+    @property
+    def least(self) -> int | None:
+        """The units of the smallest part; None: not known."""
+        counts = [one.units.count for one in self.parts or (self,)]
+        return min((n for n in counts if n is not None), default=None)
+
     def interval(self, error: float) -> Interval:
         """Return its interval, see `intervals`."""
         if self.parts:
@@ -111,53 +117,102 @@ class Estimate:
         return intervals.of_kind(self.kind, self.values, self.units, error)
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a claim is judged from.
+
+    Attributes:
+        estimates: of its value; of a quantified claim, by the values of its column.
+        gate: value and replicates of what must hold first, float64 (1 + draws,); None: nothing must.
+        lacking: why it is not evaluable; empty where it is.
+    """
+
+    estimates: Mapping[str | None, Estimate]
+    gate: Floats | None = None
+    lacking: str = ""
+
+
+UNKNOWN = Evidence({}, None, "there are no replicates of it")
+
+
 def judge(
     claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded", looks: int = 1
+) -> list[Judged]:
+    """Judge all claims of a card by the rows of its campaigns, see `judge_evidence`."""
+    return judge_evidence(claims, evidence(claims, rows, scale), scale, looks)
+
+
+def evidence(
+    claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded"
+) -> dict[str, Evidence]:
+    """Return what the claims of a scale are judged from, by name."""
+    return {name: _evidence(claim, rows) for name, claim in of_scale(claims, scale).items()}
+
+
+def of_scale(claims: Mapping[str, Claim], scale: str) -> dict[str, Claim]:
+    """Return the claims that can be judged at a scale; `smoke` rehearses those of `embedded`."""
+    wanted = "embedded" if scale == "smoke" else scale
+    return {
+        name: claim
+        for name, claim in claims.items()
+        if claim.scale == wanted and claim.value is not None
+    }
+
+
+def _evidence(claim: Claim, rows: Rows) -> Evidence:
+    try:
+        gate = None if claim.gate is None else scalar(evaluate(rows, claim.gate["value"]))
+        return Evidence(estimates(claim, rows), gate)
+    except NotEvaluable as reason:
+        return Evidence({}, None, str(reason))
+
+
+def judge_evidence(
+    claims: Mapping[str, Claim],
+    known: Mapping[str, Evidence],
+    scale: str = "embedded",
+    looks: int = 1,
 ) -> list[Judged]:
     """Judge all claims of a card.
 
     Args:
         claims: of the card, by name.
-        rows: of its campaigns.
-        scale: that they were run at; claims of other scales are not run, but `smoke` rehearses those of `embedded`.
+        known: what they are judged from, by name; a claim that is not there is not evaluable.
+        scale: that they were run at; claims of other scales are not run.
         looks: how often they were judged at this scale, this time included.
     """
-    wanted = "embedded" if scale == "smoke" else scale
-    here = {
-        name: claim
-        for name, claim in claims.items()
-        if claim.scale == wanted and claim.value is not None
-    }
+    here = of_scale(claims, scale)
     found = {name: Judged(name, claim, "not run at this scale") for name, claim in claims.items()}
     tested = [name for name, claim in here.items() if claim.kind != "report"]
     todo, decided = list(here), 0
     while todo:
         error = ERROR / looks / max(1, len(tested) - decided)
-        found |= {name: _judge(Judged(name, here[name], ""), rows, error) for name in todo}
+        found |= {
+            name: _judge(Judged(name, here[name], ""), known.get(name, UNKNOWN), error)
+            for name in todo
+        }
         new = [name for name in todo if name in tested and found[name].verdict in _DECIDED]
         decided += len(new)
         todo = [name for name in todo if new and name in tested and name not in new]
     return list(found.values())
 
 
-def _judge(asked: Judged, rows: Rows, error: float) -> Judged:
+def _judge(asked: Judged, known: Evidence, error: float) -> Judged:
+    reason = known.lacking or _gate(asked.claim, known.gate)
+    if reason:
+        return replace(asked, verdict="not evaluable", reason=reason)
     try:
-        held = _gate(asked.claim, rows)
-        if held:
-            return replace(asked, verdict="not evaluable", reason=held)
-        found = estimates(asked.claim, rows)
         if asked.claim.over:
-            return _quantified(asked, found, error)
-        return _verdict(asked, found[None], error, error)
-    except NotEvaluable as reason:
-        return replace(asked, verdict="not evaluable", reason=str(reason))
+            return _quantified(asked, known.estimates, error)
+        return _verdict(asked, known.estimates[None], error, error)
+    except NotEvaluable as why:
+        return replace(asked, verdict="not evaluable", reason=str(why))
 
 
-def _gate(claim: Claim, rows: Rows) -> str:
+def _gate(claim: Claim, values: Floats | None) -> str:
     """Return why the gate does not hold; empty when it does, or there is none."""
-    if claim.gate is None:
+    if claim.gate is None or values is None:
         return ""
-    values = scalar(evaluate(rows, claim.gate["value"]))
     found, above = intervals.of_draws(values, ERROR), claim.gate["above"]
     if found.low is not None and found.low > above and not found.doubt:
         return ""
@@ -282,9 +337,7 @@ def _verdict(asked: Judged, estimate: Estimate, support: float, refutation: floa
     if not np.isfinite(value):
         raise NotEvaluable("the value is not defined on these rows")
     seeds = None if estimate.by_seed is None else len(estimate.by_seed)
-    parts = estimate.parts or (estimate,)
-    units = min((n for one in parts if (n := one.units.count) is not None), default=None)
-    asked = replace(asked, value=value, seeds=seeds, units=units)
+    asked = replace(asked, value=value, seeds=seeds, units=estimate.least)
     if claim.kind == "report":
         shown = estimate.interval(ERROR)
         return _with(asked, "reported", shown, ERROR, shown.doubt)

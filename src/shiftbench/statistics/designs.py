@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import polars as pl
-
-from shiftbench.statistics import claims, expressions, power
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.expressions import NONE, NotEvaluable, Rows
+from shiftbench.statistics import claims, power
+from shiftbench.statistics.claims import Estimate, Evidence
 from shiftbench.statistics.power import Noise, Rule
 from shiftbench.statistics.statements import Claim
 
@@ -43,8 +40,7 @@ class Needed:
 
 def needs(
     asked: Mapping[str, Claim],
-    rows: Rows,
-    units: pl.DataFrame,
+    known: Mapping[str, Evidence],
     difference: float,
     chance: float,
     count: int,
@@ -55,22 +51,19 @@ def needs(
 
     Args:
         asked: claims by name.
-        rows: of their campaigns.
-        units: METRICS of these, for the number of units of each row.
+        known: what they are judged from, by name.
         difference: from the margin; of equivalence, of the margin from the truth.
         chance: the power.
         count: judged claims that share the error.
     """
     for name, claim in asked.items():
-        try:
-            found = claims.estimates(claim, rows)
-        except NotEvaluable as reason:
-            yield Needed(name, reason=str(reason))
+        found = known.get(name, claims.UNKNOWN)
+        if found.lacking:
+            yield Needed(name, reason=found.lacking)
             continue
-        rule = _test(claim, len(found), chance, count)
-        n = _units(claim, rows, units)
-        for part, estimate in found.items():
-            yield _needed(Needed(name, part, n), estimate, difference, rule)
+        rule = _test(claim, len(found.estimates), chance, count)
+        for part, estimate in found.estimates.items():
+            yield _needed(Needed(name, part, estimate.least), estimate, difference, rule)
 
 
 def _test(claim: Claim, values: int, chance: float, count: int) -> Rule:
@@ -99,17 +92,3 @@ def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) ->
         power.draws(rule, seeded=seeded),
         "" if power.total(noise) else "no draw differs: nothing is known of its noise",
     )
-
-
-def _units(claim: Claim, rows: Rows, units: pl.DataFrame) -> int | None:
-    """Return the units of the smallest row that a claim is made of."""
-    assert claim.value is not None  # noqa: S101 - judged claims have one
-    seeded = "seed" in (claim.unit, claim.over)
-    free = frozenset(filter(None, (claim.over, "seed" if claim.unit == "seed" else None)))
-    leaves = expressions.leaves(rows, claim.value, seeded=seeded, free=free or NONE)
-    found = [
-        units.join(leaf.places, on=[*expressions.KEY], nulls_equal=True, how="semi")["units"].min()
-        for leaf in leaves
-    ]
-    known = [int(n) for n in found if isinstance(n, int)]
-    return min(known) if known else None

@@ -35,6 +35,7 @@ TABLES = {  # files of a folder of tables, or of claims
     "reliability.parquet": RELIABILITY,
     "searches.parquet": SEARCHED,
     "claims.parquet": claim_formats.CLAIMS,
+    "claim_replicates.parquet": claim_formats.CLAIM_REPLICATES,
     "measured.parquet": claim_formats.MEASURED,
     "figures.parquet": claim_formats.FIGURES,
 }

@@ -1,0 +1,96 @@
+"""What claims are judged from, as a table: with it anyone can judge again, or ask for the power, without a run.
+
+evidence (`claims.Evidence`) <-> rows of format CLAIM_REPLICATES
+
+A row is one value with its replicates: of each part of a claim that is quantified, each training seed that is a unit,
+and of a largest or smallest value each value among which it is. A gate has a row of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.data import schema
+from shiftbench.data.claim_formats import CLAIM_REPLICATES
+from shiftbench.statistics.claims import Estimate, Evidence
+from shiftbench.statistics.expressions import Floats
+from shiftbench.statistics.intervals import Units
+
+VALUE, GATE = "value", "gate"
+
+
+def table(known: Mapping[str, Evidence]) -> pa.Table:
+    """Return what claims are judged from; one that is not evaluable has no row."""
+    return schema.table(
+        (row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES
+    )
+
+
+def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
+    head = {"claim": claim, "part": None, "among": 0, "seed": None}
+    if known.gate is not None:
+        gate = Estimate(known.gate)
+        yield head | _facts(gate, GATE) | _numbers(known.gate)
+    for part, estimate in known.estimates.items():
+        for at, one in enumerate(estimate.parts or (estimate,)):
+            facts = head | {"part": part, "among": at} | _facts(one, estimate.extreme or VALUE)
+            if one.by_seed is None:
+                yield facts | _numbers(one.values)
+                continue
+            for seed, values in enumerate(one.by_seed):
+                yield facts | {"seed": seed} | _numbers(values)
+
+
+def _facts(estimate: Estimate, role: str) -> dict[str, Any]:
+    units = {"units": estimate.units.count, "clustered": estimate.units.clustered}
+    return {"role": role, "kind": estimate.kind, **units}
+
+
+def _numbers(values: Floats) -> dict[str, Any]:
+    value, *draws = (None if np.isnan(one) else float(one) for one in values)
+    return {"value": value, "draws": draws}
+
+
+def evidence(found: pa.Table) -> dict[str, Evidence]:
+    """Return what claims are judged from, by name; the inverse of `table`."""
+    return {
+        claim: _evidence(list(rows))
+        for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))
+    }
+
+
+def _evidence(rows: list[dict[str, Any]]) -> Evidence:
+    gates = [_floats(row) for row in rows if row["role"] == GATE]
+    values = [row for row in rows if row["role"] != GATE]
+    parts = {part: _estimate(list(own)) for part, own in groupby(values, itemgetter("part"))}
+    return Evidence(parts, gates[0] if gates else None)
+
+
+def _estimate(rows: list[dict[str, Any]]) -> Estimate:
+    """Return a value, or the largest or smallest of several."""
+    parts = tuple(_one(list(own)) for _, own in groupby(rows, itemgetter("among")))
+    role = rows[0]["role"]
+    if role == VALUE:
+        return parts[0]
+    sets = [one.values[None] if one.by_seed is None else one.by_seed for one in parts]
+    whole = getattr(np, role)(np.stack(sets), axis=0)  # of each seed
+    return Estimate(whole.mean(axis=0), extreme=role, parts=parts)
+
+
+def _one(rows: list[dict[str, Any]]) -> Estimate:
+    """Return a value from its rows: one, or one for each seed."""
+    values = np.stack([_floats(row) for row in rows])
+    first = rows[0]
+    by_seed = None if first["seed"] is None else values
+    units = Units(first["units"], first["clustered"])
+    return Estimate(values.mean(axis=0), by_seed, first["kind"], units)
+
+
+def _floats(row: Mapping[str, Any]) -> Floats:
+    return np.array([row["value"], *row["draws"]], dtype=np.float64)

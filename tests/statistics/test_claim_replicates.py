@@ -1,0 +1,103 @@
+"""Claims are judged again from the replicates that were kept, as from the rows: drawn cards, drawn rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from makers.metric_rows import rows
+from shiftbench.cli import claiming
+from shiftbench.data import claim_formats, schema
+from shiftbench.errors import DataError
+from shiftbench.plan import cards
+from shiftbench.statistics import claim_replicates, claims, designs
+from shiftbench.statistics.statements import Claim
+
+SHIFTS, SEEDS, DRAWS = ("blur", "fog", "snow"), (3, 5), 400
+
+
+def drawn_rows(random):
+    """Return rows of two nets, several seeds and shifts, of which a few draws are not defined, and of few clusters."""
+    seeds = range(int(random.choice(SEEDS)))
+    units = [int(random.choice([5, 30, 400])), int(random.integers(2))]
+    found = []
+    for net in ("net-erm", "net-augmix"):
+        for shift in SHIFTS:
+            of_seeds = random.normal(0.5, 0.05, (len(seeds), 1 + DRAWS)) + random.normal(0, 0.2)
+            of_seeds[random.random(of_seeds.shape) < 1e-3] = np.nan
+            of_seeds[:, 0] = 0.5 + random.normal(0, 0.1)
+            place = {"shift": shift, "severity": 3.0}
+            found += [
+                {"weights": f"{net}-s{seed}", "seed": seed, "value": one, **place}
+                for seed, one in zip(seeds, of_seeds, strict=True)
+            ]
+            found.append({"weights": net, "value": of_seeds.mean(axis=0), **place})
+    return replace(rows(*found), units=np.array([units] * len(found)))
+
+
+def drawn_claim(random):
+    """Return a claim of any kind: of a mean, the largest or smallest, of seeds or samples, quantified or not."""
+    one, other = ({"metric": "accuracy", "weights": f"net-{name}"} for name in ("augmix", "erm"))
+    over = str(random.choice(["", "shift", "seed"]))
+    value = {"difference": [one, other]}
+    if over != "shift":
+        value = {str(random.choice(["mean", "max", "min"])): value, "over": "shift"}
+    claim = {
+        "says": "s",
+        "value": value,
+        "kind": str(random.choice(["superiority", "equivalence", "report"])),
+        "margin": float(random.choice([0.01, 0.2])),
+    }
+    if over:
+        claim |= {"over": over, "quantifier": [1, "all", "exists"][int(random.integers(3))]}
+    if over != "seed" and random.random() < 0.5:
+        claim["unit"] = "seed"
+    if random.random() < 0.3:
+        claim["gate"] = {"value": {"mean": one}, "above": float(random.uniform(0, 1))}
+    return Claim.model_validate(claim)
+
+
+def test_drawn_claims_are_judged_alike_from_what_is_kept(tmp_path):
+    random = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        card = {f"c{at}": drawn_claim(random) for at in range(int(random.integers(1, 5)))}
+        found = drawn_rows(random)
+        known, looks = claims.evidence(card, found), int(random.integers(1, 3))
+        file = tmp_path / "kept.parquet"
+        schema.write(claim_replicates.table(known), file, "-", claim_formats.CLAIM_REPLICATES)
+        kept = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+        again = claims.judge_evidence(card, kept, looks=looks)
+        straight = claims.judge(card, found, looks=looks)
+        assert again == [
+            one if one.name in kept else replace(one, reason=claims.UNKNOWN.lacking)
+            for one in straight
+        ]
+        asked = (card, 0.02, 0.8, len(card))
+        here, there = (
+            list(designs.needs(asked[0], {n: of[n] for n in kept}, *asked[1:]))
+            for of in (known, kept)
+        )
+        assert here == there
+        seen |= {one.verdict for one in straight}
+    assert seen == {"supported", "refuted", "inconclusive", "reported", "not evaluable"}
+
+
+def test_published_replicates_answer_without_a_run(tmp_path, monkeypatch):
+    """What lacks is said; a claim whose rule has changed since is not judged by old replicates."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="nothing is published of palm; `shiftbench systems palm`"):
+        claiming.published_evidence("systems/palm")
+    card = json.loads(json.dumps(cards.load("palm").model_dump(mode="json")))
+    name = next(name for name, one in card["claims"].items() if one["kind"] == "superiority")
+    known = {name: claims.Evidence({None: claims.Estimate(np.arange(101.0))})}
+    same = claiming._still_asked("palm", {"card": card}, known)
+    assert same == known
+    card["claims"][name]["margin"] += 0.5
+    changed = claiming._still_asked("palm", {"card": card}, known)
+    assert "has changed since" in changed[name].lacking
+    assert Path("published").exists() is False
