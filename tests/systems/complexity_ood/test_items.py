@@ -23,6 +23,7 @@ from shiftbench.systems.complexity_ood.datasets import (
     _chain_mod,
     _generated,
     _khop,
+    _perm_whole,
     _perm_word,
     _problems,
     digit_sum,
@@ -31,7 +32,7 @@ from shiftbench.systems.complexity_ood.shifts import complexity
 from shiftbench.tasks import LabelSpace, free_text
 
 CARD = Path(_problems.__file__).parents[1] / "card.yaml"
-MADE = ("chain_mod", "khop", "perm_word")
+MADE = ("chain_mod", "khop", "perm_whole", "perm_word")
 SMALL = {"count": 400, "test_count": 60}
 
 
@@ -71,6 +72,13 @@ def solve_word(text: str) -> str:
     return str(1 + int(np.flatnonzero(product[:, int(start) - 1])[0]))
 
 
+def solve_whole(text: str) -> str:
+    """Track each element by itself, as `solve_word` does, and sort by where all went."""
+    words = text.split()
+    went = {solve_word(" ".join([str(at + 1), *words[5:]])): words[at] for at in range(5)}
+    return " ".join(went[str(place)] for place in range(1, 6))
+
+
 def solve_hops(text: str) -> str:
     """Search breadth first over the facts for nodes that are exactly so many hops away."""
     told, _, asked = text.partition(" : ")
@@ -83,7 +91,12 @@ def solve_hops(text: str) -> str:
     return only
 
 
-SOLVERS = {"chain_mod": solve_chain, "khop": solve_hops, "perm_word": solve_word}
+SOLVERS = {
+    "chain_mod": solve_chain,
+    "khop": solve_hops,
+    "perm_whole": solve_whole,
+    "perm_word": solve_word,
+}
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -111,6 +124,16 @@ def test_values_by_hand() -> None:
     }
     word = {"start": "2", "steps": ["s2", "s3", "s1"], "places": [0, 1, 2]}
     assert _perm_word.item(word, 3).steps == ("3", "4", "4")
+
+
+def test_every_step_of_a_whole_permutation_changes_the_answer() -> None:
+    """Who stops after two steps is never right above; of one element two thirds would be, at three steps."""
+    for program in programs(_perm_whole, 300):
+        answers = [program["start"], *_perm_whole.item(program, 6).steps]
+        assert len(set(answers)) == 7
+        assert all(_perm_whole.fewest(program, steps) == steps for steps in (3, 4))
+    stopped = [_perm_word.item(one, 3).steps[1:] for one in programs(_perm_word, 1000)]
+    assert 0.55 < np.mean([two == three for two, three in stopped]) < 0.7
 
 
 def test_neighbours_cannot_be_collapsed() -> None:
@@ -167,6 +190,9 @@ def test_traces_end_in_the_answer(name: str) -> None:
         assert all(graders.correct(text, meta) for text in meta["traces"].values())
         steps = int(meta["group"])
         words = {key: len(text.split()) for key, text in meta["traces"].items()}
+        if name == "perm_whole":
+            assert words == {"direct": 5}
+            continue
         slots = words["scratchpad"] - 1
         assert slots in (4, 6)
         assert words == {"direct": 1, "adaptive": steps + 1, "scratchpad": slots + 1}

@@ -211,6 +211,22 @@ def test_clip_scores() -> None:
 # ------------------------------------------------------------------ adversarial, safety, hallucination
 
 
+@pytest.mark.parametrize("rules", ["ours", "official"])
+@pytest.mark.parametrize(
+    ("task", "answer", "origin", "target"),
+    [
+        ("object", "A cat and a dog.", "cat", "dog"),
+        ("spatial", "Not above the dog, but below it.", "above", "below"),
+    ],
+)
+def test_an_answer_that_names_both_words_counts_for_both(
+    task: str, answer: str, origin: str, target: str, rules: str
+) -> None:
+    """Robust accuracy and attack success may sum to more than 1: a property of the keyword rule, not of a model."""
+    assert _adversarial.robust(task, answer, origin, rules)
+    assert _adversarial.attacked(task, answer, target, rules)
+
+
 def test_adversarial_rates_count_what_is_valid() -> None:
     rows = pl.DataFrame(
         [

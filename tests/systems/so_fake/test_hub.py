@@ -133,6 +133,10 @@ def test_the_second_revision_names_synthetic_pictures_as_it_likes(tmp_path: Path
     assert [one.fields["meta"]["group"] for one in found] == [
         told or "real" for _, told, _ in VIEWED
     ]
+    clusters = {one.fields["meta"].get("cluster") for one in found}
+    assert clusters == {None, "Seedream3.0", "Ideogram2", "imagen3", "GPT4o"}  # openai is GPT-4o
+    sources = [one.fields["meta"]["source"] for one in found]
+    assert (sources[0], sources[4]) == ("09462", "9183_image3")
     unmade = [{**row, "generator": None} for row in viewed(VIEWED, SECOND_ORDER)]
     so_fake_files(tmp_path, "test", unmade, SECOND_ORDER)
     with pytest.raises(DataError, match="the label is tampered, and the generator ''"):
@@ -145,12 +149,16 @@ def test_the_first_revision_is_checked_by_its_names(tmp_path: Path) -> None:
         return [{key: row[key] for key in ("image", "mask", "label", "filename")} for row in made]
 
     so_fake_files(tmp_path, "test", rows(FIRST_ORDER), FIRST_ORDER)
-    found = ood(tmp_path)
+    with pytest.raises(DataError, match="no column 'generator': intervals could not be clustered"):
+        ood(tmp_path)
+    with pytest.raises(ParamsError, match="generators is 'none'"):
+        ood(tmp_path, generators="none")
+    found = ood(tmp_path, generators="unknown")
     assert [CLASSES[one.fields["label"]] for one in found] == [said for said, _ in FIRST_VIEWED]
     assert not any("generator" in one.fields["meta"] for one in found[1:])
     so_fake_files(tmp_path, "test", rows(FIRST_ORDER), ("real", "full_synthetic", "tampered"))
     with pytest.raises(DataError, match="and the file is named 'reddit_18500.jpg'"):
-        ood(tmp_path)
+        ood(tmp_path, generators="unknown")
 
 
 def test_numbers_without_names_are_refused(tmp_path: Path) -> None:

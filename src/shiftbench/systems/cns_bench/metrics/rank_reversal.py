@@ -3,13 +3,18 @@
 Of two models f and g under a shift, f leads at the severity `mild` and g at `strong`; the pair's reversal is the
 smaller of the two leads,
 
-    r(f, g) = min(acc_f(mild) - acc_g(mild), acc_g(strong) - acc_f(strong)).
+    r(f, g) = min(acc_f(mild) - acc_g(mild) - c sd, acc_g(strong) - acc_f(strong) - c sd').
 
-It is above 0 where the order is reversed, and an interval of r above 0 says that both leads are: an intersection-union
-test, which needs no correction for its two parts (Berger 1982). The row of a shift is of the ordered pair whose smaller
-lead is the most bootstrap deviations (the clearest pair); where no pair is reversed it is the one that comes nearest.
-Beside it stands a row for each pair whose two leads both have a paired 95% interval above 0, its `group` saying which
-(`net-erm then net-pgd`), without regard to how many pairs were looked at.
+sd and sd' are the bootstrap deviations of the two leads. Of n models n (n - 1) ordered pairs are looked at, of which
+the clearest is shown; c takes off what chance gives in so many: z is the normal quantile and
+
+    c = z(error / (2 n (n - 1))) - z(error / 2),
+
+so that an interval of 1 - error above 0 says of all pairs together what Bonferroni's correction says. Both leads must
+be above 0: an intersection-union test, which needs no correction for its two parts (Berger 1982). The row of a shift is
+of the ordered pair whose smaller lead is the most bootstrap deviations; where no pair is reversed it is the one that
+comes nearest. There is a further row for each pair whose two leads both have such an interval above 0, its `group`
+saying which (`net-erm then net-pgd`).
 
 All rows stand under the weights that come first by name. Models are means over training seeds. Not defined for fewer
 than two models.
@@ -24,13 +29,14 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import norm
 
 from shiftbench.errors import ParamsError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {"of": "accuracy", "mild": 0.5, "strong": 2.5}
+PARAMS: dict[str, object] = {"of": "accuracy", "mild": 0.5, "strong": 2.5, "error": 0.05}
 UNIT = "share"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -45,7 +51,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
     return (str(params["of"]),)
 
 
-def compute(rows: list[Row], of: str, mild: float, strong: float) -> list[Row]:
+def compute(rows: list[Row], of: str, mild: float, strong: float, error: float) -> list[Row]:
     """Return the clearest reversal under each shift, and one row for each pair that is reversed.
 
     Raises:
@@ -58,7 +64,8 @@ def compute(rows: list[Row], of: str, mild: float, strong: float) -> list[Row]:
         if _counts(row, of) and row.severity in (mild, strong):
             place = (row.method, row.detector, row.dataset, row.split, row.shift)
             places.setdefault(place, {}).setdefault(row.severity, {})[row.weights] = row
-    return [row for of_place in places.values() for row in _reversals(of_place, mild, strong)]
+    found = places.values()
+    return [row for of_place in found for row in _reversals(of_place, mild, strong, error)]
 
 
 def _counts(row: Row, of: str) -> bool:
@@ -67,7 +74,9 @@ def _counts(row: Row, of: str) -> bool:
     return row.metric == of and row.shift is not None and open_ == (None, None, None)
 
 
-def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float) -> Iterator[Row]:
+def _reversals(
+    found: dict[float, dict[str, Row]], mild: float, strong: float, error: float
+) -> Iterator[Row]:
     before, after = (found.get(severity, {}) for severity in (mild, strong))
     if before.keys() != after.keys():
         (bare, *_) = sorted(before.keys() ^ after.keys())
@@ -83,6 +92,8 @@ def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float) -
     every = [*before.values(), *after.values()]
     first = before[min(before)]
     clearest = max(pairs, key=lambda pair: _clearness(pairs[pair]))
+    chance = float(norm.isf(error / 2 / len(pairs)) - norm.isf(error / 2))
+    pairs = {pair: _without(leads, chance) for pair, leads in pairs.items()}
     yield first.derived(every, np.minimum(*pairs[clearest]), severity=None)
     for (f, g), leads in pairs.items():
         if all(bootstrap.interval(lead[1:])[0] > 0 for lead in leads):
@@ -93,8 +104,14 @@ def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float) -
 
 def _clearness(leads: Leads) -> float:
     """Return how many bootstrap deviations the smaller lead is; a lead of no deviation counts by its sign alone."""
-    ratios = []
-    for lead in leads:
-        deviation = float(np.nanstd(lead[1:])) if len(lead) > 1 else 0.0
-        ratios.append(float(lead[0]) / max(deviation, 1e-9))
-    return min(ratios)
+    return min(float(lead[0]) / max(_deviation(lead), 1e-9) for lead in leads)
+
+
+def _without(leads: Leads, chance: float) -> Leads:
+    """Return leads less `chance` bootstrap deviations of each."""
+    mild, strong = (lead - chance * _deviation(lead) for lead in leads)
+    return mild, strong
+
+
+def _deviation(lead: Floats) -> float:
+    return float(np.nanstd(lead[1:])) if len(lead) > 1 else 0.0

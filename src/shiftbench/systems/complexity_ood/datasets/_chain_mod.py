@@ -26,6 +26,7 @@ SUMS = tuple(f"+{k}" for k in range(1, 10))
 PRODUCTS = ("*3", "*7", "*9")
 STARTS = tuple(map(str, range(10)))
 VOCABULARY = (*STARTS, *SUMS, *PRODUCTS, NOOP, END)
+GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:

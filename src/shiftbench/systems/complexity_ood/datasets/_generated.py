@@ -26,7 +26,7 @@ from typing import Any
 from shiftbench.errors import ParamsError, near
 from shiftbench.rng import RandomStream, unit_hash
 from shiftbench.sample import Sample
-from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_word
+from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_whole, _perm_word
 from shiftbench.systems.complexity_ood.datasets._items import Item, Program
 
 TASK = "free_text"
@@ -52,6 +52,7 @@ PARAMS: dict[str, object] = {
 GENERATORS: dict[str, ModuleType] = {
     "chain_mod": _chain_mod,
     "khop": _khop,
+    "perm_whole": _perm_whole,
     "perm_word": _perm_word,
 }
 CONTRASTS = ("", "composition", "length")
@@ -108,14 +109,18 @@ def asked(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, 
         complexity: how many of them.
         meta: what else is known, `generator` among it.
     """
-    found: Item = generator(meta).item(program, complexity)
-    own = {**meta, "answer": found.answer, "graders": ["number"], "group": str(complexity)}
+    made = generator(meta)
+    found: Item = made.item(program, complexity)
+    graders = list(made.GRADERS)
+    own = {**meta, "answer": found.answer, "graders": graders, "group": str(complexity)}
     return {"text": found.text, "meta": own}
 
 
 def traces(found: Item) -> dict[str, str]:
-    """Return what a model may learn to write, by name."""
-    written = {"direct": (), "scratchpad": found.slots, "adaptive": found.steps}
+    """Return what a model may learn to write, by name; of answers of several words, the answer alone."""
+    written: dict[str, tuple[str, ...]] = {"direct": ()}
+    if " " not in found.answer:  # else graders could not find it behind a trace
+        written |= {"scratchpad": found.slots, "adaptive": found.steps}
     return {name: " ".join([*values, found.answer]) for name, values in written.items()}
 
 

@@ -8,6 +8,7 @@ A generator is a module with
 
     STARTS                                  words that a program may begin with; () where it has one beginning only
     VOCABULARY                              its words, NOOP and END included
+    GRADERS                                 how its answers are judged
     draw(rng, most, slots) -> program       of `most` steps, of which none is collapsible with its neighbour
     item(program, complexity) -> Item       by the reference program
     pairs(program, complexity) -> tuples    the neighbouring steps, for contrast sets of new combinations

@@ -28,6 +28,7 @@ NODES = tuple(map(str, range(11, 29)))
 HOP, COLON = "hop", ":"
 STARTS: tuple[str, ...] = ()
 VOCABULARY = (*NODES, HOP, COLON, NOOP, END)
+GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:

@@ -25,6 +25,7 @@ from shiftbench.systems.complexity_ood.datasets._items import (
 STARTS = tuple(map(str, range(1, 6)))
 GENERATORS = ("s1", "s2", "s3", "s4")
 VOCABULARY = (*STARTS, *GENERATORS, NOOP, END)
+GRADERS = ("number",)
 Permutation = tuple[int, ...]
 
 

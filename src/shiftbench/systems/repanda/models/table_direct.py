@@ -1,8 +1,9 @@
 """A classifier of claims that writes no query: TF-IDF of the claim beside what it shares with the table.
 
-Source: the stand-in for RePanda's fine-tuned direct model (arXiv 2503.11921), which reads claim and table and says true
-or false; TF-IDF as in `models/tfidf.py`. All of its parameters are tensors: `idf`, `head.weight`, `head.bias`; trained
-by `table_logreg`.
+It compares words of the claim with words of the table and links no column to a value: it cannot know what a claim says
+of a cell. A model of 7B that is tuned on labels can (RePanda's Finetuned-Direct, arXiv 2503.11921): this classifier is
+a floor and not its counterpart. TF-IDF as in `models/tfidf.py`. All of its parameters are tensors: `idf`,
+`head.weight`, `head.bias`; trained by `table_logreg`.
 """
 
 from __future__ import annotations

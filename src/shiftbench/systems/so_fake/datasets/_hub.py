@@ -14,6 +14,9 @@ that column, the file's name; else nothing is read. Names are not looked at besi
 wholly synthetic pictures that are called `real_reddit_3009_...png`, and names that are prompts. A later row that
 contradicts its label is a bad one, which stops the run or is left out and counted (`on_error: skip`).
 
+Intervals are clustered by generator. Files without that column are refused, unless `generators: unknown` accepts that
+pictures of one generator then count as independent ones.
+
 Every image goes through one path, whatever its file was: decoded, brought to `side` x `side` pixels (0: left as it is),
 coded as JPEG of `quality` and decoded again. A mask is brought to that size by areas, and a tampered image whose mask
 vanishes thereby is bad likewise; `meta.mask_share` is the marked share before and after.
@@ -58,7 +61,9 @@ PARAMS: dict[str, object] = {
     "columns": {},
     "side": 224,
     "quality": 95,
+    "generators": "column",
 }
+GENERATORS = ("column", "unknown")
 _REVISION = re.compile(r"[0-9a-f]{7,40}")
 _NAMED = {
     re.compile(r".*_tampered\.\w+"): TAMPERED,
@@ -66,7 +71,9 @@ _NAMED = {
     re.compile(r"reddit_\d+\.\w+"): 0,
 }
 """File names of the first revision, and the class that they speak of."""
-_SOURCE = re.compile(r"(\d+)_")
+_SOURCE = re.compile(r"(?:part\d+_)?(\d{5})_")
+_SAME = {"openai": "GPT4o"}
+"""Names of one generator: GPT-4o's pictures are `GPT4o` where they are whole, and `openai` where they are tampered."""
 Row = dict[str, Any]
 
 
@@ -88,6 +95,7 @@ def samples(
         DataError: files are missing, of another revision or of another layout, or speak against their labels.
     """
     files = _files(hub_split, params)
+    _clustered(files, params)
     names = _names(files, params)
     for row, where in _spread(files, params):
         _agree(_label(row["label"], names, where), row, where, _mask(row, where))
@@ -131,6 +139,21 @@ def _files(hub_split: str, params: Mapping[str, Any]) -> list[Path]:
                 "snapshots/ or in .cache/huggingface/download"
             )
     return files
+
+
+def _clustered(files: Sequence[Path], params: Mapping[str, Any]) -> None:
+    """Refuse files that tell no generators, unless that is accepted."""
+    if params["generators"] not in GENERATORS:
+        raise ParamsError(
+            f"so_fake: generators is {params['generators']!r}; {near(params['generators'], GENERATORS)}"
+        )
+    column = params["columns"].get("generator", "generator")
+    bare = [file for file in files if column not in pq.read_schema(file).names]
+    if bare and params["generators"] == "column":
+        raise DataError(
+            f"{bare[0]} has no column {column!r}: intervals could not be clustered by generator and would be narrow; "
+            "name the column (`columns: {generator: ITS_NAME}`), or accept that with `generators: unknown`"
+        )
 
 
 def _revision(folder: Path, file: Path) -> str:
@@ -269,7 +292,7 @@ def _sample(key: str, row: Row, label: int, where: str, params: Mapping[str, Any
     if generator is not None:
         meta |= {"generator": generator, "group": generator}
     if generator not in (None, REAL):
-        meta["cluster"] = generator
+        meta["cluster"] = _SAME.get(str(generator), generator)
     if mask is not None:
         fields["mask"] = _fitted(mask, fields["image"].shape[:2], where)
         meta["mask_share"] = [round(float((one > 0).mean()), 6) for one in (mask, fields["mask"])]
