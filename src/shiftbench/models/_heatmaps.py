@@ -234,7 +234,7 @@ class PosePredictor(PlacedNet):
     def _persons(self, sample: Sample) -> list[tuple[Crop, float]]:
         """Return the crops of a picture and the scores of their boxes.
 
-        Of true boxes those of crowds and of persons without a labelled joint are left out, as MMPose's CocoDataset does.
+        Of true boxes those of crowds and of persons without a labelled joint are left out, as in MMPose's CocoDataset.
         """
         if self.boxes is None:
             return [

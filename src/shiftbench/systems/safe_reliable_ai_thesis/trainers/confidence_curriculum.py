@@ -5,10 +5,12 @@
     m_0 = the largest of 1, 0.999, ... that a share of at least r of the scores lies above;  m <- max(m - m_0 / E, 0)
 
 `smooth_by: uniform` is plain label smoothing (c_j = 0), `rank_by: none` has no curriculum; `rank_by: model` (MC) and
-`human` (HC) rank as `_confidences.py` says. `shuffled: true`, a control of ours, deals the scores out at random: as many
-samples are left out in each epoch, and which ones says nothing of how hard they are. Every net sees each sample once an epoch and takes as many steps: samples
-below m add nothing to the loss. A batch of which no sample counts changes nothing but what the optimiser does by
-itself (there: NaN). From epoch E on, and with r = 1, m is 0.
+`human` (HC) rank as `_confidences.py` says. `shuffled: true`, a control of ours, deals the scores out at random: as
+many samples are left out in each epoch, and which ones does not depend on how hard they are.
+
+Every net sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
+which no sample counts changes nothing but what the optimiser does by itself (there: NaN). From epoch E on, and with
+r = 1, m is 0.
 
 Source: Ao et al., "Confidence-Aware Calibration and Scoring Functions for Curriculum Learning", 2023;
 AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learnt
