@@ -205,6 +205,16 @@ def test_of_two_that_are_the_same_the_better_one_stays() -> None:
     assert len(COCO_17) == len(sigmas)
 
 
+def test_true_boxes_are_those_that_mmpose_scores() -> None:
+    """No crowd, nobody without a labelled joint, and of two that come out the same the better one."""
+    labelled, hidden = [[24.0, 23.0, 2], *[[0.0, 0.0, 0]] * 2], [[0.0, 0.0, 0]] * 3
+    one = {"box": [0.0, 0.0, 40.0, 60.0], "joints": labelled}
+    others = [{**one, "crowd": True}, {**one, "joints": hidden}, {**one}]
+    found = predictor()([Sample("mine/test/1", {"image": symmetric(), "poses": [*others, one]})])
+    assert [len(scores) for scores in found["scores"]] == [1]
+    assert found["joints"][0].shape == (1, 3, 3)
+
+
 def test_boxes_of_a_detector_stand_for_the_true_ones(tmp_path: Path) -> None:
     file = tmp_path / "persons.json"
     rows = [{"image_id": 7, "bbox": [0, 0, 40, 60], "score": s} for s in (0.5, 0.25)]

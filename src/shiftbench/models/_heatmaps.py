@@ -232,10 +232,15 @@ class PosePredictor(PlacedNet):
         return {"joints": _boxes.ragged(joints), "scores": _boxes.ragged(scores)}
 
     def _persons(self, sample: Sample) -> list[tuple[Crop, float]]:
-        """Return the crops of a picture and the scores of their boxes."""
+        """Return the crops of a picture and the scores of their boxes.
+
+        Of true boxes those of crowds and of persons without a labelled joint are left out, as in MMPose's CocoDataset.
+        """
         if self.boxes is None:
             return [
-                (Crop.around(pose["box"], self.net.crop), 1.0) for pose in sample.fields["poses"]
+                (Crop.around(pose["box"], self.net.crop), 1.0)
+                for pose in sample.fields["poses"]
+                if not pose.get("crowd") and any(joint[2] for joint in pose["joints"])
             ]
         own = self.boxes.get(identity(sample.key.rpartition("/")[2]), [])
         return [(Crop.around(box, self.net.crop), score) for box, score in own]
@@ -265,13 +270,13 @@ class PosePredictor(PlacedNet):
         self, joints: list[Floats], scores: Floats, areas: npt.NDArray[np.float64]
     ) -> tuple[Floats, Floats]:
         whole = np.array(joints, dtype=np.float32).reshape(-1, len(self.names), 3)
-        if self.boxes is None or not len(whole):
-            return whole, scores
         has = np.array([name in skeletons.SIGMAS for name in self.names])
+        if not len(whole) or not has.any():
+            return whole, scores
         sigmas = np.array(
             [skeletons.SIGMAS[name] for name in self.names if name in skeletons.SIGMAS]
         )
-        kept = distinct(whole[:, has], scores, areas, sigmas)
+        kept = sorted(distinct(whole[:, has], scores, areas, sigmas))
         return whole[kept], scores[kept]
 
 

@@ -206,6 +206,24 @@ def test_options_change_what_they_say(parts: Any) -> None:
         search.walk(net, pictures, labels, [-1])
 
 
+@pytest.mark.parametrize("eta", [0.1, 0.3, 1.0, 3.0])
+def test_constrained_pictures_are_earlier_points_of_the_free_walk(parts: Any, eta: float) -> None:
+    """The oracle never turns a walk, so that what it saves is no finding about nets."""
+    pictures, labels = given(parts)
+    search, budgets = parts.search, list(range(BUDGETS[-1] + 1))
+
+    def walked(net: Any, *, constrained: bool) -> _search.Walk:
+        options = {**parts.params, "eta": eta, "constrained": constrained}
+        own = _search.Search(search.generator, search.oracle, search.spread, options)
+        return own.walk(net, pictures, labels, budgets)
+
+    for net in parts.tested.values():
+        bound, free = walked(net, constrained=True), walked(net, constrained=False)
+        for row, steps in enumerate(bound.accepted.tolist()):
+            ends, passed = bound.at[budgets[-1]][row].int(), free.at[steps][row].int()
+            assert (ends - passed).abs().max() <= 1  # sums of another batch size
+
+
 def test_oracle_by_mean_and_by_majority() -> None:
     shares = torch.tensor([[[0.9, 0.1, 0.0]], [[0.4, 0.6, 0.0]], [[0.4, 0.6, 0.0]]]) + 1e-9
     members = [lambda _, own=own: own.log() for own in shares]

@@ -75,9 +75,13 @@ def test_mixed_features_have_length_1(lam: float) -> None:
 
 
 def test_the_rate_goes_down_as_in_the_released_code() -> None:
-    for step in range(11):
-        released = 1e-8 + (1 - 1e-8) * 0.5 * (1 + np.cos(step / 10 * np.pi))
-        assert lapt.cosine(step, 10) == pytest.approx(released, rel=1e-12)
+    """The released trainer asks for factors from 1 to 1e-6 / rate, so that the last rate is 1e-6."""
+    for rate in (0.01, 0.003):
+        for step in range(11):
+            lowest = 1e-6 / rate
+            released = lowest + (1 - lowest) * 0.5 * (1 + np.cos(step / 10 * np.pi))
+            assert lapt.cosine(step, 10, lapt.LOWEST / rate) == pytest.approx(released, rel=1e-12)
+        assert rate * lapt.cosine(10, 10, lapt.LOWEST / rate) == pytest.approx(1e-6)
 
 
 def test_token_vectors_before_a_name_are_read_as_tokens_are(encoder: Path) -> None:

@@ -122,6 +122,17 @@ def test_thresholds_are_those_of_the_released_loop(share: float, end: int) -> No
     assert share == 1 or counted[0] < 1
 
 
+def test_shuffled_scores_are_the_same_and_say_nothing() -> None:
+    scores = np.random.default_rng(3).uniform(size=2000)
+    found = [confidence_curriculum.shuffled(scores, seed) for seed in range(4)]
+    for one in found:
+        assert np.array_equal(np.sort(one), np.sort(scores))
+        assert abs(np.corrcoef(one, scores)[0, 1]) < 0.1
+        assert Curriculum(one, 0.8, 5).threshold == Curriculum(scores, 0.8, 5).threshold
+    assert np.array_equal(found[0], confidence_curriculum.shuffled(scores, 0))
+    assert not np.array_equal(found[0], found[1])
+
+
 def test_without_scores_all_count() -> None:
     assert Curriculum(None, 0.8, 5).counts(np.arange(4)).all()
     with pytest.raises(ParamsError, match="share is 0; expected one in"):
@@ -142,6 +153,7 @@ ARMS = (
     "confidence_smoothing",
     "curriculum",
     "mcls_curriculum",
+    "mcls_shuffled",
     "hcls_curriculum",
 )
 
@@ -155,7 +167,7 @@ def test_arms_differ_where_they_should(tmp_path: Path) -> None:
         shares = logged(given, "share")
         assert len(shares) == 3
         assert shares[-1] == 1
-        assert (shares[0] < 1) == ("curriculum" in arm)
+        assert (shares[0] < 1) == ("curriculum" in arm or "shuffled" in arm)
     values = list(found.values())
     for at, one in enumerate(values):
         assert all(not torch.equal(one, other) for other in values[at + 1 :])

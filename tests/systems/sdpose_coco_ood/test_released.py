@@ -39,7 +39,9 @@ PICTURE = Sample(
     "mine/test/7",
     {
         "image": np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8),
-        "poses": [{"joints": [[0.0, 0.0, 0]] * 17, "box": [10.0, 10.0, 40.0, 60.0]}],
+        "poses": [
+            {"joints": [[20.0, 30.0, 2], *[[0.0, 0.0, 0]] * 16], "box": [10.0, 10.0, 40.0, 60.0]}
+        ],
     },
 )
 

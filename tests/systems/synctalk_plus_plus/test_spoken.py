@@ -103,6 +103,26 @@ def test_a_switch_is_found_in_any_answer(switch: str) -> None:
         _espeak._answer(stream, {"text": "some text", "voice": "xx"})
 
 
+def test_the_onset_of_a_german_vowel_is_no_pause(library: Path) -> None:
+    """Neither mouth nor lids close before a vowel in the middle of speech."""
+    assert not _espeak.is_pause("_!")
+    assert all(map(_espeak.is_pause, ("", "_", "_:", "_|")))
+    assert _visemes.shape("_!") == _visemes.NEUTRAL
+    spoken = said(library, "Er aß einen alten Apfel", "de").trimmed()
+    onsets = [start for start, name in spoken.phonemes if name.startswith("_!")]
+    assert onsets
+    lids = _visemes.curves(spoken)[:, 2 + 1]
+    for start in onsets:
+        frame = int(start / spoken.rate * frames.FPS)
+        if frame > _visemes.BLINK / _visemes.STEPS + 2:  # the clip begins with closed lids
+            assert lids[frame : frame + 3].max() < 100
+
+
+@pytest.mark.parametrize("name", ["p", "b", "m", "B", "'b", "B/", "p:"])
+def test_bilabials_of_any_spelling_close_the_lips(name: str) -> None:
+    assert _visemes.shape(name)[0] < 100
+
+
 def test_lips_are_closed_where_they_must_be(library: Path) -> None:
     spoken = said(library).trimmed()
     names = [name for _, name in spoken.phonemes]

@@ -297,6 +297,17 @@ def test_what_lies_off_the_manifold_is_found() -> None:
     )
 
 
+def test_the_upper_face_is_compared_without_the_mouth() -> None:
+    true = np.random.default_rng(1).uniform(size=(40, 5))
+    moved = true.copy()
+    moved[:, :2] = true[::-1, :2]  # another mouth
+    assert mouth_frames.upper_face(moved, true) == pytest.approx(1)
+    moved[:, 3] = 0.5  # lids that stand still
+    assert mouth_frames.upper_face(moved, true) == pytest.approx(2 / 3)
+    true[:, 4] = 0.2  # true cheeks that stand still count for nothing
+    assert mouth_frames.upper_face(moved, true) == pytest.approx(1 / 2)
+
+
 # ------------------------------------------------------------------ shifts of this system
 
 

@@ -6,7 +6,7 @@
 T is made anew at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
 (the released script's, beta 0); or `none`, the first term on features as they are. V and U begin at N(0, 0.02^2), or
 at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel with `adjectives: nice`). SGD with
-Nesterov momentum, a cosine per step down to 1e-8 of the rate, as in the released `OodMixupTrainer_idood`. Images are
+Nesterov momentum, a cosine per step down to a rate of 1e-6, as in the released `OodMixupTrainer_idood`. Images are
 encoded once. The log has the loss that is minimised and the one on unmixed features, on train and on val, after each
 epoch: as lam goes to 0 the first falls without the image.
 
@@ -70,7 +70,7 @@ CHOICES = {
 }
 READS_SOURCES = True  # the text tower's
 DEVIATION = 0.02
-LOWEST = 1e-8
+LOWEST = 1e-6  # rate at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
         nesterov=True,
     )
     rate = torch.optim.lr_scheduler.LambdaLR(
-        update, lambda step: cosine(step, params["epochs"] * steps)
+        update, lambda step: cosine(step, params["epochs"] * steps, LOWEST / params["lr"])
     )
     for epoch in range(params["epochs"]):
         order, totals = _words(job, epoch, "order").choice(count), np.zeros(2)
@@ -227,9 +227,9 @@ def unmixed(some: Features, rows: torch.Tensor) -> float:
     return float(F.cross_entropy(some.z @ rows.T, some.labels))
 
 
-def cosine(step: int, steps: int) -> float:
-    """Return the factor of the rate at a step: from 1 down to 1e-8."""
-    return LOWEST + (1 - LOWEST) * 0.5 * (1 + math.cos(step / steps * math.pi))
+def cosine(step: int, steps: int, lowest: float) -> float:
+    """Return the factor of the rate at a step: from 1 down to `lowest`."""
+    return lowest + (1 - lowest) * 0.5 * (1 + math.cos(step / steps * math.pi))
 
 
 def hand_texts(tower: _towers.Tower, words: list[str]) -> torch.Tensor:

@@ -5,9 +5,12 @@
     m_0 = the largest of 1, 0.999, ... that a share of at least r of the scores lies above;  m <- max(m - m_0 / E, 0)
 
 `smooth_by: uniform` is plain label smoothing (c_j = 0), `rank_by: none` has no curriculum; `rank_by: model` (MC) and
-`human` (HC) rank as `_confidences.py` says. Every net sees each sample once an epoch and takes as many steps: samples
-below m add nothing to the loss. A batch of which no sample counts changes nothing but what the optimiser does by
-itself (there: NaN). From epoch E on, and with r = 1, m is 0.
+`human` (HC) rank as `_confidences.py` says. `shuffled: true`, a control of ours, deals the scores out at random: as
+many samples are left out in each epoch, and which ones does not depend on how hard they are.
+
+Every net sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
+which no sample counts changes nothing but what the optimiser does by itself (there: NaN). From epoch E on, and with
+r = 1, m is 0.
 
 Source: Ao et al., "Confidence-Aware Calibration and Scoring Functions for Curriculum Learning", 2023;
 AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learnt
@@ -44,6 +47,7 @@ PARAMS: dict[str, object] = {
     "smooth_by": "uniform",
     "weight": 500.0,
     "rank_by": "none",
+    "shuffled": False,
     "share": 0.8,
     "end": 5,
 }
@@ -118,6 +122,14 @@ def first_threshold(scores: npt.NDArray[np.float64], share: float) -> float:
     return float(THRESHOLDS[-1])
 
 
+def shuffled(scores: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
+    """Return the same scores, float64 (n,), each given to a sample at random."""
+    found: npt.NDArray[np.float64] = scores[
+        np.argsort(RandomStream(seed, "confidence_curriculum", "", "").raw(len(scores)))
+    ]
+    return found
+
+
 def targets(
     labels: npt.NDArray[np.int64], classes: int, smoothing: float, added: npt.NDArray[np.float64]
 ) -> torch.Tensor:
@@ -135,6 +147,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     wanted = _targets(job, labels, found)
     rank = job.params["rank_by"]
     ranked = _confidences.scores(found[rank], labels, rank) if rank in found else None
+    if ranked is not None and job.params["shuffled"]:
+        ranked = shuffled(ranked, job.seed)
     curriculum = Curriculum(ranked, job.params["share"], job.params["end"])
 
     def loss(

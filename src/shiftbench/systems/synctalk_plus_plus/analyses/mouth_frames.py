@@ -5,6 +5,7 @@ From the records of a campaign's weights, with the true targets beside:
 - `lmd` (pixels of the 96 x 96 crop): distance of the mouth's 20 landmarks to the true ones, each set less its
   centroid;
 - `landmark_jitter` (pixels): mean second difference over time;
+- `upper_face_correlation`: Pearson's correlation with the true brow, lids and cheeks, mean of those that move;
 - `off_manifold`: share of the motion's snippets of 8 frames that are farther from the nearest snippet of the training
   motions than 99% of the true snippets of val are;
 - `psnr` (dB) and `ssim` of the rendered crop with the one rendered from the truth, of every `every`-th frame, under
@@ -37,6 +38,7 @@ from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
 
 PARAMS: dict[str, object] = {"conditions": {}, "pictured": [], "every": 12, "method": "sync_judge"}
 SHARE = 99.0  # percentile of ID motions
+MOUTH = 2  # openness and width come first
 STRIDE = 4  # frames between a motion's snippets
 Floats = NDArray[np.float64]
 
@@ -77,12 +79,20 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _measures(clip: Sample, moved: Floats, manifold: Manifold) -> dict[str, float]:
-    found, truth = (_face.landmarks(one[:, :2]) for one in (moved, frames.targets(clip)))
+    true = frames.targets(clip)
+    found, truth = (_face.landmarks(one[:, :2]) for one in (moved, true))
     return {
+        "upper_face_correlation": upper_face(moved, true),
         "lmd": motion.landmark_distance(found, truth),
         "landmark_jitter": motion.jitter(found),
         "off_manifold": manifold.off(moved),
     }
+
+
+def upper_face(moved: Floats, true: Floats) -> float:
+    """Return the mean correlation of the curves after the mouth's two, (t, d) both, of which one moves at least."""
+    curves = zip(moved.T[MOUTH:], true.T[MOUTH:], strict=True)
+    return float(np.nanmean([motion.correlation(own, other) for own, other in curves]))
 
 
 class Manifold:

@@ -51,8 +51,11 @@ class Spoken:
 
 
 def is_pause(name: str) -> bool:
-    """Tell whether a phoneme is a pause: its name begins with an underscore, or is empty."""
-    return not name or name.startswith("_")
+    """Tell whether a phoneme is a pause: its name begins with an underscore, or is empty.
+
+    `_!` is none: it is the glottal onset of a German vowel, within a word or between two.
+    """
+    return not name or (name.startswith("_") and not name.startswith("_!"))
 
 
 def speak(folder: Path, requests: Iterable[dict[str, Any]]) -> Iterator[Spoken]:
