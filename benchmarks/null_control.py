@@ -12,6 +12,13 @@ metrics one value. With m judged claims each may be all the same, once in 40 m t
 loss ("costs less than a point") are true of equal arms, and are counted apart. Where the expression itself makes
 something of chance (the worst of many draws is below one of them), the claim shows here, and nowhere else. A claim
 that compares nothing, of a level alone, is no matter of arms and shows, too.
+
+    python benchmarks/null_control.py --published [--times 200] [SYSTEM...]
+
+needs no run, and judges the claims of all cards. Each published row is drawn anew: normal, about one value that its
+metric has everywhere, with the row's own noise, and with as much between training seeds as its seeds have. Each claim
+is judged at the margin that its expression has without noise, so that every verdict is an error, and Holm's rule bounds
+the share of cards with one by 5%. Limits: noises are independent, not paired, and all rows have units of their own.
 """
 
 from __future__ import annotations
@@ -25,10 +32,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.data import formats, schema
+from shiftbench.plan import cards, scales
+from shiftbench.plan import plan as plans
+from shiftbench.plan.report_specs import INDEX
 from shiftbench.refs import Ref
 from shiftbench.stages import aggregate, judge_claims
 from shiftbench.statistics import claims, expressions
@@ -49,9 +60,14 @@ class Campaign(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("roots", nargs="+", type=Path)
+    parser.add_argument("roots", nargs="*", type=Path)
     parser.add_argument("--times", type=int, default=1, help="permutations of each run")
+    parser.add_argument("--published", action="store_true", help="draw published rows; no run")
     options = parser.parse_args()
+    if options.published:
+        slugs = [str(one) for one in options.roots] or scales.built()
+        told(slugs, options.times)
+        return
     print(
         "| system | judged | true of equal arms | supported in the run | under exchange | false |"
     )
@@ -221,6 +237,148 @@ def observations(file: Path, random: np.random.Generator, to: Path) -> Path:
     index = found.column_names.index("value_e9")
     pq.write_table(found.set_column(index, found.schema.field(index), pa.array(values)), to)
     return to
+
+
+# ------------------------------------------------------------------ drawn from what is published
+
+
+def told(slugs: Iterable[str], times: int) -> None:
+    """Print how often the claims of each system are judged wrongly, at their margins."""
+    print("| system | judged | not here | cards with a verdict, % | claims, % | nominal, % |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    total = np.zeros(4)
+    for slug in slugs:
+        world = World.of(slug)
+        asked = world.at_margin()
+        found = [world.wrong(asked, seed) for seed in range(times)]
+        counts = np.array([times, sum(map(bool, found)), sum(found), times * len(asked)])
+        total += counts
+        print(
+            f"| {slug} | {len(asked)} | {world.lacking} | {_shares(counts, len(asked))} |",
+            flush=True,
+        )
+    print(f"| all | | | {100 * total[1] / total[0]:.2f} | {100 * total[2] / total[3]:.3f} | 5 |")
+
+
+def _shares(counts: np.ndarray, asked: int) -> str:
+    cards, claims_ = 100 * counts[1] / counts[0], 100 * counts[2] / max(1, counts[3])
+    return f"{cards:.1f} | {claims_:.2f} | {5 / max(1, asked):.2f}"
+
+
+class World(NamedTuple):
+    """Published rows of a system, of which each metric has one value everywhere.
+
+    Attributes:
+        card: claims that are judged at the embedded scale.
+        rows: without noise.
+        noise: deviation of each row's samples, and between its training seeds; float64 (rows, 2).
+        members: of each mean over seeds, the rows of its seeds.
+        draws: of each replicate.
+        lacking: claims whose rows are not published.
+    """
+
+    card: dict[str, Claim]
+    rows: expressions.Rows
+    noise: np.ndarray
+    members: dict[int, list[int]]
+    draws: int
+    lacking: int
+
+    @classmethod
+    def of(cls, slug: str) -> World:
+        """Return the world of a system."""
+        scale = f"systems/{slug}"
+        table = pl.concat(
+            pl.read_parquet(file)
+            for file in sorted(scales.published(scale).rglob("metrics.parquet"))
+        ).filter(pl.col("value").is_finite() & pl.col("ci_low").is_finite())
+        level = pl.col("value").mean().over("metric")
+        values = table.select(level).to_numpy().repeat(2, axis=1)
+        units = np.column_stack([table["n"].to_numpy(), np.zeros(len(table), np.int64)])
+        places = table.select(*expressions.KEY, "seed")
+        index = plans.load(scale)[0].artifacts[INDEX].recipe["metrics"]
+        better = {name: one["higher_is_better"] for name, one in index.items()}
+        rows = expressions.Rows(places, values, frozenset(), better, units=units)
+        judged = {
+            name: one
+            for name, one in claims.of_scale(cards.load(slug).claims, "embedded").items()
+            if one.kind == "superiority"
+        }
+        here = {n: c for n, c in judged.items() if not claims.evidence({n: c}, rows)[n].lacking}
+        members = _members(places)
+        draws = int(np.ceil(4 / (claims.ERROR / max(1, len(judged))) * 10))
+        return cls(here, rows, _noise(table, members), members, draws, len(judged) - len(here))
+
+    def at_margin(self) -> dict[str, Claim]:
+        """Return the claims with the margin that their values have where nothing differs; of several, the largest."""
+        known = claims.evidence(self.card, self.rows)
+        margins = {
+            name: max(float(one.values[0]) for one in known[name].estimates.values())
+            for name in self.card
+        }
+        return {
+            name: claim.model_copy(update={"margin": margins[name], "gate": None})
+            for name, claim in self.card.items()
+        }
+
+    def wrong(self, asked: Mapping[str, Claim], seed: int) -> int:
+        """Return how many claims have a wrong verdict in one drawn set of rows.
+
+        Claims of given models are judged where training seeds do not differ: what those differ by is true of them.
+        """
+        random = np.random.default_rng(seed)
+        known = {}
+        for seeds in (False, True):
+            rows = self.drawn(random, seeds=seeds)
+            own = {n: c for n, c in asked.items() if (c.unit == "seed") == seeds}
+            known |= claims.evidence(own, rows)
+        return sum(
+            one.verdict == "supported" or (one.verdict == "refuted" and self.is_level(one.claim))
+            for one in claims.judge_evidence(asked, known)
+        )
+
+    def is_level(self, claim: Claim) -> bool:
+        """Tell whether all values that a claim is quantified over are at its margin, so that none may be below."""
+        values = claims.estimates(claim, self.rows).values()
+        return bool(np.ptp([float(one.values[0]) for one in values]) < 1e-12)
+
+    def drawn(self, random: np.random.Generator, *, seeds: bool) -> expressions.Rows:
+        """Return the rows with noise, and with differences between training seeds or without."""
+        level = self.rows.values[:, :1]
+        own = random.normal(size=(len(level), 1 + self.draws))
+        own[:, 1:] += own[:, :1]
+        values = level + self.noise[:, :1] * own
+        if seeds:
+            nets = self.rows.places.select(pl.struct("weights", "metric").rank("dense"))
+            at = nets.to_numpy() - 1
+            values += self.noise[:, 1:] * random.normal(size=int(at.max()) + 1)[at]
+        for mean, some in self.members.items():
+            values[mean] = values[some].mean(axis=0)
+        return replace(self.rows, values=values)
+
+
+def _members(places: pl.DataFrame) -> dict[int, list[int]]:
+    """Return the rows of the seeds of each mean over training seeds."""
+    bare = pl.col("weights").str.replace(r"-s\d+$", "")
+    key = [bare, *(pl.col(name) for name in expressions.KEY if name != "weights")]
+    keys = places.select(key).rows()
+    seeds: dict[Any, list[int]] = {}
+    for at, (one, seed) in enumerate(zip(keys, places["seed"], strict=True)):
+        if seed is not None:
+            seeds.setdefault(one, []).append(at)
+    means = ((at, one) for at, one in enumerate(keys) if places["seed"][at] is None)
+    return {at: seeds[one] for at, one in means if one in seeds}
+
+
+def _noise(table: pl.DataFrame, members: Mapping[int, list[int]]) -> np.ndarray:
+    """Return the deviation of each row's samples, and between training seeds; float64 (rows, 2)."""
+    sampling = table.select((pl.col("ci_high") - pl.col("ci_low")) / 3.92).to_numpy()[:, 0]
+    between, values = np.zeros(len(table)), table["value"].to_numpy()
+    for some in members.values():
+        if len(some) > 1:
+            spread = values[some].var(ddof=1) - (sampling[some] ** 2).mean()
+            between[some] = np.sqrt(max(0.0, float(spread)))
+    return np.column_stack([sampling, between])
 
 
 def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:

@@ -53,7 +53,9 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, re
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
     assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
-    again = judge_claims.again(card, "smoke", claiming.evidence_here(f"systems/{slug}/smoke"))
+    again = judge_claims.again(
+        card.claims, claiming.evidence_here(f"systems/{slug}/smoke"), "smoke", card.looks
+    )
     why = {row["claim"]: row["reason"] for row in rows if row["claim"] in open_}
     for row in again:  # from the replicates alone
         row["reason"] = why.get(row["claim"], row["reason"])

@@ -173,7 +173,7 @@ def _judged_again(name: str) -> list[dict[str, Any]]:
 
     slug, scale = scales.split(name)
     card = cards.load(slug)
-    rows = judge_claims.again(card, scale, published_evidence(name))
+    rows = judge_claims.again(card.claims, published_evidence(name), scale, card.looks)
     return [row | _asked(card.claims[str(row["claim"])]) for row in rows]
 
 

@@ -18,7 +18,6 @@ import pyarrow as pa
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.files import scratch
-from shiftbench.plan.cards import Card
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.refs import Ref
 from shiftbench.statistics import claim_replicates
@@ -80,9 +79,18 @@ def read(
     return Rows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
 
-def again(card: Card, scale: str, known: Mapping[str, Evidence]) -> list[Line]:
-    """Return the rows of format CLAIMS that a card gives, from what its claims are judged from."""
-    judged = judge_evidence(card.claims, known, scale, looks(card.looks, scale))
+def again(
+    claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str, stated: int
+) -> list[Line]:
+    """Return the rows of format CLAIMS that a card's claims give, from what they are judged from.
+
+    Args:
+        claims: of the card, by name.
+        known: what they are judged from, by name.
+        scale: that was run.
+        stated: `looks` of the card.
+    """
+    judged = judge_evidence(claims, known, scale, looks(stated, scale))
     return [line for one in judged for line in _lines(one)]
 
 

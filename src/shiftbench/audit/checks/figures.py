@@ -4,9 +4,9 @@ Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json
 the tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs
 is named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
 differs. Tables hold all digits, so that nothing is ranked by what was rounded. Where the checkout holds published/,
-docs/leaderboard.html and the systems' pages are what it gives, and intervals of README.md and docs/results.md that no
-published row has are named. Limits: other pages, numbers without an interval and exchanged ones are not compared; that
-tables follow from rows is asked by `aggregates`.
+docs/leaderboard.html and the systems' pages are what it gives, each published verdict is what the published replicates
+give, and intervals of README.md and docs/results.md that no published row has are named. Limits: other pages, numbers
+without an interval and exchanged ones are not compared; that tables follow from rows is asked by `aggregates`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pyarrow import ArrowException
+
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import printed_intervals
+from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.recompute import stages
+from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.stages import report
 
@@ -63,6 +66,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     if case.pages and Path("published").is_dir() and not case.unlike:
         yield from _documents(case.pages(Path()))
         yield from _written_by_hand()
+        yield from _verdicts()
 
 
 def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
@@ -90,6 +94,25 @@ def _written_by_hand() -> Iterator[Note]:
         told = f"{len(found) - len(lacking)} of {len(found)} intervals of {name} are those of published rows"
         other = f"; no row has {some(lacking, 5)}" if lacking else ""
         yield Note(told + other, limits=bool(lacking))
+
+
+def _verdicts() -> Iterator[Finding | Note]:
+    """Judge the published claims again, from the published replicates."""
+    try:
+        found = list(judged_again.verdicts(Path()))
+    except (ShiftbenchError, OSError, ValueError, KeyError, TypeError, ArrowException) as error:
+        yield Finding("failed", "published", f"its claims cannot be judged again: {error}")
+        return
+    why = "the published verdict is not what the published replicates give"
+    for one in found:
+        if one.stated != one.given:
+            sides = {"expected": _spelled(one.given), "found": _spelled(one.stated)}
+            yield Finding("failed", one.file.as_posix(), why, sample=one.claim, **sides)  # type: ignore[arg-type]
+    yield Note(f"{len(found)} published verdicts judged again from their replicates")
+
+
+def _spelled(judgement: tuple[object, ...]) -> str:
+    return ", ".join(map(str, judgement)) if judgement else "no such claim"
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:

@@ -1,0 +1,69 @@
+"""Published verdicts beside those that the published replicates give, by the card that was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from shiftbench.data import claim_formats, schema
+from shiftbench.files import from_json
+from shiftbench.provenance import recipe
+from shiftbench.refs import Ref
+from shiftbench.release import published
+from shiftbench.stages import judge_claims
+from shiftbench.statistics import claim_replicates
+from shiftbench.statistics.claims import Evidence
+from shiftbench.statistics.statements import Claim
+
+
+class Verdict(NamedTuple):
+    """What is published of a claim, or of a part of it, and what its replicates give: verdict, value and interval."""
+
+    file: Path
+    claim: str
+    stated: tuple[object, ...]
+    given: tuple[object, ...]
+
+
+def verdicts(home: Path) -> Iterator[Verdict]:
+    """Yield each published verdict of which there are replicates.
+
+    Raises:
+        DataError: what is published is damaged.
+        SchemaError: a table is of another format.
+        ValueError: a recipe states no claims.
+    """
+    for scale in published.scales(home):
+        yield from of_scale(published.read(home, scale))
+
+
+def of_scale(there: published.Published) -> Iterator[Verdict]:
+    """Yield the verdicts of one scale, as `verdicts`."""
+    for replicates in sorted(there.root.glob(f"results/claims/*/{published.REPLICATES}")):
+        yield from _of_system(there, Ref("claims", replicates.parent.name))
+
+
+def _of_system(there: published.Published, ref: Ref) -> Iterator[Verdict]:
+    file = there.root / ref.path
+    spec = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])["recipe"]
+    claims = {name: Claim.model_validate(one) for name, one in spec["card"]["claims"].items()}
+    kept = schema.read(file.with_name(published.REPLICATES), form=claim_formats.CLAIM_REPLICATES)
+    stated = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
+    known = claim_replicates.evidence(kept)
+    for row in stated:
+        if row["verdict"] == "not evaluable":
+            known.setdefault(row["claim"], Evidence({}, None, row["reason"] or ""))
+    given = {
+        (row["claim"], row["part"]): _judgement(row)
+        for row in judge_claims.again(claims, known, spec["scale"], spec["card"]["looks"])
+    }
+    for row in stated:
+        key = row["claim"], row["part"]
+        yield Verdict(file, "/".join(filter(None, key)), _judgement(row), given.pop(key, ()))
+    for (claim, part), one in given.items():
+        yield Verdict(file, "/".join(filter(None, (str(claim), part))), (), one)  # type: ignore[arg-type]
+
+
+def _judgement(row: judge_claims.Line) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("verdict", "value", "ci_low", "ci_high", "confidence"))
