@@ -172,6 +172,11 @@ def test_no_large_file_in_git() -> None:
     assert not [str(p) for p in large if not allowed.search(p.relative_to(ROOT).as_posix())]
 
 
+def test_what_is_published_has_25_mb_at_most() -> None:
+    files = [path for path in tracked() if path.is_relative_to(ROOT / "published")]
+    assert 0 < sum(path.stat().st_size for path in files) < 25_000_000
+
+
 def test_hooks_call_the_locked_tools() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {repo["repo"] for repo in config["repos"]} == {"local"}

@@ -9,56 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers.metric_rows import rows
+from makers.claims import drawn_claim, drawn_rows
 from shiftbench.cli import claiming
 from shiftbench.data import claim_formats, schema
 from shiftbench.errors import DataError
 from shiftbench.plan import cards
 from shiftbench.statistics import claim_replicates, claims, designs
-from shiftbench.statistics.statements import Claim
-
-SHIFTS, SEEDS, DRAWS = ("blur", "fog", "snow"), (3, 5), 400
-
-
-def drawn_rows(random):
-    """Return rows of two nets, several seeds and shifts, of which a few draws are not defined, and of few clusters."""
-    seeds = range(int(random.choice(SEEDS)))
-    units = [int(random.choice([5, 30, 400])), int(random.integers(2))]
-    found = []
-    for net in ("net-erm", "net-augmix"):
-        for shift in SHIFTS:
-            of_seeds = random.normal(0.5, 0.05, (len(seeds), 1 + DRAWS)) + random.normal(0, 0.2)
-            of_seeds[random.random(of_seeds.shape) < 1e-3] = np.nan
-            of_seeds[:, 0] = 0.5 + random.normal(0, 0.1)
-            place = {"shift": shift, "severity": 3.0}
-            found += [
-                {"weights": f"{net}-s{seed}", "seed": seed, "value": one, **place}
-                for seed, one in zip(seeds, of_seeds, strict=True)
-            ]
-            found.append({"weights": net, "value": of_seeds.mean(axis=0), **place})
-    return replace(rows(*found), units=np.array([units] * len(found)))
-
-
-def drawn_claim(random):
-    """Return a claim of any kind: of a mean, the largest or smallest, of seeds or samples, quantified or not."""
-    one, other = ({"metric": "accuracy", "weights": f"net-{name}"} for name in ("augmix", "erm"))
-    over = str(random.choice(["", "shift", "seed"]))
-    value = {"difference": [one, other]}
-    if over != "shift":
-        value = {str(random.choice(["mean", "max", "min"])): value, "over": "shift"}
-    claim = {
-        "says": "s",
-        "value": value,
-        "kind": str(random.choice(["superiority", "equivalence", "report"])),
-        "margin": float(random.choice([0.01, 0.2])),
-    }
-    if over:
-        claim |= {"over": over, "quantifier": [1, "all", "exists"][int(random.integers(3))]}
-    if over != "seed" and random.random() < 0.5:
-        claim["unit"] = "seed"
-    if random.random() < 0.3:
-        claim["gate"] = {"value": {"mean": one}, "above": float(random.uniform(0, 1))}
-    return Claim.model_validate(claim)
 
 
 def test_drawn_claims_are_judged_alike_from_what_is_kept(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 
 import numpy as np
@@ -53,3 +54,25 @@ def test_what_a_net_is_better_by_is_gone_when_its_rows_are_exchanged(campaign, t
     assert mean[0] == pytest.approx(mean[1])  # the same rows, elsewhere
     assert not control.true_of_equals(BETTER, found)
     assert control.true_of_equals(LOSES_LITTLE, found)
+
+
+def test_claims_of_published_rows_without_differences_are_decided_as_often_as_stated(
+    tmp_path, monkeypatch
+):
+    """Forty sets of rows of two systems: Holm allows one card in twenty. A rule of ten times the error is seen."""
+    slugs = ("palm", "coco-o")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for slug in slugs:
+        shutil.copytree(ROOT / "published/systems" / slug, tmp_path / "published/systems" / slug)
+    monkeypatch.chdir(tmp_path)
+    worlds = [control.World.of(slug) for slug in slugs]
+    assert all(world.card for world in worlds)
+
+    def wrong():
+        return sum(
+            bool(world.wrong(world.at_margin(), seed)) for world in worlds for seed in range(20)
+        )
+
+    assert wrong() <= 6  # 0.3% of binomials of 40 sets at 5%
+    monkeypatch.setattr(claims, "ERROR", 0.5)
+    assert wrong() > 6
