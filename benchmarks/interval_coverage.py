@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,15 @@ CLUSTERED = (
     ("shares around 0.9", "share", True),
 )
 FAMILIES = ((20, 0.9), (50, 0.98), (500, 0.5), (500, 0.98))
+SHAPES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Floats]] = {
+    "normal": lambda random, size: random.normal(size=size),
+    "uniform": lambda random, size: random.uniform(-1, 1, size),
+    "exponential": lambda random, size: random.exponential(size=size) - 1,
+    "one training in five fails": lambda random, size: (
+        np.where(random.random(size) < 0.2, -3, 0.75) + random.normal(0, 0.3, size)
+    ),
+}
+"""How training seeds may lie about a mean of 0."""
 N, ACCURACY, COMMON = 500, 0.8, 0.5
 """Of nets whose seeds differ: samples, accuracy, and the share of a sample's difficulty that seeds have in common."""
 
@@ -222,6 +231,23 @@ def verdicts(run: Simulation, values: int, quantifier: str | int) -> tuple[float
     return found.count("supported") / run.sets, found.count("refuted") / run.sets
 
 
+def shaped(run: Simulation, count: int, kind: str) -> tuple[float, float]:
+    """Return how often a claim of new training runs is wrongly supported, and refuted, by seeds that are not normal.
+
+    Args:
+        run: sets and draws.
+        count: training seeds of a set; their samples are many, so that seeds alone differ.
+        kind: of SHAPES.
+    """
+    values = SHAPES[kind](run.random, (run.sets, count))
+    found = [
+        intervals.of_seeds(np.repeat(one[:, None], 3, axis=1), bootstrap.ERROR) for one in values
+    ]
+    above = np.mean([one.low is not None and one.low > 0 for one in found])
+    below = np.mean([one.high is not None and one.high < 0 for one in found])
+    return float(above), float(below)
+
+
 def shares(run: Simulation) -> Iterator[str]:
     """Yield the table of shares."""
     yield "| share | n | truth | percentiles | as shown |\n| --- | ---: | ---: | ---: | ---: |"
@@ -229,6 +255,13 @@ def shares(run: Simulation) -> Iterator[str]:
         yield _row("accuracy", f"{n:,}", truth, *accuracy(run, n, truth))
     for n, truth in AREAS:
         yield _row("AUROC", f"{n} + {n}", truth, *auroc(run, n, truth))
+
+
+def shapes(run: Simulation) -> Iterator[str]:
+    """Yield the table of seeds that are not normal."""
+    yield "\n| seeds | of | wrongly supported | wrongly refuted |\n| ---: | --- | ---: | ---: |"
+    for count, kind in itertools.product(SEEDS[1:], SHAPES):
+        yield _row(str(count), kind, *shaped(run, count, kind))
 
 
 def lines(run: Simulation) -> Iterator[str]:
@@ -243,6 +276,7 @@ def lines(run: Simulation) -> Iterator[str]:
     yield "\n| seeds | spread | n | truth | t over seeds | as shown |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
     for count, spread, (n, truth) in itertools.product(SEEDS[1:], SPREADS, FAMILIES):
         yield _row(str(count), spread, f"{n:,}", truth, *families(run, count, spread, n, truth))
+    yield from shapes(run)
     yield "\n| ECE, n | gap | interval | holds its estimate | holds the mean |"
     yield "| ---: | ---: | --- | ---: | ---: |"
     for n, gap in itertools.product((200, 1000), (0.0, 0.1)):
