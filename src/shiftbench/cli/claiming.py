@@ -44,7 +44,7 @@ def claims(
 ) -> None:
     """Show the verdicts of systems that were run (`make systems`).
 
-    With --published nothing needs to have been run: today's cards are judged by the published replicates.
+    --published needs no run. It judges today's cards by the published replicates.
     """
     names = systems or (_published() if published else _run_here())
     asked = [f"{scales.SYSTEMS}/{name}" for name in names]

@@ -38,6 +38,8 @@ Limits = dict[str, int | None]  # object -> the bytes that it may have, where dv
 def main() -> None:
     """Answer one request."""
     request = json.loads(sys.stdin.read())
+    sys.stdout.write("{}\n")  # everything is imported: the remote's time begins
+    sys.stdout.flush()
     with dvc_store.quiet():
         try:
             for answer in _answers(request):

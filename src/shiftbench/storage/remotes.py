@@ -27,7 +27,7 @@ from shiftbench.provenance import child_environment, git
 from shiftbench.storage import dvc_store
 
 ANSWER, STALL = 20, 150
-"""Seconds until a remote has answered at all, and between two objects."""
+"""Seconds until a remote has answered at all, and between two objects; the worker's own start has the second."""
 
 _SECRET = re.compile(
     r"password|passphrase|secret|token|access_key|account_key|connection_string|sas", re.I
@@ -263,7 +263,10 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
 
 
 def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]:
-    """Yield the answers of a process, the first of which must come soon; tells whether it said all it had to."""
+    """Yield the answers of a process; return whether it ended by itself.
+
+    Its first line is empty and says that it has imported everything. The remote's first answer must come soon after it.
+    """
     line: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -272,7 +275,7 @@ def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]
         line.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    limit, secrets = ANSWER, _secrets(home)
+    limit, secrets, started = STALL, _secrets(home), False
     while True:
         try:
             text = line.get(timeout=limit)
@@ -281,8 +284,11 @@ def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]
             return False
         if text is None:
             return True
-        yield {key: _shown(value, secrets) for key, value in json.loads(text).items()}
-        limit = STALL
+        answer = json.loads(text)
+        limit = STALL if started else ANSWER
+        started = True
+        if answer:
+            yield {key: _shown(value, secrets) for key, value in answer.items()}
 
 
 def _shown(value: Any, secrets: Collection[str]) -> Any:

@@ -1,9 +1,10 @@
 """A classifier of claims that writes no query: TF-IDF of the claim beside what it shares with the table.
 
-It compares words of the claim with words of the table and links no column to a value: it cannot know what a claim says
-of a cell. A model of 7B that is tuned on labels can (RePanda's Finetuned-Direct, arXiv 2503.11921): this classifier is
-a floor and not its counterpart. TF-IDF as in `models/tfidf.py`. All of its parameters are tensors: `idf`,
-`head.weight`, `head.bias`; trained by `table_logreg`.
+It compares words of the claim with words of the table and links no column to a value, so it cannot know what a claim
+says of a cell. All of its parameters are tensors: `idf`, `head.weight`, `head.bias`; trained by `table_logreg`.
+
+Source: none; a floor under RePanda's Finetuned-Direct (arXiv 2503.11921), a model of 7B that is tuned on labels. TF-IDF
+as in `models/tfidf.py`.
 """
 
 from __future__ import annotations
